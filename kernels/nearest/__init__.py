@@ -1,0 +1,3 @@
+from kernels.nearest.dispatch import Nearest, nearest_token
+
+__all__ = ["Nearest", "nearest_token"]

@@ -1,0 +1,54 @@
+"""An embedding table with what is worth computing about it once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingTable:
+    """The rows that tokens are looked up in, `weight [V, D]`, with lazily computed facts about them.
+
+    `weight` must not change afterwards: the facts are computed once. Hold one object per table for as long as the model
+    lives, so that nothing is computed twice. V is the vocabulary, D the embedding width.
+    """
+
+    weight: Tensor
+
+    def __post_init__(self) -> None:
+        if self.weight.dim() != 2 or not self.weight.is_floating_point():
+            raise ValueError(f"table must be a [V, D] tensor of floats, got {self.weight.dtype} {list(self.weight.shape)}")
+
+    @property
+    def num_tokens(self) -> int:
+        return self.weight.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.weight.shape[1]
+
+    @cached_property
+    def norms(self) -> Tensor:
+        """Euclidean norm of each row, [V] float32."""
+        norms = torch.empty(self.num_tokens, dtype=torch.float32, device=self.weight.device)
+        for start in range(0, self.num_tokens, 8192):
+            block = self.weight.detach()[start : start + 8192]
+            norms[start : start + 8192] = block.double().norm(dim=1).float()
+        return norms
+
+    @cached_property
+    def inverse_norms(self) -> Tensor:
+        """1 / norm of each row, [V] float32; 0 for a zero row, whose cosine with anything is defined as 0."""
+        return torch.where(self.norms > 0, 1 / self.norms.clamp_min(torch.finfo(torch.float32).tiny), 0.0)
+
+    @cached_property
+    def max_norm(self) -> float:
+        """The largest row norm: nothing in the hull is longer."""
+        return float(self.norms.max()) if self.num_tokens else 0.0
+
+
+def as_table(table: Tensor | EmbeddingTable) -> EmbeddingTable:
+    """`table` itself, or the tensor wrapped for this one call."""
+    return table if isinstance(table, EmbeddingTable) else EmbeddingTable(table)
