@@ -151,11 +151,13 @@ class Pending:
         self._pieces: list[str] = []
         self._grew = asyncio.Event()
         self.is_cancelled = False
+        self.is_followed = False
 
     def __await__(self) -> Generator[Any, None, Generation]:
         return self._future.__await__()
 
     async def __aiter__(self) -> AsyncIterator[str]:
+        self.is_followed = True
         read = 0
         while True:
             self._grew.clear()

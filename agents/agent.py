@@ -1,0 +1,41 @@
+"""An agent: a name, prompts and a way of decoding on some backend. It turns what it hears into one request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agents.backend import Backend, Pending, Request, Sampling
+from agents.errors import ConfigError
+from agents.message import Message
+from agents.prompts import Prompts
+
+
+@dataclass(frozen=True)
+class Agent:
+    """One debater.
+
+    Fields:
+        name: unique in the debate.
+        backend: the engine that it speaks through; shared with agents of the same model.
+        prompts: its prompt files.
+        sampling: temperature, lengths, stops; the seed is set per turn.
+        encoder: how it speaks: None for text, else the encoder of its CIPHER messages.
+    """
+
+    name: str
+    backend: Backend
+    prompts: Prompts
+    sampling: Sampling
+    encoder: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.encoder is not None and not self.backend.capabilities.vectors_out:
+            raise ConfigError(f"agent {self.name!r}: its backend cannot send vectors; use message: text")
+
+    def request(self, question: str, own: Message | None, others: Sequence[Message], seed: int) -> Request:
+        """Return the request of one turn: the initial prompt where nothing was said yet, else the debate prompt."""
+        prompt = self.prompts.initial(question) if own is None else self.prompts.debate(question, own, others)
+        return Request(prompt, replace(self.sampling, seed=seed), self.encoder)
+
+    def speak(self, question: str, own: Message | None, others: Sequence[Message], seed: int) -> Pending:
+        """Submit the request of one turn."""
+        return self.backend.submit(self.request(question, own, others, seed))

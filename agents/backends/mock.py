@@ -1,0 +1,209 @@
+"""A scripted backend: deterministic, instant, without weights. It ships for tests, documentation and dry runs.
+
+It speaks bytes: 256 tokens and an end token, with a small random table of its own, so that beliefs, encoders, messages and
+fingerprints are all real. What it says is a rule over what it reads.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+
+import torch
+
+from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage
+from agents.errors import PromptTooLong, RequestError
+from agents.fingerprint import ModelFingerprint, fingerprint
+from agents.message import Cipher, Message
+from agents.pretrained import Progress
+from agents.rerender import rerender
+from agents.tokenization import segments
+from kernels import EmbeddingTable, nearest_token
+from kernels.encoders import parse
+
+END = 256
+Reply = Callable[[str, Request], str]
+
+
+class ByteTokenizer:
+    """UTF-8 bytes as tokens, in the calls that prompts need."""
+
+    chat_template = None
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return one token a byte, and the end token."""
+        return {**{f"<{byte:02x}>": byte for byte in range(256)}, "<end>": END}
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> "ByteTokenizer.Ids":
+        """Return the bytes of a text."""
+        return self.Ids(list(text.encode()))
+
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of tokens; the end token is silent."""
+        return bytes(i for i in ids if i < END).decode(errors="replace")
+
+    class Ids:
+        """What a tokenizer's call returns."""
+
+        def __init__(self, input_ids: list[int]) -> None:
+            self.input_ids = input_ids
+
+
+class MockBackend(Backend):
+    """Replies by rule.
+
+    Args:
+        model: a name for the fingerprint.
+        script: pattern → reply; the last pattern of the script that is found in what the agent reads answers.
+        skill: without a script it answers arithmetic, rightly with this probability (drawn from question and seed).
+        reply: a function of (what is read, request) instead of both; from Python only.
+        seed: of its embedding table; two mocks of different seeds have different tables and one tokenizer.
+        width: D.
+        context: positions.
+        dtype: accepted as every backend does; the mock computes in float32.
+        progress: unused.
+    """
+
+    def __init__(
+        self,
+        model: str = "mock",
+        *,
+        script: Mapping[str, str] | None = None,
+        skill: float = 0.7,
+        reply: Reply | None = None,
+        seed: int = 0,
+        width: int = 16,
+        context: int = 100_000,
+        dtype: str = "float32",
+        progress: Progress = lambda _: None,
+    ) -> None:
+        self.tokenizer = ByteTokenizer()
+        generator = torch.Generator().manual_seed(seed)
+        self.table = EmbeddingTable(torch.randn(END + 1, width, generator=generator))
+        self._fingerprint = fingerprint(model, self.table.weight, self.tokenizer)
+        self._reply = reply or (scripted(script) if script else arithmetician(skill))
+        self._context = context
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.load = Load()
+        self.requests: list[Request] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Text and vectors, both ways."""
+        return Capabilities(text=True, vectors_in=True, vectors_out=True, context=self._context)
+
+    @property
+    def fingerprint(self) -> ModelFingerprint:
+        """Of its own table and the byte tokenizer."""
+        return self._fingerprint
+
+    def submit(self, request: Request) -> Pending:
+        """Queue a request; it is answered in the event loop's next turn."""
+        found = segments(request.prompt, self.tokenizer, self._fingerprint)
+        read, length = "", 0
+        for segment in found:
+            if isinstance(segment, Message):
+                rerender(segment, self.table.weight, self._fingerprint)
+                read += segment.text
+                length += segment.num_tokens
+            else:
+                read += self.tokenizer.decode(segment)
+                length += len(segment)
+        if length + request.sampling.max_tokens > self._context:
+            raise PromptTooLong(length, request.sampling.max_tokens, self._context)
+        if request.encoder is not None:
+            _checked_encoder(request.encoder)
+        pending = Pending()
+        self.requests.append(request)
+        self.load.prompt_tokens += length
+        task = asyncio.get_running_loop().create_task(self._answer(request, read, length, pending))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return pending
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        await asyncio.gather(*self._tasks)
+
+    async def _answer(self, request: Request, read: str, length: int, pending: Pending) -> None:
+        await asyncio.sleep(0)
+        try:
+            text = self._reply(read, request)
+            for stop in request.sampling.stop:
+                text = text.split(stop)[0]
+            ids = list(text.encode())[: request.sampling.max_tokens]
+            finish = "length" if len(text.encode()) > request.sampling.max_tokens else "stop"
+            message = self._message(request, ids)
+        except Exception as error:  # a reply function's mistake must reach whoever waits
+            pending.finish(error)
+            return
+        pending.push(message.text)
+        self.load.generated_tokens += len(ids) + (finish == "stop")
+        usage = Usage(prompt_tokens=length, cached_tokens=0, generated_tokens=len(ids) + (finish == "stop"))
+        pending.finish(Generation(message, usage, "cancelled" if pending.is_cancelled else finish))  # type: ignore[arg-type]
+
+    def _message(self, request: Request, ids: list[int]) -> Message:
+        sampling = request.sampling
+        text = self.tokenizer.decode(ids)
+        if request.encoder is None:
+            return Message(text, self._fingerprint, sampling.temperature, tuple(ids))
+        encoder = _checked_encoder(request.encoder)
+        steps = torch.arange(len(ids))
+        said = encoder.encode(
+            self._logits(ids),
+            self.table,
+            temperature=torch.full((len(ids),), sampling.temperature),
+            seeds=torch.full((len(ids),), sampling.seed),
+            steps=steps,
+            top=min(sampling.top_beliefs, END + 1),
+        )
+        nearest = nearest_token(said.vectors, self.table).ids
+        heard = tuple(int(i) for i in nearest)
+        cipher = Cipher(
+            said.vectors, nearest, said.entropy, said.max_probability, said.top_ids, said.top_probabilities
+        )
+        return Message(self.tokenizer.decode(list(heard)), self._fingerprint, sampling.temperature, heard, str(encoder), cipher)
+
+    def _logits(self, ids: list[int]) -> torch.Tensor:
+        """Return beliefs [T, V] that prefer each byte, with some doubt about the bytes beside it."""
+        logits = torch.full((len(ids), END + 1), -30.0)
+        for step, byte in enumerate(ids):
+            for doubt in range(-3, 4):
+                logits[step, (byte + doubt) % 256] = 6.0 - 2.0 * abs(doubt)
+        return logits
+
+
+def scripted(script: Mapping[str, str]) -> Reply:
+    """Return the reply rule of a script: pattern → reply, the last match wins."""
+    rules = [(re.compile(pattern, re.DOTALL), reply) for pattern, reply in script.items()]
+
+    def reply(read: str, request: Request) -> str:
+        for pattern, answer in reversed(rules):
+            if pattern.search(read):
+                return answer
+        raise RequestError(f"no pattern of the mock's script is in what it reads: …{read[-80:]!r}")
+
+    return reply
+
+
+def arithmetician(skill: float) -> Reply:
+    """Return a rule that answers the last `a+b*c+d-e*f` it reads, rightly with probability `skill`."""
+    expression = re.compile(r"(\d+)\+(\d+)\*(\d+)\+(\d+)-(\d+)\*(\d+)")
+
+    def reply(read: str, request: Request) -> str:
+        found = expression.findall(read)
+        if not found:
+            return f"I have no opinion on this. Answer: {len(read) % 10}"
+        a, b, c, d, e, f = map(int, found[-1])
+        draw = hashlib.sha256(f"{found[-1]}|{request.sampling.seed}".encode()).digest()[0] / 256
+        answer = a + b * c + d - e * f + (0 if draw < skill else 1 + int(draw * 9))
+        return f"{b}*{c}={b * c}, {e}*{f}={e * f}. Answer: {answer}"
+
+    return reply
+
+
+def _checked_encoder(spec: str):  # type: ignore[no-untyped-def]
+    try:
+        return parse(spec)
+    except ValueError as error:
+        raise RequestError(str(error)) from error

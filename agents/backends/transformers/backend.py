@@ -1,0 +1,139 @@
+"""The transformers engine behind the backend interface: one thread computes, the event loop hands in and out.
+
+Between two steps the loop runs until it has settled, so requests that answer to the step just finished join the next
+one. Which rows share a batch therefore depends on the requests alone, never on the clock, and the same debates give the
+same bytes on one machine.
+"""
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from agents.backend import Backend, Capabilities, Load, Pending, Request
+from agents.backends.transformers.engine import Engine, rows_in
+from agents.backends.transformers.model import LoadedModel, default_device
+from agents.backends.transformers.row import Row
+from agents.errors import BackendFailed, ConfigError
+from agents.fingerprint import ModelFingerprint
+from agents.pretrained import Progress, locate
+
+# Turns of the event loop between two steps. A finished generation reaches the debate, and the debate's next requests the
+# engine, in fewer.
+SETTLING_TURNS = 12
+
+
+class TransformersBackend(Backend):
+    """Text and CIPHER requests in one continuous batch, on transformers.
+
+    Args:
+        model: `smollm2`, a hub id, or a local folder.
+        dtype: `bfloat16`, `float32` or `float16`.
+        device: a torch device; the GPU if there is one.
+        max_num_seqs: most requests decoded at once.
+        prefix_cache: share the keys and values of common prompt prefixes.
+        revision: of a hub id.
+        trust_remote_code: run code that comes with the model.
+        progress: called with a sentence for each slow step.
+    """
+
+    def __init__(
+        self,
+        model: str = "smollm2",
+        *,
+        dtype: str = "bfloat16",
+        device: str | None = None,
+        max_num_seqs: int = 16,
+        prefix_cache: bool = True,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        if max_num_seqs < 1:
+            raise ConfigError(f"max_num_seqs must be at least 1; got {max_num_seqs}")
+        folder = locate(model, revision=revision, progress=progress)
+        progress(f"loading {model} ({dtype})")
+        loaded = LoadedModel(
+            folder, name=model, dtype=dtype, device=device or default_device(), trust_remote_code=trust_remote_code
+        )
+        self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache)
+        self.load = Load()
+        self._pending: dict[Row, Pending] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._driver: asyncio.Task[None] | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Text and vectors, both ways."""
+        return Capabilities(text=True, vectors_in=True, vectors_out=True, context=self.engine.model.context)
+
+    @property
+    def fingerprint(self) -> ModelFingerprint:
+        """The loaded model's."""
+        return self.engine.model.fingerprint
+
+    def submit(self, request: Request) -> Pending:
+        """Queue a request; see Backend."""
+        row = self.engine.prepare(request)
+        pending = Pending()
+        self._pending[row] = pending
+        self.engine.add(row)
+        self.load.prompt_tokens += len(row.keys)
+        if self._driver is None or self._driver.done():
+            self._driver = asyncio.get_running_loop().create_task(self._drive())
+        return pending
+
+    async def close(self) -> None:
+        """End what is under way as cancelled and free the model."""
+        if self._driver is not None and not self._driver.done():
+            for pending in self._pending.values():
+                pending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._driver
+        self._thread.shutdown(wait=True)
+
+    async def _drive(self) -> None:
+        """Step until there is nothing to do."""
+        loop = asyncio.get_running_loop()
+        try:
+            await _settle()
+            while not self.engine.is_idle:
+                for row in rows_in(self.engine):
+                    if self._pending[row].is_cancelled:
+                        self.engine.cancel(row)
+                ended = await loop.run_in_executor(self._thread, self.engine.step)
+                self._deliver(ended)
+                await _settle()
+        except asyncio.CancelledError:
+            self._fail(BackendFailed("the engine was stopped"))
+            raise
+        except Exception as error:  # every request that waits must learn of it
+            self._fail(BackendFailed(f"the transformers engine failed: {type(error).__name__}: {error}"), error)
+
+    def _deliver(self, ended: list[Row]) -> None:
+        model = self.engine.model
+        for row in self.engine.running:
+            pending = self._pending[row]
+            if pending.is_followed:
+                pending.push(row.new_text(model.tokenizer))
+        for row in ended:
+            pending = self._pending.pop(row)
+            if pending.is_followed:
+                pending.push(row.new_text(model.tokenizer))
+            self.load.generated_tokens += row.step
+            pending.finish(row.generation(model.fingerprint, model.tokenizer))
+        self.load.running, self.load.waiting = len(self.engine.running), len(self.engine.waiting)
+
+    def _fail(self, failure: BackendFailed, cause: Any = None) -> None:
+        failure.__cause__ = cause
+        for pending in self._pending.values():
+            pending.finish(failure)
+        self._pending.clear()
+        self.engine.waiting.clear()
+        self.engine.running.clear()
+
+
+async def _settle() -> None:
+    """Let everything that is ready run, a fixed number of turns, so that timing decides nothing."""
+    for _ in range(SETTLING_TURNS):
+        await asyncio.sleep(0)

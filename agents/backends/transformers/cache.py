@@ -1,0 +1,118 @@
+"""A KV cache of slots: every row writes at its own position, rows come and go without moving the others.
+
+Rows that decode sit in slots 0 … n−1, so a decode step reads plain views. What a finished row left behind stays in its
+slot until a new row needs it, and is where common prompt prefixes are found.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+GROWTH = 128
+
+
+@dataclass
+class Window:
+    """Which slots, and which positions in them, the next forward writes.
+
+    Fields:
+        first, last: the slots [first, last).
+        positions: [n] int64, the position each row writes next; None for a run of positions of one row.
+        start: the first position, where one row writes several.
+        length: positions that attention reads, from 0.
+    """
+
+    first: int
+    last: int
+    positions: torch.Tensor | None
+    start: int
+    length: int
+
+
+class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
+    """Keys and values of one layer: [slots, H_kv, capacity, head]."""
+
+    def __init__(self, cache: "SlotCache") -> None:
+        super().__init__()
+        self.owner = cache
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Allocate for the shapes that the model turned out to have."""
+        self.keys = key_states.new_zeros(self._shape(key_states))
+        self.values = value_states.new_zeros(self._shape(value_states))
+        self.is_initialized = True
+
+    def _shape(self, states: torch.Tensor) -> tuple[int, int, int, int]:
+        return (self.owner.slots, states.shape[1], self.owner.capacity, states.shape[3])
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write [n, H_kv, Q, head] where the window says and return what attention reads, [n, H_kv, L, head]."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        window = self.owner.window
+        if window.positions is not None:
+            rows = torch.arange(window.first, window.last, device=key_states.device)
+            self.keys[rows, :, window.positions] = key_states[:, :, 0]
+            self.values[rows, :, window.positions] = value_states[:, :, 0]
+        else:
+            span = slice(window.start, window.start + key_states.shape[2])
+            self.keys[window.first : window.last, :, span] = key_states
+            self.values[window.first : window.last, :, span] = value_states
+        reach = (slice(window.first, window.last), slice(None), slice(0, window.length))
+        return self.keys[reach], self.values[reach]
+
+    def resize(self) -> None:
+        """Take the owner's number of slots and capacity, keeping what is there."""
+        if not self.is_initialized:
+            return
+        for name in ("keys", "values"):
+            old = getattr(self, name)
+            new = old.new_zeros((self.owner.slots, old.shape[1], self.owner.capacity, old.shape[3]))
+            slots, capacity = min(len(new), len(old)), min(new.shape[2], old.shape[2])
+            new[:slots, :, :capacity] = old[:slots, :, :capacity]
+            setattr(self, name, new)
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` positions of one slot into another."""
+        if self.is_initialized:
+            self.keys[target, :, :length] = self.keys[source, :, :length]
+            self.values[target, :, :length] = self.values[source, :, :length]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Return length and offset of the keys; the engine gives its own masks."""
+        return self.owner.window.length, 0
+
+    def get_seq_length(self) -> int:
+        """Return the positions before the window."""
+        return self.owner.window.start
+
+    def get_max_length(self) -> int:
+        """Return the positions a slot holds."""
+        return self.owner.capacity
+
+
+class SlotCache(Cache):  # type: ignore[misc]
+    """The cache that the engine hands to the model. It grows to the longest row and the most rows seen."""
+
+    def __init__(self, num_layers: int) -> None:
+        self.slots = 0
+        self.capacity = 0
+        self.window = Window(0, 0, None, 0, 0)
+        super().__init__(layers=[SlotLayer(self) for _ in range(num_layers)])
+
+    def reserve(self, slots: int, capacity: int) -> None:
+        """Make room for a number of slots of a number of positions."""
+        capacity = -(-capacity // GROWTH) * GROWTH
+        if slots <= self.slots and capacity <= self.capacity:
+            return
+        self.slots, self.capacity = max(self.slots, slots), max(self.capacity, capacity)
+        for layer in self.layers:
+            layer.resize()
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` positions of one slot into another, in every layer."""
+        for layer in self.layers:
+            layer.copy(source, target, length)

@@ -1,0 +1,217 @@
+"""The step loop: admit, decode, finish. Rows join and leave between steps; no row waits for another.
+
+Synchronous and single-threaded; `backend.py` drives it from asyncio.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+import torch
+
+from agents.backend import Request
+from agents.backends.transformers.cache import SlotCache
+from agents.backends.transformers.model import LoadedModel
+from agents.backends.transformers.row import Key, Row
+from agents.backends.transformers.sampling import sample, uniform
+from agents.errors import PromptTooLong, RequestError
+from agents.message import Message
+from agents.rerender import rerender
+from agents.tokenization import segments
+from kernels import nearest_token
+from kernels.encoders import Encoder, parse
+
+MIN_SHARED_PREFIX = 16
+
+
+class Engine:
+    """Continuous batching over one model.
+
+    Args:
+        model: the weights.
+        max_num_seqs: most rows decoded at once; more wait.
+        prefix_cache: take the keys and values of a common prompt prefix from a row that has them.
+    """
+
+    def __init__(self, model: LoadedModel, *, max_num_seqs: int = 16, prefix_cache: bool = True) -> None:
+        self.model, self.max_num_seqs, self.prefix_cache = model, max_num_seqs, prefix_cache
+        self.cache = SlotCache(model.num_layers)
+        self.waiting: deque[Row] = deque()
+        self.running: list[Row] = []
+        # What each slot holds from position 0 on, of rows running or gone.
+        self._contents: list[list[Key]] = []
+
+    def prepare(self, request: Request) -> Row:
+        """Return the row of a request, its prompt tokenised and checked.
+
+        Raises:
+            PromptTooLong: prompt and answer exceed the context.
+            RequestError: an unknown encoder, or a message that this model cannot take.
+        """
+        encoder = None if request.encoder is None else _encoder(request.encoder)
+        keys: list[Key] = []
+        parts: list[torch.Tensor] = []
+        for segment in segments(request.prompt, self.model.tokenizer, self.model.fingerprint):
+            if isinstance(segment, Message):
+                keys += [(segment.digest, step) for step in range(segment.num_tokens)]
+                parts.append(rerender(segment, self.model.table.weight, self.model.fingerprint))
+            else:
+                keys += segment
+                parts.append(self.model.table.weight[torch.tensor(segment, device=self.model.device)])
+        if not keys:
+            raise RequestError("the prompt is empty: there is nothing to answer")
+        if len(keys) + request.sampling.max_tokens > self.model.context:
+            raise PromptTooLong(len(keys), request.sampling.max_tokens, self.model.context)
+        return Row(request=request, encoder=encoder, keys=keys, prompt=torch.cat(parts))
+
+    def add(self, row: Row) -> None:
+        """Queue a prepared row."""
+        self.waiting.append(row)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.waiting and not self.running
+
+    @torch.inference_mode()
+    def step(self) -> list[Row]:
+        """Admit what fits, advance every running row by one step, and return the rows that ended."""
+        self._admit()
+        # A prompt may be answered by its first token, and a row may have been cancelled: slots must be 0 … n−1 again.
+        ended = self._remove_finished()
+        if self.running:
+            inputs = torch.stack([self._next_input(row) for row in self.running])
+            positions = torch.tensor([row.position for row in self.running], device=self.model.device)
+            self._generate(self.running, self.model.decode(self.cache, inputs, positions))
+        return ended + self._remove_finished()
+
+    def cancel(self, row: Row) -> None:
+        """End a row as it is; it is returned by the next step."""
+        if row.finish is None:
+            row.finish = "cancelled"
+
+    def _admit(self) -> None:
+        """Prefill waiting rows into free slots; each yields its first token here."""
+        while self.waiting and len(self.running) < self.max_num_seqs:
+            row = self.waiting.popleft()
+            row.slot = len(self.running)
+            self.running.append(row)
+            if row.finish is not None:
+                continue
+            self.cache.reserve(len(self.running), len(row.keys) + row.request.sampling.max_tokens)
+            while len(self._contents) < self.cache.slots:
+                self._contents.append([])
+            row.cached = self._share_prefix(row)
+            logits = self.model.prefill(self.cache, row.slot, row.cached, row.prompt[row.cached :])
+            self._contents[row.slot] = row.keys
+            row.prompt = row.prompt[:0]
+            self._generate([row], logits[None])
+
+    def _share_prefix(self, row: Row) -> int:
+        """Copy the longest prompt prefix that some slot holds into the row's slot; return its length."""
+        if not self.prefix_cache:
+            return 0
+        lengths = [_common(row.keys, contents) for contents in self._contents]
+        # A prompt is never wholly cached: its last position has to yield logits.
+        best = max(range(len(lengths)), key=lambda slot: (lengths[slot], slot == row.slot))
+        length = min(lengths[best], len(row.keys) - 1)
+        if length < MIN_SHARED_PREFIX:
+            return 0
+        if best != row.slot:
+            self.cache.copy(best, row.slot, length)
+        return length
+
+    def _next_input(self, row: Row) -> torch.Tensor:
+        if row.next_input is not None:
+            return row.next_input
+        return self.model.table.weight[row.ids[-1]]
+
+    def _generate(self, rows: list[Row], logits: torch.Tensor) -> None:
+        """Turn each row's logits [n, V] into its next token or vector."""
+        groups: dict[Encoder | None, list[int]] = {}
+        for index, row in enumerate(rows):
+            groups.setdefault(row.encoder, []).append(index)
+        for encoder, indices in groups.items():
+            chosen = [rows[index] for index in indices]
+            part = logits if len(indices) == len(rows) else logits[indices]
+            if encoder is None:
+                self._say(chosen, part)
+            else:
+                self._encode(encoder, chosen, part)
+
+    def _say(self, rows: list[Row], logits: torch.Tensor) -> None:
+        settings = [row.request.sampling for row in rows]
+        numbers = [uniform(row.request.sampling.seed, row.step) for row in rows]
+        ids = sample(
+            logits,
+            torch.tensor([s.temperature for s in settings], dtype=torch.float32, device=logits.device),
+            torch.tensor(numbers, dtype=torch.float64, device=logits.device),
+            [s.top_p for s in settings],
+            [s.top_k for s in settings],
+        )
+        for row, token in zip(rows, ids.tolist(), strict=True):
+            row.advance(token, self.model.stop_ids, self.model.tokenizer)
+
+    def _encode(self, encoder: Encoder, rows: list[Row], logits: torch.Tensor) -> None:
+        settings = [row.request.sampling for row in rows]
+        device = logits.device
+        top = min(max(s.top_beliefs for s in settings), self.model.table.num_tokens)
+        said = encoder.encode(
+            logits,
+            self.model.table,
+            temperature=torch.tensor([s.temperature for s in settings], dtype=torch.float32, device=device),
+            seeds=torch.tensor([s.seed for s in settings], dtype=torch.int64, device=device),
+            steps=torch.tensor([row.step for row in rows], dtype=torch.int64, device=device),
+            top=max(top, 1),
+        )
+        nearest = nearest_token(said.vectors, self.model.table, candidates=said.top_ids).ids.tolist()
+        for index, row in enumerate(rows):
+            k = min(row.request.sampling.top_beliefs, top)
+            row.vectors.append(said.vectors[index])
+            row.entropy.append(said.entropy[index])
+            row.max_probability.append(said.max_probability[index])
+            row.top_ids.append(said.top_ids[index, :k])
+            row.top_probabilities.append(said.top_probabilities[index, :k])
+            row.next_input = said.vectors[index]
+            row.advance(nearest[index], self.model.stop_ids, self.model.tokenizer)
+
+    def _remove_finished(self) -> list[Row]:
+        """Take ended rows out; the last running row moves into the hole, so that slots stay 0 … n−1."""
+        ended = [row for row in self.running if row.finish is not None]
+        ended += [row for row in self.waiting if row.finish is not None]
+        self.waiting = deque(row for row in self.waiting if row.finish is None)
+        for row in ended:
+            if row.slot < 0:
+                continue
+            last = self.running.pop()
+            if last is row:
+                continue
+            hole = row.slot
+            self.running[hole] = last
+            if last.finish is None:
+                # Everything but the input that is still to be fed is in the cache.
+                self.cache.copy(last.slot, hole, last.position)
+                self._contents[hole] = self._contents[last.slot]
+            last.slot = hole
+        return ended
+
+
+def _encoder(spec: str) -> Encoder:
+    try:
+        return parse(spec)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+def _common(one: list[Key], other: list[Key]) -> int:
+    """Return how many keys from the start on are the same."""
+    length = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+def rows_in(engine: Engine) -> Iterable[Row]:
+    """Return every row that has not ended."""
+    return [*engine.running, *engine.waiting]

@@ -1,0 +1,164 @@
+"""A causal language model of transformers, driven by input embeddings.
+
+The table is what the model itself does to a looked-up token: models whose embedding layer scales or normalises (Gemma)
+are read through that layer, so a one-hot belief gives exactly the embedding of its token.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from agents.backends.transformers import attention
+from agents.backends.transformers.cache import SlotCache, Window
+from agents.errors import ModelError
+from agents.fingerprint import fingerprint
+from kernels import EmbeddingTable
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SLIDING = "sliding_attention"
+FULL = "full_attention"
+
+
+class LoadedModel:
+    """Weights, tokenizer, table and the masked forward pass.
+
+    Args:
+        folder: a folder in transformers' layout.
+        name: what the user called it; goes into the fingerprint.
+        dtype: `float32`, `bfloat16` or `float16`.
+        device: a torch device.
+        trust_remote_code: run code that comes with the model; off unless the user says so.
+    """
+
+    def __init__(self, folder: Path, *, name: str, dtype: str, device: str, trust_remote_code: bool = False) -> None:
+        if dtype not in DTYPES:
+            raise ModelError(f"unknown dtype {dtype!r}. Known: {', '.join(DTYPES)}.")
+        self.name, self.device, self.dtype = name, torch.device(device), DTYPES[dtype]
+        try:
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+            self.model: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=self.dtype,
+                attn_implementation=_attention_for(config),
+                trust_remote_code=trust_remote_code,
+                use_safetensors=True,
+            ).to(self.device)
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise ModelError(f"cannot load the model {name!r} from {folder}: {error}") from error
+        self.model.eval().requires_grad_(False)
+        text_config = config.get_text_config()
+        self.layer_types = set(getattr(text_config, "layer_types", None) or [FULL])
+        self.sliding_window: int | None = getattr(text_config, "sliding_window", None)
+        self.num_layers: int = text_config.num_hidden_layers
+        self.context = int(getattr(text_config, "max_position_embeddings", 0) or 1_000_000)
+        self.stop_ids = _stop_ids(self.model, self.tokenizer)
+        unknown = self.layer_types - {FULL, SLIDING}
+        if unknown:
+            raise ModelError(f"{name}: layers of type {', '.join(sorted(unknown))} keep no key-value cache; not supported")
+        with torch.inference_mode():
+            self.table = EmbeddingTable(self._looked_up())
+            self._check_embeddings_suffice()
+        self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer)
+
+    def _looked_up(self) -> torch.Tensor:
+        module = self.model.get_input_embeddings()
+        if type(module) is torch.nn.Embedding and module.max_norm is None:
+            return module.weight.detach()
+        rows = module.num_embeddings
+        blocks = [module(torch.arange(i, min(i + 4096, rows), device=self.device)) for i in range(0, rows, 4096)]
+        return torch.cat(blocks).detach()
+
+    def _check_embeddings_suffice(self) -> None:
+        """Refuse a model that reads more of a token than its embedding (per-layer embeddings, for instance)."""
+        ids = torch.arange(3, min(11, self.table.num_tokens), device=self.device)[None]
+        by_id = self.model(input_ids=ids, use_cache=False).logits
+        by_vector = self.model(inputs_embeds=self.table.weight[ids], use_cache=False).logits
+        if not torch.allclose(by_id.float(), by_vector.float(), rtol=1e-2, atol=1e-2):
+            raise ModelError(f"{self.name} reads more of a token than its embedding, so it cannot hear vectors")
+
+    def prefill(self, cache: SlotCache, slot: int, start: int, embeddings: torch.Tensor) -> torch.Tensor:
+        """Read one row's prompt from position `start` on and return the last position's logits [V].
+
+        Args:
+            cache: holds positions 0 … start−1 of the row already.
+            slot: the row's slot.
+            start: positions that are cached.
+            embeddings: [P, D], the rest of the prompt.
+        """
+        length = start + len(embeddings)
+        cache.window = Window(slot, slot + 1, None, start, length)
+        positions = torch.arange(start, length, device=self.device)
+        mask = self._masks(positions[None], length)
+        return self._forward(embeddings[None], positions[None], mask, cache)[0]
+
+    def decode(self, cache: SlotCache, inputs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Advance the rows in slots 0 … n−1 by one position and return their logits [n, V].
+
+        Args:
+            cache: the rows' keys and values so far.
+            inputs: [n, D], each row's next input embedding.
+            positions: [n] int64, where it goes.
+        """
+        length = int(positions.max()) + 1
+        cache.window = Window(0, len(inputs), positions, length - 1, length)
+        mask = self._masks(positions[:, None], length)
+        return self._forward(inputs[:, None], positions[:, None], mask, cache)
+
+    def _forward(self, inputs: torch.Tensor, positions: torch.Tensor, mask: Any, cache: SlotCache) -> torch.Tensor:
+        out = self.model(
+            inputs_embeds=inputs,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: torch.Tensor = out.logits[:, -1]
+        return logits
+
+    def _masks(self, positions: torch.Tensor, length: int) -> Any:
+        """Return additive masks [n, 1, Q, L] for queries at `positions` [n, Q]; by layer type where the model has two."""
+        keys = torch.arange(length, device=self.device)
+        visible = keys[None, None] <= positions[:, :, None]
+        windowed = visible
+        if self.sliding_window:
+            windowed = visible & (keys[None, None] > positions[:, :, None] - self.sliding_window)
+        if SLIDING not in self.layer_types:
+            has_window = self.sliding_window and getattr(self.model.config, "use_sliding_window", True)
+            return self._additive(windowed if has_window else visible)
+        return {FULL: self._additive(visible), SLIDING: self._additive(windowed)}
+
+    def _additive(self, visible: torch.Tensor) -> torch.Tensor:
+        lowest = torch.finfo(self.dtype).min
+        return torch.zeros_like(visible, dtype=self.dtype).masked_fill_(~visible, lowest)[:, None]
+
+
+def _attention_for(config: Any) -> str:
+    """Return the implementation: grouped where plain scores are enough, else the model's own eager one."""
+    text = config.get_text_config()
+    special = ("attn_logit_softcapping", "attn_logit_softcap", "num_sink_tokens", "alibi")
+    if any(getattr(text, name, None) for name in special) or config.model_type == "gpt_oss":
+        return "eager"
+    return attention.register()
+
+
+def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    found: set[int] = set()
+    for ids in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
+        if isinstance(ids, int):
+            found.add(ids)
+        elif ids:
+            found.update(ids)
+    return frozenset(found)
+
+
+def default_device() -> str:
+    """Return `cuda` where there is one, else `cpu`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return "cuda" if torch.cuda.is_available() else "cpu"

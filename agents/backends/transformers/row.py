@@ -1,0 +1,121 @@
+"""One request inside the engine: what it reads, what it has said, when it ends."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from agents.backend import FinishReason, Generation, Request, Usage
+from agents.fingerprint import ModelFingerprint
+from agents.message import Cipher, Message
+from kernels.encoders import Encoder
+
+Key = int | tuple[str, int]
+
+
+@dataclass(eq=False)
+class Row:
+    """A request and its state.
+
+    Fields:
+        request: what was asked.
+        encoder: None for text.
+        keys: what identifies each prompt position: a token id, or (message digest, step) of a spliced vector.
+        prompt: [P, D], the prompt's input embeddings; dropped after prefill.
+        slot: its place in the cache; -1 while it waits.
+        cached: prompt positions taken from another row's cache.
+        ids: sampled or nearest tokens so far.
+        vectors: per step [D], for CIPHER; so are `entropy`, `max_probability`, `top_ids` [K], `top_probabilities` [K].
+        next_input: [D], what is fed at the next position.
+    """
+
+    request: Request
+    encoder: Encoder | None
+    keys: list[Key]
+    prompt: torch.Tensor
+    slot: int = -1
+    cached: int = 0
+    ids: list[int] = field(default_factory=list)
+    vectors: list[torch.Tensor] = field(default_factory=list)
+    entropy: list[torch.Tensor] = field(default_factory=list)
+    max_probability: list[torch.Tensor] = field(default_factory=list)
+    top_ids: list[torch.Tensor] = field(default_factory=list)
+    top_probabilities: list[torch.Tensor] = field(default_factory=list)
+    next_input: torch.Tensor | None = None
+    finish: FinishReason | None = None
+    kept: int = 0
+    pushed: int = 0
+
+    @property
+    def step(self) -> int:
+        """Steps generated so far."""
+        return len(self.ids)
+
+    @property
+    def position(self) -> int:
+        """Where the next input goes."""
+        return len(self.keys) + len(self.ids) - 1
+
+    def advance(self, token: int, stop_ids: frozenset[int], tokenizer: Any) -> None:
+        """Take one more step's token, and end the row if the token, a stop string or the limit says so."""
+        self.ids.append(token)
+        self.kept = len(self.ids)
+        if token in stop_ids:
+            self.finish, self.kept = "stop", len(self.ids) - 1
+            return
+        if self.request.sampling.stop:
+            self._check_stop_strings(tokenizer)
+        if self.finish is None and len(self.ids) >= self.request.sampling.max_tokens:
+            self.finish = "length"
+
+    def _check_stop_strings(self, tokenizer: Any) -> None:
+        """End before the token in which a stop string begins, so that text and vectors are cut alike."""
+        stops = self.request.sampling.stop
+        recent = tokenizer.decode(self.ids[-max(map(len, stops)) - 4 :])
+        if not any(stop in recent for stop in stops):
+            return
+        text = tokenizer.decode(self.ids)
+        begins = min((text.index(stop) for stop in stops if stop in text), default=len(text))
+        self.finish, self.kept = "stop", len(self.ids)
+        while self.kept and len(tokenizer.decode(self.ids[: self.kept])) > begins:
+            self.kept -= 1
+
+    def new_text(self, tokenizer: Any) -> str:
+        """Return the text since the last call, held back while it ends inside a character."""
+        text = tokenizer.decode(self.ids[: self.kept])
+        if text.endswith("\ufffd") and self.finish is None:
+            return ""
+        piece, self.pushed = text[self.pushed :], max(self.pushed, len(text))
+        return piece
+
+    def generation(self, model: ModelFingerprint, tokenizer: Any) -> Generation:
+        """Return the finished request as a value."""
+        assert self.finish is not None
+        ids = self.ids[: self.kept]
+        message = Message(
+            text=tokenizer.decode(ids),
+            model=model,
+            temperature=self.request.sampling.temperature,
+            token_ids=tuple(ids),
+            encoder=None if self.encoder is None else str(self.encoder),
+            cipher=None if self.encoder is None else self._cipher(model),
+        )
+        usage = Usage(prompt_tokens=len(self.keys), cached_tokens=self.cached, generated_tokens=len(self.ids))
+        return Generation(message, usage, self.finish)
+
+    def _cipher(self, model: ModelFingerprint) -> Cipher:
+        n, k = self.kept, min(self.request.sampling.top_beliefs, model.vocabulary)
+        dtype = self.vectors[0].dtype if self.vectors else self.prompt.dtype
+        return Cipher(
+            vectors=_stacked(self.vectors[:n], (0, model.width), dtype),
+            nearest=torch.tensor(self.ids[:n], dtype=torch.int64),
+            entropy=_stacked(self.entropy[:n], (0,), torch.float32),
+            max_probability=_stacked(self.max_probability[:n], (0,), torch.float32),
+            top_ids=_stacked(self.top_ids[:n], (0, k), torch.int64),
+            top_probabilities=_stacked(self.top_probabilities[:n], (0, k), torch.float32),
+        )
+
+
+def _stacked(steps: list[torch.Tensor], empty: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """Return the steps as one tensor of its own memory on the CPU."""
+    return torch.stack(steps).cpu() if steps else torch.zeros(empty, dtype=dtype)

@@ -1,0 +1,96 @@
+"""Prompt → what the model reads: runs of token ids, and messages whose vectors are spliced in between.
+
+Every text part is tokenised by itself and a text message of the same tokenizer goes in as the tokens that were said, so
+a slot is tokenised alike whether it holds text or vectors.
+"""
+
+from typing import Any
+
+from agents import slots
+from agents.backend import ChatTurn, Prompt
+from agents.errors import PromptError
+from agents.fingerprint import ModelFingerprint
+from agents.message import Message
+
+Segment = list[int] | Message
+
+def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint, *, vectors: bool = True) -> list[Segment]:
+    """Return the prompt as runs of token ids and CIPHER messages, in reading order.
+
+    Args:
+        prompt: turns of text and messages.
+        tokenizer: of the receiving model.
+        model: the receiving model.
+        vectors: whether CIPHER messages stay vectors; if not they are read out as text.
+    """
+    messages: list[Message] = []
+    turns = [{"role": turn.role, "content": _content(turn, messages)} for turn in prompt.turns]
+    is_chat = prompt.format == "chat" or (prompt.format == "auto" and bool(tokenizer.chat_template))
+    if is_chat:
+        if not tokenizer.chat_template:
+            raise PromptError(f"format: chat, but {model.model} has no chat template; use format: plain")
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        found: list[Segment] = []
+    else:
+        text = _plain(turns, prompt.cue)
+        found = [_leading_ids(tokenizer)]
+    for piece in slots.split(text):
+        if isinstance(piece, str):
+            found.append(_ids(tokenizer, piece))
+        else:
+            found.append(_message(messages[piece], tokenizer, model, vectors))
+    return _merged(found)
+
+
+def _content(turn: ChatTurn, messages: list[Message]) -> str:
+    content = ""
+    for part in turn.parts:
+        if isinstance(part, Message):
+            content += slots.mark(len(messages))
+            messages.append(part)
+        else:
+            content += slots.checked(part)
+    return content
+
+
+def _plain(turns: list[dict[str, str]], cue: str) -> str:
+    """Join turns for a base model: system, then question and cued answer in alternation, then the cue to go on from."""
+    text = ""
+    for turn in turns:
+        match turn["role"]:
+            case "system":
+                text += turn["content"] + "\n\n"
+            case "user":
+                text += turn["content"] + "\n"
+            case _:
+                text += f"{cue} {turn['content']}\n\n"
+    return text + cue
+
+
+def _leading_ids(tokenizer: Any) -> list[int]:
+    """Return what the tokenizer puts before any text by itself (a BOS token, or nothing)."""
+    bare = _ids(tokenizer, "x")
+    whole: list[int] = tokenizer("x").input_ids
+    return whole[: whole.index(bare[0])] if bare and bare[0] in whole else []
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False).input_ids) if text else []
+
+
+def _message(message: Message, tokenizer: Any, model: ModelFingerprint, vectors: bool) -> Segment:
+    if message.is_cipher and vectors:
+        return message
+    if message.model.same_tokenizer(model):
+        return list(message.token_ids)
+    return _ids(tokenizer, message.text)
+
+
+def _merged(found: list[Segment]) -> list[Segment]:
+    merged: list[Segment] = []
+    for segment in found:
+        if isinstance(segment, list) and merged and isinstance(merged[-1], list):
+            merged[-1] = merged[-1] + segment
+        elif isinstance(segment, Message) or segment:
+            merged.append(segment)
+    return merged
