@@ -1,0 +1,63 @@
+"""All messages of one debate, in the order in which they were said. Values only; `run_folder.py` puts them on disk."""
+
+from dataclasses import dataclass
+
+from agents.backend import FinishReason, Usage
+from agents.message import Message
+from debate.protocol import TurnKey
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is debated."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One agent's one message.
+
+    Fields:
+        key: agent and round.
+        message: what was said.
+        heard: the turns that its prompt held, besides the agent's own.
+        seed: of the request.
+        usage: what it cost.
+        finish_reason: why it ended.
+    """
+
+    key: TurnKey
+    message: Message
+    heard: tuple[TurnKey, ...]
+    seed: int
+    usage: Usage
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """The turns of one debate over one question."""
+
+    question: Question
+    turns: tuple[Turn, ...]
+
+    def last_of(self, agent: str) -> Turn:
+        """Return an agent's last turn."""
+        return max((turn for turn in self.turns if turn.key.agent == agent), key=lambda turn: turn.key.round)
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Everyone who spoke, in order of their first turn."""
+        return tuple(dict.fromkeys(turn.key.agent for turn in self.turns))
+
+    @property
+    def rounds(self) -> int:
+        """The highest round that anyone spoke in."""
+        return max(turn.key.round for turn in self.turns)
+
+    @property
+    def generated_tokens(self) -> int:
+        """Steps decoded in all."""
+        return sum(turn.usage.generated_tokens for turn in self.turns)
