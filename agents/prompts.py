@@ -40,6 +40,19 @@ class Prompts:
             known = sorted(path.name for path in self.folder.parent.glob("*") if path.is_dir())
             raise PromptError(f"no prompts in {self.folder}. Known beside it: {', '.join(known) or 'none'}.")
 
+    def check(self) -> None:
+        """Render every file once, so that a mistake in one is found before anything runs.
+
+        Raises:
+            PromptError: with the file.
+        """
+        self._render("system", {})
+        self._render("initial", {"question": "?"})
+        self._render("debate", {"question": "?", "own": "?", "others": ["?"]})
+        for stage in ("initial", "debate"):
+            for example in self._examples.get(stage, []):
+                self._render(stage, example)
+
     def initial(self, question: str) -> Prompt:
         """Return the first round's prompt: the question alone."""
         return self._prompt("initial", {"question": question}, [])

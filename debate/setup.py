@@ -47,10 +47,12 @@ def build_debate(config: DebateConfig, backends: Backends) -> Debate:
     graph = build_graph(config.topology, list(config.agents))
     agents = {}
     for name, agent in config.agents.items():
+        prompts = Prompts(prompts_folder(agent.prompts or config.prompts or config.task), config.format)
+        prompts.check()
         agents[name] = Agent(
             name=name,
             backend=backends.get(agent.backend or config.backend, agent.model or config.model),
-            prompts=Prompts(prompts_folder(agent.prompts or config.prompts or config.task), config.format),
+            prompts=prompts,
             sampling=Sampling(
                 temperature=agent.temperature,
                 top_p=agent.top_p if config.message == "text" else None,
