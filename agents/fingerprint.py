@@ -37,7 +37,9 @@ class ModelFingerprint:
         return self.tokenizer == other.tokenizer
 
     def __str__(self) -> str:
-        return f"{self.model} (table {self.table[:8]}, tokenizer {self.tokenizer[:8]}, {self.vocabulary} x {self.width})"
+        return (
+            f"{self.model} (table {self.table[:8]}, tokenizer {self.tokenizer[:8]}, {self.vocabulary} x {self.width})"
+        )
 
 
 def fingerprint(model: str, table: "torch.Tensor", tokenizer: Any) -> ModelFingerprint:

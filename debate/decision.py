@@ -51,7 +51,9 @@ def majority(transcript: Transcript, temperatures: Mapping[str, float], extract:
         return Decision(tied[0], f"{most} of {len(answers)} agents", answers)
     order = sorted(temperatures, key=lambda name: (temperatures[name], list(temperatures).index(name)))
     agent = next(name for name in order if answers.get(name) in tied)
-    return Decision(answers[agent], f"a tie of {len(tied)} answers, broken by the lowest temperature ({agent})", answers)
+    return Decision(
+        answers[agent], f"a tie of {len(tied)} answers, broken by the lowest temperature ({agent})", answers
+    )
 
 
 def last_answers(transcript: Transcript, extract: Extract) -> dict[str, str | None]:

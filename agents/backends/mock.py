@@ -159,10 +159,10 @@ class MockBackend(Backend):
         )
         nearest = nearest_token(said.vectors, self.table).ids
         heard = tuple(int(i) for i in nearest)
-        cipher = Cipher(
-            said.vectors, nearest, said.entropy, said.max_probability, said.top_ids, said.top_probabilities
+        cipher = Cipher(said.vectors, nearest, said.entropy, said.max_probability, said.top_ids, said.top_probabilities)
+        return Message(
+            self.tokenizer.decode(list(heard)), self._fingerprint, sampling.temperature, heard, str(encoder), cipher
         )
-        return Message(self.tokenizer.decode(list(heard)), self._fingerprint, sampling.temperature, heard, str(encoder), cipher)
 
     def _logits(self, ids: list[int]) -> torch.Tensor:
         """Return beliefs [T, V] that prefer each byte, with some doubt about the bytes beside it."""

@@ -59,7 +59,9 @@ class LoadedModel:
         self.stop_ids = _stop_ids(self.model, self.tokenizer)
         unknown = self.layer_types - {FULL, SLIDING}
         if unknown:
-            raise ModelError(f"{name}: layers of type {', '.join(sorted(unknown))} keep no key-value cache; not supported")
+            raise ModelError(
+                f"{name}: layers of type {', '.join(sorted(unknown))} keep no key-value cache; not supported"
+            )
         with torch.inference_mode():
             self.table = EmbeddingTable(self._looked_up())
             self._check_embeddings_suffice()

@@ -1,0 +1,59 @@
+"""The typer application, and the one place where an error becomes a sentence and an exit code."""
+
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    help="""Debates between language models, in text or in CIPHER: the expectation of token embeddings under the
+    model's belief, fed back as the next input, nothing sampled (Pham et al., ICLR 2024).
+
+    Start here:  debate eval configs/smoke.yaml --limit 8   (scripted backend, a second)
+    then:        debate eval configs/first_debate.yaml --limit 8   (SmolLM2-135M, minutes)""",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+errors = Console(stderr=True, highlight=False)
+
+INTERRUPTED = 130
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of every command."""
+    state.debug = debug
+
+
+class _State:
+    debug = False
+
+
+state = _State()
+
+
+def main() -> None:
+    """Run the command line. User mistakes: one sentence, exit code 2. Ctrl-C: what was finished is on disk, 130."""
+    from agents.errors import DebateError
+
+    try:
+        app()
+    except DebateError as error:
+        if state.debug:
+            raise
+        errors.print(f"debate: {error}", markup=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        if state.debug:
+            raise
+        errors.print("debate: interrupted; what was finished is on disk", markup=False)
+        sys.exit(INTERRUPTED)
+
+
+for _name in ("run", "evaluate", "speak", "read", "show", "doctor", "model", "bench"):
+    import_module(f"debate.cli.{_name}")

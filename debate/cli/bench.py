@@ -1,0 +1,52 @@
+"""`debate bench`: speed as ratios, measured side by side in one run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debate.cli import options
+from debate.cli.app import app
+
+bench = typer.Typer(help="Speed, as ratios measured side by side in one run.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+
+@bench.callback()
+def group() -> None:
+    """Speed, as ratios measured side by side in one run."""
+
+
+@bench.command()
+def engine(
+    model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
+    backend: Annotated[str, typer.Option("--backend", help="A registered backend.")] = "transformers",
+    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "bfloat16",
+    rows: Annotated[int, typer.Option("--rows", min=2, help="Requests at once in the batched arms.")] = 16,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Tokens of each request.")] = 32,
+    rounds: Annotated[int, typer.Option("--rounds", min=2, help="Interleaved rounds; the first is not counted.")] = 5,
+    temperature: Annotated[float, typer.Option("--temperature", "-T", help="Of every request.")] = 0.7,
+    encoder: Annotated[str, typer.Option("--encoder", "-e", help="Of the CIPHER requests.")] = "expectation",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """Tokens/s of text and CIPHER, one request at a time and batched, interleaved in one run.
+
+    Example:  debate bench engine --rows 16 --rounds 5
+    """
+    from debate.bench_engine import bench_engine
+
+    options.run(
+        bench_engine(
+            model=model,
+            backend=backend,
+            dtype=dtype,
+            rows=rows,
+            tokens=tokens,
+            rounds=rounds,
+            temperature=temperature,
+            encoder=encoder,
+            out=out,
+            console=options.console,
+            progress=options.progress,
+        )
+    )

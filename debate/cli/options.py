@@ -1,0 +1,50 @@
+"""Options that several commands share, and quiet start-up."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+T = TypeVar("T")
+
+console = Console(highlight=False)
+notes = Console(stderr=True, highlight=False)
+
+Config = Annotated[Path, typer.Argument(help="A config file, or the name of a shipped one, e.g. smoke.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY.PATH=VALUE", help="Override one key; may be repeated, e.g. agents.ada.temperature=0.2"
+    ),
+]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of questions, samples and noise.")]
+Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Most questions.")]
+Data = Annotated[Path | None, typer.Option("--data", help="A local benchmark file in place of the hub.")]
+
+
+def load(config: Path, settings: list[str] | None, model: str | None, seed: int | None, *extra: str) -> Any:
+    """Return the config of the shared options; options win over --set, --set over the file."""
+    from debate.config import find_config, load_config
+
+    named = [f"{key}={value}" for key, value in (("model", model), ("seed", seed)) if value is not None]
+    return load_config(find_config(config), [*(settings or []), *named, *extra])
+
+
+def progress(sentence: str) -> None:
+    """Say what takes time."""
+    notes.print(f"· {sentence}", markup=False)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end with the libraries' own chatter off. Ctrl-C cancels it and is raised again."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if "transformers" not in sys.modules:
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1" if not sys.stderr.isatty() else "0")
+    return asyncio.run(coroutine)

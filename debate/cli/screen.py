@@ -1,0 +1,129 @@
+"""What a person watches: the debates under way, and the running score. Quiet when the output is not a terminal."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from debate.cli.options import console, notes
+
+REFRESH_PER_S = 4
+RECENT = 6
+
+
+class Screen:
+    """An observer of evaluations and runs (see evals.evaluate.Observer).
+
+    Args:
+        verbose: print every turn as it is said, for `debate run`.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self.verbose = verbose
+        self._live = Live(
+            self, console=notes, refresh_per_second=REFRESH_PER_S, transient=True, auto_refresh=notes.is_terminal
+        )
+        self._method, self._total, self._started = "", 0, time.perf_counter()
+        self._decided = self._correct = self._scored = self._tokens = self._turns = 0
+        self._under_way: dict[tuple[str, Any], float] = {}
+        self._recent: deque[Text] = deque(maxlen=RECENT)
+        self._backends: Sequence[Any] = ()
+
+    def __enter__(self) -> "Screen":
+        if notes.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.stop()
+
+    def method_started(self, method: str, debate: Any, total: int, backends: Sequence[Any]) -> None:
+        """Begin a method."""
+        self._method, self._total, self._started = method, total, time.perf_counter()
+        self._decided = self._correct = self._scored = self._tokens = self._turns = 0
+        self._backends = backends
+        if not notes.is_terminal:
+            notes.print(f"· {method}: {total} questions, {len(debate.agents)} agent(s)", markup=False)
+
+    def turn_started(self, question: Any, turn: Any) -> None:
+        """A turn was submitted."""
+        self._under_way[question.id, turn] = time.perf_counter()
+
+    def turn_said(self, question: Any, turn: Any) -> None:
+        """A turn was said."""
+        self._under_way.pop((question.id, turn.key), None)
+        self._tokens += turn.usage.generated_tokens
+        self._turns += 1
+        said = turn_line(turn)
+        if self.verbose:
+            console.print(said)
+        else:
+            self._recent.append(Text(f"{question.id}  ").append(said))
+
+    def debate_decided(self, question: Any, decision: Any, score: Any) -> None:
+        """A debate ended."""
+        self._decided += 1
+        if score is not None:
+            self._scored += 1
+            self._correct += score.value == "correct"
+
+    def method_finished(self, row: Any) -> None:
+        """A method ended."""
+        notes.print(f"· {row.method}: {row.correct}/{row.total} correct, {row.seconds:.0f} s", markup=False)
+
+    def __rich__(self) -> RenderableType:
+        seconds = max(time.perf_counter() - self._started, 1e-6)
+        rate = self._tokens / seconds
+        head = f"{self._method}  {self._decided}/{self._total} questions   {self._turns} turns   {rate:.0f} tokens/s"
+        if self._scored:
+            head += f"   accuracy so far {self._correct}/{self._scored}"
+        if self._decided:
+            head += f"   about {seconds / self._decided * (self._total - self._decided):.0f} s left"
+        speaking = Table.grid(padding=(0, 2))
+        for (question, turn), since in list(self._under_way.items())[:8]:
+            speaking.add_row(question, f"round {turn.round}", turn.agent, f"{time.perf_counter() - since:.0f} s")
+        if len(self._under_way) > 8:
+            speaking.add_row(f"and {len(self._under_way) - 8} more")
+        return Panel(Group(Text(head), speaking, *self._recent), title="debate", title_align="left")
+
+
+def turn_line(turn: Any) -> Text:
+    """Return one line: round, agent, how it spoke, and what; a CIPHER message is shown by its reading."""
+    message = turn.message
+    kind = f"{message.encoder}, {message.num_bytes:,} B" if message.is_cipher else "text"
+    line = Text(f"round {turn.key.round}  {turn.key.agent}  ", style="bold")
+    line.append(f"[{kind}, {message.num_tokens} tokens] ", style="dim")
+    return line.append(message.text.strip().replace("\n", " ⏎ "))
+
+
+def results_table(rows: Sequence[Any], task: str) -> Table:
+    """Return the table of methods."""
+    total = rows[0].total if rows else 0
+    table = Table(title=f"{task}: {total} questions, the same for every method", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("method", "correct", "accuracy", "none", "turns", "generated", "prompt", "cached", "KiB", "s"):
+        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row.method,
+            f"{row.correct}/{row.total}",
+            f"{100 * row.accuracy:.1f}%",
+            str(row.no_answer),
+            str(row.turns),
+            f"{row.generated_tokens:,}",
+            f"{row.prompt_tokens:,}",
+            f"{row.cached_tokens:,}",
+            f"{row.message_bytes / 1024:,.0f}",
+            f"{row.seconds:.1f}",
+        )
+    table.caption = (
+        "none: questions without an answer (counted as wrong); generated, prompt, cached: tokens, cached being the part of "
+        "the prompt that was not computed again; KiB: messages; s: wall time, engines started"
+    )
+    return table

@@ -1,0 +1,51 @@
+"""`debate show`: the transcripts of a run."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debate.cli import options
+from debate.cli.app import app
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    method: Annotated[str | None, typer.Option("--method", help="Only this method.")] = None,
+    question: Annotated[str | None, typer.Option("--question", "-q", help="Only this question's id.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Most debates of each method.")] = None,
+) -> None:
+    """Show who said what, and what it came to.
+
+    Example:  debate show runs/first --method cipher --limit 1
+    """
+    from agents.errors import RunError
+    from debate.cli.screen import turn_line
+    from debate.run_folder import methods_in, read_method
+
+    folders = [folder for folder in methods_in(run) if method in (None, folder.name)]
+    if not folders:
+        known = ", ".join(folder.name for folder in methods_in(run)) or "none"
+        raise RunError(f"{run} has no method {method!r}. It has: {known}.")
+    status = json.loads((run / "run.json").read_text())["status"]
+    options.console.print(f"{run}: {status}", markup=False)
+    shown = 0
+    for folder in folders:
+        debates = [record for record in read_method(folder) if question in (None, record.transcript.question.id)]
+        for record in debates[:limit]:
+            shown += 1
+            transcript, decision = record.transcript, record.decision
+            title = f"{folder.name}  {transcript.question.id}  {transcript.question.text}"
+            options.console.rule(title, align="left", style="dim")
+            for turn in transcript.turns:
+                options.console.print(turn_line(turn))
+            if decision is None:
+                options.console.print("not finished", style="bold")
+                continue
+            score = f" ({decision['score']}; {decision['target']} is right)" if "score" in decision else ""
+            answer = decision["answer"] if decision["answer"] is not None else "no answer"
+            options.console.print(f"decision: {answer}{score}: {decision['reason']}", markup=False, style="bold")
+    if question and not shown:
+        raise RunError(f"{run} has no question {question!r}")

@@ -1,0 +1,90 @@
+"""`debate speak`: one agent, one prompt, one message."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debate.cli import options
+from debate.cli.app import app
+
+
+@app.command()
+def speak(
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What the model is asked.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
+    backend: Annotated[str, typer.Option("--backend", help="A registered backend.")] = "transformers",
+    encoder: Annotated[
+        str, typer.Option("--encoder", "-e", help="expectation, topk(k=5), topp(p=0.9), token, …; or text.")
+    ] = "expectation",
+    temperature: Annotated[float, typer.Option("--temperature", "-T", help="Of the belief; 0 is greedy.")] = 1.0,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Most steps.")] = 64,
+    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "bfloat16",
+    top_beliefs: Annotated[int, typer.Option("--top-beliefs", help="Tokens of each belief to keep.")] = 8,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", help="A string that ends the message; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 0,
+    form: Annotated[str, typer.Option("--format", help="chat, plain, or auto.")] = "auto",
+    hear: Annotated[
+        list[Path] | None, typer.Option("--hear", help="A message file to put after the prompt; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the message to this file.")] = None,
+) -> None:
+    """Let one model speak: write its message, and print how it reads.
+
+    Example:  debate speak --prompt "Name a colour." --temperature 0.7 --max-tokens 32 --out m.safetensors
+
+    Then:     debate read m.safetensors
+    """
+    options.run(
+        _speak(
+            prompt, model, backend, encoder, temperature, max_tokens, dtype, top_beliefs, stop, seed, form, hear, out
+        )
+    )
+
+
+async def _speak(
+    prompt: str,
+    model: str,
+    backend: str,
+    encoder: str,
+    temperature: float,
+    max_tokens: int,
+    dtype: str,
+    top_beliefs: int,
+    stop: list[str] | None,
+    seed: int,
+    form: str,
+    hear: list[Path] | None,
+    out: Path | None,
+) -> None:
+    from agents.backend import ChatTurn, Part, Prompt, Request, Sampling
+    from agents.errors import ConfigError
+    from agents.message_file import read_message, write_message
+    from agents.registry import create_backend
+
+    if form not in ("auto", "chat", "plain"):
+        raise ConfigError(f"--format {form!r}: choose auto, chat or plain")
+    sampling = Sampling(
+        temperature=temperature, max_tokens=max_tokens, stop=tuple(stop or ()), seed=seed, top_beliefs=top_beliefs
+    )
+    engine = create_backend(backend, model=model, dtype=dtype, progress=options.progress)
+    try:
+        parts: list[Part] = [prompt]
+        for path in hear or []:
+            parts += ["\n", read_message(path, receiver=engine.fingerprint)]
+        asked = Prompt((ChatTurn("user", tuple(parts)),), format=form)  # type: ignore[arg-type]
+        pending = engine.submit(Request(asked, sampling, None if encoder == "text" else encoder))
+        async for piece in pending:
+            options.console.print(piece, end="", markup=False, soft_wrap=True)
+        options.console.print()
+        generation = await pending
+    finally:
+        await engine.close()
+    message = generation.message
+    kind = f"{message.encoder}, {message.num_bytes:,} bytes of vectors" if message.is_cipher else "text"
+    options.progress(f"{message.num_tokens} steps ({generation.finish_reason}), {kind}, {message.model}")
+    if out is not None:
+        write_message(message, out)
+        options.progress(f"written to {out}")
