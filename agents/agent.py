@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from agents.backend import Backend, Pending, Request, Sampling
 from agents.errors import ConfigError
 from agents.message import Message
-from agents.prompts import Prompts
+from agents.prompts import Heard, Prompts
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,20 @@ class Agent:
         if self.encoder is not None and not self.backend.capabilities.vectors_out:
             raise ConfigError(f"agent {self.name!r}: its backend cannot send vectors; use message: text")
 
-    def request(self, question: str, own: Message | None, others: Sequence[Message], seed: int) -> Request:
-        """Return the request of one turn: the initial prompt where nothing was said yet, else the debate prompt."""
-        prompt = self.prompts.initial(question) if own is None else self.prompts.debate(question, own, others)
-        return Request(prompt, replace(self.sampling, seed=seed), self.encoder)
+    def request(self, question: str, own: Message | None, others: Sequence[Heard], seed: int) -> Request:
+        """Return the request of one turn: initial where nothing was said, review where only others spoke."""
+        if own is not None:
+            prompt = self.prompts.debate(question, own, others)
+        elif others:
+            prompt = self.prompts.review(question, others)
+        else:
+            prompt = self.prompts.initial(question)
+        sampling = replace(self.sampling, seed=seed)
+        if self.encoder is not None:
+            # A belief is restricted by its encoder; these belong to the agent's text turns.
+            sampling = replace(sampling, top_p=None, top_k=None)
+        return Request(prompt, sampling, self.encoder)
 
-    def speak(self, question: str, own: Message | None, others: Sequence[Message], seed: int) -> Pending:
+    def speak(self, question: str, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
         """Submit the request of one turn."""
         return self.backend.submit(self.request(question, own, others, seed))

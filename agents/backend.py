@@ -197,6 +197,8 @@ class Backend(ABC):
     """An engine that holds one model. Made by `create_backend`, closed with `await backend.close()`."""
 
     load: Load
+    tokenizer: Any = None
+    """The model's own; None where the engine keeps it to itself."""
 
     @property
     @abstractmethod

@@ -1,8 +1,13 @@
 """Prompt files → Prompt. One folder a task: `system.jinja`, `initial.jinja`, `debate.jinja`, `examples.yaml`.
 
-`initial.jinja` is given `question`; `debate.jinja` is given `question`, `own` (the agent's last solution) and `others` (the
-solutions it hears, in the order of the topology's nodes). A slot that nobody fills is an error. Whether a solution is text
-or vectors, the file is the same: it says where the solution stands.
+`initial.jinja` is given `question`; `debate.jinja` is given `question`, `own` (the agent's last solution) and `others`
+(the solutions it hears, in the order of the topology's nodes); `review.jinja`, for an agent that hears others before
+it has spoken, is given `question` and `others`. A slot that nobody fills is an error. Whether a solution is text or
+vectors, the
+file is the same: it says where the solution stands.
+
+A role is another such folder. What it has stands in place of the task's file, but for `system.jinja`, which is read
+before the task's. What neither has is looked for in the shared folder.
 """
 
 from collections.abc import Sequence
@@ -20,7 +25,9 @@ from agents.backend import ChatTurn, Part, Prompt
 from agents.errors import PromptError
 from agents.message import Message
 
-Stage = Literal["initial", "debate"]
+Stage = Literal["initial", "debate", "review"]
+# One solution in a prompt: a message, text made of one, or a message with its reading.
+Heard = Message | str | tuple[Message, Message]
 
 
 @dataclass(frozen=True)
@@ -30,15 +37,22 @@ class Prompts:
     Fields:
         folder: where the files are.
         format: chat template, plain text, or whichever the model has.
+        role: the folder of a role.
+        shared: files for stages that neither role nor task has.
+        agreement: 0 to 1, how far to agree with the others; None does not mention it.
     """
 
     folder: Path
     format: Literal["auto", "chat", "plain"] = "auto"
+    role: Path | None = None
+    shared: Path | None = None
+    agreement: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.folder.is_dir():
-            known = sorted(path.name for path in self.folder.parent.glob("*") if path.is_dir())
-            raise PromptError(f"no prompts in {self.folder}. Known beside it: {', '.join(known) or 'none'}.")
+        for folder in (self.folder, self.role):
+            if folder is not None and not folder.is_dir():
+                known = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
+                raise PromptError(f"no prompts in {folder}. Known beside it: {', '.join(known) or 'none'}.")
 
     def check(self) -> None:
         """Render every file once, so that a mistake in one is found before anything runs.
@@ -46,10 +60,12 @@ class Prompts:
         Raises:
             PromptError: with the file.
         """
-        self._render("system", {})
+        self._system()
         self._render("initial", {"question": "?"})
+        if self._find("review").exists():
+            self._render("review", {"question": "?", "others": ["?"]})
         self._render("debate", {"question": "?", "own": "?", "others": ["?"]})
-        for stage in ("initial", "debate"):
+        for stage in ("initial", "debate", "review"):
             for example in self._examples.get(stage, []):
                 self._render(stage, example)
 
@@ -57,15 +73,33 @@ class Prompts:
         """Return the first round's prompt: the question alone."""
         return self._prompt("initial", {"question": question}, [])
 
-    def debate(self, question: str, own: Message, others: Sequence[Message]) -> Prompt:
-        """Return a later round's prompt (CIPHER, Algorithm 1): the question, what is heard, and the agent's own solution."""
-        messages = [own, *others]
-        marks = [slots.mark(index) for index in range(len(messages))]
-        return self._prompt("debate", {"question": question, "own": marks[0], "others": marks[1:]}, messages)
+    def debate(self, question: str, own: Message, others: Sequence[Heard]) -> Prompt:
+        """Return a later round's prompt (CIPHER, Algorithm 1): question, what is heard, the agent's own solution."""
+        parts: list[Part] = []
+        marks = [_place(solution, parts) for solution in (own, *others)]
+        return self._prompt("debate", {"question": question, "own": marks[0], "others": marks[1:]}, parts)
 
-    def _prompt(self, stage: Stage, values: dict[str, Any], messages: list[Message]) -> Prompt:
+    def review(self, question: str, others: Sequence[Heard]) -> Prompt:
+        """Return the prompt of an agent that hears others before it has spoken."""
+        parts: list[Part] = []
+        marks = [_place(solution, parts) for solution in others]
+        return self._prompt("review", {"question": question, "others": marks}, parts)
+
+    def _system(self) -> str:
+        pieces = []
+        if self.role is not None and self._role_has("system"):
+            pieces.append(self._render_file(self.role / "system.jinja", {}))
+        pieces.append(self._render_file(self.folder / "system.jinja", {}))
+        if self.agreement is not None and self.shared is not None:
+            pieces.append(self._render_file(self.shared / "agreement.jinja", {"percent": round(100 * self.agreement)}))
+        return "\n".join(piece for piece in pieces if piece)
+
+    def _role_has(self, stage: str) -> bool:
+        return self.role is not None and (self.role / f"{stage}.jinja").exists()
+
+    def _prompt(self, stage: Stage, values: dict[str, Any], messages: list[Part]) -> Prompt:
         slots.checked(values["question"])
-        turns = [ChatTurn("system", (system,))] if (system := self._render("system", {})) else []
+        turns = [ChatTurn("system", (system,))] if (system := self._system()) else []
         for example in self._examples.get(stage, []):
             turns.append(ChatTurn("user", (self._render(stage, example),)))
             turns.append(ChatTurn("assistant", (str(example["solution"]).strip(),)))
@@ -75,8 +109,19 @@ class Prompts:
             (*turns, ChatTurn("user", tuple(parts))), cue=self._examples.get("cue", "Answer:"), format=self.format
         )
 
+    def _find(self, stage: str) -> Path:
+        """Return the file of a stage: the role's, else the task's, else the shared one."""
+        if self.role is not None and self._role_has(stage):
+            return self.role / f"{stage}.jinja"
+        own = self.folder / f"{stage}.jinja"
+        if not own.exists() and self.shared is not None and (self.shared / f"{stage}.jinja").exists():
+            return self.shared / f"{stage}.jinja"
+        return own
+
     def _render(self, stage: str, values: dict[str, Any]) -> str:
-        path = self.folder / f"{stage}.jinja"
+        return self._render_file(self._find(stage), values)
+
+    def _render_file(self, path: Path, values: dict[str, Any]) -> str:
         try:
             return self._environment.from_string(path.read_text()).render(values).strip()
         except OSError as error:
@@ -92,17 +137,28 @@ class Prompts:
     @cached_property
     def _examples(self) -> dict[str, Any]:
         path = self.folder / "examples.yaml"
+        if self.role is not None and (self.role / "examples.yaml").exists():
+            path = self.role / "examples.yaml"
         if not path.exists():
             return {}
         try:
             found = yaml.safe_load(path.read_text())
         except yaml.YAMLError as error:
             raise PromptError(f"{path}: not YAML: {error}") from error
-        known = {"cue", "initial", "debate"}
+        known = {"cue", "initial", "debate", "review"}
         if not isinstance(found, dict) or set(found) - known:
             raise PromptError(f"{path}: expected the keys {', '.join(sorted(known))}")
-        for stage in ("initial", "debate"):
+        for stage in ("initial", "debate", "review"):
             for place, example in enumerate(found.get(stage) or []):
                 if not isinstance(example, dict) or not {"question", "solution"} <= set(example):
                     raise PromptError(f"{path}: {stage}[{place}]: an example has a question and a solution")
         return {key: value for key, value in found.items() if value}
+
+
+def _place(solution: Heard, parts: list[Part]) -> str:
+    """Add a solution's parts, and return what stands for it while the file is rendered."""
+    if isinstance(solution, tuple):
+        vectors, reading = solution
+        return f"{_place(vectors, parts)} (in words: {_place(reading, parts)})"
+    parts.append(solution if isinstance(solution, Message) else slots.checked(solution))
+    return slots.mark(len(parts) - 1)

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from agents.errors import ConfigError, did_you_mean
+from debate.frozen import Frozen
+from debate.groups import expanded, groups
+from debate.topology.config import EdgeConfig, ScheduleConfig, TopologyConfig
+from debate.topology.files import read_topology_file
 
 BUILT_IN_METHODS: dict[str, dict[str, Any]] = {
     "single": {"rounds": 1, "message": "text"},
@@ -20,10 +24,11 @@ BUILT_IN_METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-class Frozen(BaseModel):
-    """Base of every config: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+# What an agent may be besides a debater: one that sums up or leads each round, one that speaks once at the end, and the
+# paper's controls, which say what they say without a model.
+CHAIRS = ("summariser", "moderator")
+JUDGES = ("judge",)
+CONTROLS = ("expert", "misaligned", "random", "dummy")
 
 
 class AgentConfig(Frozen):
@@ -32,7 +37,7 @@ class AgentConfig(Frozen):
     temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """Of its belief, softmax(z / temperature); 0 is greedy."""
     encoder: str | None = None
-    """How its beliefs become vectors; only in CIPHER debates."""
+    """How its beliefs become vectors; only in CIPHER debates. `none` for an agent that only speaks text."""
     top_p: float | None = Field(default=None, gt=0, le=1)
     """Nucleus of sampled text."""
     top_k: int | None = Field(default=None, ge=1)
@@ -43,6 +48,27 @@ class AgentConfig(Frozen):
     """Another backend."""
     model: str | None = None
     """Another model."""
+    role: str | None = None
+    """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
+    agreement: float | None = Field(default=None, ge=0, le=1)
+    """How much it is asked to agree with the others, 0 to 1 (DebateLLM); not asked by default."""
+    group: str | None = None
+    """The group that it was written as a member of."""
+
+    @property
+    def is_judge(self) -> bool:
+        """Whether it speaks once, at the end."""
+        return self.role in JUDGES
+
+    @property
+    def is_chair(self) -> bool:
+        """Whether it sums up or leads a round rather than debate."""
+        return self.role in CHAIRS
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it speaks by rule."""
+        return self.role in CONTROLS
 
 
 class DebateConfig(Frozen):
@@ -64,8 +90,18 @@ class DebateConfig(Frozen):
     """Chat template, plain text, or whichever the model has."""
     agents: dict[str, AgentConfig] = Field(min_length=1)
     """Name → debater, in the order in which they are heard."""
-    topology: str = "complete"
-    """Who hears whom."""
+    topology: str | TopologyConfig = "complete"
+    """Who hears whom: a name, with parameters if need be, or a mapping (debate/topology/config.py)."""
+    protocol: str = "simultaneous"
+    """In which order they speak, and what of the topology is heard."""
+    stopping: str = "fixed"
+    """When to end before the last round."""
+    order: Literal["fixed", "reversed", "shuffled"] = "fixed"
+    """In which order solutions stand in a prompt: the agents', that reversed, or drawn for each turn."""
+    agreement: float | None = Field(default=None, ge=0, le=1)
+    """How much agents are asked to agree with each other, 0 to 1; not asked by default."""
+    min_mapped: float = Field(default=0.6, ge=0, le=1)
+    """Between tokenizers: the least share of a message's belief that must map for it to be heard as vectors."""
     rounds: int = Field(default=3, ge=1)
     """Turns of each agent in all; the paper's 3 rounds are one initial answer and two of debate."""
     message: Literal["text", "cipher"] = "cipher"
@@ -85,6 +121,17 @@ class DebateConfig(Frozen):
     methods: dict[str, dict[str, Any]] = {}
     """Method → keys that differ, for `debate eval`."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or not isinstance(given.get("agents"), Mapping):
+            return given
+        templates = given.get("templates") or {}
+        if not isinstance(templates, Mapping):
+            raise ValueError("templates: a mapping of name to an agent's keys")
+        rest = {key: value for key, value in given.items() if key != "templates"}
+        return {**rest, "agents": expanded(given["agents"], templates)}
+
     @field_validator("agents")
     @classmethod
     def _names(cls, agents: dict[str, AgentConfig]) -> dict[str, AgentConfig]:
@@ -94,9 +141,24 @@ class DebateConfig(Frozen):
         return agents
 
     @property
+    def temperatures(self) -> dict[str, float]:
+        """Temperature of everyone whose answer counts: not of judges and chairs; a control's is infinite."""
+        counted = {
+            name: float("inf") if agent.is_control else agent.temperature
+            for name, agent in self.agents.items()
+            if not (agent.is_judge or agent.is_chair)
+        }
+        return counted or {name: agent.temperature for name, agent in self.agents.items()}
+
+    @property
     def deciding_agent(self) -> str:
         """The agent of the lowest temperature, the first of equals: the paper's answer, chosen before the debate."""
-        return min(self.agents, key=lambda name: self.agents[name].temperature)
+        return min(self.temperatures, key=self.temperatures.__getitem__)
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Group → members."""
+        return groups(self.agents)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> DebateConfig:
@@ -117,7 +179,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> DebateConfig:
         raise ConfigError(f"{path}: a config is a mapping of keys to values; this is a {type(raw).__name__}")
     for override in overrides:
         _override(raw, override)
-    return validate(raw, source=str(path))
+    return validate(_with_file(raw, path.parent), source=str(path))
 
 
 def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
@@ -125,7 +187,11 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
     try:
         return DebateConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(source, raw, detail) for detail in error.errors())) from error
+        details = error.errors()
+        if isinstance(raw.get("topology"), Mapping):
+            # A mapping was meant: that it is no name either says nothing.
+            details = [detail for detail in details if detail["loc"][-1:] != ("str",)]
+        raise ConfigError("\n".join(dict.fromkeys(_explain(source, raw, detail) for detail in details))) from error
 
 
 def method_names(config: DebateConfig) -> tuple[str, ...]:
@@ -141,19 +207,23 @@ def method_config(config: DebateConfig, method: str) -> DebateConfig:
     known = {**BUILT_IN_METHODS, **config.methods}
     if method not in known:
         raise ConfigError(f"unknown method {method!r}. Known: {', '.join(known)}.{did_you_mean(method, known)}")
-    raw = config.model_dump(exclude={"methods"})
+    raw = config.model_dump(exclude={"methods"}, by_alias=True)
     for changes in (BUILT_IN_METHODS.get(method, {}), config.methods.get(method, {})):
         raw = _merged(raw, changes)
     changed = validate(raw, source=f"methods.{method}")
     if method == "single":
         name = changed.deciding_agent
-        changed = changed.model_copy(update={"agents": {name: changed.agents[name]}})
+        alone = {"topology": "complete", "protocol": "simultaneous", "stopping": "fixed"}
+        alone["decision"] = "lowest_temperature"
+        changed = changed.model_copy(update={**alone, "agents": {name: changed.agents[name]}})
+    if method == "text" and isinstance(changed.topology, TopologyConfig):
+        changed = changed.model_copy(update={"topology": _in_text(changed.topology)})
     return changed
 
 
 def to_yaml(config: DebateConfig) -> str:
     """Return the resolved config as YAML."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False)
 
 
 def configs_folder() -> Path:
@@ -165,22 +235,44 @@ def configs_folder() -> Path:
 
 def shipped() -> list[str]:
     """Return the names of the shipped config files."""
-    return sorted(path.name for path in configs_folder().glob("*.yaml"))
+    folder = configs_folder()
+    return sorted(str(path.relative_to(folder)) for path in [*folder.glob("*.yaml"), *folder.glob("topologies/*.yaml")])
 
 
 def find_config(name: Path) -> Path:
-    """Return the file of a path, or of a shipped config's name or path (`configs/x.yaml`, `x.yaml`, `x`)."""
+    """Return the file of a path, or of a shipped config's name or path (`configs/x.yaml`, `x`, `topologies/x`)."""
     if name.exists():
         return name
-    for candidate in (configs_folder() / name.name, configs_folder() / f"{name.name}.yaml"):
-        if candidate.is_file() and name.parent in (Path(), Path("configs")):
-            return candidate
+    inside = name.relative_to("configs") if name.parts[:1] == ("configs",) else name
+    if not inside.is_absolute() and ".." not in inside.parts:
+        for candidate in (configs_folder() / inside, configs_folder() / f"{inside}.yaml"):
+            if candidate.is_file():
+                return candidate
     return name
 
 
 def prompts_folder(name: str) -> Path:
     """Return the folder of a prompt set: a path, or a name under configs/prompts."""
     return Path(name) if "/" in name else configs_folder() / "prompts" / name
+
+
+def _with_file(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the config with the topology file that it names read into it: nodes as agents, edges before its own."""
+    topology = raw.get("topology")
+    if not isinstance(topology, dict) or "file" not in topology:
+        return raw
+    path = Path(str(topology["file"])).expanduser()
+    agents, edges = read_topology_file(path if path.is_absolute() else folder / path)
+    own = raw.get("agents") or {}
+    rest = {key: value for key, value in topology.items() if key != "file"}
+    merged = _merged(agents, own) if isinstance(own, Mapping) else own
+    return {**raw, "agents": merged, "topology": {**rest, "edges": [*edges, *(rest.get("edges") or [])]}}
+
+
+def _in_text(topology: TopologyConfig) -> TopologyConfig:
+    """Return the same topology with every edge heard as the debate's messages: the text baseline of a mixed one."""
+    edges = tuple(edge.model_copy(update={"message": None, "encoder": None}) for edge in topology.edges)
+    return topology.model_copy(update={"message": None, "edges": edges})
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,16 +306,36 @@ def _override(raw: dict[str, Any], override: str) -> None:
 
 
 def _explain(source: str, raw: Mapping[str, Any], detail: Any) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
+    place = [part for part in detail["loc"] if part not in ("str", "TopologyConfig")]
+    if place[:1] == ["agents"] and len(place) > 1 and place[1] not in (raw.get("agents") or {}):
+        # A member of a group: the file has the group's name.
+        place[1] = str(place[1]).rstrip("0123456789")
+    where = ".".join(str(part) for part in place)
     if detail["type"] == "extra_forbidden":
-        *parents, key = detail["loc"]
-        model: type[BaseModel] = AgentConfig if parents[:1] == ["agents"] else DebateConfig
-        known = list(model.model_fields)
+        *parents, key = place
+        model = _model_at(parents)
+        known = [field.alias or name for name, field in model.model_fields.items()]
         return f"{source}: {where}: unknown key {key!r}. Known: {', '.join(known)}.{did_you_mean(str(key), known)}"
     if detail["type"] == "missing":
         return f"{source}: {where}: this key is needed"
     given = detail.get("input")
-    return f"{source}: {where}: {detail['msg'].removeprefix('Value error, ')}; got {given!r}"
+    reason = detail["msg"].removeprefix("Value error, ")
+    if not where:
+        return f"{source}: {reason}"
+    return f"{source}: {where}: {reason}; got {given!r}"
+
+
+def _model_at(parents: Sequence[Any]) -> type[BaseModel]:
+    match [part for part in parents if isinstance(part, str)]:
+        case ["agents", *_]:
+            return AgentConfig
+        case ["topology", "edges", *_]:
+            return EdgeConfig
+        case ["topology", "schedule", *_]:
+            return ScheduleConfig
+        case ["topology", *_]:
+            return TopologyConfig
+    return DebateConfig
 
 
 def _one_line(error: Exception) -> str:

@@ -7,10 +7,12 @@ A turn starts the moment its inbox is complete, so that debates in flight keep t
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from agents.agent import Agent
-from debate.protocol import Protocol, TurnKey
+from agents.prompts import Heard
+from debate.hearing import Hearing, Speaker
+from debate.protocol import PLAIN, Inbox, Protocol, TurnKey
 from debate.transcript import Question, Transcript, Turn
 
 OnStart = Callable[[Question, TurnKey], None]
@@ -25,16 +27,39 @@ class Debate:
         agents: name → agent, in the order of the graph's nodes.
         protocol: who speaks when and hears what.
         seed: of the run; every turn's own seed follows from it.
+        encoders: turns that are not said in their agent's own way: the encoder, or None for text.
+        hearing: how a message is rendered for one who hears it.
     """
 
-    agents: Mapping[str, Agent]
+    agents: Mapping[str, Speaker]
     protocol: Protocol
     seed: int
+    encoders: Mapping[TurnKey, str | None] = field(default_factory=dict)
+    hearing: Hearing = field(default_factory=Hearing)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Each agent's place in the order of the nodes."""
+        return {name: place for place, name in enumerate(self.agents)}
+
+    def speaker(self, turn: TurnKey) -> Speaker:
+        """Return the agent of a turn, with the encoder that its hearers need."""
+        agent = self.agents[turn.agent]
+        return replace(agent, encoder=self.encoders[turn]) if turn in self.encoders else agent
+
+    def heard(
+        self, inbox: Inbox, hearer: Speaker, said: "Mapping[TurnKey, Turn]"
+    ) -> "list[tuple[Heard, float | None]]":
+        """Return what a turn hears, each with the share that mapped where tokenizers differ."""
+        edges = inbox.edges or (PLAIN,) * len(inbox.heard)
+        return [
+            self.hearing.hear(said[turn].message, edge, self.agents[turn.agent], hearer)
+            for turn, edge in zip(inbox.heard, edges, strict=True)
+        ]
 
     def turn_seed(self, question: Question, turn: TurnKey) -> int:
         """Return the seed of a turn: of run, question, the agent's place and the round, never of names or of timing."""
-        place = list(self.agents).index(turn.agent)
-        text = f"{self.seed}|{question.id}|{place}|{turn.round}"
+        text = f"{self.seed}|{question.id}|{self.places[turn.agent]}|{turn.round}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
@@ -65,7 +90,7 @@ async def play(
     try:
         while not debate.protocol.is_over(said):
             done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-            for task in sorted(done, key=lambda task: under_way[task]):
+            for task in sorted(done, key=lambda task: (under_way[task].round, debate.places[under_way[task].agent])):
                 key = under_way.pop(task)
                 said[key] = turn = task.result()
                 on_turn(question, turn)
@@ -82,10 +107,13 @@ async def _take(debate: Debate, question: Question, key: TurnKey, said: Mapping[
     inbox = debate.protocol.inbox(key)
     own = said[inbox.own].message if inbox.own else None
     seed = debate.turn_seed(question, key)
-    pending = debate.agents[key.agent].speak(question.text, own, [said[turn].message for turn in inbox.heard], seed)
+    agent = debate.speaker(key)
+    heard = debate.heard(inbox, agent, said)
+    pending = agent.speak(question.text, own, [message for message, _ in heard], seed)
     try:
         generation = await pending
     except asyncio.CancelledError:
         pending.cancel()
         raise
-    return Turn(key, generation.message, inbox.heard, seed, generation.usage, generation.finish_reason)
+    mapped = tuple((turn, mass) for turn, (_, mass) in zip(inbox.heard, heard, strict=True) if mass is not None)
+    return Turn(key, generation.message, inbox.heard, seed, generation.usage, generation.finish_reason, mapped)

@@ -174,6 +174,8 @@ def _turn_fields(turn: Turn) -> dict[str, Any]:
         "usage": vars(turn.usage),
         "digest": message.digest,
     }
+    if turn.mapped:
+        fields["mapped"] = [[key.round, key.agent, mass] for key, mass in turn.mapped]
     if message.is_cipher:
         return {**fields, "text": message.text, "encoder": message.encoder, "temperature": message.temperature}
     return {**fields, **message.header()}
@@ -193,4 +195,5 @@ def _read_turn(record: dict[str, Any], path: Path) -> Turn:
         seed=record["seed"],
         usage=Usage(**record["usage"]),
         finish_reason=record["finish_reason"],
+        mapped=tuple((TurnKey(number, agent), mass) for number, agent, mass in record.get("mapped", [])),
     )

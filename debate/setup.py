@@ -1,16 +1,25 @@
 """Config → debate: backends started once and shared, agents with their prompts, the graph and the protocol."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from agents.agent import Agent
 from agents.backend import Backend, Sampling
+from agents.controls import Control
+from agents.errors import ConfigError, did_you_mean
+from agents.fingerprint import ModelFingerprint
 from agents.pretrained import Progress
 from agents.prompts import Prompts
 from agents.registry import create_backend
-from debate.config import DebateConfig, prompts_folder
-from debate.graph import build_graph
+from agents.tokenizers import tokenizer_of
+from debate.config import CONTROLS, DebateConfig, prompts_folder
+from debate.exchange import build_exchange, own_encoder
+from debate.hearing import Extract, Hearing, Speaker
 from debate.orchestrator import Debate
-from debate.protocol import SimultaneousRounds
+from debate.protocol import Protocol, Stopped
+from debate.stopping import Watch, stopping_rule
+from debate.topology.checks import refuse_impossible
 
 
 class Backends:
@@ -32,35 +41,88 @@ class Backends:
         """Every engine that runs."""
         return list(self._started.values())
 
+    def decode(self, model: ModelFingerprint, token: int) -> str | None:
+        """Return the text of a token of a started model; None where its tokenizer cannot be had."""
+        for backend in self._started.values():
+            if backend.fingerprint.same_tokenizer(model) and (tokenizer := tokenizer_of(backend)) is not None:
+                return str(tokenizer.decode([token]))
+        return None
+
     async def close(self) -> None:
         """Close them all."""
         for backend in self._started.values():
             await backend.close()
 
 
-def build_debate(config: DebateConfig, backends: Backends) -> Debate:
+def build_debate(
+    config: DebateConfig,
+    backends: Backends,
+    *,
+    extract: Extract | None = None,
+    targets: Mapping[str, str] | None = None,
+) -> Debate:
     """Return the debate of a config.
+
+    Args:
+        config: the debate.
+        backends: the engines.
+        extract: a response → its answer, for edges, stopping rules and decisions that look at answers.
+        targets: question → right answer, for the controls that are given it.
 
     Raises:
         DebateError: anything in it that cannot be: an unknown topology, missing prompts, a model that is not there.
     """
-    graph = build_graph(config.topology, list(config.agents))
-    agents = {}
-    for name, agent in config.agents.items():
-        prompts = Prompts(prompts_folder(agent.prompts or config.prompts or config.task), config.format)
-        prompts.check()
-        agents[name] = Agent(
-            name=name,
-            backend=backends.get(agent.backend or config.backend, agent.model or config.model),
-            prompts=prompts,
-            sampling=Sampling(
-                temperature=agent.temperature,
-                top_p=agent.top_p if config.message == "text" else None,
-                top_k=agent.top_k if config.message == "text" else None,
-                max_tokens=config.max_tokens,
-                stop=config.stop,
-                top_beliefs=config.top_beliefs,
-            ),
-            encoder=(agent.encoder or config.encoder) if config.message == "cipher" else None,
-        )
-    return Debate(agents, SimultaneousRounds(graph, config.rounds), config.seed)
+    refuse_impossible(config)
+    exchange = build_exchange(config)
+    agents = {name: _agent(config, name, backends, targets or {}) for name in config.agents}
+    protocol: Protocol = exchange.planned
+    watch = Watch(tuple(config.temperatures), exchange.planned.chairs, extract)
+    rule = stopping_rule(config.stopping, watch)
+    if rule is not None:
+        protocol = Stopped(exchange.planned, rule)
+    encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
+    return Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped))
+
+
+def role_folder(role: str) -> Path:
+    """Return the folder of a role: a path, or a name under configs/prompts/roles.
+
+    Raises:
+        ConfigError: no such role.
+    """
+    if "/" in role:
+        return Path(role)
+    folder = prompts_folder("roles")
+    if not (folder / role).is_dir():
+        known = sorted([*CONTROLS, *(path.name for path in folder.glob("*") if path.is_dir())])
+        raise ConfigError(f"unknown role {role!r}. Known: {', '.join(known)}.{did_you_mean(role, known)}")
+    return folder / role
+
+
+def _agent(config: DebateConfig, name: str, backends: Backends, targets: Mapping[str, str]) -> Speaker:
+    agent = config.agents[name]
+    backend = backends.get(agent.backend or config.backend, agent.model or config.model)
+    if agent.is_control:
+        return Control(name, backend, str(agent.role), targets)
+    prompts = Prompts(
+        prompts_folder(agent.prompts or config.prompts or config.task),
+        config.format,
+        role=role_folder(agent.role) if agent.role else None,
+        shared=prompts_folder("shared"),
+        agreement=agent.agreement if agent.agreement is not None else config.agreement,
+    )
+    prompts.check()
+    return Agent(
+        name=name,
+        backend=backend,
+        prompts=prompts,
+        sampling=Sampling(
+            temperature=agent.temperature,
+            top_p=agent.top_p,
+            top_k=agent.top_k,
+            max_tokens=config.max_tokens,
+            stop=config.stop,
+            top_beliefs=config.top_beliefs,
+        ),
+        encoder=own_encoder(config, name) if config.message == "cipher" and not agent.is_judge else None,
+    )

@@ -26,6 +26,7 @@ class Turn:
         seed: of the request.
         usage: what it cost.
         finish_reason: why it ended.
+        mapped: heard CIPHER messages of another tokenizer, with the share of their belief that mapped to this agent's.
     """
 
     key: TurnKey
@@ -34,6 +35,7 @@ class Turn:
     seed: int
     usage: Usage
     finish_reason: FinishReason
+    mapped: tuple[tuple[TurnKey, float], ...] = ()
 
 
 @dataclass(frozen=True)

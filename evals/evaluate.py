@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from agents.backend import Backend
 from debate.config import DebateConfig, method_config, method_names
-from debate.decision import Decision, decision_rule
+from debate.decision import Decision, Rule, decision_rule
 from debate.orchestrator import Debate, play
 from debate.protocol import TurnKey
 from debate.run_folder import MethodFolder, RunFolder
@@ -68,6 +68,7 @@ class MethodResult:
     Fields:
         method: its name.
         correct, no_answer, total: questions.
+        turns, planned_turns: said, and without stopping; the difference is what stopping saved.
         prompt_tokens, cached_tokens, generated_tokens: over all turns; cached ones are part of the prompt's.
         message_bytes: of everything said.
         seconds: wall time of the method, engines already started.
@@ -79,6 +80,7 @@ class MethodResult:
     no_answer: int = 0
     total: int = 0
     turns: int = 0
+    planned_turns: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated_tokens: int = 0
@@ -140,11 +142,16 @@ async def evaluate(
     results: list[MethodResult] = []
     folder = RunFolder(out, config, overwrite=overwrite)
     try:
-        debates = {name: build_debate(changed, backends) for name, changed in configs.items()}
+        targets = {sample.question: sample.target for sample in samples}
+        debates = {
+            name: build_debate(changed, backends, extract=task.extract, targets=targets)
+            for name, changed in configs.items()
+        }
         for name, debate in debates.items():
             observer.method_started(name, debate, len(samples), backends.started)
             with folder.method(name) as writer:
-                result = await _play_method(name, configs[name], debate, task, samples, writer, observer)
+                rule = decision_rule(configs[name].decision, backends.decode)
+                result = await _play_method(name, configs[name], rule, debate, task, samples, writer, observer)
             results.append(result)
             observer.method_finished(result)
             folder.write_results(_results(config, results))
@@ -161,6 +168,7 @@ async def evaluate(
 async def _play_method(
     name: str,
     config: DebateConfig,
+    rule: Rule,
     debate: Debate,
     task: Task,
     samples: Sequence[Sample],
@@ -169,8 +177,7 @@ async def _play_method(
 ) -> MethodResult:
     """Play one method over all samples, many debates side by side."""
     result = MethodResult(name, transcripts=str(writer.path))
-    rule = decision_rule(config.decision)
-    temperatures = {agent: settings.temperature for agent, settings in config.agents.items()}
+    temperatures = config.temperatures
     started: dict[tuple[str, TurnKey], float] = {}
     begin = time.perf_counter()
 
@@ -188,6 +195,7 @@ async def _play_method(
         score = task.score(decision.answer, sample.target)
         writer.append_decision(question, decision, {"score": score.value, "target": score.target})
         result.count_score(question, score)
+        result.planned_turns += debate.protocol.num_turns
         observer.debate_decided(question, decision, score)
 
     waiting = iter(samples)

@@ -1,7 +1,7 @@
 """A scripted backend: deterministic, instant, without weights. It ships for tests, documentation and dry runs.
 
-It speaks bytes: 256 tokens and an end token, with a small random table of its own, so that beliefs, encoders, messages and
-fingerprints are all real. What it says is a rule over what it reads.
+It speaks bytes: 256 tokens and an end token, with a small random table of its own, so that beliefs, encoders, messages
+and fingerprints are all real. What it says is a rule over what it reads.
 """
 
 import asyncio
@@ -41,6 +41,10 @@ class ByteTokenizer:
     def decode(self, ids: list[int]) -> str:
         """Return the text of tokens; the end token is silent."""
         return bytes(i for i in ids if i < END).decode(errors="replace")
+
+    def bytes_of(self, token: str) -> bytes | None:
+        """Return the byte of a token; the end token has none."""
+        return None if len(token) != len("<00>") else bytes([int(token[1:3], 16)])
 
     class Ids:
         """What a tokenizer's call returns."""

@@ -22,12 +22,13 @@ async def play_questions(
     """Debate the given question, or the first questions of the config's task, and print what is said and decided."""
     task = create_task(config.task, seed=config.seed, data=data)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
-    temperatures = {name: agent.temperature for name, agent in config.agents.items()}
-    rule = decision_rule(config.decision)
+    temperatures = config.temperatures
+    targets = {sample.question: sample.target for sample in samples if sample.target}
     backends = Backends(config, progress)
+    rule = decision_rule(config.decision, backends.decode)
     name = config.message
     try:
-        debate = build_debate(config, backends)
+        debate = build_debate(config, backends, extract=task.extract, targets=targets)
         folder = RunFolder(out, config, overwrite=overwrite) if out else None
         with Screen(verbose=True) as screen, contextlib.ExitStack() as stack:
             writer = stack.enter_context(folder.method(name)) if folder else None
@@ -55,6 +56,8 @@ async def play_questions(
                 verdict = f" ({score.value}; {sample.target} is right)" if score else ""
                 answer = "no answer" if decision.answer is None else decision.answer
                 console.print(f"decision: {answer}{verdict}: {decision.reason}", markup=False, style="bold")
+                if saved := debate.protocol.num_turns - len(transcript.turns):
+                    console.print(f"ended early: {saved} of {debate.protocol.num_turns} turns saved", markup=False)
                 screen.debate_decided(asked, decision, score)
         if folder:
             folder.write_status("finished", {})

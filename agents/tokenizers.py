@@ -1,0 +1,24 @@
+"""The tokenizer of a backend: its own, or the one that lies beside the model's weights."""
+
+from functools import cache
+from typing import Any
+
+from agents.backend import Backend
+from agents.errors import DebateError
+
+
+def tokenizer_of(backend: Backend) -> Any | None:
+    """Return a backend's tokenizer, or None where there is none to be had (an engine behind an interface)."""
+    return backend.tokenizer if backend.tokenizer is not None else _beside_weights(backend.fingerprint.model)
+
+
+@cache
+def _beside_weights(model: str) -> Any | None:
+    from transformers import AutoTokenizer
+
+    from agents.pretrained import locate
+
+    try:
+        return AutoTokenizer.from_pretrained(locate(model))
+    except (DebateError, OSError, ValueError):
+        return None

@@ -1,0 +1,87 @@
+"""What a message is to one who hears it: vectors, its reading, its answer, its first words. Nothing is stored."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agents.agent import Agent
+from agents.controls import Control
+from agents.errors import ConfigError
+from agents.message import Cipher, Message
+from agents.prompts import Heard
+from agents.tokenizers import tokenizer_of
+from agents.vocabulary_map import VocabularyMap
+from debate.topology.edge import Edge
+
+Extract = Callable[[str], str | None]
+Speaker = Agent | Control
+NO_ANSWER = "no answer"
+
+
+@dataclass
+class Hearing:
+    """Renders messages for their hearers.
+
+    Fields:
+        extract: a response → the answer in it; needed where an edge shows answers only.
+        min_mapped: the least share of a belief that must map between two tokenizers; below it text is heard.
+    """
+
+    extract: Extract | None = None
+    min_mapped: float = 0.6
+    _maps: dict[tuple[str, str], VocabularyMap | None] = field(default_factory=dict, repr=False)
+
+    def hear(self, message: Message, edge: Edge, speaker: Speaker, hearer: Speaker) -> tuple[Heard, float | None]:
+        """Return a message as an edge shows it, and the share that mapped where the tokenizers differ.
+
+        Raises:
+            ConfigError: answers only, but nothing tells what an answer is.
+        """
+        if edge.seen == "answers":
+            if self.extract is None:
+                raise ConfigError("seen: answers needs a task, which tells what an answer is; give --task")
+            answer = self.extract(message.text)
+            return f"Answer: {NO_ANSWER if answer is None else answer}", None
+        if edge.first_tokens is not None and edge.first_tokens < message.num_tokens:
+            message = beginning(message, edge.first_tokens, tokenizer_of(speaker.backend))
+        if not message.is_cipher or edge.message == "text":
+            return reading(message), None
+        vectors, mass = message, None
+        if not message.model.same_tokenizer(hearer.backend.fingerprint):
+            mapped, mass = self._mapped(message, speaker, hearer)
+            if mapped is None:
+                return reading(message), mass
+            vectors = mapped
+        return ((vectors, reading(message)) if edge.message == "both" else vectors), mass
+
+    def _mapped(self, message: Message, speaker: Speaker, hearer: Speaker) -> tuple[Message | None, float]:
+        ends = (speaker.backend.fingerprint.tokenizer, hearer.backend.fingerprint.tokenizer)
+        if ends not in self._maps:
+            tokenizers: tuple[Any, Any] = (tokenizer_of(speaker.backend), tokenizer_of(hearer.backend))
+            self._maps[ends] = None if None in tokenizers else VocabularyMap(*tokenizers)
+        vocabulary_map = self._maps[ends]
+        if vocabulary_map is None:
+            return None, 0.0
+        mapped = vocabulary_map.apply(message, hearer.backend.fingerprint)
+        return (mapped.message if mapped.mass >= self.min_mapped else None), mapped.mass
+
+
+def reading(message: Message) -> Message:
+    """Return a message as the text that it reads as; a text message is itself."""
+    return replace(message, encoder=None, cipher=None) if message.is_cipher else message
+
+
+def beginning(message: Message, count: int, tokenizer: Any) -> Message:
+    """Return the first `count` tokens of a message.
+
+    Without a tokenizer the words are cut in proportion to the tokens.
+    """
+    ids = message.token_ids[:count]
+    if tokenizer is not None:
+        text = tokenizer.decode(list(ids))
+    else:
+        text = message.text[: len(message.text) * count // max(message.num_tokens, 1)]
+    if message.cipher is None:
+        return replace(message, text=text, token_ids=ids)
+    parts = {name: tensor[:count] for name, tensor in vars(message.cipher).items()}
+    return replace(message, text=text, token_ids=ids, cipher=Cipher(**parts))

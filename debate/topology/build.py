@@ -1,0 +1,169 @@
+"""Config → topology: for every round a graph whose edges say how they are heard.
+
+A round whose edges are those of another round shares its graph, so a static topology is one graph however long it runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agents.errors import ConfigError, did_you_mean
+from debate.graph import REDRAWN, Graph, build_graph, find_generator, is_drawn
+from debate.topology.config import EdgeConfig, Ends, ScheduleConfig, TopologyConfig
+from debate.topology.edge import Edge, Form
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Graphs by round.
+
+    Fields:
+        names: every agent, in the order in which they are heard.
+        graphs: round → graph over all names; each edge carries its `Edge` under "edge".
+    """
+
+    names: tuple[str, ...]
+    graphs: Mapping[int, Graph]
+
+    def graph(self, round: int) -> Graph:
+        """Return what is heard in a round."""
+        return self.graphs[round]
+
+    def edge(self, round: int, speaker: str, hearer: str) -> Edge:
+        """Return how one agent hears another in a round."""
+        return self.graphs[round].edges[speaker, hearer].get("edge", Edge())  # type: ignore[no-any-return]
+
+    def union(self) -> Graph:
+        """Return one graph with every edge of every round, as it is the last time it is heard."""
+        whole = self.graphs[1].copy()
+        for graph in dict.fromkeys(self.graphs.values()):
+            whole.add_edges_from(graph.edges(data=True))
+        return whole
+
+
+def build_topology(
+    topology: str | TopologyConfig,
+    names: Sequence[str],
+    *,
+    rounds: int,
+    message: Form = "cipher",
+    groups: Mapping[str, Sequence[str]] | None = None,
+    judges: Sequence[str] = (),
+    seed: int = 0,
+) -> Topology:
+    """Return the topology of a config over agents.
+
+    Args:
+        topology: a name, or the whole mapping.
+        names: every agent, in order.
+        rounds: of the debate.
+        message: how an edge is heard that does not say it.
+        groups: name → members, for edges between groups.
+        judges: agents that speak last; a generator leaves them out, and where only a name is given they hear everyone.
+        seed: of what is drawn.
+
+    Raises:
+        ConfigError: with the key path: an unknown agent, a parameter that cannot be, a round that never comes.
+    """
+    debaters = tuple(name for name in names if name not in judges) or tuple(names)
+    config = topology if isinstance(topology, TopologyConfig) else TopologyConfig(generator=topology)
+    members = _Members(names, groups or {})
+    over = debaters if config.over is None else members.of(config.over, "topology.over")
+    seed = seed if config.seed is None else config.seed
+    generated = Edge(config.message or message, is_stated=config.message is not None)
+    stated = [(edge, *_pairs(edge, members, place)) for place, edge in enumerate(config.edges)]
+    if isinstance(topology, str):
+        stated.append((EdgeConfig.model_validate({"from": debaters, "to": tuple(judges)}), debaters, tuple(judges)))
+    for place, edge in enumerate(config.edges):
+        if edge.rounds and edge.rounds[0] > rounds:
+            raise ConfigError(
+                f"topology.edges.{place}.rounds: begins in round {edge.rounds[0]}, but the debate has {rounds} rounds"
+            )
+    known: dict[Any, Graph] = {}
+    graphs: dict[int, Graph] = {}
+    for number in range(1, rounds + 1):
+        rule = _rule(config, number)
+        draws = config.redraw if config.redraw is not None else find_generator(rule)[1].name in REDRAWN
+        drawn = f"{seed}|{number}" if draws and is_drawn(rule) else f"{seed}"
+        active = tuple(place for place, (edge, _, _) in enumerate(stated) if _holds(edge, number))
+        if (rule, drawn, active) not in known:
+            graph = _graph(rule, names, over, generated, seed=_as_seed(drawn))
+            for place in active:
+                _put(graph, *stated[place], message)
+            known[rule, drawn, active] = graph
+        graphs[number] = known[rule, drawn, active]
+    return Topology(tuple(names), graphs)
+
+
+class _Members:
+    """Agents by their own name, their group's, or `*`."""
+
+    def __init__(self, names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> None:
+        self._names, self._groups = names, groups
+        self._known = {*names, *groups, "*"}
+
+    def of(self, ends: Ends, where: str) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for end in (ends,) if isinstance(ends, str) else ends:
+            if end not in self._known:
+                known = sorted(self._known)
+                listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+                raise ConfigError(f"{where}: unknown agent {end!r}. Known: {listed}.{did_you_mean(end, known)}")
+            chosen = self._names if end == "*" else self._groups.get(end, (end,))
+            found.update(dict.fromkeys(chosen))
+        return tuple(found)
+
+
+def _pairs(edge: EdgeConfig, members: _Members, place: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    where = f"topology.edges.{place}"
+    speakers, hearers = members.of(edge.speakers, f"{where}.from"), members.of(edge.hearers, f"{where}.to")
+    if len(speakers) == 1 and speakers == hearers:
+        raise ConfigError(f"{where}: {speakers[0]!r} to itself; an agent's own last message is always in its prompt")
+    return speakers, hearers
+
+
+def _rule(config: TopologyConfig, number: int) -> str:
+    for part in config.schedule:
+        if _holds(part, number):
+            return part.generator
+    return config.generator
+
+
+def _holds(part: EdgeConfig | ScheduleConfig, number: int) -> bool:
+    if part.rounds is None:
+        return True
+    first, last = part.rounds
+    return first <= number and (last is None or number <= last)
+
+
+def _graph(rule: str, names: Sequence[str], over: Sequence[str], edge: Edge, *, seed: int) -> Graph:
+    made = build_graph(rule, over, seed=seed)
+    graph: Graph = type(made)()
+    graph.add_nodes_from((name, made.nodes[name] if name in made else {}) for name in names)
+    graph.add_edges_from((s, h, {"edge": data.get("edge", edge)}) for s, h, data in made.edges(data=True))
+    return graph
+
+
+def _put(graph: Graph, config: EdgeConfig, speakers: Sequence[str], hearers: Sequence[str], message: Form) -> None:
+    pairs = [(s, h) for h in hearers for s in speakers if s != h]
+    if config.remove:
+        graph.remove_edges_from(pairs)
+        return
+    edge = Edge(
+        message=config.message or message,
+        is_stated=config.message is not None,
+        encoder=config.encoder,
+        seen=config.seen or "last",
+        first_tokens=config.first_tokens,
+        delay=config.delay,
+        weight=config.weight,
+    )
+    if config.encoder is not None and not edge.wants_vectors:
+        edge = replace(edge, encoder=None)
+    graph.add_edges_from((s, h, {"edge": edge}) for s, h in pairs)
+
+
+def _as_seed(drawn: str) -> int:
+    """Return a number for networkx: the debate's seed itself, or one of (seed, round)."""
+    seed, _, number = drawn.partition("|")
+    return int(seed) + 1_000_003 * int(number or 0)

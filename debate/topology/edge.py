@@ -1,0 +1,36 @@
+"""What one agent hears of another: a value on each edge of a topology's graph."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Form = Literal["text", "cipher", "both"]
+Seen = Literal["last", "all", "answers"]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One edge u→v: how v hears u.
+
+    Fields:
+        message: `cipher` is heard as vectors, `text` as words (of a CIPHER message its reading), `both` as both.
+        is_stated: whether the form was written for this edge; if not it is the debate's, and gives way to what u can
+            say.
+        encoder: how u's beliefs become vectors for v; None for u's own encoder.
+        seen: u's last message, all of them, or only the answer in the last.
+        first_tokens: only so many tokens of a message; None for all.
+        delay: rounds that a message is late.
+        weight: of the edge; in pictures, and for decisions that weigh.
+    """
+
+    message: Form = "cipher"
+    is_stated: bool = False
+    encoder: str | None = None
+    seen: Seen = "last"
+    first_tokens: int | None = None
+    delay: int = 0
+    weight: float = 1.0
+
+    @property
+    def wants_vectors(self) -> bool:
+        """Whether the hearer is to get vectors."""
+        return self.message != "text"
