@@ -16,10 +16,13 @@ class EmbeddingTable:
     """
 
     weight: Tensor
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         if self.weight.dim() != 2 or not self.weight.is_floating_point():
-            raise ValueError(f"table must be a [V, D] tensor of floats, got {self.weight.dtype} {list(self.weight.shape)}")
+            raise ValueError(
+                f"table must be a [V, D] tensor of floats, got {self.weight.dtype} {list(self.weight.shape)}"
+            )
 
     @property
     def num_tokens(self) -> int:
@@ -28,6 +31,15 @@ class EmbeddingTable:
     @property
     def width(self) -> int:
         return self.weight.shape[1]
+
+    @cached_property
+    def delta(self) -> float:
+        """How much of a belief's mass an encoder may leave out: `tolerance`, or eps / 32 of the table's dtype.
+
+        The certified error of an expectation, 2 δ max‖E_v‖, is then at most what rounding to the dtype may cost a vector
+        an eighth as long as the longest row.
+        """
+        return self.tolerance if self.tolerance is not None else torch.finfo(self.weight.dtype).eps / 32
 
     @cached_property
     def norms(self) -> Tensor:
