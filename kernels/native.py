@@ -20,7 +20,17 @@ import torch
 from torch import Tensor
 
 _SOURCES = Path(__file__).parent / "csrc"
-_FLAGS = ["-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-Wno-maybe-uninitialized"]
+_FLAGS = [
+    "-O3",
+    "-march=native",
+    "-std=c++17",
+    "-fPIC",
+    "-shared",
+    "-fopenmp",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-Wno-maybe-uninitialized",
+]
 _COMPILERS = ("g++", "clang++", "c++")
 
 _P, _L, _I, _F, _D = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_float, ctypes.c_double

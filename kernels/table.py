@@ -3,8 +3,13 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from kernels.nearest.cpu import PackedTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,18 @@ class EmbeddingTable:
     def inverse_norms(self) -> Tensor:
         """1 / norm of each row, [V] float32; 0 for a zero row, whose cosine with anything is defined as 0."""
         return torch.where(self.norms > 0, 1 / self.norms.clamp_min(torch.finfo(torch.float32).tiny), 0.0)
+
+    @cached_property
+    def packed(self) -> "PackedTable":
+        """The 8-bit copy that the compiled nearest-token search reads."""
+        from kernels.nearest.cpu import pack
+
+        return pack(self.weight)
+
+    @cached_property
+    def neighbour_cosines(self) -> Tensor:
+        """The cosine of each row with the row closest to it, [V] float64, NaN where not yet known: filled in by searches."""
+        return torch.full((self.num_tokens,), float("nan"), dtype=torch.float64, device=self.weight.device)
 
     @cached_property
     def max_norm(self) -> float:

@@ -36,57 +36,186 @@ void products_plain(const T* rows, int64_t count, int64_t D, const float* query,
     }
 }
 
-void products(const float* rows, int64_t count, int64_t D, const float* query, const Bf16*, float* out) {
 #if HAS_AVX512
-    if (count == TILE) {
-        __m512 acc[TILE];
-        for (int r = 0; r < TILE; ++r) acc[r] = _mm512_setzero_ps();
-        int64_t d = 0;
-        for (; d + 16 <= D; d += 16) {
-            const __m512 q = _mm512_loadu_ps(query + d);
-            for (int r = 0; r < TILE; ++r) acc[r] = _mm512_fmadd_ps(_mm512_loadu_ps(rows + r * D + d), q, acc[r]);
-        }
-        if (d < D) {
-            const __mmask16 mask = static_cast<__mmask16>((1u << (D - d)) - 1);
-            const __m512 q = _mm512_loadu_ps(query + d);
-            for (int r = 0; r < TILE; ++r)
-                acc[r] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, rows + r * D + d), q, acc[r]);
-        }
-        _mm512_storeu_ps(out, sum_lanes(acc));
-        return;
+// One multiply-add of a register's worth of columns, and how many columns that is.
+struct WideStep {
+    static constexpr int64_t COLUMNS = 16;
+    using Row = float;
+    using Query = float;
+    using Register = __m512;
+    static Register load(const float* from) { return _mm512_loadu_ps(from); }
+    static Register load(const float* from, int64_t n) {
+        return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), from);
     }
+    static __m512 step(__m512 sum, Register a, Register b) { return _mm512_fmadd_ps(a, b, sum); }
+};
+
+#ifdef __AVX512BF16__
+struct NarrowStep {
+    static constexpr int64_t COLUMNS = 32;
+    using Row = Bf16;
+    using Query = Bf16;
+    using Register = __m512i;
+    static Register load(const Bf16* from) { return _mm512_loadu_si512(from); }
+    static Register load(const Bf16* from, int64_t n) {
+        return _mm512_maskz_loadu_epi16(static_cast<__mmask32>((1ull << n) - 1), from);
+    }
+    static __m512 step(__m512 sum, Register a, Register b) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+};
 #endif
-    products_plain(rows, count, D, query, out);
+
+// Products of 16 / Q consecutive rows with Q queries. Each product adds its columns in the same order whatever Q is.
+template <typename S, int Q>
+void products_tile(const typename S::Row* rows, int64_t D, const typename S::Query* const* queries, float* const* out,
+                   const char* next) {
+    constexpr int R = 16 / Q;
+    __m512 sums[16];
+    for (int i = 0; i < 16; ++i) sums[i] = _mm512_setzero_ps();
+    auto columns = [&](int64_t d, auto load) {
+        typename S::Register q[Q];
+        for (int j = 0; j < Q; ++j) q[j] = S::load(queries[j] + d);
+        for (int r = 0; r < R; ++r) {
+            const typename S::Register row = load(rows + r * D + d);
+            for (int j = 0; j < Q; ++j) sums[j * R + r] = S::step(sums[j * R + r], row, q[j]);
+        }
+    };
+    int64_t d = 0;
+    for (; d + S::COLUMNS <= D; d += S::COLUMNS) {
+        if (next)
+            for (int i = 0; i < R; ++i) __builtin_prefetch(next + (d / S::COLUMNS * R + i) * 64, 0, 2);
+        columns(d, [](const typename S::Row* from) { return S::load(from); });
+    }
+    if (d < D) columns(d, [&](const typename S::Row* from) { return S::load(from, D - d); });
+    alignas(64) float found[16];
+    _mm512_store_ps(found, sum_lanes(sums));
+    for (int j = 0; j < Q; ++j) std::memcpy(out[j], found + j * R, R * sizeof(float));
 }
 
-void products(const Bf16* rows, int64_t count, int64_t D, const float* query, const Bf16* narrow_query, float* out) {
-#if HAS_AVX512 && defined(__AVX512BF16__)
-    if (count == TILE && narrow_query) {
-        __m512 acc[TILE];
-        for (int r = 0; r < TILE; ++r) acc[r] = _mm512_setzero_ps();
-        int64_t d = 0;
-        for (; d + 32 <= D; d += 32) {
-            const __m512bh q = (__m512bh)_mm512_loadu_si512(narrow_query + d);
-            for (int r = 0; r < TILE; ++r)
-                acc[r] = _mm512_dpbf16_ps(acc[r], (__m512bh)_mm512_loadu_si512(rows + r * D + d), q);
+template <typename S>
+void products_all(const typename S::Row* rows, int64_t D, int64_t B, const typename S::Query* queries, int64_t wide, float* out,
+                  const char* next) {
+    int64_t b = 0;
+    for (; b + 4 <= B; b += 4) {
+        const typename S::Query* from[4];
+        for (int j = 0; j < 4; ++j) from[j] = queries + (b + j) * wide;
+        for (int r = 0; r < TILE; r += 4) {
+            float* to[4];
+            for (int j = 0; j < 4; ++j) to[j] = out + (b + j) * SPAN + r;
+            products_tile<S, 4>(rows + r * D, D, from, to, b || !next ? nullptr : next + r * D * sizeof(*rows));
         }
-        if (d < D) {
-            const __mmask32 mask = static_cast<__mmask32>((1ull << (D - d)) - 1);
-            const __m512bh q = (__m512bh)_mm512_loadu_si512(narrow_query + d);
-            for (int r = 0; r < TILE; ++r)
-                acc[r] = _mm512_dpbf16_ps(acc[r], (__m512bh)_mm512_maskz_loadu_epi16(mask, rows + r * D + d), q);
-        }
-        _mm512_storeu_ps(out, sum_lanes(acc));
-        return;
     }
+    for (; b < B; ++b) {
+        const typename S::Query* from = queries + b * wide;
+        float* to = out + b * SPAN;
+        products_tile<S, 1>(rows, D, &from, &to, b ? nullptr : next);
+    }
+}
 #endif
-    products_plain(rows, count, D, query, out);
+
+// out[b * SPAN + r] = rows[r] . query b, for `count` <= TILE consecutive rows; queries are padded with zeros to `wide`.
+// `next` is the memory that will be wanted after these rows, or null.
+void products(const float* rows, int64_t count, int64_t D, int64_t B, const float* hidden, const Bf16*, int64_t wide, float* out,
+              const char* next) {
+#if HAS_AVX512
+    if (count == TILE) return products_all<WideStep>(rows, D, B, hidden, wide, out, next);
+#endif
+    (void)next;
+    for (int64_t b = 0; b < B; ++b) products_plain(rows, count, D, hidden + b * wide, out + b * SPAN);
+}
+
+void products(const Bf16* rows, int64_t count, int64_t D, int64_t B, const float* hidden, const Bf16* narrow_hidden,
+              int64_t wide, float* out, const char* next) {
+#if HAS_AVX512 && defined(__AVX512BF16__)
+    if (count == TILE && narrow_hidden) return products_all<NarrowStep>(rows, D, B, narrow_hidden, wide, out, next);
+#endif
+    (void)narrow_hidden;
+    (void)next;
+    for (int64_t b = 0; b < B; ++b) products_plain(rows, count, D, hidden + b * wide, out + b * SPAN);
+}
+
+// Whether sums are taken over pairs of rows with weights in bf16: the processor's instruction for it needs many queries
+// to pay, and whole registers.
+inline bool in_pairs(const float*, int64_t, int64_t) { return false; }
+
+inline bool in_pairs(const Bf16*, int64_t B, int64_t W) {
+#if HAS_AVX512 && defined(__AVX512BF16__)
+    return B >= 4 && W % 64 == 0;
+#else
+    (void)B;
+    (void)W;
+    return false;
+#endif
+}
+
+#if HAS_AVX512 && defined(__AVX512BF16__)
+template <int Q>
+void add_pairs_tile(const __m512i* tile, int64_t pairs, const uint32_t* const* weights, float* const* acc) {
+    __m512 sums[Q][4];
+    for (int q = 0; q < Q; ++q)
+        for (int r = 0; r < 4; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
+    for (int64_t i = 0; i < pairs; ++i) {
+        __m512i x[4];
+        for (int r = 0; r < 4; ++r) x[r] = _mm512_load_si512(tile + 4 * i + r);
+        for (int q = 0; q < Q; ++q) {
+            const __m512bh w = (__m512bh)_mm512_set1_epi32(static_cast<int>(weights[q][i]));
+            for (int r = 0; r < 4; ++r) sums[q][r] = _mm512_dpbf16_ps(sums[q][r], (__m512bh)x[r], w);
+        }
+    }
+    for (int q = 0; q < Q; ++q)
+        for (int r = 0; r < 4; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
+}
+#endif
+
+// acc[b] += weights[b] . rows over pairs of rows; the 32 columns of a register lie in the order that interleaving leaves.
+void add_pairs(const float*, int64_t, int64_t, int64_t, const uint32_t* const*, float* const*) {}
+
+void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t B, const uint32_t* const* weights, float* const* acc) {
+#if HAS_AVX512 && defined(__AVX512BF16__)
+    const int64_t pairs = (count + 1) / 2;
+    alignas(64) __m512i tile[SPAN / 2 * 4];
+    for (int64_t c = 0; c < W; c += 64) {
+        for (int64_t i = 0; i < pairs; ++i)
+            for (int64_t half = 0; half < 2; ++half) {
+                const Bf16* first = rows + 2 * i * W + c + 32 * half;
+                const __m512i a = _mm512_loadu_si512(first);
+                const __m512i b = 2 * i + 1 < count ? _mm512_loadu_si512(first + W) : _mm512_setzero_si512();
+                tile[4 * i + 2 * half] = _mm512_unpacklo_epi16(a, b);
+                tile[4 * i + 2 * half + 1] = _mm512_unpackhi_epi16(a, b);
+            }
+        float* at[4];
+        int64_t b = 0;
+        for (; b + 4 <= B; b += 4) {
+            for (int q = 0; q < 4; ++q) at[q] = acc[b + q] + c;
+            add_pairs_tile<4>(tile, pairs, weights + b, at);
+        }
+        for (; b < B; ++b) {
+            at[0] = acc[b] + c;
+            add_pairs_tile<1>(tile, pairs, weights + b, at);
+        }
+    }
+#else
+    (void)rows, (void)count, (void)W, (void)B, (void)weights, (void)acc;
+#endif
+}
+
+// Undo the order that add_pairs left the columns in.
+void straighten(float* row, int64_t W) {
+    float block[32];
+    for (int64_t c = 0; c < W; c += 32) {
+        std::memcpy(block, row + c, sizeof block);
+        for (int lane = 0; lane < 4; ++lane)
+            for (int k = 0; k < 4; ++k) {
+                row[c + 8 * lane + k] = block[4 * lane + k];
+                row[c + 8 * lane + 4 + k] = block[16 + 4 * lane + k];
+            }
+    }
 }
 
 struct Running {
     float maximum = -std::numeric_limits<float>::infinity();
     int64_t argmax = -1;
     double total = 0, energy = 0;  // sums of w and of w * s, s relative to the maximum
+    double mass = 0;               // sum of w as rounded for add_pairs
     bool bad = false;
     std::vector<float> values;
     std::vector<int64_t> ids;
@@ -117,6 +246,11 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
     std::vector<uint8_t> busy(B);
     std::vector<const float*> heavy;
     std::vector<float*> sums;
+    std::vector<int64_t> owners;
+    const bool paired = in_pairs(table, B, W);
+    std::vector<uint32_t> rounded(B * SPAN / 2);
+    std::vector<const uint32_t*> rounded_rows(B);
+    for (int64_t b = 0; b < B; ++b) rounded_rows[b] = &rounded[b * SPAN / 2];
     int32_t ids[SPAN + 1];
     float lone[SPAN + 1];
     std::fill(acc, acc + B * W, -0.0f);
@@ -125,13 +259,9 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
         for (int64_t r = 0; r < n; r += TILE) {
             const int64_t count = std::min(TILE, n - r);
             const H* rows = head + (v + r) * D;
-            const char* next = reinterpret_cast<const char*>(rows + TILE * D);
-            if (v + r + 2 * TILE <= v1)
-                for (const char* line = next; line < next + TILE * D * static_cast<int64_t>(sizeof(H)); line += 64)
-                    __builtin_prefetch(line, 0, 2);
-            for (int64_t b = 0; b < B; ++b)
-                products(rows, count, D, hidden + b * wide, narrow_hidden ? narrow_hidden + b * wide : nullptr,
-                         &weights[b * SPAN + r]);
+            const bool last = v + r + 2 * TILE > v1;
+            products(rows, count, D, B, hidden, narrow_hidden, wide, &weights[r],
+                     last ? nullptr : reinterpret_cast<const char*>(rows + TILE * D));
         }
         for (int64_t b = 0; b < B; ++b) {
             float* z = &weights[b * SPAN];
@@ -156,6 +286,7 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
                     const float shrink = temperature[b] > 0 ? exp_nonpositive(down) : 0;
                     run.energy = shrink > 0 ? shrink * (run.energy + down * run.total) : 0;
                     run.total *= shrink;
+                    run.mass *= shrink;
                     for (int64_t c = 0; c < W; ++c) acc[b * W + c] = shrink > 0 ? acc[b * W + c] * shrink : -0.0f;
                 }
                 run.maximum = highest;
@@ -186,12 +317,29 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
         }
         heavy.clear();
         sums.clear();
+        owners.clear();
         for (int64_t b = 0; b < B; ++b)
             if (busy[b]) {
                 heavy.push_back(&weights[b * SPAN]);
                 sums.push_back(acc + b * W);
+                owners.push_back(b);
             }
         const int64_t active = static_cast<int64_t>(heavy.size());
+        if (paired) {
+            for (int64_t i = 0; i < active; ++i) {
+                uint32_t* pairs = &rounded[i * SPAN / 2];
+                float mass = 0;
+                for (int64_t r = 0; r < SPAN; ++r) {
+                    Bf16 w = {0};
+                    if (r < n) narrow(heavy[i][r], &w);
+                    mass += widen(w);
+                    pairs[r / 2] = r % 2 ? pairs[r / 2] | static_cast<uint32_t>(w.bits) << 16 : w.bits;
+                }
+                running[owners[i]].mass += mass;
+            }
+            add_pairs(table + v * W, n, W, active, rounded_rows.data(), sums.data());
+            continue;
+        }
         if (active >= 4) {
             add_span(table + v * W, n, W, active, heavy.data(), sums.data(), 0, W);
             continue;
@@ -205,6 +353,13 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
             }
             add_rows(table + v * W, W, ids, lone, count, sums[i], 0, W);
         }
+    }
+    if (!paired) return;
+    for (int64_t b = 0; b < B; ++b) {
+        straighten(acc + b * W, W);
+        // The weights as rounded sum to `mass`: what they averaged has to weigh `total`.
+        const double share = running[b].mass > 0 ? running[b].total / running[b].mass : 1;
+        for (int64_t c = 0; c < W; ++c) acc[b * W + c] = static_cast<float>(acc[b * W + c] * share);
     }
 }
 

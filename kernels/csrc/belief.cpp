@@ -125,6 +125,7 @@ extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t s
 namespace {
 
 constexpr int64_t SPAN = 2048;
+constexpr int64_t TILE = 512;
 
 // Fill one row's list of heavy tokens in [v0, v1): ids and weights, ascending.
 int64_t heavy_tokens(const float* z, int64_t v0, int64_t v1, float m, float temperature, int64_t argmax, int cut,
@@ -135,11 +136,17 @@ int64_t heavy_tokens(const float* z, int64_t v0, int64_t v1, float m, float temp
         weights[0] = 1;
         return 1;
     }
-    float s[BLOCK], w[BLOCK];
+    constexpr int64_t LOOK = 64;
+    float s[LOOK], w[LOOK];
+    const float inverse = 1.0f / temperature;
     int64_t count = 0;
-    for (int64_t v = v0; v < v1; v += BLOCK) {
-        const int64_t n = std::min(BLOCK, v1 - v);
-        scaled_block(z + v, n, m, 1.0f / temperature, s, w);
+    for (int64_t v = v0; v < v1; v += LOOK) {
+        const int64_t n = std::min(LOOK, v1 - v);
+        float highest = -std::numeric_limits<float>::infinity();
+#pragma omp simd reduction(max : highest)
+        for (int64_t i = 0; i < n; ++i) highest = std::max(highest, z[v + i]);
+        if (bin_of((highest - m) * inverse) >= cut) continue;
+        scaled_block(z + v, n, m, inverse, s, w);
         for (int64_t i = 0; i < n; ++i) {
             ids[count] = static_cast<int32_t>(v + i);
             weights[count] = w[i];
@@ -153,17 +160,19 @@ template <typename T>
 void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature, const float* maximum,
                  const int64_t* argmax, const int32_t* cut, const double* kept, const T* table, int64_t D, float* acc,
                  int64_t* rows, int threads) {
-    std::vector<int32_t> ids(B * (SPAN + 1));
-    std::vector<float> weights(B * (SPAN + 1));
-    std::vector<int64_t> counts(B);
     // -0 is the neutral element of addition: a single row with weight 1 comes out bit for bit.
     std::fill(acc, acc + B * D, -0.0f);
     std::fill(rows, rows + B, 0);
+    // Every thread works out all weights for its own columns: cheaper than to wait for each other at every span, which on a
+    // busy machine costs a time slice each.
 #pragma omp parallel num_threads(threads)
     {
+        const int thread = omp_get_thread_num();
         int64_t c0, c1;
-        column_slice(D, omp_get_thread_num(), omp_get_num_threads(), &c0, &c1);
-        std::vector<int64_t> at(B), from(B);
+        column_slice(D, thread, omp_get_num_threads(), &c0, &c1);
+        std::vector<int32_t> ids(B * (SPAN + 1));
+        std::vector<float> weights(B * (SPAN + 1));
+        std::vector<int64_t> counts(B), at(B), from(B);
         std::vector<float> dense(B * DENSE_SPAN);
         std::vector<const float*> dense_rows(B);
         std::vector<float*> acc_rows(B);
@@ -171,36 +180,37 @@ void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, cons
             dense_rows[b] = &dense[b * DENSE_SPAN];
             acc_rows[b] = acc + b * D;
         }
-        for (int64_t v0 = 0; v0 < V; v0 += SPAN) {
+        for (int64_t v0 = 0; v0 < V && (c0 < c1 || thread == 0); v0 += SPAN) {
             const int64_t v1 = std::min(V, v0 + SPAN);
-#pragma omp for schedule(static)
             for (int64_t b = 0; b < B; ++b) {
                 counts[b] = heavy_tokens(logits + b * stride, v0, v1, maximum[b], temperature[b], argmax[b], cut[b],
                                          &ids[b * (SPAN + 1)], &weights[b * (SPAN + 1)]);
-                rows[b] += counts[b];
+                if (thread == 0) rows[b] += counts[b];
             }
             std::fill(at.begin(), at.end(), 0);
-            for (int64_t v = v0; v < v1; v += DENSE_SPAN) {
-                const int64_t end = std::min(v1, v + DENSE_SPAN);
+            for (int64_t v = v0; v < v1; v += TILE) {
+                const int64_t end = std::min(v1, v + TILE);
                 from = at;
                 int64_t pairs = 0;
                 for (int64_t b = 0; b < B; ++b) {
                     while (at[b] < counts[b] && ids[b * (SPAN + 1) + at[b]] < end) ++at[b];
                     pairs += at[b] - from[b];
                 }
-                if (B >= 4 && 2 * pairs >= B * (end - v)) {
-                    std::fill(dense.begin(), dense.end(), 0.0f);
-                    for (int64_t b = 0; b < B; ++b)
-                        for (int64_t i = from[b]; i < at[b]; ++i)
-                            dense[b * DENSE_SPAN + ids[b * (SPAN + 1) + i] - v] = weights[b * (SPAN + 1) + i];
-                    add_span(table + v * D, end - v, D, B, dense_rows.data(), acc_rows.data(), c0, c1);
-                } else {
+                if (B < 4 || 2 * pairs < B * (end - v)) {
                     for (int64_t b = 0; b < B; ++b)
                         add_rows(table, D, &ids[b * (SPAN + 1) + from[b]], &weights[b * (SPAN + 1) + from[b]], at[b] - from[b],
                                  acc + b * D, c0, c1);
+                    continue;
+                }
+                for (int64_t u = v; u < end; u += DENSE_SPAN) {
+                    const int64_t stop = std::min(end, u + DENSE_SPAN);
+                    std::fill(dense.begin(), dense.end(), 0.0f);
+                    for (int64_t b = 0; b < B; ++b)
+                        for (; from[b] < at[b] && ids[b * (SPAN + 1) + from[b]] < stop; ++from[b])
+                            dense[b * DENSE_SPAN + ids[b * (SPAN + 1) + from[b]] - u] = weights[b * (SPAN + 1) + from[b]];
+                    add_span(table + u * D, stop - u, D, B, dense_rows.data(), acc_rows.data(), c0, c1);
                 }
             }
-#pragma omp barrier
         }
         for (int64_t b = 0; b < B; ++b) {
             const float norm = static_cast<float>(kept[b]);

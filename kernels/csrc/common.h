@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include <omp.h>
@@ -64,38 +65,71 @@ static inline float exp_nonpositive(float x) {
     return x < -87.0f ? 0.0f : value;
 }
 
+// Rows are asked for so many entries of a list before they are needed.
+constexpr int64_t PREFETCH = 16;
+
+// Into the second cache: the first is too small for what is on its way, and asking for it there stalls the walk.
+template <typename T>
+static inline void prefetch(const T* from, int64_t count) {
+    const char* line = reinterpret_cast<const char*>(from);
+    for (const char* end = reinterpret_cast<const char*>(from + count); line < end; line += 64) __builtin_prefetch(line, 0, 2);
+}
+
+#if HAS_AVX512
+static inline __m512 load16(const float* from) { return _mm512_loadu_ps(from); }
+
+static inline __m512 load16(const Bf16* from) {
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+// 16 * R columns of sums stay in registers while a list of rows is walked.
+template <int R, typename T>
+static inline void add_listed(const T* table, int64_t D, const int32_t* ids, const float* weights, int64_t count, float* acc,
+                              int64_t ahead, int64_t columns) {
+    __m512 sums[R];
+    for (int r = 0; r < R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
+    for (int64_t i = 0; i < count; ++i) {
+        const T* row = table + ids[i] * D;
+        if (i < ahead) prefetch(table + ids[i + PREFETCH] * D, columns);
+        const __m512 w = _mm512_set1_ps(weights[i]);
+        for (int r = 0; r < R; ++r) sums[r] = _mm512_fmadd_ps(w, load16(row + 16 * r), sums[r]);
+    }
+    for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
+}
+#endif
+
 // acc[c] += sum_i weights[i] * table[ids[i]][c] for columns [c0, c1), one term after the other: the order of a column's
 // sum depends neither on the other rows of the batch nor on the number of threads.
 template <typename T>
 static inline void add_rows(const T* table, int64_t D, const int32_t* ids, const float* weights, int64_t count,
                             float* __restrict acc, int64_t c0, int64_t c1) {
-    int64_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const T* __restrict r0 = table + ids[i] * D;
-        const T* __restrict r1 = table + ids[i + 1] * D;
-        const T* __restrict r2 = table + ids[i + 2] * D;
-        const T* __restrict r3 = table + ids[i + 3] * D;
-        for (int64_t ahead = i + 4; ahead < std::min(count, i + 8); ++ahead) {
-            const char* next = reinterpret_cast<const char*>(table + ids[ahead] * D + c0);
-            const char* end = reinterpret_cast<const char*>(table + ids[ahead] * D + c1);
-            for (; next < end; next += 64) __builtin_prefetch(next);
-        }
-        const float w0 = weights[i], w1 = weights[i + 1], w2 = weights[i + 2], w3 = weights[i + 3];
+    constexpr int64_t GROUP = 16;
+    for (int64_t i0 = 0; i0 < count; i0 += GROUP) {
+        const int64_t n = std::min(GROUP, count - i0);
+        int64_t c = c0;
+#if HAS_AVX512
+        // The first columns of a group ask for all columns of the next one.
+        int64_t ahead = std::min(n, count - i0 - PREFETCH);
+        auto walk = [&](auto width) {
+            constexpr int R = decltype(width)::value;
+            for (; c + 16 * R <= c1; c += 16 * R) {
+                add_listed<R>(table + c, D, ids + i0, weights + i0, n, acc + c, ahead, c1 - c0);
+                ahead = 0;
+            }
+        };
+        walk(std::integral_constant<int, 18>());
+        walk(std::integral_constant<int, 9>());
+        walk(std::integral_constant<int, 4>());
+        walk(std::integral_constant<int, 1>());
+#endif
+        if (c == c1) continue;
+        for (int64_t i = i0; i < i0 + n; ++i) {
+            const T* __restrict row = table + ids[i] * D;
+            const float w = weights[i];
 #pragma omp simd
-        for (int64_t c = c0; c < c1; ++c) {
-            float a = acc[c];
-            a += w0 * widen(r0[c]);
-            a += w1 * widen(r1[c]);
-            a += w2 * widen(r2[c]);
-            a += w3 * widen(r3[c]);
-            acc[c] = a;
+            for (int64_t j = c; j < c1; ++j) acc[j] += w * widen(row[j]);
         }
-    }
-    for (; i < count; ++i) {
-        const T* __restrict row = table + ids[i] * D;
-        const float w = weights[i];
-#pragma omp simd
-        for (int64_t c = c0; c < c1; ++c) acc[c] += w * widen(row[c]);
     }
 }
 
