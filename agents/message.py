@@ -104,15 +104,15 @@ class Message:
             raise MessageError("a message has an encoder exactly when it has vectors")
         if self.cipher is None:
             return
-        if len(self.cipher) != len(self.token_ids):
-            raise MessageError(f"{len(self.token_ids)} nearest tokens for {len(self.cipher)} vectors")
+        if self.cipher.nearest.tolist() != list(self.token_ids):
+            raise MessageError("the token ids of a CIPHER message are its nearest tokens")
         if self.cipher.vectors.shape[1] != self.model.width:
             raise MessageError(
                 f"embeddings are {self.cipher.vectors.shape[1]} wide, but {self.model.model} has {self.model.width}"
             )
         for name in ("nearest", "top_ids"):
             ids = getattr(self.cipher, name)
-            if ids.numel() and not (0 <= int(ids.min()) and int(ids.max()) < self.model.vocabulary):
+            if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= self.model.vocabulary):
                 raise MessageError(f"{name} has an id outside the vocabulary of {self.model.vocabulary}")
 
     @property
@@ -131,14 +131,14 @@ class Message:
         return self.cipher.num_bytes if self.cipher is not None else len(self.text.encode())
 
     def header(self) -> dict[str, object]:
-        """Return everything but the tensors, as JSON values."""
-        return {
+        """Return everything but the tensors, as JSON values; token ids only where no tensor has them."""
+        fields: dict[str, object] = {
             "text": self.text,
             "model": vars(self.model),
             "temperature": self.temperature,
-            "token_ids": list(self.token_ids),
             "encoder": self.encoder,
         }
+        return fields if self.is_cipher else {**fields, "token_ids": list(self.token_ids)}
 
     @cached_property
     def digest(self) -> str:

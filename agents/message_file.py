@@ -1,7 +1,7 @@
 """A message on disk or on the wire: one safetensors file, the header as JSON in its metadata. Nothing is unpickled.
 
 Tensors of a CIPHER message: `embeddings` [T, D], `nearest` [T], `entropy` [T], `max_probability` [T], `top_ids` [T, K],
-`top_probabilities` [T, K]. A text message has only `token_ids` [T]. The same message is the same bytes.
+`top_probabilities` [T, K]. A text message has only `token_ids` [T], which its header repeats. The same message is the same bytes.
 """
 
 import json
@@ -30,7 +30,8 @@ def to_bytes(message: Message) -> bytes:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in message.cipher.tensors().items()}
     else:
         tensors = {"token_ids": torch.tensor(message.token_ids, dtype=torch.int64)}
-    return save(tensors, metadata={KEY: json.dumps(header, sort_keys=True)})
+    blob: bytes = save(tensors, metadata={KEY: json.dumps(header, sort_keys=True)})
+    return blob
 
 
 def from_bytes(blob: bytes, *, source: str = "message", receiver: ModelFingerprint | None = None) -> Message:
@@ -114,7 +115,7 @@ def _build(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Message:
         text=header["text"],
         model=ModelFingerprint(**header["model"]),
         temperature=header["temperature"],
-        token_ids=tuple(header["token_ids"]),
+        token_ids=tuple(header["token_ids"] if cipher is None else cipher.nearest.tolist()),
         encoder=header["encoder"],
         cipher=cipher,
     )

@@ -1,6 +1,7 @@
 """Play every method over the same questions, score what it decides, write it down as it happens."""
 
 import asyncio
+import contextlib
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agents.backend import Backend
+from agents.errors import DebateError
 from debate.config import DebateConfig, method_config, method_names
 from debate.decision import Decision, Rule, decision_rule
 from debate.orchestrator import Debate, play
@@ -237,7 +239,5 @@ def _facts(config: DebateConfig, debates: Mapping[str, Debate]) -> dict[str, Any
 
 def _note_failure(folder: RunFolder, status: str, error: BaseException) -> None:
     """Write the status if the disk still takes it; the error under way is the one to report."""
-    try:
+    with contextlib.suppress(DebateError):
         folder.write_status(status, {"error": str(error) or type(error).__name__})
-    except Exception:  # noqa: S110 - a full disk is what is being reported
-        pass

@@ -10,13 +10,13 @@ _CUE = re.compile(r"(?:####|\banswer\b\s*(?:is)?\s*[:=]?)", re.IGNORECASE)
 
 def stated_number(response: str) -> str | None:
     """Return the number after the last "Answer:", "answer is" or "####"; without such a cue the last number; or None."""
-    cues = list(_CUE.finditer(response))
-    for cue in reversed(cues):
-        found = _NUMBER.search(response, cue.end())
-        if found:
-            return normalised(found.group())
-    everywhere = _NUMBER.findall(response)
-    return normalised(everywhere[-1]) if everywhere else None
+    numbers = list(_NUMBER.finditer(response))
+    if not numbers:
+        return None
+    cued = [cue.end() for cue in _CUE.finditer(response) if cue.end() <= numbers[-1].start()]
+    if not cued:
+        return normalised(numbers[-1].group())
+    return normalised(next(number for number in numbers if number.start() >= cued[-1]).group())
 
 
 def normalised(number: str) -> str | None:

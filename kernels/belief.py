@@ -10,22 +10,32 @@ def as_temperature(temperature: Tensor | float, rows: int, device: torch.device)
     """Temperatures as [B] float32, checked to be finite and not negative."""
     value = torch.as_tensor(temperature, dtype=torch.float32, device=device)
     if value.dim() > 1 or (value.dim() == 1 and value.shape[0] not in (1, rows)):
-        raise ValueError(f"temperature must be a number or have one entry a row ({rows}), got shape {list(value.shape)}")
+        raise ValueError(
+            f"temperature must be a number or have one entry a row ({rows}), got shape {list(value.shape)}"
+        )
     if not bool(((value >= 0) & torch.isfinite(value)).all()):
         raise ValueError(f"temperature must be finite and >= 0, got {value.tolist()}")
     return value.expand(rows)
 
 
+_COMPLAINTS = {1: "NaN", 2: "+inf", 3: "nothing but -inf"}
+
+
+def invalid_rows(status: list[int]) -> InvalidBelief:
+    """The error for rows whose status is 1 (a NaN), 2 (+inf) or 3 (nothing but −inf)."""
+    rows = tuple(row for row, code in enumerate(status) if code)
+    shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
+    return InvalidBelief(
+        f"logits row {shown}: {_COMPLAINTS[status[rows[0]]]} in it, so there is no belief to average", rows
+    )
+
+
 def check_maxima(maxima: Tensor) -> None:
     """Raise where a row's maximum shows that it is no belief: NaN wins every maximum, and an empty row has -inf."""
-    good = torch.isfinite(maxima)
-    if bool(good.all()):
+    if bool(torch.isfinite(maxima).all()):
         return
-    rows = tuple((~good).nonzero().flatten().tolist())
-    first = float(maxima[rows[0]])
-    what = {float("-inf"): "nothing but -inf", float("inf"): "+inf"}.get(first, "NaN")
-    shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
-    raise InvalidBelief(f"logits row {shown}: {what} in it, so there is no belief to average", rows)
+    inf = float("inf")
+    raise invalid_rows([1 if m != m else 2 if m == inf else 3 if m == -inf else 0 for m in maxima.tolist()])
 
 
 def scaled_logits(logits: Tensor, temperature: Tensor) -> Tensor:

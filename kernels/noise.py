@@ -61,17 +61,22 @@ def log_gamma_variate(shape: Tensor, keys: Tensor, tokens: Tensor, attempts: int
     Marsaglia and Tsang (2000) for shape + 1, then the power of a uniform that leads back to shape. The rejection loop is
     unrolled: each attempt succeeds with more than 95 %, and the mode stands in where all eight fail (one in 10^10).
     """
-    d = shape + 2.0 / 3.0
-    c = 1 / torch.sqrt(9 * d)
-    log_draw = torch.log(d)
-    open_ = torch.ones_like(shape, dtype=torch.bool)
+    keys = keys.expand_as(shape).flatten()
+    tokens = tokens.expand_as(shape).flatten()
+    flat = shape.flatten()
+    log_draw = torch.log(flat + 2.0 / 3.0)
+    open_ = flat.nonzero().flatten()
     for attempt in range(attempts):
-        x = normal(keys, tokens, 2 + 2 * attempt)
-        v = (1 + c * x).clamp_min(1e-30) ** 3
-        log_v = torch.log(v)
-        u = uniform(keys, tokens, 2 * (3 + 2 * attempt))
-        accept = (1 + c * x > 0) & (torch.log(u) < 0.5 * x * x + d * (1 - v + log_v)) & open_
-        log_draw = torch.where(accept, torch.log(d) + log_v, log_draw)
-        open_ = open_ & ~accept
-    lifted = torch.log(uniform(keys, tokens, 1)) / shape.clamp_min(torch.finfo(shape.dtype).tiny)
-    return torch.where(shape > 0, log_draw + lifted, float("-inf"))
+        d = flat[open_] + 2.0 / 3.0
+        key, token = keys[open_], tokens[open_]
+        x = normal(key, token, 2 + 2 * attempt)
+        base = 1 + x / torch.sqrt(9 * d)
+        log_v = 3 * torch.log(base.clamp_min(1e-30))
+        u = uniform(key, token, 2 * (3 + 2 * attempt))
+        accept = (base > 0) & (torch.log(u) < 0.5 * x * x + d * (1 - torch.exp(log_v) + log_v))
+        log_draw[open_[accept]] = (torch.log(d) + log_v)[accept]
+        open_ = open_[~accept]
+        if not len(open_):
+            break
+    lifted = torch.log(uniform(keys, tokens, 1)) / flat.clamp_min(torch.finfo(shape.dtype).tiny)
+    return torch.where(flat > 0, log_draw + lifted, float("-inf")).view_as(shape)

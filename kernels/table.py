@@ -3,8 +3,13 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from kernels.nearest.cpu import PackedTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,10 +21,13 @@ class EmbeddingTable:
     """
 
     weight: Tensor
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         if self.weight.dim() != 2 or not self.weight.is_floating_point():
-            raise ValueError(f"table must be a [V, D] tensor of floats, got {self.weight.dtype} {list(self.weight.shape)}")
+            raise ValueError(
+                f"table must be a [V, D] tensor of floats, got {self.weight.dtype} {list(self.weight.shape)}"
+            )
 
     @property
     def num_tokens(self) -> int:
@@ -28,6 +36,15 @@ class EmbeddingTable:
     @property
     def width(self) -> int:
         return self.weight.shape[1]
+
+    @cached_property
+    def delta(self) -> float:
+        """How much of a belief's mass an encoder may leave out: `tolerance`, or eps / 32 of the table's dtype.
+
+        The certified error of an expectation, 2 δ max‖E_v‖, is then at most what rounding to the dtype may cost a vector
+        an eighth as long as the longest row.
+        """
+        return self.tolerance if self.tolerance is not None else torch.finfo(self.weight.dtype).eps / 32
 
     @cached_property
     def norms(self) -> Tensor:
@@ -42,6 +59,18 @@ class EmbeddingTable:
     def inverse_norms(self) -> Tensor:
         """1 / norm of each row, [V] float32; 0 for a zero row, whose cosine with anything is defined as 0."""
         return torch.where(self.norms > 0, 1 / self.norms.clamp_min(torch.finfo(torch.float32).tiny), 0.0)
+
+    @cached_property
+    def packed(self) -> "PackedTable":
+        """The 8-bit copy that the compiled nearest-token search reads."""
+        from kernels.nearest.cpu import pack
+
+        return pack(self.weight)
+
+    @cached_property
+    def neighbour_cosines(self) -> Tensor:
+        """The cosine of each row with the row closest to it, [V] float64, NaN where not yet known: filled in by searches."""
+        return torch.full((self.num_tokens,), float("nan"), dtype=torch.float64, device=self.weight.device)
 
     @cached_property
     def max_norm(self) -> float:

@@ -89,7 +89,6 @@ class MockBackend(Backend):
         self._context = context
         self._tasks: set[asyncio.Task[None]] = set()
         self.load = Load()
-        self.requests: list[Request] = []
 
     @property
     def capabilities(self) -> Capabilities:
@@ -118,7 +117,6 @@ class MockBackend(Backend):
         if request.encoder is not None:
             _checked_encoder(request.encoder)
         pending = Pending()
-        self.requests.append(request)
         self.load.prompt_tokens += length
         task = asyncio.get_running_loop().create_task(self._answer(request, read, length, pending))
         self._tasks.add(task)

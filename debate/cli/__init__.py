@@ -1,5 +1,5 @@
 """The command line. Commands import what they need when they run, so `debate --help` is quick."""
 
-from debate.cli.app import app, main
+from debate.cli.app import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

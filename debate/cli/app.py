@@ -30,6 +30,10 @@ def options(
     state.debug = debug
 
 
+class Interrupted(Exception):
+    """Ctrl-C while a command was running; raised in its stead, since typer would end the process without a word."""
+
+
 class _State:
     debug = False
 
@@ -48,9 +52,7 @@ def main() -> None:
             raise
         errors.print(f"debate: {error}", markup=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        if state.debug:
-            raise
+    except Interrupted:
         errors.print("debate: interrupted; what was finished is on disk", markup=False)
         sys.exit(INTERRUPTED)
 

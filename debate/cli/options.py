@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from debate.cli.app import Interrupted
+
 T = TypeVar("T")
 
 console = Console(highlight=False)
@@ -42,9 +44,12 @@ def progress(sentence: str) -> None:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end with the libraries' own chatter off. Ctrl-C cancels it and is raised again."""
+    """Run a coroutine to its end with the libraries' own chatter off. Ctrl-C cancels it and is told to `main`."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if "transformers" not in sys.modules:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1" if not sys.stderr.isatty() else "0")
-    return asyncio.run(coroutine)
+    try:
+        return asyncio.run(coroutine)
+    except KeyboardInterrupt as error:
+        raise Interrupted from error

@@ -68,7 +68,7 @@ def _sample(row: Any, number: int, source: str) -> Sample:
     where = f"{source}:{number}"
     if not isinstance(row, dict) or not {"question", "answer"} <= set(row):
         raise TaskError(f"{where}: a row is an object with question and answer")
-    rationale, mark, last = str(row["answer"]).rpartition("####")
+    _, mark, last = str(row["answer"]).rpartition("####")
     target = normalised(last.strip()) if mark else None
     if target is None:
         raise TaskError(f"{where}: the answer does not end in '#### number'")

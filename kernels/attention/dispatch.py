@@ -63,5 +63,11 @@ def vocabulary_attention(
     values = head if table is None else table
     top_values, top_ids = logits.topk(top_k, -1)
     return VocabularyAttention(
-        (p @ values.float()).to(values.dtype), lse, logits.argmax(-1), p.amax(-1), torch.special.entr(p).sum(-1), top_values, top_ids
+        (p @ values.float()).to(values.dtype),
+        lse,
+        logits.argmax(-1),
+        p.amax(-1),
+        torch.special.entr(p).sum(-1),
+        top_values,
+        top_ids,
     )

@@ -7,7 +7,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from kernels import native, noise
 from kernels.belief import as_temperature, scaled_logits
+from kernels.dispatch import choose, never
+from kernels.scan import Scan, scan
 from kernels.table import EmbeddingTable, as_table
 
 
@@ -15,8 +18,9 @@ from kernels.table import EmbeddingTable, as_table
 class Encoding:
     """What one step of an encoder yields, a row for each row of logits.
 
+    Where q has fewer than `top` tokens the rest has probability 0, and its ids mean nothing.
     `entropy` and `max_probability` are of the belief softmax(z / T); `top_ids` and `top_probabilities` of the
-    distribution q that was really mixed, largest first, padded with probability 0 where q has fewer tokens than asked.
+    distribution q that was really mixed, largest first.
     """
 
     vectors: Tensor  # [B, D] in the table's dtype
@@ -25,6 +29,27 @@ class Encoding:
     argmax: Tensor  # [B] int64, of the logits; the lowest id of equal ones
     top_ids: Tensor  # [B, top] int64
     top_probabilities: Tensor  # [B, top] float32
+
+
+@dataclass(frozen=True, eq=False)
+class RowKeys:
+    """What a row's randomness depends on, both [B] int64."""
+
+    seeds: Tensor
+    steps: Tensor
+
+    @property
+    def keys(self) -> Tensor:
+        return noise.row_keys(self.seeds, self.steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """What a rule made of scanned beliefs: the vectors, and q's likeliest tokens."""
+
+    vectors: Tensor  # [B, D] float32, or the table's dtype where rows were copied
+    top_ids: Tensor  # [B, <= top] int64
+    top_probabilities: Tensor  # [B, <= top] float32
 
 
 @dataclass(frozen=True)
@@ -36,6 +61,12 @@ class Encoder(ABC):
     """
 
     name: ClassVar[str]
+    # What a scan has to find out for `mix`: sums at temperature 1, and at least so many of the largest logits.
+    needs_plain: ClassVar[bool] = False
+
+    @property
+    def needs_top(self) -> int:
+        return 0
 
     @property
     def params(self) -> dict[str, Any]:
@@ -49,6 +80,10 @@ class Encoder(ABC):
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         """q [B, V] float32 from `scaled` = (z − max z) / T and the logits themselves."""
 
+    @abstractmethod
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        """The same from scanned beliefs, without writing q out; it may leave out `table.delta` of the mass."""
+
     def encode(
         self,
         logits: Tensor,
@@ -58,10 +93,13 @@ class Encoder(ABC):
         seeds: Tensor,
         steps: Tensor,
         top: int = 0,
+        impl: str = "auto",
     ) -> Encoding:
         """The encoding of each row of logits [B, V]; -inf marks tokens that must not be mixed in.
 
-        temperature [B] float32, seeds and steps [B] int64, top: how many of q's tokens to report.
+        temperature [B] float32, seeds and steps [B] int64, top: how many of q's tokens to report. `impl` is "native" (the
+        compiled CPU code, which leaves out `table.delta` of the mass), "reference" (q written out) or "auto". Neither
+        records gradients.
 
         Raises:
             InvalidBelief: a row holds a NaN or +inf, or nothing but -inf.
@@ -70,6 +108,31 @@ class Encoder(ABC):
         if logits.dim() != 2 or logits.shape[1] != table.num_tokens:
             raise ValueError(f"logits must be [B, {table.num_tokens}] for this table, got {list(logits.shape)}")
         temperatures = as_temperature(temperature, logits.shape[0], logits.device)
+        chosen = choose("encode", impl, {"native": lambda: _refusal(logits, table.weight), "reference": never})
+        with torch.no_grad():
+            if chosen == "native":
+                return self._from_scan(logits, table, temperatures, RowKeys(seeds, steps), top)
+            return self._written_out(logits, table, temperatures, seeds, steps, top)
+
+    def _from_scan(
+        self, logits: Tensor, table: EmbeddingTable, temperatures: Tensor, keys: RowKeys, top: int
+    ) -> Encoding:
+        looked_at = max(top, self.needs_top)
+        scanned = scan(logits, temperatures, delta=table.delta, top=looked_at, plain=self.needs_plain)
+        mixed = self.mix(scanned, table, keys, top)
+        missing = top - mixed.top_ids.shape[1]
+        return Encoding(
+            vectors=mixed.vectors.to(table.weight.dtype),
+            entropy=scanned.entropy,
+            max_probability=scanned.max_probability,
+            argmax=scanned.argmax,
+            top_ids=torch.nn.functional.pad(mixed.top_ids, (0, missing)),
+            top_probabilities=torch.nn.functional.pad(mixed.top_probabilities, (0, missing)),
+        )
+
+    def _written_out(
+        self, logits: Tensor, table: EmbeddingTable, temperatures: Tensor, seeds: Tensor, steps: Tensor, top: int
+    ) -> Encoding:
         scaled = scaled_logits(logits, temperatures)
         log_belief = scaled.log_softmax(dim=-1)
         belief = log_belief.exp()
@@ -77,11 +140,20 @@ class Encoder(ABC):
         q = self.weights(scaled, logits.float(), seeds, steps)
         q = torch.where((temperatures == 0)[:, None], belief, q)
         top_probabilities, top_ids = q.sort(dim=-1, descending=True, stable=True)
+        missing = max(0, top - q.shape[1])
         return Encoding(
             vectors=(q @ table.weight.float()).to(table.weight.dtype),
             entropy=entropy.float(),
             max_probability=belief.amax(dim=-1),
-            argmax=(scaled == 0).to(torch.uint8).argmax(dim=-1) if len(scaled) else scaled.new_zeros(0, dtype=torch.int64),
-            top_ids=top_ids[:, :top],
-            top_probabilities=top_probabilities[:, :top],
+            argmax=(scaled == 0).to(torch.uint8).argmax(dim=-1)
+            if len(scaled)
+            else scaled.new_zeros(0, dtype=torch.int64),
+            top_ids=torch.nn.functional.pad(top_ids[:, :top], (0, missing)),
+            top_probabilities=torch.nn.functional.pad(top_probabilities[:, :top], (0, missing)),
         )
+
+
+def _refusal(logits: Tensor, weight: Tensor) -> str | None:
+    if logits.dtype == torch.float64:
+        return "it computes in float32, got float64 logits"
+    return native.refusal(weight)

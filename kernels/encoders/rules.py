@@ -7,8 +7,21 @@ import torch
 from torch import Tensor
 
 from kernels import noise
-from kernels.belief import restrict
-from kernels.encoders.base import Encoder
+from kernels import scan as native_scan
+from kernels.belief import restrict, scaled_logits
+from kernels.encoders.base import Encoder, Mixed, RowKeys
+from kernels.scan import Scan
+from kernels.table import EmbeddingTable
+
+# Up to so many likely tokens a scan collects itself; for more a sort is the better tool.
+_MANY = 256
+
+
+def _restricted(scanned: Scan, table: EmbeddingTable, top: int, top_k: int | None, top_p: float | None) -> Mixed:
+    """The expectation over what is left after sorting whole rows."""
+    keep = torch.isfinite(restrict(scaled_logits(scanned.logits, scanned.temperature), top_k, top_p, None))
+    logits = scanned.logits.masked_fill(~keep, float("-inf"))
+    return _mean(native_scan.scan(logits, scanned.temperature, delta=table.delta, top=top), table, top)
 
 
 def _one_hot(ids: Tensor, like: Tensor) -> Tensor:
@@ -27,11 +40,53 @@ def _check(name: str, condition: bool, rule: str, value: object) -> None:
 
 def sample(scaled: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
     """A token from p a row, [B] int64, by inverting the cumulative distribution at one uniform."""
-    keys = noise.row_keys(seeds, steps)[:, None]
-    u = noise.uniform(keys, torch.zeros_like(keys), stream=0).double()
+    u = _sampling_uniform(noise.row_keys(seeds, steps)[:, None]).double()
     cumulative = scaled.double().exp().cumsum(dim=-1)
     ids = torch.searchsorted(cumulative, u * cumulative[:, -1:], right=True)[:, 0]
     return ids.clamp_max(scaled.shape[1] - 1)
+
+
+def _mean(scanned: Scan, table: EmbeddingTable, top: int) -> Mixed:
+    """The plain expectation of scanned beliefs, and its likeliest tokens."""
+    vectors, _ = native_scan.expectation(scanned, table.weight)
+    weights = scanned.top_weights[:, :top] / scanned.total[:, None]
+    return Mixed(vectors, scanned.top_ids[:, :top], weights.float())
+
+
+def _mix_lists(rows: list[tuple[Tensor, Tensor]], table: EmbeddingTable, top: int) -> Mixed:
+    """The mean of each row's (ids ascending, probabilities), and the likeliest of them, lowest id first of equal ones."""
+    top_ids = torch.zeros(len(rows), top, dtype=torch.int64)
+    top_probabilities = torch.zeros(len(rows), top)
+    if top:
+        for row, (ids, q) in enumerate(rows):
+            order = q.argsort(descending=True, stable=True)[:top]
+            top_ids[row, : len(order)] = ids[order].long()
+            top_probabilities[row, : len(order)] = q[order]
+    return Mixed(native_scan.mix(table.weight, rows), top_ids, top_probabilities)
+
+
+def _copy(ids: Tensor, table: EmbeddingTable) -> Mixed:
+    """The embeddings of single tokens."""
+    return Mixed(table.weight[ids], ids[:, None], torch.ones(len(ids), 1))
+
+
+def _sampled(scanned: Scan, keys: RowKeys) -> Tensor:
+    return native_scan.sample(scanned, _sampling_uniform(keys.keys[:, None])[:, 0])
+
+
+def _sampling_uniform(keys: Tensor) -> Tensor:
+    return noise.uniform(keys, torch.zeros_like(keys))
+
+
+def _prefix(scanned: Scan, keep: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The first keep[b] of each row's top tokens, renormalised, as lists by ascending id."""
+    weights = scanned.top_weights
+    rows = []
+    for row, count in enumerate(keep.tolist()):
+        ids, order = scanned.top_ids[row, :count].sort()
+        w = weights[row, :count][order]
+        rows.append((ids, w / w.sum(dtype=torch.float64).float()))
+    return rows
 
 
 @dataclass(frozen=True)
@@ -42,6 +97,9 @@ class Expectation(Encoder):
 
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         return scaled.softmax(dim=-1)
+
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        return _mean(scanned, table, top)
 
 
 @dataclass(frozen=True)
@@ -54,8 +112,19 @@ class TopK(Encoder):
     def __post_init__(self) -> None:
         _check(self.name, self.k >= 1, "k must be at least 1", self.k)
 
+    @property
+    def needs_top(self) -> int:
+        return self.k if self.k <= _MANY else 0
+
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         return restrict(scaled, self.k, None, None).softmax(dim=-1)
+
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        if self.k > _MANY:
+            return _restricted(scanned, table, top, self.k, None)
+        keep = torch.isfinite(scanned.top_values[:, : self.k]).sum(dim=-1)
+        keep = torch.where(scanned.temperature == 0, 1, keep)
+        return _mix_lists(_prefix(scanned, keep), table, top)
 
 
 @dataclass(frozen=True)
@@ -68,8 +137,19 @@ class TopP(Encoder):
     def __post_init__(self) -> None:
         _check(self.name, 0 < self.p <= 1, "p must be in (0, 1]", self.p)
 
+    @property
+    def needs_top(self) -> int:
+        return 64
+
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         return restrict(scaled, None, self.p, None).softmax(dim=-1)
+
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        share = scanned.top_weights.double() / scanned.total[:, None]
+        before = share.cumsum(dim=-1) - share
+        if self.p == 1 or not bool((before[:, -1] + share[:, -1] >= self.p).all()):
+            return _restricted(scanned, table, top, None, self.p)
+        return _mix_lists(_prefix(scanned, (before < self.p).sum(dim=-1)), table, top)
 
 
 @dataclass(frozen=True)
@@ -85,18 +165,31 @@ class MinP(Encoder):
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         return restrict(scaled, None, None, self.p).softmax(dim=-1)
 
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        s = (scanned.logits - scanned.maximum[:, None]) / scanned.temperature.clamp_min(1e-30)[:, None]
+        logits = scanned.logits.masked_fill(s.exp() < self.p, float("-inf"))
+        return _mean(native_scan.scan(logits, scanned.temperature, delta=table.delta, top=top), table, top)
+
 
 @dataclass(frozen=True)
 class _Partial(Encoder):
     """The expectation in some rows and the argmax token in the others."""
 
-    def mixes(self, plain: Tensor) -> Tensor:
-        """Which rows take the expectation, [B] bool, from the belief without temperature."""
+    needs_plain: ClassVar[bool] = True
+
+    def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
+        """Which rows take the expectation, [B] bool, from facts about the belief without temperature, [B] each."""
         raise NotImplementedError
 
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
-        mixes = self.mixes(logits.log_softmax(dim=-1))
+        plain = logits.log_softmax(dim=-1)
+        entropy = -(plain.exp() * plain.nan_to_num(neginf=0.0)).sum(dim=-1)
+        mixes = self.mixes(entropy, plain.amax(dim=-1).exp())
         return torch.where(mixes[:, None], scaled.softmax(dim=-1), _one_hot(_argmax(scaled), scaled))
+
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        mixes = self.mixes(scanned.plain_entropy, scanned.plain_max_probability)
+        return _mean(scanned.where(mixes), table, top)
 
 
 @dataclass(frozen=True)
@@ -106,8 +199,8 @@ class PartialMax(_Partial):
     name: ClassVar[str] = "partial-max"
     threshold: float = 0.85
 
-    def mixes(self, plain: Tensor) -> Tensor:
-        return plain.amax(dim=-1).exp() < self.threshold
+    def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
+        return max_probability < self.threshold
 
 
 @dataclass(frozen=True)
@@ -117,8 +210,8 @@ class PartialMaxReversed(_Partial):
     name: ClassVar[str] = "partial-max-reversed"
     threshold: float = 0.85
 
-    def mixes(self, plain: Tensor) -> Tensor:
-        return plain.amax(dim=-1).exp() >= self.threshold
+    def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
+        return max_probability >= self.threshold
 
 
 @dataclass(frozen=True)
@@ -128,8 +221,8 @@ class PartialEntropy(_Partial):
     name: ClassVar[str] = "partial-entropy"
     threshold: float = 0.5
 
-    def mixes(self, plain: Tensor) -> Tensor:
-        return -(plain.exp() * plain.nan_to_num(neginf=0.0)).sum(dim=-1) > self.threshold
+    def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
+        return entropy > self.threshold
 
 
 @dataclass(frozen=True)
@@ -139,8 +232,8 @@ class PartialEntropyReversed(_Partial):
     name: ClassVar[str] = "partial-entropy-reversed"
     threshold: float = 0.5
 
-    def mixes(self, plain: Tensor) -> Tensor:
-        return -(plain.exp() * plain.nan_to_num(neginf=0.0)).sum(dim=-1) <= self.threshold
+    def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
+        return entropy <= self.threshold
 
 
 @dataclass(frozen=True)
@@ -158,6 +251,14 @@ class Gumbel(Encoder):
         g = noise.gumbel(keys, torch.arange(scaled.shape[1], device=scaled.device))
         return ((scaled + g) / self.tau).softmax(dim=-1)
 
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        noisy = native_scan.add_gumbel(scanned, keys.keys)
+        frozen = scanned.temperature == 0
+        # Temperature 0 has no noise, and a division by it behind it.
+        noisy[frozen] = scanned.logits[frozen]
+        tau = torch.where(frozen, 0.0, torch.full_like(scanned.temperature, self.tau))
+        return _mean(native_scan.scan(noisy, tau, delta=table.delta, top=top), table, top)
+
 
 @dataclass(frozen=True)
 class Dirichlet(Encoder):
@@ -173,6 +274,14 @@ class Dirichlet(Encoder):
         keys = noise.row_keys(seeds, steps)[:, None]
         tokens = torch.arange(scaled.shape[1], device=scaled.device)
         return noise.log_gamma_variate(self.gamma * scaled.softmax(dim=-1), keys, tokens).softmax(dim=-1)
+
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        rows = []
+        for (ids, weights), key in zip(native_scan.supports(scanned), keys.keys, strict=True):
+            shape = self.gamma * weights / weights.sum(dtype=torch.float64).float()
+            draws = noise.log_gamma_variate(shape[None], key[None, None], ids.long()[None])
+            rows.append((ids, draws[0].softmax(dim=-1)))
+        return _mix_lists(rows, table, top)
 
 
 @dataclass(frozen=True)
@@ -197,6 +306,33 @@ class Mixture(Encoder):
         onehot = _one_hot(sample(scaled, seeds, steps), scaled)
         return share * (p + self.beta * onehot) / (1 + self.beta) + (1 - share) * onehot
 
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        ids = _sampled(scanned, keys)
+        allowed = torch.isfinite(scanned.logits).sum(dim=-1).clamp_min(2)
+        share = (scanned.entropy / torch.log(allowed.float())).clamp(0, 1)[:, None]
+        share = torch.where(scanned.temperature[:, None] == 0, 0.0, share)
+        mean = _mean(scanned, table, top + 1)
+        token = share * self.beta / (1 + self.beta) + 1 - share
+        vectors = share / (1 + self.beta) * mean.vectors + token * table.weight[ids].float()
+        if not top:
+            return Mixed(vectors, mean.top_ids[:, :0], mean.top_probabilities[:, :0])
+        # The sampled token may lie outside of the likeliest; it joins them, and leaves the list where it was in it.
+        q = share / (1 + self.beta) * mean.top_probabilities
+        own = share / (1 + self.beta) * self._probability(scanned, ids)[:, None] + token
+        q = torch.cat([own, q.masked_fill(mean.top_ids == ids[:, None], -1.0)], dim=-1)
+        candidates = torch.cat([ids[:, None], mean.top_ids], dim=-1)
+        q, order = q.sort(dim=-1, descending=True, stable=True)
+        return Mixed(vectors, candidates.gather(1, order)[:, :top], q[:, :top].clamp_min(0))
+
+    @staticmethod
+    def _probability(scanned: Scan, ids: Tensor) -> Tensor:
+        """p of one token a row, [B] float32."""
+        frozen = scanned.temperature == 0
+        s = (scanned.logits.gather(1, ids[:, None])[:, 0] - scanned.maximum) / torch.where(
+            frozen, 1.0, scanned.temperature
+        )
+        return torch.where(frozen, 1.0, (s.exp() / scanned.total).float())
+
 
 @dataclass(frozen=True)
 class Token(Encoder):
@@ -208,3 +344,6 @@ class Token(Encoder):
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         ids = sample(scaled, seeds, steps) if self.sample else _argmax(scaled)
         return _one_hot(ids, scaled)
+
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        return _copy(_sampled(scanned, keys) if self.sample else scanned.argmax, table)

@@ -1,14 +1,29 @@
-"""Which implementation of the expected embedding runs."""
+"""The public expected embedding: checks, the choice of an implementation, and the operator torch knows it by."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kernels.belief import as_temperature, scaled_logits
-from kernels.errors import ImplementationUnavailable
-from kernels.expectation import reference
+from kernels import native
+from kernels.belief import as_temperature, restrict, scaled_logits
+from kernels.dispatch import choose, never, wants_gradient
+from kernels.expectation import cpu, reference
+from kernels.expectation import triton as triton_impl
+from kernels.scan import expectation, scan
 from kernels.table import EmbeddingTable, as_table
+
+# Dense results may leave out this much of the mass: far under what float32 resolves.
+_NOTHING = 2.0**-32
+
+
+@dataclass(frozen=True, eq=False)
+class SparseExpectation:
+    """An expected embedding that skipped tokens, and how far it can be off. B rows, D embedding width."""
+
+    vectors: Tensor  # [B, D] in the table's dtype
+    bound: Tensor  # [B] float32: the Euclidean distance to the dense result is at most this, rounding aside
+    rows_read: Tensor  # [B] int64: rows of the table that the sum took
 
 
 def expected_embedding(
@@ -22,20 +37,38 @@ def expected_embedding(
     mask: Tensor | None = None,
     impl: str = "auto",
 ) -> Tensor:
+    """The embedding expected under softmax(logits / temperature).
+
+    CIPHER's message vector (Pham et al., 2024, arXiv:2310.06272): Σ_v p_v E_v.
+
+    Args:
+        logits: [B, V], any float dtype; −inf marks a token that must not be mixed in.
+        table: [V, D] on the same device.
+        temperature: a number or [B]; 0 means the argmax token's embedding, of equal logits that with the lowest id.
+        top_k, top_p, min_p: keep likely tokens only and renormalise, applied in this order.
+        mask: [B, V] bool; False is as −inf.
+        impl: "auto", "native", "blocked", "triton" or "reference".
+
+    Returns:
+        [B, D] in the table's dtype, accumulated in float32. Only the reference has gradients; "auto" takes it where one
+        is needed.
+
+    Raises:
+        InvalidBelief: a row holds NaN or +inf, or nothing but −inf.
+        ImplementationUnavailable: `impl` was named and cannot run here; the message says why.
+    """
     weight = as_table(table).weight
+    temperatures = _checked(logits, weight, temperature)
     if mask is not None:
         logits = logits.masked_fill(~mask, float("-inf"))
-    if impl not in ("auto", "reference"):
-        raise ImplementationUnavailable("expected_embedding", impl, "not built")
-    temperatures = as_temperature(temperature, logits.shape[0], logits.device)
-    return reference.expected_embedding(logits, weight, temperatures, top_k=top_k, top_p=top_p, min_p=min_p)
-
-
-@dataclass(frozen=True, eq=False)
-class SparseExpectation:
-    vectors: Tensor
-    bound: Tensor
-    rows_read: Tensor
+    chosen = _choose(impl, logits, weight)
+    if chosen == "reference":
+        return reference.expected_embedding(logits, weight, temperatures, top_k=top_k, top_p=top_p, min_p=min_p)
+    if top_k is not None or top_p is not None or min_p is not None:
+        kept = torch.isfinite(restrict(scaled_logits(logits, temperatures), top_k, top_p, min_p))
+        logits = logits.masked_fill(~kept, float("-inf"))
+    vectors, _, _ = torch.ops.cipher_debate.expected_embedding(logits, weight, temperatures, _NOTHING, chosen)
+    return vectors  # type: ignore[no-any-return]
 
 
 def sparse_expected_embedding(
@@ -46,12 +79,82 @@ def sparse_expected_embedding(
     delta: float | None = None,
     impl: str = "auto",
 ) -> SparseExpectation:
+    """The expected embedding over likely tokens only, with a certificate.
+
+    Tokens are left out, least likely first, while together they hold at most `delta` of the mass; the others are
+    renormalised. If d ≤ delta is what was left out, the result is within 2 d max‖E_v‖ of the dense one: leaving out moves
+    it by at most d max‖E_v‖, renormalising by as much again. `delta` defaults to the table's: see
+    `EmbeddingTable.delta`.
+
+    Raises: as `expected_embedding`.
+    """
     table = as_table(table)
-    temperatures = as_temperature(temperature, logits.shape[0], logits.device)
-    belief = scaled_logits(logits, temperatures).softmax(-1)
-    delta = torch.finfo(table.weight.dtype).eps / 8 if delta is None else delta
-    keep = belief >= delta / belief.shape[-1]
-    kept = belief * keep
-    dropped = (belief * ~keep).sum(-1)
-    vectors = (kept / kept.sum(-1, keepdim=True)) @ table.weight.float()
-    return SparseExpectation(vectors.to(table.weight.dtype), 2 * dropped * table.max_norm, keep.sum(-1))
+    temperatures = _checked(logits, table.weight, temperature)
+    delta = table.delta if delta is None else delta
+    if not 0 <= delta < 1:
+        raise ValueError(f"delta must be in [0, 1), got {delta}")
+    chosen = _choose(impl, logits.detach(), table.weight.detach())
+    vectors, dropped, read = torch.ops.cipher_debate.expected_embedding(
+        logits.detach(), table.weight.detach(), temperatures, delta, chosen
+    )
+    # The last factor covers the rounding of the bound itself.
+    return SparseExpectation(vectors, (2 * dropped * table.max_norm * (1 + 1e-6)).float(), read)
+
+
+def _checked(logits: Tensor, weight: Tensor, temperature: Tensor | float) -> Tensor:
+    if logits.dim() != 2 or logits.shape[1] != weight.shape[0]:
+        raise ValueError(f"logits must be [B, V] with V = {weight.shape[0]} as in the table, got {list(logits.shape)}")
+    if logits.device != weight.device:
+        raise ValueError(f"logits are on {logits.device} and the table is on {weight.device}")
+    return as_temperature(temperature, logits.shape[0], logits.device)
+
+
+def _choose(impl: str, logits: Tensor, weight: Tensor) -> str:
+    gradient = wants_gradient(logits, weight)
+    return choose(
+        "expected_embedding",
+        impl,
+        {
+            "triton": lambda: gradient or triton_impl.refusal(logits, weight),
+            "native": lambda: gradient or _no_float64(logits) or native.refusal(weight),
+            "blocked": lambda: gradient or _no_float64(logits) or _off_cpu(weight),
+            "reference": never,
+        },
+    )
+
+
+def _no_float64(logits: Tensor) -> str | None:
+    return "it computes in float32, got float64" if logits.dtype == torch.float64 else None
+
+
+def _off_cpu(weight: Tensor) -> str | None:
+    return None if weight.device.type == "cpu" else f"it runs on the CPU, got a tensor on {weight.device}"
+
+
+@torch.library.custom_op("cipher_debate::expected_embedding", mutates_args=())
+def _operator(
+    logits: Tensor, table: Tensor, temperature: Tensor, delta: float, impl: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(vectors [B, D], dropped mass [B] float64, rows read [B] int64)."""
+    if impl == "reference":
+        vectors = reference.expected_embedding(logits, table, temperature)
+        dropped = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
+        return vectors, dropped, torch.full((len(logits),), table.shape[0], device=logits.device)
+    if impl == "triton":
+        return triton_impl.expected_embedding(logits, table, temperature)
+    if impl == "blocked":
+        sums, dropped, read = cpu.expected_embedding(logits, table, temperature, delta)
+        return sums.to(table.dtype), dropped, read
+    facts = scan(logits, temperature, delta=delta)
+    sums, read = expectation(facts, table)
+    return sums.to(table.dtype), facts.dropped / facts.total, read
+
+
+@_operator.register_fake
+def _(logits: Tensor, table: Tensor, temperature: Tensor, delta: float, impl: str) -> tuple[Tensor, Tensor, Tensor]:
+    rows = logits.shape[0]
+    return (
+        logits.new_empty(rows, table.shape[1], dtype=table.dtype),
+        logits.new_empty(rows, dtype=torch.float64),
+        logits.new_empty(rows, dtype=torch.int64),
+    )

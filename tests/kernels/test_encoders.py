@@ -44,3 +44,27 @@ def test_names_round_trip():
         assert encoders.parse(str(encoder)) == encoder and hash(encoders.parse(str(encoder))) == hash(encoder)
     assert str(encoders.parse("topk(k=5)")) == "topk(k=5)"
     assert str(encoders.get("expectation")) == "expectation"
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.7, 1.0, 3.0])
+@pytest.mark.parametrize("name", encoders.names())
+def test_native_agrees_with_the_written_out_distribution(name, temperature):
+    generator = torch.Generator().manual_seed(1)
+    table = EmbeddingTable(torch.randn(777, 63, generator=generator), tolerance=1e-7)
+    logits = torch.randn(9, 777, generator=generator) * 3
+    logits[2, ::3] = float("-inf")
+    results = []
+    for impl in ("native", "reference"):
+        results.append(
+            encoders.get(name).encode(
+                logits, table, temperature=temperature, seeds=torch.arange(9), steps=torch.arange(9), top=5, impl=impl
+            )
+        )
+    native, reference = results
+    torch.testing.assert_close(native.vectors, reference.vectors, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(native.entropy, reference.entropy, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(native.max_probability, reference.max_probability, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(native.top_probabilities, reference.top_probabilities, rtol=1e-4, atol=1e-5)
+    assert torch.equal(native.argmax, reference.argmax)
+    likely = reference.top_probabilities > 0
+    assert torch.equal(native.top_ids[likely], reference.top_ids[likely])

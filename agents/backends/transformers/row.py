@@ -82,7 +82,7 @@ class Row:
 
     def new_text(self, tokenizer: Any) -> str:
         """Return the text since the last call, held back while it ends inside a character."""
-        text = tokenizer.decode(self.ids[: self.kept])
+        text: str = tokenizer.decode(self.ids[: self.kept])
         if text.endswith("\ufffd") and self.finish is None:
             return ""
         piece, self.pushed = text[self.pushed :], max(self.pushed, len(text))

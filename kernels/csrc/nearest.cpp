@@ -1,0 +1,279 @@
+// The row with the largest cosine, exactly: bounds from an 8-bit copy of the table choose the candidates, float64 decides.
+#include "common.h"
+
+namespace {
+
+constexpr int64_t ROWS = 16;     // table rows interleaved in one tile
+constexpr int64_t QUERIES = 8;   // vectors compared with a tile at once
+constexpr double SLACK = 1e-5;   // covers the float32 arithmetic on scores of size one
+
+struct Candidate {
+    int32_t id;
+    float upper;
+};
+
+// The two largest lower bounds seen, and whoever may still beat the second.
+struct Shortlist {
+    float first = -std::numeric_limits<float>::infinity();
+    float second = -std::numeric_limits<float>::infinity();
+    std::vector<Candidate> candidates;
+
+    void offer(int32_t id, float lower, float upper) {
+        if (upper < second) return;
+        candidates.push_back({id, upper});
+        if (lower > first) {
+            second = first;
+            first = lower;
+        } else if (lower > second) {
+            second = lower;
+        }
+    }
+};
+
+template <typename T>
+double dot(const float* a, const T* b, int64_t D) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t d = 0; d < D; ++d) sum += static_cast<double>(a[d]) * static_cast<double>(widen(b[d]));
+    return sum;
+}
+
+template <typename T>
+double norm(const T* row, int64_t D) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t d = 0; d < D; ++d) sum += static_cast<double>(widen(row[d])) * static_cast<double>(widen(row[d]));
+    return std::sqrt(sum);
+}
+
+template <typename T>
+double cosine(const float* vector, double length, const T* row, int64_t D) {
+    const double scale = length * norm(row, D);
+    return scale > 0 ? dot(vector, row, D) / scale : 0;
+}
+
+inline int64_t padded(int64_t D) { return (D + 3) / 4 * 4; }
+
+// Tiles of ROWS rows: for each four columns the four bytes of every row, so that one register holds a step of all rows.
+template <typename T>
+void pack(const T* table, int64_t V, int64_t D, uint8_t* packed, float* scales, float* errors, int threads) {
+    const int64_t wide = padded(D), tiles = (V + ROWS - 1) / ROWS;
+    std::memset(packed, 128, tiles * ROWS * wide);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t v = 0; v < V; ++v) {
+        const T* row = table + v * D;
+        const double length = norm(row, D);
+        float largest = 0;
+        for (int64_t d = 0; d < D; ++d) largest = std::max(largest, std::abs(widen(row[d])));
+        if (!(length > 0)) {
+            scales[v] = errors[v] = 0;
+            continue;
+        }
+        const float scale = static_cast<float>(largest / length / 127);
+        double squares = 0;
+        for (int64_t d = 0; d < D; ++d) {
+            const double unit = widen(row[d]) / length;
+            const int level = std::max(-127, std::min(127, static_cast<int>(std::lrint(unit / scale))));
+            packed[(v / ROWS * wide + d / 4 * 4) * ROWS + v % ROWS * 4 + d % 4] = static_cast<uint8_t>(level + 128);
+            const double missed = unit - static_cast<double>(scale) * level;
+            squares += missed * missed;
+        }
+        scales[v] = scale;
+        errors[v] = static_cast<float>(std::sqrt(squares) * (1 + 1e-6));
+    }
+}
+
+struct Query {
+    float scale, length, error;  // of the 8-bit unit vector: its step, its norm, and its distance from the exact one
+    int32_t offset;              // 128 times the sum of its levels, to undo the table's unsigned bytes
+};
+
+Query quantise(const float* vector, double length, int64_t D, int8_t* levels) {
+    float largest = 0;
+    for (int64_t d = 0; d < D; ++d) largest = std::max(largest, std::abs(vector[d]));
+    const float scale = static_cast<float>(largest / length / 127);
+    double missed = 0, squares = 0;
+    int32_t sum = 0;
+    for (int64_t d = 0; d < padded(D); ++d) levels[d] = 0;
+    for (int64_t d = 0; d < D; ++d) {
+        const double unit = vector[d] / length;
+        const int level = std::max(-127, std::min(127, static_cast<int>(std::lrint(unit / scale))));
+        const double held = static_cast<double>(scale) * level;
+        levels[d] = static_cast<int8_t>(level);
+        sum += level;
+        squares += held * held;
+        missed += (unit - held) * (unit - held);
+    }
+    return {scale, static_cast<float>(std::sqrt(squares)), static_cast<float>(std::sqrt(missed)), 128 * sum};
+}
+
+void tile_products(const uint8_t* tile, const int8_t* const* levels, int count, int64_t wide, int32_t (*sums)[ROWS]) {
+#if defined(__AVX512VNNI__) && HAS_AVX512
+    __m512i acc[QUERIES];
+    for (int q = 0; q < QUERIES; ++q) acc[q] = _mm512_setzero_si512();
+    auto step = [&](int64_t d, int q, __m512i rows) {
+        int32_t four;
+        std::memcpy(&four, levels[q] + d, 4);
+        acc[q] = _mm512_dpbusd_epi32(acc[q], rows, _mm512_set1_epi32(four));
+    };
+    if (count == QUERIES) {
+        for (int64_t d = 0; d < wide; d += 4) {
+            const __m512i rows = _mm512_loadu_si512(tile + d * ROWS);
+            for (int q = 0; q < QUERIES; ++q) step(d, q, rows);
+        }
+    } else if (count == 1) {
+        __m512i even = acc[0], odd = acc[0];
+        int64_t d = 0;
+        for (; d + 8 <= wide; d += 8) {
+            int32_t a, b;
+            std::memcpy(&a, levels[0] + d, 4);
+            std::memcpy(&b, levels[0] + d + 4, 4);
+            _mm_prefetch(reinterpret_cast<const char*>(tile + (d + wide) * ROWS), _MM_HINT_T0);
+            _mm_prefetch(reinterpret_cast<const char*>(tile + (d + 4 + wide) * ROWS), _MM_HINT_T0);
+            even = _mm512_dpbusd_epi32(even, _mm512_loadu_si512(tile + d * ROWS), _mm512_set1_epi32(a));
+            odd = _mm512_dpbusd_epi32(odd, _mm512_loadu_si512(tile + (d + 4) * ROWS), _mm512_set1_epi32(b));
+        }
+        acc[0] = _mm512_add_epi32(even, odd);
+        for (; d < wide; d += 4) step(d, 0, _mm512_loadu_si512(tile + d * ROWS));
+    } else {
+        for (int64_t d = 0; d < wide; d += 4) {
+            const __m512i rows = _mm512_loadu_si512(tile + d * ROWS);
+            for (int q = 0; q < count; ++q) step(d, q, rows);
+        }
+    }
+    for (int q = 0; q < count; ++q) _mm512_storeu_si512(sums[q], acc[q]);
+#else
+    for (int q = 0; q < count; ++q) {
+        for (int64_t r = 0; r < ROWS; ++r) sums[q][r] = 0;
+        for (int64_t d = 0; d < wide; d += 4)
+            for (int64_t r = 0; r < ROWS; ++r)
+                for (int64_t i = 0; i < 4; ++i)
+                    sums[q][r] += static_cast<int32_t>(tile[d * ROWS + r * 4 + i]) * static_cast<int32_t>(levels[q][d + i]);
+    }
+#endif
+}
+
+template <typename T>
+void search(const float* vectors, int64_t N, const T* table, int64_t V, int64_t D, const uint8_t* packed, const float* scales,
+            const float* errors, int64_t* ids, double* best, double* second, int64_t* examined, int threads) {
+    const int64_t wide = padded(D), tiles = (V + ROWS - 1) / ROWS;
+    std::vector<int8_t> levels(N * wide);
+    std::vector<Query> queries(N);
+    std::vector<double> lengths(N);
+    for (int64_t n = 0; n < N; ++n) {
+        lengths[n] = norm(vectors + n * D, D);
+        if (lengths[n] > 0) queries[n] = quantise(vectors + n * D, lengths[n], D, &levels[n * wide]);
+        else queries[n] = {0, 0, 0, 0};
+    }
+    std::vector<std::vector<Shortlist>> found(threads, std::vector<Shortlist>(N));
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<Shortlist>& mine = found[omp_get_thread_num()];
+        int32_t sums[QUERIES][ROWS];
+#pragma omp for schedule(static)
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            const int64_t rows = std::min(ROWS, V - tile * ROWS);
+            for (int64_t n0 = 0; n0 < N; n0 += QUERIES) {
+                const int count = static_cast<int>(std::min(QUERIES, N - n0));
+                const int8_t* from[QUERIES];
+                for (int q = 0; q < count; ++q) from[q] = &levels[(n0 + q) * wide];
+                tile_products(packed + tile * ROWS * wide, from, count, wide, sums);
+                for (int q = 0; q < count; ++q) {
+                    const Query& query = queries[n0 + q];
+                    Shortlist& list = mine[n0 + q];
+                    float lower[ROWS], upper[ROWS];
+                    float highest = -2;
+#pragma omp simd reduction(max : highest)
+                    for (int64_t r = 0; r < rows; ++r) {
+                        const int64_t v = tile * ROWS + r;
+                        const float score = static_cast<float>(sums[q][r] - query.offset) * query.scale * scales[v];
+                        const float error = query.error + query.length * errors[v] + static_cast<float>(SLACK);
+                        lower[r] = score - error;
+                        upper[r] = score + error;
+                        highest = std::max(highest, upper[r]);
+                    }
+                    if (highest < list.second) continue;
+                    for (int64_t r = 0; r < rows; ++r) list.offer(static_cast<int32_t>(tile * ROWS + r), lower[r], upper[r]);
+                }
+            }
+        }
+    }
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t n = 0; n < N; ++n) {
+        std::vector<float> bounds;
+        for (auto& list : found) {
+            bounds.push_back(list[n].first);
+            bounds.push_back(list[n].second);
+        }
+        std::sort(bounds.rbegin(), bounds.rend());
+        int64_t id = -1;
+        double top = -2, next = -2;
+        examined[n] = 0;
+        std::vector<Candidate> left;
+        for (auto& list : found)
+            for (const Candidate& candidate : list[n].candidates)
+                if (candidate.upper >= bounds[1]) left.push_back(candidate);
+        // The likeliest first, so that the exact second best soon rules out the rest.
+        std::sort(left.begin(), left.end(), [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
+        for (const Candidate& candidate : left) {
+            if (candidate.upper < next) break;
+            ++examined[n];
+            const double c = cosine(vectors + n * D, lengths[n], table + candidate.id * D, D);
+            if (c > top || (c == top && candidate.id < id)) {
+                next = std::max(next, top);
+                top = c;
+                id = candidate.id;
+            } else {
+                next = std::max(next, c);
+            }
+        }
+        ids[n] = id;
+        best[n] = top;
+        second[n] = next;
+    }
+}
+
+}  // namespace
+
+// Whether the 8-bit products use the processor's own instruction; without it torch's matrix library is the faster scan.
+extern "C" int32_t nearest_has_vnni() {
+#if defined(__AVX512VNNI__) && HAS_AVX512
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+extern "C" int64_t nearest_packed_bytes(int64_t V, int64_t D) { return (V + ROWS - 1) / ROWS * ROWS * padded(D) + 4096; }
+
+extern "C" void nearest_pack(const void* table, int32_t is_bf16, int64_t V, int64_t D, uint8_t* packed, float* scales,
+                             float* errors, int32_t threads) {
+    if (is_bf16)
+        pack(static_cast<const Bf16*>(table), V, D, packed, scales, errors, threads);
+    else
+        pack(static_cast<const float*>(table), V, D, packed, scales, errors, threads);
+}
+
+// vectors [N, D] float32. ids, best, second [N]: the nearest row, its cosine, and the cosine of the next (-2 if V = 1).
+extern "C" void nearest_search(const float* vectors, int64_t N, const void* table, int32_t is_bf16, int64_t V, int64_t D,
+                               const uint8_t* packed, const float* scales, const float* errors, int64_t* ids, double* best,
+                               double* second, int64_t* examined, int32_t threads) {
+    if (is_bf16)
+        search(vectors, N, static_cast<const Bf16*>(table), V, D, packed, scales, errors, ids, best, second, examined, threads);
+    else
+        search(vectors, N, static_cast<const float*>(table), V, D, packed, scales, errors, ids, best, second, examined, threads);
+}
+
+// cosines [N, K] float64 of vectors [N, D] float32 with the table rows ids [N, K].
+extern "C" void nearest_cosines(const float* vectors, int64_t N, int64_t K, const int64_t* ids, const void* table,
+                                int32_t is_bf16, int64_t D, double* cosines) {
+    for (int64_t n = 0; n < N; ++n) {
+        const float* vector = vectors + n * D;
+        const double length = norm(vector, D);
+        for (int64_t k = 0; k < K; ++k) {
+            const int64_t row = ids[n * K + k] * D;
+            cosines[n * K + k] = is_bf16 ? cosine(vector, length, static_cast<const Bf16*>(table) + row, D)
+                                         : cosine(vector, length, static_cast<const float*>(table) + row, D);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+"""The nearest token on the CPU: a cheap look at every row bounds its cosine, float64 decides among those left.
+
+`native` looks at an 8-bit copy of the table (a quarter of float32's bytes), `blocked` at the table itself through torch's
+matrix library, one block at a time. Both end in the reference's float64 cosines of the few rows that the bounds cannot rule
+out, so both give its ids. N vectors, V tokens, D embedding width.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kernels import native
+from kernels.native import pointer
+
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class PackedTable:
+    """The table's unit rows in 8 bits, in the layout csrc/nearest.cpp reads, with each row's step and distance."""
+
+    packed: Tensor
+    scales: Tensor
+    errors: Tensor
+
+
+def pack(table: Tensor) -> PackedTable:
+    vocabulary, width = table.shape
+    table = table.detach().contiguous()
+    padded = (vocabulary + 15) // 16 * 16
+    packed = torch.empty(native.library().nearest_packed_bytes(vocabulary, width), dtype=torch.uint8)
+    scales, errors = torch.zeros(2, padded)
+    outputs = (packed, scales, errors)
+    native.library().nearest_pack(
+        pointer(table), int(table.dtype == torch.bfloat16), vocabulary, width, *map(pointer, outputs), native.threads()
+    )
+    return PackedTable(packed, scales, errors)
+
+
+def search(vectors: Tensor, table: Tensor, packed: PackedTable) -> tuple[Tensor, Tensor, Tensor]:
+    """(ids, cosine, second) [N] for vectors [N, D], through the 8-bit copy."""
+    vectors = vectors.float().contiguous()
+    count, width = vectors.shape
+    ids, examined = torch.empty(2, count, dtype=torch.int64)
+    best, second = torch.empty(2, count, dtype=torch.float64)
+    table = table.detach().contiguous()
+    copy = (packed.packed, packed.scales, packed.errors)
+    outputs = (ids, best, second, examined)
+    native.library().nearest_search(
+        pointer(vectors), count, pointer(table), int(table.dtype == torch.bfloat16), table.shape[0], width,
+        *map(pointer, copy + outputs), native.threads(),
+    )  # fmt: skip
+    return ids, best, second
+
+
+def blocked_search(vectors: Tensor, table: Tensor, inverse_norms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(ids, cosine, second) [N] for vectors [N, D], block by block in float32."""
+    lengths = vectors.double().norm(dim=1)
+    unit = (vectors.double() / lengths.clamp_min(1e-300)[:, None]).float()
+    vocabulary, width = table.shape
+    # What summing D products in float32, in any order, may be off by for unit vectors, with the factors' rounding.
+    slack = (width + 8) * 2.0**-23
+    leaders = torch.full((len(unit), 2), -2.0, device=table.device)
+    rows: list[Tensor] = []
+    tokens: list[Tensor] = []
+    scores: list[Tensor] = []
+    for start in range(0, vocabulary, _BLOCK):
+        block = (unit @ table[start : start + _BLOCK].float().T) * inverse_norms[start : start + _BLOCK]
+        leaders = torch.cat([leaders, block.topk(min(2, block.shape[1]), dim=1).values], dim=1).topk(2, dim=1).values
+        row, token = (block >= leaders[:, 1:] - 2 * slack).nonzero(as_tuple=True)
+        rows.append(row)
+        tokens.append(token + start)
+        scores.append(block[row, token])
+    row, token, score = torch.cat(rows), torch.cat(tokens), torch.cat(scores)
+    alive = score >= leaders[row, 1] - 2 * slack
+    return _decide(vectors, table, row[alive], token[alive])
+
+
+def _decide(vectors: Tensor, table: Tensor, row: Tensor, token: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The two best of the listed (row, token) pairs by float64 cosine."""
+    count = len(vectors)
+    ids = torch.zeros(count, dtype=torch.int64, device=table.device)
+    best = torch.full((count,), -2.0, dtype=torch.float64, device=table.device)
+    second = best.clone()
+    order = torch.argsort(row * table.shape[0] + token)
+    row, token = row[order], token[order]
+    cosines = pair_cosines(vectors, table, row, token)
+    for n, size in enumerate(torch.bincount(row, minlength=count).tolist()):
+        mine, cosines = cosines[:size], cosines[size:]
+        choices, token = token[:size], token[size:]
+        best[n] = mine.max()
+        # Tokens ascend, so the first that attains the maximum is the lowest.
+        winner = int((mine == best[n]).to(torch.uint8).argmax())
+        ids[n] = choices[winner]
+        if size > 1:
+            second[n] = torch.cat([mine[:winner], mine[winner + 1 :]]).max()
+    return ids, best, second
+
+
+def pair_cosines(vectors: Tensor, table: Tensor, row: Tensor, token: Tensor) -> Tensor:
+    """The float64 cosine of vectors[row] with table[token], pair by pair, as the reference computes it."""
+    cosines = torch.empty(len(row), dtype=torch.float64, device=table.device)
+    lengths = vectors.double().norm(dim=1)
+    for start in range(0, len(row), _BLOCK):
+        here = slice(start, start + _BLOCK)
+        embedded = table[token[here]].double()
+        scale = lengths[row[here]] * embedded.norm(dim=1)
+        dots = (embedded * vectors[row[here]].double()).sum(dim=1)
+        cosines[here] = torch.where(scale > 0, dots / scale.clamp_min(1e-300), 0.0)
+    return cosines

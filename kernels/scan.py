@@ -1,0 +1,186 @@
+"""What the compiled code learns about beliefs in one walk over logits, and the sums over table rows that follow.
+
+The encoders and the expected embedding share these on the CPU; call `native.refusal` first. B rows, V tokens, D width.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from kernels import native
+from kernels.belief import invalid_rows
+from kernels.native import pointer
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Facts about B beliefs. Weights are w = exp(s) with s = (z − maximum) / T; tensors are [B] unless said otherwise."""
+
+    logits: Tensor  # [B, V] float32, rows contiguous
+    temperature: Tensor  # float32
+    maximum: Tensor  # float32
+    argmax: Tensor  # int64, the lowest of equal ones
+    total: Tensor  # float64: Σ w
+    energy: Tensor  # float64: Σ w s
+    plain_total: Tensor | None  # the same two sums at temperature 1
+    plain_energy: Tensor | None
+    cut: Tensor  # int32: the first bin of s that is left out, 0.25 nats a bin
+    kept: Tensor  # float64: Σ w over what is kept
+    dropped: Tensor  # float64: Σ w over what is left out
+    top_values: Tensor  # [B, k] float32: the largest logits
+    top_ids: Tensor  # [B, k] int64; equal logits by ascending id
+
+    @property
+    def entropy(self) -> Tensor:
+        """Of softmax(z / T), in nats, float32."""
+        return _entropy(self.total, self.energy)
+
+    @property
+    def max_probability(self) -> Tensor:
+        return (1 / self.total).float()
+
+    @property
+    def plain_entropy(self) -> Tensor:
+        """Of softmax(z)."""
+        assert self.plain_total is not None and self.plain_energy is not None
+        return _entropy(self.plain_total, self.plain_energy)
+
+    @property
+    def plain_max_probability(self) -> Tensor:
+        assert self.plain_total is not None
+        return (1 / self.plain_total).float()
+
+    @property
+    def top_weights(self) -> Tensor:
+        """w of the top tokens, [B, k] float32."""
+        frozen = (self.temperature == 0)[:, None]
+        s = (self.top_values - self.maximum[:, None]) / torch.where(frozen, 1.0, self.temperature[:, None])
+        return torch.where(frozen, (self.top_ids == self.argmax[:, None]).float(), s.exp())
+
+    def where(self, mixes: Tensor) -> "Scan":
+        """The same beliefs where `mixes`, and the argmax token alone elsewhere."""
+        one = torch.ones_like(self.kept)
+        return replace(
+            self,
+            temperature=torch.where(mixes, self.temperature, 0.0),
+            total=torch.where(mixes, self.total, one),
+            kept=torch.where(mixes, self.kept, one),
+            dropped=torch.where(mixes, self.dropped, 0.0),
+        )
+
+
+def _entropy(total: Tensor, energy: Tensor) -> Tensor:
+    return (total.log() - energy / total).clamp_min(0).float()
+
+
+def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, plain: bool = False) -> Scan:
+    """The facts about each row of logits [B, V]; `delta` bounds the mass that `kept` may lack.
+
+    Raises:
+        InvalidBelief: a row holds NaN or +inf, or nothing but −inf.
+    """
+    z = logits.detach().float()
+    if z.stride(-1) != 1:
+        z = z.contiguous()
+    rows, vocabulary = z.shape
+    top = min(top, vocabulary)
+    temperature = temperature.contiguous()
+    status, cut = torch.empty(2, rows, dtype=torch.int32)
+    maximum = torch.empty(rows)
+    argmax = torch.empty(rows, dtype=torch.int64)
+    total, energy, plain_total, plain_energy, kept, dropped = torch.empty(6, rows, dtype=torch.float64)
+    top_values = torch.empty(rows, top)
+    top_ids = torch.empty(rows, top, dtype=torch.int64)
+    stride = z.stride(0)
+    outputs = (status, maximum, argmax, total, energy, plain_total if plain else None, plain_energy if plain else None)
+    more = (cut, kept, dropped, top_values, top_ids)
+    native.library().belief_scan(
+        pointer(z),
+        rows,
+        vocabulary,
+        stride,
+        pointer(temperature),
+        delta,
+        top,
+        *map(pointer, outputs + more),
+        native.threads(),
+    )
+    if status.any():
+        raise invalid_rows(status.tolist())
+    return Scan(
+        z, temperature, maximum, argmax, total, energy, *((plain_total, plain_energy) if plain else (None, None)),
+        cut, kept, dropped, top_values, top_ids,
+    )  # fmt: skip
+
+
+def expectation(scan: Scan, table: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ w E / Σ w over the kept tokens of each row, [B, D] float32, and how many rows of the table that took, [B] int64."""
+    weight, is_bf16 = _readable(table)
+    rows, vocabulary = scan.logits.shape
+    vectors = torch.empty(rows, weight.shape[1])
+    read = torch.empty(rows, dtype=torch.int64)
+    inputs = (scan.temperature, scan.maximum, scan.argmax, scan.cut, scan.kept, weight)
+    native.library().belief_expectation(
+        pointer(scan.logits), rows, vocabulary, scan.logits.stride(0), *map(pointer, inputs), is_bf16, weight.shape[1],
+        pointer(vectors), pointer(read), native.threads(),
+    )  # fmt: skip
+    return vectors, read
+
+
+def supports(scan: Scan) -> list[tuple[Tensor, Tensor]]:
+    """For each row the kept tokens, ascending int32, and their weights w, float32."""
+    vocabulary = scan.logits.shape[1]
+    ids = torch.empty(vocabulary + 1, dtype=torch.int32)
+    weights = torch.empty(vocabulary + 1)
+    found = []
+    for row, facts in enumerate(
+        zip(scan.temperature.tolist(), scan.maximum.tolist(), scan.argmax.tolist(), scan.cut.tolist(), strict=True)
+    ):
+        count = native.library().belief_support(
+            pointer(scan.logits[row]), vocabulary, *facts, pointer(ids), pointer(weights)
+        )
+        found.append((ids[:count].clone(), weights[:count].clone()))
+    return found
+
+
+def mix(table: Tensor, rows: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Σ w E over each row's (ids, weights), [B, D] float32, summed in the order given."""
+    weight, is_bf16 = _readable(table)
+    offsets = torch.tensor([0, *(len(ids) for ids, _ in rows)], dtype=torch.int64).cumsum(0)
+    ids = torch.cat([ids.to(torch.int32) for ids, _ in rows]) if rows else torch.empty(0, dtype=torch.int32)
+    weights = torch.cat([weights.float() for _, weights in rows]) if rows else torch.empty(0)
+    vectors = torch.empty(len(rows), weight.shape[1])
+    inputs = (offsets, ids, weights, vectors)
+    native.library().mix_rows(
+        pointer(weight), is_bf16, weight.shape[1], len(rows), *map(pointer, inputs), native.threads()
+    )
+    return vectors
+
+
+def sample(scan: Scan, uniform: Tensor) -> Tensor:
+    """The token at which each row's cumulative belief passes uniform [B], [B] int64."""
+    ids = torch.empty(len(uniform), dtype=torch.int64)
+    goals = uniform.double().contiguous()
+    rows, vocabulary = scan.logits.shape
+    inputs = (scan.temperature, scan.maximum, scan.argmax, scan.total, goals, ids)
+    native.library().belief_sample(
+        pointer(scan.logits), rows, vocabulary, scan.logits.stride(0), *map(pointer, inputs), native.threads()
+    )
+    return ids
+
+
+def add_gumbel(scan: Scan, keys: Tensor) -> Tensor:
+    """s + Gumbel noise of (key, token), [B, V] float32; rows at temperature 0 are meaningless."""
+    noisy = torch.empty(scan.logits.shape)
+    rows, vocabulary = scan.logits.shape
+    inputs = (scan.temperature, scan.maximum, keys, noisy)
+    native.library().add_gumbel(
+        pointer(scan.logits), rows, vocabulary, scan.logits.stride(0), *map(pointer, inputs), native.threads()
+    )
+    return noisy
+
+
+def _readable(table: Tensor) -> tuple[Tensor, int]:
+    table = table.detach().contiguous()
+    return table, int(table.dtype == torch.bfloat16)

@@ -1,0 +1,92 @@
+"""Prompt files and what becomes of them."""
+
+import pytest
+
+from agents.backend import ChatTurn, Prompt
+from agents.backends.mock import ByteTokenizer, MockBackend
+from agents.errors import PromptError
+from agents.message import Message
+from agents.prompts import Prompts
+from agents.tokenization import segments
+from debate.config import configs_folder
+
+MODEL = MockBackend().fingerprint
+
+
+def text(prompt, **options):
+    found = segments(prompt, ByteTokenizer(), MODEL, **options)
+    return "".join(segment.text if isinstance(segment, Message) else ByteTokenizer().decode(segment) for segment in found)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "system.jinja").write_text("Be brief.")
+    (tmp_path / "initial.jinja").write_text("Q: {{ question }}")
+    (tmp_path / "debate.jinja").write_text(
+        "Q: {{ question }}\n{% for s in others %}\nAgent {{ loop.index }}: {{ s }}\n{% endfor %}\nYou: {{ own }}"
+    )
+    (tmp_path / "examples.yaml").write_text('cue: "A:"\ninitial: [{question: 1+1, solution: "2"}]\n')
+    return tmp_path
+
+
+def test_a_base_model_gets_plain_few_shot_text(folder):
+    assert text(Prompts(folder).initial("2+2")) == "Be brief.\n\nQ: 1+1\nA: 2\n\nQ: 2+2\nA:"
+
+
+def test_the_debate_prompt_has_every_message_at_its_slot(folder):
+    own, one, two = (Message(said, MODEL, 0.5, tuple(said.encode())) for said in ("mine", "first", "second"))
+    prompt = Prompts(folder).debate("2+2", own, [one, two])
+    assert text(prompt) == "Be brief.\n\nQ: 2+2\nAgent 1: first\nAgent 2: second\nYou: mine\nA:"
+    assert [part for turn in prompt.turns for part in turn.parts if isinstance(part, Message)] == [one, two, own]
+
+
+def test_an_undefined_slot_is_an_error_with_the_file(folder):
+    (folder / "debate.jinja").write_text("{{ question }} {{ other }}")
+    with pytest.raises(PromptError, match=r"debate\.jinja: 'other' is undefined"):
+        Prompts(folder).check()
+
+
+def test_a_missing_folder_lists_its_neighbours():
+    with pytest.raises(PromptError, match="Known beside it: .*arithmetic"):
+        Prompts(configs_folder() / "prompts" / "arithmetics")
+
+
+def test_broken_examples_name_the_file_and_place(folder):
+    (folder / "examples.yaml").write_text("initial: [{question: 1+1}]")
+    with pytest.raises(PromptError, match=r"examples\.yaml: initial\[0\]"):
+        Prompts(folder).check()
+    (folder / "examples.yaml").write_text("initial: [")
+    with pytest.raises(PromptError, match="not YAML"):
+        Prompts(folder).check()
+
+
+def test_a_question_cannot_forge_a_slot(folder):
+    with pytest.raises(PromptError, match="U\\+E000"):
+        Prompts(folder).initial("\ue0000\ue001")
+    with pytest.raises(PromptError, match="U\\+E000"):
+        text(Prompt((ChatTurn("user", ("\ue0000\ue001",)),)))
+
+
+def test_templates_are_sandboxed(folder):
+    (folder / "initial.jinja").write_text("{{ ''.__class__.__mro__ }}{{ question }}")
+    with pytest.raises(PromptError, match=r"initial\.jinja"):
+        Prompts(folder).check()
+
+
+@pytest.mark.parametrize("path", sorted((configs_folder() / "prompts").iterdir()), ids=lambda path: path.name)
+def test_every_shipped_prompt_set_is_sound(path):
+    Prompts(path).check()
+
+
+def test_chat_and_plain_formats(tiny):
+    from transformers import AutoTokenizer
+
+    prompt = Prompt((ChatTurn("system", ("S",)), ChatTurn("user", ("U",))))
+    chat = AutoTokenizer.from_pretrained(tiny(chat=True))
+    base = AutoTokenizer.from_pretrained(tiny())
+    (ids,) = segments(prompt, chat, MODEL)
+    assert chat.decode(ids) == "<|start|>system: S<|end|><|start|>user: U<|end|><|start|>assistant: "
+    (ids,) = segments(prompt, base, MODEL)
+    assert base.decode(ids) == "S\n\nU\nAnswer:"
+    with pytest.raises(PromptError, match="no chat template"):
+        segments(Prompt(prompt.turns, format="chat"), base, MODEL)

@@ -1,0 +1,106 @@
+"""Tiny models of real architectures with random weights, and the real SmolLM2 where it is."""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+VOCABULARY = 300
+COMMON = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 256,
+    "bos_token_id": 256,
+    "eos_token_id": 257,
+    "pad_token_id": 257,
+}
+
+
+def _configs() -> dict[str, Any]:
+    from transformers import Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, MistralConfig, Qwen3Config
+
+    gpt2 = {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 256}
+    return {
+        "llama": LlamaConfig(**COMMON, tie_word_embeddings=True),
+        "qwen3": Qwen3Config(**COMMON, tie_word_embeddings=False),
+        "mistral-window": MistralConfig(**COMMON, sliding_window=16),
+        "gemma3-scaled-sliding": Gemma3TextConfig(
+            **{**COMMON, "num_hidden_layers": 4},
+            sliding_window=16,
+            layer_types=["sliding_attention", "full_attention"] * 2,
+        ),
+        "gemma2-softcap": Gemma2Config(**COMMON, sliding_window=16),
+        "gpt2-absolute": GPT2Config(**gpt2, bos_token_id=256, eos_token_id=257),
+    }
+
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|start|>{{ message['role'] }}: {{ message['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant: {% endif %}"
+)
+
+
+def save_tiny(folder: Path, architecture: str, *, seed: int = 0, chat: bool = False) -> Path:
+    """Write a tiny random model and a byte-level tokenizer into a folder."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(_configs()[architecture])
+    for name, weight in model.named_parameters():
+        # Larger than the initialiser's, so that beliefs differ from step to step.
+        if weight.ndim == 2 and "embed" not in name and "wte" not in name:
+            weight.data.mul_(4.0)
+    model.save_pretrained(folder)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate(alphabet)} | {"<|start|>": 256, "<|end|>": 257}
+    vocabulary |= {f"<unused{index}>": index for index in range(258, VOCABULARY)}
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens(["<|start|>", "<|end|>"])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<|start|>", eos_token="<|end|>", pad_token="<|end|>")
+    tokenizer.chat_template = CHAT_TEMPLATE if chat else None
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function: architecture → folder of a tiny model, made once."""
+    made: dict[Any, Path] = {}
+
+    def get(architecture: str = "llama", *, seed: int = 0, chat: bool = False) -> Path:
+        key = (architecture, seed, chat)
+        if key not in made:
+            made[key] = save_tiny(tmp_path_factory.mktemp(architecture), architecture, seed=seed, chat=chat)
+        return made[key]
+
+    return get
+
+
+@pytest.fixture
+def run() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Return asyncio.run."""
+    return asyncio.run
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> str:
+    """Return the model's short name; skip where it is not, unless the run asks for it (`make test` does)."""
+    from agents.pretrained import MANIFEST, WHEEL_MODELS, cache_home, locate
+
+    folder = cache_home() / "models" / WHEEL_MODELS["smollm2"].folder
+    if os.environ.get("CIPHER_DEBATE_REQUIRE_WEIGHTS") or (folder / MANIFEST).is_file():
+        locate("smollm2")
+        return "smollm2"
+    pytest.skip("SmolLM2 is not in the model cache; `debate model fetch smollm2` puts it there")

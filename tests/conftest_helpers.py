@@ -1,0 +1,21 @@
+"""What tests compare with: the method written as plainly as it can be, on its own."""
+
+import torch
+
+ARCHITECTURES = ("llama", "qwen3", "mistral-window", "gemma3-scaled-sliding", "gemma2-softcap", "gpt2-absolute")
+
+
+@torch.inference_mode()
+def plain_cipher_loop(model, ids, temperature, steps, stop_ids=frozenset()):
+    """CIPHER without a cache: the whole sequence goes through the model again at every step."""
+    embed = model.get_input_embeddings()
+    table = embed(torch.arange(embed.num_embeddings))
+    x, vectors, nearest = embed(torch.tensor(ids))[None], [], []
+    for _ in range(steps):
+        logits = model(inputs_embeds=x, use_cache=False).logits[0, -1]
+        e = torch.softmax(logits.double() / temperature, 0) @ table.double()
+        v = int(torch.nn.functional.cosine_similarity(table.double(), e[None]).argmax())
+        if v in stop_ids:
+            break
+        vectors, nearest, x = [*vectors, e], [*nearest, v], torch.cat([x, e.to(x.dtype)[None, None]], 1)
+    return torch.stack(vectors), nearest

@@ -1,0 +1,121 @@
+"""A whole evaluation: the same bytes twice, the counts, and what is left after Ctrl-C."""
+
+import asyncio
+import gc
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from agents.errors import ConfigError
+from debate.config import configs_folder, load_config, validate
+from debate.run_folder import methods_in, read_method
+from evals.evaluate import Silent, evaluate
+
+CONFIG = validate(
+    {"agents": {"ada": {"temperature": 0.2}, "ben": {"temperature": 0.8}}, "backend": "mock", "model": "mock", "max_tokens": 64},
+    source="x",
+)
+
+
+def contents(folder):
+    """Return every file's bytes but those of times."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in ("timings.jsonl", "results.json")}
+
+
+def test_methods_play_the_same_questions_and_everything_is_on_disk(tmp_path, run):
+    rows = run(evaluate(CONFIG, out=tmp_path / "run", limit=6))
+    assert [(row.method, row.total, row.turns) for row in rows] == [("single", 6, 6), ("text", 6, 36), ("cipher", 6, 36)]
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
+    asked = []
+    for row in rows:
+        debates = list(read_method(tmp_path / "run" / row.method))
+        asked.append([(record.transcript.question, record.decision["target"]) for record in debates])
+        assert results["methods"][row.method]["correct"] == row.correct
+        assert row.correct == sum(record.decision["score"] == "correct" for record in debates)
+        assert row.generated_tokens == sum(record.transcript.generated_tokens for record in debates)
+    assert sorted(asked[0], key=str) == sorted(asked[1], key=str) == sorted(asked[2], key=str)
+
+
+@pytest.mark.parametrize("backend", ["mock", "transformers"])
+def test_same_config_and_seed_is_the_same_bytes(tmp_path, run, backend, tiny):
+    options = {"backend": backend, "rounds": 2}
+    if backend == "transformers":
+        model = {"model": str(tiny()), "dtype": "float32", "max_tokens": 16, "format": "plain", "prompts": "open"}
+        options = {**options, **model, "options": {"max_num_seqs": 3}}
+        options["options"]["device"] = "cpu"
+        # The tiny model's context holds the short prompts only.
+        config = CONFIG.model_copy(update={**options, "max_tokens": 8})
+    else:
+        config = CONFIG.model_copy(update=options)
+    for name in ("one", "two"):
+        run(evaluate(config, out=tmp_path / name, limit=4))
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert any(path.endswith(".safetensors") for path in contents(tmp_path / "one"))
+    run(evaluate(config.model_copy(update={"seed": 1}), out=tmp_path / "three", limit=4))
+    assert contents(tmp_path / "one") != contents(tmp_path / "three")
+
+
+def test_cancelling_leaves_what_was_finished_readable(tmp_path, run):
+    @dataclass
+    class Interrupting(Silent):
+        task: asyncio.Task
+        decided: int = 0
+
+        def debate_decided(self, question, decision, score):
+            self.decided += 1
+            if self.decided == 9:
+                # What Ctrl-C does: asyncio cancels the main task.
+                self.task.cancel()
+
+    async def interrupted():
+        await evaluate(CONFIG, out=tmp_path / "run", limit=6, observer=Interrupting(asyncio.current_task()))
+
+    with pytest.raises(asyncio.CancelledError):
+        run(interrupted())
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+    finished = [record for folder in methods_in(tmp_path / "run") for record in read_method(folder) if record.decision]
+    assert len(finished) >= 9
+    assert not (tmp_path / "run" / "cipher").exists()
+
+
+def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
+    config = CONFIG.model_copy(update={"methods": {"single": {}, "bad": {"topology": "rng"}}})
+    with pytest.raises(Exception, match="unknown topology 'rng'"):
+        run(evaluate(config, out=tmp_path / "run", limit=2))
+    assert not (tmp_path / "run" / "single").exists()
+    with pytest.raises(ConfigError, match="unknown method 'ciper'"):
+        run(evaluate(CONFIG, out=tmp_path / "other", methods=["ciper"]))
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("path", sorted(configs_folder().glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_config_runs_on_mock(tmp_path, run, path):
+    config = load_config(path, ["backend=mock", "model=mock"])
+    assert run(evaluate(config, out=tmp_path / "run", limit=2))
+
+
+@pytest.mark.slow
+def test_a_thousand_debates_do_not_grow_the_process(tmp_path, run):
+    """Finished debates live on disk: messages alive at the end are those of debates in flight, i.e. none."""
+    from agents.message import Message
+
+    seen = []
+
+    class Watching(Silent):
+        def debate_decided(self, question, decision, score):
+            if len(seen) % 250 == 0:
+                gc.collect()
+                live = sum(type(value) is Message for value in gc.get_objects())
+                seen.append(live)
+            else:
+                seen.append(None)
+
+    config = CONFIG.model_copy(update={"options": {"script": {"": "Answer: 1"}}, "rounds": 2})
+    rows = run(evaluate(config, out=tmp_path / "run", methods=["cipher"], limit=1000, observer=Watching()))
+    counts = [count for count in seen if count is not None]
+    assert rows[0].total == 1000
+    # 32 debates in flight, of 4 messages each.
+    assert max(counts) - counts[0] <= 32 * 4 + 8

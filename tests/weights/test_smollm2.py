@@ -1,0 +1,119 @@
+"""The real model: the method against a plain loop, drift, identity, determinism, the command line."""
+
+import asyncio
+import json
+
+import pytest
+import torch
+from conftest_helpers import plain_cipher_loop
+
+from agents.backend import Prompt, Request, Sampling
+from agents.backends.transformers.engine import Engine
+from agents.backends.transformers.model import LoadedModel
+from agents.message_file import read_message
+from agents.pretrained import locate
+from kernels.encoders import get
+
+pytestmark = [pytest.mark.weights, pytest.mark.slow]
+
+QUESTION = "What is the result of 12+3*4+5-6*7?"
+
+
+@pytest.fixture(scope="module")
+def fp32(smollm2):
+    return LoadedModel(locate(smollm2), name="smollm2", dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def bf16(smollm2):
+    return LoadedModel(locate(smollm2), name="smollm2", dtype="bfloat16", device="cpu")
+
+
+def relative_error(one, other):
+    one, other = one.double(), other.double()
+    return (one - other).norm(dim=-1) / other.norm(dim=-1)
+
+
+def generate(engine, requests):
+    rows = [engine.prepare(request) for request in requests]
+    for row in rows:
+        engine.add(row)
+    while not engine.is_idle:
+        engine.step()
+    return [row.generation(engine.model.fingerprint, engine.model.tokenizer) for row in rows]
+
+
+def test_speak_agrees_with_a_plain_loop_for_48_steps(fp32, tmp_path, smollm2, monkeypatch):
+    """`debate speak` in float32 against a loop without cache, written on its own: <= 1e-4 at every step."""
+    import sys
+
+    from debate.cli import main
+
+    prompt = "Explain in two sentences why the sky is blue."
+    file = tmp_path / "m.safetensors"
+    arguments = ["speak", "--model", smollm2, "--prompt", prompt, "--temperature", "0.7", "--max-tokens", "48"]
+    monkeypatch.setattr(sys, "argv", ["debate", *arguments, "--dtype", "float32", "--out", str(file)])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert not exit_.value.code
+    message = read_message(file, receiver=fp32.fingerprint)
+    text = fp32.tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
+    ids = fp32.tokenizer(text, add_special_tokens=False).input_ids
+    vectors, nearest = plain_cipher_loop(fp32.model, ids, 0.7, 48, fp32.stop_ids)
+    assert len(nearest) == 48
+    assert list(message.token_ids) == nearest
+    assert message.cipher.vectors.shape == (48, 576)
+    assert float(relative_error(message.cipher.vectors, vectors).max()) <= 1e-4
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_one_hot_is_the_embedding_for_every_token(fp32, bf16, dtype):
+    model = fp32 if dtype == "float32" else bf16
+    rows = model.table.num_tokens
+    encoders = [get(name) for name in ("expectation", "topk", "topp", "token")]
+    for start in range(0, rows, 1024):
+        ids = torch.arange(start, min(start + 1024, rows))
+        looked_up = model.model.get_input_embeddings()(ids)
+        logits = torch.full((len(ids), rows), float("-inf"))
+        logits[torch.arange(len(ids)), ids] = 0.0
+        for encoder in encoders:
+            said = encoder.encode(
+                logits, model.table, temperature=torch.full((len(ids),), 0.7), seeds=torch.zeros_like(ids), steps=ids
+            )
+            assert torch.equal(said.vectors, looked_up), (str(encoder), start)
+
+
+def test_a_row_is_the_same_alone_and_in_a_batch(fp32):
+    requests = [
+        Request(
+            Prompt.of(f"Tell me {'very ' * index}briefly about the number {index}."),
+            Sampling(temperature=(0.2, 0.7, 1.0)[index % 3], max_tokens=12 + index, seed=index),
+            None if index % 4 == 3 else "expectation",
+        )
+        for index in range(8)
+    ]
+    alone = [generate(Engine(fp32, prefix_cache=False), [request])[0] for request in requests]
+    batch = generate(Engine(fp32, max_num_seqs=5), requests)
+    for one, other in zip(alone, batch, strict=True):
+        assert one.message.token_ids == other.message.token_ids
+        if one.message.is_cipher:
+            assert float(relative_error(one.message.cipher.vectors, other.message.cipher.vectors).max()) <= 1e-4
+
+
+def test_evaluation_twice_is_the_same_bytes(smollm2, tmp_path):
+    from debate.config import load_config
+    from evals.evaluate import evaluate
+
+    config = load_config(
+        __import__("pathlib").Path("configs/first_debate.yaml"), ["rounds=2", "max_tokens=10", "methods={text: {}, cipher: {}}"]
+    )
+    for name in ("one", "two"):
+        asyncio.run(evaluate(config, out=tmp_path / name, limit=2))
+    for method in ("text", "cipher"):
+        one, two = ((tmp_path / name / method / "transcript.jsonl").read_bytes() for name in ("one", "two"))
+        assert one == two
+        assert len(one.splitlines()) == 2 * (4 + 1)
+    blobs = [{p.name: p.read_bytes() for p in (tmp_path / n / "cipher" / "messages").iterdir()} for n in ("one", "two")]
+    assert blobs[0] == blobs[1]
+    results = json.loads((tmp_path / "one" / "results.json").read_text())
+    assert results["methods"]["cipher"]["total"] == 2
