@@ -80,7 +80,7 @@ class DebateConfig(Frozen):
     """`smollm2`, a hub id, or a local folder."""
     dtype: str = "bfloat16"
     """`bfloat16`, `float32` or `float16`."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     """The backend's own options, e.g. max_num_seqs."""
     task: str = "arithmetic"
     """A registered task."""
@@ -118,7 +118,7 @@ class DebateConfig(Frozen):
     """How the transcript becomes an answer."""
     seed: int = Field(default=0, ge=0)
     """Of everything that is drawn."""
-    methods: dict[str, dict[str, Any]] = {}
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Method → keys that differ, for `debate eval`."""
 
     @model_validator(mode="before")

@@ -153,11 +153,6 @@ def elected(
     )
 
 
-def decision_names() -> tuple[str, ...]:
-    """Return the rules' names, sorted."""
-    return tuple(sorted(_rules()))
-
-
 def decision_rule(decision: str, decode: Decode | None = None) -> Rule:
     """Return the rule that a config names, e.g. `weighted(by="entropy")`.
 
@@ -170,10 +165,10 @@ def decision_rule(decision: str, decode: Decode | None = None) -> Rule:
         ConfigError: a parameter that it does not take or lacks, or a rule over beliefs without `decode`.
     """
     call = parse_call(decision, "decision")
-    rules = _rules()
-    if call.name not in rules:
-        raise UnknownName("decision", call.name, rules)
-    made = rules[call.name]
+    known = rules()
+    if call.name not in known:
+        raise UnknownName("decision", call.name, known)
+    made = known[call.name]
     check_parameters(call, "decision", made, given=("decode",))
     given: dict[str, Any] = dict(call.parameters)
     if "decode" in (made.__kwdefaults__ or {}):
@@ -184,7 +179,8 @@ def decision_rule(decision: str, decode: Decode | None = None) -> Rule:
         raise ConfigError(f"decision {call.name!r}: {str(error).split('() ')[-1]}") from error
 
 
-def _rules() -> dict[str, Callable[..., Rule]]:
+def rules() -> dict[str, Callable[..., Rule]]:
+    """Return every rule by name."""
     from debate import ballots, beliefs
 
     return {

@@ -1,6 +1,6 @@
 """Config → who hears whom, in which order, in what form: everything about a debate that needs no model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.errors import ConfigError
@@ -8,6 +8,7 @@ from debate.config import DebateConfig
 from debate.protocol import Planned, TurnKey
 from debate.protocols import find_protocol
 from debate.topology.build import Topology, build_topology
+from debate.topology.edge import Edge
 
 TEXT_ONLY = "none"
 
@@ -63,25 +64,28 @@ def own_encoder(config: DebateConfig, name: str) -> str | None:
 
 
 def _encoders(config: DebateConfig, planned: Planned) -> dict[TurnKey, str | None]:
-    """Return how each turn is said: CIPHER if anyone is to hear vectors of it, else text.
+    """Return how each turn is said: CIPHER if anyone who debates is to hear vectors of it, else text.
 
-    A turn that nobody hears is said as the agent's turn before; where nobody hears the agent at all, a judge and an
-    agent without encoder speak text and others the debate's kind of message.
+    A turn that only judges hear, or nobody, is said as the agent's turn before, so that listening to a debate does not
+    change it. Where nobody hears the agent at all, judges and agents without encoder speak text, others as the debate.
     """
     found: dict[TurnKey, str | None] = {}
     before: dict[str, str | None] = {
         name: None if agent.is_judge or config.message == "text" else own_encoder(config, name)
         for name, agent in config.agents.items()
     }
+    settled: set[str] = set()
     for turn in planned.plan:
-        hearers = planned.hearers(turn)
-        if hearers:
-            before[turn.agent] = _encoder(config, turn, [(hearer.agent, edge) for hearer, edge in hearers])
+        hearers = [(hearer.agent, edge) for hearer, edge in planned.hearers(turn)]
+        debating = [(hearer, edge) for hearer, edge in hearers if hearer not in planned.judges]
+        if debating or (hearers and turn.agent not in settled):
+            before[turn.agent] = _encoder(config, turn, debating or hearers)
+            settled.add(turn.agent)
         found[turn] = before[turn.agent]
     return found
 
 
-def _encoder(config: DebateConfig, turn: TurnKey, hearers: list) -> str | None:  # type: ignore[type-arg]
+def _encoder(config: DebateConfig, turn: TurnKey, hearers: Sequence[tuple[str, Edge]]) -> str | None:
     own = own_encoder(config, turn.agent)
     wanted: dict[str, str] = {}
     for hearer, edge in hearers:

@@ -13,7 +13,7 @@ topology:                               or a mapping:
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from debate.frozen import Frozen
 
@@ -39,7 +39,7 @@ def _checked_range(rounds: Rounds | None) -> Rounds | None:
 class EdgeConfig(Frozen):
     """Edges from some agents to others; what is not set is the debate's."""
 
-    model_config = {"frozen": True, "extra": "forbid", "populate_by_name": True}
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     speakers: Ends = Field(alias="from")
     """An agent, a group, a list of them, or `*` for all."""

@@ -1,0 +1,150 @@
+"""`debate topology`: which there are, what one is and costs, its picture, and what is wrong with it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from debate.cli import options
+from debate.cli.app import app
+
+topology = typer.Typer(help="Who hears whom: list, show, draw and check topologies.", no_args_is_help=True)
+app.add_typer(topology, name="topology")
+
+Which = Annotated[Path, typer.Argument(help="A config file, a shipped one (topologies/teams), or a topology's name.")]
+Agents = Annotated[int, typer.Option("--agents", "-n", min=1, help="How many, where only a topology's name is given.")]
+
+
+@topology.callback()
+def group() -> None:
+    """Who hears whom: list, show, draw and check topologies."""
+
+
+@topology.command("list")
+def list_() -> None:
+    """List topologies, protocols, stopping rules, decisions and roles by name, with what each takes.
+
+    Example:  debate topology list
+    """
+    from debate.config import CONTROLS, prompts_folder, shipped
+    from debate.decision import rules
+    from debate.graph import TOPOLOGIES
+    from debate.protocols import PROTOCOLS
+    from debate.stopping import RULES
+
+    _table("topology", TOPOLOGIES, ())
+    _table("protocol", PROTOCOLS, ("judges", "chairs", "order", "seed"))
+    _table("stopping", RULES, ())
+    _table("decision", rules(), ("decode",))
+    roles = sorted(path.name for path in prompts_folder("roles").glob("*") if path.is_dir())
+    options.console.print(f"roles: {', '.join(roles)}; controls: {', '.join(CONTROLS)}", markup=False)
+    options.console.print(f"configs: {', '.join(shipped())}", markup=False)
+
+
+@topology.command()
+def show(which: Which, agents: Agents = 6, settings: options.Set = None) -> None:
+    """Show who hears whom, and what a debate costs: degree, diameter, messages, bytes, tokens.
+
+    Example:  debate topology show topologies/teams
+    """
+    from debate.exchange import build_exchange
+    from debate.topology.facts import facts, lines
+    from debate.topology.sketch import sketch
+
+    config = _config(which, agents, settings)
+    exchange = build_exchange(config)
+    options.console.print(sketch(config, exchange), markup=False, soft_wrap=True)
+    for line in lines(facts(config, exchange)):
+        options.console.print(line, markup=False, soft_wrap=True)
+    _print_findings(config)
+
+
+@topology.command()
+def draw(
+    which: Which,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A .svg, .png or .pdf, or .graphml or .json.")] = None,
+    title: Annotated[str, typer.Option("--title", help="Above the picture.")] = "",
+    agents: Agents = 6,
+    settings: options.Set = None,
+) -> None:
+    """Draw a topology: a picture with --out, otherwise in the terminal.
+
+    Examples:
+
+        debate topology draw topologies/teams --out teams.svg
+
+        debate topology draw "small_world(k=4, p=0.2)" --agents 20 --out small.png
+    """
+    from debate.exchange import build_exchange
+    from debate.topology.sketch import sketch
+
+    config = _config(which, agents, settings)
+    exchange = build_exchange(config)
+    if out is None:
+        options.console.print(sketch(config, exchange), markup=False, soft_wrap=True)
+        return
+    if out.suffix in (".graphml", ".json"):
+        from debate.topology.files import write_topology_file
+
+        write_topology_file(out, exchange.topology.union())
+    else:
+        from debate.topology.picture import draw as draw_picture
+
+        draw_picture(config, exchange, out, title=title)
+    options.console.print(f"wrote {out}", markup=False)
+
+
+@topology.command()
+def check(which: Which, agents: Agents = 6, settings: options.Set = None) -> None:
+    """Say what cannot be and what is probably not meant; exit code 2 where the debate would be refused.
+
+    Example:  debate topology check topologies/teams
+    """
+    config = _config(which, agents, settings)
+    if _print_findings(config):
+        raise typer.Exit(2)
+
+
+def _config(which: Path, agents: int, settings: list[str] | None) -> Any:
+    """Return the config of a file, or of so many agents under a topology's name."""
+    from debate.config import find_config, load_config, validate
+
+    path = find_config(which)
+    name = str(which)
+    if path.exists() or path.suffix in (".yaml", ".yml") or "/" in name:
+        return load_config(path, settings or [])
+    if settings:
+        from agents.errors import ConfigError
+
+        raise ConfigError("--set changes a config file; a topology's name takes its parameters in parentheses")
+    group = {"agent": {"count": agents}}
+    return validate({"backend": "mock", "model": "mock", "agents": group, "topology": name}, source=name)
+
+
+def _print_findings(config: Any) -> bool:
+    """Print what `check` finds, and return whether any of it is refused."""
+    from debate.topology.checks import check as find
+
+    findings = find(config)
+    for finding in findings:
+        options.console.print(f"{finding.kind}: {finding.text}", markup=False, soft_wrap=True)
+    if not findings:
+        options.console.print("nothing is wrong with it", markup=False)
+    return any(finding.kind == "error" for finding in findings)
+
+
+def _table(kind: str, known: dict[str, Any], hidden: tuple[str, ...]) -> None:
+    import inspect
+
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column(kind, no_wrap=True)
+    table.add_column("")
+    for name, made in sorted(known.items()):
+        signature = inspect.signature(made).parameters.values()
+        listed = [f"{p.name}={p.default!r}" for p in signature if p.kind is p.KEYWORD_ONLY and p.name not in hidden]
+        said = (inspect.getdoc(made) or "").split("\n")[0]
+        table.add_row(f"{name}({', '.join(listed)})" if listed else name, said)
+    options.console.print(table, markup=False)
+    options.console.print()
