@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from agents import slots
@@ -123,11 +123,18 @@ class Prompts:
 
     def _render_file(self, path: Path, values: dict[str, Any]) -> str:
         try:
-            return self._environment.from_string(path.read_text()).render(values).strip()
+            if path not in self._templates:
+                self._templates[path] = self._environment.from_string(path.read_text())
+            return self._templates[path].render(values).strip()
         except OSError as error:
             raise PromptError(f"cannot read the prompt {path}: {error.strerror}") from error
         except TemplateError as error:
             raise PromptError(f"{path}: {error}") from error
+
+    @cached_property
+    def _templates(self) -> dict[Path, Template]:
+        # Read and compiled once, so a run's prompts cannot change under it.
+        return {}
 
     @cached_property
     def _environment(self) -> ImmutableSandboxedEnvironment:

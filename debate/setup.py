@@ -74,7 +74,8 @@ def build_debate(
     """
     refuse_impossible(config)
     exchange = build_exchange(config)
-    agents = {name: _agent(config, name, backends, targets or {}) for name in config.agents}
+    checked: dict[Prompts, Prompts] = {}
+    agents = {name: _agent(config, name, backends, targets or {}, checked) for name in config.agents}
     protocol: Protocol = exchange.planned
     watch = Watch(tuple(config.temperatures), exchange.planned.chairs, extract)
     rule = stopping_rule(config.stopping, watch)
@@ -99,7 +100,10 @@ def role_folder(role: str) -> Path:
     return folder / role
 
 
-def _agent(config: DebateConfig, name: str, backends: Backends, targets: Mapping[str, str]) -> Speaker:
+def _agent(
+    config: DebateConfig, name: str, backends: Backends, targets: Mapping[str, str], checked: dict[Prompts, Prompts]
+) -> Speaker:
+    """Return one agent; agents of the same prompts share them, read and checked once."""
     agent = config.agents[name]
     backend = backends.get(agent.backend or config.backend, agent.model or config.model)
     if agent.is_control:
@@ -111,11 +115,13 @@ def _agent(config: DebateConfig, name: str, backends: Backends, targets: Mapping
         shared=prompts_folder("shared"),
         agreement=agent.agreement if agent.agreement is not None else config.agreement,
     )
-    prompts.check()
+    if prompts not in checked:
+        prompts.check()
+        checked[prompts] = prompts
     return Agent(
         name=name,
         backend=backend,
-        prompts=prompts,
+        prompts=checked[prompts],
         sampling=Sampling(
             temperature=agent.temperature,
             top_p=agent.top_p,

@@ -127,7 +127,13 @@ def _figure(config: "DebateConfig", exchange: "Exchange", title: str) -> Any:
         axes.set_title(title, fontsize=11)
     axes.margins(0.12)
     axes.autoscale_view()
-    below = {"transform": axes.transAxes, "ha": "center", "va": "top", "fontsize": 7.5, "color": "#444444"}
+    below: dict[str, Any] = {
+        "transform": axes.transAxes,
+        "ha": "center",
+        "va": "top",
+        "fontsize": 7.5,
+        "color": "#444444",
+    }
     axes.text(0.5, -0.01, _caption(config, exchange), **below)
     return figure
 
