@@ -242,9 +242,11 @@ class Stopped(Protocol):
 
     def ready(self, spoken: Any, last: TurnKey) -> tuple[TurnKey, ...]:
         """Return the turns that became ready: of this round, or, once it is complete, what follows it."""
+        if last.agent in self.planned.judges:
+            return ()
         number = last.round
         same = tuple(turn for turn in self.planned.ready(spoken, last) if turn.round == number)
-        if last.agent in self.planned.judges or len(spoken) != self._debated[number] or number == self.planned.rounds:
+        if len(spoken) != self._debated[number] or number == self.planned.rounds:
             return same
         if self.rule(spoken, number) is not None:
             plan, follows = self._ending(number).plan, self.planned.judges

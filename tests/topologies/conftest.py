@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agents.backend import Pending, Request
 from debate.config import DebateConfig, validate
 from debate.orchestrator import Debate, play
 from debate.setup import Backends, build_debate
@@ -28,14 +29,24 @@ def play_config(config: DebateConfig, *, sample: int = 0) -> tuple[Debate, Trans
     async def run() -> tuple[Debate, Transcript, Any]:
         backends = Backends(config)
         targets = {item.question: item.target for item in SAMPLES}
+        requests: list[Request] = []
         debate = build_debate(config, backends, extract=TASK.extract, targets=targets)
         question = Question(SAMPLES[sample].id, SAMPLES[sample].question)
+        for backend in backends.started:
+            backend.submit = _recorded(backend.submit, requests)  # type: ignore[method-assign]
         transcript = await play(debate, question)
-        requests = [request for backend in backends.started for request in backend.requests]  # type: ignore[attr-defined]
         await backends.close()
         return debate, transcript, requests
 
     return asyncio.run(run())
+
+
+def _recorded(submit: Callable[[Request], Pending], requests: list[Request]) -> Callable[[Request], Pending]:
+    def recorded(request: Request) -> Pending:
+        requests.append(request)
+        return submit(request)
+
+    return recorded
 
 
 @pytest.fixture
