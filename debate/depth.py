@@ -72,7 +72,7 @@ def outliers(values: Points, *, threshold: float = 3.0) -> list[int]:
 
 def drift(earlier: Points, later: Points) -> Drift:
     """Return whether later points are less deep in the earlier ones than those are themselves."""
-    within, across = depths(earlier, earlier), depths(later, earlier)
+    within, across = depths(earlier), depths(later, earlier)
     pooled = np.concatenate([within, across])
     ranks = _midranks(pooled)
     n, m = len(within), len(across)

@@ -8,7 +8,6 @@ from debate.graph import TOPOLOGIES
 from debate.protocols import PROTOCOLS
 
 
-
 def keys_of(form, topology):
     agents = {"a": {"count": 3, "temperature": [0.2, 0.8]}, "b": {"count": 2, "temperature": 0.5}}
     if form != "mixed":
@@ -42,7 +41,9 @@ def test_plays(config, played, topology, protocol, form):
 
 def slots(request):
     """Return what stands in the slots of a request's last turn: CIPHER or text messages, in order."""
-    return ["cipher" if part.is_cipher else "text" for part in request.prompt.turns[-1].parts if isinstance(part, Message)]
+    return [
+        "cipher" if part.is_cipher else "text" for part in request.prompt.turns[-1].parts if isinstance(part, Message)
+    ]
 
 
 def test_an_edge_is_heard_in_its_own_form(config, played):
@@ -54,7 +55,9 @@ def test_an_edge_is_heard_in_its_own_form(config, played):
     agents = {name: {} for name in ("ada", "ben", "cy", "dee")}
     debate, transcript, _ = played(config(agents=agents, topology={"edges": edges}, rounds=2))
     said = {turn.key: turn for turn in transcript.turns}
-    assert said[debate.protocol.inbox(next(k for k in said if k.round == 2 and k.agent == "cy")).heard[0]].message.is_cipher
+    assert said[
+        debate.protocol.inbox(next(k for k in said if k.round == 2 and k.agent == "cy")).heard[0]
+    ].message.is_cipher
 
     def heard_by(name):
         key = next(key for key in said if key == type(key)(2, name))
@@ -98,7 +101,9 @@ def test_messages_are_stored_once_not_once_per_edge(config, played):
     said = {turn.key: turn for turn in transcript.turns}
     last = transcript.turns[-1].key
     heard = debate.heard(debate.protocol.inbox(last), debate.agents[last.agent], said)
-    assert all(message is said[key].message for (message, _), key in zip(heard, debate.protocol.inbox(last).heard, strict=True))
+    assert all(
+        message is said[key].message for (message, _), key in zip(heard, debate.protocol.inbox(last).heard, strict=True)
+    )
 
 
 @pytest.mark.parametrize("topology", ["complete", "dynamic", "small_world", "teams(size=2)"])
@@ -110,7 +115,13 @@ def test_permuting_names_changes_nothing_but_names(config, played, topology, pro
         _, transcript, _ = played(config(agents=agents, topology=topology, protocol=protocol, order=order))
         place = {name: number for number, name in enumerate(names)}
         return [
-            (turn.key.round, place[turn.key.agent], turn.seed, turn.message.digest, [place[h.agent] for h in turn.heard])
+            (
+                turn.key.round,
+                place[turn.key.agent],
+                turn.seed,
+                turn.message.digest,
+                [place[h.agent] for h in turn.heard],
+            )
             for turn in transcript.turns
         ]
 
