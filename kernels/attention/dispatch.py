@@ -6,9 +6,8 @@ B rows, V tokens, D query width, W value width, K top-k.
 import torch
 from torch import Tensor
 
-from kernels import native
+from kernels import gpu, native
 from kernels.attention import cpu, reference
-from kernels.attention import triton as triton_impl
 from kernels.attention.partial import VocabularyAttention, VocabularyPartial, finish
 from kernels.belief import as_temperature
 from kernels.dispatch import choose, never
@@ -84,7 +83,7 @@ def vocabulary_partial(
         "vocabulary_attention",
         impl,
         {
-            "triton": lambda: triton_impl.refusal(hidden, head, table),
+            "triton": lambda: gpu.refusal(impl, hidden, head, table),
             "native": lambda: _native_refusal(hidden, head, table),
             "blocked": never,
             "reference": never,
@@ -144,7 +143,9 @@ def _operator(
         z = reference.logits(hidden, head, scale, softcap, bias)
         part = reference.partial_from_logits(z, values, temperature, top_k)
     elif impl == "triton":
-        part = triton_impl.attend(hidden, head, values, temperature, *form)
+        from kernels.attention import triton
+
+        part = triton.attend(hidden, head, values, temperature, *form)
     elif impl == "blocked":
         part = cpu.blocked(hidden, head, values, temperature, *form)
     else:

@@ -74,10 +74,10 @@ def blocked_search(vectors: Tensor, table: Tensor, inverse_norms: Tensor) -> tup
         scores.append(block[row, token])
     row, token, score = torch.cat(rows), torch.cat(tokens), torch.cat(scores)
     alive = score >= leaders[row, 1] - 2 * slack
-    return _decide(vectors, table, row[alive], token[alive])
+    return decide(vectors, table, row[alive], token[alive])
 
 
-def _decide(vectors: Tensor, table: Tensor, row: Tensor, token: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def decide(vectors: Tensor, table: Tensor, row: Tensor, token: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The two best of the listed (row, token) pairs by float64 cosine."""
     count = len(vectors)
     ids = torch.zeros(count, dtype=torch.int64, device=table.device)
