@@ -9,15 +9,18 @@ from conftest_helpers import ARCHITECTURES, plain_cipher_loop
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
-from agents.errors import ModelError, PromptTooLong, RequestError
+from agents.errors import ConfigError, ModelError, PromptTooLong, RequestError
 from agents.message import Message
 from kernels.encoders import get
 
 TOLERANCE = 1e-4
 
 
-def load(folder, dtype="float32"):
-    return LoadedModel(folder, name=folder.name, dtype=dtype, device="cpu")
+INVARIANT = [name for name in ARCHITECTURES if name != "gemma2-softcap"]
+
+
+def load(folder, dtype="float32", rows=None):
+    return LoadedModel(folder, name=folder.name, dtype=dtype, device="cpu", rows=rows)
 
 
 def generate(engine, requests):
@@ -56,10 +59,8 @@ def test_cipher_equals_a_plain_loop_over_input_embeddings(tiny, architecture):
     assert relative_error(generation.message.cipher.vectors, vectors) <= TOLERANCE
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("prefix_cache", [False, True])
-def test_a_row_is_the_same_alone_and_in_any_batch(tiny, architecture, prefix_cache):
-    model = load(tiny(architecture))
+def mixed_requests(architecture):
+    """Return 14 requests of every kind and length; all share a beginning."""
     draw = random.Random(architecture)
     encoders = [None, "expectation", "topk(k=5)", "topp(p=0.9)", "token"]
     requests = []
@@ -68,6 +69,32 @@ def test_a_row_is_the_same_alone_and_in_any_batch(tiny, architecture, prefix_cac
         temperature = draw.choice([0.0, 0.4, 1.0, 1.7])
         sampling = Sampling(temperature=temperature, max_tokens=draw.randrange(1, 40), seed=index, top_beliefs=index % 4)
         requests.append(Request(Prompt.of(text), sampling, encoders[index % len(encoders)]))
+    return requests
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("architecture", INVARIANT)
+def test_batch_invariance_is_exact(tiny, architecture, dtype):
+    """The same bytes alone and in any batch, cached prefix or not, whatever joins and leaves."""
+    model = load(tiny(architecture), dtype, rows=5)
+    requests = mixed_requests(architecture)
+    alone = [generate(Engine(model, max_num_seqs=5, prefix_cache=False), [request])[0] for request in requests]
+    batch = generate(Engine(model, max_num_seqs=5), requests)
+    backwards = generate(Engine(model, max_num_seqs=5), requests[::-1])[::-1]
+    assert [a.message.digest for a in alone] == [b.message.digest for b in batch] == [b.message.digest for b in backwards]
+    assert sum(generation.usage.cached_tokens for generation in batch) > 100
+
+
+def test_invariance_is_refused_where_it_cannot_be(tiny):
+    with pytest.raises(ConfigError, match="batch_invariant: false"):
+        load(tiny("gemma2-softcap"), rows=4)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("prefix_cache", [False, True])
+def test_a_row_is_the_same_alone_and_in_any_batch(tiny, architecture, prefix_cache):
+    model = load(tiny(architecture))
+    requests = mixed_requests(architecture)
     alone = [generate(Engine(model, max_num_seqs=1, prefix_cache=False), [request])[0] for request in requests]
     # Five places for fourteen rows of different lengths: rows join and leave all the time.
     batch = generate(Engine(model, max_num_seqs=5, prefix_cache=prefix_cache), requests)

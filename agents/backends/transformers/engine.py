@@ -97,7 +97,8 @@ class Engine:
             self.running.append(row)
             if row.finish is not None:
                 continue
-            self.cache.reserve(len(self.running), len(row.keys) + row.request.sampling.max_tokens)
+            room = len(row.keys) + max(row.request.sampling.max_tokens, self.model.block or 0)
+            self.cache.reserve(len(self.running), room)
             while len(self._contents) < self.cache.slots:
                 self._contents.append([])
             row.cached = self._share_prefix(row)
@@ -114,6 +115,7 @@ class Engine:
         # A prompt is never wholly cached: its last position has to yield logits.
         best = max(range(len(lengths)), key=lambda slot: (lengths[slot], slot == row.slot))
         length = min(lengths[best], len(row.keys) - 1)
+        length -= length % (self.model.block or 1)
         if length < MIN_SHARED_PREFIX:
             return 0
         if best != row.slot:
