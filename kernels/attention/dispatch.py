@@ -150,9 +150,10 @@ def _operator(
         part = cpu.blocked(hidden, head, values, temperature, *form)
     else:
         part = cpu.compiled(hidden, head, values, temperature, *form)
-    return (
-        part.maximum, part.total, part.energy, part.accumulator, part.argmax, part.top_values, part.top_ids
-    )  # fmt: skip
+    fields = (part.maximum, part.total, part.energy, part.accumulator, part.argmax, part.top_values, part.top_ids)
+    # An operator promises its strides; a merged top-k is a slice.
+    maximum, total, energy, accumulator, argmax, top_values, top_ids = (field.contiguous() for field in fields)
+    return maximum, total, energy, accumulator, argmax, top_values, top_ids
 
 
 @_operator.register_fake

@@ -42,8 +42,9 @@ def search(vectors: Tensor, table: Tensor, packed: PackedTable) -> tuple[Tensor,
     """(ids, cosine, second) [N] for vectors [N, D], through the 8-bit copy."""
     vectors = vectors.float().contiguous()
     count, width = vectors.shape
-    ids, examined = torch.empty(2, count, dtype=torch.int64)
-    best, second = torch.empty(2, count, dtype=torch.float64)
+    # Separate buffers: outputs of an operator must not share memory.
+    ids, examined = (torch.empty(count, dtype=torch.int64) for _ in range(2))
+    best, second = (torch.empty(count, dtype=torch.float64) for _ in range(2))
     table = table.detach().contiguous()
     copy = (packed.packed, packed.scales, packed.errors)
     outputs = (ids, best, second, examined)

@@ -65,7 +65,7 @@ def mixed_requests(architecture):
     encoders = [None, "expectation", "topk(k=5)", "topp(p=0.9)", "token"]
     requests = []
     for index in range(14):
-        text = "shared beginning of every prompt; " + "".join(draw.choices("abcdef 123", k=draw.randrange(1, 60)))
+        text = "a beginning that every prompt shares, and that is longer than one block of positions; " + "".join(draw.choices("abcdef 123", k=draw.randrange(1, 60)))
         temperature = draw.choice([0.0, 0.4, 1.0, 1.7])
         sampling = Sampling(temperature=temperature, max_tokens=draw.randrange(1, 40), seed=index, top_beliefs=index % 4)
         requests.append(Request(Prompt.of(text), sampling, encoders[index % len(encoders)]))

@@ -97,8 +97,7 @@ class Engine:
             self.running.append(row)
             if row.finish is not None:
                 continue
-            room = len(row.keys) + max(row.request.sampling.max_tokens, self.model.block or 0)
-            self.cache.reserve(len(self.running), room)
+            self.cache.reserve(len(self.running), len(row.keys) + row.request.sampling.max_tokens)
             while len(self._contents) < self.cache.slots:
                 self._contents.append([])
             row.cached = self._share_prefix(row)

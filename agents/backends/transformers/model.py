@@ -23,7 +23,7 @@ from kernels import EmbeddingTable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Positions of a prompt that go through the model at once where results must not depend on what was cached before.
-BLOCK = 32
+BLOCK = 64
 TILE = 4
 SLIDING = "sliding_attention"
 FULL = "full_attention"
@@ -71,7 +71,9 @@ class LoadedModel:
         text_config = config.get_text_config()
         self.by_row = self.model.config._attn_implementation == attention.NAME
         if rows is not None and not self.by_row:
-            raise ConfigError(f"{name} has attention of its own kind and cannot be batch invariant; set batch_invariant: false")
+            raise ConfigError(
+                f"{name} has attention of its own kind and cannot be batch invariant; set batch_invariant: false"
+            )
         # Matrix libraries treat the rows of an incomplete tile by other instructions than the rest.
         self.rows = rows if rows is None or rows == 1 else -(-rows // TILE) * TILE
         self.layer_types = set(getattr(text_config, "layer_types", None) or [FULL])
@@ -114,7 +116,7 @@ class LoadedModel:
         """Read one row's prompt from position `start` on and return the last position's logits [V].
 
         Args:
-            cache: holds positions 0 … start−1 of the row already, and has room for a padded block.
+            cache: holds positions 0 … start−1 of the row already.
             slot: the row's slot.
             start: positions that are cached; a multiple of the block, where there is one.
             embeddings: [P, D], the rest of the prompt.
@@ -122,14 +124,11 @@ class LoadedModel:
         size = self.block or len(embeddings)
         for offset in range(0, len(embeddings), size):
             piece = embeddings[offset : offset + size]
-            last = len(piece) - 1
-            # What the padding leaves in the cache lies after the prompt: unseen, and overwritten by the row's answer.
-            piece = torch.nn.functional.pad(piece, (0, 0, 0, size - len(piece)))
-            first, length = start + offset, start + offset + size
+            first, length = start + offset, start + offset + len(piece)
             cache.window = Window(slot, slot + 1, None, first, length)
             positions = torch.arange(first, length, device=self.device)
             mask = self._masks(positions[None], length)
-            logits = self._forward(piece[None], positions[None], mask, cache, keep=last)
+            logits = self._forward(piece[None], positions[None], mask, cache)
         return logits[0]
 
     def decode(self, cache: SlotCache, inputs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -160,18 +159,16 @@ class LoadedModel:
         positions: torch.Tensor,
         mask: Any,
         cache: SlotCache,
-        *,
-        keep: int = 0,
         **options: Any,
     ) -> torch.Tensor:
-        """Return the logits [n, V] of position `keep` of inputs [n, Q, D]."""
+        """Return the logits [n, V] of the last position of inputs [n, Q, D]."""
         out = self.model(
             inputs_embeds=inputs,
             position_ids=positions,
             attention_mask=mask,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=torch.tensor([keep], device=self.device),
+            logits_to_keep=1,
             **options,
         )
         logits: torch.Tensor = out.logits[:, 0]
