@@ -14,8 +14,8 @@ from kernels.attention.partial import VocabularyPartial, merge_stacked
 from kernels.gpu import power_of_two, splits
 
 
-@triton.jit
-def _attention_kernel(
+@triton.jit  # type: ignore[untyped-decorator]
+def _attention_kernel(  # type: ignore[no-untyped-def]
     hidden, hidden_stride, head, head_stride, table, table_stride, inverse, bias,
     maxima, totals, energies, argmaxes, sums, top_values, top_ids, B, V, D, W, span, scale, softcap,
     HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr, K: tl.constexpr, SLOTS: tl.constexpr, WIDEN: tl.constexpr,

@@ -12,8 +12,8 @@ from kernels.belief import check_maxima, first_argmax
 from kernels.gpu import power_of_two, splits
 
 
-@triton.jit
-def _expectation_kernel(
+@triton.jit  # type: ignore[untyped-decorator]
+def _expectation_kernel(  # type: ignore[no-untyped-def]
     logits, logits_stride, maximum, inverse, argmax, table, table_stride, sums, totals, B, V, D, span,
     BLOCK_B: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip

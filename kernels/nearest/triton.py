@@ -15,8 +15,8 @@ from kernels.nearest.cpu import decide
 _BLOCK = 64
 
 
-@triton.jit
-def _block_maxima_kernel(
+@triton.jit  # type: ignore[untyped-decorator]
+def _block_maxima_kernel(  # type: ignore[no-untyped-def]
     unit, table, table_stride, inverse_norms, maxima, N, V, D, blocks,
     BLOCK_N: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip

@@ -36,13 +36,15 @@ def test_temperature_zero_is_the_argmax_token(name):
     assert torch.equal(result.argmax, expected)
     assert torch.equal(result.vectors, table.weight[expected])
     assert torch.equal(result.top_ids[:, 0], expected)
-    assert result.entropy.abs().max() == 0 and result.max_probability.min() == 1
+    assert result.entropy.abs().max() == 0
+    assert result.max_probability.min() == 1
 
 
 def test_names_round_trip():
     for name in encoders.names():
         encoder = encoders.get(name)
-        assert encoders.parse(str(encoder)) == encoder and hash(encoders.parse(str(encoder))) == hash(encoder)
+        assert encoders.parse(str(encoder)) == encoder
+        assert hash(encoders.parse(str(encoder))) == hash(encoder)
     assert str(encoders.parse("topk(k=5)")) == "topk(k=5)"
     assert str(encoders.get("expectation")) == "expectation"
 
