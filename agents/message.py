@@ -28,7 +28,7 @@ class Cipher:
         entropy: [T] float32, nats, of the belief softmax(z / temperature).
         max_probability: [T] float32, of the same belief.
         top_ids: [T, K] int64, the K heaviest tokens of the distribution that the encoder mixed, descending.
-        top_probabilities: [T, K] float32, their weights; 0 where the distribution has fewer than K tokens.
+        top_probabilities: [T, K] float32, their weights; 0 (and id 0) where the distribution has fewer than K tokens.
 
     Raises:
         MessageError: a wrong shape or dtype, a non-finite number, an id outside the vocabulary.

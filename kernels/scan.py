@@ -43,7 +43,8 @@ class Scan:
     @property
     def plain_entropy(self) -> Tensor:
         """Of softmax(z)."""
-        assert self.plain_total is not None and self.plain_energy is not None
+        assert self.plain_total is not None
+        assert self.plain_energy is not None
         return _entropy(self.plain_total, self.plain_energy)
 
     @property
@@ -109,9 +110,20 @@ def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, pla
     if status.any():
         raise invalid_rows(status.tolist())
     return Scan(
-        z, temperature, maximum, argmax, total, energy, *((plain_total, plain_energy) if plain else (None, None)),
-        cut, kept, dropped, top_values, top_ids,
-    )  # fmt: skip
+        logits=z,
+        temperature=temperature,
+        maximum=maximum,
+        argmax=argmax,
+        total=total,
+        energy=energy,
+        plain_total=plain_total if plain else None,
+        plain_energy=plain_energy if plain else None,
+        cut=cut,
+        kept=kept,
+        dropped=dropped,
+        top_values=top_values,
+        top_ids=top_ids,
+    )
 
 
 def expectation(scan: Scan, table: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,11 @@
-from kernels.attention.dispatch import (
-    VocabularyAttention,
-    VocabularyPartial,
-    merge_partials,
-    vocabulary_attention,
-    vocabulary_partial,
-)
+from kernels.attention.dispatch import vocabulary_attention, vocabulary_partial
+from kernels.attention.partial import VocabularyAttention, VocabularyPartial, finish, merge_partials
 
-__all__ = ["VocabularyAttention", "VocabularyPartial", "merge_partials", "vocabulary_attention", "vocabulary_partial"]
+__all__ = [
+    "VocabularyAttention",
+    "VocabularyPartial",
+    "finish",
+    "merge_partials",
+    "vocabulary_attention",
+    "vocabulary_partial",
+]

@@ -60,7 +60,7 @@ def parse(text: str) -> Encoder:
         return get(name.strip())
     try:
         call = ast.parse("f(" + rest, mode="eval").body
-        if not isinstance(call, ast.Call) or call.args:
+        if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
             raise SyntaxError
         params = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError):

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels import native
+from kernels import gpu, native
 from kernels.belief import as_temperature, restrict, scaled_logits
 from kernels.dispatch import choose, never, wants_gradient
 from kernels.expectation import cpu, reference
-from kernels.expectation import triton as triton_impl
 from kernels.scan import expectation, scan
 from kernels.table import EmbeddingTable, as_table
 
@@ -115,7 +114,7 @@ def _choose(impl: str, logits: Tensor, weight: Tensor) -> str:
         "expected_embedding",
         impl,
         {
-            "triton": lambda: gradient or triton_impl.refusal(logits, weight),
+            "triton": lambda: gradient or gpu.refusal(impl, logits, weight),
             "native": lambda: gradient or _no_float64(logits) or native.refusal(weight),
             "blocked": lambda: gradient or _no_float64(logits) or _off_cpu(weight),
             "reference": never,
@@ -141,7 +140,9 @@ def _operator(
         dropped = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
         return vectors, dropped, torch.full((len(logits),), table.shape[0], device=logits.device)
     if impl == "triton":
-        return triton_impl.expected_embedding(logits, table, temperature)
+        from kernels.expectation import triton
+
+        return triton.expected_embedding(logits, table, temperature)
     if impl == "blocked":
         sums, dropped, read = cpu.expected_embedding(logits, table, temperature, delta)
         return sums.to(table.dtype), dropped, read

@@ -42,8 +42,9 @@ def search(vectors: Tensor, table: Tensor, packed: PackedTable) -> tuple[Tensor,
     """(ids, cosine, second) [N] for vectors [N, D], through the 8-bit copy."""
     vectors = vectors.float().contiguous()
     count, width = vectors.shape
-    ids, examined = torch.empty(2, count, dtype=torch.int64)
-    best, second = torch.empty(2, count, dtype=torch.float64)
+    # Separate buffers: outputs of an operator must not share memory.
+    ids, examined = (torch.empty(count, dtype=torch.int64) for _ in range(2))
+    best, second = (torch.empty(count, dtype=torch.float64) for _ in range(2))
     table = table.detach().contiguous()
     copy = (packed.packed, packed.scales, packed.errors)
     outputs = (ids, best, second, examined)
@@ -74,10 +75,10 @@ def blocked_search(vectors: Tensor, table: Tensor, inverse_norms: Tensor) -> tup
         scores.append(block[row, token])
     row, token, score = torch.cat(rows), torch.cat(tokens), torch.cat(scores)
     alive = score >= leaders[row, 1] - 2 * slack
-    return _decide(vectors, table, row[alive], token[alive])
+    return decide(vectors, table, row[alive], token[alive])
 
 
-def _decide(vectors: Tensor, table: Tensor, row: Tensor, token: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def decide(vectors: Tensor, table: Tensor, row: Tensor, token: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The two best of the listed (row, token) pairs by float64 cosine."""
     count = len(vectors)
     ids = torch.zeros(count, dtype=torch.int64, device=table.device)

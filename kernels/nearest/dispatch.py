@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels import native
+from kernels import gpu, native
 from kernels.dispatch import choose, never
 from kernels.errors import InvalidVector
 from kernels.nearest import cpu, reference
-from kernels.nearest import triton as triton_impl
 from kernels.table import EmbeddingTable, as_table
 
 # An angle computed from a float64 cosine is off by less than this, also near 0 where acos is steepest.
@@ -67,7 +66,7 @@ def nearest_token(
         "nearest_token",
         impl,
         {
-            "triton": lambda: triton_impl.refusal(table.weight),
+            "triton": lambda: gpu.refusal(impl, vectors, table.weight),
             "native": lambda: _no_float64(vectors) or native.refusal(table.weight) or _slow_without_vnni(impl),
             "blocked": lambda: _no_float64(vectors),
             "reference": never,
@@ -170,7 +169,9 @@ def _operator(vectors: Tensor, table: Tensor, inverse_norms: Tensor, impl: str) 
     if impl == "reference":
         return reference.nearest_token(vectors, table)
     if impl == "triton":
-        return triton_impl.nearest_token(vectors, table, inverse_norms)
+        from kernels.nearest import triton
+
+        return triton.nearest_token(vectors, table, inverse_norms)
     if impl == "native":
         return cpu.search(vectors, table, cpu.pack(table))
     return cpu.blocked_search(vectors, table, inverse_norms)

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from agents.backend import Backend, Prompt, Request, Sampling
-from agents.errors import BackendFailed, ConfigError, MessageMismatch, MissingDependency, PromptTooLong, RequestError, UnknownName
+from agents.errors import (
+    BackendFailed,
+    ConfigError,
+    MessageMismatch,
+    MissingDependency,
+    PromptTooLong,
+    RequestError,
+    UnknownName,
+)
 from agents.registry import create_backend, names
 
 BACKENDS = ["mock", "transformers"]
@@ -54,7 +62,10 @@ def test_text_and_vectors_side_by_side(make, run):
 def test_the_same_request_is_the_same_message(make, run):
     async def play():
         backend = make()
-        found = [await gather(backend, [asked(f"case {i}", seed=i, encoder=e) for i in range(4)]) for e in (None, "expectation")]
+        found = [
+            await gather(backend, [asked(f"case {i}", seed=i, encoder=e) for i in range(4)])
+            for e in (None, "expectation")
+        ]
         await backend.close()
         return [generation.message.digest for group in found for generation in group]
 
@@ -65,7 +76,9 @@ def test_a_message_can_be_heard(make, run):
     async def play():
         backend = make()
         said = await backend.submit(asked())
-        answer = await backend.submit(Request(Prompt.of("He said: ", said.message, " And you?"), Sampling(max_tokens=8)))
+        answer = await backend.submit(
+            Request(Prompt.of("He said: ", said.message, " And you?"), Sampling(max_tokens=8))
+        )
         await backend.close()
         return said, answer
 

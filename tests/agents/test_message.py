@@ -80,7 +80,10 @@ def test_size_is_the_vectors_and_a_small_header():
         ({"entropy": torch.zeros(2)}, r"entropy must be \[3\] in float32"),
         ({"nearest": torch.zeros(3)}, r"nearest must be \[3\] in int64"),
         ({"vectors": torch.tensor([[0.0] * 4, [float("nan")] * 4, [0.0] * 4])}, "not finite, first at step 1 of 3"),
-        ({"max_probability": torch.tensor([0.0, 0.0, float("inf")])}, "max_probability has a number that is not finite"),
+        (
+            {"max_probability": torch.tensor([0.0, 0.0, float("inf")])},
+            "max_probability has a number that is not finite",
+        ),
         ({"top_probabilities": torch.zeros(3, 1)}, "top_probabilities must be"),
     ],
 )
@@ -118,7 +121,9 @@ def tampered(original, *, tensors=None, header=None):
     blob = to_bytes(original)
     (length,) = struct.unpack("<Q", blob[:8])
     found = json.loads(json.loads(blob[8 : 8 + length])["__metadata__"][KEY])
-    return save_tensors({**load_tensors(blob), **(tensors or {})}, metadata={KEY: json.dumps({**found, **(header or {})})})
+    return save_tensors(
+        {**load_tensors(blob), **(tensors or {})}, metadata={KEY: json.dumps({**found, **(header or {})})}
+    )
 
 
 def test_nan_on_the_wire_is_refused_by_name():
@@ -136,7 +141,11 @@ def test_changed_content_fails_the_checksum():
 
 @pytest.mark.parametrize(
     ("header", "sentence"),
-    [({"format": 99}, "format 99"), ({"model": {"model": "x"}}, "header is malformed"), ({"temperature": 0.9}, "checksum")],
+    [
+        ({"format": 99}, "format 99"),
+        ({"model": {"model": "x"}}, "header is malformed"),
+        ({"temperature": 0.9}, "checksum"),
+    ],
 )
 def test_a_malformed_header_is_refused(header, sentence):
     with pytest.raises(MessageError, match=sentence):

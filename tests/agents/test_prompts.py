@@ -15,7 +15,9 @@ MODEL = MockBackend().fingerprint
 
 def text(prompt, **options):
     found = segments(prompt, ByteTokenizer(), MODEL, **options)
-    return "".join(segment.text if isinstance(segment, Message) else ByteTokenizer().decode(segment) for segment in found)
+    return "".join(
+        segment.text if isinstance(segment, Message) else ByteTokenizer().decode(segment) for segment in found
+    )
 
 
 @pytest.fixture

@@ -9,15 +9,18 @@ from conftest_helpers import ARCHITECTURES, plain_cipher_loop
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
-from agents.errors import ModelError, PromptTooLong, RequestError
+from agents.errors import ConfigError, ModelError, PromptTooLong, RequestError
 from agents.message import Message
 from kernels.encoders import get
 
 TOLERANCE = 1e-4
 
 
-def load(folder, dtype="float32"):
-    return LoadedModel(folder, name=folder.name, dtype=dtype, device="cpu")
+INVARIANT = [name for name in ARCHITECTURES if name != "gemma2-softcap"]
+
+
+def load(folder, dtype="float32", rows=None):
+    return LoadedModel(folder, name=folder.name, dtype=dtype, device="cpu", rows=rows)
 
 
 def generate(engine, requests):
@@ -56,18 +59,48 @@ def test_cipher_equals_a_plain_loop_over_input_embeddings(tiny, architecture):
     assert relative_error(generation.message.cipher.vectors, vectors) <= TOLERANCE
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("prefix_cache", [False, True])
-def test_a_row_is_the_same_alone_and_in_any_batch(tiny, architecture, prefix_cache):
-    model = load(tiny(architecture))
+def mixed_requests(architecture):
+    """Return 14 requests of every kind and length; all share a beginning."""
     draw = random.Random(architecture)
     encoders = [None, "expectation", "topk(k=5)", "topp(p=0.9)", "token"]
     requests = []
     for index in range(14):
-        text = "shared beginning of every prompt; " + "".join(draw.choices("abcdef 123", k=draw.randrange(1, 60)))
+        text = "a beginning that every prompt shares, and that is longer than one block of positions; " + "".join(
+            draw.choices("abcdef 123", k=draw.randrange(1, 60))
+        )
         temperature = draw.choice([0.0, 0.4, 1.0, 1.7])
-        sampling = Sampling(temperature=temperature, max_tokens=draw.randrange(1, 40), seed=index, top_beliefs=index % 4)
+        sampling = Sampling(
+            temperature=temperature, max_tokens=draw.randrange(1, 40), seed=index, top_beliefs=index % 4
+        )
         requests.append(Request(Prompt.of(text), sampling, encoders[index % len(encoders)]))
+    return requests
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("architecture", INVARIANT)
+def test_batch_invariance_is_exact(tiny, architecture, dtype):
+    """The same bytes alone and in any batch, cached prefix or not, whatever joins and leaves."""
+    model = load(tiny(architecture), dtype, rows=5)
+    requests = mixed_requests(architecture)
+    alone = [generate(Engine(model, max_num_seqs=5, prefix_cache=False), [request])[0] for request in requests]
+    batch = generate(Engine(model, max_num_seqs=5), requests)
+    backwards = generate(Engine(model, max_num_seqs=5), requests[::-1])[::-1]
+    assert (
+        [a.message.digest for a in alone] == [b.message.digest for b in batch] == [b.message.digest for b in backwards]
+    )
+    assert sum(generation.usage.cached_tokens for generation in batch) > 100
+
+
+def test_invariance_is_refused_where_it_cannot_be(tiny):
+    with pytest.raises(ConfigError, match="batch_invariant: false"):
+        load(tiny("gemma2-softcap"), rows=4)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("prefix_cache", [False, True])
+def test_a_row_is_the_same_alone_and_in_any_batch(tiny, architecture, prefix_cache):
+    model = load(tiny(architecture))
+    requests = mixed_requests(architecture)
     alone = [generate(Engine(model, max_num_seqs=1, prefix_cache=False), [request])[0] for request in requests]
     # Five places for fourteen rows of different lengths: rows join and leave all the time.
     batch = generate(Engine(model, max_num_seqs=5, prefix_cache=prefix_cache), requests)
@@ -110,14 +143,20 @@ def test_prefix_cache_never_takes_vectors_for_tokens(tiny):
     """Prompts that differ in the vectors of a message only share no more than what stands before it."""
     model = load(tiny())
     engine = Engine(model)
-    base = Request(Prompt.of("a long enough beginning of the prompt"), Sampling(temperature=0.3, max_tokens=20), "expectation")
-    other = Request(Prompt.of("a long enough beginning of the prompt"), Sampling(temperature=1.5, max_tokens=20), "expectation")
+    base = Request(
+        Prompt.of("a long enough beginning of the prompt"), Sampling(temperature=0.3, max_tokens=20), "expectation"
+    )
+    other = Request(
+        Prompt.of("a long enough beginning of the prompt"), Sampling(temperature=1.5, max_tokens=20), "expectation"
+    )
     one, two = generate(engine, [base, other])
     assert one.message.digest != two.message.digest
     ask = Sampling(temperature=0.6, max_tokens=16)
     prompts = [Prompt.of("they told me this: ", message, " so what is it?") for message in (one.message, two.message)]
     cached = [generate(engine, [Request(prompt, ask, "expectation")])[0] for prompt in prompts]
-    fresh = [generate(Engine(model, prefix_cache=False), [Request(prompt, ask, "expectation")])[0] for prompt in prompts]
+    fresh = [
+        generate(Engine(model, prefix_cache=False), [Request(prompt, ask, "expectation")])[0] for prompt in prompts
+    ]
     assert all(same(a, b) for a, b in zip(cached, fresh, strict=True))
     assert cached[1].usage.cached_tokens <= len("they told me this: ")
 
@@ -131,7 +170,11 @@ def test_one_hot_is_the_embedding_bit_for_bit_for_every_token(tiny, architecture
     looked_up = model.model.get_input_embeddings()(torch.arange(rows))
     for name in ("expectation", "topk", "topp", "token"):
         said = get(name).encode(
-            logits, model.table, temperature=torch.full((rows,), 0.7), seeds=torch.zeros(rows).long(), steps=torch.arange(rows)
+            logits,
+            model.table,
+            temperature=torch.full((rows,), 0.7),
+            seeds=torch.zeros(rows).long(),
+            steps=torch.arange(rows),
         )
         assert torch.equal(said.vectors, looked_up), name
 
@@ -213,7 +256,9 @@ def test_a_model_that_reads_more_than_the_embedding_is_refused(tiny, monkeypatch
 
 def test_cancelled_rows_leave_and_the_others_go_on(tiny):
     model = load(tiny())
-    requests = [Request(Prompt.of(f"row {i}"), Sampling(temperature=0.8, max_tokens=12), "expectation") for i in range(5)]
+    requests = [
+        Request(Prompt.of(f"row {i}"), Sampling(temperature=0.8, max_tokens=12), "expectation") for i in range(5)
+    ]
     alone = [generate(Engine(model), [request])[0] for request in requests]
     engine = Engine(model, max_num_seqs=3)
     rows = [engine.prepare(request) for request in requests]

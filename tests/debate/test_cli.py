@@ -156,7 +156,19 @@ def test_the_command_line_starts_quickly():
 
 def test_ctrl_c_ends_cleanly_and_what_was_finished_is_readable(cli, tmp_path):
     """A real SIGINT to a real process in the middle of an evaluation."""
-    command = [sys.executable, "-m", "debate", "eval", "smoke", "--limit", "3000", "--methods", "cipher", "--out", str(tmp_path / "r")]
+    command = [
+        sys.executable,
+        "-m",
+        "debate",
+        "eval",
+        "smoke",
+        "--limit",
+        "3000",
+        "--methods",
+        "cipher",
+        "--out",
+        str(tmp_path / "r"),
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ})
     transcript = tmp_path / "r" / "cipher" / "transcript.jsonl"
     for _ in range(600):

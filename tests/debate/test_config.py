@@ -57,7 +57,8 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
 
 def test_overrides(write):
     config = load_config(
-        write("agents: {a: {temperature: 1}}"), ["agents.a.temperature=0.2", "rounds=5", "options.max_num_seqs=4", 'stop=["x"]']
+        write("agents: {a: {temperature: 1}}"),
+        ["agents.a.temperature=0.2", "rounds=5", "options.max_num_seqs=4", 'stop=["x"]'],
     )
     assert config.agents["a"].temperature == 0.2
     assert (config.rounds, config.options, config.stop) == (5, {"max_num_seqs": 4}, ("x",))

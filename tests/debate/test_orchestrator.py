@@ -191,7 +191,9 @@ def test_decisions(rule, answers, expected, reason):
 
 
 def test_agents_of_one_model_share_one_engine():
-    config = validate({"agents": {"a": {}, "b": {}, "c": {"model": "third"}}, "backend": "mock", "model": "m"}, source="x")
+    config = validate(
+        {"agents": {"a": {}, "b": {}, "c": {"model": "third"}}, "backend": "mock", "model": "m"}, source="x"
+    )
     backends = Backends(config)
     built = build_debate(config, backends)
     assert built.agents["a"].backend is built.agents["b"].backend

@@ -13,7 +13,12 @@ from debate.run_folder import methods_in, read_method
 from evals.evaluate import Silent, evaluate
 
 CONFIG = validate(
-    {"agents": {"ada": {"temperature": 0.2}, "ben": {"temperature": 0.8}}, "backend": "mock", "model": "mock", "max_tokens": 64},
+    {
+        "agents": {"ada": {"temperature": 0.2}, "ben": {"temperature": 0.8}},
+        "backend": "mock",
+        "model": "mock",
+        "max_tokens": 64,
+    },
     source="x",
 )
 
@@ -21,12 +26,20 @@ CONFIG = validate(
 def contents(folder):
     """Return every file's bytes but those of times."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in ("timings.jsonl", "results.json")}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in files
+        if path.name not in ("timings.jsonl", "results.json")
+    }
 
 
 def test_methods_play_the_same_questions_and_everything_is_on_disk(tmp_path, run):
     rows = run(evaluate(CONFIG, out=tmp_path / "run", limit=6))
-    assert [(row.method, row.total, row.turns) for row in rows] == [("single", 6, 6), ("text", 6, 36), ("cipher", 6, 36)]
+    assert [(row.method, row.total, row.turns) for row in rows] == [
+        ("single", 6, 6),
+        ("text", 6, 36),
+        ("cipher", 6, 36),
+    ]
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
     asked = []

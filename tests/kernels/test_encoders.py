@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kernels import EmbeddingTable, encoders
+from kernels.errors import InvalidBelief
 
 
 def encode(encoder, logits, table, temperature=1.0, top=0):
@@ -35,13 +36,15 @@ def test_temperature_zero_is_the_argmax_token(name):
     assert torch.equal(result.argmax, expected)
     assert torch.equal(result.vectors, table.weight[expected])
     assert torch.equal(result.top_ids[:, 0], expected)
-    assert result.entropy.abs().max() == 0 and result.max_probability.min() == 1
+    assert result.entropy.abs().max() == 0
+    assert result.max_probability.min() == 1
 
 
 def test_names_round_trip():
     for name in encoders.names():
         encoder = encoders.get(name)
-        assert encoders.parse(str(encoder)) == encoder and hash(encoders.parse(str(encoder))) == hash(encoder)
+        assert encoders.parse(str(encoder)) == encoder
+        assert hash(encoders.parse(str(encoder))) == hash(encoder)
     assert str(encoders.parse("topk(k=5)")) == "topk(k=5)"
     assert str(encoders.get("expectation")) == "expectation"
 
@@ -68,3 +71,184 @@ def test_native_agrees_with_the_written_out_distribution(name, temperature):
     assert torch.equal(native.argmax, reference.argmax)
     likely = reference.top_probabilities > 0
     assert torch.equal(native.top_ids[likely], reference.top_ids[likely])
+
+
+def setting(rows=6, vocabulary=400):
+    generator = torch.Generator().manual_seed(3)
+    table = EmbeddingTable(torch.randn(vocabulary, 24, generator=generator), tolerance=1e-8)
+    logits = torch.randn(rows, vocabulary, generator=generator) * 3
+    logits[0, 5] = 30.0
+    logits[1, ::2] = float("-inf")
+    return logits, table
+
+
+def keep_largest(p, count):
+    ids = p.argsort(descending=True, stable=True)[:count]
+    return torch.zeros_like(p).index_copy(0, ids, p[ids])
+
+
+def nucleus(p, mass):
+    order = p.argsort(descending=True, stable=True)
+    inside = order[p[order].cumsum(0) - p[order] < mass]
+    return torch.zeros_like(p).index_copy(0, inside, p[inside])
+
+
+def one_hot(p):
+    return torch.zeros_like(p).index_fill(0, p.argmax(), 1.0)
+
+
+def entropy(p):
+    return -torch.special.xlogy(p, p).sum()
+
+
+# q from p = softmax(z / T) and r = softmax(z), up to normalisation, each in float64.
+DEFINITIONS = {
+    "expectation": lambda p, r: p,
+    "topk(k=4)": lambda p, r: keep_largest(p, 4),
+    "topk(k=300)": lambda p, r: keep_largest(p, 300),
+    "topp(p=0.9)": lambda p, r: nucleus(p, 0.9),
+    "topp(p=0.999)": lambda p, r: nucleus(p, 0.999),
+    "minp(p=0.1)": lambda p, r: p * (p >= 0.1 * p.max()),
+    "partial-max(threshold=0.5)": lambda p, r: p if r.max() < 0.5 else one_hot(p),
+    "partial-max-reversed(threshold=0.5)": lambda p, r: p if r.max() >= 0.5 else one_hot(p),
+    "partial-entropy(threshold=2.0)": lambda p, r: p if entropy(r) > 2 else one_hot(p),
+    "partial-entropy-reversed(threshold=2.0)": lambda p, r: p if entropy(r) <= 2 else one_hot(p),
+    "token(sample=False)": lambda p, r: one_hot(p),
+}
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+@pytest.mark.parametrize("spelling", DEFINITIONS)
+def test_rules_against_their_formulas(spelling, impl):
+    logits, table = setting()
+    temperature = torch.tensor([0.7, 0.7, 0.2, 1.0, 2.0, 1.0])
+    found = encoders.parse(spelling).encode(
+        logits, table, temperature=temperature, seeds=torch.arange(6), steps=torch.arange(6), top=3, impl=impl
+    )
+    for row in range(6):
+        p = (logits[row].double() / temperature[row].double()).softmax(0)
+        q = DEFINITIONS[spelling](p, logits[row].double().softmax(0))
+        q = q / q.sum()
+        torch.testing.assert_close(found.vectors[row].double(), q @ table.weight.double(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            found.top_probabilities[row].double(), q.sort(descending=True).values[:3], rtol=1e-4, atol=1e-6
+        )
+        torch.testing.assert_close(found.entropy[row].double(), entropy(p), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found.max_probability[row].double(), p.max(), rtol=1e-5, atol=1e-6)
+        assert found.argmax[row] == logits[row].argmax()
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_mixture_against_its_formula(impl):
+    logits, table = setting()
+    arguments = {"temperature": 0.9, "seeds": torch.arange(6), "steps": torch.arange(6), "impl": impl}
+    found = encoders.get("mixture", beta=0.5).encode(logits, table, top=2, **arguments)
+    sampled = encoders.get("token").encode(logits, table, top=1, **arguments).top_ids[:, 0]
+    for row in range(6):
+        p = (logits[row].double() / 0.9).softmax(0)
+        share = entropy(p) / torch.isfinite(logits[row]).sum().double().log()
+        v = torch.zeros_like(p).index_fill(0, sampled[row], 1.0)
+        q = share * (p + 0.5 * v) / 1.5 + (1 - share) * v
+        torch.testing.assert_close(found.vectors[row].double(), q @ table.weight.double(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            found.top_probabilities[row].double(), q.sort(descending=True).values[:2], rtol=1e-4, atol=1e-6
+        )
+
+
+def test_random_rules_follow_their_distributions():
+    p = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    logits = p.log().expand(20_000, 4)
+    table = EmbeddingTable(torch.eye(4))
+    arguments = {"temperature": 1.0, "seeds": torch.zeros(20_000, dtype=torch.int64), "steps": torch.arange(20_000)}
+    tokens = encoders.get("token").encode(logits, table, **arguments).vectors
+    torch.testing.assert_close(tokens.mean(0), p, rtol=0, atol=0.015)
+    # The largest of log p + Gumbel noise is distributed as p.
+    noisy = encoders.get("gumbel", tau=0.5).encode(logits, table, top=1, **arguments)
+    torch.testing.assert_close(torch.bincount(noisy.top_ids[:, 0]) / 20_000, p, rtol=0, atol=0.015)
+    few = {key: value if isinstance(value, float) else value[:4000] for key, value in arguments.items()}
+    drawn = encoders.get("dirichlet", gamma=5.0).encode(logits[:4000], table, **few).vectors
+    torch.testing.assert_close(drawn.mean(0), p, rtol=0, atol=0.015)
+    torch.testing.assert_close(drawn.var(0), p * (1 - p) / 6, rtol=0.15, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", encoders.names())
+def test_a_row_depends_on_its_seed_and_step_not_on_its_batch(name):
+    logits, table = setting(rows=9)
+    seeds, steps = torch.arange(9) // 3, torch.arange(9) % 3
+    encoder = encoders.get(name)
+    whole = encoder.encode(logits, table, temperature=1.3, seeds=seeds, steps=steps, top=4)
+    for rows in (slice(4, 5), slice(2, 8)):
+        part = encoder.encode(logits[rows], table, temperature=1.3, seeds=seeds[rows], steps=steps[rows], top=4)
+        assert torch.equal(part.vectors, whole.vectors[rows])
+        assert torch.equal(part.top_ids, whole.top_ids[rows])
+    if name in ("gumbel", "dirichlet", "mixture", "token"):
+        other = encoder.encode(logits, table, temperature=1.3, seeds=seeds, steps=steps + 1)
+        assert not torch.equal(other.vectors, whole.vectors)
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_reports_are_padded(impl):
+    table = EmbeddingTable(torch.randn(3, 5))
+    logits = torch.tensor([[1.0, float("-inf"), 0.0]])
+    for name in encoders.names():
+        found = encoders.get(name).encode(
+            logits, table, temperature=0.9, seeds=torch.zeros(1, dtype=torch.int64), steps=torch.ones(1, dtype=torch.int64),
+            top=6, impl=impl,
+        )  # fmt: skip
+        assert found.top_ids.shape == found.top_probabilities.shape == (1, 6)
+        torch.testing.assert_close(found.top_probabilities.sum(), torch.tensor(1.0), rtol=1e-5, atol=1e-6)
+        assert (found.top_probabilities[0, 2:] == 0).all()
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_empty_batches_and_bad_rows(impl):
+    logits, table = setting()
+    nothing = torch.empty(0, dtype=torch.int64)
+    for name in encoders.names():
+        encoder = encoders.get(name)
+        empty = encoder.encode(logits[:0], table, temperature=0.7, seeds=nothing, steps=nothing, top=2, impl=impl)
+        assert empty.vectors.shape == (0, 24)
+        assert empty.top_ids.shape == (0, 2)
+        bad = logits.clone()
+        bad[3, 7] = float("nan")
+        with pytest.raises(InvalidBelief, match="row 3"):
+            encoder.encode(bad, table, temperature=0.7, seeds=torch.arange(6), steps=torch.arange(6), impl=impl)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "message"),
+    [
+        ("expectaton", "Unknown encoder 'expectaton'.*Did you mean 'expectation'"),
+        ("topk(n=3)", "has no parameter 'n'. It takes: k"),
+        ("expectation(k=3)", "It takes none"),
+        ("topk(k=3.5)", "k must be int"),
+        ("token(sample=1)", "sample must be bool"),
+        ("topk(3)", "Cannot read"),
+        ("topk(k=", "Cannot read"),
+        ("topk(k=__import__('os'))", "Cannot read"),
+        ("topk(**{'k': 3})", "Cannot read"),
+        ("topk(k=0)", "k must be at least 1"),
+        ("topp(p=0)", "p must be in"),
+        ("minp(p=2)", "p must be in"),
+        ("gumbel(tau=0)", "tau must be positive"),
+        ("dirichlet(gamma=-1)", "gamma must be positive"),
+        ("mixture(beta=-1)", "beta must not be negative"),
+    ],
+)
+def test_misspelt_encoders_say_what_would_do(spelling, message):
+    with pytest.raises(ValueError, match=message):
+        encoders.parse(spelling)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["topk(k=5)", "topp(p=0.5)", "gumbel(tau=2.0)", "token(sample=False)", "partial-max-reversed(threshold=0.3)"],
+)
+def test_spellings_round_trip(spelling):
+    assert str(encoders.parse(spelling)) == spelling
+    assert {encoders.parse(spelling): 1}[encoders.parse(f" {spelling} ")] == 1
+
+
+def test_an_int_may_stand_for_a_float():
+    assert encoders.parse("gumbel(tau=1)") == encoders.get("gumbel", tau=1.0)
+    assert encoders.get("topk").params == {"k": 10}

@@ -57,7 +57,9 @@ def test_speak_agrees_with_a_plain_loop_for_48_steps(fp32, tmp_path, smollm2, mo
         main()
     assert not exit_.value.code
     message = read_message(file, receiver=fp32.fingerprint)
-    text = fp32.tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
+    text = fp32.tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+    )
     ids = fp32.tokenizer(text, add_special_tokens=False).input_ids
     vectors, nearest = plain_cipher_loop(fp32.model, ids, 0.7, 48, fp32.stop_ids)
     assert len(nearest) == 48
@@ -105,7 +107,8 @@ def test_evaluation_twice_is_the_same_bytes(smollm2, tmp_path):
     from evals.evaluate import evaluate
 
     config = load_config(
-        __import__("pathlib").Path("configs/first_debate.yaml"), ["rounds=2", "max_tokens=10", "methods={text: {}, cipher: {}}"]
+        __import__("pathlib").Path("configs/first_debate.yaml"),
+        ["rounds=2", "max_tokens=10", "methods={text: {}, cipher: {}}"],
     )
     for name in ("one", "two"):
         asyncio.run(evaluate(config, out=tmp_path / name, limit=2))

@@ -12,7 +12,7 @@ from typing import Any
 
 from agents.backend import Backend, Capabilities, Load, Pending, Request
 from agents.backends.transformers.engine import Engine, rows_in
-from agents.backends.transformers.model import LoadedModel, default_device
+from agents.backends.transformers.model import LoadedModel, allows_invariance, default_device
 from agents.backends.transformers.row import Row
 from agents.errors import BackendFailed, ConfigError
 from agents.fingerprint import ModelFingerprint
@@ -32,6 +32,8 @@ class TransformersBackend(Backend):
         device: a torch device; the GPU if there is one.
         max_num_seqs: most requests decoded at once.
         prefix_cache: share the keys and values of common prompt prefixes.
+        batch_invariant: give a request the same bits whatever shares its batch; on by default on the CPU, where it costs
+            little (docs/determinism.md), for models whose attention allows it.
         revision: of a hub id.
         trust_remote_code: run code that comes with the model.
         progress: called with a sentence for each slow step.
@@ -45,6 +47,7 @@ class TransformersBackend(Backend):
         device: str | None = None,
         max_num_seqs: int = 16,
         prefix_cache: bool = True,
+        batch_invariant: bool | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
         progress: Progress = lambda _: None,
@@ -53,8 +56,18 @@ class TransformersBackend(Backend):
             raise ConfigError(f"max_num_seqs must be at least 1; got {max_num_seqs}")
         folder = locate(model, revision=revision, progress=progress)
         progress(f"loading {model} ({dtype})")
+        device = device or default_device()
+        if batch_invariant is None:
+            batch_invariant = device == "cpu" and allows_invariance(folder, trust_remote_code=trust_remote_code)
+        elif batch_invariant and device != "cpu":
+            raise ConfigError(f"batch_invariant holds on the CPU only, and the device is {device}")
         loaded = LoadedModel(
-            folder, name=model, dtype=dtype, device=device or default_device(), trust_remote_code=trust_remote_code
+            folder,
+            name=model,
+            dtype=dtype,
+            device=device,
+            trust_remote_code=trust_remote_code,
+            rows=max_num_seqs if batch_invariant else None,
         )
         self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache)
         self.load = Load()

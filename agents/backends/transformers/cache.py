@@ -49,14 +49,17 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write [n, H_kv, Q, head] where the window says and return what attention reads, [n, H_kv, L, head]."""
+        """Write [n, H_kv, Q, head] where the window says and return what attention reads, [n, H_kv, L, head].
+
+        Rows beyond the window's are padding and are not written.
+        """
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         window = self.owner.window
         if window.positions is not None:
             rows = torch.arange(window.first, window.last, device=key_states.device)
-            self.keys[rows, :, window.positions] = key_states[:, :, 0]
-            self.values[rows, :, window.positions] = value_states[:, :, 0]
+            self.keys[rows, :, window.positions] = key_states[: len(rows), :, 0]
+            self.values[rows, :, window.positions] = value_states[: len(rows), :, 0]
         else:
             span = slice(window.start, window.start + key_states.shape[2])
             self.keys[window.first : window.last, :, span] = key_states

@@ -114,6 +114,7 @@ class Engine:
         # A prompt is never wholly cached: its last position has to yield logits.
         best = max(range(len(lengths)), key=lambda slot: (lengths[slot], slot == row.slot))
         length = min(lengths[best], len(row.keys) - 1)
+        length -= length % (self.model.block or 1)
         if length < MIN_SHARED_PREFIX:
             return 0
         if best != row.slot:
@@ -164,12 +165,14 @@ class Engine:
             top=max(top, 1),
         )
         nearest = nearest_token(said.vectors, self.model.table, candidates=said.top_ids).ids.tolist()
+        # Which tokens fill up a distribution of fewer than `top` says nothing, and must not depend on the batch.
+        top_ids = said.top_ids.masked_fill(said.top_probabilities == 0, 0)
         for index, row in enumerate(rows):
             k = min(row.request.sampling.top_beliefs, top)
             row.vectors.append(said.vectors[index])
             row.entropy.append(said.entropy[index])
             row.max_probability.append(said.max_probability[index])
-            row.top_ids.append(said.top_ids[index, :k])
+            row.top_ids.append(top_ids[index, :k])
             row.top_probabilities.append(said.top_probabilities[index, :k])
             row.next_input = said.vectors[index]
             row.advance(nearest[index], self.model.stop_ids, self.model.tokenizer)

@@ -1,5 +1,9 @@
 """A causal language model of transformers, driven by input embeddings.
 
+Batch invariance: a matrix product's last bits depend on its shape, not on the other rows' values. So where results must not
+depend on the batch, every decode step has the same number of rows (padded), every row attends over its own keys, and
+prompts are read in blocks that start at multiples of BLOCK, whatever part of them was cached.
+
 The table is what the model itself does to a looked-up token: models whose embedding layer scales or normalises (Gemma)
 are read through that layer, so a one-hot belief gives exactly the embedding of its token.
 """
@@ -13,11 +17,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from agents.backends.transformers import attention
 from agents.backends.transformers.cache import SlotCache, Window
-from agents.errors import ModelError
+from agents.errors import ConfigError, ModelError
 from agents.fingerprint import fingerprint
 from kernels import EmbeddingTable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Positions of a prompt that go through the model at once where results must not depend on what was cached before.
+BLOCK = 64
+TILE = 4
 SLIDING = "sliding_attention"
 FULL = "full_attention"
 
@@ -31,9 +38,19 @@ class LoadedModel:
         dtype: `float32`, `bfloat16` or `float16`.
         device: a torch device.
         trust_remote_code: run code that comes with the model; off unless the user says so.
+        rows: the decode batch is padded to this many rows, rounded up to whole tiles; None leaves it as it is, and reads prompts in one piece.
     """
 
-    def __init__(self, folder: Path, *, name: str, dtype: str, device: str, trust_remote_code: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        dtype: str,
+        device: str,
+        trust_remote_code: bool = False,
+        rows: int | None = None,
+    ) -> None:
         if dtype not in DTYPES:
             raise ModelError(f"unknown dtype {dtype!r}. Known: {', '.join(DTYPES)}.")
         self.name, self.device, self.dtype = name, torch.device(device), DTYPES[dtype]
@@ -52,6 +69,13 @@ class LoadedModel:
             raise ModelError(f"cannot load the model {name!r} from {folder}: {error}") from error
         self.model.eval().requires_grad_(False)
         text_config = config.get_text_config()
+        self.by_row = self.model.config._attn_implementation == attention.NAME
+        if rows is not None and not self.by_row:
+            raise ConfigError(
+                f"{name} has attention of its own kind and cannot be batch invariant; set batch_invariant: false"
+            )
+        # Matrix libraries treat the rows of an incomplete tile by other instructions than the rest.
+        self.rows = rows if rows is None or rows == 1 else -(-rows // TILE) * TILE
         self.layer_types = set(getattr(text_config, "layer_types", None) or [FULL])
         self.sliding_window: int | None = getattr(text_config, "sliding_window", None)
         self.num_layers: int = text_config.num_hidden_layers
@@ -83,20 +107,29 @@ class LoadedModel:
         if not torch.allclose(by_id.float(), by_vector.float(), rtol=1e-2, atol=1e-2):
             raise ModelError(f"{self.name} reads more of a token than its embedding, so it cannot hear vectors")
 
+    @property
+    def block(self) -> int | None:
+        """Prompts are read, and their prefixes shared, in pieces of this many positions; None: in one piece."""
+        return None if self.rows is None else BLOCK
+
     def prefill(self, cache: SlotCache, slot: int, start: int, embeddings: torch.Tensor) -> torch.Tensor:
         """Read one row's prompt from position `start` on and return the last position's logits [V].
 
         Args:
             cache: holds positions 0 … start−1 of the row already.
             slot: the row's slot.
-            start: positions that are cached.
+            start: positions that are cached; a multiple of the block, where there is one.
             embeddings: [P, D], the rest of the prompt.
         """
-        length = start + len(embeddings)
-        cache.window = Window(slot, slot + 1, None, start, length)
-        positions = torch.arange(start, length, device=self.device)
-        mask = self._masks(positions[None], length)
-        return self._forward(embeddings[None], positions[None], mask, cache)[0]
+        size = self.block or len(embeddings)
+        for offset in range(0, len(embeddings), size):
+            piece = embeddings[offset : offset + size]
+            first, length = start + offset, start + offset + len(piece)
+            cache.window = Window(slot, slot + 1, None, first, length)
+            positions = torch.arange(first, length, device=self.device)
+            mask = self._masks(positions[None], length)
+            logits = self._forward(piece[None], positions[None], mask, cache)
+        return logits[0]
 
     def decode(self, cache: SlotCache, inputs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Advance the rows in slots 0 … n−1 by one position and return their logits [n, V].
@@ -106,12 +139,29 @@ class LoadedModel:
             inputs: [n, D], each row's next input embedding.
             positions: [n] int64, where it goes.
         """
-        length = int(positions.max()) + 1
-        cache.window = Window(0, len(inputs), positions, length - 1, length)
-        mask = self._masks(positions[:, None], length)
-        return self._forward(inputs[:, None], positions[:, None], mask, cache)
+        lengths = [position + 1 for position in positions.tolist()]
+        rows = len(inputs)
+        cache.window = Window(0, rows, positions, max(lengths) - 1, max(lengths))
+        if not self.by_row or self.device.type != "cpu":
+            # One masked call for all rows; on a GPU many small calls would cost more than the padding.
+            mask = self._masks(positions[:, None], max(lengths))
+            return self._forward(inputs[:, None], positions[:, None], mask, cache)
+        padding = max(0, (self.rows or 0) - rows)
+        inputs = torch.nn.functional.pad(inputs, (0, 0, 0, padding))
+        positions = torch.nn.functional.pad(positions, (0, padding))
+        unused = inputs.new_zeros(1, 1, 1, 1)
+        mask = {FULL: unused, SLIDING: unused} if SLIDING in self.layer_types else unused
+        return self._forward(inputs[:, None], positions[:, None], mask, cache, row_lengths=lengths)[:rows]
 
-    def _forward(self, inputs: torch.Tensor, positions: torch.Tensor, mask: Any, cache: SlotCache) -> torch.Tensor:
+    def _forward(
+        self,
+        inputs: torch.Tensor,
+        positions: torch.Tensor,
+        mask: Any,
+        cache: SlotCache,
+        **options: Any,
+    ) -> torch.Tensor:
+        """Return the logits [n, V] of the last position of inputs [n, Q, D]."""
         out = self.model(
             inputs_embeds=inputs,
             position_ids=positions,
@@ -119,8 +169,9 @@ class LoadedModel:
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **options,
         )
-        logits: torch.Tensor = out.logits[:, -1]
+        logits: torch.Tensor = out.logits[:, 0]
         return logits
 
     def _masks(self, positions: torch.Tensor, length: int) -> Any:
@@ -140,8 +191,13 @@ class LoadedModel:
         return torch.zeros_like(visible, dtype=self.dtype).masked_fill_(~visible, lowest)[:, None]
 
 
+def allows_invariance(folder: Path, *, trust_remote_code: bool = False) -> bool:
+    """Whether the model in a folder attends in a way that can be made batch invariant."""
+    return _attention_for(AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)) == attention.NAME
+
+
 def _attention_for(config: Any) -> str:
-    """Return the implementation: grouped where plain scores are enough, else the model's own eager one."""
+    """Return the implementation: by row where plain scores are enough, else the model's own eager one."""
     text = config.get_text_config()
     special = ("attn_logit_softcapping", "attn_logit_softcap", "num_sink_tokens", "alibi")
     if any(getattr(text, name, None) for name in special) or config.model_type == "gpt_oss":

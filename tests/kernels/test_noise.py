@@ -1,0 +1,60 @@
+"""Random numbers: what they depend on, and that they follow their distributions."""
+
+import math
+
+import torch
+
+from kernels import noise
+
+TOKENS = torch.arange(100_000)
+
+
+def keys(seed, step=0):
+    return noise.row_keys(torch.tensor([seed]), torch.tensor([step]))[:, None]
+
+
+def test_a_number_depends_on_seed_step_stream_and_token_alone():
+    one = noise.uniform(keys(3, 5), TOKENS)
+    batch = noise.uniform(torch.cat([keys(1), keys(3, 5), keys(2)]), TOKENS[:100])
+    assert torch.equal(batch[1], one[0, :100])
+    assert torch.equal(noise.uniform(keys(3, 5), torch.tensor([[17, 4]])), one[:, [17, 4]])
+    for other in (
+        noise.uniform(keys(4, 5), TOKENS),
+        noise.uniform(keys(3, 6), TOKENS),
+        noise.uniform(keys(3, 5), TOKENS, 1),
+    ):
+        assert (other == one).float().mean() < 1e-3
+        assert abs(torch.corrcoef(torch.cat([other, one]))[0, 1]) < 0.01
+
+
+def test_uniforms_are_uniform_within_the_open_interval():
+    u = noise.uniform(keys(0), TOKENS).double()[0]
+    assert 0 < u.min() < 1e-4
+    assert 1 - 1e-4 < u.max() < 1
+    edges = torch.histc(u, 20, 0, 1) / len(u)
+    assert (edges - 0.05).abs().max() < 0.004
+
+
+def test_neighbouring_seeds_and_steps_are_unrelated():
+    grid = torch.cartesian_prod(torch.arange(300), torch.arange(300))
+    u = noise.uniform(noise.row_keys(grid[:, 0], grid[:, 1])[:, None], torch.zeros(1, dtype=torch.int64))[:, 0]
+    assert len(u.unique()) > 0.99 * len(u)
+    assert abs(u.mean() - 0.5) < 0.005
+    field = u.view(300, 300) - 0.5
+    assert abs((field[1:] * field[:-1]).mean()) < 0.001
+    assert abs((field[:, 1:] * field[:, :-1]).mean()) < 0.001
+
+
+def test_gumbel_moments():
+    g = noise.gumbel(keys(1), TOKENS).double()
+    assert torch.isfinite(g).all()
+    assert abs(g.mean() - 0.57722) < 0.01
+    assert abs(g.var() - math.pi**2 / 6) < 0.03
+
+
+def test_gamma_moments():
+    for shape in (0.05, 0.7, 3.0):
+        draws = noise.log_gamma_variate(torch.full((1, len(TOKENS)), shape), keys(2), TOKENS).double().exp()
+        assert abs(draws.mean() - shape) < 0.03 * max(shape, 0.2)
+        assert abs(draws.var() - shape) < 0.08 * max(shape, 0.2)
+    assert torch.isneginf(noise.log_gamma_variate(torch.zeros(1, 3), keys(2), TOKENS[:3])).all()

@@ -1,0 +1,32 @@
+"""The Triton kernels through Triton's interpreter, and on a GPU where there is one.
+
+Triton decides at its import whether it interprets, and torch imports it for its own purposes: hence the process apart.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+CASES = Path(__file__).with_name("triton_cases.py")
+
+
+def run_cases(**environment):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(CASES)]
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_through_the_interpreter():
+    pytest.importorskip("triton")
+    run_cases(TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="")
+
+
+@pytest.mark.gpu
+def test_on_a_gpu():
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    run_cases(TRITON_INTERPRET="0")

@@ -1,0 +1,80 @@
+"""What the Triton kernels have to do; test_triton.py runs these in a process of their own."""
+
+import os
+
+import pytest
+import torch
+
+from kernels import expected_embedding, nearest_token, vocabulary_attention
+from kernels.errors import InvalidBelief
+
+# The interpreter computes with numpy, which warns of infinities that the kernels select away.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+TOLERANCE = {torch.float32: {"rtol": 1e-4, "atol": 1e-4}, torch.bfloat16: {"rtol": 2**-7, "atol": 2e-3}}
+
+
+@pytest.fixture
+def device():
+    return "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
+
+
+def inputs(rows, vocabulary, width, dtype, device):
+    generator = torch.Generator().manual_seed(rows + vocabulary)
+    table = torch.randn(vocabulary, width, generator=generator).to(dtype)
+    hidden = (torch.randn(rows, width, generator=generator) * 2 / width**0.5).to(dtype)
+    logits = torch.randn(rows, vocabulary, generator=generator) * 3
+    return logits.to(device), hidden.to(device), table.to(device)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("vocabulary", "width", "rows"), [(1, 1, 1), (127, 63, 3), (130, 70, 17), (128, 16, 0)], ids=lambda n: str(n)
+)
+def test_agrees_with_the_references(vocabulary, width, rows, dtype, device):
+    logits, hidden, table = inputs(rows, vocabulary, width, dtype, device)
+    temperature = torch.tensor([0.0, 0.7, 1e4, 0.05]).repeat(5)[:rows].to(device)
+    found, expected = (expected_embedding(logits, table, temperature, impl=i) for i in ("triton", "reference"))
+    torch.testing.assert_close(found, expected, **TOLERANCE[dtype])
+    bias = torch.linspace(-1, 1, vocabulary, device=device)
+    for options in ({}, {"scale": 0.5, "softcap": 3.0, "bias": bias}):
+        found, expected = (
+            vocabulary_attention(hidden, table, None, temperature, top_k=3, impl=i, **options)
+            for i in ("triton", "reference")
+        )
+        for name in ("expectation", "logsumexp", "max_probability", "entropy", "top_values"):
+            torch.testing.assert_close(getattr(found, name), getattr(expected, name), **TOLERANCE[dtype])
+        assert torch.equal(found.argmax, expected.argmax)
+        assert torch.equal(found.top_ids, expected.top_ids)
+
+
+def test_untied_values_and_ties(device):
+    _, hidden, head = inputs(4, 150, 20, torch.float32, device)
+    head[140] = head[90] = head[10]
+    hidden[0] = head[10]
+    values = torch.randn(150, 33, device=device)
+    found, expected = (
+        vocabulary_attention(hidden, head, values, 0.6, top_k=2, impl=i) for i in ("triton", "reference")
+    )
+    torch.testing.assert_close(found.expectation, expected.expectation, **TOLERANCE[torch.float32])
+    assert found.argmax[0] == 10
+    assert found.top_ids[0].tolist() == [10, 90]
+
+
+@pytest.mark.parametrize("vocabulary", [1, 64, 200])
+def test_nearest(vocabulary, device):
+    _, _, table = inputs(1, vocabulary, 40, torch.bfloat16, device)
+    if vocabulary > 1:
+        table[vocabulary - 1] = table[1]
+    vectors = torch.cat([table[:2], table[-1:], torch.randn(6, 40, device=device).bfloat16()])
+    found, expected = (nearest_token(vectors, table, impl=i) for i in ("triton", "reference"))
+    assert torch.equal(found.ids, expected.ids)
+    torch.testing.assert_close(found.margin, expected.margin, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_that_are_no_belief_are_named(device):
+    logits, hidden, table = inputs(3, 70, 16, torch.float32, device)
+    logits[1, 5] = hidden[1, 5] = float("nan")
+    with pytest.raises(InvalidBelief, match="row 1"):
+        expected_embedding(logits, table, impl="triton")
+    with pytest.raises(InvalidBelief, match="row 1"):
+        vocabulary_attention(hidden, table, impl="triton")
