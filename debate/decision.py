@@ -77,10 +77,8 @@ def judge(*, agent: str = "") -> Rule:
         name = agent or (judges[-1] if judges else transcript.turns[-1].key.agent)
         if name not in answers:
             return Decision(None, f"the judge {name} did not speak", answers)
-        said = "said" if answers[name] is not None else "gave no answer"
-        return Decision(
-            answers[name], f"the judge {name} {said}" + (" so" if answers[name] is not None else ""), answers
-        )
+        said = "said so" if answers[name] is not None else "gave no answer"
+        return Decision(answers[name], f"{name}, who judges, {said}", answers)
 
     return rule
 

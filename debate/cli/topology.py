@@ -1,4 +1,4 @@
-"""`debate topology`: which there are, what one is and costs, its picture, and what is wrong with it."""
+"""`debate topology`: which there are, what one is and costs, its picture, what is wrong with it, and vocabulary maps."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -103,6 +103,25 @@ def check(which: Which, agents: Agents = 6, settings: options.Set = None) -> Non
     config = _config(which, agents, settings)
     if _print_findings(config):
         raise typer.Exit(2)
+
+
+@topology.command("map")
+def map_(
+    sender: Annotated[str, typer.Argument(help="smollm2, a model's folder, a tokenizer.json, or `bytes`.")],
+    receiver: Annotated[str, typer.Argument(help="Likewise.")],
+    text: Annotated[Path | None, typer.Option("--text", help="A text file to spell, token by token.")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="A run of the sender, whose CIPHER messages to map.")
+    ] = None,
+) -> None:
+    """Say how much of one model's vocabulary and messages another with another tokenizer can hear as vectors.
+
+    Example:  debate topology map smollm2 bytes --run runs/first
+    """
+    from debate.vocabulary_report import report
+
+    for line in report(sender, receiver, text=text, run=run):
+        options.console.print(line, markup=False, soft_wrap=True)
 
 
 def _config(which: Path, agents: int, settings: list[str] | None) -> Any:

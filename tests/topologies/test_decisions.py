@@ -68,9 +68,9 @@ A, B = "Answer: 4", "Answer: 7"
             "a tie of 2 answers, broken by the lowest temperature",
         ),
         ("majority", [{"a": "?", "b": "?"}], None, "nobody gave an answer"),
-        ("judge", [{"a": A, "b": A, "judge": B}], "7", "the judge judge said so"),
+        ("judge", [{"a": A, "b": A, "judge": B}], "7", "judge, who judges, said so"),
         ("judge", [{"a": A, "judge": "?"}], None, "gave no answer"),
-        ("judge(agent='b')", [{"a": A, "b": B}], "7", "the judge b"),
+        ("judge(agent='b')", [{"a": A, "b": B}], "7", "b, who judges"),
         ("judge(agent='z')", [{"a": A}], None, "did not speak"),
         ("last_speaker", [{"a": A, "b": B}], "7", "b spoke last"),
         (
