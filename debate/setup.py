@@ -1,6 +1,7 @@
 """Config → debate: backends started once and shared, agents with their prompts, the graph and the protocol."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from debate.orchestrator import Debate
 from debate.protocol import Protocol, Stopped
 from debate.stopping import Watch, stopping_rule
 from debate.topology.checks import refuse_impossible
+from kernels.encoders import parse
 
 
 class Backends:
@@ -82,7 +84,21 @@ def build_debate(
     if rule is not None:
         protocol = Stopped(exchange.planned, rule)
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
-    return Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped))
+    debate = Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped))
+    for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
+        _check_encoder(agents[name], encoder)
+    return debate
+
+
+def _check_encoder(agent: Speaker, encoder: str | None) -> None:
+    """Raise ConfigError where an agent cannot speak by an encoder that its hearers ask for."""
+    if encoder is None or isinstance(agent, Control):
+        return
+    try:
+        parse(encoder)
+    except ValueError as error:
+        raise ConfigError(f"agent {agent.name!r}: {error}") from error
+    replace(agent, encoder=encoder)
 
 
 def role_folder(role: str) -> Path:

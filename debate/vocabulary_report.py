@@ -70,21 +70,16 @@ def _over_text(mapping: VocabularyMap, speaks: Any, hears: Any, path: Path) -> s
 
 
 def _over_messages(mapping: VocabularyMap, hears: Any, run: Path) -> Iterator[str]:
-    files = sorted(run.glob("*/messages/*.safetensors"))
-    if not files:
+    said = [read_message(path) for path in sorted(run.glob("*/messages/*.safetensors"))]
+    ciphers = [(message, message.cipher) for message in said if message.cipher is not None and len(message.cipher)]
+    if not ciphers:
         raise RunError(f"{run} holds no CIPHER messages; make some with debate eval or debate run --out")
     receiver = ModelFingerprint("receiver", "", "receiver", len(token_bytes(hears)), 0)
-    found = [mapping.apply(message, receiver) for message in map(read_message, files)]
-    kept = mean(float(c.top_probabilities.sum(dim=1).mean()) for c in _ciphers(files))
+    found = [mapping.apply(message, receiver) for message, _ in ciphers]
+    kept = mean(float(cipher.top_probabilities.sum(dim=1).mean()) for _, cipher in ciphers)
     yield (
-        f"messages: {len(found)}, which keep {kept:.3f} of their belief on average; mapped {mean(m.mass for m in found):.3f}, "
-        f"in single tokens {mean(m.exact for m in found):.3f}; the worst step of all {min(m.least for m in found):.3f}; "
-        f"{sum(m.mass >= THRESHOLD for m in found)} of {len(found)} map at least {THRESHOLD:.0%}"
+        f"messages: {len(found)}, which keep {kept:.3f} of their belief on average; mapped "
+        f"{mean(m.mass for m in found):.3f}, in single tokens {mean(m.exact for m in found):.3f}; the worst step of all "
+        f"{min(m.least for m in found):.3f}; {sum(m.mass >= THRESHOLD for m in found)} of {len(found)} map at least "
+        f"{THRESHOLD:.0%}"
     )
-
-
-def _ciphers(files: list[Path]) -> Iterator[Any]:
-    for path in files:
-        cipher = read_message(path).cipher
-        if cipher is not None and len(cipher):
-            yield cipher

@@ -56,7 +56,7 @@ class EdgeConfig(Frozen):
     delay: int = Field(default=0, ge=0)
     """Rounds that a message is late."""
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """Of the edge."""
+    """How strong it is drawn; no protocol reads it."""
     rounds: Rounds | None = None
     """The rounds in which it is heard: `3`, `[2, 4]`, or `[2]` for from there on."""
     remove: bool = False

@@ -19,7 +19,7 @@ class Edge:
         seen: u's last message, all of them, or only the answer in the last.
         first_tokens: only so many tokens of a message; None for all.
         delay: rounds that a message is late.
-        weight: of the edge; in pictures, and for decisions that weigh.
+        weight: how strong it is drawn; no protocol reads it.
     """
 
     message: Form = "cipher"

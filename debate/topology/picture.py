@@ -25,6 +25,7 @@ EDGE_STYLES: dict[str, dict[str, Any]] = {
 FORMATS = (".svg", ".png", ".pdf")
 MOST_LABELS = 60
 TEAMS_RADIUS = 1.5
+PLAIN = Edge()
 Positions = dict[str, tuple[float, float]]
 
 
@@ -139,9 +140,10 @@ def _figure(config: "DebateConfig", exchange: "Exchange", title: str) -> Any:
 
 
 def _draw_edges(axes: Any, whole: Graph, positions: Positions, area: int) -> set[str]:
+    thickness = 1.1 if len(whole) <= 40 else 0.4
     by_form: dict[str, list[tuple[str, str]]] = {}
     for speaker, hearer, data in whole.edges(data=True):
-        edge = data.get("edge", Edge())
+        edge = data.get("edge", PLAIN)
         by_form.setdefault(edge.message, []).append((speaker, hearer))
     for form, edges in by_form.items():
         for bend in (0.0, 0.12):
@@ -155,7 +157,7 @@ def _draw_edges(axes: Any, whole: Graph, positions: Positions, area: int) -> set
                     edge_color=EDGE_STYLES[form]["color"],
                     style=EDGE_STYLES[form]["linestyle"],
                     connectionstyle=f"arc3,rad={bend}",
-                    width=1.1 if len(whole) <= 40 else 0.4,
+                    width=[thickness * whole.edges[edge].get("edge", PLAIN).weight for edge in chosen],
                     arrowsize=11 if len(whole) <= 40 else 5,
                     node_size=area,
                     alpha=0.9 if len(whole) <= 40 else 0.5,

@@ -185,3 +185,11 @@ def test_an_unknown_role_is_a_sentence(config, played):
 
     with pytest.raises(ConfigError, match=r"unknown role 'juge'. Known: .*judge.*Did you mean 'judge'"):
         played(config(agents={"a": {"role": "juge"}}))
+
+
+def test_an_unknown_encoder_on_an_edge_is_a_sentence_before_anything_is_said(config, played):
+    from agents.errors import ConfigError
+
+    topology = {"edges": [{"from": "ada", "to": "ben", "encoder": "topc"}]}
+    with pytest.raises(ConfigError, match="agent 'ada': Unknown encoder 'topc'"):
+        played(config(agents={"ada": {}, "ben": {}}, topology=topology))
