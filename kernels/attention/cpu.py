@@ -28,8 +28,10 @@ def blocked(
     whole: VocabularyPartial | None = None
     for start in range(0, max(1, head.shape[0]), _BLOCK):
         here = slice(start, start + _BLOCK)
-        z = reference.logits(hidden, head[here], scale, softcap, None if bias is None else bias[here])
-        part = reference.partial_from_logits(z, table[here], temperature, top_k).shifted(start)
+        keys = head[here].float()
+        values = keys if table is head else table[here].float()
+        z = reference.logits(hidden, keys, scale, softcap, None if bias is None else bias[here])
+        part = reference.partial_from_logits(z, values, temperature, top_k).shifted(start)
         whole = part if whole is None else merge_partials([whole, part], temperature)
     assert whole is not None
     return whole

@@ -36,9 +36,12 @@ def partial_from_logits(z: Tensor, table: Tensor, temperature: Tensor, top_k: in
     one_hot = torch.arange(vocabulary, device=device)[None, :] == argmax[:, None]
     s = torch.where(frozen, torch.where(one_hot, 0.0, float("-inf")), s)
     w = torch.where(torch.isneginf(maximum)[:, None], 0.0, s.exp())
-    values, ids = z.sort(dim=1, descending=True, stable=True)
     count = min(top_k, vocabulary)
-    values, ids = values[:, :count], ids[:, :count]
+    if count:
+        # A stable sort, so that of equal logits the lowest ids come first.
+        values, ids = (sorted_[:, :count] for sorted_ in z.sort(dim=1, descending=True, stable=True))
+    else:
+        values, ids = z[:, :0], argmax[:, None][:, :0]
     return VocabularyPartial(
         maximum=maximum,
         total=w.double().sum(dim=1),
