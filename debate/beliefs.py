@@ -1,7 +1,7 @@
 """Decisions that look at what agents believe, not only at what they say: confidence, option beliefs, centrality."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +9,14 @@ import numpy as np
 from agents.errors import ConfigError, UnknownName
 from agents.message import Message
 from debate.decision import Decision, Decode, Extract, Rule, elected, last_answers
-from debate.depth import depths, embed, outliers
+from debate.depth import depths, drift, embed, outliers
 
 if TYPE_CHECKING:
     from debate.transcript import Transcript
 
 _STATED = re.compile(r"confidence\s*(?:is|:|=)?\s*(\d{1,3}(?:\.\d{1,6})?)\s*(%)?", re.IGNORECASE)
 NEUTRAL = 0.5
+ENOUGH_FOR_A_TEST = 10
 
 
 def weighted(*, by: str = "probability") -> Rule:
@@ -79,7 +80,8 @@ def belief_average(*, options: str = "ABCDEFGHIJ", decode: Decode | None = None)
 def deepest(*, threshold: float = 3.0) -> Rule:
     """The answer in the message that is deepest among the last ones (TTE depth); outliers are named in the reason.
 
-    Of few agents depth is a score, not a test; many that say the same wrong thing make it the deepest.
+    Of ten agents and more the reason also says whether messages drifted since the first round. Of few agents depth is
+    a score, not a test; many that say the same wrong thing make it the deepest.
     """
 
     def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
@@ -92,10 +94,21 @@ def deepest(*, threshold: float = 3.0) -> Rule:
             answer = answers[name]
             if answer is not None:
                 scores[answer] = max(value, scores.get(answer, 0.0))
-        note = f"; outliers: {', '.join(far)}" if far else ""
+        note = (f"; outliers: {', '.join(far)}" if far else "") + _drift_note(transcript, voters)
         return elected(scores, answers, temperatures, lambda most: f"the deepest message, {most:.3f}{note}")
 
     return rule
+
+
+def _drift_note(transcript: "Transcript", voters: Sequence[str]) -> str:
+    """Return whether the last messages lie elsewhere than the first, where there are enough for a test to mean anything."""
+    first = {turn.key.agent: turn.message for turn in reversed(transcript.turns) if turn.key.agent in voters}
+    last = [transcript.last_of(name).message for name in voters]
+    if len(voters) < ENOUGH_FOR_A_TEST or transcript.rounds < 2:
+        return ""
+    points = embed([*first.values(), *last])
+    moved = drift(points[: len(first)], points[len(first) :])
+    return f"; drift since the first round: q = {moved.q:.2f}, p = {moved.p:.3f}"
 
 
 def probability(message: Message) -> float | None:

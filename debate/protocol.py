@@ -144,11 +144,7 @@ class Planned(Protocol):
 
     def hearers(self, turn: TurnKey) -> list[tuple[TurnKey, Edge]]:
         """Return the turns that hear a turn, and how."""
-        found = []
-        for follower in self._followers[turn]:
-            inbox = self.plan[follower]
-            found += [(follower, edge) for heard, edge in zip(inbox.heard, inbox.edges, strict=True) if heard == turn]
-        return found
+        return self._hearers[turn]
 
     def shortened(self, rounds: int) -> "Planned":
         """Return the same exchange over fewer rounds."""
@@ -163,6 +159,10 @@ class Planned(Protocol):
         for turn, inbox in plan.items():
             for needed in dict.fromkeys(inbox.needed):
                 self._followers[needed].append(turn)
+        self._hearers: dict[TurnKey, list[tuple[TurnKey, Edge]]] = {turn: [] for turn in plan}
+        for turn, inbox in plan.items():
+            for heard, edge in zip(inbox.heard, inbox.edges, strict=True):
+                self._hearers[heard].append((turn, edge))
 
     def _plan(self) -> dict[TurnKey, Inbox]:
         plan: dict[TurnKey, Inbox] = {}

@@ -1,6 +1,6 @@
 """Config → debate: backends started once and shared, agents with their prompts, the graph and the protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from agents.prompts import Prompts
 from agents.registry import create_backend
 from agents.tokenizers import tokenizer_of
 from debate.config import CONTROLS, DebateConfig, prompts_folder
-from debate.exchange import build_exchange, own_encoder
+from debate.exchange import Exchange, build_exchange, own_encoder
 from debate.hearing import Extract, Hearing, Speaker
 from debate.orchestrator import Debate
 from debate.protocol import Protocol, Stopped
 from debate.stopping import Watch, stopping_rule
-from debate.topology.checks import refuse_impossible
+from debate.topology.checks import check
 from kernels.encoders import parse
 
 
@@ -30,6 +30,7 @@ class Backends:
     def __init__(self, config: DebateConfig, progress: Progress = lambda _: None) -> None:
         self._config, self._progress = config, progress
         self._started: dict[tuple[str, str], Backend] = {}
+        self._warned: set[str] = set()
 
     def get(self, name: str, model: str) -> Backend:
         """Return the backend that holds a model, started if need be."""
@@ -49,6 +50,12 @@ class Backends:
             if backend.fingerprint.same_tokenizer(model) and (tokenizer := tokenizer_of(backend)) is not None:
                 return str(tokenizer.decode([token]))
         return None
+
+    def warn(self, sentence: str) -> None:
+        """Say what is probably not meant, once however many methods share it."""
+        if sentence not in self._warned:
+            self._warned.add(sentence)
+            self._progress(f"warning: {sentence}")
 
     async def close(self) -> None:
         """Close them all."""
@@ -74,7 +81,10 @@ def build_debate(
     Raises:
         DebateError: anything in it that cannot be: an unknown topology, missing prompts, a model that is not there.
     """
-    refuse_impossible(config)
+    for finding in check(config):
+        if finding.kind == "error":
+            raise ConfigError(f"topology: {finding.text}")
+        backends.warn(finding.text)
     exchange = build_exchange(config)
     checked: dict[Prompts, Prompts] = {}
     agents = {name: _agent(config, name, backends, targets or {}, checked) for name in config.agents}
@@ -87,7 +97,20 @@ def build_debate(
     debate = Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped))
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         _check_encoder(agents[name], encoder)
+    for name in dict.fromkeys(_deaf(exchange, agents)):
+        backends.warn(f"{name}'s backend takes no vectors: it hears CIPHER messages as their readings")
     return debate
+
+
+def _deaf(exchange: Exchange, agents: Mapping[str, Speaker]) -> Iterator[str]:
+    """Yield the agents that are to hear vectors and cannot."""
+    for turn, inbox in exchange.planned.plan.items():
+        hearer = agents[turn.agent]
+        if isinstance(hearer, Control) or hearer.backend.capabilities.vectors_in:
+            continue
+        pairs = zip(inbox.heard, inbox.edges, strict=True)
+        if any(edge.wants_vectors and exchange.encoders[heard] for heard, edge in pairs):
+            yield turn.agent
 
 
 def _check_encoder(agent: Speaker, encoder: str | None) -> None:

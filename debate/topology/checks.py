@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Literal
 
 import networkx as nx
 
-from agents.errors import ConfigError
 from debate.call import parse_call
 
 if TYPE_CHECKING:
@@ -41,13 +40,6 @@ def check(config: "DebateConfig") -> list[Finding]:
         *_silent_edges(exchange),
         *_strangers(config, exchange),
     ]
-
-
-def refuse_impossible(config: "DebateConfig") -> None:
-    """Raise ConfigError with the first error that `check` finds."""
-    errors = [finding.text for finding in check(config) if finding.kind == "error"]
-    if errors:
-        raise ConfigError(f"topology: {errors[0]}")
 
 
 def _decision(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:

@@ -133,6 +133,17 @@ def test_belief_average_is_the_mean_of_whole_distributions():
     assert "over 3 agents" in mixed.reason
 
 
+def test_depth_tells_drift_and_outliers_of_many():
+    same, other = "it is so and so Answer: 4", "quite another thing Answer: 7"
+    first = {f"a{n}": same + f" w{n}" for n in range(12)}
+    last = {f"a{n}": other + f" w{n}" for n in range(11)} | {"a11": "zzz Answer: 9"}
+    decision = decide("depth", first, last)
+    assert decision.answer == "7"
+    assert "outliers: a11" in decision.reason
+    assert "p = 0.000" in decision.reason
+    assert "drift" not in decide("depth", {"a": same, "b": other}).reason
+
+
 def shortest(question, response):
     return -len(response)
 

@@ -249,6 +249,21 @@ def test_a_sound_topology_has_no_findings():
     assert findings(agents=JUDGED, topology=RING, decision="judge") == []
 
 
+def test_a_debate_warns_once_and_refuses_errors():
+    said = []
+
+    async def build(**keys):
+        config = validate({"backend": "mock", "model": "mock", "agents": {"a": {"count": 4}}, **keys}, source="test")
+        backends = Backends(config, said.append)
+        for _ in range(2):
+            build_debate(config, backends)
+
+    asyncio.run(build(topology="custom"))
+    assert len([sentence for sentence in said if "isolated" in sentence]) == 1
+    with pytest.raises(DebateError, match="topology: decision judge"):
+        asyncio.run(build(decision="judge"))
+
+
 def test_templates_and_groups_make_fifty_agents_of_a_line():
     config = validate(
         {
