@@ -306,7 +306,9 @@ def _override(raw: dict[str, Any], override: str) -> None:
 
 
 def _explain(source: str, raw: Mapping[str, Any], detail: Any) -> str:
-    place = [part for part in detail["loc"] if part not in ("str", "TopologyConfig")]
+    # Of a choice between kinds pydantic names the kind tried as well; the file has no such key.
+    kinds = ("str", "TopologyConfig", "tuple[str, ...]")
+    place = [part for part in detail["loc"] if part not in kinds]
     if place[:1] == ["agents"] and len(place) > 1 and place[1] not in (raw.get("agents") or {}):
         # A member of a group: the file has the group's name.
         place[1] = str(place[1]).rstrip("0123456789")

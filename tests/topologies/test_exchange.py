@@ -294,3 +294,22 @@ def test_a_thousand_agents_are_built_checked_and_scheduled_in_half_a_second_a_ro
     seconds = time.perf_counter() - begin
     assert len(spoken) == 1000 * rounds
     assert seconds < 0.5 * rounds, f"{seconds:.2f} s for {rounds} rounds"
+
+
+KEYS = ["generator", "over", "edges", "from", "to", "message", "rounds", "schedule", "delay", "count", "like", "x"]
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 9) | st.sampled_from(["ring", "a", "*", "text", "x", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["topology", "agents", "protocol", "stopping", "templates"]), anything, max_size=3)
+)
+@settings(max_examples=300, deadline=None)
+def test_any_config_is_a_debate_or_a_sentence(keys):
+    try:
+        exchange_of(**keys)
+    except DebateError as error:
+        assert str(error)
