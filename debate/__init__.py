@@ -11,7 +11,11 @@ _PUBLIC = {
     "RunFolder": "debate.run_folder",
     "Transcript": "debate.transcript",
     "Turn": "debate.transcript",
+    "build_debate": "debate.setup",
+    "build_exchange": "debate.exchange",
     "build_graph": "debate.graph",
+    "build_topology": "debate.topology.build",
+    "decision_rule": "debate.decision",
     "load_config": "debate.config",
     "play": "debate.orchestrator",
 }

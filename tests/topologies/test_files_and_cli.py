@@ -180,3 +180,36 @@ def test_a_ring_with_a_judge_is_five_lines_and_plays(cli):
     code, out, _ = cli("run", "--config", "topologies/ring_with_judge", "--task", "arithmetic", *settings)
     assert code == 0
     assert "judge, who judges, said so" in out.replace("\n", " ")
+
+
+@pytest.mark.parametrize("command", ["list", "show", "draw", "check", "map"])
+def test_help_teaches_with_an_example(cli, command):
+    code, out, _ = cli("topology", command, "--help")
+    assert code == 0
+    assert f"debate topology {command}" in out.split("Options:")[0].replace(f"Usage: debate topology {command}", "", 1)
+
+
+def test_map_reports_vocabulary_text_and_messages(cli, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("naïve café: 6*7=42")
+    run = tmp_path / "run"
+    settings = ("--set", "backend=mock", "--set", "model=mock", "--out", run)
+    assert cli("run", "--config", "first_debate", "--task", "arithmetic", *settings)[0] == 0
+    code, out, _ = cli("topology", "map", "bytes", "bytes", "--text", text, "--run", run)
+    assert code == 0
+    assert "vocabulary: 100.0% of 256 tokens" in out
+    assert "spelled back exactly" in out
+    assert "messages: 2, which keep 1.000" in out
+
+
+def test_map_of_a_run_without_vectors_is_a_sentence(cli, tmp_path):
+    code, _, err = cli("topology", "map", "bytes", "bytes", "--run", tmp_path)
+    assert code == 2
+    assert "holds no CIPHER messages" in err.replace("\n", " ")
+
+
+def test_without_matplotlib_the_install_line_is_said(cli, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, err = cli("topology", "draw", "ring", "--out", tmp_path / "x.svg")
+    assert code == 2
+    assert "pip install 'cipher-debate[viz]'" in err.replace("\n", " ")
