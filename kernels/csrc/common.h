@@ -30,19 +30,6 @@ static inline float widen(Bf16 x) {
     return value;
 }
 
-static inline void narrow(float x, float* out) { *out = x; }
-
-// Round to nearest even, as torch does.
-static inline void narrow(float x, Bf16* out) {
-    uint32_t wide;
-    std::memcpy(&wide, &x, sizeof wide);
-    if (x != x) {
-        out->bits = 0x7FC0;
-    } else {
-        out->bits = static_cast<uint16_t>((wide + 0x7FFF + ((wide >> 16) & 1)) >> 16);
-    }
-}
-
 // exp(x) for x <= 0, about one unit in the last place, exactly 1 at 0 and exactly 0 below -87.
 static inline float exp_nonpositive(float x) {
     const float shifted = x * 1.44269504f + 12582912.0f;
