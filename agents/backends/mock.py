@@ -64,8 +64,7 @@ class MockBackend(Backend):
         seed: of its embedding table; two mocks of different seeds have different tables and one tokenizer.
         width: D.
         context: positions.
-        dtype: accepted as every backend does; the mock computes in float32.
-        progress: unused.
+        dtype, max_num_seqs, progress: accepted as other backends do; the mock computes in float32, at once.
     """
 
     def __init__(
@@ -79,6 +78,7 @@ class MockBackend(Backend):
         width: int = 16,
         context: int = 100_000,
         dtype: str = "float32",
+        max_num_seqs: int = 16,
         progress: Progress = lambda _: None,
     ) -> None:
         self.tokenizer = ByteTokenizer()

@@ -69,7 +69,7 @@ async def _speak(
     sampling = Sampling(
         temperature=temperature, max_tokens=max_tokens, stop=tuple(stop or ()), seed=seed, top_beliefs=top_beliefs
     )
-    engine = create_backend(backend, model=model, dtype=dtype, progress=options.progress)
+    engine = create_backend(backend, model=model, dtype=dtype, max_num_seqs=1, progress=options.progress)
     try:
         parts: list[Part] = [prompt]
         for path in hear or []:

@@ -133,15 +133,14 @@ void products(const Bf16* rows, int64_t count, int64_t D, int64_t B, const float
     for (int64_t b = 0; b < B; ++b) products_plain(rows, count, D, hidden + b * wide, out + b * SPAN);
 }
 
-// Whether sums are taken over pairs of rows with weights in bf16: the processor's instruction for it needs many queries
-// to pay, and whole registers.
-inline bool in_pairs(const float*, int64_t, int64_t) { return false; }
+// Whether sums are taken over pairs of rows with weights in bf16, as the processor's instruction for it does: for whole
+// registers only. It does not depend on the number of queries, so a query's result does not either.
+inline bool in_pairs(const float*, int64_t) { return false; }
 
-inline bool in_pairs(const Bf16*, int64_t B, int64_t W) {
+inline bool in_pairs(const Bf16*, int64_t W) {
 #if HAS_AVX512 && defined(__AVX512BF16__)
-    return B >= 4 && W % 64 == 0;
+    return W % 64 == 0;
 #else
-    (void)B;
     (void)W;
     return false;
 #endif
@@ -149,7 +148,7 @@ inline bool in_pairs(const Bf16*, int64_t B, int64_t W) {
 
 #if HAS_AVX512 && defined(__AVX512BF16__)
 template <int Q>
-void add_pairs_tile(const __m512i* tile, int64_t pairs, const uint32_t* const* weights, float* const* acc) {
+void add_pairs_tile(const __m512i* tile, int64_t pairs, const Bf16* const* weights, float* const* acc) {
     __m512 sums[Q][4];
     for (int q = 0; q < Q; ++q)
         for (int r = 0; r < 4; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
@@ -157,7 +156,9 @@ void add_pairs_tile(const __m512i* tile, int64_t pairs, const uint32_t* const* w
         __m512i x[4];
         for (int r = 0; r < 4; ++r) x[r] = _mm512_load_si512(tile + 4 * i + r);
         for (int q = 0; q < Q; ++q) {
-            const __m512bh w = (__m512bh)_mm512_set1_epi32(static_cast<int>(weights[q][i]));
+            int32_t two;
+            std::memcpy(&two, weights[q] + 2 * i, sizeof two);
+            const __m512bh w = (__m512bh)_mm512_set1_epi32(two);
             for (int r = 0; r < 4; ++r) sums[q][r] = _mm512_dpbf16_ps(sums[q][r], (__m512bh)x[r], w);
         }
     }
@@ -166,11 +167,47 @@ void add_pairs_tile(const __m512i* tile, int64_t pairs, const uint32_t* const* w
 }
 #endif
 
-// acc[b] += weights[b] . rows over pairs of rows; the 32 columns of a register lie in the order that interleaving leaves.
-void add_pairs(const float*, int64_t, int64_t, int64_t, const uint32_t* const*, float* const*) {}
-
-void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t B, const uint32_t* const* weights, float* const* acc) {
 #if HAS_AVX512 && defined(__AVX512BF16__)
+// The same for one query and 32 * R columns, from the rows themselves.
+template <int R>
+void add_pairs_direct(const Bf16* rows, int64_t count, int64_t W, const Bf16* weights, float* acc) {
+    __m512 sums[2 * R];
+    for (int r = 0; r < 2 * R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
+    for (int64_t i = 0; i < count; i += 2) {
+        int32_t two;
+        std::memcpy(&two, weights + i, sizeof two);
+        if (!two) continue;
+        const __m512bh w = (__m512bh)_mm512_set1_epi32(two);
+        const Bf16* first = rows + i * W;
+        const Bf16* second = i + 1 < count ? first + W : first;
+        for (int r = 0; r < R; ++r) {
+            const __m512i a = _mm512_loadu_si512(first + 32 * r), b = _mm512_loadu_si512(second + 32 * r);
+            sums[2 * r] = _mm512_dpbf16_ps(sums[2 * r], (__m512bh)_mm512_unpacklo_epi16(a, b), w);
+            sums[2 * r + 1] = _mm512_dpbf16_ps(sums[2 * r + 1], (__m512bh)_mm512_unpackhi_epi16(a, b), w);
+        }
+    }
+    for (int r = 0; r < 2 * R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
+}
+#endif
+
+// acc[b] += weights[b] . rows over pairs of rows; the 32 columns of a register lie in the order that interleaving leaves.
+void add_pairs(const float*, int64_t, int64_t, int64_t, const Bf16* const*, float* const*) {}
+
+void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t B, const Bf16* const* weights, float* const* acc) {
+#if HAS_AVX512 && defined(__AVX512BF16__)
+    if (B < 4) {
+        for (int64_t b = 0; b < B; ++b) {
+            int64_t c = 0;
+            auto walk = [&](auto width) {
+                constexpr int R = decltype(width)::value;
+                for (; c + 32 * R <= W; c += 32 * R) add_pairs_direct<R>(rows + c, count, W, weights[b], acc[b] + c);
+            };
+            walk(std::integral_constant<int, 9>());
+            walk(std::integral_constant<int, 4>());
+            walk(std::integral_constant<int, 1>());
+        }
+        return;
+    }
     const int64_t pairs = (count + 1) / 2;
     alignas(64) __m512i tile[SPAN / 2 * 4];
     for (int64_t c = 0; c < W; c += 64) {
@@ -178,7 +215,7 @@ void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t B, const uint
             for (int64_t half = 0; half < 2; ++half) {
                 const Bf16* first = rows + 2 * i * W + c + 32 * half;
                 const __m512i a = _mm512_loadu_si512(first);
-                const __m512i b = 2 * i + 1 < count ? _mm512_loadu_si512(first + W) : _mm512_setzero_si512();
+                const __m512i b = _mm512_loadu_si512(2 * i + 1 < count ? first + W : first);
                 tile[4 * i + 2 * half] = _mm512_unpacklo_epi16(a, b);
                 tile[4 * i + 2 * half + 1] = _mm512_unpackhi_epi16(a, b);
             }
@@ -196,6 +233,13 @@ void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t B, const uint
 #else
     (void)rows, (void)count, (void)W, (void)B, (void)weights, (void)acc;
 #endif
+}
+
+// A weight in [0, 1] to bf16, to nearest even as torch rounds.
+inline Bf16 rounded_weight(float w) {
+    uint32_t wide;
+    std::memcpy(&wide, &w, sizeof wide);
+    return {static_cast<uint16_t>((wide + 0x7FFF + ((wide >> 16) & 1)) >> 16)};
 }
 
 // Undo the order that add_pairs left the columns in.
@@ -244,13 +288,13 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
     const int64_t wide = (D + 31) / 32 * 32;
     std::vector<float> weights(B * SPAN);
     std::vector<uint8_t> busy(B);
-    std::vector<const float*> heavy;
+    std::vector<float*> heavy;
     std::vector<float*> sums;
     std::vector<int64_t> owners;
-    const bool paired = in_pairs(table, B, W);
-    std::vector<uint32_t> rounded(B * SPAN / 2);
-    std::vector<const uint32_t*> rounded_rows(B);
-    for (int64_t b = 0; b < B; ++b) rounded_rows[b] = &rounded[b * SPAN / 2];
+    const bool paired = in_pairs(table, W);
+    std::vector<Bf16> rounded(B * SPAN);
+    std::vector<const Bf16*> rounded_rows(B);
+    for (int64_t b = 0; b < B; ++b) rounded_rows[b] = &rounded[b * SPAN];
     int32_t ids[SPAN + 1];
     float lone[SPAN + 1];
     std::fill(acc, acc + B * W, -0.0f);
@@ -268,10 +312,12 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
             Running& run = running[b];
             float highest = -std::numeric_limits<float>::infinity();
             int bad = 0;
+            if (form.softcap > 0)
+                for (int64_t r = 0; r < n; ++r) z[r] = form.softcap * std::tanh(z[r] * form.scale / form.softcap);
+            const float scale = form.softcap > 0 ? 1 : form.scale;
+#pragma omp simd reduction(max : highest) reduction(| : bad)
             for (int64_t r = 0; r < n; ++r) {
-                float x = z[r] * form.scale;
-                if (form.softcap > 0) x = form.softcap * std::tanh(x / form.softcap);
-                if (form.bias) x += form.bias[v + r];
+                const float x = z[r] * scale + (form.bias ? form.bias[v + r] : 0.0f);
                 z[r] = x;
                 bad |= x != x;
                 highest = std::max(highest, x);
@@ -327,13 +373,15 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
         const int64_t active = static_cast<int64_t>(heavy.size());
         if (paired) {
             for (int64_t i = 0; i < active; ++i) {
-                uint32_t* pairs = &rounded[i * SPAN / 2];
+                // Two neighbouring weights in bf16 are what a pair of rows is multiplied with.
+                Bf16* narrow_weights = &rounded[i * SPAN];
                 float mass = 0;
+                std::fill(heavy[i] + n, heavy[i] + SPAN, 0.0f);
+#pragma omp simd reduction(+ : mass)
                 for (int64_t r = 0; r < SPAN; ++r) {
-                    Bf16 w = {0};
-                    if (r < n) narrow(heavy[i][r], &w);
+                    const Bf16 w = rounded_weight(heavy[i][r]);
+                    narrow_weights[r] = w;
                     mass += widen(w);
-                    pairs[r / 2] = r % 2 ? pairs[r / 2] | static_cast<uint32_t>(w.bits) << 16 : w.bits;
                 }
                 running[owners[i]].mass += mass;
             }
@@ -341,7 +389,7 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
             continue;
         }
         if (active >= 4) {
-            add_span(table + v * W, n, W, active, heavy.data(), sums.data(), 0, W);
+            add_span(table + v * W, n, W, active, const_cast<const float* const*>(heavy.data()), sums.data(), 0, W);
             continue;
         }
         for (int64_t i = 0; i < active; ++i) {

@@ -30,19 +30,6 @@ static inline float widen(Bf16 x) {
     return value;
 }
 
-static inline void narrow(float x, float* out) { *out = x; }
-
-// Round to nearest even, as torch does.
-static inline void narrow(float x, Bf16* out) {
-    uint32_t wide;
-    std::memcpy(&wide, &x, sizeof wide);
-    if (x != x) {
-        out->bits = 0x7FC0;
-    } else {
-        out->bits = static_cast<uint16_t>((wide + 0x7FFF + ((wide >> 16) & 1)) >> 16);
-    }
-}
-
 // exp(x) for x <= 0, about one unit in the last place, exactly 1 at 0 and exactly 0 below -87.
 static inline float exp_nonpositive(float x) {
     const float shifted = x * 1.44269504f + 12582912.0f;
@@ -88,25 +75,29 @@ template <int R, typename T>
 static inline void add_listed(const T* table, int64_t D, const int32_t* ids, const float* weights, int64_t count, float* acc,
                               int64_t ahead, int64_t columns) {
     __m512 sums[R];
-    for (int r = 0; r < R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
+    for (int r = 0; r < R; ++r) sums[r] = _mm512_set1_ps(-0.0f);
     for (int64_t i = 0; i < count; ++i) {
         const T* row = table + ids[i] * D;
         if (i < ahead) prefetch(table + ids[i + PREFETCH] * D, columns);
         const __m512 w = _mm512_set1_ps(weights[i]);
         for (int r = 0; r < R; ++r) sums[r] = _mm512_fmadd_ps(w, load16(row + 16 * r), sums[r]);
     }
-    for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
+    for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc + 16 * r, _mm512_add_ps(_mm512_loadu_ps(acc + 16 * r), sums[r]));
 }
 #endif
 
-// acc[c] += sum_i weights[i] * table[ids[i]][c] for columns [c0, c1), one term after the other: the order of a column's
-// sum depends neither on the other rows of the batch nor on the number of threads.
+constexpr int64_t DENSE_SPAN = 64;    // consecutive table rows added together
+constexpr int64_t DENSE_COLUMNS = 64; // columns of them widened at a time
+
+// acc[c] += sum_i weights[i] * table[ids[i]][c] for columns [c0, c1): the terms of a span of ids one after the other, then
+// the span's sum. Added one by one to a large sum, the many small terms of a flat belief would vanish. The order depends
+// neither on the other rows of the batch nor on the number of threads. Sums begin with -0, which adds nothing to a -0.
 template <typename T>
 static inline void add_rows(const T* table, int64_t D, const int32_t* ids, const float* weights, int64_t count,
                             float* __restrict acc, int64_t c0, int64_t c1) {
-    constexpr int64_t GROUP = 16;
-    for (int64_t i0 = 0; i0 < count; i0 += GROUP) {
-        const int64_t n = std::min(GROUP, count - i0);
+    for (int64_t i0 = 0, n = 0; i0 < count; i0 += n) {
+        for (n = 1; i0 + n < count && ids[i0 + n] / DENSE_SPAN == ids[i0] / DENSE_SPAN; ++n) {
+        }
         int64_t c = c0;
 #if HAS_AVX512
         // The first columns of a group ask for all columns of the next one.
@@ -123,18 +114,20 @@ static inline void add_rows(const T* table, int64_t D, const int32_t* ids, const
         walk(std::integral_constant<int, 4>());
         walk(std::integral_constant<int, 1>());
 #endif
-        if (c == c1) continue;
-        for (int64_t i = i0; i < i0 + n; ++i) {
-            const T* __restrict row = table + ids[i] * D;
-            const float w = weights[i];
+        for (; c < c1; c += 16) {
+            const int64_t end = std::min<int64_t>(c + 16, c1) - c;
+            float sums[16];
+            std::fill(sums, sums + 16, -0.0f);
+            for (int64_t i = i0; i < i0 + n; ++i) {
+                const T* __restrict row = table + ids[i] * D + c;
+                const float w = weights[i];
 #pragma omp simd
-            for (int64_t j = c; j < c1; ++j) acc[j] += w * widen(row[j]);
+                for (int64_t j = 0; j < end; ++j) sums[j] += w * widen(row[j]);
+            }
+            for (int64_t j = 0; j < end; ++j) acc[c + j] += sums[j];
         }
     }
 }
-
-constexpr int64_t DENSE_SPAN = 64;    // consecutive table rows added together
-constexpr int64_t DENSE_COLUMNS = 64; // columns of them widened at a time
 
 #if HAS_AVX512
 // Q batch rows by 16 * R columns of sums stay in registers while the span is walked.
@@ -142,7 +135,7 @@ template <int Q, int R>
 static inline void add_tile(const float* tile, int64_t count, const float* const* weights, float* const* acc) {
     __m512 sums[Q][R];
     for (int q = 0; q < Q; ++q)
-        for (int r = 0; r < R; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
+        for (int r = 0; r < R; ++r) sums[q][r] = _mm512_set1_ps(-0.0f);
     for (int64_t i = 0; i < count; ++i) {
         __m512 x[R];
         for (int r = 0; r < R; ++r) x[r] = _mm512_load_ps(tile + i * DENSE_COLUMNS + 16 * r);
@@ -152,7 +145,7 @@ static inline void add_tile(const float* tile, int64_t count, const float* const
         }
     }
     for (int q = 0; q < Q; ++q)
-        for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
+        for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, _mm512_add_ps(_mm512_loadu_ps(acc[q] + 16 * r), sums[q][r]));
 }
 
 template <int Q>
@@ -190,12 +183,16 @@ static inline void add_span(const T* rows, int64_t count, int64_t D, int64_t B, 
             }
         }
 #endif
-        for (; b < B; ++b)
+        for (; b < B; ++b) {
+            float sums[DENSE_COLUMNS];
+            std::fill(sums, sums + DENSE_COLUMNS, -0.0f);
             for (int64_t i = 0; i < count; ++i) {
                 const float w = weights[b][i];
 #pragma omp simd
-                for (int64_t j = 0; j < n; ++j) acc[b][c + j] += w * tile[i * DENSE_COLUMNS + j];
+                for (int64_t j = 0; j < n; ++j) sums[j] += w * tile[i * DENSE_COLUMNS + j];
             }
+            for (int64_t j = 0; j < n; ++j) acc[b][c + j] += sums[j];
+        }
     }
 }
 

@@ -42,7 +42,7 @@ def test_eval_prints_the_table_and_show_the_transcripts(cli, tmp_path):
     assert "[expectation," in out
     assert "decision:" in out
     assert ": finished" in out
-    code, out, err = cli("show", tmp_path / "run", "--method", "none")
+    code, _, err = cli("show", tmp_path / "run", "--method", "none")
     assert (code, "It has: cipher, single, text." in err) == (2, True)
 
 
@@ -60,7 +60,7 @@ def test_run_shows_a_debate(cli, tmp_path):
 def test_speak_and_read(cli, tmp_path):
     file = tmp_path / "m.safetensors"
     asked = ("--backend", "mock", "--model", "mock", "--temperature", 0.7, "--out", file)
-    code, out, err = cli("speak", "--prompt", "What is the result of 3+4*5+6-2*7?", *asked)
+    code, out, _ = cli("speak", "--prompt", "What is the result of 3+4*5+6-2*7?", *asked)
     assert code == 0
     assert "4*5=20" in out
     code, read, _ = cli("read", file)

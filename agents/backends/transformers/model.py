@@ -38,7 +38,8 @@ class LoadedModel:
         dtype: `float32`, `bfloat16` or `float16`.
         device: a torch device.
         trust_remote_code: run code that comes with the model; off unless the user says so.
-        rows: the decode batch is padded to this many rows, rounded up to whole tiles; None leaves it as it is, and reads prompts in one piece.
+        rows: the decode batch is padded to this many rows, rounded up to whole tiles; None leaves it as it is, and reads
+            prompts in one piece.
     """
 
     def __init__(
@@ -127,8 +128,8 @@ class LoadedModel:
             first, length = start + offset, start + offset + len(piece)
             cache.window = Window(slot, slot + 1, None, first, length)
             positions = torch.arange(first, length, device=self.device)
-            mask = self._masks(positions[None], length)
-            logits = self._forward(piece[None], positions[None], mask, cache)
+            # One row that continues what is cached: the masks that transformers makes by itself are right.
+            logits = self._forward(piece[None], positions[None], None, cache)
         return logits[0]
 
     def decode(self, cache: SlotCache, inputs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
