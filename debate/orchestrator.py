@@ -13,6 +13,7 @@ from functools import cached_property
 from agents.prompts import Heard
 from debate.hearing import Hearing, Speaker
 from debate.protocol import PLAIN, Inbox, Protocol, TurnKey
+from debate.stopping import Said
 from debate.transcript import Question, Transcript, Turn
 
 OnStart = Callable[[Question, TurnKey], None]
@@ -78,7 +79,7 @@ async def play(
         on_start: called when a turn is submitted.
         on_turn: called when a turn was said, before anyone hears it.
     """
-    said: dict[TurnKey, Turn] = {}
+    said = Said()
     under_way: dict[asyncio.Task[Turn], TurnKey] = {}
 
     def start(turns: tuple[TurnKey, ...]) -> None:

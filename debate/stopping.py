@@ -4,6 +4,7 @@ A rule sees every turn said so far and the round's number, and returns why the d
 that debates only questions on which the first answers split.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from debate.transcript import Turn
 
 Extract = Callable[[str], str | None]
+
+
+class Said(dict[TurnKey, "Turn"]):
+    """The turns of a debate under way, which knows when it began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -116,12 +125,20 @@ def share(watch: Watch, *, of: float = 0.667) -> StoppingRule:
     return rule
 
 
-def budget(watch: Watch, *, tokens: int = 4096) -> StoppingRule:
-    """So many tokens were generated; the round that passes the mark is the last."""
+def budget(watch: Watch, *, tokens: int = 0, seconds: float = 0.0) -> StoppingRule:
+    """So many tokens were generated, or seconds have passed (0: no limit); the round that passes the mark is the last.
+
+    Seconds are the wall clock's: two runs may end in different rounds.
+    """
+    if tokens <= 0 and seconds <= 0:
+        raise ConfigError("stopping rule 'budget' needs tokens or seconds above 0, e.g. budget(tokens=2000)")
 
     def rule(said: Mapping[TurnKey, "Turn"], round: int) -> str | None:
+        passed = time.monotonic() - said.began if isinstance(said, Said) else 0.0
+        if 0 < seconds <= passed:
+            return f"{passed:.1f} seconds passed, of a budget of {seconds:g}"
         spent = sum(turn.usage.generated_tokens for turn in said.values())
-        return f"{spent} tokens were generated, of a budget of {tokens}" if spent >= tokens else None
+        return f"{spent} tokens were generated, of a budget of {tokens}" if 0 < tokens <= spent else None
 
     return rule
 

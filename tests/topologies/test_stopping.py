@@ -29,6 +29,8 @@ def rounds(transcript):
         ("share", AGREE, 1),
         ("budget(tokens=1)", AGREE, 1),
         ("budget(tokens=200)", AGREE, 2),
+        ("budget(seconds=0.000001)", AGREE, 1),
+        ("budget(seconds=1000.0)", AGREE, 4),
     ],
 )
 @pytest.mark.parametrize("message", ["text", "cipher"])
@@ -72,6 +74,7 @@ def test_a_moderator_ends_it(config, played):
         ("unanimous", "unknown stopping rule 'unanimous'. Known: .*Did you mean 'unanimity'"),
         ("margin(vote=1)", "It takes: votes"),
         ("margin(votes=True)", "must be of type int"),
+        ("budget", "needs tokens or seconds above 0"),
     ],
 )
 def test_mistakes_are_sentences(config, played, stopping, said):
