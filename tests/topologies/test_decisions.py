@@ -174,11 +174,8 @@ def test_mistakes_are_sentences(rule, said):
         decision_rule(rule)
 
 
-@pytest.mark.parametrize("rule", sorted(rules()))
+@pytest.mark.parametrize("rule", sorted(set(rules()) - {"verifier"}))
 def test_every_rule_is_pure_and_blind_to_names(rule):
-    if rule == "verifier":
-        pytest.skip("needs a verifier")
-
     def outcome(names):
         said = [dict(zip(names, round, strict=True)) for round in ([A, B, B, A], [A, A, B, "?"])]
         temperatures = {name: 0.1 + place / 10 for place, name in enumerate(names)}
