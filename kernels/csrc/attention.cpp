@@ -64,28 +64,37 @@ struct NarrowStep {
 };
 #endif
 
-// Products of 16 / Q consecutive rows with Q queries. Each product adds its columns in the same order whatever Q is.
+// Products of 16 / Q consecutive rows with Q queries, STREAMS rows at a time: more streams than the processor's prefetchers
+// follow would stall. Each product adds its columns in the same order whatever Q is.
 template <typename S, int Q>
 void products_tile(const typename S::Row* rows, int64_t D, const typename S::Query* const* queries, float* const* out,
                    const char* next) {
     constexpr int R = 16 / Q;
+    constexpr int STREAMS = Q == 1 ? 2 : R;
     __m512 sums[16];
-    for (int i = 0; i < 16; ++i) sums[i] = _mm512_setzero_ps();
-    auto columns = [&](int64_t d, auto load) {
-        typename S::Register q[Q];
-        for (int j = 0; j < Q; ++j) q[j] = S::load(queries[j] + d);
-        for (int r = 0; r < R; ++r) {
-            const typename S::Register row = load(rows + r * D + d);
-            for (int j = 0; j < Q; ++j) sums[j * R + r] = S::step(sums[j * R + r], row, q[j]);
+    for (int r0 = 0; r0 < R; r0 += STREAMS) {
+        __m512 part[Q * STREAMS];
+        for (int i = 0; i < Q * STREAMS; ++i) part[i] = _mm512_setzero_ps();
+        const typename S::Row* first = rows + r0 * D;
+        auto columns = [&](int64_t d, auto load) {
+            typename S::Register q[Q];
+            for (int j = 0; j < Q; ++j) q[j] = S::load(queries[j] + d);
+            for (int r = 0; r < STREAMS; ++r) {
+                const typename S::Register row = load(first + r * D + d);
+                for (int j = 0; j < Q; ++j) part[j * STREAMS + r] = S::step(part[j * STREAMS + r], row, q[j]);
+            }
+        };
+        const char* wanted = next ? next + r0 * D * sizeof(*rows) : nullptr;
+        int64_t d = 0;
+        for (; d + S::COLUMNS <= D; d += S::COLUMNS) {
+            if (wanted)
+                for (int i = 0; i < STREAMS; ++i) __builtin_prefetch(wanted + (d / S::COLUMNS * STREAMS + i) * 64, 0, 2);
+            columns(d, [](const typename S::Row* from) { return S::load(from); });
         }
-    };
-    int64_t d = 0;
-    for (; d + S::COLUMNS <= D; d += S::COLUMNS) {
-        if (next)
-            for (int i = 0; i < R; ++i) __builtin_prefetch(next + (d / S::COLUMNS * R + i) * 64, 0, 2);
-        columns(d, [](const typename S::Row* from) { return S::load(from); });
+        if (d < D) columns(d, [&](const typename S::Row* from) { return S::load(from, D - d); });
+        for (int j = 0; j < Q; ++j)
+            for (int r = 0; r < STREAMS; ++r) sums[j * R + r0 + r] = part[j * STREAMS + r];
     }
-    if (d < D) columns(d, [&](const typename S::Row* from) { return S::load(from, D - d); });
     alignas(64) float found[16];
     _mm512_store_ps(found, sum_lanes(sums));
     for (int j = 0; j < Q; ++j) std::memcpy(out[j], found + j * R, R * sizeof(float));
