@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup model debate test check bench clean help
+.PHONY: setup model debate test check bench bench-gpu clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -26,7 +26,7 @@ debate: model    ## environment, embedded model, and a scored debate in text and
 
 test: model      ## environment, embedded model, checks and tests
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -q
+	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q
 
 check: $(STAMP)  ## lint, types, import direction
 	$(BIN)/ruff check .
@@ -36,6 +36,9 @@ check: $(STAMP)  ## lint, types, import direction
 
 bench: model     ## engine throughput, text beside CIPHER
 	@$(BIN)/debate bench engine --model smollm2
+
+bench-gpu: $(STAMP)  ## check and time the operators on a CUDA device, figures to bench-gpu.json
+	@$(BIN)/debate bench kernels --device cuda --shapes llama-3-8b,smollm2-135m,qwen3-0.6b,qwen3-8b,gemma-3-270m --out bench-gpu.json
 
 clean:           ## remove the environment and the runs
 	rm -rf $(VENV) runs

@@ -50,3 +50,52 @@ def engine(
             progress=options.progress,
         )
     )
+
+
+@bench.command()
+def kernels(
+    shapes: Annotated[
+        str, typer.Option("--shapes", help="Of smollm2-135m, llama-3-8b, qwen3-0.6b, qwen3-8b, gemma-3-270m.")
+    ] = ("smollm2-135m"),
+    batch: Annotated[str, typer.Option("--batch", help="Batch sizes.")] = "1,4,16,64",
+    dtypes: Annotated[str, typer.Option("--dtypes", help="float32, bfloat16.")] = "bfloat16,float32",
+    rounds: Annotated[int, typer.Option("--rounds", min=2, help="Interleaved rounds; the first is not counted.")] = 7,
+    device: Annotated[str | None, typer.Option("--device", help="A torch device; the GPU if there is one.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compiled/--no-compiled", help="Also time torch.compile of the eager code.")
+    ] = True,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Take real logits of this model for the sparse mode, e.g. smollm2."),
+    ] = None,
+    temperature: Annotated[float, typer.Option("--temperature", "-T", help="Of the beliefs.")] = 0.7,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """The operators: first that they are right, then how fast, beside torch eager and compiled.
+
+    Example:  debate bench kernels --shapes smollm2-135m --batch 1,16 --model smollm2
+    """
+    from kernels.bench import SHAPES, run
+
+    from agents.errors import UnknownName
+
+    for shape in shapes.split(","):
+        if shape not in SHAPES:
+            raise UnknownName("shape", shape, SHAPES)
+    recorded = None
+    if model is not None:
+        from agents.backends.transformers.recording import recorded_logits
+
+        recorded = recorded_logits(model, progress=options.progress)
+    run(
+        shapes=shapes.split(","),
+        batch_sizes=[int(size) for size in batch.split(",")],
+        dtypes=dtypes.split(","),
+        rounds=rounds,
+        device=device,
+        compiled=compiled,
+        recorded=recorded,
+        temperature=temperature,
+        out_json=out,
+        console=options.console,
+    )

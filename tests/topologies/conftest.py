@@ -1,11 +1,10 @@
 """Debates on the scripted backend, from a few keys."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
 from agents.backend import Pending, Request
 from debate.config import DebateConfig, validate
@@ -16,15 +15,6 @@ from evals.tasks.arithmetic import Arithmetic
 
 TASK = Arithmetic(seed=0)
 SAMPLES = TASK.samples(3)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: the mock's tables are so small that waking a second takes longer than the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def mock_config(**keys: Any) -> DebateConfig:

@@ -70,6 +70,7 @@ class TransformersBackend(Backend):
             rows=max_num_seqs if batch_invariant else None,
         )
         self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache)
+        self.tokenizer = loaded.tokenizer
         self.load = Load()
         self._pending: dict[Row, Pending] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
