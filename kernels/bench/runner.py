@@ -156,6 +156,7 @@ def _table(results: list[dict[str, Any]]) -> Table:
         "implementation",
         "ms",
         "±",
+        "fastest",
         "limit",
         "share",
         "× eager",
