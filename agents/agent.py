@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agents.backend import Backend, Pending, Request, Sampling
-from agents.errors import ConfigError
+from agents.errors import ConfigError, PromptTooLong
 from agents.message import Message
 from agents.prompts import Heard, Prompts
 
@@ -46,5 +46,12 @@ class Agent:
         return Request(prompt, sampling, self.encoder)
 
     def speak(self, question: str, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
-        """Submit the request of one turn."""
-        return self.backend.submit(self.request(question, own, others, seed))
+        """Submit the request of one turn.
+
+        Raises:
+            PromptTooLong: naming this agent.
+        """
+        try:
+            return self.backend.submit(self.request(question, own, others, seed))
+        except PromptTooLong as error:
+            raise PromptTooLong(error.prompt_tokens, error.max_tokens, error.context, agent=self.name) from error

@@ -77,6 +77,7 @@ class PromptTooLong(RequestError):
         prompt_tokens: positions of the prompt.
         max_tokens: positions asked for the answer.
         context: positions the model has.
+        agent: whose turn it was, where that is known.
     """
 
     def __init__(self, prompt_tokens: int, max_tokens: int, context: int, *, agent: str = "") -> None:

@@ -1,7 +1,9 @@
 """The typer application, and the one place where an error becomes a sentence and an exit code."""
 
+import contextlib
 import sys
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -21,6 +23,9 @@ errors = Console(stderr=True, highlight=False)
 
 INTERRUPTED = 130
 
+# Distributions whose import package has the name of one of ours.
+SAME_NAMES = {"openai-agents": "agents", "kernels": "kernels"}
+
 
 @app.callback()
 def options(
@@ -28,6 +33,14 @@ def options(
 ) -> None:
     """Options of every command."""
     state.debug = debug
+    for distribution, name in SAME_NAMES.items():
+        with contextlib.suppress(PackageNotFoundError):
+            version(distribution)
+            errors.print(
+                f"! {distribution} is installed here too, and its package is also called {name!r}: one hides the other. "
+                "Use an environment of its own for cipher-debate.",
+                markup=False,
+            )
 
 
 class Interrupted(Exception):

@@ -75,9 +75,8 @@ def kernels(
 
     Example:  debate bench kernels --shapes smollm2-135m --batch 1,16 --model smollm2
     """
-    from kernels.bench import SHAPES, run
-
     from agents.errors import UnknownName
+    from kernels.bench import SHAPES, run
 
     for shape in shapes.split(","):
         if shape not in SHAPES:
@@ -99,3 +98,18 @@ def kernels(
         out_json=out,
         console=options.console,
     )
+
+
+@bench.command()
+def drift(
+    model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Most steps of a message.")] = 48,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """How far a message moves with its batch and with its dtype.
+
+    Example:  debate bench drift --tokens 48
+    """
+    from debate.bench_drift import bench_drift
+
+    options.run(bench_drift(model=model, tokens=tokens, out=out, console=options.console, progress=options.progress))

@@ -137,7 +137,42 @@ def test_doctor_names_foreign_packages(monkeypatch):
     ]
 
 
-COMMANDS = ["run", "eval", "speak", "read", "show", "doctor", "model fetch", "bench engine", "bench kernels"]
+def test_foreign_packages_are_named_at_the_start(cli, monkeypatch):
+    from importlib.metadata import PackageNotFoundError
+
+    def version(name):
+        if name == "kernels":
+            return "0.1"
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(sys.modules["debate.cli.app"], "version", version)
+    _, _, err = cli("topology", "list")
+    assert "! kernels is installed here too" in err
+    assert "openai-agents" not in err
+
+
+def test_a_prompt_that_is_too_long_names_the_agent(cli):
+    code, _, err = cli("eval", "smoke", "--limit", 1, "--set", "options={context: 100}", "--out", "/dev/null/x")
+    assert code == 2
+    code, _, err = cli("run", "What is 1+1?", "--config", "smoke", "--set", "options={context: 100}")
+    assert code == 2
+    assert "agent 'ada': the prompt has" in err
+    assert "Nothing was cut" in err
+
+
+COMMANDS = [
+    "run",
+    "eval",
+    "speak",
+    "read",
+    "show",
+    "doctor",
+    "model fetch",
+    "bench engine",
+    "bench kernels",
+    "bench drift",
+    "topology draw",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
