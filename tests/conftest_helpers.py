@@ -10,11 +10,13 @@ def plain_cipher_loop(model, ids, temperature, steps, stop_ids=frozenset()):
     """CIPHER without a cache: the whole sequence goes through the model again at every step."""
     embed = model.get_input_embeddings()
     table = embed(torch.arange(embed.num_embeddings))
+    exact = table.double()
+    directions = torch.nn.functional.normalize(exact, dim=1)
     x, vectors, nearest = embed(torch.tensor(ids))[None], [], []
     for _ in range(steps):
         logits = model(inputs_embeds=x, use_cache=False).logits[0, -1]
-        e = torch.softmax(logits.double() / temperature, 0) @ table.double()
-        v = int(torch.nn.functional.cosine_similarity(table.double(), e[None]).argmax())
+        e = torch.softmax(logits.double() / temperature, 0) @ exact
+        v = int((directions @ e).argmax())
         if v in stop_ids:
             break
         vectors, nearest, x = [*vectors, e], [*nearest, v], torch.cat([x, e.to(x.dtype)[None, None]], 1)
