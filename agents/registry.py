@@ -9,7 +9,7 @@ from agents.backend import Backend
 from agents.errors import ConfigError, DebateError, MissingDependency, UnknownName
 
 GROUP = "debate.backends"
-EXTRAS = {"transformers": "smollm2", "vllm": "vllm", "openai": "openai"}
+EXTRAS = {"vllm": "vllm", "openai": "openai"}
 
 
 def names(group: str = GROUP) -> dict[str, str]:

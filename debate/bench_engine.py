@@ -8,6 +8,7 @@ import json
 import platform
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ async def bench_engine(
     rounds: int,
     temperature: float,
     encoder: str,
+    backend_options: Mapping[str, Any],
     out: Path | None,
     console: Console,
     progress: Progress,
@@ -54,7 +56,7 @@ async def bench_engine(
         Arm(f"{encoder}, {rows} at once", rows, encoder),
         Arm(f"mixed half and half, {rows} at once", -rows, encoder),
     ]
-    engine = create_backend(backend, model=model, dtype=dtype, progress=progress)
+    engine = create_backend(backend, model=model, dtype=dtype, progress=progress, **backend_options)
     rates: dict[str, list[float]] = {arm.name: [] for arm in arms}
     try:
         for number in range(rounds):
@@ -80,6 +82,7 @@ async def bench_engine(
         "backend": backend,
         "model": str(engine.fingerprint),
         "dtype": dtype,
+        **backend_options,
         "temperature": temperature,
         "tokens": tokens,
         "rounds": rounds - 1,

@@ -27,14 +27,21 @@ def engine(
     rounds: Annotated[int, typer.Option("--rounds", min=2, help="Interleaved rounds; the first is not counted.")] = 5,
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="Of every request.")] = 0.7,
     encoder: Annotated[str, typer.Option("--encoder", "-e", help="Of the CIPHER requests.")] = "expectation",
+    set_options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="Of the backend; repeatable, e.g. batch_invariant=false."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
     """Tokens/s of text and CIPHER, one request at a time and batched, interleaved in one run.
 
     Example:  debate bench engine --rows 16 --rounds 5
     """
+    import yaml
+
     from debate.bench_engine import bench_engine
 
+    pairs = (option.partition("=") for option in set_options or [])
     options.run(
         bench_engine(
             model=model,
@@ -45,6 +52,7 @@ def engine(
             rounds=rounds,
             temperature=temperature,
             encoder=encoder,
+            backend_options={key: yaml.safe_load(value) for key, _, value in pairs},
             out=out,
             console=options.console,
             progress=options.progress,
