@@ -17,6 +17,7 @@ from agents.backends.transformers.row import Row
 from agents.errors import BackendFailed, ConfigError
 from agents.fingerprint import ModelFingerprint
 from agents.pretrained import Progress, locate
+from kernels import EmbeddingTable, native
 
 # Turns of the event loop between two steps. A finished generation reaches the debate, and the debate's next requests the
 # engine, in fewer.
@@ -69,12 +70,21 @@ class TransformersBackend(Backend):
             trust_remote_code=trust_remote_code,
             rows=max_num_seqs if batch_invariant else None,
         )
+        if device == "cpu":
+            self._ready_operators(loaded.table, progress)
         self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache)
         self.tokenizer = loaded.tokenizer
         self.load = Load()
         self._pending: dict[Row, Pending] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._driver: asyncio.Task[None] | None = None
+
+    @staticmethod
+    def _ready_operators(table: EmbeddingTable, progress: Progress) -> None:
+        """Build the compiled operators, once a machine, and what they need of the table, before the first step needs them."""
+        progress("preparing the operators (built once, in seconds)")
+        if native.refusal(table.weight) is None:
+            _ = table.packed
 
     @property
     def capabilities(self) -> Capabilities:
