@@ -106,8 +106,8 @@ def turn_line(turn: Any) -> Text:
 def results_table(rows: Sequence[Any], task: str) -> Table:
     """Return the table of methods."""
     total = rows[0].total if rows else 0
-    table = Table(title=f"{task}: {total} questions, the same for every method", title_justify="left", box=SIMPLE_HEAD)
-    for name in ("method", "correct", "accuracy", "none", "turns", "generated", "prompt", "cached", "KiB", "s"):
+    table = Table(title=f"{task}: {total} questions, the same for every method", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("method", "correct", "share", "none", "turns", "tokens", "prompt", "cached", "KiB", "s"):
         table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -123,7 +123,7 @@ def results_table(rows: Sequence[Any], task: str) -> Table:
             f"{row.seconds:.1f}",
         )
     table.caption = (
-        "none: questions without an answer (counted as wrong); generated, prompt, cached: tokens, cached being the part of "
+        "none: questions without an answer (counted as wrong); tokens: generated; prompt, cached: tokens read, cached being the part of "
         "the prompt that was not computed again; KiB: messages; s: wall time, engines started"
     )
     return table

@@ -186,8 +186,9 @@ def _teams(graph: Graph, names: list[str], groups: dict[str, tuple[str, ...]]) -
 
 
 def _is_dense_inside(graph: Graph, teams: list[list[str]]) -> bool:
-    inside = sum(graph.subgraph(team).number_of_edges() for team in teams)
-    return inside * 2 > graph.subgraph([name for team in teams for name in team]).number_of_edges()
+    inside = sum(int(graph.subgraph(team).number_of_edges()) for team in teams)
+    within_all = int(graph.subgraph([name for team in teams for name in team]).number_of_edges())
+    return inside * 2 > within_all
 
 
 def _circle(names: list[str], radius: float, centre: tuple[float, float] = (0.0, 0.0), turn: float = 0.25) -> Positions:

@@ -164,7 +164,7 @@ class Engine:
             steps=torch.tensor([row.step for row in rows], dtype=torch.int64, device=device),
             top=max(top, 1),
         )
-        nearest = nearest_token(said.vectors, self.model.table, candidates=said.top_ids).ids.tolist()
+        nearest = nearest_token(said.vectors, self.model.table, candidates=said.top_ids[:, :4]).ids.tolist()
         # Which tokens fill up a distribution of fewer than `top` says nothing, and must not depend on the batch.
         top_ids = said.top_ids.masked_fill(said.top_probabilities == 0, 0)
         for index, row in enumerate(rows):
