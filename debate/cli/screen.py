@@ -106,7 +106,12 @@ def turn_line(turn: Any) -> Text:
 def results_table(rows: Sequence[Any], task: str) -> Table:
     """Return the table of methods."""
     total = rows[0].total if rows else 0
-    table = Table(title=f"{task}: {total} questions, the same for every method", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for name in ("method", "correct", "share", "none", "turns", "tokens", "prompt", "cached", "KiB", "s"):
         table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for row in rows:
@@ -123,7 +128,7 @@ def results_table(rows: Sequence[Any], task: str) -> Table:
             f"{row.seconds:.1f}",
         )
     table.caption = (
-        "none: questions without an answer (counted as wrong); tokens: generated; prompt, cached: tokens read, cached being the part of "
-        "the prompt that was not computed again; KiB: messages; s: wall time, engines started"
+        "none: questions without an answer, counted as wrong; tokens: generated; prompt, cached: tokens read, cached being "
+        "the part that was not computed again; KiB: messages; s: wall time, engines started"
     )
     return table
