@@ -107,7 +107,7 @@ def results_table(rows: Sequence[Any], task: str) -> Table:
     """Return the table of methods."""
     total = rows[0].total if rows else 0
     table = Table(
-        title=title,
+        title=f"{task}: {total} questions, the same for every method",
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
