@@ -58,7 +58,7 @@ async def bench_drift(
             }
             rows.append(row)
             count = len(PROMPTS)
-            label = f"{one} / {other.removeprefix(one.split(',')[0] + ', ')}" if place == 0 else ""
+            label = _label(one, other) if place == 0 else ""
             table.add_row(
                 label,
                 f"{temperature:g}",
@@ -91,6 +91,16 @@ async def _generate(model: str, dtype: str, tokens: int, invariant: bool, togeth
         return [(await engine.submit(request)).message for request in requests]
     finally:
         await engine.close()
+
+
+def _label(one: str, other: str) -> str:
+    """Return what two ways differ in, after what they share."""
+    some, others = one.split(", "), other.split(", ")
+    same = [a for a, b in zip(some, others, strict=True) if a == b]
+    return f"{', '.join(same)}: " + " / ".join(
+        ", ".join(part for part, twin in zip(parts, twins, strict=True) if part != twin)
+        for parts, twins in ((some, others), (others, some))
+    )
 
 
 def _compare(some: Sequence[Message], others: Sequence[Message]) -> dict[str, Any]:
