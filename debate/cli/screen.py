@@ -111,6 +111,7 @@ def results_table(rows: Sequence[Any], task: str) -> Table:
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for name in ("method", "correct", "share", "none", "turns", "tokens", "prompt", "cached", "KiB", "s"):
         table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
