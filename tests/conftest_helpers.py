@@ -1,8 +1,18 @@
-"""What tests compare with: the method written as plainly as it can be, on its own."""
+"""What tests share: driving the engine, and the method written as plainly as it can be, on its own."""
 
 import torch
 
 ARCHITECTURES = ("llama", "qwen3", "mistral-window", "gemma3-scaled-sliding", "gemma2-softcap", "gpt2-absolute")
+
+
+def generate(engine, requests):
+    """Run requests to their end in the synchronous engine and return their generations in order."""
+    rows = [engine.prepare(request) for request in requests]
+    for row in rows:
+        engine.add(row)
+    while not engine.is_idle:
+        engine.step()
+    return [row.generation(engine.model.fingerprint, engine.model.tokenizer) for row in rows]
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from conftest_helpers import ARCHITECTURES, plain_cipher_loop
+from conftest_helpers import ARCHITECTURES, generate, plain_cipher_loop
 
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers.engine import Engine
@@ -21,16 +21,6 @@ INVARIANT = [name for name in ARCHITECTURES if name != "gemma2-softcap"]
 
 def load(folder, dtype="float32", rows=None):
     return LoadedModel(folder, name=folder.name, dtype=dtype, device="cpu", rows=rows)
-
-
-def generate(engine, requests):
-    """Run requests to their end in the synchronous engine and return their generations in order."""
-    rows = [engine.prepare(request) for request in requests]
-    for row in rows:
-        engine.add(row)
-    while not engine.is_idle:
-        engine.step()
-    return [row.generation(engine.model.fingerprint, engine.model.tokenizer) for row in rows]
 
 
 def relative_error(one, other):

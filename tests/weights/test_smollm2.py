@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from conftest_helpers import plain_cipher_loop
+from conftest_helpers import generate, plain_cipher_loop
 
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers.engine import Engine
@@ -32,15 +32,6 @@ def bf16(smollm2):
 def relative_error(one, other):
     one, other = one.double(), other.double()
     return (one - other).norm(dim=-1) / other.norm(dim=-1)
-
-
-def generate(engine, requests):
-    rows = [engine.prepare(request) for request in requests]
-    for row in rows:
-        engine.add(row)
-    while not engine.is_idle:
-        engine.step()
-    return [row.generation(engine.model.fingerprint, engine.model.tokenizer) for row in rows]
 
 
 def test_speak_agrees_with_a_plain_loop_for_48_steps(fp32, tmp_path, smollm2, monkeypatch):

@@ -103,7 +103,8 @@ class Engine:
             row.cached = self._share_prefix(row)
             logits = self.model.prefill(self.cache, row.slot, row.cached, row.prompt[row.cached :])
             self._contents[row.slot] = row.keys
-            row.prompt = row.prompt[:0]
+            # Not a slice, which would keep the whole prompt alive.
+            row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])
             self._generate([row], logits[None])
 
     def _share_prefix(self, row: Row) -> int:
