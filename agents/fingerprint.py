@@ -48,11 +48,16 @@ def fingerprint(model: str, table: "torch.Tensor", tokenizer: Any) -> ModelFinge
 
     rows, width = table.shape
     raw = table.detach().to("cpu", torch.bfloat16).contiguous().view(torch.uint8).numpy()
-    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])).encode()
     return ModelFingerprint(
         model=model,
         table=hashlib.sha256(raw.data).hexdigest(),
-        tokenizer=hashlib.sha256(vocabulary).hexdigest(),
+        tokenizer=tokenizer_hash(tokenizer),
         vocabulary=rows,
         width=width,
     )
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """Return the SHA-256 of the vocabulary of a tokenizer that has `get_vocab()`."""
+    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])).encode()
+    return hashlib.sha256(vocabulary).hexdigest()
