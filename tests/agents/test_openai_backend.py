@@ -1,9 +1,12 @@
 """The API backend against a real server on loopback that fails in every way it can."""
 
 import asyncio
+import json
 import logging
+import os
 import sys
 import time
+import urllib.request
 from dataclasses import replace
 from email.utils import formatdate
 from importlib import import_module
@@ -585,3 +588,66 @@ def test_the_servers_sentence_is_found_however_it_is_nested():
     failures = Failures(find_endpoint("http://[::1]:1/v1", None), "m")
     assert failures.endpoint.host == "[::1]:1"
     assert len(failures.sentence(ValueError("x" * 1000))) <= 401
+
+
+@pytest.fixture
+def real():
+    """Return the options of a running server: CIPHER_DEBATE_OPENAI_URL, and CIPHER_DEBATE_OPENAI_MODEL if it has several."""
+    url = os.environ.get("CIPHER_DEBATE_OPENAI_URL")
+    if not url:
+        pytest.skip("CIPHER_DEBATE_OPENAI_URL is not set; it names a running server, e.g. http://127.0.0.1:8000/v1")
+    model = os.environ.get("CIPHER_DEBATE_OPENAI_MODEL")
+    if model is None:
+        with urllib.request.urlopen(f"{url}/models", timeout=30) as answer:
+            model = json.load(answer)["data"][0]["id"]
+    return {"base_url": url, "model": model}
+
+
+def test_against_a_running_server(real, run):
+    """`vllm serve`, Ollama, …: greedy is repeatable, streamed text is the whole text, counts are there."""
+
+    async def play():
+        backend = create_backend("openai", **real)
+        request = asked("Count from one to twenty in words.", temperature=0.0, max_tokens=24)
+        whole = await backend.submit(request)
+        pending = backend.submit(request)
+        pieces = [piece async for piece in pending]
+        streamed = await pending
+        many = await asyncio.gather(*(_text(backend, seed) for seed in range(8)))
+        cut = backend.submit(asked("Tell a long story.", max_tokens=400))
+        async for _ in cut:
+            cut.cancel()
+        cancelled = await cut
+        with pytest.raises((PromptTooLong, RequestError)) as caught:
+            await backend.submit(asked("word " * 200_000))
+        alive = await backend.submit(request)
+        stopped = await backend.submit(replace(request, sampling=replace(request.sampling, stop=("three",))))
+        await backend.close()
+        return whole, pieces, streamed, many, cancelled, caught.value, alive, stopped
+
+    whole, pieces, streamed, many, cancelled, refused, alive, stopped = run(play())
+    assert whole.message.text == streamed.message.text == alive.message.text == "".join(pieces)
+    assert len(pieces) > 1
+    assert whole.finish_reason == "length"
+    assert whole.usage.generated_tokens == 24
+    assert streamed.usage.prompt_tokens == whole.usage.prompt_tokens > 0
+    assert all(generation.message.text for generation in many)
+    assert cancelled.finish_reason == "cancelled"
+    assert isinstance(refused, PromptTooLong) or "too long" in str(refused)
+    assert "three" not in stopped.message.text
+
+
+def test_a_running_server_knows_no_such_model(real, run):
+    async def play():
+        backend = create_backend("openai", **{**real, "model": "no-such-model"})
+        try:
+            await backend.submit(asked())
+        finally:
+            await backend.close()
+
+    with pytest.raises(ModelError, match="no model 'no-such-model'"):
+        run(play())
+
+
+async def _text(backend, seed):
+    return await backend.submit(asked(f"Name a colour, number {seed}.", seed=seed, max_tokens=8))
