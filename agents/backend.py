@@ -17,7 +17,8 @@ from agents.message import Message
 
 Role = Literal["system", "user", "assistant"]
 Part = str | Message
-FinishReason = Literal["stop", "length", "cancelled"]
+# `filtered`: a server withheld what its content filter objects to.
+FinishReason = Literal["stop", "length", "filtered", "cancelled"]
 
 
 @dataclass(frozen=True)

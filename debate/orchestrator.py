@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from agents.errors import PromptTooLong
 from agents.prompts import Heard
-from debate.hearing import Hearing, Speaker
+from debate.hearing import Hearing, Speaker, takes_vectors
 from debate.protocol import PLAIN, Inbox, Protocol, TurnKey
 from debate.stopping import Said
 from debate.transcript import Question, Transcript, Turn
@@ -57,6 +58,15 @@ class Debate:
             self.hearing.hear(said[turn].message, edge, self.agents[turn.agent], hearer)
             for turn, edge in zip(inbox.heard, edges, strict=True)
         ]
+
+    def read_out(self, inbox: Inbox, hearer: Speaker, said: "Mapping[TurnKey, Turn]") -> tuple[TurnKey, ...]:
+        """Return the CIPHER turns whose reading a turn gets because its backend takes no vectors."""
+        if takes_vectors(hearer):
+            return ()
+        edges = inbox.edges or (PLAIN,) * len(inbox.heard)
+        whole = [turn for turn, edge in zip(inbox.heard, edges, strict=True) if edge.seen != "answers"]
+        own = () if inbox.own is None else (inbox.own,)
+        return tuple(turn for turn in (*whole, *own) if said[turn].message.is_cipher)
 
     def turn_seed(self, question: Question, turn: TurnKey) -> int:
         """Return the seed of a turn: of run, question, the agent's place and the round, never of names or of timing."""
@@ -116,5 +126,17 @@ async def _take(debate: Debate, question: Question, key: TurnKey, said: Mapping[
     except asyncio.CancelledError:
         pending.cancel()
         raise
+    except PromptTooLong as error:
+        # A server finds out when it counts.
+        raise PromptTooLong(error.prompt_tokens, error.max_tokens, error.context, agent=key.agent) from error
     mapped = tuple((turn, mass) for turn, (_, mass) in zip(inbox.heard, heard, strict=True) if mass is not None)
-    return Turn(key, generation.message, inbox.heard, seed, generation.usage, generation.finish_reason, mapped)
+    return Turn(
+        key,
+        generation.message,
+        inbox.heard,
+        seed,
+        generation.usage,
+        generation.finish_reason,
+        mapped,
+        debate.read_out(inbox, agent, said),
+    )

@@ -176,6 +176,8 @@ def _turn_fields(turn: Turn) -> dict[str, Any]:
     }
     if turn.mapped:
         fields["mapped"] = [[key.round, key.agent, mass] for key, mass in turn.mapped]
+    if turn.read_out:
+        fields["read_out"] = [[key.round, key.agent] for key in turn.read_out]
     if message.is_cipher:
         return {**fields, "text": message.text, "encoder": message.encoder, "temperature": message.temperature}
     return {**fields, **message.header()}
@@ -196,4 +198,5 @@ def _read_turn(record: dict[str, Any], path: Path) -> Turn:
         usage=Usage(**record["usage"]),
         finish_reason=record["finish_reason"],
         mapped=tuple((TurnKey(number, agent), mass) for number, agent, mass in record.get("mapped", [])),
+        read_out=tuple(TurnKey(number, agent) for number, agent in record.get("read_out", [])),
     )

@@ -27,6 +27,7 @@ class Turn:
         usage: what it cost.
         finish_reason: why it ended.
         mapped: heard CIPHER messages of another tokenizer, with the share of their belief that mapped to this agent's.
+        read_out: turns said in CIPHER that this agent's backend, which takes no vectors, was given as their reading.
     """
 
     key: TurnKey
@@ -36,6 +37,7 @@ class Turn:
     usage: Usage
     finish_reason: FinishReason
     mapped: tuple[tuple[TurnKey, float], ...] = ()
+    read_out: tuple[TurnKey, ...] = ()
 
 
 @dataclass(frozen=True)

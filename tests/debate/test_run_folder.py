@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from agents.errors import RunError
 from debate.config import load_config, validate
 from debate.decision import Decision
 from debate.orchestrator import play
+from debate.protocol import TurnKey
 from debate.run_folder import RunFolder, methods_in, read_method
 from debate.setup import Backends, build_debate
 from debate.transcript import Question
@@ -116,3 +118,18 @@ def test_the_disk_holds_vectors_once_and_no_times_in_the_transcript(tmp_path, ru
     files = {path.stem for path in (tmp_path / "run" / "m" / "messages").iterdir()}
     assert files == {turn.message.digest for turn in transcript.turns}
     assert isinstance(debate.agents["ada"].backend, MockBackend)
+
+
+def test_what_was_read_out_is_kept_and_only_then_written(transcript, tmp_path):
+    first, *rest = transcript.turns
+    told = replace(first, read_out=(TurnKey(1, "ben"), TurnKey(1, "ada")))
+    folder = RunFolder(tmp_path / "run", CONFIG)
+    with folder.method("m") as writer:
+        for turn in (told, *rest):
+            writer.append_turn(QUESTION, turn, 0.0)
+    (record,) = read_method(tmp_path / "run" / "m")
+    assert record.transcript.turns == (told, *rest)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "m" / "transcript.jsonl").read_text().splitlines()]
+    assert lines[0]["read_out"] == [[1, "ben"], [1, "ada"]]
+    # Lines of turns without any, and of runs before there was the field, have no such key.
+    assert all("read_out" not in line for line in lines[1:])
