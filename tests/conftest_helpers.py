@@ -41,3 +41,13 @@ def plain_cipher_loop(model, ids, temperature, steps, stop_ids=frozenset()):
             break
         vectors, nearest, x = [*vectors, e], [*nearest, v], torch.cat([x, e.to(x.dtype)[None, None]], 1)
     return torch.stack(vectors), nearest
+
+
+def say(backend, requests):
+    """Submit requests at once to a backend that outlives the event loop, and return their generations."""
+    import asyncio
+
+    async def play():
+        return [await pending for pending in [backend.submit(request) for request in requests]]
+
+    return asyncio.run(play())

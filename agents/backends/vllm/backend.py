@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage
 from agents.backends.vllm import versions
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
+from agents.backends.vllm.draw import Draw
 from agents.backends.vllm.engine import Engine
 from agents.backends.vllm.options import engine_config, quiet
 from agents.ending import kept_before_stop, stop_ids
@@ -183,19 +185,21 @@ class VLLMBackend(Backend):
         from vllm.sampling_params import RequestOutputKind
 
         sampling = request.sampling
+        extra: dict[str, Any] | None = None
+        if directive is not None:
+            extra = directive.extra_args()
+        elif sampling.temperature > 0:
+            extra = Draw(sampling.temperature, sampling.seed, sampling.top_p, sampling.top_k).extra_args()
         return SamplingParams(
-            # A CIPHER request's own temperature is in its directive; to vLLM it is greedy, so nothing is drawn for it.
-            temperature=0.0 if directive else sampling.temperature,
-            top_p=1.0 if sampling.top_p is None else sampling.top_p,
-            top_k=0 if sampling.top_k is None else sampling.top_k,
-            seed=sampling.seed,
+            # What is drawn or mixed is so by the worker, from what is in extra_args; to vLLM every request is greedy.
+            temperature=0.0,
             max_tokens=sampling.max_tokens,
             stop=list(sampling.stop) or None,
             stop_token_ids=sorted(self._stop_ids),
             detokenize=bool(sampling.stop),
             skip_special_tokens=False,
             output_kind=RequestOutputKind.DELTA,
-            extra_args=directive.extra_args() if directive else None,
+            extra_args=extra,
         )
 
     def _adapter(self, request: Request) -> Any:
@@ -208,6 +212,11 @@ class VLLMBackend(Backend):
         folder = Path(request.adapter).expanduser()
         if not (folder / "adapter_config.json").is_file():
             raise RequestError(f"the adapter {request.adapter!r} is no folder with an adapter_config.json (peft's layout)")
+        if any("embed" in str(name) for name in _targets(folder)):
+            raise RequestError(
+                f"the adapter {request.adapter!r} changes the embeddings, so its messages would be on a table of its own; "
+                "merge it into the weights and load them as a model"
+            )
         number = self._adapters.setdefault(str(folder), len(self._adapters) + 1)
         return LoRARequest(str(folder), number, str(folder))
 
@@ -343,6 +352,16 @@ class VLLMBackend(Backend):
         )
         assert spoken.finish is not None
         return Generation(message, Usage(length, spoken.cached, len(spoken.ids)), spoken.finish)
+
+
+def _targets(adapter: Path) -> list[str]:
+    """Return what an adapter changes, as its config says."""
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    names: list[str] = []
+    for key in ("target_modules", "modules_to_save"):
+        given = config.get(key) or []
+        names += [given] if isinstance(given, str) else list(given)
+    return names
 
 
 def _tokenizer(folder: Path, trust_remote_code: bool) -> tuple[Any, frozenset[int]]:

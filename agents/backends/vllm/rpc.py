@@ -23,7 +23,7 @@ class CipherCalls:
         """Return the table's hash and shape, and which runner decodes."""
         runner = self.model_runner
         return {
-            "table": runner.table_hash(),
+            "table": runner.table_hash,
             "vocabulary": runner.model_config.get_vocab_size(),
             "width": runner.model_config.get_inputs_embeds_size(),
             "runner": type(runner).__name__,

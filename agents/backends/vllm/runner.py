@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from agents.backends.vllm.directive import KEY, read
+from agents.backends.vllm.draw import Drawer
 from agents.backends.vllm.embedding import table_hash, vocabulary_of
 from agents.backends.vllm.sampler import CipherSampler
-from agents.backends.vllm.speaker import Speaker
+from agents.backends.vllm.speaker import Speaker, Vocabulary
 from agents.errors import RequestError
 
 
@@ -20,6 +21,10 @@ class CipherRunner:
     """Mixed in before a V1 GPUModelRunner."""
 
     speaker: Speaker
+    drawer: Drawer
+    vocabulary: Vocabulary
+    # SHA-256 of the table, as in ModelFingerprint.
+    table_hash: str
     # CIPHER requests that came back after a preemption, and rows of theirs that yielded no step yet.
     resumed = 0
     held_back = 0
@@ -35,28 +40,36 @@ class CipherRunner:
 
     def load_model(self, *args: Any, **kwargs: Any) -> None:
         """Load the weights, and make ready to speak on their table."""
-        from vllm.distributed import get_tp_group
-
         super().load_model(*args, **kwargs)  # type: ignore[misc]
-        num_tokens = self.model_config.get_vocab_size()
-        vocabulary = vocabulary_of(self.model, num_tokens, get_tp_group())
-        self.speaker = Speaker(vocabulary, self.device, num_tokens=num_tokens)
+        if not hasattr(self, "speaker"):
+            self._make_ready(self.model)
         own: Any = self.sampler  # type: ignore[has-type]
         self.sampler = CipherSampler(own.logprobs_mode, own.use_fp64_gumbel)
 
-    def table_hash(self) -> str:
-        """Return the hash of the embedding table."""
-        return table_hash(self.model, self.model_config.get_vocab_size())
+    def load_lora_model(self, model: Any, *args: Any) -> Any:
+        """Wrap the model for adapters; its table is looked at before, while it can be called without a batch."""
+        self._make_ready(model)
+        return super().load_lora_model(model, *args)  # type: ignore[misc]
+
+    def _make_ready(self, model: Any) -> None:
+        from vllm.distributed import get_tp_group
+
+        num_tokens = self.model_config.get_vocab_size()
+        self.table_hash = table_hash(model, num_tokens)
+        self.vocabulary = vocabulary_of(model, num_tokens, get_tp_group())
+        self.speaker = Speaker(self.vocabulary, self.device, num_tokens=num_tokens)
+        self.drawer = Drawer()
 
     def render(self, ids: list[list[int]], weights: list[list[float]]) -> torch.Tensor:
         """Return [T, D] in the table's dtype: step t is the sum of weights[t][k] times the row of ids[t][k], in float32."""
-        rows = self.model.embed_input_ids(torch.tensor(ids, device=self.device).flatten()).float()
+        rows = self.vocabulary.rows(torch.tensor(ids, device=self.device).flatten()).float()
         mixed = torch.tensor(weights, device=self.device)[..., None] * rows.view(len(ids), -1, rows.shape[-1])
-        return mixed.sum(dim=1).to(self.model_config.dtype)
+        return mixed.sum(dim=1).to(self.vocabulary.dtype)
 
     def _update_states(self, scheduler_output: Any) -> Any:
         for request in scheduler_output.finished_req_ids:
             self.speaker.end(request)
+            self.drawer.end(request)
         self.resumed += sum(r in self.speaker for r in scheduler_output.scheduled_cached_reqs.resumed_req_ids)
         done = super()._update_states(scheduler_output)  # type: ignore[misc]
         for new in scheduler_output.scheduled_new_reqs:
@@ -74,10 +87,12 @@ class CipherRunner:
             key = given.get("key") if isinstance(given, dict) else None
             self.speaker.refuse(new.req_id, key if isinstance(key, str) else None, str(error))
             return
-        if directive is not None:
-            prompt = self.requests[new.req_id].num_prompt_tokens
+        length = self.requests[new.req_id].num_prompt_tokens
+        if directive is None:
+            self.drawer.begin(new.req_id, params.extra_args, length)
+        else:
             self.speaker.begin(
-                new.req_id, directive, temperature=params.temperature, seed=params.seed or 0, prompt_length=prompt
+                new.req_id, directive, temperature=params.temperature, seed=params.seed or 0, prompt_length=length
             )
 
     def _preprocess(self, scheduler_output: Any, num_input_tokens: int, intermediate_tensors: Any = None) -> Any:
@@ -102,26 +117,40 @@ class CipherRunner:
         self.speaker.fill(inputs, places, rows)
 
     def _sample(self, logits: torch.Tensor | None, spec_decode_metadata: Any) -> Any:
-        if self.speaker and logits is not None:
-            self._answer_by_speaker()
+        if (self.speaker or self.drawer) and logits is not None:
+            self._answer()
         return super()._sample(logits, spec_decode_metadata)  # type: ignore[misc]
 
-    def _answer_by_speaker(self) -> None:
-        rows: list[int] = []
-        spoken: list[str] = []
-        steps: list[int] = []
+    def _answer(self) -> None:
+        """Take the rows of this step that are ours from the sampler."""
+        spoken: list[tuple[int, str, int]] = []
+        drawn: list[tuple[int, str, int]] = []
         restricts = False
-        for index, request in enumerate(self.input_batch.req_ids):
-            if request not in self.speaker:
+        for row, request in enumerate(self.input_batch.req_ids):
+            mine = spoken if request in self.speaker else drawn if request in self.drawer else None
+            if mine is None:
                 continue
             # A prompt read in part, or a preempted request that is being recomputed, yields no token yet.
-            if self.discard_request_mask.np[index]:
-                self.held_back += 1
+            if self.discard_request_mask.np[row]:
+                self.held_back += mine is spoken
                 continue
-            rows.append(index)
-            spoken.append(request)
-            steps.append(self.speaker.step_at(request, int(self.optimistic_seq_lens_cpu[index])))
+            mine.append((row, request, int(self.optimistic_seq_lens_cpu[row])))
             params = self.requests[request].sampling_params
             restricts |= params.min_p > 0 or params.top_k > 0 or params.top_p < 1
-        if rows:
-            self.sampler.answer(rows, lambda belief: self.speaker.say(belief, spoken, steps), restricts=restricts)
+        if spoken or drawn:
+            rows = [row for row, _, _ in spoken + drawn]
+            self.sampler.answer(rows, lambda belief: self._tokens(belief, spoken, drawn), restricts=restricts)
+
+    def _tokens(
+        self, logits: torch.Tensor, spoken: list[tuple[int, str, int]], drawn: list[tuple[int, str, int]]
+    ) -> torch.Tensor:
+        """Return the tokens of spoken, then drawn (row, request, position), from their logits [n, V] in that order."""
+        found: list[torch.Tensor] = []
+        if spoken:
+            requests = [request for _, request, _ in spoken]
+            steps = [self.speaker.step_at(request, position) for _, request, position in spoken]
+            found.append(self.speaker.say(logits[: len(spoken)], requests, steps))
+        if drawn:
+            requests = [request for _, request, _ in drawn]
+            found.append(self.drawer.draw(logits[len(spoken) :], requests, [position for _, _, position in drawn]))
+        return torch.cat(found)

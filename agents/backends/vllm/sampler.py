@@ -1,4 +1,4 @@
-"""vLLM's sampler (V1), with the rows of CIPHER requests answered by the speaker."""
+"""vLLM's sampler (V1), with some rows answered by somebody else."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,16 +38,23 @@ class CipherSampler(Sampler):
         rows, say = self._rows, self._say
         self._say = None
         is_alone = len(rows) == len(logits)
-        # The sampler works in place: what the speaker reads is taken before.
-        belief = logits.clone() if is_alone else logits[list(rows)]
+        # The sampler works in place: what is read here is taken before.
+        is_whole = list(rows) == list(range(len(logits)))
+        belief = logits if is_whole else logits[list(rows)]
         if self._restricts:
             belief = belief.masked_fill(self._left_out(logits.clone(), sampling_metadata)[list(rows)], float("-inf"))
         if is_alone and self.logprobs_mode not in ("processed_logits", "processed_logprobs"):
-            return say(belief), None
+            tokens = torch.empty(len(rows), dtype=torch.int64, device=logits.device)
+            tokens[self._index(rows, logits)] = say(belief)
+            return tokens, None
         sampled, processed = super().sample(logits, sampling_metadata, logprobs_mode_override)
         sampled = sampled.long()
-        sampled[torch.tensor(list(rows), device=sampled.device)] = say(belief)
+        sampled[self._index(rows, logits)] = say(belief)
         return sampled, processed
+
+    @staticmethod
+    def _index(rows: Sequence[int], logits: Tensor) -> Tensor:
+        return torch.tensor(list(rows), device=logits.device)
 
     def _left_out(self, logits: Tensor, metadata: Any) -> Tensor:
         """Which tokens min-p, top-k and top-p remove, [B, V] bool."""

@@ -56,6 +56,13 @@ class ShardedTable:
         vectors = self._group.all_reduce(own @ self._table.weight.float()).to(self.dtype)
         return said.with_vectors(vectors), self._nearest(vectors)
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """Return the rows of some tokens [n], [n, D]: each from the rank that holds it."""
+        own = (ids >= self._first) & (ids < self._first + self._table.num_tokens)
+        found = torch.zeros(len(ids), self.width, dtype=self.dtype, device=ids.device)
+        found[own] = self._table.weight[ids[own] - self._first]
+        return self._group.all_reduce(found)
+
     def _nearest(self, vectors: Tensor) -> Tensor:
         n = len(vectors)
         if self._table.num_tokens:

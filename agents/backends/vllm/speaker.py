@@ -38,6 +38,9 @@ class Vocabulary(Protocol):
     ) -> tuple[Encoding, Tensor]:
         """Return the encoding of logits [n, V] and the nearest token of each vector [n]."""
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """Return the rows of some tokens [n], [n, D]."""
+
 
 class WholeTable:
     """A table that one device holds."""
@@ -63,6 +66,10 @@ class WholeTable:
             logits, self._table, temperature=temperature, seeds=seeds, steps=steps, top=max(top, 1)
         )
         return said, nearest_token(said.vectors, self._table, candidates=said.top_ids[:, :4]).ids
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """See Vocabulary."""
+        return self._table.weight[ids]
 
 
 @dataclass(frozen=True)
