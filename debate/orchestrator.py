@@ -6,9 +6,11 @@ A turn starts the moment its inbox is complete, so that debates in flight keep t
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from agents.errors import PromptTooLong
 from agents.prompts import Heard
@@ -19,6 +21,7 @@ from debate.transcript import Question, Transcript, Turn
 
 OnStart = Callable[[Question, TurnKey], None]
 OnTurn = Callable[[Question, Turn], None]
+Take = Callable[["Debate", Question, TurnKey, Mapping[TurnKey, Turn]], Coroutine[Any, Any, Turn]]
 
 
 @dataclass(frozen=True)
@@ -74,47 +77,8 @@ class Debate:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-async def play(
-    debate: Debate,
-    question: Question,
-    *,
-    on_start: OnStart = lambda question, turn: None,
-    on_turn: OnTurn = lambda question, turn: None,
-) -> Transcript:
-    """Play one debate over one question and return its transcript.
-
-    Args:
-        debate: agents and protocol.
-        question: what is debated.
-        on_start: called when a turn is submitted.
-        on_turn: called when a turn was said, before anyone hears it.
-    """
-    said = Said()
-    under_way: dict[asyncio.Task[Turn], TurnKey] = {}
-
-    def start(turns: tuple[TurnKey, ...]) -> None:
-        for turn in turns:
-            on_start(question, turn)
-            under_way[asyncio.create_task(_take(debate, question, turn, said))] = turn
-
-    start(debate.protocol.opening())
-    try:
-        while not debate.protocol.is_over(said):
-            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-            for task in sorted(done, key=lambda task: (under_way[task].round, debate.places[under_way[task].agent])):
-                key = under_way.pop(task)
-                said[key] = turn = task.result()
-                on_turn(question, turn)
-                start(debate.protocol.ready(said, key))
-    finally:
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-    return Transcript(question, tuple(said.values()))
-
-
-async def _take(debate: Debate, question: Question, key: TurnKey, said: Mapping[TurnKey, Turn]) -> Turn:
-    """Let one agent speak."""
+async def take(debate: Debate, question: Question, key: TurnKey, said: Mapping[TurnKey, Turn]) -> Turn:
+    """Let one agent speak and return its turn; cancelling cancels the request."""
     inbox = debate.protocol.inbox(key)
     own = said[inbox.own].message if inbox.own else None
     seed = debate.turn_seed(question, key)
@@ -131,12 +95,62 @@ async def _take(debate: Debate, question: Question, key: TurnKey, said: Mapping[
         raise PromptTooLong(error.prompt_tokens, error.max_tokens, error.context, agent=key.agent) from error
     mapped = tuple((turn, mass) for turn, (_, mass) in zip(inbox.heard, heard, strict=True) if mass is not None)
     return Turn(
-        key,
-        generation.message,
-        inbox.heard,
-        seed,
-        generation.usage,
-        generation.finish_reason,
-        mapped,
-        debate.read_out(inbox, agent, said),
+        key=key,
+        message=generation.message,
+        heard=inbox.heard,
+        seed=seed,
+        usage=generation.usage,
+        finish_reason=generation.finish_reason,
+        mapped=mapped,
+        read_out=debate.read_out(inbox, agent, said),
+        place=debate.protocol.place(key),
     )
+
+
+async def play(
+    debate: Debate,
+    question: Question,
+    *,
+    before: Mapping[TurnKey, Turn] | None = None,
+    take: Take = take,
+    on_start: OnStart = lambda question, turn: None,
+    on_turn: OnTurn = lambda question, turn: None,
+) -> Transcript:
+    """Play one debate over one question and return its transcript.
+
+    Args:
+        debate: agents and protocol.
+        question: what is debated.
+        before: turns that were said before an interruption; they are taken as they are.
+        take: how a turn is taken.
+        on_start: called when a turn is submitted.
+        on_turn: called when a turn was said, before anyone hears it.
+    """
+    said = Said()
+    under_way: dict[asyncio.Task[Turn], TurnKey] = {}
+
+    def start(turns: tuple[TurnKey, ...]) -> None:
+        ready = deque(turns)
+        while ready:
+            key = ready.popleft()
+            if before and key in before:
+                said[key] = before[key]
+                ready.extend(debate.protocol.ready(said, key))
+            else:
+                on_start(question, key)
+                under_way[asyncio.create_task(take(debate, question, key, said))] = key
+
+    start(debate.protocol.opening())
+    try:
+        while not debate.protocol.is_over(said):
+            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            for task in sorted(done, key=lambda task: (under_way[task].round, debate.places[under_way[task].agent])):
+                key = under_way.pop(task)
+                said[key] = turn = task.result()
+                on_turn(question, turn)
+                start(debate.protocol.ready(said, key))
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+    return Transcript.of(question, said.values())

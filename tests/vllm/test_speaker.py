@@ -217,7 +217,14 @@ def test_shards_of_a_vocabulary_say_what_the_whole_says(number, encoder):
     # The last ranks of a small vocabulary may hold nothing.
     size = -(-V // number) + (1 if number == 8 else 0)
     ranks = Ranks(number)
-    asked = (parse(encoder), logits(1, 2, 3), torch.tensor([0.7, 0.0, 2.0]), torch.tensor([1, 2, 3]), torch.arange(3), 4)
+    asked = (
+        parse(encoder),
+        logits(1, 2, 3),
+        torch.tensor([0.7, 0.0, 2.0]),
+        torch.tensor([1, 2, 3]),
+        torch.arange(3),
+        4,
+    )
 
     def say(rank):
         first = min(rank * size, V)

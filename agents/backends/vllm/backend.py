@@ -52,9 +52,10 @@ class VLLMPending(Pending):
 
 @dataclass
 class Spoken:
-    """What a request has generated so far."""
+    """What a request has generated so far, and how many of the ids belong to the message."""
 
     ids: list[int] = field(default_factory=list)
+    kept: int = 0
     cached: int = 0
     finish: FinishReason | None = None
     shown: int = 0
@@ -169,7 +170,9 @@ class VLLMBackend(Backend):
             return None
         sampling = request.sampling
         if sampling.top_beliefs > MAX_BELIEFS:
-            raise RequestError(f"the vllm backend keeps at most {MAX_BELIEFS} beliefs a step; got {sampling.top_beliefs}")
+            raise RequestError(
+                f"the vllm backend keeps at most {MAX_BELIEFS} beliefs a step; got {sampling.top_beliefs}"
+            )
         directive = Directive(
             encoder=request.encoder,
             key=key,
@@ -194,10 +197,8 @@ class VLLMBackend(Backend):
             # What is drawn or mixed is so by the worker, from what is in extra_args; to vLLM every request is greedy.
             temperature=0.0,
             max_tokens=sampling.max_tokens,
-            stop=list(sampling.stop) or None,
             stop_token_ids=sorted(self._stop_ids),
-            detokenize=bool(sampling.stop),
-            skip_special_tokens=False,
+            detokenize=False,
             output_kind=RequestOutputKind.DELTA,
             extra_args=extra,
         )
@@ -211,7 +212,9 @@ class VLLMBackend(Backend):
             raise RequestError("adapters need the backend's option enable_lora: true")
         folder = Path(request.adapter).expanduser()
         if not (folder / "adapter_config.json").is_file():
-            raise RequestError(f"the adapter {request.adapter!r} is no folder with an adapter_config.json (peft's layout)")
+            raise RequestError(
+                f"the adapter {request.adapter!r} is no folder with an adapter_config.json (peft's layout)"
+            )
         if any("embed" in str(name) for name in _targets(folder)):
             raise RequestError(
                 f"the adapter {request.adapter!r} changes the embeddings, so its messages would be on a table of its own; "
@@ -304,24 +307,32 @@ class VLLMBackend(Backend):
                     await asyncio.gather(following, return_exceptions=True)
                     spoken.finish = "cancelled"
                     return
-                self._hear(spoken, following.result())
+                self._hear(request, spoken, following.result())
                 if pending.is_followed:
                     self._show(pending, spoken)
         finally:
             stop.cancel()
             await outputs.aclose()  # type: ignore[attr-defined]
 
-    def _hear(self, spoken: Spoken, output: Any) -> None:
+    def _hear(self, request: Request, spoken: Spoken, output: Any) -> None:
+        """Take what vLLM generated; a stop string ends the message here, by the text that the other backends see."""
         spoken.cached = output.num_cached_tokens or 0
         for completion in output.outputs:
-            spoken.ids += completion.token_ids
-            self.load.generated_tokens += len(completion.token_ids)
+            for token in completion.token_ids:
+                spoken.ids.append(token)
+                self.load.generated_tokens += 1
+                if token in self._stop_ids:
+                    spoken.kept, spoken.finish = len(spoken.ids) - 1, "stop"
+                    return
+                spoken.kept = len(spoken.ids)
+                if (kept := kept_before_stop(spoken.ids, request.sampling.stop, self.tokenizer)) is not None:
+                    spoken.kept, spoken.finish = kept, "stop"
+                    return
             if completion.finish_reason is not None:
                 spoken.finish = "length" if completion.finish_reason == "length" else "stop"
 
     def _show(self, pending: VLLMPending, spoken: Spoken) -> None:
-        kept = spoken.ids[:-1] if spoken.ids and spoken.ids[-1] in self._stop_ids else spoken.ids
-        text: str = self.tokenizer.decode(kept)
+        text: str = self.tokenizer.decode(spoken.ids[: spoken.kept])
         # Held back while it ends inside a character, or a stop string may take it away again.
         if not text.endswith("\ufffd") and spoken.finish is None:
             pending.show(text[spoken.shown :])
@@ -330,15 +341,10 @@ class VLLMBackend(Backend):
     async def _generation(
         self, request: Request, spoken: Spoken, directive: Directive | None, length: int
     ) -> Generation:
-        kept = len(spoken.ids)
-        if spoken.ids and spoken.ids[-1] in self._stop_ids:
-            kept -= 1
-        elif (before := kept_before_stop(spoken.ids, request.sampling.stop, self.tokenizer)) is not None:
-            kept = before
-        ids = spoken.ids[:kept]
+        ids = spoken.ids[: spoken.kept]
         cipher = None
         if directive is not None:
-            said = await self._engine.take(directive.key, kept)
+            said = await self._engine.take(directive.key, spoken.kept)
             cipher = Cipher(**said)
             if said["nearest"].tolist() != ids:
                 raise BackendFailed("the vectors that came back are not those of the tokens that came back")

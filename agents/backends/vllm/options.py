@@ -23,9 +23,7 @@ def quiet() -> None:
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 
 
-def engine_config(
-    folder: Path, *, dtype: str, trust_remote_code: bool, options: Mapping[str, Any]
-) -> Any:
+def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options: Mapping[str, Any]) -> Any:
     """Return vLLM's resolved configuration, with our worker and scheduler in it.
 
     Raises:

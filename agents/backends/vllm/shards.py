@@ -76,4 +76,3 @@ class ShardedTable:
         # The first rank of equal ones has the lowest id.
         best = (cosines == cosines.amax(dim=0)).to(torch.uint8).argmax(dim=0)
         return candidates.gather(0, best[None])[0]
-

@@ -62,9 +62,7 @@ class WholeTable:
         self, encoder: Encoder, logits: Tensor, temperature: Tensor, seeds: Tensor, steps: Tensor, top: int
     ) -> tuple[Encoding, Tensor]:
         """See Vocabulary."""
-        said = encoder.encode(
-            logits, self._table, temperature=temperature, seeds=seeds, steps=steps, top=max(top, 1)
-        )
+        said = encoder.encode(logits, self._table, temperature=temperature, seeds=seeds, steps=steps, top=max(top, 1))
         return said, nearest_token(said.vectors, self._table, candidates=said.top_ids[:, :4]).ids
 
     def rows(self, ids: Tensor) -> Tensor:
