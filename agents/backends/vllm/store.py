@@ -49,14 +49,14 @@ class Store:
         self._free = list(range(INITIAL_BLOCKS - 1, -1, -1))
 
     def _empty(self, rows: int) -> Steps:
-        on = {"device": self._device}
+        device = self._device
         return Steps(
-            vectors=torch.zeros(rows, self._width, dtype=self._dtype, **on),
-            nearest=torch.zeros(rows, dtype=torch.int64, **on),
-            entropy=torch.zeros(rows, **on),
-            max_probability=torch.zeros(rows, **on),
-            top_ids=torch.zeros(rows, self._beliefs, dtype=torch.int64, **on),
-            top_probabilities=torch.zeros(rows, self._beliefs, **on),
+            vectors=torch.zeros(rows, self._width, dtype=self._dtype, device=device),
+            nearest=torch.zeros(rows, dtype=torch.int64, device=device),
+            entropy=torch.zeros(rows, device=device),
+            max_probability=torch.zeros(rows, device=device),
+            top_ids=torch.zeros(rows, self._beliefs, dtype=torch.int64, device=device),
+            top_probabilities=torch.zeros(rows, self._beliefs, device=device),
         )
 
     @property

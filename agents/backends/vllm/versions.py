@@ -6,6 +6,7 @@
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
+from typing import Any
 
 from agents.errors import MissingDependency, ModelError
 
@@ -93,7 +94,7 @@ def moved(relied_on: dict[str, dict[str, tuple[str, ...]]] = RELIED_ON) -> list[
             problems.append(f"{module} cannot be imported: {error}")
             continue
         for path, parameters in attributes.items():
-            place = found
+            place: Any = found
             for part in path.split("."):
                 place = getattr(place, part, None)
             if place is None:
