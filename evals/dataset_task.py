@@ -77,7 +77,9 @@ class DatasetTask(Task):
                 continue
             if question in first:
                 before, other = first[question]
-                differs = "" if other.target == sample.target else f", with another answer ({sample.target}, {other.target})"
+                differs = (
+                    "" if other.target == sample.target else f", with another answer ({sample.target}, {other.target})"
+                )
                 repeats.append(f"{row.place}: the question of {before.place} again{differs}; kept")
             first.setdefault(question, (row, sample))
             samples.append(sample)

@@ -110,7 +110,9 @@ def read_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise TaskError(f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}). Convert it to UTF-8.") from error
+        raise TaskError(
+            f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}). Convert it to UTF-8."
+        ) from error
 
 
 def _is_lines(text: str) -> bool:

@@ -95,10 +95,8 @@ def _first(text: str) -> str | None:
 
 
 def _last(text: str) -> str | None:
-    found = None
-    for found in _NUMBER.finditer(text):
-        pass
-    return _read(found) if found else None
+    found = list(_NUMBER.finditer(text))
+    return _read(found[-1]) if found else None
 
 
 def _read(match: re.Match[str]) -> str | None:

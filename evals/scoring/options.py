@@ -100,7 +100,11 @@ def _only_text(text: str, labels: Sequence[str], options: Sequence[str]) -> str 
 def _only(said: str, known: Sequence[tuple[str, str]]) -> str | None:
     named = [(label, option) for label, option in known if option and f" {option} " in f" {said} "]
     # "not pure" names "pure" only as a part of itself.
-    named = [(label, option) for label, option in named if not any(option != o and f" {option} " in f" {o} " for _, o in named)]
+    named = [
+        (label, option)
+        for label, option in named
+        if not any(option != o and f" {option} " in f" {o} " for _, o in named)
+    ]
     return named[0][0] if len(named) == 1 else None
 
 
