@@ -60,7 +60,8 @@ def option_label(target: object, labels: Sequence[str], options: Sequence[str] =
     letter = text.strip("()[]. ")
     if letter in labels:
         return letter
-    return _by_text(text, labels, options, whole=True)
+    same = [label for label, option in zip(labels, options, strict=False) if option.strip() == text]
+    return same[0] if len(same) == 1 else _by_text(text, labels, options, whole=True)
 
 
 def _leading(text: str, labels: Sequence[str]) -> str | None:

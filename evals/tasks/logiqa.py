@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from agents.errors import TaskError
-from evals.dataset_task import ChoiceTask
+from evals.dataset_task import ChoiceTask, Unusable
 from evals.rows import Row, read_text
 from evals.task import Sample, TaskInfo
 
@@ -32,6 +32,8 @@ class LogiQA(ChoiceTask):
     def parse(self, row: Row) -> Sample:
         """Return the sample of a record."""
         options = row.get("options")
+        if not all(options):
+            raise Unusable("its options are not A to D")
         stem = f"{row.text('context')}\n{row.text('question')}"
         return self.choice(row, stem, options, row.text("answer").upper())
 
@@ -45,6 +47,8 @@ def _records(path: Path) -> Iterator[Row]:
         place = f"{path}:{start + 1}"
         if len(record) != LINES or record[0]:
             raise TaskError(f"{place}: a record is an empty line, a letter, context, question and four options")
-        options = [line[2:] if line[:1] == letter else "" for letter, line in zip("ABCD", record[4:], strict=True)]
+        # A record or two has its options in another order; what is no option is left empty, and found by `parse`.
+        texts = {line[:1]: line[2:] for line in record[4:]}
+        options = [texts.get(letter, "") for letter in "ABCD"]
         values = {"answer": record[1], "context": record[2], "question": record[3], "options": options}
         yield Row(values, number, place, path.name)
