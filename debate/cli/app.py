@@ -70,5 +70,19 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-for _name in ("run", "evaluate", "speak", "read", "show", "report", "doctor", "model", "bench", "topology"):
+COMMANDS = (
+    "run",
+    "evaluate",
+    "speak",
+    "read",
+    "show",
+    "report",
+    "doctor",
+    "model",
+    "bench",
+    "topology",
+    "score",
+    "tasks",
+)
+for _name in COMMANDS:
     import_module(f"debate.cli.{_name}")
