@@ -45,13 +45,15 @@ def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options:
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ConfigError(f"backend 'vllm': unknown option {name!r}; vLLM's engine arguments are allowed.{hint}")
     _refuse(options)
-    is_cpu = current_platform.is_cpu()
+    if not current_platform.is_cpu():
+        raise ConfigError(
+            "backend 'vllm': only vLLM's CPU build is supported so far; its GPU runner (V2) needs hooks that are not written. "
+            "Use backend: transformers on this machine."
+        )
     given = {"use_tqdm_on_load": False, **options}
-    if is_cpu:
-        if "gpu_memory_utilization" not in given and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
-            given.setdefault("kv_cache_memory_bytes", CPU_KV_BYTES)
-        given.setdefault("block_size", CPU_BLOCK_SIZE)
-    kind = "cpu" if is_cpu else "gpu"
+    if "gpu_memory_utilization" not in given and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
+        given.setdefault("kv_cache_memory_bytes", CPU_KV_BYTES)
+    given.setdefault("block_size", CPU_BLOCK_SIZE)
     try:
         config = AsyncEngineArgs(
             model=str(folder),
@@ -59,7 +61,7 @@ def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options:
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             enable_prompt_embeds=True,
-            worker_cls=f"agents.backends.vllm.worker_{kind}.Cipher{kind.upper()}Worker",
+            worker_cls="agents.backends.vllm.worker_cpu.CipherCPUWorker",
             **given,
         ).create_engine_config()
     except (ValueError, TypeError, NotImplementedError) as error:
