@@ -4,7 +4,7 @@ A config file is YAML. `--set a.b=c` overrides one key. `methods` holds, for `de
 changes; `single`, `text` and `cipher` are known without being written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from agents.errors import ConfigError, did_you_mean
+from agents.secrets import refuse_secrets
 from debate.frozen import Frozen
 from debate.groups import expanded, groups
 from debate.topology.config import EdgeConfig, ScheduleConfig, TopologyConfig
@@ -48,6 +49,8 @@ class AgentConfig(Frozen):
     """Another backend."""
     model: str | None = None
     """Another model."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Of its backend, beside the debate's own where the backend is the debate's."""
     role: str | None = None
     """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
     agreement: float | None = Field(default=None, ge=0, le=1)
@@ -69,6 +72,19 @@ class AgentConfig(Frozen):
     def is_control(self) -> bool:
         """Whether it speaks by rule."""
         return self.role in CONTROLS
+
+
+class ExecutionConfig(Frozen):
+    """How a run is carried out. Nothing here changes what is said, so a run may be continued with other values."""
+
+    in_flight: int = Field(default=32, ge=1)
+    """Most debates at once."""
+    turn_timeout_s: float | None = Field(default=None, gt=0)
+    """Seconds after which a turn counts as hung and its engine is started again; no limit by default."""
+    tries: int = Field(default=3, ge=1)
+    """How often engines may fail over one question before it is given up and recorded as failed."""
+    fsync: Literal["always", "everysec", "no"] = "everysec"
+    """When the disk must have the journal: after each record, each second, or when the system likes."""
 
 
 class DebateConfig(Frozen):
@@ -118,6 +134,8 @@ class DebateConfig(Frozen):
     """How the transcript becomes an answer."""
     seed: int = Field(default=0, ge=0)
     """Of everything that is drawn."""
+    execution: ExecutionConfig = ExecutionConfig()
+    """How the run is carried out: debates at once, time-outs, retries, the journal's fsync policy."""
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Method → keys that differ, for `debate eval`."""
 
@@ -183,7 +201,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> DebateConfig:
 
 
 def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
-    """Return the config of a plain mapping; errors name the source and the key path."""
+    """Return the config of a plain mapping; errors name the source and the key path.
+
+    Raises:
+        ConfigError: a mistake, or a key of a server in it: a config is copied into run folders.
+    """
+    # Before anything else, so that no other mistake is explained by repeating the key.
+    for path, found in _options(raw):
+        refuse_secrets(found, where=f"{source}: {path}")
     try:
         return DebateConfig.model_validate(raw)
     except ValidationError as error:
@@ -315,6 +340,18 @@ def _override(raw: dict[str, Any], override: str) -> None:
     place[last] = value
 
 
+def _options(raw: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every mapping of backend options in a raw config, of agents, templates and methods too."""
+    if not isinstance(raw, Mapping):
+        return
+    for key, value in raw.items():
+        where = f"{path}.{key}" if path else str(key)
+        if key == "options" and isinstance(value, Mapping):
+            yield where, value
+        else:
+            yield from _options(value, where)
+
+
 def _explain(source: str, raw: Mapping[str, Any], detail: Any) -> str:
     # Of a choice between kinds pydantic names the kind tried as well; the file has no such key.
     kinds = ("str", "TopologyConfig", "tuple[str, ...]")
@@ -341,6 +378,8 @@ def _model_at(parents: Sequence[Any]) -> type[BaseModel]:
     match [part for part in parents if isinstance(part, str)]:
         case ["agents", *_]:
             return AgentConfig
+        case ["execution", *_]:
+            return ExecutionConfig
         case ["topology", "edges", *_]:
             return EdgeConfig
         case ["topology", "schedule", *_]:

@@ -1,115 +1,21 @@
 """Play every method over the same questions, score what it decides, write it down as it happens."""
 
-import asyncio
-import contextlib
 import platform
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from agents.backend import Backend
-from agents.errors import DebateError
 from debate.config import DebateConfig, method_config, method_names
-from debate.decision import Decision, Rule, decision_rule
-from debate.orchestrator import Debate, play
-from debate.protocol import TurnKey
-from debate.run_folder import MethodFolder, RunFolder
+from debate.decision import Rule, decision_rule
+from debate.observer import Observer, Silent
+from debate.orchestrator import Debate
+from debate.player import play_questions
+from debate.results import MethodResult
+from debate.run_folder import MethodJournal, RunFolder
 from debate.setup import Backends, build_debate
-from debate.transcript import Question, Transcript, Turn
-from evals.task import Sample, Score, Task, create_task
-
-# Debates in flight: enough to keep an engine's batch full whatever the topology, few enough to hold in memory.
-MAX_DEBATES = 32
-
-
-class Observer(Protocol):
-    """What a screen is told. Every call is optional to heed."""
-
-    def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
-        """A method begins."""
-
-    def turn_started(self, question: Question, turn: TurnKey) -> None:
-        """A turn was submitted."""
-
-    def turn_said(self, question: Question, turn: Turn) -> None:
-        """A turn was said."""
-
-    def debate_decided(self, question: Question, decision: Decision, score: Score | None) -> None:
-        """A debate ended."""
-
-    def method_finished(self, row: "MethodResult") -> None:
-        """A method ended."""
-
-
-class Silent:
-    """An observer that shows nothing."""
-
-    def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
-        """Show nothing."""
-
-    def turn_started(self, question: Question, turn: TurnKey) -> None:
-        """Show nothing."""
-
-    def turn_said(self, question: Question, turn: Turn) -> None:
-        """Show nothing."""
-
-    def debate_decided(self, question: Question, decision: Decision, score: Score | None) -> None:
-        """Show nothing."""
-
-    def method_finished(self, row: "MethodResult") -> None:
-        """Show nothing."""
-
-
-@dataclass
-class MethodResult:
-    """One row of the table.
-
-    Fields:
-        method: its name.
-        correct, no_answer, total: questions.
-        turns, planned_turns: said, and without stopping; the difference is what stopping saved.
-        prompt_tokens, cached_tokens, generated_tokens: over all turns; cached ones are part of the prompt's.
-        message_bytes: of everything said.
-        seconds: wall time of the method, engines already started.
-        transcripts: the method's folder.
-    """
-
-    method: str
-    correct: int = 0
-    no_answer: int = 0
-    total: int = 0
-    turns: int = 0
-    planned_turns: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    generated_tokens: int = 0
-    message_bytes: int = 0
-    seconds: float = 0.0
-    transcripts: str = ""
-    answers: dict[str, str | None] = field(default_factory=dict)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the questions answered correctly; no answer is not correct."""
-        return self.correct / self.total if self.total else 0.0
-
-    def count_turn(self, turn: Turn) -> None:
-        """Add a turn's cost."""
-        self.turns += 1
-        self.prompt_tokens += turn.usage.prompt_tokens
-        self.cached_tokens += turn.usage.cached_tokens
-        self.generated_tokens += turn.usage.generated_tokens
-        self.message_bytes += turn.message.num_bytes
-
-    def count_score(self, question: Question, score: Score) -> None:
-        """Add a decided question."""
-        self.total += 1
-        self.correct += score.value == "correct"
-        self.no_answer += score.value == "no answer"
-        self.answers[question.id] = score.answer
+from debate.transcript import Question
+from evals.task import Sample, Task, create_task
 
 
 async def evaluate(
@@ -124,6 +30,8 @@ async def evaluate(
     progress: Any = lambda _: None,
 ) -> list[MethodResult]:
     """Return one result per method over the same questions; everything is in the run folder as well.
+
+    Where `out` holds an earlier run of the same arguments, it is continued: nothing that was said is said again.
 
     Args:
         config: the debate and its methods.
@@ -141,90 +49,51 @@ async def evaluate(
     task = create_task(config.task, seed=config.seed, data=data)
     samples = task.samples(limit)
     backends = Backends(config, progress)
-    results: list[MethodResult] = []
-    folder = RunFolder(out, config, overwrite=overwrite)
+    asked = {"methods": names, "limit": limit, "data": None if data is None else str(data)}
     try:
-        targets = {sample.question: sample.target for sample in samples}
-        debates = {
-            name: build_debate(changed, backends, extract=task.extract, targets=targets)
-            for name, changed in configs.items()
-        }
-        for name, debate in debates.items():
-            observer.method_started(name, debate, len(samples), backends.started)
-            with folder.method(name) as writer:
+        with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
+            for warning in folder.warnings:
+                progress(warning)
+            targets = {sample.question: sample.target for sample in samples}
+            debates = {
+                name: build_debate(changed, backends, extract=task.extract, targets=targets)
+                for name, changed in configs.items()
+            }
+            folder.note_models({str(backend.fingerprint.model): backend.fingerprint for backend in backends.started})
+            for name, debate in debates.items():
+                observer.method_started(name, debate, len(samples), backends.started)
+                record = folder.method(name)
                 rule = decision_rule(configs[name].decision, backends.decode)
-                result = await _play_method(name, configs[name], rule, debate, task, samples, writer, observer)
-            results.append(result)
-            observer.method_finished(result)
-            folder.write_results(_results(config, results))
-        folder.write_status("finished", _facts(config, debates))
-    except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
-        _note_failure(folder, "interrupted" if interrupted else "failed", error)
-        raise
+                await _play_method(configs[name], rule, debate, task, samples, record, observer)
+                observer.method_finished(record.result)
+                folder.write_results()
+            folder.finish(_facts(config, debates))
+            return [folder.method(name).result for name in debates]
     finally:
         await backends.close()
-    return results
 
 
 async def _play_method(
-    name: str,
     config: DebateConfig,
     rule: Rule,
     debate: Debate,
     task: Task,
     samples: Sequence[Sample],
-    writer: MethodFolder,
+    record: MethodJournal,
     observer: Observer,
-) -> MethodResult:
+) -> None:
     """Play one method over all samples, many debates side by side."""
-    result = MethodResult(name, transcripts=str(writer.path))
     temperatures = config.temperatures
-    started: dict[tuple[str, TurnKey], float] = {}
-    begin = time.perf_counter()
-
-    def on_start(question: Question, turn: TurnKey) -> None:
-        started[question.id, turn] = time.perf_counter()
-        observer.turn_started(question, turn)
-
-    def on_turn(question: Question, turn: Turn) -> None:
-        writer.append_turn(question, turn, time.perf_counter() - started.pop((question.id, turn.key)))
-        result.count_turn(turn)
-        observer.turn_said(question, turn)
-
-    def decide(sample: Sample, question: Question, transcript: Transcript) -> None:
-        decision = rule(transcript, temperatures, task.extract)
-        score = task.score(decision.answer, sample.target)
-        writer.append_decision(question, decision, {"score": score.value, "target": score.target})
-        result.count_score(question, score)
-        result.planned_turns += debate.protocol.num_turns
-        observer.debate_decided(question, decision, score)
-
-    waiting = iter(samples)
-
-    async def player() -> None:
-        for sample in waiting:
-            question = Question(sample.id, sample.question)
-            decide(sample, question, await play(debate, question, on_start=on_start, on_turn=on_turn))
-
-    await _all_or_first_error([asyncio.create_task(player()) for _ in range(min(MAX_DEBATES, len(samples)))])
-    result.seconds = time.perf_counter() - begin
-    return result
-
-
-async def _all_or_first_error(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for every task; when one fails end the others and raise its error."""
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _results(config: DebateConfig, results: Sequence[MethodResult]) -> dict[str, Any]:
-    rows = {row.method: {**vars(row), "accuracy": row.accuracy} for row in results}
-    return {"task": config.task, "model": config.model, "backend": config.backend, "seed": config.seed, "methods": rows}
+    targets = {sample.id: sample.target for sample in samples}
+    await play_questions(
+        debate,
+        [Question(sample.id, sample.question) for sample in samples],
+        decide=lambda transcript: rule(transcript, temperatures, task.extract),
+        judge=lambda question, decision: task.score(decision.answer, targets[question.id]),
+        record=record,
+        observers=[observer],
+        in_flight=config.execution.in_flight,
+    )
 
 
 def _facts(config: DebateConfig, debates: Mapping[str, Debate]) -> dict[str, Any]:
@@ -235,9 +104,3 @@ def _facts(config: DebateConfig, debates: Mapping[str, Debate]) -> dict[str, Any
     }
     packages = {name: version(name) for name in ("cipher-debate", "torch", "transformers")}
     return {"python": platform.python_version(), "packages": packages, "models": models, "dtype": config.dtype}
-
-
-def _note_failure(folder: RunFolder, status: str, error: BaseException) -> None:
-    """Write the status if the disk still takes it; the error under way is the one to report."""
-    with contextlib.suppress(DebateError):
-        folder.write_status(status, {"error": str(error) or type(error).__name__})

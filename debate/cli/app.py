@@ -70,5 +70,6 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-for _name in ("run", "evaluate", "speak", "read", "show", "doctor", "model", "bench", "topology", "score", "tasks"):
+_COMMANDS = "run evaluate speak read show report doctor model bench topology score tasks"
+for _name in _COMMANDS.split():
     import_module(f"debate.cli.{_name}")

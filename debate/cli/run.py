@@ -22,7 +22,9 @@ def run(
     seed: options.Seed = None,
     data: options.Data = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also keep the run in this folder.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete an earlier run in that folder.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete an earlier run there and start again.")
+    ] = False,
     settings: options.Set = None,
 ) -> None:
     """Watch a debate: who speaks, in which round, what each message reads as, and the decision.
@@ -36,7 +38,7 @@ def run(
         debate run "Is 91 a prime?" --set prompts=open --config smoke
     """
     from agents.errors import ConfigError
-    from debate.cli.playing import play_questions
+    from debate.cli.playing import watch
 
     if (question is None) == (task is None and limit is None):
         raise ConfigError("give either a question or --task, e.g. debate run --task arithmetic --limit 1")
@@ -44,4 +46,4 @@ def run(
     if task:
         extra.append(f"task={task}")
     loaded = options.load(config, settings, model, seed, *extra)
-    options.run(play_questions(loaded, question, limit or 1, data, out, overwrite))
+    options.run(watch(loaded, question, limit or 1, data, out, overwrite))
