@@ -4,11 +4,13 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
+    "Loaded": "evals.task",
     "Sample": "evals.task",
     "Score": "evals.task",
     "Task": "evals.task",
     "create_task": "evals.task",
     "evaluate": "evals.evaluate",
+    "select": "evals.selection",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -70,19 +70,6 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-COMMANDS = (
-    "run",
-    "evaluate",
-    "speak",
-    "read",
-    "show",
-    "report",
-    "doctor",
-    "model",
-    "bench",
-    "topology",
-    "score",
-    "tasks",
-)
-for _name in COMMANDS:
+_COMMANDS = "run evaluate speak read show report doctor model bench topology score tasks"
+for _name in _COMMANDS.split():
     import_module(f"debate.cli.{_name}")
