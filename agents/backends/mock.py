@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage
+from agents.cipher_step import requested_encoder
 from agents.errors import PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, fingerprint
 from agents.message import Cipher, Message
@@ -19,7 +20,6 @@ from agents.pretrained import Progress
 from agents.rerender import rerender
 from agents.tokenization import segments
 from kernels import EmbeddingTable, nearest_token
-from kernels.encoders import parse
 
 END = 256
 Reply = Callable[[str, Request], str]
@@ -115,7 +115,7 @@ class MockBackend(Backend):
         if length + request.sampling.max_tokens > self._context:
             raise PromptTooLong(length, request.sampling.max_tokens, self._context)
         if request.encoder is not None:
-            _checked_encoder(request.encoder)
+            requested_encoder(request.encoder)
         pending = Pending()
         self.load.prompt_tokens += length
         task = asyncio.get_running_loop().create_task(self._answer(request, read, length, pending))
@@ -149,7 +149,7 @@ class MockBackend(Backend):
         text = self.tokenizer.decode(ids)
         if request.encoder is None:
             return Message(text, self._fingerprint, sampling.temperature, tuple(ids))
-        encoder = _checked_encoder(request.encoder)
+        encoder = requested_encoder(request.encoder)
         steps = torch.arange(len(ids))
         said = encoder.encode(
             self._logits(ids),
@@ -202,10 +202,3 @@ def arithmetician(skill: float) -> Reply:
         return f"{b}*{c}={b * c}, {e}*{f}={e * f}. Answer: {answer}"
 
     return reply
-
-
-def _checked_encoder(spec: str):  # type: ignore[no-untyped-def]
-    try:
-        return parse(spec)
-    except ValueError as error:
-        raise RequestError(str(error)) from error

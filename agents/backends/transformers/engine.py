@@ -12,13 +12,13 @@ from agents.backend import Request
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Key, Row
+from agents.cipher_step import cipher_step, requested_encoder
 from agents.errors import PromptTooLong, RequestError
 from agents.message import Message
 from agents.rerender import rerender
 from agents.sampling import sample, uniform
 from agents.tokenization import segments
-from kernels import nearest_token
-from kernels.encoders import Encoder, parse
+from kernels.encoders import Encoder
 
 MIN_SHARED_PREFIX = 16
 
@@ -47,7 +47,7 @@ class Engine:
             PromptTooLong: prompt and answer exceed the context.
             RequestError: an unknown encoder, or a message that this model cannot take.
         """
-        encoder = None if request.encoder is None else _encoder(request.encoder)
+        encoder = None if request.encoder is None else requested_encoder(request.encoder)
         keys: list[Key] = []
         parts: list[torch.Tensor] = []
         for segment in segments(request.prompt, self.model.tokenizer, self.model.fingerprint):
@@ -157,23 +157,22 @@ class Engine:
         settings = [row.request.sampling for row in rows]
         device = logits.device
         top = min(max(s.top_beliefs for s in settings), self.model.table.num_tokens)
-        said = encoder.encode(
+        said, near = cipher_step(
+            encoder,
             logits,
             self.model.table,
             temperature=torch.tensor([s.temperature for s in settings], dtype=torch.float32, device=device),
             seeds=torch.tensor([s.seed for s in settings], dtype=torch.int64, device=device),
             steps=torch.tensor([row.step for row in rows], dtype=torch.int64, device=device),
-            top=max(top, 1),
+            top=top,
         )
-        nearest = nearest_token(said.vectors, self.model.table, candidates=said.top_ids[:, :4]).ids.tolist()
-        # Which tokens fill up a distribution of fewer than `top` says nothing, and must not depend on the batch.
-        top_ids = said.top_ids.masked_fill(said.top_probabilities == 0, 0)
+        nearest = near.tolist()
         for index, row in enumerate(rows):
             k = min(row.request.sampling.top_beliefs, top)
             row.vectors.append(said.vectors[index])
             row.entropy.append(said.entropy[index])
             row.max_probability.append(said.max_probability[index])
-            row.top_ids.append(top_ids[index, :k])
+            row.top_ids.append(said.top_ids[index, :k])
             row.top_probabilities.append(said.top_probabilities[index, :k])
             row.next_input = said.vectors[index]
             row.advance(nearest[index], self.model.stop_ids, self.model.tokenizer)
@@ -197,13 +196,6 @@ class Engine:
                 self._contents[hole] = self._contents[last.slot]
             last.slot = hole
         return ended
-
-
-def _encoder(spec: str) -> Encoder:
-    try:
-        return parse(spec)
-    except ValueError as error:
-        raise RequestError(str(error)) from error
 
 
 def _common(one: list[Key], other: list[Key]) -> int:

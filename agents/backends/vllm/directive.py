@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from agents.cipher_step import requested_encoder
 from agents.errors import RequestError
-from kernels.encoders import Encoder, parse
+from kernels.encoders import Encoder
 
 KEY = "cipher"
 # Token beliefs that the worker keeps per step at most; its buffers have this width.
@@ -40,10 +41,7 @@ class Directive:
         Raises:
             RequestError: no such encoder.
         """
-        try:
-            return parse(self.encoder)
-        except ValueError as error:
-            raise RequestError(str(error)) from error
+        return requested_encoder(self.encoder)
 
 
 def read(extra_args: Mapping[str, Any] | None) -> Directive | None:

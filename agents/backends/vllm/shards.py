@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from agents.backends.vllm.speaker import Vocabulary
+from agents.cipher_step import without_padding
 from kernels import EmbeddingTable, nearest_token
 from kernels.encoders import Encoder, Encoding
 
@@ -24,7 +26,7 @@ class Group(Protocol):
         """Return the ranks' tensors joined along a dimension, in the order of ranks."""
 
 
-class ShardedTable:
+class ShardedTable(Vocabulary):
     """One rank's rows [first, first + rows) of a table [V, D].
 
     Args:
@@ -34,27 +36,17 @@ class ShardedTable:
     """
 
     def __init__(self, rows: Tensor, first: int, group: Group) -> None:
-        self._table = EmbeddingTable(rows)
+        super().__init__(EmbeddingTable(rows))
         self._first, self._group = first, group
-
-    @property
-    def width(self) -> int:
-        """D."""
-        return self._table.width
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the vectors."""
-        return self._table.weight.dtype
 
     def encode(
         self, encoder: Encoder, logits: Tensor, temperature: Tensor, seeds: Tensor, steps: Tensor, top: int
     ) -> tuple[Encoding, Tensor]:
-        """Return the encoding of logits [n, V] and the nearest token of each vector [n]."""
+        """See Vocabulary."""
         said, q = encoder.distribution(logits, temperature=temperature, seeds=seeds, steps=steps, top=top)
         own = q[:, self._first : self._first + self._table.num_tokens]
         vectors = self._group.all_reduce(own @ self._table.weight.float()).to(self.dtype)
-        return said.with_vectors(vectors), self._nearest(vectors)
+        return without_padding(said).with_vectors(vectors), self._nearest(vectors)
 
     def rows(self, ids: Tensor) -> Tensor:
         """Return the rows of some tokens [n], [n, D]: each from the rank that holds it."""

@@ -3,18 +3,19 @@
 Knows nothing of vLLM, so it is tested without it; the runners translate. n rows, V tokens, D embedding width.
 """
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.store import Steps, Store
+from agents.cipher_step import cipher_step
 from agents.errors import BackendFailed
-from kernels import EmbeddingTable, nearest_token
+from kernels import EmbeddingTable
 from kernels.encoders import Encoder, Encoding
 from kernels.errors import InvalidBelief, InvalidVector
 
@@ -22,28 +23,12 @@ from kernels.errors import InvalidBelief, InvalidVector
 MAX_UNCLAIMED = 1024
 
 
-class Vocabulary(Protocol):
-    """A table that beliefs are rendered on: whole, or one rank's shard."""
+class Vocabulary(ABC):
+    """A table that beliefs are rendered on: whole, or one rank's shard.
 
-    @property
-    def width(self) -> int:
-        """D."""
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the vectors."""
-
-    def encode(
-        self, encoder: Encoder, logits: Tensor, temperature: Tensor, seeds: Tensor, steps: Tensor, top: int
-    ) -> tuple[Encoding, Tensor]:
-        """Return the encoding of logits [n, V] and the nearest token of each vector [n]."""
-
-    def rows(self, ids: Tensor) -> Tensor:
-        """Return the rows of some tokens [n], [n, D]."""
-
-
-class WholeTable:
-    """A table that one device holds."""
+    Args:
+        table: the rows that this device holds, [V, D] or a part of them.
+    """
 
     def __init__(self, table: EmbeddingTable) -> None:
         self._table = table
@@ -58,12 +43,25 @@ class WholeTable:
         """Of the vectors."""
         return self._table.weight.dtype
 
+    @abstractmethod
+    def encode(
+        self, encoder: Encoder, logits: Tensor, temperature: Tensor, seeds: Tensor, steps: Tensor, top: int
+    ) -> tuple[Encoding, Tensor]:
+        """Return the encoding of logits [n, V] and the nearest token of each vector [n]."""
+
+    @abstractmethod
+    def rows(self, ids: Tensor) -> Tensor:
+        """Return the rows of some tokens [n], [n, D]."""
+
+
+class WholeTable(Vocabulary):
+    """A table that one device holds."""
+
     def encode(
         self, encoder: Encoder, logits: Tensor, temperature: Tensor, seeds: Tensor, steps: Tensor, top: int
     ) -> tuple[Encoding, Tensor]:
         """See Vocabulary."""
-        said = encoder.encode(logits, self._table, temperature=temperature, seeds=seeds, steps=steps, top=max(top, 1))
-        return said, nearest_token(said.vectors, self._table, candidates=said.top_ids[:, :4]).ids
+        return cipher_step(encoder, logits, self._table, temperature=temperature, seeds=seeds, steps=steps, top=top)
 
     def rows(self, ids: Tensor) -> Tensor:
         """See Vocabulary."""
@@ -202,8 +200,7 @@ class Speaker:
             nearest=nearest,
             entropy=said.entropy,
             max_probability=said.max_probability,
-            # Which tokens fill up a distribution of fewer says nothing, and must not depend on the batch.
-            top_ids=said.top_ids.masked_fill(said.top_probabilities == 0, 0),
+            top_ids=said.top_ids,
             top_probabilities=said.top_probabilities,
         )
         self.store.write(list(zip(requests, steps, strict=True)), kept)
