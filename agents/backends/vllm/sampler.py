@@ -37,24 +37,19 @@ class CipherSampler(Sampler):
             return super().sample(logits, sampling_metadata, logprobs_mode_override)
         rows, say = self._rows, self._say
         self._say = None
-        is_alone = len(rows) == len(logits)
-        # The sampler works in place: what is read here is taken before.
         is_whole = list(rows) == list(range(len(logits)))
         belief = logits if is_whole else logits[list(rows)]
         if self._restricts:
             belief = belief.masked_fill(self._left_out(logits.clone(), sampling_metadata)[list(rows)], float("-inf"))
-        if is_alone and self.logprobs_mode not in ("processed_logits", "processed_logprobs"):
-            tokens = torch.empty(len(rows), dtype=torch.int64, device=logits.device)
-            tokens[self._index(rows, logits)] = say(belief)
-            return tokens, None
-        sampled, processed = super().sample(logits, sampling_metadata, logprobs_mode_override)
-        sampled = sampled.long()
-        sampled[self._index(rows, logits)] = say(belief)
+        # Before vLLM samples the rest, which it does in place.
+        said = say(belief)
+        if len(rows) == len(logits) and self.logprobs_mode not in ("processed_logits", "processed_logprobs"):
+            sampled, processed = torch.empty_like(said), None
+        else:
+            sampled, processed = super().sample(logits, sampling_metadata, logprobs_mode_override)
+            sampled = sampled.long()
+        sampled[torch.tensor(list(rows), device=logits.device)] = said
         return sampled, processed
-
-    @staticmethod
-    def _index(rows: Sequence[int], logits: Tensor) -> Tensor:
-        return torch.tensor(list(rows), device=logits.device)
 
     def _left_out(self, logits: Tensor, metadata: Any) -> Tensor:
         """Which tokens min-p, top-k and top-p remove, [B, V] bool."""
