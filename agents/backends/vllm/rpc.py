@@ -20,13 +20,12 @@ class CipherCalls:
         return speaker
 
     def cipher_describe(self) -> dict[str, Any]:
-        """Return the table's hash and shape, and which runner decodes."""
+        """Return the table's hash and shape."""
         runner = self.model_runner
         return {
             "table": runner.table_hash,
             "vocabulary": runner.model_config.get_vocab_size(),
             "width": runner.model_config.get_inputs_embeds_size(),
-            "runner": type(runner).__name__,
         }
 
     def cipher_take(self, asked: list[list[Any]]) -> list[list[Any]]:

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from vllm.v1.core.kv_cache_utils import BlockHash
-from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 
 from agents.backends.vllm.directive import KEY
@@ -32,12 +31,15 @@ def with_vectors(hasher: Hasher, block_size: int) -> Hasher:
 
     def hashes(request: Any) -> list[BlockHash]:
         done = len(request.block_hashes)
+        # Asked at every token; there is something to do once a block.
+        if (done + 1) * block_size > request.num_tokens:
+            return []
         found: list[BlockHash] = []
         mask: list[bool] | None = request.prompt_is_token_ids
         if mask is not None and False in mask and done * block_size < (first := mask.index(False)):
-            found = hasher(_text_part(request, first))
-        view = _with_hashes(request, [*request.block_hashes, *found])
-        for index, value in enumerate(hasher(view), start=done + len(found)):
+            found = hasher(_as_if(request, num_tokens=first, prompt_embeds=None))
+        rest = _as_if(request, block_hashes=[*request.block_hashes, *found])
+        for index, value in enumerate(hasher(rest), start=done + len(found)):
             start, end = index * block_size, (index + 1) * block_size
             salt = b""
             if mask is not None:
@@ -50,33 +52,16 @@ def with_vectors(hasher: Hasher, block_size: int) -> Hasher:
     return hashes
 
 
-def _text_part(request: Any, length: int) -> Any:
-    """The request as if it were text and ended before position `length`, as far as a hasher looks at it."""
-    return SimpleNamespace(
-        block_hashes=request.block_hashes,
-        num_tokens=length,
-        all_token_ids=request.all_token_ids,
-        mm_features=request.mm_features,
-        lora_request=request.lora_request,
-        cache_salt=request.cache_salt,
-        prompt_embeds=None,
-        prompt_is_token_ids=None,
-    )
+# What a hasher looks at.
+READ = (
+    *("block_hashes", "num_tokens", "all_token_ids", "mm_features", "lora_request", "cache_salt"),
+    *("prompt_embeds", "_prompt_embeds_per_block_hashes"),
+)
 
 
-def _with_hashes(request: Any, block_hashes: list[BlockHash]) -> Any:
-    """The request as if these of its blocks were hashed already."""
-    return SimpleNamespace(
-        block_hashes=block_hashes,
-        num_tokens=request.num_tokens,
-        all_token_ids=request.all_token_ids,
-        mm_features=request.mm_features,
-        lora_request=request.lora_request,
-        cache_salt=request.cache_salt,
-        prompt_embeds=request.prompt_embeds,
-        prompt_is_token_ids=request.prompt_is_token_ids,
-        _prompt_embeds_per_block_hashes=request._prompt_embeds_per_block_hashes,
-    )
+def _as_if(request: Any, **changes: Any) -> Any:
+    """The request with some things other than they are, as far as a hasher looks at it."""
+    return SimpleNamespace(**{name: getattr(request, name) for name in READ} | changes)
 
 
 def _speaks_vectors(request: Any) -> bool:
@@ -102,7 +87,3 @@ class CipherKeys:
 
 class CipherScheduler(CipherKeys, Scheduler):
     """For engines that schedule one step at a time (CPUs)."""
-
-
-class CipherAsyncScheduler(CipherKeys, AsyncScheduler):
-    """For engines that schedule ahead of the device."""

