@@ -41,29 +41,32 @@ class LabelledChoice(ChoiceTask):
         return self.choice(row, str(stem), choices["text"], place)
 
 
-class ArcEasy(LabelledChoice):
+class Arc(LabelledChoice):
+    """Either set."""
+
+    info = TaskInfo("choice", ("test", "validation", "train"), "allenai/ai2_arc", "CC BY-SA 4.0", "equal letters")
+    shot_split = "train"
+
+
+class ArcEasy(Arc):
     """The easy set: 2,376 test questions."""
 
     name = "arc_easy"
-    info = TaskInfo("choice", ("test", "validation", "train"), "allenai/ai2_arc", "CC BY-SA 4.0", "equal letters")
     files = {
         "test": ("ARC-Easy_test.json.gz", "ARC-Easy_test.json"),
         "train": ("ARC-Easy_train.json.gz", "ARC-Easy_train.json"),
     }
-    shot_split = "train"
     hub = HubSource("allenai/ai2_arc", "ARC-Easy", _COMMIT, _SPLITS)
 
 
-class ArcChallenge(LabelledChoice):
+class ArcChallenge(Arc):
     """The challenge set: 1,172 test questions that retrieval and co-occurrence got wrong."""
 
     name = "arc_challenge"
-    info = TaskInfo("choice", ("test", "validation", "train"), "allenai/ai2_arc", "CC BY-SA 4.0", "equal letters")
     files = {
         "test": ("ARC-Challenge_test.json.gz", "ARC-Challenge_test.json"),
         "train": ("ARC-Challenge_train.json.gz", "ARC-Challenge_train.json"),
     }
-    shot_split = "train"
     hub = HubSource("allenai/ai2_arc", "ARC-Challenge", _COMMIT, _SPLITS)
 
 
