@@ -94,7 +94,8 @@ def _midranks(values: Points) -> Points:
 
 def _units(rows: Points) -> Points:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1.0, norms)
+    units: Points = rows / np.where(norms == 0, 1.0, norms)
+    return units
 
 
 def _counts(bags: Sequence[Sequence[int | str]]) -> Points:

@@ -10,6 +10,8 @@
 Every line is flushed to the operating system when it is written, so it survives the process, not a power cut.
 """
 
+import asyncio
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from agents.backend import Usage
-from agents.errors import RunError, writing_failed
+from agents.errors import DebateError, RunError, writing_failed
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.message_file import read_message, write_message
@@ -31,7 +33,7 @@ FORMAT = 1
 
 
 class RunFolder:
-    """The folder of one run, open for writing.
+    """The folder of one run, open for writing; as a context manager it notes how the run ended.
 
     Args:
         path: where; made if need be.
@@ -49,6 +51,18 @@ class RunFolder:
             raise RunError(f"{path} exists and is not a run; nothing was written. Choose another folder with --out.")
         self._write("config.yaml", to_yaml(config))
         self.write_status("running", {})
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        interrupted = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
+        # If the disk still takes it; the error under way is the one to report.
+        with contextlib.suppress(DebateError):
+            reason = str(error) or type(error).__name__
+            self.write_status("interrupted" if interrupted else "failed", {"error": reason})
 
     def write_status(self, status: str, facts: dict[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""

@@ -1,66 +1,22 @@
 """Play every method over the same questions, score what it decides, write it down as it happens."""
 
-import asyncio
-import contextlib
 import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from agents.backend import Backend
-from agents.errors import DebateError
 from debate.config import DebateConfig, method_config, method_names
 from debate.decision import Decision, Rule, decision_rule
-from debate.orchestrator import Debate, play
-from debate.protocol import TurnKey
+from debate.observer import Observer, Silent
+from debate.orchestrator import Debate
+from debate.player import play_questions
 from debate.run_folder import MethodFolder, RunFolder
 from debate.setup import Backends, build_debate
-from debate.transcript import Question, Transcript, Turn
+from debate.transcript import Question, Turn
 from evals.task import Sample, Score, Task, create_task
-
-# Debates in flight: enough to keep an engine's batch full whatever the topology, few enough to hold in memory.
-MAX_DEBATES = 32
-
-
-class Observer(Protocol):
-    """What a screen is told. Every call is optional to heed."""
-
-    def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
-        """A method begins."""
-
-    def turn_started(self, question: Question, turn: TurnKey) -> None:
-        """A turn was submitted."""
-
-    def turn_said(self, question: Question, turn: Turn) -> None:
-        """A turn was said."""
-
-    def debate_decided(self, question: Question, decision: Decision, score: Score | None) -> None:
-        """A debate ended."""
-
-    def method_finished(self, row: "MethodResult") -> None:
-        """A method ended."""
-
-
-class Silent:
-    """An observer that shows nothing."""
-
-    def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
-        """Show nothing."""
-
-    def turn_started(self, question: Question, turn: TurnKey) -> None:
-        """Show nothing."""
-
-    def turn_said(self, question: Question, turn: Turn) -> None:
-        """Show nothing."""
-
-    def debate_decided(self, question: Question, decision: Decision, score: Score | None) -> None:
-        """Show nothing."""
-
-    def method_finished(self, row: "MethodResult") -> None:
-        """Show nothing."""
 
 
 @dataclass
@@ -142,29 +98,41 @@ async def evaluate(
     samples = task.samples(limit)
     backends = Backends(config, progress)
     results: list[MethodResult] = []
-    folder = RunFolder(out, config, overwrite=overwrite)
     try:
-        targets = {sample.question: sample.target for sample in samples}
-        debates = {
-            name: build_debate(changed, backends, extract=task.extract, targets=targets)
-            for name, changed in configs.items()
-        }
-        for name, debate in debates.items():
-            observer.method_started(name, debate, len(samples), backends.started)
-            with folder.method(name) as writer:
-                rule = decision_rule(configs[name].decision, backends.decode)
-                result = await _play_method(name, configs[name], rule, debate, task, samples, writer, observer)
-            results.append(result)
-            observer.method_finished(result)
-            folder.write_results(_results(config, results))
-        folder.write_status("finished", _facts(config, debates))
-    except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
-        _note_failure(folder, "interrupted" if interrupted else "failed", error)
-        raise
+        with RunFolder(out, config, overwrite=overwrite) as folder:
+            targets = {sample.question: sample.target for sample in samples}
+            debates = {
+                name: build_debate(changed, backends, extract=task.extract, targets=targets)
+                for name, changed in configs.items()
+            }
+            for name, debate in debates.items():
+                observer.method_started(name, debate, len(samples), backends.started)
+                with folder.method(name) as record:
+                    rule = decision_rule(configs[name].decision, backends.decode)
+                    result = await _play_method(name, configs[name], rule, debate, task, samples, record, observer)
+                results.append(result)
+                observer.method_finished(result)
+                folder.write_results(_results(config, results))
+            folder.write_status("finished", _facts(config, debates))
     finally:
         await backends.close()
     return results
+
+
+class _Counting(Silent):
+    """Adds what a method costs and comes to, to its row."""
+
+    def __init__(self, row: MethodResult, planned_turns: int) -> None:
+        self._row, self._planned_turns = row, planned_turns
+
+    def turn_said(self, question: Question, turn: Turn) -> None:
+        """Add a turn's cost."""
+        self._row.count_turn(turn)
+
+    def debate_decided(self, question: Question, decision: Decision, score: Score) -> None:
+        """Add a decided question."""
+        self._row.count_score(question, score)
+        self._row.planned_turns += self._planned_turns
 
 
 async def _play_method(
@@ -174,52 +142,24 @@ async def _play_method(
     debate: Debate,
     task: Task,
     samples: Sequence[Sample],
-    writer: MethodFolder,
+    record: MethodFolder,
     observer: Observer,
 ) -> MethodResult:
     """Play one method over all samples, many debates side by side."""
-    result = MethodResult(name, transcripts=str(writer.path))
+    result = MethodResult(name, transcripts=str(record.path))
     temperatures = config.temperatures
-    started: dict[tuple[str, TurnKey], float] = {}
+    targets = {sample.id: sample.target for sample in samples}
     begin = time.perf_counter()
-
-    def on_start(question: Question, turn: TurnKey) -> None:
-        started[question.id, turn] = time.perf_counter()
-        observer.turn_started(question, turn)
-
-    def on_turn(question: Question, turn: Turn) -> None:
-        writer.append_turn(question, turn, time.perf_counter() - started.pop((question.id, turn.key)))
-        result.count_turn(turn)
-        observer.turn_said(question, turn)
-
-    def decide(sample: Sample, question: Question, transcript: Transcript) -> None:
-        decision = rule(transcript, temperatures, task.extract)
-        score = task.score(decision.answer, sample.target)
-        writer.append_decision(question, decision, {"score": score.value, "target": score.target})
-        result.count_score(question, score)
-        result.planned_turns += debate.protocol.num_turns
-        observer.debate_decided(question, decision, score)
-
-    waiting = iter(samples)
-
-    async def player() -> None:
-        for sample in waiting:
-            question = Question(sample.id, sample.question)
-            decide(sample, question, await play(debate, question, on_start=on_start, on_turn=on_turn))
-
-    await _all_or_first_error([asyncio.create_task(player()) for _ in range(min(MAX_DEBATES, len(samples)))])
+    await play_questions(
+        debate,
+        [Question(sample.id, sample.question) for sample in samples],
+        decide=lambda transcript: rule(transcript, temperatures, task.extract),
+        judge=lambda question, decision: task.score(decision.answer, targets[question.id]),
+        record=record,
+        observers=[_Counting(result, debate.protocol.num_turns), observer],
+    )
     result.seconds = time.perf_counter() - begin
     return result
-
-
-async def _all_or_first_error(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for every task; when one fails end the others and raise its error."""
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _results(config: DebateConfig, results: Sequence[MethodResult]) -> dict[str, Any]:
@@ -235,9 +175,3 @@ def _facts(config: DebateConfig, debates: Mapping[str, Debate]) -> dict[str, Any
     }
     packages = {name: version(name) for name in ("cipher-debate", "torch", "transformers")}
     return {"python": platform.python_version(), "packages": packages, "models": models, "dtype": config.dtype}
-
-
-def _note_failure(folder: RunFolder, status: str, error: BaseException) -> None:
-    """Write the status if the disk still takes it; the error under way is the one to report."""
-    with contextlib.suppress(DebateError):
-        folder.write_status(status, {"error": str(error) or type(error).__name__})

@@ -36,7 +36,7 @@ def run(
         debate run "Is 91 a prime?" --set prompts=open --config smoke
     """
     from agents.errors import ConfigError
-    from debate.cli.playing import play_questions
+    from debate.cli.playing import watch
 
     if (question is None) == (task is None and limit is None):
         raise ConfigError("give either a question or --task, e.g. debate run --task arithmetic --limit 1")
@@ -44,4 +44,4 @@ def run(
     if task:
         extra.append(f"task={task}")
     loaded = options.load(config, settings, model, seed, *extra)
-    options.run(play_questions(loaded, question, limit or 1, data, out, overwrite))
+    options.run(watch(loaded, question, limit or 1, data, out, overwrite))

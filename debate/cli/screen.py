@@ -19,10 +19,10 @@ RECENT = 6
 
 
 class Screen:
-    """An observer of evaluations and runs (see evals.evaluate.Observer).
+    """Shows evaluations and runs (see debate.observer.Observer).
 
     Args:
-        verbose: print every turn as it is said, for `debate run`.
+        verbose: print every turn and decision, for `debate run`, which plays one debate at a time.
     """
 
     def __init__(self, *, verbose: bool = False) -> None:
@@ -34,7 +34,7 @@ class Screen:
         self._decided = self._correct = self._scored = self._tokens = self._turns = 0
         self._under_way: dict[tuple[str, Any], float] = {}
         self._recent: deque[Text] = deque(maxlen=RECENT)
-        self._backends: Sequence[Any] = ()
+        self._said = self._planned = 0
 
     def __enter__(self) -> "Screen":
         if notes.is_terminal:
@@ -48,9 +48,15 @@ class Screen:
         """Begin a method."""
         self._method, self._total, self._started = method, total, time.perf_counter()
         self._decided = self._correct = self._scored = self._tokens = self._turns = 0
-        self._backends = backends
+        self._planned = debate.protocol.num_turns
         if not notes.is_terminal:
             notes.print(f"· {method}: {total} questions, {len(debate.agents)} agent(s)", markup=False)
+
+    def debate_started(self, question: Any) -> None:
+        """Begin a debate."""
+        self._said = 0
+        if self.verbose:
+            console.rule(question.text, align="left", style="dim")
 
     def turn_started(self, question: Any, turn: Any) -> None:
         """A turn was submitted."""
@@ -61,6 +67,7 @@ class Screen:
         self._under_way.pop((question.id, turn.key), None)
         self._tokens += turn.usage.generated_tokens
         self._turns += 1
+        self._said += 1
         said = turn_line(turn)
         if self.verbose:
             console.print(said)
@@ -73,6 +80,10 @@ class Screen:
         if score is not None:
             self._scored += 1
             self._correct += score.value == "correct"
+        if self.verbose:
+            console.print(decision_line(decision, score))
+            if saved := self._planned - self._said:
+                console.print(f"ended early: {saved} of {self._planned} turns saved", markup=False)
 
     def method_finished(self, row: Any) -> None:
         """A method ended."""
@@ -101,6 +112,13 @@ def turn_line(turn: Any) -> Text:
     line = Text(f"round {turn.key.round}  {turn.key.agent}  ", style="bold")
     line.append(f"[{kind}, {message.num_tokens} tokens] ", style="dim")
     return line.append(message.text.strip().replace("\n", " ⏎ "))
+
+
+def decision_line(decision: Any, score: Any) -> Text:
+    """Return one line: the answer, how it fared where that is known, and how it was reached."""
+    verdict = f" ({score.value}; {score.target} is right)" if score else ""
+    answer = "no answer" if decision.answer is None else decision.answer
+    return Text(f"decision: {answer}{verdict}: {decision.reason}", style="bold")
 
 
 def results_table(rows: Sequence[Any], task: str) -> Table:

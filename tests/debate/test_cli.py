@@ -218,3 +218,11 @@ def test_ctrl_c_ends_cleanly_and_what_was_finished_is_readable(cli, tmp_path):
     assert json.loads((tmp_path / "r" / "run.json").read_text())["status"] == "interrupted"
     code, out, _ = cli("show", tmp_path / "r", "--limit", 2)
     assert (code, out.count("decision:")) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"), [(("--set", "options={context: 100}"), "failed"), (("--limit", "3"), "finished")]
+)
+def test_run_notes_how_it_ended(cli, tmp_path, changes, status):
+    cli("run", "--task", "arithmetic", "--config", "smoke", "--out", tmp_path / "r", *changes)
+    assert json.loads((tmp_path / "r" / "run.json").read_text())["status"] == status

@@ -9,8 +9,9 @@ import pytest
 
 from agents.errors import ConfigError
 from debate.config import configs_folder, load_config, validate
+from debate.observer import Silent
 from debate.run_folder import methods_in, read_method
-from evals.evaluate import Silent, evaluate
+from evals.evaluate import evaluate
 
 CONFIG = validate(
     {

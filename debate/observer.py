@@ -1,0 +1,66 @@
+"""Whoever watches a run: a screen, a counter, a log. Told of everything after it was written down."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from agents.backend import Backend
+from debate.decision import Decision
+from debate.orchestrator import Debate
+from debate.protocol import TurnKey
+from debate.transcript import Question, Turn
+
+
+class Verdict(Protocol):
+    """How an answer fared, as a task says it."""
+
+    @property
+    def value(self) -> str:
+        """`correct`, `incorrect` or `no answer`."""
+
+    @property
+    def target(self) -> str:
+        """The right answer."""
+
+
+class Observer(Protocol):
+    """What a screen is told. Every call is optional to heed; `Silent` heeds none and is there to derive from."""
+
+    def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
+        """A method begins."""
+
+    def debate_started(self, question: Question) -> None:
+        """A debate begins."""
+
+    def turn_started(self, question: Question, turn: TurnKey) -> None:
+        """A turn was submitted."""
+
+    def turn_said(self, question: Question, turn: Turn) -> None:
+        """A turn was said."""
+
+    def debate_decided(self, question: Question, decision: Decision, score: Any) -> None:
+        """A debate ended; `score` is a Verdict, or None where nothing tells what is right."""
+
+    def method_finished(self, row: Any) -> None:
+        """A method ended; `row` is its line of the table."""
+
+
+class Silent:
+    """An observer that shows nothing."""
+
+    def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
+        """Show nothing."""
+
+    def debate_started(self, question: Question) -> None:
+        """Show nothing."""
+
+    def turn_started(self, question: Question, turn: TurnKey) -> None:
+        """Show nothing."""
+
+    def turn_said(self, question: Question, turn: Turn) -> None:
+        """Show nothing."""
+
+    def debate_decided(self, question: Question, decision: Decision, score: Any) -> None:
+        """Show nothing."""
+
+    def method_finished(self, row: Any) -> None:
+        """Show nothing."""

@@ -1,0 +1,89 @@
+"""One debate over many questions: played side by side, decided, written down, then shown. `run` and `eval` both use it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from debate.decision import Decision
+from debate.observer import Observer, Silent, Verdict
+from debate.orchestrator import Debate, play
+from debate.protocol import TurnKey
+from debate.run_folder import MethodFolder
+from debate.transcript import Question, Transcript, Turn
+
+# Debates in flight: enough to keep an engine's batch full whatever the topology, few enough to hold in memory.
+MAX_DEBATES = 32
+
+Decide = Callable[[Transcript], Decision]
+Judge = Callable[[Question, Decision], Verdict | None]
+
+
+async def play_questions(
+    debate: Debate,
+    questions: Sequence[Question],
+    *,
+    decide: Decide,
+    judge: Judge = lambda question, decision: None,
+    record: MethodFolder | None = None,
+    observers: Sequence[Observer] = (),
+    in_flight: int = MAX_DEBATES,
+) -> None:
+    """Play a debate over every question; what was said and decided is written down before anyone is told of it.
+
+    Args:
+        debate: agents and protocol.
+        questions: begun in this order.
+        decide: transcript → decision.
+        judge: decision → verdict, where the right answer is known.
+        record: where it is written.
+        observers: told of everything as it happens.
+        in_flight: most debates at once.
+
+    Raises:
+        DebateError: of the first debate that fails; the others are ended.
+    """
+    started: dict[tuple[str, TurnKey], float] = {}
+    told = observers or (Silent(),)
+
+    def on_start(question: Question, turn: TurnKey) -> None:
+        started[question.id, turn] = time.perf_counter()
+        for observer in told:
+            observer.turn_started(question, turn)
+
+    def on_turn(question: Question, turn: Turn) -> None:
+        seconds = time.perf_counter() - started.pop((question.id, turn.key))
+        if record is not None:
+            record.append_turn(question, turn, seconds)
+        for observer in told:
+            observer.turn_said(question, turn)
+
+    def end(question: Question, transcript: Transcript) -> None:
+        decision = decide(transcript)
+        verdict = judge(question, decision)
+        if record is not None:
+            scored = {"score": verdict.value, "target": verdict.target} if verdict else {}
+            record.append_decision(question, decision, scored)
+        for observer in told:
+            observer.debate_decided(question, decision, verdict)
+
+    waiting = iter(questions)
+
+    async def player() -> None:
+        for question in waiting:
+            for observer in told:
+                observer.debate_started(question)
+            end(question, await play(debate, question, on_start=on_start, on_turn=on_turn))
+
+    await all_or_first_error([player() for _ in range(min(in_flight, len(questions)))])
+
+
+async def all_or_first_error(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Wait for all of them; when one fails end the others and raise its error."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
