@@ -68,8 +68,8 @@ def check_receiver(message: Message, receiver: ModelFingerprint, *, source: str 
         )
 
 
-def write_message(message: Message, path: Path) -> Path:
-    """Write the message aside and rename it into place; return the path."""
+def write_message(message: Message, path: Path, *, durable: bool = False) -> Path:
+    """Write the message aside and rename it into place; return the path. `durable` waits until the disk has it."""
     blob = to_bytes(message)
     aside = None
     try:
@@ -77,8 +77,15 @@ def write_message(message: Message, path: Path) -> Path:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             aside = Path(file.name)
             file.write(blob)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         aside.chmod(0o644)
         os.replace(aside, path)
+        if durable:
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
     except OSError as error:
         if aside is not None:
             aside.unlink(missing_ok=True)

@@ -71,6 +71,19 @@ class AgentConfig(Frozen):
         return self.role in CONTROLS
 
 
+class ExecutionConfig(Frozen):
+    """How a run is carried out. Nothing here changes what is said, so a run may be continued with other values."""
+
+    in_flight: int = Field(default=32, ge=1)
+    """Most debates at once."""
+    turn_timeout_s: float | None = Field(default=None, gt=0)
+    """Seconds after which a turn counts as hung and its engine is started again; no limit by default."""
+    tries: int = Field(default=3, ge=1)
+    """How often engines may fail over one question before it is given up and recorded as failed."""
+    fsync: Literal["always", "everysec", "no"] = "everysec"
+    """When the disk must have the journal: after each record, each second, or when the system likes."""
+
+
 class DebateConfig(Frozen):
     """A debate, and what `debate eval` compares it with."""
 
@@ -118,6 +131,8 @@ class DebateConfig(Frozen):
     """How the transcript becomes an answer."""
     seed: int = Field(default=0, ge=0)
     """Of everything that is drawn."""
+    execution: ExecutionConfig = ExecutionConfig()
+    """How the run is carried out: debates at once, time-outs, retries, the journal's fsync policy."""
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Method → keys that differ, for `debate eval`."""
 
@@ -331,6 +346,8 @@ def _model_at(parents: Sequence[Any]) -> type[BaseModel]:
     match [part for part in parents if isinstance(part, str)]:
         case ["agents", *_]:
             return AgentConfig
+        case ["execution", *_]:
+            return ExecutionConfig
         case ["topology", "edges", *_]:
             return EdgeConfig
         case ["topology", "schedule", *_]:

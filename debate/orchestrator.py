@@ -6,9 +6,11 @@ A turn starts the moment its inbox is complete, so that debates in flight keep t
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from agents.prompts import Heard
 from debate.hearing import Hearing, Speaker
@@ -18,6 +20,7 @@ from debate.transcript import Question, Transcript, Turn
 
 OnStart = Callable[[Question, TurnKey], None]
 OnTurn = Callable[[Question, Turn], None]
+Take = Callable[["Debate", Question, TurnKey, Mapping[TurnKey, Turn]], Coroutine[Any, Any, Turn]]
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,38 @@ class Debate:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
+async def take(debate: Debate, question: Question, key: TurnKey, said: Mapping[TurnKey, Turn]) -> Turn:
+    """Let one agent speak and return its turn; cancelling cancels the request."""
+    inbox = debate.protocol.inbox(key)
+    own = said[inbox.own].message if inbox.own else None
+    seed = debate.turn_seed(question, key)
+    agent = debate.speaker(key)
+    heard = debate.heard(inbox, agent, said)
+    pending = agent.speak(question.text, own, [message for message, _ in heard], seed)
+    try:
+        generation = await pending
+    except asyncio.CancelledError:
+        pending.cancel()
+        raise
+    mapped = tuple((turn, mass) for turn, (_, mass) in zip(inbox.heard, heard, strict=True) if mass is not None)
+    return Turn(
+        key=key,
+        message=generation.message,
+        heard=inbox.heard,
+        seed=seed,
+        usage=generation.usage,
+        finish_reason=generation.finish_reason,
+        mapped=mapped,
+        place=debate.protocol.place(key),
+    )
+
+
 async def play(
     debate: Debate,
     question: Question,
     *,
+    before: Mapping[TurnKey, Turn] | None = None,
+    take: Take = take,
     on_start: OnStart = lambda question, turn: None,
     on_turn: OnTurn = lambda question, turn: None,
 ) -> Transcript:
@@ -76,6 +107,8 @@ async def play(
     Args:
         debate: agents and protocol.
         question: what is debated.
+        before: turns that were said before an interruption; they are taken as they are.
+        take: how a turn is taken.
         on_start: called when a turn is submitted.
         on_turn: called when a turn was said, before anyone hears it.
     """
@@ -83,9 +116,15 @@ async def play(
     under_way: dict[asyncio.Task[Turn], TurnKey] = {}
 
     def start(turns: tuple[TurnKey, ...]) -> None:
-        for turn in turns:
-            on_start(question, turn)
-            under_way[asyncio.create_task(_take(debate, question, turn, said))] = turn
+        ready = deque(turns)
+        while ready:
+            key = ready.popleft()
+            if before and key in before:
+                said[key] = before[key]
+                ready.extend(debate.protocol.ready(said, key))
+            else:
+                on_start(question, key)
+                under_way[asyncio.create_task(take(debate, question, key, said))] = key
 
     start(debate.protocol.opening())
     try:
@@ -100,21 +139,4 @@ async def play(
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
-    return Transcript(question, tuple(said.values()))
-
-
-async def _take(debate: Debate, question: Question, key: TurnKey, said: Mapping[TurnKey, Turn]) -> Turn:
-    """Let one agent speak."""
-    inbox = debate.protocol.inbox(key)
-    own = said[inbox.own].message if inbox.own else None
-    seed = debate.turn_seed(question, key)
-    agent = debate.speaker(key)
-    heard = debate.heard(inbox, agent, said)
-    pending = agent.speak(question.text, own, [message for message, _ in heard], seed)
-    try:
-        generation = await pending
-    except asyncio.CancelledError:
-        pending.cancel()
-        raise
-    mapped = tuple((turn, mass) for turn, (_, mass) in zip(inbox.heard, heard, strict=True) if mass is not None)
-    return Turn(key, generation.message, inbox.heard, seed, generation.usage, generation.finish_reason, mapped)
+    return Transcript.of(question, said.values())

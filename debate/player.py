@@ -9,8 +9,9 @@ from debate.decision import Decision
 from debate.observer import Observer, Silent, Verdict
 from debate.orchestrator import Debate, play
 from debate.protocol import TurnKey
-from debate.run_folder import MethodFolder
+from debate.run_folder import MethodJournal
 from debate.transcript import Question, Transcript, Turn
+from debate.turn_record import Cost
 
 # Debates in flight: enough to keep an engine's batch full whatever the topology, few enough to hold in memory.
 MAX_DEBATES = 32
@@ -25,7 +26,7 @@ async def play_questions(
     *,
     decide: Decide,
     judge: Judge = lambda question, decision: None,
-    record: MethodFolder | None = None,
+    record: MethodJournal | None = None,
     observers: Sequence[Observer] = (),
     in_flight: int = MAX_DEBATES,
 ) -> None:
@@ -36,7 +37,7 @@ async def play_questions(
         questions: begun in this order.
         decide: transcript → decision.
         judge: decision → verdict, where the right answer is known.
-        record: where it is written.
+        record: where it is written; what it holds already is not played again.
         observers: told of everything as it happens.
         in_flight: most debates at once.
 
@@ -54,7 +55,7 @@ async def play_questions(
     def on_turn(question: Question, turn: Turn) -> None:
         seconds = time.perf_counter() - started.pop((question.id, turn.key))
         if record is not None:
-            record.append_turn(question, turn, seconds)
+            record.append_turn(question, turn, Cost(seconds))
         for observer in told:
             observer.turn_said(question, turn)
 
@@ -67,13 +68,17 @@ async def play_questions(
         for observer in told:
             observer.debate_decided(question, decision, verdict)
 
+    if record is not None:
+        record.open(len(questions), debate.protocol.num_turns)
+        questions = [question for question in questions if not record.is_over(question)]
     waiting = iter(questions)
 
     async def player() -> None:
         for question in waiting:
             for observer in told:
                 observer.debate_started(question)
-            end(question, await play(debate, question, on_start=on_start, on_turn=on_turn))
+            before = record.begin(question) if record is not None else None
+            end(question, await play(debate, question, before=before, on_start=on_start, on_turn=on_turn))
 
     await all_or_first_error([player() for _ in range(min(in_flight, len(questions)))])
 

@@ -67,6 +67,10 @@ class Protocol(ABC):
     def is_over(self, spoken: Collection[TurnKey]) -> bool:
         """Whether the debate has ended."""
 
+    @abstractmethod
+    def place(self, turn: TurnKey) -> int:
+        """Return the place of a turn among those of its round, as the plan lists them."""
+
     @property
     @abstractmethod
     def num_turns(self) -> int:
@@ -100,7 +104,7 @@ class Planned(Protocol):
     ) -> None:
         self.graph_of: Callable[[int], Graph] = graph if callable(graph) else lambda _: graph
         self.names: tuple[str, ...] = tuple(self.graph_of(1).nodes)
-        self.place = {name: place for place, name in enumerate(self.names)}
+        self.seats = {name: seat for seat, name in enumerate(self.names)}
         self.rounds, self.seed = rounds, seed
         self.judges = tuple(name for name in self.names if name in judges)
         self.debaters = tuple(name for name in self.names if name not in judges)
@@ -137,6 +141,10 @@ class Planned(Protocol):
         """Whether every planned turn was said."""
         return len(spoken) == len(self.plan)
 
+    def place(self, turn: TurnKey) -> int:
+        """Return the place of a turn in the plan."""
+        return self._places[turn]
+
     @property
     def num_turns(self) -> int:
         """Turns of the whole plan."""
@@ -155,6 +163,7 @@ class Planned(Protocol):
 
     def _index(self, plan: Mapping[TurnKey, Inbox]) -> None:
         self.plan = plan
+        self._places = {turn: place for place, turn in enumerate(plan)}
         self._followers: dict[TurnKey, list[TurnKey]] = {turn: [] for turn in plan}
         for turn, inbox in plan.items():
             for needed in dict.fromkeys(inbox.needed):
@@ -185,12 +194,12 @@ class Planned(Protocol):
     def _inbox(self, turn: TurnKey, graph: Graph, said: Mapping[str, list[TurnKey]], before: TurnKey | None) -> Inbox:
         agent = turn.agent
         data = graph.pred[agent]
-        speakers = sorted((name for name in data if said[name]), key=self.place.__getitem__)
+        speakers = sorted((name for name in data if said[name]), key=self.seats.__getitem__)
         chosen = list(self.hears(agent, speakers, before)) if agent not in self.judges else speakers
         if self.order == "reversed":
             chosen.reverse()
         elif self.order == "shuffled":
-            random.Random(f"order|{self.seed}|{self.place[agent]}|{turn.round}").shuffle(chosen)
+            random.Random(f"order|{self.seed}|{self.seats[agent]}|{turn.round}").shuffle(chosen)
         heard: list[TurnKey] = []
         edges: list[Edge] = []
         for name in chosen:
@@ -265,6 +274,10 @@ class Stopped(Protocol):
         if number in (0, self.planned.rounds) or debated != self._debated[number]:
             return False
         return self.rule(spoken, number) is not None and len(spoken) == debated + len(self.planned.judges)
+
+    def place(self, turn: TurnKey) -> int:
+        """Return the place of a turn in the plan; judges of a debate that ended early follow its last round."""
+        return (self._ending(turn.round) if turn.agent in self.planned.judges else self.planned).place(turn)
 
     @property
     def num_turns(self) -> int:

@@ -88,9 +88,9 @@ class FeedForward(Planned):
         forward.add_nodes_from(self.debaters)
         known = set(self.debaters)
         forward.add_edges_from(
-            (s, h) for s, h in graph.edges if s in known and h in known and self.place[s] < self.place[h]
+            (s, h) for s, h in graph.edges if s in known and h in known and self.seats[s] < self.seats[h]
         )
-        return [sorted(layer, key=self.place.__getitem__) for layer in nx.topological_generations(forward)]
+        return [sorted(layer, key=self.seats.__getitem__) for layer in nx.topological_generations(forward)]
 
 
 class Gossip(Planned):
@@ -110,8 +110,8 @@ class Gossip(Planned):
 
     def hears(self, agent: str, speakers: Sequence[str], before: TurnKey | None) -> Sequence[str]:
         """Return drawn neighbours, in the order of the nodes."""
-        at = (self.place[before.agent], before.round) if before else None
-        draw = random.Random(f"peers|{self.seed}|{self.place[agent]}|{at}")
+        at = (self.seats[before.agent], before.round) if before else None
+        draw = random.Random(f"peers|{self.seed}|{self.seats[agent]}|{at}")
         chosen = set(draw.sample(range(len(speakers)), min(self.peers, len(speakers))))
         return [name for place, name in enumerate(speakers) if place in chosen]
 

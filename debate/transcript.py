@@ -1,5 +1,9 @@
-"""All messages of one debate, in the order in which they were said. Values only; `run_folder.py` puts them on disk."""
+"""All messages of one debate, round by round, in the protocol's order. Values only; `run_folder.py` puts them on disk.
 
+The order is the plan's and not the clock's, so that a debate that was interrupted and went on is the same transcript.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agents.backend import FinishReason, Usage
@@ -27,6 +31,7 @@ class Turn:
         usage: what it cost.
         finish_reason: why it ended.
         mapped: heard CIPHER messages of another tokenizer, with the share of their belief that mapped to this agent's.
+        place: among the turns of its round, by the protocol's plan.
     """
 
     key: TurnKey
@@ -36,6 +41,7 @@ class Turn:
     usage: Usage
     finish_reason: FinishReason
     mapped: tuple[tuple[TurnKey, float], ...] = ()
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,11 @@ class Transcript:
 
     question: Question
     turns: tuple[Turn, ...]
+
+    @classmethod
+    def of(cls, question: Question, turns: Iterable[Turn]) -> "Transcript":
+        """Return the transcript of turns given in any order."""
+        return cls(question, tuple(sorted(turns, key=lambda turn: (turn.key.round, turn.place))))
 
     def last_of(self, agent: str) -> Turn:
         """Return an agent's last turn."""

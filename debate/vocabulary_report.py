@@ -70,7 +70,7 @@ def _over_text(mapping: VocabularyMap, speaks: Any, hears: Any, path: Path) -> s
 
 
 def _over_messages(mapping: VocabularyMap, hears: Any, run: Path) -> Iterator[str]:
-    said = [read_message(path) for path in sorted(run.glob("*/messages/*.safetensors"))]
+    said = [read_message(path) for path in sorted(run.glob("messages/*/*.safetensors"))]
     ciphers = [(message, message.cipher) for message in said if message.cipher is not None and len(message.cipher)]
     if not ciphers:
         raise RunError(f"{run} holds no CIPHER messages; make some with debate eval or debate run --out")

@@ -19,14 +19,17 @@ def evaluate(
     seed: options.Seed = None,
     data: options.Data = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder; runs/CONFIG by default.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete an earlier run in that folder.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete an earlier run there and start again.")
+    ] = False,
     settings: options.Set = None,
 ) -> None:
     """Score a single answer, a text debate and a CIPHER debate over the same questions.
 
     Example:  debate eval configs/first_debate.yaml --limit 8 --out runs/first
 
-    Everything is written to the run folder as it happens; read it with `debate show`.
+    Everything is written to the run folder as it happens; read it with `debate show`. After Ctrl-C or a crash the same
+    command goes on where it was: no turn is taken twice.
     """
     from debate.cli.screen import Screen, results_table
     from evals.evaluate import evaluate as run_evaluation

@@ -33,8 +33,13 @@ async def watch(
     try:
         debate = build_debate(config, backends, extract=task.extract, targets=right)
         with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(RunFolder(out, config, overwrite=overwrite)) if out else None
-            record = stack.enter_context(folder.method(config.message)) if folder else None
+            asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
+            folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
+            record = folder.method(config.message) if folder else None
+            if folder:
+                for warning in folder.warnings:
+                    progress(warning)
+                folder.note_models({str(b.fingerprint.model): b.fingerprint for b in backends.started})
             screen = stack.enter_context(Screen(verbose=True))
             screen.method_started(config.message, debate, len(samples), backends.started)
             await play_questions(
@@ -47,7 +52,7 @@ async def watch(
                 in_flight=1,
             )
             if folder:
-                folder.write_status("finished", {})
+                folder.finish({})
         if out:
             console.print(f"transcript: {out}", markup=False)
     finally:

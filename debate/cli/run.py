@@ -22,7 +22,9 @@ def run(
     seed: options.Seed = None,
     data: options.Data = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also keep the run in this folder.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete an earlier run in that folder.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete an earlier run there and start again.")
+    ] = False,
     settings: options.Set = None,
 ) -> None:
     """Watch a debate: who speaks, in which round, what each message reads as, and the decision.

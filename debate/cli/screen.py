@@ -123,7 +123,8 @@ def decision_line(decision: Any, score: Any) -> Text:
 
 def results_table(rows: Sequence[Any], task: str) -> Table:
     """Return the table of methods."""
-    total = rows[0].total if rows else 0
+    total = rows[0].asked if rows else 0
+    failed = any(row.failed for row in rows)
     table = Table(
         title=f"{task}: {total} questions, the same for every method",
         title_justify="left",
@@ -131,7 +132,8 @@ def results_table(rows: Sequence[Any], task: str) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for name in ("method", "correct", "share", "none", "turns", "tokens", "prompt", "cached", "KiB", "s"):
+    lost = ("failed",) if failed else ()
+    for name in ("method", "correct", "share", "none", *lost, "turns", "tokens", "prompt", "cached", "KiB", "s"):
         table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -139,6 +141,7 @@ def results_table(rows: Sequence[Any], task: str) -> Table:
             f"{row.correct}/{row.total}",
             f"{100 * row.accuracy:.1f}%",
             str(row.no_answer),
+            *([str(row.failed)] if failed else []),
             str(row.turns),
             f"{row.generated_tokens:,}",
             f"{row.prompt_tokens:,}",
@@ -149,5 +152,6 @@ def results_table(rows: Sequence[Any], task: str) -> Table:
     table.caption = (
         "none: questions without an answer, counted as wrong; tokens: generated; prompt, cached: tokens read, cached being "
         "the part that was not computed again; KiB: messages; s: wall time, engines started"
+        + ("; failed: given up after their engines failed, counted as wrong" if failed else "")
     )
     return table

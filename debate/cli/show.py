@@ -41,6 +41,9 @@ def show(
             options.console.rule(title, align="left", style="dim")
             for turn in transcript.turns:
                 options.console.print(turn_line(turn))
+            if record.failure is not None:
+                options.console.print(f"failed: {record.failure}", markup=False, style="bold")
+                continue
             if decision is None:
                 options.console.print("not finished", style="bold")
                 continue

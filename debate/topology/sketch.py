@@ -29,7 +29,7 @@ def sketch(config: "DebateConfig", exchange: "Exchange") -> str:
             rows.append(f"{hearer:{width}}  {marks[place]}        {' '.join(cells)}")
     else:
         for hearer in names:
-            heard = sorted(whole.pred[hearer], key=exchange.planned.place.__getitem__)
+            heard = sorted(whole.pred[hearer], key=exchange.planned.seats.__getitem__)
             listed = " ".join(f"{name}({_mark(whole.edges[name, hearer])})" for name in heard[:8])
             more = f" and {len(heard) - 8} more" if len(heard) > 8 else ""
             rows.append(f"{hearer:{width}}  ← {listed or 'nobody'}{more}")

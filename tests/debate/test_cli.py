@@ -166,6 +166,7 @@ COMMANDS = [
     "speak",
     "read",
     "show",
+    "report",
     "doctor",
     "model fetch",
     "bench engine",
@@ -205,10 +206,10 @@ def test_ctrl_c_ends_cleanly_and_what_was_finished_is_readable(cli, tmp_path):
         str(tmp_path / "r"),
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ})
-    transcript = tmp_path / "r" / "cipher" / "transcript.jsonl"
+    journal = tmp_path / "r" / "journal.log"
     for _ in range(600):
         time.sleep(0.05)
-        if transcript.exists() and transcript.read_text().count('"decision"') > 20:
+        if journal.exists() and journal.read_text().count('"decision"') > 20:
             break
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from agents.errors import ConfigError
+from agents.errors import ConfigError, RunError
 from debate.config import configs_folder, load_config, validate
 from debate.observer import Silent
 from debate.run_folder import methods_in, read_method
@@ -25,13 +25,15 @@ CONFIG = validate(
 
 
 def contents(folder):
-    """Return every file's bytes but those of times."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in files
-        if path.name not in ("timings.jsonl", "results.json")
-    }
+    """Return what a run comes to, without times: transcripts, messages, and results but for what timing decides."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name in ("transcript.jsonl", "config.yaml") or path.suffix == ".safetensors":
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    results = json.loads((folder / "results.json").read_text())
+    for row in results["methods"].values():
+        del row["seconds"], row["cached_tokens"]
+    return {**found, "results": results}
 
 
 def test_methods_play_the_same_questions_and_everything_is_on_disk(tmp_path, run):
@@ -92,7 +94,7 @@ def test_cancelling_leaves_what_was_finished_readable(tmp_path, run):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     finished = [record for folder in methods_in(tmp_path / "run") for record in read_method(folder) if record.decision]
     assert len(finished) >= 9
-    assert not (tmp_path / "run" / "cipher").exists()
+    assert [path.name for path in methods_in(tmp_path / "run")] == ["single", "text"]
 
 
 def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
@@ -133,3 +135,48 @@ def test_a_thousand_debates_do_not_grow_the_process(tmp_path, run):
     assert rows[0].total == 1000
     # 32 debates in flight, of 4 messages each.
     assert max(counts) - counts[0] <= 32 * 4 + 8
+
+
+class Stopping(Silent):
+    """Stops the run as Ctrl-C does after so many turns, and counts the turns that were taken."""
+
+    def __init__(self, after):
+        self.after, self.turns = after, []
+
+    def turn_said(self, question, turn):
+        self.turns.append((question.id, turn.key))
+        if len(self.turns) == self.after:
+            asyncio.current_task().cancel()
+            raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("changes", [{}, {"stopping": "unanimity", "protocol": "memory"}], ids=["plain", "stopping"])
+def test_a_run_stopped_again_and_again_is_the_run_undisturbed(tmp_path, run, changes):
+    """Stopped at odd moments, also inside debates: the same transcripts, messages and results, and no turn taken twice."""
+    config = CONFIG.model_copy(update=changes)
+    whole = Stopping(-1)
+    run(evaluate(config, out=tmp_path / "whole", limit=5, observer=whole))
+    taken, sessions = [], 0
+    for after in [1, 2, 3, 5, 7, 11, 13, -1]:
+        watching = Stopping(after)
+        try:
+            run(evaluate(config, out=tmp_path / "broken", limit=5, observer=watching))
+        except asyncio.CancelledError:
+            sessions += 1
+        taken += watching.turns
+    assert sessions >= 5
+    assert len(taken) == len(whole.turns)
+    assert sorted(taken) == sorted(whole.turns)
+    assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
+
+
+def test_a_finished_run_asked_for_again_says_nothing_again(tmp_path, run):
+    rows = run(evaluate(CONFIG, out=tmp_path / "run", limit=3))
+    before = contents(tmp_path / "run")
+    watching = Stopping(-1)
+    again = run(evaluate(CONFIG, out=tmp_path / "run", limit=3, observer=watching))
+    assert watching.turns == []
+    assert [row.answers for row in again] == [row.answers for row in rows]
+    assert contents(tmp_path / "run") == before
+    with pytest.raises(RunError, match=r"(?s)another config.*-  limit: 3\n\+  limit: 4"):
+        run(evaluate(CONFIG, out=tmp_path / "run", limit=4))

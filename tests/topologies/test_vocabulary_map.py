@@ -163,9 +163,10 @@ def test_in_a_debate_the_share_is_recorded_and_too_little_is_heard_as_text(thres
     from debate.config import validate
     from debate.decision import Decision
     from debate.orchestrator import play
-    from debate.run_folder import MethodFolder, read_method
+    from debate.run_folder import RunFolder, read_method
     from debate.setup import Backends, build_debate
     from debate.transcript import Question
+    from debate.turn_record import Cost
 
     class Other(MockBackend):
         def __init__(self, model, **options):
@@ -196,9 +197,11 @@ def test_in_a_debate_the_share_is_recorded_and_too_little_is_heard_as_text(thres
     assert all(0.5 < mass < 1.0 for mass in masses)
     assert [message.is_cipher for message in heard] == [is_vectors] * 2
     # The share survives on disk.
-    with MethodFolder(tmp_path / "run") as folder:
+    with RunFolder(tmp_path / "run", validate(raw, source="test")) as folder:
+        record = folder.method("cipher")
+        record.begin(question)
         for turn in transcript.turns:
-            folder.append_turn(question, turn, 0.0)
-        folder.append_decision(question, Decision(None, "", {}), {})
-    (record,) = read_method(tmp_path / "run")
+            record.append_turn(question, turn, Cost(0.0))
+        record.append_decision(question, Decision(None, "", {}), {})
+    (record,) = read_method(tmp_path / "run" / "cipher")
     assert record.transcript == transcript

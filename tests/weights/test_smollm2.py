@@ -113,7 +113,7 @@ def test_evaluation_twice_is_the_same_bytes(smollm2, tmp_path):
         one, two = ((tmp_path / name / method / "transcript.jsonl").read_bytes() for name in ("one", "two"))
         assert one == two
         assert len(one.splitlines()) == 2 * (4 + 1)
-    blobs = [{p.name: p.read_bytes() for p in (tmp_path / n / "cipher" / "messages").iterdir()} for n in ("one", "two")]
+    blobs = [{p.name: p.read_bytes() for p in (tmp_path / n / "messages").glob("*/*")} for n in ("one", "two")]
     assert blobs[0] == blobs[1]
     results = json.loads((tmp_path / "one" / "results.json").read_text())
     assert results["methods"]["cipher"]["total"] == 2
