@@ -40,6 +40,7 @@ class Prompts:
         role: the folder of a role.
         shared: files for stages that neither role nor task has.
         agreement: 0 to 1, how far to agree with the others; None does not mention it.
+        shots: question and solution of worked examples, in place of the first round's in `examples.yaml`.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Prompts:
     role: Path | None = None
     shared: Path | None = None
     agreement: float | None = None
+    shots: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for folder in (self.folder, self.role):
@@ -65,8 +67,9 @@ class Prompts:
         if self._find("review").exists():
             self._render("review", {"question": "?", "others": ["?"]})
         self._render("debate", {"question": "?", "own": "?", "others": ["?"]})
-        for stage in ("initial", "debate", "review"):
-            for example in self._examples.get(stage, []):
+        stages: tuple[Stage, ...] = ("initial", "debate", "review")
+        for stage in stages:
+            for example in self._worked(stage):
                 self._render(stage, example)
 
     def initial(self, question: str) -> Prompt:
@@ -85,6 +88,19 @@ class Prompts:
         marks = [_place(solution, parts) for solution in others]
         return self._prompt("review", {"question": question, "others": marks}, parts)
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Every question that a prompt shows with its answer: a benchmark's row among them is not to be asked."""
+        stages: tuple[Stage, ...] = ("initial", "debate", "review")
+        return tuple(dict.fromkeys(str(example["question"]) for stage in stages for example in self._worked(stage)))
+
+    def _worked(self, stage: Stage) -> list[dict[str, Any]]:
+        """Return the worked examples of a stage."""
+        if stage == "initial" and self.shots:
+            return [{"question": slots.checked(question), "solution": solution} for question, solution in self.shots]
+        found: list[dict[str, Any]] = self._examples.get(stage, [])
+        return found
+
     def _system(self) -> str:
         pieces = []
         if self.role is not None and self._role_has("system"):
@@ -100,7 +116,7 @@ class Prompts:
     def _prompt(self, stage: Stage, values: dict[str, Any], messages: list[Part]) -> Prompt:
         slots.checked(values["question"])
         turns = [ChatTurn("system", (system,))] if (system := self._system()) else []
-        for example in self._examples.get(stage, []):
+        for example in self._worked(stage):
             turns.append(ChatTurn("user", (self._render(stage, example),)))
             turns.append(ChatTurn("assistant", (str(example["solution"]).strip(),)))
         asked = slots.split(self._render(stage, values))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +63,8 @@ def belief_average(*, options: str = "ABCDEFGHIJ", decode: Decode | None = None)
         voters = [name for name in transcript.agents if name in temperatures]
         counted = 0
         for name in voters:
-            belief = _option_belief(transcript.last_of(name).message, options, read)
+            found = option_belief(transcript.last_of(name).message, options, read)
+            belief = dict(found.probabilities) if found else {}
             answer = answers[name]
             if not belief and answer is not None and len(answer) == 1 and answer in options:
                 belief = {answer: 1.0}
@@ -135,14 +137,44 @@ def stated(message: Message) -> float | None:
     return value if 0 <= value <= 1 else None
 
 
-def _option_belief(message: Message, options: str, decode: Decode) -> dict[str, float]:
+@dataclass(frozen=True)
+class OptionBelief:
+    """What a CIPHER message holds of the options of a choice, at the step where it says one.
+
+    Fields:
+        probabilities: label → share, over the options that were kept; sums to 1.
+        mass: their share of the kept belief before it was divided: how much of it was about options at all.
+        missing: labels of which no token was kept. Their belief is at most that of the least token kept.
+        step: which step it is.
+    """
+
+    probabilities: Mapping[str, float]
+    mass: float
+    missing: tuple[str, ...]
+    step: int
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every option was among the kept tokens."""
+        return not self.missing
+
+
+def option_belief(message: Message, options: Sequence[str], decode: Decode) -> OptionBelief | None:
+    """Return the belief over options at the last step whose nearest token is one of them; None where there is no such step.
+
+    Args:
+        message: what was said; of a text nothing is known.
+        options: labels as single tokens spell them, white space aside, e.g. `A` or `Yes`.
+        decode: token of a model → its text.
+    """
     cipher = message.cipher
     if cipher is None:
-        return {}
+        return None
+    labels = set(options)
 
     def option(token: int) -> str | None:
         text = (decode(message.model, token) or "").strip()
-        return text if len(text) == 1 and text in options else None
+        return text if text in labels else None
 
     for step in range(len(cipher) - 1, -1, -1):
         if option(int(cipher.nearest[step])) is None:
@@ -154,5 +186,6 @@ def _option_belief(message: Message, options: str, decode: Decode) -> dict[str, 
                 belief[name] = belief.get(name, 0.0) + weight
         total = sum(belief.values())
         if total > 0:
-            return {name: weight / total for name, weight in belief.items()}
-    return {}
+            shares = {name: weight / total for name, weight in belief.items()}
+            return OptionBelief(shares, total, tuple(name for name in options if name not in belief), step)
+    return None

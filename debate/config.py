@@ -271,6 +271,16 @@ def prompts_folder(name: str) -> Path:
     return Path(name) if "/" in name else configs_folder() / "prompts" / name
 
 
+def task_prompts(task: str) -> str:
+    """Return the prompt set of a task: the folder of its name, variant aside, or the one that `prompts/tasks.yaml` names."""
+    base = task.partition(":")[0]
+    folder = configs_folder() / "prompts"
+    if (folder / base).is_dir() or not (folder / "tasks.yaml").is_file():
+        return base
+    named = yaml.safe_load((folder / "tasks.yaml").read_text(encoding="utf-8"))
+    return str(named.get(base, base))
+
+
 def _with_file(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the config with the topology file that it names read into it: nodes as agents, edges before its own."""
     topology = raw.get("topology")

@@ -1,6 +1,6 @@
 """Config → debate: backends started once and shared, agents with their prompts, the graph and the protocol."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from agents.pretrained import Progress
 from agents.prompts import Prompts
 from agents.registry import create_backend
 from agents.tokenizers import tokenizer_of
-from debate.config import CONTROLS, DebateConfig, prompts_folder
+from debate.config import CONTROLS, DebateConfig, prompts_folder, task_prompts
 from debate.exchange import Exchange, build_exchange, own_encoder
 from debate.hearing import Extract, Hearing, Speaker
 from debate.orchestrator import Debate
@@ -69,6 +69,7 @@ def build_debate(
     *,
     extract: Extract | None = None,
     targets: Mapping[str, str] | None = None,
+    shots: Sequence[tuple[str, str]] = (),
 ) -> Debate:
     """Return the debate of a config.
 
@@ -77,6 +78,7 @@ def build_debate(
         backends: the engines.
         extract: a response → its answer, for edges, stopping rules and decisions that look at answers.
         targets: question → right answer, for the controls that are given it.
+        shots: the task's worked examples, question and solution, in place of the first round's in the prompt files.
 
     Raises:
         DebateError: anything in it that cannot be: an unknown topology, missing prompts, a model that is not there.
@@ -87,7 +89,7 @@ def build_debate(
         backends.warn(finding.text)
     exchange = build_exchange(config)
     checked: dict[Prompts, Prompts] = {}
-    agents = {name: _agent(config, name, backends, targets or {}, checked) for name in config.agents}
+    agents = {name: _agent(config, name, backends, targets or {}, tuple(shots), checked) for name in config.agents}
     protocol: Protocol = exchange.planned
     watch = Watch(tuple(config.temperatures), exchange.planned.chairs, extract)
     rule = stopping_rule(config.stopping, watch)
@@ -140,7 +142,12 @@ def role_folder(role: str) -> Path:
 
 
 def _agent(
-    config: DebateConfig, name: str, backends: Backends, targets: Mapping[str, str], checked: dict[Prompts, Prompts]
+    config: DebateConfig,
+    name: str,
+    backends: Backends,
+    targets: Mapping[str, str],
+    shots: tuple[tuple[str, str], ...],
+    checked: dict[Prompts, Prompts],
 ) -> Speaker:
     """Return one agent; agents of the same prompts share them, read and checked once."""
     agent = config.agents[name]
@@ -148,11 +155,12 @@ def _agent(
     if agent.is_control:
         return Control(name, backend, str(agent.role), targets)
     prompts = Prompts(
-        prompts_folder(agent.prompts or config.prompts or config.task),
+        prompts_folder(agent.prompts or config.prompts or task_prompts(config.task)),
         config.format,
         role=role_folder(agent.role) if agent.role else None,
         shared=prompts_folder("shared"),
         agreement=agent.agreement if agent.agreement is not None else config.agreement,
+        shots=shots,
     )
     if prompts not in checked:
         prompts.check()

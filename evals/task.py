@@ -1,59 +1,202 @@
 """What a benchmark is: samples, how an answer is read out of a response, and how it is scored."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
-from agents.errors import TaskError
-from agents.registry import load
+from agents.errors import ConfigError, MissingDependency, TaskError, UnknownName
+from agents.registry import load, names
+from evals.selection import select
 
 GROUP = "debate.tasks"
+# The names that splits have here; a source's own names (`val`, `valid`, …) are mapped to them.
+SPLITS = ("train", "validation", "test", "dev")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One question with its reference answer."""
+    """One question with its reference answer.
+
+    Fields:
+        id: stable for one task, split and file, whatever is selected.
+        question: as it is asked; the options of a choice stand in it.
+        target: the right answer as `Task.extract` would spell it.
+        options: the texts of a choice, in the order of the task's labels.
+        metadata: what else the row says; read-only.
+    """
 
     id: str
     question: str
     target: str
+    options: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
 
 
 @dataclass(frozen=True)
 class Score:
-    """How one answer fared; no answer is a value of its own, and counts as not correct in the accuracy."""
+    """How one answer fared; all but `correct` count as not correct in the accuracy.
 
-    value: Literal["correct", "incorrect", "no answer"]
+    Fields:
+        value: `no answer` where none was given, `failed` where the scorer could not tell (a comparison out of time).
+        answer: as extracted.
+        target: the right answer.
+        credit: 0 to 1, of scorers that give a part of the mark; None of those that do not.
+        reason: why it failed, or what the credit is of.
+    """
+
+    value: Literal["correct", "incorrect", "no answer", "failed"]
     answer: str | None
     target: str
+    credit: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A worked example for the prompt."""
+
+    question: str
+    solution: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The samples of a split, and what became of each of its rows: rows in = samples + removed.
+
+    Fields:
+        samples: in the source's order.
+        rows_in: rows of the source.
+        removed: reason → how many rows were left out for it.
+        notes: sentences with file and row, about what is odd and was kept, and what was removed.
+        source: the file, or repository@commit.
+        duplicates: samples whose question stood before; they are kept.
+    """
+
+    samples: tuple[Sample, ...]
+    rows_in: int
+    removed: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    source: str = ""
+    duplicates: int = 0
+
+    def __post_init__(self) -> None:
+        out = len(self.samples) + sum(self.removed.values())
+        assert out == self.rows_in, f"{self.source}: {self.rows_in} rows in, {out} accounted for"
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What `debate tasks` and docs/tasks.md say about a task.
+
+    Fields:
+        kind: `number`, `choice`, `yes/no`, `mathematics`, `text` or `generated`.
+        splits: that it has; the first is taken by default.
+        source: where the data are from.
+        licence: of the data, as their publishers state it.
+        scoring: how an answer is compared.
+        needs_data: True where there is no hub source, and --data is the only way.
+        extra: the extra of cipher-debate that it needs, if any.
+    """
+
+    kind: Literal["number", "choice", "yes/no", "mathematics", "text", "generated"]
+    splits: tuple[str, ...]
+    source: str
+    licence: str
+    scoring: str
+    needs_data: bool = False
+    extra: str = ""
 
 
 class Task(ABC):
     """A benchmark.
 
     Args:
-        seed: of what is generated or shuffled.
-        data: a local file in place of the hub, for tasks that have one.
+        seed: of what is generated.
+        data: a local file or folder in place of the hub.
+        split: one of `info.splits`; the first by default.
+        variant: what stands after the colon of the name, e.g. a subject of MMLU.
+        num_fewshot: worked examples for the prompt, of tasks that have rows for them; the task's own number by default.
+        revision: a commit, tag or branch of the hub's repository in place of the task's.
+
+    Raises:
+        TaskError: a split that it does not have.
+        UnknownName: a variant that it does not have.
     """
 
     name: str
+    info: ClassVar[TaskInfo]
+    # How many worked examples it has by default.
+    default_shots: ClassVar[int] = 0
 
-    def __init__(self, *, seed: int = 0, data: Path | None = None) -> None:
-        self.seed, self.data = seed, data
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        data: Path | None = None,
+        split: str | None = None,
+        variant: str | None = None,
+        num_fewshot: int | None = None,
+        revision: str | None = None,
+    ) -> None:
+        known = self.variants()
+        if variant is not None and variant not in known:
+            if not known:
+                raise TaskError(f"task {self.name!r} has no variants: write {self.name}, not {self.name}:{variant}")
+            raise UnknownName(f"variant of task {self.name!r}", variant, known)
+        self.seed, self.data, self.variant, self.revision = seed, data, variant, revision
+        if variant is not None:
+            self.name = f"{self.name}:{variant}"
+        splits = self.info.splits
+        if split is not None and split not in splits:
+            raise TaskError(f"task {self.name!r} has no split {split!r}. It has: {', '.join(splits)}.")
+        self.split = split or splits[0]
+        if num_fewshot is not None and num_fewshot < 0:
+            raise TaskError(f"--num_fewshot must be at least 0; got {num_fewshot}")
+        self.num_fewshot = self.default_shots if num_fewshot is None else num_fewshot
+
+    @classmethod
+    def variants(cls) -> tuple[str, ...]:
+        """Return what may stand after the colon of the name."""
+        return ()
 
     @abstractmethod
-    def samples(self, limit: int | None) -> Sequence[Sample]:
-        """Return the samples, at most `limit` of them, the same ones for one seed.
+    def load(self, at_least: int | None = None) -> Loaded:
+        """Return every sample of the split, with counts; of a generated task at least so many.
 
         Raises:
             TaskError: a file or row that cannot be used, with its place.
         """
 
+    def samples(self, limit: int | None = None) -> Sequence[Sample]:
+        """Return the first `limit` samples; all without a limit."""
+        return select(self.load(limit).samples, limit=limit)
+
+    def shots(self) -> tuple[Shot, ...]:
+        """Return the worked examples for the prompt; their rows are not among the samples."""
+        return ()
+
+    def labels(self, sample: Sample) -> tuple[str, ...]:
+        """Return how the options of a choice are called, in the order of `sample.options`; () of no choice."""
+        return ()
+
     @abstractmethod
-    def extract(self, response: str) -> str | None:
-        """Return the answer that a response gives, or None."""
+    def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the answer that a response gives, leniently read, or None; what debates and votes use.
+
+        Args:
+            response: what was said.
+            options: the sample's, for tasks that can tell an option by its text.
+        """
+
+    def extract_strict(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the answer in the form that the task asks for, or None; as lenient as `extract` by default."""
+        return self.extract(response, options)
 
     def score(self, answer: str | None, target: str) -> Score:
         """Return the score of an extracted answer."""
@@ -61,10 +204,69 @@ class Task(ABC):
             return Score("no answer", None, target)
         return Score("correct" if answer == target else "incorrect", answer, target)
 
+    def score_sample(self, answer: str | None, sample: Sample) -> Score:
+        """Return the score of an extracted answer to a sample; what it knows beyond the target is used."""
+        return self.score(answer, sample.target)
 
-def create_task(name: str, *, seed: int = 0, data: Path | None = None) -> Task:
-    """Return a task by its registered name or a dotted path."""
-    task = load(name, "task", GROUP)(seed=seed, data=data)
+    def read_target(self, given: Any, options: Sequence[str] = ()) -> str:
+        """Return the right answer as `extract` would spell it, from however a file writes it.
+
+        Raises:
+            TaskError: it is not an answer to this task.
+        """
+        text = str(given).strip()
+        if not text:
+            raise TaskError("the target is empty")
+        return text
+
+
+def create_task(
+    name: str,
+    *,
+    seed: int = 0,
+    data: Path | None = None,
+    split: str | None = None,
+    num_fewshot: int | None = None,
+    revision: str | None = None,
+) -> Task:
+    """Return a task by its registered name, name:variant, or a dotted path.
+
+    Args:
+        name: e.g. `gsm8k`, `mmlu:formal_logic`, `package.module:Class`.
+        seed: of what is generated.
+        data: a local file or folder in place of the hub.
+        split: train, validation, test or dev; the task's first by default.
+        num_fewshot: worked examples for the prompt; the task's own number by default.
+        revision: of the hub's repository, in place of the task's.
+    """
+    base, variant = split_name(name)
+    # Only what was asked for is passed on, so that a task need not take what it has no use for.
+    asked = {"split": split, "variant": variant, "num_fewshot": num_fewshot, "revision": revision}
+    given = {key: value for key, value in asked.items() if value is not None}
+    made = load(base, "task", GROUP)
+    try:
+        task = made(seed=seed, data=data, **given)
+    except TypeError as error:
+        if "unexpected keyword argument" in str(error):
+            raise ConfigError(f"task {name!r}: {str(error).split('() ')[-1]}") from error
+        raise
     if not isinstance(task, Task):
         raise TaskError(f"{name!r} is a {type(task).__name__}, not a Task")
     return task
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """Return a task's registered name and its variant: `mmlu:formal_logic` → (`mmlu`, `formal_logic`)."""
+    base, colon, variant = name.partition(":")
+    return (base, variant) if colon and base in names(GROUP) else (name, None)
+
+
+def task_classes() -> dict[str, type[Task] | MissingDependency]:
+    """Return every registered task's class, or what it lacks, by name."""
+    found: dict[str, type[Task] | MissingDependency] = {}
+    for name in names(GROUP):
+        try:
+            found[name] = load(name, "task", GROUP)
+        except MissingDependency as error:
+            found[name] = error
+    return found

@@ -70,5 +70,9 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-for _name in ("run", "evaluate", "speak", "read", "show", "report", "doctor", "model", "bench", "topology"):
+_COMMANDS = (
+    *("run", "evaluate", "score", "show", "report", "speak", "read"),
+    *("tasks", "topology", "doctor", "model", "bench"),
+)
+for _name in _COMMANDS:
     import_module(f"debate.cli.{_name}")

@@ -1,35 +1,74 @@
-"""The paper's Arithmetic: `a+b*c+d-e*f`, a … f uniform integers in [0, 30), asked as "What is the result of …?".
+"""Arithmetic, generated: the paper's form, and the six-number form of Du et al.
 
-Generated, nothing is downloaded (Pham et al., 2024, section 4). Sample i depends on (seed, i) alone.
+The paper's: `a+b*c+d-e*f`, a … f uniform integers in [0, 30), asked as "What is the result of …?" (Pham et al., 2024,
+section 4). Du et al.'s (2023, github composable-models/llm_multiagent_debate, math/gen_math.py) is the same expression
+with their question's words around it. Sample i depends on (split, seed, i) alone. A file of {"question", "answer"} lines,
+such as CIPHER's own 200 questions, is read with --data.
 """
 
 import random
-from collections.abc import Sequence
 
 from agents.errors import TaskError
-from evals.numbers import stated_number
-from evals.task import Sample, Task
+from evals.dataset_task import NumberTask
+from evals.rows import Row
+from evals.task import Loaded, Sample, TaskInfo
 
 DEFAULT_SIZE = 200
 
 
-class Arithmetic(Task):
+class Arithmetic(NumberTask):
     """Six operands, one precedence to get right."""
 
     name = "arithmetic"
+    info = TaskInfo(
+        kind="number",
+        splits=("test", "validation", "train"),
+        source="generated (Pham et al., 2024)",
+        licence="none needed",
+        scoring="equal numbers",
+    )
+    files = {
+        "test": ("arithmetic/arithmetic_test200ques.jsonl", "arithmetic_test200ques.jsonl"),
+        "validation": ("arithmetic/arithmetic_valid200ques.jsonl", "arithmetic_valid200ques.jsonl"),
+    }
+    form = "What is the result of {}?"
+    draws = "arithmetic"
 
-    def samples(self, limit: int | None) -> Sequence[Sample]:
-        """Return `limit` generated samples; the paper's 200 without a limit."""
+    def load(self, at_least: int | None = None) -> Loaded:
+        """Return `at_least` generated samples, the paper's 200 by default; or those of the file that --data names."""
         if self.data is not None:
-            raise TaskError("arithmetic is generated; it takes no data file. Use --seed for other questions.")
-        return [self._sample(index) for index in range(DEFAULT_SIZE if limit is None else limit)]
+            return super().load(at_least)
+        count = DEFAULT_SIZE if at_least is None else at_least
+        samples = tuple(self._sample(index) for index in range(count))
+        return Loaded(samples, count, source=f"generated, {self.split}, seed {self.seed}")
+
+    def parse(self, row: Row) -> Sample:
+        """Return the sample of a {"question", "answer"} row."""
+        try:
+            target = self.read_target(row.text("answer"))
+        except TaskError as error:
+            raise row.error(str(error).removeprefix(f"{row.place}: ")) from error
+        return Sample(self.sample_id(row), row.text("question"), target)
 
     def _sample(self, index: int) -> Sample:
-        draw = random.Random(f"arithmetic|{self.seed}|{index}")
+        split = "" if self.split == "test" else f"{self.split}|"
+        draw = random.Random(f"{self.draws}|{split}{self.seed}|{index}")
         a, b, c, d, e, f = (draw.randrange(30) for _ in range(6))
-        question = f"What is the result of {a}+{b}*{c}+{d}-{e}*{f}?"
-        return Sample(f"arithmetic-{self.seed}-{index:04d}", question, str(a + b * c + d - e * f))
+        question = self.form.format(f"{a}+{b}*{c}+{d}-{e}*{f}")
+        name = self.name if self.split == "test" else f"{self.name}-{self.split}"
+        return Sample(f"{name}-{self.seed}-{index:04d}", question, str(a + b * c + d - e * f))
 
-    def extract(self, response: str) -> str | None:
-        """Return the stated number."""
-        return stated_number(response)
+
+class Arithmetic6(Arithmetic):
+    """The question of Du et al., who ask to state the answer at the end of the response."""
+
+    name = "arithmetic6"
+    info = TaskInfo(
+        kind="number",
+        splits=("test", "validation", "train"),
+        source="generated (Du et al., 2023)",
+        licence="none needed",
+        scoring="equal numbers",
+    )
+    form = "What is the result of {}? Make sure to state your answer at the end of the response."
+    draws = "arithmetic6"

@@ -1,75 +1,56 @@
 """GSM8K (Cobbe et al., 2021): grade-school word problems, from the hub or from a file of JSON lines.
 
-A row is {"question": …, "answer": rationale ending in "#### N"}, as published; test split, 1,319 rows.
+A row is {"question": …, "answer": rationale ending in "#### N"}, as published; test 1,319 rows, train 7,473. `--data` on
+the folder of CIPHER's splits takes its 200 validation or 200 test questions; its file of 1,315 test rows leaves out the 4
+that its prompts show. Strict is `#### N` or `Answer: N` at the end, flexible the stated number (lm-eval's two filters are
+narrower and wider: `#### N` alone, and the last number).
 """
 
-import json
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+import re
 
-from agents.errors import MissingDependency, TaskError
-from evals.numbers import normalised, stated_number
-from evals.task import Sample, Task
-
-HUB = ("openai/gsm8k", "main", "test")
+from agents.errors import TaskError
+from evals.dataset_task import NumberTask
+from evals.hub import HubSource
+from evals.rows import Row
+from evals.task import Sample, Shot, TaskInfo
 
 
-class GSM8K(Task):
+class GSM8K(NumberTask):
     """Word problems with a number for an answer."""
 
     name = "gsm8k"
+    info = TaskInfo(
+        kind="number",
+        splits=("test", "train", "validation"),
+        source="openai/gsm8k",
+        licence="MIT",
+        scoring="equal numbers",
+    )
+    files = {
+        "test": ("test.jsonl", "gsm/gsm8k_split_test200ques.jsonl", "gsm/test_gsm8k_full.jsonl"),
+        "train": ("train.jsonl", "train.jsonl.gz"),
+        "validation": ("validation.jsonl", "gsm/gsm8k_split_valid200ques.jsonl"),
+    }
+    shot_split = "train"
+    hub = HubSource(
+        "openai/gsm8k", "main", "cc7b047b6e5bb11b4f1af84efc572db110a51b3c", {"test": "test", "train": "train"}
+    )
 
-    def samples(self, limit: int | None) -> Sequence[Sample]:
-        """Return the first `limit` rows, in the file's order."""
-        rows = _hub_rows() if self.data is None else _file_rows(self.data)
-        found: list[Sample] = []
-        for number, row in enumerate(rows, start=1):
-            if limit is not None and len(found) >= limit:
-                break
-            found.append(_sample(row, number, str(self.data or HUB[0])))
-        if not found and limit != 0:
-            raise TaskError(f"{self.data or HUB[0]}: no questions in it")
-        return found
+    def parse(self, row: Row) -> Sample:
+        """Return the sample of a {"question", "answer"} row; the rationale is kept for worked examples."""
+        if not isinstance(row.values, dict) or not (row.has("question") and row.has("answer")):
+            raise row.error("a row is an object with question and answer")
+        question, answer = row.text("question"), row.text("answer")
+        rationale, mark, _ = answer.rpartition("####")
+        try:
+            target = self.read_target(answer)
+        except TaskError:
+            mark = ""
+        if not mark:
+            raise row.error("the answer does not end in '#### number'")
+        rationale = re.sub(r"<<[^<>\n]{0,200}>>", "", rationale).strip()
+        return Sample(self.sample_id(row), question, target, metadata={"rationale": rationale})
 
-    def extract(self, response: str) -> str | None:
-        """Return the stated number."""
-        return stated_number(response)
-
-
-def _file_rows(path: Path) -> Iterable[Any]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    try:
-                        yield json.loads(line)
-                    except ValueError as error:
-                        raise TaskError(f"{path}:{number}: not JSON: {error}") from error
-    except OSError as error:
-        raise TaskError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise TaskError(f"{path}: not UTF-8: {error}") from error
-
-
-def _hub_rows() -> Iterable[Any]:
-    try:
-        import datasets
-    except ModuleNotFoundError as error:
-        raise MissingDependency("gsm8k from the hub", "datasets", "gsm8k") from error
-    repository, config, split = HUB
-    try:
-        return datasets.load_dataset(repository, config, split=split)  # type: ignore[no-any-return]
-    except Exception as error:
-        raise TaskError(f"cannot get {repository} from the hub ({error}). Give a local file with --data.") from error
-
-
-def _sample(row: Any, number: int, source: str) -> Sample:
-    where = f"{source}:{number}"
-    if not isinstance(row, dict) or not {"question", "answer"} <= set(row):
-        raise TaskError(f"{where}: a row is an object with question and answer")
-    _, mark, last = str(row["answer"]).rpartition("####")
-    target = normalised(last.strip()) if mark else None
-    if target is None:
-        raise TaskError(f"{where}: the answer does not end in '#### number'")
-    return Sample(f"gsm8k-{number:04d}", str(row["question"]), target)
+    def shot(self, sample: Sample) -> Shot:
+        """Return the published rationale, then the answer."""
+        return Shot(sample.question, f"{sample.metadata['rationale']}\nAnswer: {sample.target}")

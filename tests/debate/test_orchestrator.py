@@ -21,7 +21,7 @@ from debate.orchestrator import Debate, play
 from debate.protocol import SimultaneousRounds, TurnKey
 from debate.setup import Backends, build_debate
 from debate.transcript import Question
-from evals.numbers import stated_number
+from evals.scoring.numbers import stated_number
 
 QUESTION = Question("q", "What is the result of 1+2*3+4-5*6?")
 PROMPTS = Prompts(configs_folder() / "prompts" / "arithmetic")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.errors import TaskError, UnknownName
-from evals.numbers import normalised, stated_number
+from evals.scoring.numbers import normalised, stated_number
 from evals.task import create_task
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from agents.errors import ConfigError
 from debate.config import method_config
-from evals.numbers import stated_number
+from evals.scoring.numbers import stated_number
 
 
 def answers(played, config, role, sample=0, **keys):

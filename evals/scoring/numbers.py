@@ -1,0 +1,148 @@
+"""Read a number out of a response: pure, linear in the length of the text.
+
+A number is found by what stands before it: `\\boxed{…}`, `####`, "the answer is", "Answer:"; without any of them it is
+the last one. What a model writes after its answer as if it were asked again ("Question: …") does not count.
+"""
+
+import re
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+
+from evals.scoring.text import after_cues, answer_part, boxed, first_sentence, last_line, without_markup
+
+# A thousands separator only where three digits follow; a sign only where it does not subtract from something before it.
+# Every quantifier over digits is possessive, so a failed match is not tried again at another length.
+_DIGITS = r"(?:\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?|\.\d++)(?:[eE][-+]?\d{1,3}(?![\w.]))?"
+_NUMBER = re.compile(
+    rf"(?<![\w.)])(?P<sign>[-−–]?)[$€£¥]?(?P<inner>[-−–]?)(?P<whole>{_DIGITS})"
+    r"(?!(?:st|nd|rd|th)\b)"
+    r"(?:\s?/\s?(?P<under>\d++(?![\d.,]*\d)))?"
+)
+_MIXED = re.compile(r"(?P<whole>\d{1,9})\s(?P<over>\d{1,9})\s?/\s?(?P<under>\d{1,9})")
+_LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)](?=[ \t]+\S|[ \t]*$)", re.MULTILINE)
+_LETTER = re.compile(r"[A-Za-z]")
+_EQUALS = re.compile(r"[=≈]")
+# `Answer: 12`, `#### 12` or `\boxed{12}` and nothing after it but a full stop.
+_STRICT = re.compile(r"(?:(?:^|\s)(?:answer(?:\s+is)?\s*[:=]?|####)\s*)(?P<number>[^\s].{0,60})$", re.IGNORECASE)
+_WHOLE = re.compile(rf"[-−–+]?[$€£¥]?[-−–]?{_DIGITS}%?")
+_RATIO = re.compile(r"(?P<sign>[-−–+]?)[$€£¥]?(?P<over>\d{1,18})\s?/\s?(?P<under>\d{1,18})")
+LONGEST = 400
+
+
+def stated_number(response: str) -> str | None:
+    """Return the number that a response gives as its answer, in one spelling for equal numbers; None without a number."""
+    text = without_markup(answer_part(response))
+    for inner in reversed(boxed(text)):
+        if (found := _first(inner)) is not None:
+            return found
+    later: str | None = None
+    for place, rest in enumerate(after_cues(text)):
+        clause = first_sentence(rest).strip()
+        if place == 0 and _LETTER.fullmatch(clause):
+            # "The answer is N": announced, and it is no number.
+            return None
+        found = _first(clause)
+        if later is not None:
+            # A model that repeats itself is cut off anywhere: "The answer is 18. The answer is 1".
+            return found if found is not None and found != later and found.startswith(later) else later
+        if found is not None and not (place == 0 and text.rstrip(" ").endswith(rest) and rest[-1:].isdigit()):
+            return found
+        later = found
+    if later is not None:
+        return later
+    # The marks of a numbered list are no answers, unless there is nothing else.
+    return _last(_LIST_MARK.sub("", text)) or _last(text)
+
+
+def final_number(response: str) -> str | None:
+    """Return the number of a response that ends in `Answer: N`, `The answer is N` or `#### N`; else None."""
+    found = _STRICT.search(last_line(without_markup(answer_part(response)))[-120:])
+    return normalised(found["number"].strip().removesuffix(".")) if found else None
+
+
+def normalised(number: str) -> str | None:
+    """Return one spelling for equal numbers; None of what is not a number alone.
+
+    No thousands separators, currency, percent sign, exponent or trailing zeros; a fraction as a decimal where that is
+    exact, else in lowest terms.
+    """
+    text = without_markup(number).strip()
+    if len(text) > LONGEST:
+        return None
+    if mixed := _MIXED.fullmatch(text.lstrip("-−–+$")):
+        value = Fraction(int(mixed["whole"])) + _ratio(mixed["over"], mixed["under"])
+        return _spelled(-value if text[0] in "-−–" else value)
+    if ratio := _RATIO.fullmatch(text):
+        value = _ratio(ratio["over"], ratio["under"])
+        return _spelled(-value if ratio["sign"] in ("-", "−", "–") else value)
+    if not _WHOLE.fullmatch(text):
+        return None
+    return _spelled(_value(text))
+
+
+def _first(text: str) -> str | None:
+    """Return the first number of a clause; of a calculation the one after its last equals sign."""
+    numbers = list(_NUMBER.finditer(text))
+    if not numbers:
+        return None
+    equals = [mark.end() for mark in _EQUALS.finditer(text) if mark.end() <= numbers[-1].start()]
+    # The value after the last "=": what follows it in words is a unit or a remark.
+    first = next(number for number in numbers if not equals or number.start() >= equals[-1])
+    if mixed := _MIXED.match(text, first.start("whole")):
+        value = Fraction(int(mixed["whole"])) + _ratio(mixed["over"], mixed["under"])
+        return _spelled(-value if first["sign"] or first["inner"] else value)
+    return _read(first)
+
+
+def _last(text: str) -> str | None:
+    found = list(_NUMBER.finditer(text))
+    return _read(found[-1]) if found else None
+
+
+def _read(match: re.Match[str]) -> str | None:
+    value = _value(match["whole"])
+    if value is None:
+        return None
+    if match["under"] and match["under"].strip("0"):
+        value /= int(match["under"][:18])
+    return _spelled(-value if match["sign"] or match["inner"] else value)
+
+
+def _value(number: str) -> Fraction | None:
+    text = re.sub(r"[,$€£¥%\s]", "", number).replace("−", "-").replace("–", "-").replace("--", "-")
+    if len(text) > LONGEST:
+        return None
+    try:
+        return Fraction(Decimal(text))
+    except (InvalidOperation, ValueError):
+        return None
+
+
+def _ratio(over: str, under: str) -> Fraction:
+    return Fraction(int(over), int(under)) if int(under) else Fraction(int(over))
+
+
+def _spelled(value: Fraction | None) -> str | None:
+    if value is None:
+        return None
+    rest = value.denominator
+    for factor in (2, 5):
+        while rest % factor == 0:
+            rest //= factor
+    if rest != 1:
+        return f"{value.numerator}/{value.denominator}"
+    if value.denominator == 1:
+        return str(value.numerator)
+    # Exact: the denominator has no factor but 2 and 5.
+    places = max(_exponent(value.denominator, 2), _exponent(value.denominator, 5))
+    scaled = abs(value.numerator) * 10**places // value.denominator
+    digits = str(scaled).rjust(places + 1, "0")
+    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:].rstrip('0')}"
+
+
+def _exponent(number: int, factor: int) -> int:
+    count = 0
+    while number % factor == 0:
+        number //= factor
+        count += 1
+    return count

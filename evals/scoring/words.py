@@ -1,0 +1,58 @@
+"""Read a word or a short text out of a response: yes and no, true and false, and answers compared as text."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from evals.scoring.text import after_cues, answer_part, boxed, first_sentence, last_line, without_markup
+
+YES_NO: Mapping[str, Sequence[str]] = {"Yes": ("yes", "true"), "No": ("no", "false")}
+TRUE_FALSE: Mapping[str, Sequence[str]] = {"True": ("true", "yes"), "False": ("false", "no")}
+_WORD = re.compile(r"[A-Za-z]+")
+
+
+def stated_word(response: str, words: Mapping[str, Sequence[str]]) -> str | None:
+    """Return which of several words a response answers with; None where it does with none, or with more than one.
+
+    Args:
+        response: what was said.
+        words: answer → the spellings that mean it, in lower case.
+    """
+    meaning = {spelling: answer for answer, spellings in words.items() for spelling in spellings}
+    text = without_markup(answer_part(response))
+    for rest in (*reversed(boxed(text)), *after_cues(text)):
+        for word in _WORD.findall(first_sentence(rest)):
+            if word.lower() in meaning:
+                return meaning[word.lower()]
+    for line in (text.strip(), last_line(text)):
+        leading = _WORD.search(line[:40])
+        if leading and leading.group().lower() in meaning:
+            return meaning[leading.group().lower()]
+    found = {meaning[word.lower()] for word in _WORD.findall(text) if word.lower() in meaning}
+    return found.pop() if len(found) == 1 else None
+
+
+def final_word(response: str, words: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the word of a response whose last line ends in `Answer: word`; else None."""
+    said = final_text(response)
+    return next((answer for answer, spellings in words.items() if said in spellings), None)
+
+
+def stated_text(response: str) -> str | None:
+    """Return what a response announces as its answer, else its last line, as `comparable` spells it; None of nothing."""
+    text = without_markup(answer_part(response))
+    for rest in (*reversed(boxed(text)), *after_cues(text)):
+        if said := comparable(rest):
+            return said
+    return comparable(last_line(text)) or None
+
+
+def final_text(response: str) -> str | None:
+    """Return what stands after `Answer:` or `The answer is` in the last line; else None."""
+    line = last_line(without_markup(answer_part(response)))
+    found = re.search(r"(?:^|\s)answer(?:\s+is)?\s*[:=]?\s*([^\s].*)$", line[-400:], re.IGNORECASE)
+    return (comparable(found[1]) or None) if found else None
+
+
+def comparable(text: str) -> str:
+    """Return a text in lower case with single spaces, without the quotes and full stops around it."""
+    return " ".join(text.casefold().split()).strip(" .\"'`“”‘’*")

@@ -1,0 +1,52 @@
+"""The scoring process: reads requests as JSON lines, writes replies. Started by `bounded`, never imported.
+
+It limits its own memory; its time is limited from outside. No text it is given is run as code: math-verify is used with
+its LaTeX reader alone, and the verifiers of reasoning-gym as evals/tasks/reasoning_gym.py guards them.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from typing import Any
+
+MEMORY_BYTES = 4 << 30
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    # Libraries print: what is not a reply goes where nobody reads.
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    print(json.dumps({"ready": True}), file=replies, flush=True)
+    for line in sys.stdin:
+        try:
+            reply = _answer(json.loads(line))
+        except ModuleNotFoundError as error:
+            reply = {"missing": error.name}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    if request["do"] == "math":
+        return {"equal": _equal(request["answer"], request["target"])}
+    from evals.tasks.reasoning_gym import credit
+
+    return credit(request["task"], request["size"], request["seed"], request["index"], request["answer"])
+
+
+def _equal(answer: str, target: str) -> bool:
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    # Only LaTeX: the reader of plain expressions would hand them to sympy's parser, which evaluates.
+    config = [LatexExtractionConfig()]
+    gold, said = (parse(f"${text}$", config, parsing_timeout=None) for text in (target, answer))
+    return bool(verify(gold, said, timeout_seconds=None))
+
+
+if __name__ == "__main__":
+    main()

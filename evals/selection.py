@@ -1,0 +1,86 @@
+"""Which samples of a task are asked: pure, and the same for one seed."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agents.errors import TaskError, UnknownName
+
+if TYPE_CHECKING:
+    from evals.task import Loaded, Sample, Task
+
+
+def select(
+    samples: "Sequence[Sample]",
+    *,
+    limit: int | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    sample_ids: Sequence[str] = (),
+) -> "Sequence[Sample]":
+    """Return the samples asked for, each once.
+
+    Args:
+        samples: all of them.
+        limit: at most so many, after the rest.
+        shuffle: in an order drawn from the seed, in place of the source's.
+        seed: of that order.
+        sample_ids: only these.
+
+    Raises:
+        UnknownName: an id that no sample has.
+    """
+    if limit is not None and limit < 0:
+        raise TaskError(f"--limit must be at least 0; got {limit}")
+    chosen = list(samples)
+    if sample_ids:
+        wanted = set(sample_ids)
+        if missing := sorted(wanted - {sample.id for sample in chosen}):
+            raise UnknownName("sample id", missing[0], _some([sample.id for sample in chosen], missing[0]))
+        chosen = [sample for sample in chosen if sample.id in wanted]
+    if shuffle:
+        random.Random(f"select|{seed}").shuffle(chosen)
+    return chosen[:limit]
+
+
+def load_selected(
+    task: "Task",
+    *,
+    limit: int | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    sample_ids: Sequence[str] = (),
+    shown: Iterable[str] = (),
+) -> "tuple[Sequence[Sample], Loaded]":
+    """Return the samples to ask, and the split they are from with its counts.
+
+    Args:
+        task: whose samples.
+        limit, shuffle, seed, sample_ids: as of `select`.
+        shown: questions that the prompts show with their answers; rows that ask them are removed and counted.
+    """
+    # A generated task is drawn as long as the limit, unless what is asked for may stand anywhere in it.
+    loaded = without(task.load(None if shuffle or sample_ids else limit), shown, "shown in the prompt")
+    return select(loaded.samples, limit=limit, shuffle=shuffle, seed=seed, sample_ids=sample_ids), loaded
+
+
+def without(loaded: "Loaded", questions: Iterable[str], reason: str) -> "Loaded":
+    """Return a split without the samples that ask one of the questions, whatever their white space; they are counted."""
+    shown = {plain(question) for question in questions}
+    kept = tuple(sample for sample in loaded.samples if plain(sample.question) not in shown)
+    if not (count := len(loaded.samples) - len(kept)):
+        return loaded
+    removed = {**loaded.removed, reason: loaded.removed.get(reason, 0) + count}
+    return replace(loaded, samples=kept, removed=removed)
+
+
+def plain(question: str) -> str:
+    """Return a question with single spaces, so that the same one in another layout is equal."""
+    return " ".join(question.split())
+
+
+def _some(ids: list[str], near: str) -> list[str]:
+    """Return the ids worth naming in a message: those that begin alike, or the first."""
+    alike = [name for name in ids if name.rpartition("-")[0] == near.rpartition("-")[0]]
+    return [*(alike or ids)[:8], *(["…"] if len(alike or ids) > 8 else [])]

@@ -1,0 +1,205 @@
+"""Every task of reasoning-gym, `reasoning_gym:NAME`: generated, with a verifier of its own, nothing downloaded.
+
+Seeds of neighbouring numbers share questions there (item i of seed s is item i−1 of seed s+1), so the seed is drawn from
+(name, split, seed): splits and seeds do not overlap but by chance of about size / 2³¹.
+
+A verifier's mark is the credit; `correct` is the full mark. Several verifiers would run the answer as code: four call
+`eval` on it, five hand it to a parser that does. Here the first are given a reader of literals in its place, the others
+only answers that are made of numbers, known names and operators; and all run in the scoring process, with limits of time
+and memory.
+"""
+
+import ast
+import importlib
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+from agents.errors import MissingDependency, TaskError
+from evals.scoring.bounded import OutOfTime, WorkerDied, worker
+from evals.scoring.text import after_cues, answer_part, boxed
+from evals.task import Loaded, Sample, Score, Task, TaskInfo
+
+DEFAULT_SIZE = 200
+TIMEOUT_S = 20.0
+LONGEST = 20_000
+# What is not one task: it is made of others, by a config.
+LEFT_OUT = ("composite",)
+# Modules whose verifier calls eval on the answer.
+EVALUATING = (
+    "algorithmic.binary_matrix",
+    "algorithmic.spiral_matrix",
+    "algorithmic.string_insertion",
+    "games.n_queens",
+)
+# Tasks whose verifier hands the answer to sympy's parser, which evaluates Python.
+PARSED = ("countdown", "intermediate_integration", "polynomial_multiplication", "puzzle24", "simple_integration")
+_NAMES = frozenset("sin cos tan sec csc cot sinh cosh tanh asin acos atan exp log ln sqrt Abs pi E C e".split())
+_TOKENS = re.compile(r"[\d\s+\-*/^().,]|[A-Za-z]+")
+_ANSWER = re.compile(r"<answer>(.{0,20000}?)</answer>", re.DOTALL | re.IGNORECASE)
+
+
+class ReasoningGym(Task):
+    """One of its tasks."""
+
+    name = "reasoning_gym"
+    info = TaskInfo(
+        kind="generated",
+        splits=("test", "validation", "train"),
+        source="reasoning-gym",
+        licence="Apache-2.0",
+        scoring="the task's own verifier; correct is the full mark",
+        extra="evals",
+    )
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        if self.variant is None:
+            raise TaskError(
+                f"reasoning_gym is many tasks: write reasoning_gym:NAME. Names: {', '.join(self.variants())}."
+            )
+        if self.data is not None:
+            raise TaskError(f"{self.name} is generated; it takes no data file. Use --seed for other questions.")
+        self.task = self.variant
+        self._by_target: dict[str, list[Sample]] = {}
+
+    @classmethod
+    def variants(cls) -> tuple[str, ...]:
+        """Return the names of the tasks that are installed."""
+        return tuple(sorted(name for name in _library().DATASETS if name not in LEFT_OUT))
+
+    def load(self, at_least: int | None = None) -> Loaded:
+        """Return `at_least` generated samples, 200 by default.
+
+        The size is a multiple of the default, since of a few tasks a question depends on it.
+        """
+        count = DEFAULT_SIZE if at_least is None else at_least
+        size = DEFAULT_SIZE * max(1, -(-count // DEFAULT_SIZE))
+        dataset = _dataset(self.task, size, self._drawn_seed())
+        samples = tuple(self._sample(dataset, index, size) for index in range(count))
+        self._by_target = {}
+        for sample in samples:
+            self._by_target.setdefault(sample.target, []).append(sample)
+        return Loaded(samples, count, source=f"reasoning-gym, {self.split}, seed {self.seed}")
+
+    def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return what stands in the last `<answer>…</answer>` or box, else all that is said after the last `Answer:`.
+
+        Answers may be of several lines. Without any of these it is the last line.
+        """
+        text = answer_part(response)
+        if (found := self.extract_strict(response)) is not None:
+            return found
+        if inner := [said for said in boxed(text) if said]:
+            return _bare(inner[-1])
+        for rest in after_cues(text):
+            if said := _bare(rest):
+                return said
+        return _bare(text.strip().rpartition("\n")[2]) or None
+
+    def extract_strict(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return what stands in the last `<answer>…</answer>`, else after `Answer:` up to the end; else None."""
+        text = answer_part(response)
+        if tagged := _ANSWER.findall(text):
+            return _bare(tagged[-1]) or None
+        _, mark, rest = text.replace("**", "").rpartition("Answer:")
+        return (_bare(rest) or None) if mark else None
+
+    def score(self, answer: str | None, target: str) -> Score:
+        """Return the verifier's verdict for the question that has this target.
+
+        Raises:
+            TaskError: several questions have it and the verdicts differ; `score_sample` knows which was asked.
+        """
+        if answer is None:
+            return Score("no answer", None, target)
+        asked = self._by_target.get(target, [])
+        if not asked:
+            raise TaskError(f"{self.name}: no loaded question has the target {target[:60]!r}; use score_sample")
+        scores = list(dict.fromkeys(self.score_sample(answer, sample) for sample in asked))
+        if len(scores) > 1:
+            raise TaskError(
+                f"{self.name}: {len(asked)} questions have this target; use score_sample, which knows which"
+            )
+        return scores[0]
+
+    def score_sample(self, answer: str | None, sample: Sample) -> Score:
+        """Return the verifier's verdict; `failed` where it took too long."""
+        if answer is None:
+            return Score("no answer", None, sample.target)
+        place = {key: sample.metadata[key] for key in ("task", "size", "seed", "index")}
+        try:
+            reply = worker().ask({"do": "gym", **place, "answer": answer[:LONGEST]}, TIMEOUT_S)
+        except OutOfTime:
+            return Score("failed", answer, sample.target, reason=f"the verifier took more than {TIMEOUT_S:g} s")
+        except WorkerDied as error:
+            return Score("failed", answer, sample.target, reason=str(error))
+        if missing := reply.get("missing"):
+            raise MissingDependency(self.name, str(missing), "evals")
+        full = reply["credit"] >= 1
+        return Score("correct" if full else "incorrect", answer, sample.target, reply["credit"], reply["reason"])
+
+    def read_target(self, given: Any, options: Sequence[str] = ()) -> str:
+        """Return the target as it stands."""
+        return str(given).strip()
+
+    def _sample(self, dataset: Any, index: int, size: int) -> Sample:
+        entry = dataset[index]
+        answer = entry["answer"]
+        # Some questions have many right answers and none written down: an example of one, or none at all.
+        example = entry["metadata"].get("example_answer") or entry["metadata"].get("possible_answer")
+        target = str(answer if answer is not None else example or "any answer that the verifier accepts")
+        split = "" if self.split == "test" else f"-{self.split}"
+        place = {"task": self.task, "size": size, "seed": self._drawn_seed(), "index": index}
+        return Sample(f"{self.task}{split}-{self.seed}-{index:04d}", str(entry["question"]).strip(), target, (), place)
+
+    def _drawn_seed(self) -> int:
+        drawn = sha256(f"{self.task}|{self.split}|{self.seed}".encode()).digest()
+        return int.from_bytes(drawn[:4], "big") >> 1
+
+
+def credit(task: str, size: int, seed: int, index: int, answer: str) -> dict[str, Any]:
+    """Return the mark that the verifier gives an answer, 0 to 1, and what was done about it; for the scoring process."""
+    if task in PARSED and (odd := _odd(answer)):
+        return {"credit": 0.0, "reason": f"not given to the verifier: {odd}"}
+    dataset = _dataset(task, size, seed)
+    for module in EVALUATING:
+        # Hides the builtin from that module alone.
+        importlib.import_module(f"reasoning_gym.{module}").eval = ast.literal_eval  # type: ignore[attr-defined]
+    return {"credit": float(dataset.score_answer(answer, dataset[index])), "reason": ""}
+
+
+def _odd(answer: str) -> str:
+    """Return what an expression has that sympy's parser is not to see; an empty text if nothing."""
+    place = 0
+    while place < len(answer):
+        token = _TOKENS.match(answer, place)
+        if token is None:
+            return f"the character {answer[place]!r}"
+        word = token.group()
+        if word.isalpha() and len(word) > 1 and word not in _NAMES:
+            return f"the name {word[:40]!r}"
+        place = token.end()
+    # Attributes need a name after a dot.
+    return "a dot before a name" if re.search(r"\.\s*[A-Za-z]", answer) else ""
+
+
+def _bare(said: str) -> str:
+    """Return an answer without bold marks, quotes, a formula's dollars, or a full stop after a single word or number."""
+    text = said.strip().strip("*`").strip().strip("$").strip()
+    return text.removesuffix(".") if "\n" not in text and text.count(".") == 1 else text
+
+
+@lru_cache(maxsize=4)
+def _dataset(task: str, size: int, seed: int) -> Any:
+    return _library().create_dataset(task, size=size, seed=seed)
+
+
+def _library() -> Any:
+    try:
+        import reasoning_gym.factory
+    except ModuleNotFoundError as error:
+        raise MissingDependency("reasoning_gym", str(error.name), "evals") from error
+    return reasoning_gym.factory

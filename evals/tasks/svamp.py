@@ -1,0 +1,30 @@
+"""SVAMP (Patel et al., 2021): word problems of one step, varied so that shortcuts fail. Rows: Body, Question, Answer.
+
+The hub's revision is not known here: `main` is resolved to a commit when it is read.
+"""
+
+from agents.errors import TaskError
+from evals.dataset_task import NumberTask
+from evals.hub import HubSource
+from evals.rows import Row
+from evals.task import Sample, TaskInfo
+
+
+class SVAMP(NumberTask):
+    """A story, a question, a number."""
+
+    name = "svamp"
+    info = TaskInfo("number", ("test", "train"), "ChilleD/SVAMP", "MIT", "equal numbers")
+    files = {"test": ("test.json", "SVAMP.json", "test.jsonl"), "train": ("train.json", "train.jsonl")}
+    shot_split = "train"
+    hub = HubSource("ChilleD/SVAMP", None, "main", {"test": "test", "train": "train"})
+
+    def parse(self, row: Row) -> Sample:
+        """Return the sample of a row."""
+        try:
+            target = self.read_target(row.text("Answer"))
+        except TaskError as error:
+            raise row.error(str(error).removeprefix(f"{row.place}: ")) from error
+        body = row.text("Body").rstrip()
+        question = f"{body}{'' if body[-1:] in '.?!' else '.'} {row.text('Question')}"
+        return Sample(self.sample_id(row), question, target)
