@@ -14,6 +14,7 @@ import math
 import platform
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,18 +28,15 @@ FILTERS = ("strict-match", "flexible-extract")
 LM_EVAL = "0.4"
 
 
-def write_lm_eval(record: RunRecord, *, date: float, git_hash: str | None = None) -> list[Path]:
-    """Write a run's results and samples files anew, and return the results files.
-
-    Args:
-        record: the run.
-        date: seconds since the epoch; names the files.
-        git_hash: of the sources that played it.
+def write_lm_eval(record: RunRecord) -> list[Path]:
+    """Write a run's results and samples files anew, and return the results files; they are dated as its results.json.
 
     Raises:
         RunError: the disk does not take it.
     """
     root = record.path / FOLDER
+    dated = record.path / "results.json"
+    date = dated.stat().st_mtime if dated.is_file() else time.time()
     written = []
     try:
         shutil.rmtree(root, ignore_errors=True)
@@ -52,7 +50,7 @@ def write_lm_eval(record: RunRecord, *, date: float, git_hash: str | None = None
             lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
             (folder / f"samples_{_task_name(record)}_{stamp}.jsonl").write_text(lines, encoding="utf-8")
             path = folder / f"results_{stamp}.json"
-            content = _results(record, method, samples, date, git_hash)
+            content = _results(record, method, samples, date)
             path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             written.append(path)
     except OSError as error:
@@ -104,7 +102,7 @@ def _samples(doc_id: int, debate: DebateRow, method: MethodRecord) -> list[dict[
 
 
 def _results(
-    record: RunRecord, method: MethodRecord, samples: list[dict[str, Any]], date: float, git_hash: str | None
+    record: RunRecord, method: MethodRecord, samples: list[dict[str, Any]], date: float
 ) -> dict[str, Any]:
     task, config = record.config.task, method.config
     entry: dict[str, Any] = {"alias": task}
@@ -154,7 +152,7 @@ def _results(
             "torch_seed": seed,
             "fewshot_seed": seed,
         },
-        "git_hash": git_hash,
+        "git_hash": record.facts.get("git_hash"),
         "date": date,
         "pretty_env_info": f"python {platform.python_version()}; {platform.platform()}",
         "transformers_version": _version("transformers"),
