@@ -191,7 +191,9 @@ def summarise(method: MethodRecord, record: RunRecord) -> Summary:
     """Return what one method of a run came to."""
     debates = method.debates
     strict = [debate.strict_verdict for debate in debates if debate.strict_verdict is not None]
-    last = [turn for debate in debates for turn in _last_words(debate.turns) if turn.agent in method.config.temperatures]
+    last = [
+        turn for debate in debates for turn in _last_words(debate.turns) if turn.agent in method.config.temperatures
+    ]
     held = [turn for turn in last if turn.confidence is not None]
     answered = [debate for debate in debates if debate.turns]
     return Summary(

@@ -101,9 +101,7 @@ def _samples(doc_id: int, debate: DebateRow, method: MethodRecord) -> list[dict[
     return lines
 
 
-def _results(
-    record: RunRecord, method: MethodRecord, samples: list[dict[str, Any]], date: float
-) -> dict[str, Any]:
+def _results(record: RunRecord, method: MethodRecord, samples: list[dict[str, Any]], date: float) -> dict[str, Any]:
     task, config = record.config.task, method.config
     entry: dict[str, Any] = {"alias": task}
     for name in FILTERS:

@@ -1,11 +1,11 @@
 """What the rows of the table are: a method's name → the debate that it plays.
 
-    single, text, cipher, or a key of the config's `methods`
-    cipher:ENCODER                     a CIPHER debate by another encoder, e.g. `cipher:gumbel(tau=0.5)`
-    self-consistency(k=5)              k samples of one agent, majority vote (Wang et al., 2023); also `temperature=`
-    self-consistency@tokens, @time     k chosen to meet a debate's generated tokens, or its wall time
-    expert, misaligned, random, dummy  bounds: all but the deciding agent are controls
-    a config or topology file          its agents and exchange; questions, model, seed and lengths stay the table's
+single, text, cipher, or a key of the config's `methods`
+cipher:ENCODER                     a CIPHER debate by another encoder, e.g. `cipher:gumbel(tau=0.5)`
+self-consistency(k=5)              k samples of one agent, majority vote (Wang et al., 2023); also `temperature=`
+self-consistency@tokens, @time     k chosen to meet a debate's generated tokens, or its wall time
+expert, misaligned, random, dummy  bounds: all but the deciding agent are controls
+a config or topology file          its agents and exchange; questions, model, seed and lengths stay the table's
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,8 +52,11 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
         ConfigError: no such method, or a parameter that it does not take.
     """
     known = {**BUILT_IN_METHODS, **config.methods}
-    if name in known:
+    if (name in BUILT_IN_METHODS or config.methods.get(name)) and not _is_pattern(name):
         return method_config(config, name)
+    if name in config.methods:
+        # What the config says of a row below is what the row is made of.
+        config = method_config(config, name)
     if name in (BY_TOKENS, BY_TIME):
         return self_consistency(config, k=k or 1)
     if name.split("(")[0] == SELF_CONSISTENCY:
@@ -65,17 +68,18 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
     base, colon, encoder = name.partition(":")
     if colon and base == "cipher":
         return by_encoder(config, encoder)
-    if name.endswith((".yaml", ".yml")) or (path := find_config(Path(name))).is_file():
-        return of_file(config, find_config(Path(name)))
+    if name in known:
+        return config
+    path = find_config(Path(name))
+    if path.is_file() or name.endswith((".yaml", ".yml")):
+        return of_file(config, path)
     names = [*known, f"{SELF_CONSISTENCY}(k=5)", BY_TOKENS, BY_TIME, "cipher:ENCODER", *CONTROLS]
     raise ConfigError(
         f"unknown method {name!r}. Known: {', '.join(names)}, or a config file.{did_you_mean(name, [*known, *names])}"
     )
 
 
-def self_consistency(
-    config: DebateConfig, *, k: int = 5, temperature: float = SAMPLE_TEMPERATURE
-) -> DebateConfig:
+def self_consistency(config: DebateConfig, *, k: int = 5, temperature: float = SAMPLE_TEMPERATURE) -> DebateConfig:
     """Return k independent answers of the deciding agent, sampled as text, and the majority of them."""
     if k < 1 or temperature <= 0:
         raise ConfigError(f"{SELF_CONSISTENCY}: k must be at least 1 and temperature above 0; got k={k}, {temperature}")
@@ -123,6 +127,10 @@ def of_file(config: DebateConfig, path: Path) -> DebateConfig:
     return _changed(config, **{key: theirs[key] for key in EXCHANGE})
 
 
+def _is_pattern(name: str) -> bool:
+    return name.startswith((SELF_CONSISTENCY, "cipher:"))
+
+
 def row_name(name: str) -> str:
     """Return what a method is called in tables and folders: of a file its stem."""
     return Path(name).stem if name.endswith((".yaml", ".yml")) or "/" in name else name
@@ -160,6 +168,8 @@ def budget(name: str, rows: "Mapping[str, MethodResult]") -> tuple[int, str]:
             f"{SELF_CONSISTENCY}(k=5)"
         )
     single, debate = rows["single"], rows["cipher" if "cipher" in debates else debates[0]]
+    spent: float
+    one: float
     if name == BY_TOKENS:
         spent, one, unit = debate.generated_tokens, single.generated_tokens, "generated tokens"
     else:

@@ -145,7 +145,7 @@ def _axes(x: str, y: str, *, height: float = 3.6) -> tuple[Any, Any]:
     except ModuleNotFoundError as error:
         raise MissingDependency("plots", "matplotlib", "evals") from error
     figure = Figure(figsize=(6.4, height), layout="constrained")
-    FigureCanvasSVG(figure)  # type: ignore[no-untyped-call]
+    FigureCanvasSVG(figure)
     axes = figure.add_subplot()
     axes.set_xlabel(x)
     axes.set_ylabel(y)

@@ -260,9 +260,7 @@ def _turn_row(
     )
 
 
-def _prefixes(
-    transcript: Transcript, config: DebateConfig, marker: Marker, rule: Rule
-) -> tuple[tuple[int, str], ...]:
+def _prefixes(transcript: Transcript, config: DebateConfig, marker: Marker, rule: Rule) -> tuple[tuple[int, str], ...]:
     """Return what the debate would have come to after each round; of independent voters after each of them."""
     turns = transcript.turns
     if transcript.rounds > 1:
@@ -308,4 +306,3 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RunError(f"{path}: not an object")
     return found
-

@@ -178,7 +178,7 @@ class Comparison:
             return f"{said} (p = {self.adjusted:.2g})"
         if self.detectable is None:
             return f"{said} ({self.questions} questions cannot show any difference)"
-        return f"{said} (p = {self.adjusted:.2g}; found 4 times in 5: {100 * self.detectable:.1f} points and more)"
+        return f"{said} (p = {self.adjusted:.2g}; detectable: {100 * self.detectable:.1f})"
 
 
 def compare(
@@ -242,9 +242,7 @@ def compare_all(
     wanted = list(combinations(methods, 2)) if pairs is None else list(pairs)
     found = [compare(a, methods[a], b, methods[b], confidence=confidence, seed=seed) for a, b in wanted]
     adjusted = holm([comparison.p_value for comparison in found])
-    return [
-        Comparison(**{**vars(comparison), "adjusted": p}) for comparison, p in zip(found, adjusted, strict=True)
-    ]
+    return [Comparison(**{**vars(comparison), "adjusted": p}) for comparison, p in zip(found, adjusted, strict=True)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -286,7 +284,9 @@ def power(questions: int, discordant: float, difference: float, *, alpha: float 
     """
     binom = _scipy("stats").binom
     if not abs(difference) <= discordant <= 1:
-        raise StatisticsError(f"a difference of {difference} needs a share of differing pairs in [{abs(difference)}, 1]")
+        raise StatisticsError(
+            f"a difference of {difference} needs a share of differing pairs in [{abs(difference)}, 1]"
+        )
     if discordant == 0:
         return 0.0
     counts = np.arange(questions + 1)
@@ -393,4 +393,3 @@ def _library(package: str, name: str) -> Any:
         if (error.name or "").partition(".")[0] not in ("scipy", "statsmodels", "pandas", "patsy"):
             raise
         raise MissingDependency("statistics", package, "evals") from error
-

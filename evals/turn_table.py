@@ -48,7 +48,9 @@ def write_turns(record: RunRecord, path: Path) -> Path:
 
 
 def _turns(record: RunRecord) -> list[tuple[str, Any, Any]]:
-    return [(method.name, debate, turn) for method in record.methods for debate in method.debates for turn in debate.turns]
+    return [
+        (method.name, debate, turn) for method in record.methods for debate in method.debates for turn in debate.turns
+    ]
 
 
 def _fields(record: RunRecord, method: str, debate: Any, turn: Any) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Screen:
         rate = self._tokens / seconds
         head = f"{self._method}  {self._decided}/{self._total} questions   {self._turns} turns   {rate:.0f} tokens/s"
         if self._scored:
-            head += f"   accuracy so far {self._correct}/{self._scored}"
+            head += f"   accuracy so far {accuracy_so_far(self._correct, self._scored)}"
         if self._decided:
             head += f"   about {seconds / self._decided * (self._total - self._decided):.0f} s left"
         speaking = Table.grid(padding=(0, 2))
@@ -103,6 +103,18 @@ class Screen:
         if len(self._under_way) > 8:
             speaking.add_row(f"and {len(self._under_way) - 8} more")
         return Panel(Group(Text(head), speaking, *self._recent), title="debate", title_align="left")
+
+
+def accuracy_so_far(correct: int, scored: int) -> str:
+    """Return a running accuracy with its interval, where the extra `evals` is there to compute it."""
+    from agents.errors import MissingDependency
+    from evals.stats import wilson
+
+    try:
+        interval = wilson(correct, scored)
+    except MissingDependency:
+        return f"{correct}/{scored}"
+    return f"{correct}/{scored} ({100 * interval.low:.0f}–{100 * interval.high:.0f} %)"
 
 
 def turn_line(turn: Any) -> Text:
