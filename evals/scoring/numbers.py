@@ -44,7 +44,8 @@ def stated_number(response: str) -> str | None:
         found = _first(clause)
         if later is not None:
             # A model that repeats itself is cut off anywhere: "The answer is 18. The answer is 1".
-            return found if found is not None and found != later and found.startswith(later) else later
+            cut = found is not None and found.startswith(later) and found[len(later) : len(later) + 1].isdigit()
+            return found if cut else later
         if found is not None and not (place == 0 and text.rstrip(" ").endswith(rest) and rest[-1:].isdigit()):
             return found
         later = found

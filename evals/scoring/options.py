@@ -14,6 +14,8 @@ _LEADING = re.compile(
 )
 _BRACKETED = re.compile(r"[(\[](?P<letter>[A-Z])[)\]]")
 _STRICT = re.compile(r"(?:^|\s)answer(?:\s+is)?\s*[:=]?\s*\(?(?P<letter>[A-Z])\)?[.]?$", re.IGNORECASE)
+# What stands between words; signs that numbers and formulas are made of do not.
+_BETWEEN = re.compile(r"[^\w.%$/^+√-]+")
 # After a bare "A" these show that it is the letter: "A because …"; any other word, that it is the article: "A dog".
 _AFTER_LETTER = re.compile(r"\s*(?:because|since|as|and|or|is|by|for|due|which|,|-|–|—|$|\n)")
 
@@ -110,4 +112,6 @@ def _only(said: str, known: Sequence[tuple[str, str]]) -> str | None:
 
 
 def _words(text: str) -> str:
-    return " ".join(re.findall(r"[\w√π.%$/^+-]*\w[\w%]*", text.casefold()))
+    """Return the words and numbers of a text in lower case, single spaces between them."""
+    pieces = (piece.strip(".") for piece in _BETWEEN.split(text.casefold()))
+    return " ".join(piece for piece in pieces if any(map(str.isalnum, piece)))

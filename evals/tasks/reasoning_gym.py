@@ -104,7 +104,7 @@ class ReasoningGym(Task):
         text = answer_part(response)
         if tagged := _ANSWER.findall(text):
             return _bare(tagged[-1]) or None
-        _, mark, rest = text.replace("**", "").rpartition("Answer:")
+        _, mark, rest = text.rpartition("Answer:")
         return (_bare(rest) or None) if mark else None
 
     def score(self, answer: str | None, target: str) -> Score:
@@ -187,9 +187,9 @@ def _odd(answer: str) -> str:
 
 
 def _bare(said: str) -> str:
-    """Return an answer without bold marks, quotes, a formula's dollars, or a full stop after a single word or number."""
+    """Return an answer without the marks around it, and without the full stop of a single word or number."""
     text = said.strip().strip("*`").strip().strip("$").strip()
-    return text.removesuffix(".") if "\n" not in text and text.count(".") == 1 else text
+    return text if " " in text or "\n" in text else text.removesuffix(".")
 
 
 @lru_cache(maxsize=4)

@@ -113,7 +113,9 @@ def test_a_broken_question_file_names_the_line(tmp_path, lines, sentence):
 def test_missing_and_unfitting_data(tmp_path):
     with pytest.raises(TaskError, match="cannot read .*No such file"):
         create_task("gsm8k", data=tmp_path / "none.jsonl").samples(None)
-    with pytest.raises(TaskError, match="takes no data file"):
+    with pytest.raises(TaskError, match="no file for the split 'test' of 'arithmetic'. Looked for: arithmetic/"):
         create_task("arithmetic", data=tmp_path).samples(None)
+    with pytest.raises(TaskError, match="no test split on the hub: give a file or folder with --data"):
+        create_task("addsub").samples(None)
     with pytest.raises(UnknownName, match="unknown task 'arithmetics'.*Did you mean 'arithmetic'"):
         create_task("arithmetics")
