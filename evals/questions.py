@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 
 from agents.errors import RunError, writing_failed
@@ -24,6 +24,8 @@ class Marker:
     def __init__(self, task: Task, samples: Iterable[Sample]) -> None:
         self.task = task
         self._samples = {sample.id: sample for sample in samples}
+        # Decisions, verdicts and rounds read the same responses again and again.
+        self._read = lru_cache(maxsize=4096)(self._read_once)
 
     def know(self, question: Question, target: str | None) -> None:
         """Add a question of which no more than its text and right answer is known."""
@@ -36,11 +38,15 @@ class Marker:
 
     def reader(self, question: str) -> Extract:
         """Return response → flexibly extracted answer, for decisions."""
-        return partial(self.task.extract, options=self._samples[question].options)
+        return lambda response: self._read(question, response, False)
 
     def strict_reader(self, question: str) -> Extract:
         """Return response → answer in the form that the task asks for."""
-        return partial(self.task.extract_strict, options=self._samples[question].options)
+        return lambda response: self._read(question, response, True)
+
+    def _read_once(self, question: str, response: str, strict: bool) -> str | None:
+        extract = self.task.extract_strict if strict else self.task.extract
+        return extract(response, self._samples[question].options)
 
     def score(self, question: str, answer: str | None) -> Score:
         """Return how an extracted answer fares."""
