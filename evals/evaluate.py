@@ -57,6 +57,7 @@ async def evaluate(
     selection: Selection | None = None,
     samples: Sequence[Sample] | None = None,
     overwrite: bool = False,
+    backends: Backends | None = None,
     observer: Observer | None = None,
     progress: Any = lambda _: None,
 ) -> list[MethodResult]:
@@ -73,6 +74,7 @@ async def evaluate(
         selection: which questions.
         samples: the questions themselves, in place of a selection.
         overwrite: delete an earlier run in `out`.
+        backends: engines that outlive this evaluation; its own are started and closed by default.
         observer: told of everything as it happens.
         progress: called with a sentence for each slow step of a start.
 
@@ -107,12 +109,12 @@ async def evaluate(
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     marker = Marker(task, samples)
     targets = {sample.question: sample.target for sample in samples}
-    backends = Backends(config, progress)
+    engines = backends or Backends(config, progress)
     asked = {**vars(chosen), "data": None if chosen.data is None else str(chosen.data), "methods": list(names.values())}
     asked["sample_ids"] = list(chosen.sample_ids)
 
     def build(played: DebateConfig) -> Debate:
-        return build_debate(played, backends, extract=task.extract, targets=targets, shots=shots)
+        return build_debate(played, engines, extract=task.extract, targets=targets, shots=shots)
 
     try:
         with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
@@ -120,7 +122,7 @@ async def evaluate(
             debates = {row: build(played) for row, played in configs.items()}
             for warning in folder.warnings:
                 progress(warning)
-            folder.note_models({str(backend.fingerprint.model): backend.fingerprint for backend in backends.started})
+            folder.note_models({str(backend.fingerprint.model): backend.fingerprint for backend in engines.started})
             facts = provenance(config, debates)
             for row in sorted(names, key=lambda row: needs_budget(names[row])):
                 if needs_budget(names[row]):
@@ -128,14 +130,15 @@ async def evaluate(
                     configs[row] = resolve(config, names[row], k=k)
                     debates[row] = build(configs[row])
                 _write(out / row / "config.yaml", to_yaml(configs[row]))
-                observer.method_started(row, debates[row], len(samples), backends.started)
-                await _play(folder, row, configs[row], debates[row], marker, samples, backends, observer)
+                observer.method_started(row, debates[row], len(samples), engines.started)
+                await _play(folder, row, configs[row], debates[row], marker, samples, engines, observer)
                 observer.method_finished(folder.method(row).result)
                 folder.write_results()
             folder.finish({**facts, **provenance(config, debates)})
             return [folder.method(row).result for row in names]
     finally:
-        await backends.close()
+        if backends is None:
+            await engines.close()
 
 
 async def _play(
