@@ -71,7 +71,7 @@ def main() -> None:
 
 
 _COMMANDS = (
-    *("run", "evaluate", "search", "score", "show", "report", "speak", "read"),
+    *("run", "evaluate", "search", "reproduce", "score", "show", "report", "speak", "read"),
     *("tasks", "topology", "doctor", "model", "bench"),
 )
 for _name in _COMMANDS:
