@@ -4,11 +4,15 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
+    "Analysis": "evals.analysis",
     "Sample": "evals.task",
     "Score": "evals.task",
+    "Selection": "evals.evaluation",
     "Task": "evals.task",
+    "analyse_run": "evals.outputs",
     "create_task": "evals.task",
-    "evaluate": "evals.evaluate",
+    "evaluate": "evals.evaluation",
+    "write_outputs": "evals.outputs",
 }
 __all__ = sorted(_PUBLIC)
 

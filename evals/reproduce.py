@@ -19,7 +19,7 @@ from debate.frozen import Frozen
 from debate.observer import Observer
 from evals import paper
 from evals.analysis import Analysis, Share
-from evals.evaluate import Selection, evaluate
+from evals.evaluation import Selection, evaluate
 from evals.outputs import analyse_run, write_outputs
 from evals.paper import Figure
 from evals.report import table, write_page
@@ -327,8 +327,8 @@ def _caveats(experiment: Experiment, config: DebateConfig, questions: int) -> tu
     said = []
     if not is_the_papers_model(config.model):
         said.append(
-            f"Not comparable: the paper's figures are of LLaMA2-70B and LLaMA-65B, ours of {config.model}. They stand beside each "
-            "other to show what to compare once the model is the paper's."
+            f"Not comparable: the paper's figures are of LLaMA2-70B and LLaMA-65B, ours of {config.model}. They stand beside "
+            "each other to show what to compare once the model is the paper's."
         )
     if questions < FULL:
         said.append(

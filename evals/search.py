@@ -22,7 +22,7 @@ from debate.observer import Silent
 from debate.results import MethodResult
 from debate.setup import Backends
 from debate.transcript import Question
-from evals.evaluate import Selection, evaluate
+from evals.evaluation import Selection, evaluate
 from evals.methods import resolve
 from evals.paper import BOUNDS, TEMPERATURES
 from evals.selection import plain

@@ -55,8 +55,8 @@ def evaluate(
     from agents.errors import MissingDependency
     from debate.cli.screen import Screen, results_table
     from debate.cli.table import show_analysis
-    from evals.evaluate import Selection
-    from evals.evaluate import evaluate as run_evaluation
+    from evals.evaluation import Selection
+    from evals.evaluation import evaluate as run_evaluation
     from evals.outputs import PAGE, write_outputs
 
     names = listed(tasks)

@@ -1,7 +1,7 @@
 """`debate reproduce`: the paper's experiments, at any scale."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,7 +47,7 @@ def reproduce(
     from evals.reproduce import reproduce as run_experiment
 
     shared = load_experiment(experiment).debate
-    overrides = {key: value for key, value in (("model", model), ("seed", seed)) if value is not None}
+    overrides: dict[str, Any] = {key: value for key, value in (("model", model), ("seed", seed)) if value is not None}
     for setting in settings or ():
         key, equals, text = setting.partition("=")
         if not equals or "." in key:

@@ -44,7 +44,7 @@ def search(
     The same command goes on with an interrupted search. The test split is refused as what to search on.
     """
     from debate.cli.table import show_analysis
-    from evals.evaluate import Selection
+    from evals.evaluation import Selection
     from evals.outputs import analyse_run
     from evals.search import parse_parameter
     from evals.search import search as run_search

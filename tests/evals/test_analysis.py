@@ -12,7 +12,7 @@ from debate.run_folder import methods_in, read_method
 from evals import stats
 from evals.analysis import analyse, changed_their_minds, compare_runs
 from evals.energy import EnergyMeter
-from evals.evaluate import Selection, evaluate
+from evals.evaluation import Selection, evaluate
 from evals.lm_eval_files import hash_string
 from evals.outputs import analyse_run, write_outputs
 from evals.run_record import read_run, runs_in

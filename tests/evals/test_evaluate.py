@@ -11,7 +11,7 @@ from agents.errors import ConfigError, RunError
 from debate.config import configs_folder, load_config, validate
 from debate.observer import Silent
 from debate.run_folder import methods_in, read_method
-from evals.evaluate import evaluate
+from evals.evaluation import evaluate
 
 CONFIG = validate(
     {
