@@ -29,7 +29,9 @@ class Agent:
 
     def __post_init__(self) -> None:
         if self.encoder is not None and not self.backend.capabilities.vectors_out:
-            raise ConfigError(f"agent {self.name!r}: its backend cannot send vectors; use message: text")
+            raise ConfigError(
+                f"agent {self.name!r}: its backend cannot send vectors: give it encoder: none, or the debate message: text"
+            )
 
     def request(self, question: str, own: Message | None, others: Sequence[Heard], seed: int) -> Request:
         """Return the request of one turn: initial where nothing was said, review where only others spoke."""

@@ -17,7 +17,8 @@ from agents.message import Message
 
 Role = Literal["system", "user", "assistant"]
 Part = str | Message
-FinishReason = Literal["stop", "length", "cancelled"]
+# `filtered`: a server withheld what its content filter objects to.
+FinishReason = Literal["stop", "length", "filtered", "cancelled"]
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,19 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One message to generate: text where `encoder` is None, else CIPHER vectors by the named encoder."""
+    """One message to generate.
+
+    Fields:
+        prompt: what the model is shown.
+        sampling: how it is decoded.
+        encoder: None for text, else the encoder of the CIPHER vectors.
+        adapter: a LoRA adapter's folder in peft's layout, for backends that can load one beside the model.
+    """
 
     prompt: Prompt
     sampling: Sampling = field(default_factory=Sampling)
     encoder: str | None = None
+    adapter: str | None = None
 
     def __post_init__(self) -> None:
         if self.encoder is not None and (self.sampling.top_p is not None or self.sampling.top_k is not None):

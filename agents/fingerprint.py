@@ -20,6 +20,8 @@ class ModelFingerprint:
         tokenizer: SHA-256 of the vocabulary (token, id).
         vocabulary: V, rows of the table.
         width: D.
+
+    Of a model behind an API neither hash is known: both are empty, and an unknown one equals nothing.
     """
 
     model: str
@@ -30,16 +32,23 @@ class ModelFingerprint:
 
     def same_table(self, other: "ModelFingerprint") -> bool:
         """Whether vectors of one are vectors of the other."""
-        return self.table == other.table and self.tokenizer == other.tokenizer
+        return bool(self.table) and self.table == other.table and self.same_tokenizer(other)
 
     def same_tokenizer(self, other: "ModelFingerprint") -> bool:
         """Whether a belief of one can be rendered on the other's table (CIPHER, section 3: cross-model rule)."""
-        return self.tokenizer == other.tokenizer
+        return bool(self.tokenizer) and self.tokenizer == other.tokenizer
 
     def __str__(self) -> str:
+        if not self.tokenizer:
+            return f"{self.model} (table and tokenizer unknown)"
         return (
             f"{self.model} (table {self.table[:8]}, tokenizer {self.tokenizer[:8]}, {self.vocabulary} x {self.width})"
         )
+
+
+def remote_fingerprint(model: str, host: str) -> ModelFingerprint:
+    """Return the fingerprint of a model behind an API, of which only the names of model and server are known."""
+    return ModelFingerprint(f"{model} at {host}", table="", tokenizer="", vocabulary=0, width=0)
 
 
 def fingerprint(model: str, table: "torch.Tensor", tokenizer: Any) -> ModelFingerprint:
@@ -48,11 +57,16 @@ def fingerprint(model: str, table: "torch.Tensor", tokenizer: Any) -> ModelFinge
 
     rows, width = table.shape
     raw = table.detach().to("cpu", torch.bfloat16).contiguous().view(torch.uint8).numpy()
-    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])).encode()
     return ModelFingerprint(
         model=model,
         table=hashlib.sha256(raw.data).hexdigest(),
-        tokenizer=hashlib.sha256(vocabulary).hexdigest(),
+        tokenizer=tokenizer_hash(tokenizer),
         vocabulary=rows,
         width=width,
     )
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """Return the SHA-256 of the vocabulary of a tokenizer that has `get_vocab()`."""
+    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])).encode()
+    return hashlib.sha256(vocabulary).hexdigest()

@@ -31,11 +31,28 @@ def rerender(
     """
     cipher = message.cipher
     assert cipher is not None, "only CIPHER messages are rendered"
-    check_receiver(message, receiver)
-    if message.model.same_table(receiver):
+    weights = renormalised(message, receiver, min_mass=min_mass)
+    if weights is None:
         return cipher.vectors.to(table.device, table.dtype)
     if not len(cipher):
         return table.new_zeros(0, table.shape[1])
+    rows = table[cipher.top_ids.to(table.device)].float()
+    return torch.einsum("tk,tkd->td", weights.to(table.device), rows).to(table.dtype)
+
+
+def renormalised(message: Message, receiver: ModelFingerprint, *, min_mass: float = 0.9) -> torch.Tensor | None:
+    """Return the kept beliefs [T, K] as weights of the receiver's rows, or None where the vectors go in as they are.
+
+    Raises:
+        MessageMismatch: the tokenizers differ, or the kept beliefs carry too little.
+    """
+    cipher = message.cipher
+    assert cipher is not None, "only CIPHER messages are rendered"
+    check_receiver(message, receiver)
+    if message.model.same_table(receiver):
+        return None
+    if not len(cipher):
+        return cipher.top_probabilities
     mass = cipher.top_probabilities.sum(dim=1)
     if cipher.top_ids.shape[1] == 0 or float(mass.min()) < min_mass:
         step = int(mass.argmin())
@@ -44,6 +61,4 @@ def rerender(
             f"step {step}, and {receiver.model} needs {min_mass:.2f} to render them on its own table. "
             "Send with a larger top_beliefs."
         )
-    weights = (cipher.top_probabilities / mass[:, None]).to(table.device)
-    rows = table[cipher.top_ids.to(table.device)].float()
-    return torch.einsum("tk,tkd->td", weights, rows).to(table.dtype)
+    return cipher.top_probabilities / mass[:, None]

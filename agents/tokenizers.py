@@ -9,7 +9,10 @@ from agents.errors import DebateError
 
 def tokenizer_of(backend: Backend) -> Any | None:
     """Return a backend's tokenizer, or None where there is none to be had (an engine behind an interface)."""
-    return backend.tokenizer if backend.tokenizer is not None else _beside_weights(backend.fingerprint.model)
+    if backend.tokenizer is not None:
+        return backend.tokenizer
+    # A model behind an API may have the name of one on the hub, and need not be it.
+    return _beside_weights(backend.fingerprint.model) if backend.fingerprint.tokenizer else None
 
 
 @cache

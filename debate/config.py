@@ -4,7 +4,7 @@ A config file is YAML. `--set a.b=c` overrides one key. `methods` holds, for `de
 changes; `single`, `text` and `cipher` are known without being written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from agents.errors import ConfigError, did_you_mean
+from agents.secrets import refuse_secrets
 from debate.frozen import Frozen
 from debate.groups import expanded, groups
 from debate.topology.config import EdgeConfig, ScheduleConfig, TopologyConfig
@@ -48,6 +49,8 @@ class AgentConfig(Frozen):
     """Another backend."""
     model: str | None = None
     """Another model."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Of its backend, beside the debate's own where the backend is the debate's."""
     role: str | None = None
     """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
     agreement: float | None = Field(default=None, ge=0, le=1)
@@ -198,7 +201,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> DebateConfig:
 
 
 def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
-    """Return the config of a plain mapping; errors name the source and the key path."""
+    """Return the config of a plain mapping; errors name the source and the key path.
+
+    Raises:
+        ConfigError: a mistake, or a key of a server in it: a config is copied into run folders.
+    """
+    # Before anything else, so that no other mistake is explained by repeating the key.
+    for path, found in _options(raw):
+        refuse_secrets(found, where=f"{source}: {path}")
     try:
         return DebateConfig.model_validate(raw)
     except ValidationError as error:
@@ -328,6 +338,18 @@ def _override(raw: dict[str, Any], override: str) -> None:
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override!r}: {parent} is not a mapping")
     place[last] = value
+
+
+def _options(raw: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every mapping of backend options in a raw config, of agents, templates and methods too."""
+    if not isinstance(raw, Mapping):
+        return
+    for key, value in raw.items():
+        where = f"{path}.{key}" if path else str(key)
+        if key == "options" and isinstance(value, Mapping):
+            yield where, value
+        else:
+            yield from _options(value, where)
 
 
 def _explain(source: str, raw: Mapping[str, Any], detail: Any) -> str:

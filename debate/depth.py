@@ -94,8 +94,7 @@ def _midranks(values: Points) -> Points:
 
 def _units(rows: Points) -> Points:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    units: Points = rows / np.where(norms == 0, 1.0, norms)
-    return units
+    return np.asarray(rows / np.where(norms == 0, 1.0, norms))
 
 
 def _counts(bags: Sequence[Sequence[int | str]]) -> Points:

@@ -6,4 +6,5 @@ from pydantic import BaseModel, ConfigDict
 class Frozen(BaseModel):
     """A config value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Errors repeat no input by themselves: our own sentences say what was given, where it may be said.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

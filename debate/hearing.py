@@ -44,7 +44,7 @@ class Hearing:
             return f"Answer: {NO_ANSWER if answer is None else answer}", None
         if edge.first_tokens is not None and edge.first_tokens < message.num_tokens:
             message = beginning(message, edge.first_tokens, tokenizer_of(speaker.backend))
-        if not message.is_cipher or edge.message == "text":
+        if not message.is_cipher or edge.message == "text" or not takes_vectors(hearer):
             return reading(message), None
         vectors, mass = message, None
         if not message.model.same_tokenizer(hearer.backend.fingerprint):
@@ -64,6 +64,11 @@ class Hearing:
             return None, 0.0
         mapped = vocabulary_map.apply(message, hearer.backend.fingerprint)
         return (mapped.message if mapped.mass >= self.min_mapped else None), mapped.mass
+
+
+def takes_vectors(hearer: Speaker) -> bool:
+    """Whether CIPHER messages reach an agent as vectors; if not they are read out to it."""
+    return hearer.backend.capabilities.vectors_in
 
 
 def reading(message: Message) -> Message:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from agents.errors import PromptTooLong
 from agents.prompts import Heard
-from debate.hearing import Hearing, Speaker
+from debate.hearing import Hearing, Speaker, takes_vectors
 from debate.protocol import PLAIN, Inbox, Protocol, TurnKey
 from debate.stopping import Said
 from debate.transcript import Question, Transcript, Turn
@@ -61,6 +62,15 @@ class Debate:
             for turn, edge in zip(inbox.heard, edges, strict=True)
         ]
 
+    def read_out(self, inbox: Inbox, hearer: Speaker, said: "Mapping[TurnKey, Turn]") -> tuple[TurnKey, ...]:
+        """Return the CIPHER turns whose reading a turn gets because its backend takes no vectors."""
+        if takes_vectors(hearer):
+            return ()
+        edges = inbox.edges or (PLAIN,) * len(inbox.heard)
+        whole = [turn for turn, edge in zip(inbox.heard, edges, strict=True) if edge.seen != "answers"]
+        own = () if inbox.own is None else (inbox.own,)
+        return tuple(turn for turn in (*whole, *own) if said[turn].message.is_cipher)
+
     def turn_seed(self, question: Question, turn: TurnKey) -> int:
         """Return the seed of a turn: of run, question, the agent's place and the round, never of names or of timing."""
         text = f"{self.seed}|{question.id}|{self.places[turn.agent]}|{turn.round}"
@@ -80,6 +90,9 @@ async def take(debate: Debate, question: Question, key: TurnKey, said: Mapping[T
     except asyncio.CancelledError:
         pending.cancel()
         raise
+    except PromptTooLong as error:
+        # A server finds out when it counts.
+        raise PromptTooLong(error.prompt_tokens, error.max_tokens, error.context, agent=key.agent) from error
     mapped = tuple((turn, mass) for turn, (_, mass) in zip(inbox.heard, heard, strict=True) if mass is not None)
     return Turn(
         key=key,
@@ -89,6 +102,7 @@ async def take(debate: Debate, question: Question, key: TurnKey, said: Mapping[T
         usage=generation.usage,
         finish_reason=generation.finish_reason,
         mapped=mapped,
+        read_out=debate.read_out(inbox, agent, said),
         place=debate.protocol.place(key),
     )
 

@@ -1,5 +1,6 @@
 """Config → debate: backends started once and shared, agents with their prompts, the graph and the protocol."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from agents.registry import create_backend
 from agents.tokenizers import tokenizer_of
 from debate.config import CONTROLS, DebateConfig, prompts_folder, task_prompts
 from debate.exchange import Exchange, build_exchange, own_encoder
-from debate.hearing import Extract, Hearing, Speaker
+from debate.hearing import Extract, Hearing, Speaker, takes_vectors
 from debate.orchestrator import Debate
 from debate.protocol import Protocol, Stopped
 from debate.stopping import Watch, stopping_rule
@@ -25,19 +26,27 @@ from kernels.encoders import parse
 
 
 class Backends:
-    """Engines by (backend, model), each started once however many agents and methods use it."""
+    """Engines by backend, model and options, each started once however many agents and methods use it."""
 
     def __init__(self, config: DebateConfig, progress: Progress = lambda _: None) -> None:
         self._config, self._progress = config, progress
-        self._started: dict[tuple[str, str], Backend] = {}
+        self._started: dict[tuple[str, str, str], Backend] = {}
         self._warned: set[str] = set()
 
-    def get(self, name: str, model: str) -> Backend:
-        """Return the backend that holds a model, started if need be."""
-        if (name, model) not in self._started:
-            options: dict[str, Any] = {"dtype": self._config.dtype, **self._config.options}
-            self._started[name, model] = create_backend(name, model=model, progress=self._progress, **options)
-        return self._started[name, model]
+    def get(self, name: str, model: str, own: Mapping[str, Any] | None = None) -> Backend:
+        """Return the backend that holds a model, started if need be.
+
+        Args:
+            name: of the backend.
+            model: of the model.
+            own: an agent's options. The debate's are for its own backend, and mean nothing to another.
+        """
+        shared = self._config.options if name == self._config.backend else {}
+        options = {"dtype": self._config.dtype, **shared, **(own or {})}
+        key = (name, model, json.dumps(options, sort_keys=True, default=str))
+        if key not in self._started:
+            self._started[key] = create_backend(name, model=model, progress=self._progress, **options)
+        return self._started[key]
 
     @property
     def started(self) -> list[Backend]:
@@ -99,6 +108,7 @@ def build_debate(
     debate = Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped))
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         _check_encoder(agents[name], encoder)
+    _check_shortened(exchange, agents)
     for name in dict.fromkeys(_deaf(exchange, agents)):
         backends.warn(f"{name}'s backend takes no vectors: it hears CIPHER messages as their readings")
     return debate
@@ -108,11 +118,24 @@ def _deaf(exchange: Exchange, agents: Mapping[str, Speaker]) -> Iterator[str]:
     """Yield the agents that are to hear vectors and cannot."""
     for turn, inbox in exchange.planned.plan.items():
         hearer = agents[turn.agent]
-        if isinstance(hearer, Control) or hearer.backend.capabilities.vectors_in:
+        if isinstance(hearer, Control) or takes_vectors(hearer):
             continue
         pairs = zip(inbox.heard, inbox.edges, strict=True)
         if any(edge.wants_vectors and exchange.encoders[heard] for heard, edge in pairs):
             yield turn.agent
+
+
+def _check_shortened(exchange: Exchange, agents: Mapping[str, Speaker]) -> None:
+    """Raise ConfigError where only the first tokens are to be heard of an agent whose tokens nobody knows."""
+    for inbox in exchange.planned.plan.values():
+        for heard, edge in zip(inbox.heard, inbox.edges, strict=True):
+            speaker = agents[heard.agent]
+            known = isinstance(speaker, Control) or speaker.backend.fingerprint.tokenizer
+            if edge.first_tokens is not None and not known:
+                raise ConfigError(
+                    f"topology: first_tokens is {edge.first_tokens} for what {heard.agent} says, but its backend is an API "
+                    "that does not tell its tokens. Limit its messages by max_tokens, or drop first_tokens on its edges."
+                )
 
 
 def _check_encoder(agent: Speaker, encoder: str | None) -> None:
@@ -151,7 +174,7 @@ def _agent(
 ) -> Speaker:
     """Return one agent; agents of the same prompts share them, read and checked once."""
     agent = config.agents[name]
-    backend = backends.get(agent.backend or config.backend, agent.model or config.model)
+    backend = backends.get(agent.backend or config.backend, agent.model or config.model, agent.options)
     if agent.is_control:
         return Control(name, backend, str(agent.role), targets)
     prompts = Prompts(

@@ -31,6 +31,7 @@ class Turn:
         usage: what it cost.
         finish_reason: why it ended.
         mapped: heard CIPHER messages of another tokenizer, with the share of their belief that mapped to this agent's.
+        read_out: turns said in CIPHER that this agent's backend, which takes no vectors, was given as their reading.
         place: among the turns of its round, by the protocol's plan.
     """
 
@@ -41,6 +42,7 @@ class Turn:
     usage: Usage
     finish_reason: FinishReason
     mapped: tuple[tuple[TurnKey, float], ...] = ()
+    read_out: tuple[TurnKey, ...] = ()
     place: int = 0
 
 

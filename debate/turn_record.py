@@ -42,6 +42,8 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
     }
     if turn.mapped:
         fields["mapped"] = [[key.round, key.agent, mass] for key, mass in turn.mapped]
+    if turn.read_out:
+        fields["read_out"] = [[key.round, key.agent] for key in turn.read_out]
     if message.is_cipher:
         fields |= {"text": message.text, "encoder": message.encoder, "temperature": message.temperature}
     else:
@@ -70,6 +72,7 @@ def read_turn(record: dict[str, Any], blobs: Blobs) -> Turn:
         usage=Usage(usage["prompt_tokens"], cost["cached_tokens"], usage["generated_tokens"]),
         finish_reason=record["finish_reason"],
         mapped=tuple((TurnKey(number, agent), mass) for number, agent, mass in record.get("mapped", [])),
+        read_out=tuple(TurnKey(number, agent) for number, agent in record.get("read_out", [])),
         place=record["place"],
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 _PUBLIC = {
     "Analysis": "evals.analysis",
+    "Loaded": "evals.task",
     "Sample": "evals.task",
     "Score": "evals.task",
     "Selection": "evals.evaluation",
@@ -12,6 +13,7 @@ _PUBLIC = {
     "analyse_run": "evals.outputs",
     "create_task": "evals.task",
     "evaluate": "evals.evaluation",
+    "select": "evals.selection",
     "write_outputs": "evals.outputs",
 }
 __all__ = sorted(_PUBLIC)

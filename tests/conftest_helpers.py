@@ -2,6 +2,8 @@
 
 import torch
 
+from debate.config import load_config
+
 ARCHITECTURES = ("llama", "qwen3", "mistral-window", "gemma3-scaled-sliding", "gemma2-softcap", "gpt2-absolute")
 
 
@@ -13,6 +15,14 @@ def generate(engine, requests):
     while not engine.is_idle:
         engine.step()
     return [row.generation(engine.model.fingerprint, engine.model.tokenizer) for row in rows]
+
+
+def on_mock(path):
+    """Return a shipped config with every agent on the mock backend."""
+    config = load_config(path, ["backend=mock", "model=mock"])
+    own = {"backend": None, "model": None, "options": {}}
+    agents = {name: agent.model_copy(update=own) for name, agent in config.agents.items()}
+    return config.model_copy(update={"agents": agents})
 
 
 @torch.inference_mode()
@@ -31,3 +41,13 @@ def plain_cipher_loop(model, ids, temperature, steps, stop_ids=frozenset()):
             break
         vectors, nearest, x = [*vectors, e], [*nearest, v], torch.cat([x, e.to(x.dtype)[None, None]], 1)
     return torch.stack(vectors), nearest
+
+
+def say(backend, requests):
+    """Submit requests at once to a backend that outlives the event loop, and return their generations."""
+    import asyncio
+
+    async def play():
+        return [await pending for pending in [backend.submit(request) for request in requests]]
+
+    return asyncio.run(play())

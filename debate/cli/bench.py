@@ -37,11 +37,8 @@ def engine(
 
     Example:  debate bench engine --rows 16 --rounds 5
     """
-    import yaml
-
     from debate.bench_engine import bench_engine
 
-    pairs = (option.partition("=") for option in set_options or [])
     options.run(
         bench_engine(
             model=model,
@@ -52,7 +49,7 @@ def engine(
             rounds=rounds,
             temperature=temperature,
             encoder=encoder,
-            backend_options={key: yaml.safe_load(value) for key, _, value in pairs},
+            backend_options=options.backend_options(set_options),
             out=out,
             console=options.console,
             progress=options.progress,

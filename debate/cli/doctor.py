@@ -36,6 +36,7 @@ def doctor() -> None:
     out.print(table, markup=False)
     out.print("an extra is added with: pip install 'cipher-debate[EXTRA]'", markup=False)
     out.print(f"backends: {', '.join(names())}; tasks: {', '.join(names('debate.tasks'))}")
+    out.print(_key(), markup=False)
     out.print(_memory())
     home = cache_home()
     out.print(f"model cache: {home} ({shutil.disk_usage(_existing(home)).free / GIB:.0f} GiB free)", markup=False)
@@ -84,6 +85,15 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _key() -> str:
+    from agents.secrets import DEFAULT_KEY_ENV, key_from_environment
+
+    state = "holds a key" if key_from_environment(DEFAULT_KEY_ENV) else "is not set"
+    return (
+        f"backend openai: ${DEFAULT_KEY_ENV} {state}; servers on this machine are asked without one (docs/engines.md)"
+    )
 
 
 def _memory() -> str:

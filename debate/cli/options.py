@@ -38,6 +38,30 @@ def load(config: Path, settings: list[str] | None, model: str | None, seed: int 
     return load_config(find_config(config), [*(settings or []), *named, *extra])
 
 
+def backend_options(given: list[str] | None) -> dict[str, Any]:
+    """Return the options of a backend from KEY=VALUE pairs, the values read as YAML.
+
+    Raises:
+        ConfigError: no such pair; or a key of a server, which is not repeated.
+    """
+    import yaml
+
+    from agents.errors import ConfigError
+    from agents.secrets import refuse_secrets
+
+    found: dict[str, Any] = {}
+    for pair in given or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--option {key!r}: write KEY=VALUE, e.g. --option max_num_seqs=4")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--option {key}: the value is not YAML") from error
+    refuse_secrets(found, where="--option")
+    return found
+
+
 def progress(sentence: str) -> None:
     """Say what takes time."""
     notes.print(f"· {sentence}", markup=False)

@@ -121,8 +121,10 @@ def turn_line(turn: Any) -> Text:
     """Return one line: round, agent, how it spoke, and what; a CIPHER message is shown by its reading."""
     message = turn.message
     kind = f"{message.encoder}, {message.num_bytes:,} B" if message.is_cipher else "text"
+    # Of an API only the count is known, not the tokens.
+    count = message.num_tokens if message.model.tokenizer else turn.usage.generated_tokens
     line = Text(f"round {turn.key.round}  {turn.key.agent}  ", style="bold")
-    line.append(f"[{kind}, {message.num_tokens} tokens] ", style="dim")
+    line.append(f"[{kind}, {count} tokens] ", style="dim")
     return line.append(message.text.strip().replace("\n", " ⏎ "))
 
 

@@ -1,7 +1,7 @@
 """`debate speak`: one agent, one prompt, one message."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +29,10 @@ def speak(
     hear: Annotated[
         list[Path] | None, typer.Option("--hear", help="A message file to put after the prompt; repeatable.")
     ] = None,
+    set_options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="Of the backend; repeatable, e.g. base_url=http://…/v1."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the message to this file.")] = None,
 ) -> None:
     """Let one model speak: write its message, and print how it reads.
@@ -39,7 +43,20 @@ def speak(
     """
     options.run(
         _speak(
-            prompt, model, backend, encoder, temperature, max_tokens, dtype, top_beliefs, stop, seed, form, hear, out
+            prompt,
+            model,
+            backend,
+            encoder,
+            temperature,
+            max_tokens,
+            dtype,
+            top_beliefs,
+            stop,
+            seed,
+            form,
+            hear,
+            options.backend_options(set_options),
+            out,
         )
     )
 
@@ -57,6 +74,7 @@ async def _speak(
     seed: int,
     form: str,
     hear: list[Path] | None,
+    backend_options: dict[str, Any],
     out: Path | None,
 ) -> None:
     from agents.backend import ChatTurn, Part, Prompt, Request, Sampling
@@ -69,11 +87,14 @@ async def _speak(
     sampling = Sampling(
         temperature=temperature, max_tokens=max_tokens, stop=tuple(stop or ()), seed=seed, top_beliefs=top_beliefs
     )
-    engine = create_backend(backend, model=model, dtype=dtype, max_num_seqs=1, progress=options.progress)
+    given = {"dtype": dtype, "max_num_seqs": 1, **backend_options}
+    engine = create_backend(backend, model=model, progress=options.progress, **given)
     try:
         parts: list[Part] = [prompt]
         for path in hear or []:
-            parts += ["\n", read_message(path, receiver=engine.fingerprint)]
+            # To a backend without vectors a message is its reading, whoever's it is.
+            receiver = engine.fingerprint if engine.capabilities.vectors_in else None
+            parts += ["\n", read_message(path, receiver=receiver)]
         asked = Prompt((ChatTurn("user", tuple(parts)),), format=form)  # type: ignore[arg-type]
         pending = engine.submit(Request(asked, sampling, None if encoder == "text" else encoder))
         async for piece in pending:
@@ -84,7 +105,9 @@ async def _speak(
         await engine.close()
     message = generation.message
     kind = f"{message.encoder}, {message.num_bytes:,} bytes of vectors" if message.is_cipher else "text"
-    options.progress(f"{message.num_tokens} steps ({generation.finish_reason}), {kind}, {message.model}")
+    options.progress(
+        f"{message.num_tokens or generation.usage.generated_tokens} steps ({generation.finish_reason}), {kind}, {message.model}"
+    )
     if out is not None:
         write_message(message, out)
         options.progress(f"written to {out}")

@@ -123,8 +123,8 @@ def _strangers(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:
                 ends = f"{key.agent} ({model(key.agent)[1]}) speaks CIPHER to {turn.agent} ({model(turn.agent)[1]})"
                 text = (
                     f"{ends}: with one tokenizer beliefs are rendered on the hearer's table; with two they are mapped "
-                    f"token by token, and heard as text where less than {config.min_mapped:.0%} maps. "
-                    "Make the edge text to be sure."
+                    f"token by token, and heard as text where less than {config.min_mapped:.0%} maps, as by a backend that "
+                    "takes no vectors. Make the edge text to be sure."
                 )
                 return [Finding("warning", text)]
     return []

@@ -12,14 +12,17 @@ from evals.scoring.text import after_cues, answer_part, boxed, first_sentence, l
 
 # A thousands separator only where three digits follow; a sign only where it does not subtract from something before it.
 # Every quantifier over digits is possessive, so a failed match is not tried again at another length.
-_DIGITS = r"(?:\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?|\.\d++)(?:[eE][-+]?\d{1,3}(?![\w.]))?"
+_DIGITS = r"(?:\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?+|\.\d++)(?:[eE][-+]?\d{1,3}(?![\w.]))?+"
 _NUMBER = re.compile(
     rf"(?<![\w.)])(?P<sign>[-−–]?)[$€£¥]?(?P<inner>[-−–]?)(?P<whole>{_DIGITS})"
-    r"(?!(?:st|nd|rd|th)\b)"
+    r"(?!(?:st|nd|rd|th)\b|-[A-Za-z])"
     r"(?:\s?/\s?(?P<under>\d++(?![\d.,]*\d)))?"
 )
 _MIXED = re.compile(r"(?P<whole>\d{1,9})\s(?P<over>\d{1,9})\s?/\s?(?P<under>\d{1,9})")
 _LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)](?=[ \t]+\S|[ \t]*$)", re.MULTILINE)
+_CONCLUDES = re.compile(r"\s*(?:so|therefore|thus|hence|in total|in all|altogether|in other words)\b", re.IGNORECASE)
+# Between sentences; a full stop inside a number, or at the end, is none.
+_BETWEEN = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _LETTER = re.compile(r"[A-Za-z]")
 _EQUALS = re.compile(r"[=≈]")
 # `Answer: 12`, `#### 12` or `\boxed{12}` and nothing after it but a full stop.
@@ -52,7 +55,7 @@ def stated_number(response: str) -> str | None:
     if later is not None:
         return later
     # The marks of a numbered list are no answers, unless there is nothing else.
-    return _last(_LIST_MARK.sub("", text)) or _last(text)
+    return _concluded(text) or _last(_LIST_MARK.sub("", text)) or _last(text)
 
 
 def final_number(response: str) -> str | None:
@@ -93,6 +96,13 @@ def _first(text: str) -> str | None:
         value = Fraction(int(mixed["whole"])) + _ratio(mixed["over"], mixed["under"])
         return _spelled(-value if first["sign"] or first["inner"] else value)
     return _read(first)
+
+
+def _concluded(text: str) -> str | None:
+    """Return the number of a last sentence that concludes: "So she pays $12 for 2 weeks" says 12."""
+    line = last_line(text)[-400:]
+    begin = max((end.end() for end in _BETWEEN.finditer(line)), default=0)
+    return _first(line[begin:]) if _CONCLUDES.match(line, begin) else None
 
 
 def _last(text: str) -> str | None:

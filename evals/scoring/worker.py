@@ -34,9 +34,12 @@ def main() -> None:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     if request["do"] == "math":
         return {"equal": _equal(request["answer"], request["target"])}
-    from evals.tasks.reasoning_gym import credit
+    from evals.tasks.reasoning_gym import credit, questions
 
-    return credit(request["task"], request["size"], request["seed"], request["index"], request["answer"])
+    place = (request["task"], request["size"], request["seed"])
+    if request["do"] == "generate":
+        return {"questions": questions(*place, request["count"])}
+    return credit(*place, request["index"], request["answer"])
 
 
 def _equal(answer: str, target: str) -> bool:

@@ -3,6 +3,9 @@
 Seeds of neighbouring numbers share questions there (item i of seed s is item i−1 of seed s+1), so the seed is drawn from
 (name, split, seed): splits and seeds do not overlap but by chance of about size / 2³¹.
 
+Questions are drawn in the scoring process as well, with a fixed hash seed: some generators walk through sets, and would
+give other questions in every process.
+
 A verifier's mark is the credit; `correct` is the full mark. Several verifiers would run the answer as code: four call
 `eval` on it, five hand it to a parser that does. Here the first are given a reader of literals in its place, the others
 only answers that are made of numbers, known names and operators; and all run in the scoring process, with limits of time
@@ -24,6 +27,7 @@ from evals.task import Loaded, Sample, Score, Task, TaskInfo
 
 DEFAULT_SIZE = 200
 TIMEOUT_S = 20.0
+GENERATE_S = 600.0
 LONGEST = 20_000
 # What is not one task: it is made of others, by a config.
 LEFT_OUT = ("composite",)
@@ -77,8 +81,16 @@ class ReasoningGym(Task):
         """
         count = DEFAULT_SIZE if at_least is None else at_least
         size = DEFAULT_SIZE * max(1, -(-count // DEFAULT_SIZE))
-        dataset = _dataset(self.task, size, self._drawn_seed())
-        samples = tuple(self._sample(dataset, index, size) for index in range(count))
+        place = {"task": self.task, "size": size, "seed": self._drawn_seed()}
+        try:
+            reply = self._ask({"do": "generate", **place, "count": count}, GENERATE_S)
+        except (OutOfTime, WorkerDied) as error:
+            reason = str(error) or f"it took more than {GENERATE_S:g} s"
+            raise TaskError(
+                f"{self.name}: cannot draw {count} questions: {reason}. Ask for fewer with --limit."
+            ) from error
+        drawn = reply["questions"]
+        samples = tuple(self._sample(drawn[index], {**place, "index": index}) for index in range(count))
         self._by_target = {}
         for sample in samples:
             self._by_target.setdefault(sample.target, []).append(sample)
@@ -131,13 +143,11 @@ class ReasoningGym(Task):
             return Score("no answer", None, sample.target)
         place = {key: sample.metadata[key] for key in ("task", "size", "seed", "index")}
         try:
-            reply = worker().ask({"do": "gym", **place, "answer": answer[:LONGEST]}, TIMEOUT_S)
+            reply = self._ask({"do": "gym", **place, "answer": answer[:LONGEST]}, TIMEOUT_S)
         except OutOfTime:
             return Score("failed", answer, sample.target, reason=f"the verifier took more than {TIMEOUT_S:g} s")
         except WorkerDied as error:
             return Score("failed", answer, sample.target, reason=str(error))
-        if missing := reply.get("missing"):
-            raise MissingDependency(self.name, str(missing), "evals")
         full = reply["credit"] >= 1
         return Score("correct" if full else "incorrect", answer, sample.target, reply["credit"], reply["reason"])
 
@@ -145,19 +155,36 @@ class ReasoningGym(Task):
         """Return the target as it stands."""
         return str(given).strip()
 
-    def _sample(self, dataset: Any, index: int, size: int) -> Sample:
-        entry = dataset[index]
-        answer = entry["answer"]
-        # Some questions have many right answers and none written down: an example of one, or none at all.
-        example = entry["metadata"].get("example_answer") or entry["metadata"].get("possible_answer")
-        target = str(answer if answer is not None else example or "any answer that the verifier accepts")
+    def _ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        reply = worker().ask(request, timeout_s)
+        if missing := reply.get("missing"):
+            raise MissingDependency(self.name, str(missing), "evals")
+        return reply
+
+    def _sample(self, drawn: dict[str, str], place: dict[str, Any]) -> Sample:
         split = "" if self.split == "test" else f"-{self.split}"
-        place = {"task": self.task, "size": size, "seed": self._drawn_seed(), "index": index}
-        return Sample(f"{self.task}{split}-{self.seed}-{index:04d}", str(entry["question"]).strip(), target, (), place)
+        name = f"{self.task}{split}-{self.seed}-{place['index']:04d}"
+        return Sample(name, drawn["question"], drawn["target"], (), place)
 
     def _drawn_seed(self) -> int:
         drawn = sha256(f"{self.task}|{self.split}|{self.seed}".encode()).digest()
         return int.from_bytes(drawn[:4], "big") >> 1
+
+
+def questions(task: str, size: int, seed: int, count: int) -> list[dict[str, str]]:
+    """Return the first questions and their targets; for the scoring process.
+
+    Some questions have many right answers and none written down: the target is an example of one, or says so.
+    """
+    dataset = _dataset(task, size, seed)
+    found = []
+    for index in range(count):
+        entry = dataset[index]
+        example = entry["metadata"].get("example_answer") or entry["metadata"].get("possible_answer")
+        answer = entry["answer"] if entry["answer"] is not None else example
+        target = "any answer that the verifier accepts" if answer is None else str(answer)
+        found.append({"question": str(entry["question"]).strip(), "target": target})
+    return found
 
 
 def credit(task: str, size: int, seed: int, index: int, answer: str) -> dict[str, Any]:

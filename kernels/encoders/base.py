@@ -1,7 +1,7 @@
 """What an encoder is. B rows, V tokens, D embedding width."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -29,6 +29,10 @@ class Encoding:
     argmax: Tensor  # [B] int64, of the logits; the lowest id of equal ones
     top_ids: Tensor  # [B, top] int64
     top_probabilities: Tensor  # [B, top] float32
+
+    def with_vectors(self, vectors: Tensor) -> "Encoding":
+        """The same encoding with these vectors [B, D]."""
+        return replace(self, vectors=vectors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +116,8 @@ class Encoder(ABC):
         with torch.no_grad():
             if chosen == "native":
                 return self._from_scan(logits, table, temperatures, RowKeys(seeds, steps), top)
-            return self._written_out(logits, table, temperatures, seeds, steps, top)
+            found, q = self.distribution(logits, temperature=temperatures, seeds=seeds, steps=steps, top=top)
+            return found.with_vectors((q @ table.weight.float()).to(table.weight.dtype))
 
     def _from_scan(
         self, logits: Tensor, table: EmbeddingTable, temperatures: Tensor, keys: RowKeys, top: int
@@ -130,27 +135,38 @@ class Encoder(ABC):
             top_probabilities=torch.nn.functional.pad(mixed.top_probabilities, (0, missing)),
         )
 
-    def _written_out(
-        self, logits: Tensor, table: EmbeddingTable, temperatures: Tensor, seeds: Tensor, steps: Tensor, top: int
-    ) -> Encoding:
-        scaled = scaled_logits(logits, temperatures)
-        log_belief = scaled.log_softmax(dim=-1)
-        belief = log_belief.exp()
-        entropy = -(belief * log_belief.nan_to_num(neginf=0.0)).sum(dim=-1)
-        q = self.weights(scaled, logits.float(), seeds, steps)
-        q = torch.where((temperatures == 0)[:, None], belief, q)
-        top_probabilities, top_ids = q.sort(dim=-1, descending=True, stable=True)
-        missing = max(0, top - q.shape[1])
-        return Encoding(
-            vectors=(q @ table.weight.float()).to(table.weight.dtype),
-            entropy=entropy.float(),
-            max_probability=belief.amax(dim=-1),
-            argmax=(scaled == 0).to(torch.uint8).argmax(dim=-1)
-            if len(scaled)
-            else scaled.new_zeros(0, dtype=torch.int64),
-            top_ids=torch.nn.functional.pad(top_ids[:, :top], (0, missing)),
-            top_probabilities=torch.nn.functional.pad(top_probabilities[:, :top], (0, missing)),
-        )
+    def distribution(
+        self, logits: Tensor, *, temperature: Tensor | float, seeds: Tensor, steps: Tensor, top: int = 0
+    ) -> tuple[Encoding, Tensor]:
+        """What `encode` finds out about each row of logits [B, V] short of the vectors, and q [B, V] float32 itself.
+
+        For callers whose table is in parts: the vectors are Σ_v q_v E_v, summed over the parts. The encoding's vectors are
+        empty, [B, 0]; everything else is as `encode(impl="reference")` gives it.
+
+        Raises:
+            InvalidBelief: a row holds a NaN or +inf, or nothing but -inf.
+        """
+        temperatures = as_temperature(temperature, logits.shape[0], logits.device)
+        with torch.no_grad():
+            scaled = scaled_logits(logits, temperatures)
+            log_belief = scaled.log_softmax(dim=-1)
+            belief = log_belief.exp()
+            entropy = -(belief * log_belief.nan_to_num(neginf=0.0)).sum(dim=-1)
+            q = self.weights(scaled, logits.float(), seeds, steps)
+            q = torch.where((temperatures == 0)[:, None], belief, q)
+            top_probabilities, top_ids = q.sort(dim=-1, descending=True, stable=True)
+            missing = max(0, top - q.shape[1])
+            found = Encoding(
+                vectors=q.new_empty(len(q), 0),
+                entropy=entropy.float(),
+                max_probability=belief.amax(dim=-1),
+                argmax=(scaled == 0).to(torch.uint8).argmax(dim=-1)
+                if len(scaled)
+                else scaled.new_zeros(0, dtype=torch.int64),
+                top_ids=torch.nn.functional.pad(top_ids[:, :top], (0, missing)),
+                top_probabilities=torch.nn.functional.pad(top_probabilities[:, :top], (0, missing)),
+            )
+        return found, q
 
 
 def _refusal(logits: Tensor, weight: Tensor) -> str | None:

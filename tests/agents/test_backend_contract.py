@@ -1,10 +1,11 @@
-"""What every backend holds to: the mock, and transformers on a tiny model."""
+"""What every backend holds to: the mock, transformers on a tiny model, and text from a server."""
 
 import asyncio
 import time
 
 import pytest
 import torch
+from chat_server import ChatServer
 
 from agents.backend import Backend, Prompt, Request, Sampling
 from agents.errors import (
@@ -18,15 +19,40 @@ from agents.errors import (
 )
 from agents.registry import create_backend, names
 
-BACKENDS = ["mock", "transformers"]
+VECTORS = ["mock", "transformers"]
+BACKENDS = [*VECTORS, "openai"]
+
+
+@pytest.fixture
+def maker(tiny):
+    """Return a function: name → maker of that backend; a server is started where one is needed."""
+    servers = []
+
+    def maker(name):
+        if name == "mock":
+            return lambda **options: create_backend("mock", **{"context": 256, **options})
+        if name == "openai":
+            servers.append(server := ChatServer())
+            server.reply = lambda read, request: f"I read {len(read)} characters and drew {request.sampling.seed}."
+            return lambda **options: create_backend("openai", model=server.model, base_url=server.url, **options)
+        folder = str(tiny())
+        return lambda **options: create_backend("transformers", **{"model": folder, "dtype": "float32", **options})
+
+    yield maker
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(params=VECTORS)
+def make(request, maker):
+    """A backend that speaks and hears CIPHER."""
+    return maker(request.param)
 
 
 @pytest.fixture(params=BACKENDS)
-def make(request, tiny):
-    if request.param == "mock":
-        return lambda **options: create_backend("mock", **{"context": 256, **options})
-    folder = str(tiny())
-    return lambda **options: create_backend("transformers", **{"model": folder, "dtype": "float32", **options})
+def make_any(request, maker):
+    """Any backend; what it is asked for is text."""
+    return maker(request.param)
 
 
 async def gather(backend, requests):
@@ -229,3 +255,82 @@ def test_mock_beliefs_are_in_the_hull(run):
     assert bool((cipher.vectors >= table.min(0).values - 1e-6).all())
     assert float(cipher.entropy.mean()) > 0.1
     assert torch.equal(cipher.nearest, cipher.top_ids[:, 0])
+
+
+def words(text="What is 1+1?", **sampling):
+    return asked(text, encoder=None, **sampling)
+
+
+def test_any_backend_says_the_same_text_again_and_hears_it(make_any, run):
+    async def play():
+        backend = make_any()
+        first = await gather(backend, [words(f"case {i}", seed=i) for i in range(4)])
+        heard = await backend.submit(Request(Prompt.of("He said: ", first[0].message), Sampling(max_tokens=8)))
+        short = await backend.submit(Request(Prompt.of("He said: "), Sampling(max_tokens=8)))
+        await backend.close()
+        assert (backend.load.running, backend.load.waiting) == (0, 0)
+        return [generation.message for generation in first], heard, short, backend.fingerprint
+
+    first, heard, short, fingerprint = run(play())
+    assert first == run(play())[0]
+    assert all(message.model == fingerprint and not message.is_cipher for message in first)
+    assert heard.usage.prompt_tokens > short.usage.prompt_tokens > 0
+
+
+def test_any_backend_streams_its_text(make_any, run):
+    async def play():
+        backend = make_any()
+        pending = backend.submit(words())
+        pieces = [piece async for piece in pending]
+        generation = await pending
+        # One that nobody followed can still be read afterwards.
+        late = backend.submit(words())
+        await late
+        await backend.close()
+        return pieces, generation
+
+    pieces, generation = run(play())
+    assert "".join(pieces) == generation.message.text
+
+
+def test_any_backend_ends_a_cancelled_request_and_only_that(make_any, run):
+    async def play():
+        backend = make_any()
+        one, two = backend.submit(words(max_tokens=150)), backend.submit(words(max_tokens=6))
+        one.cancel()
+        found = await one, await two
+        three = [backend.submit(words(max_tokens=120)) for _ in range(3)]
+        await backend.close()
+        return found, [await pending for pending in three]
+
+    (one, two), closed = run(play())
+    assert one.finish_reason == "cancelled"
+    assert two.finish_reason != "cancelled"
+    assert len(closed) == 3
+
+
+def test_any_backend_refuses_a_prompt_that_is_too_long_and_lives(make_any, run):
+    async def play():
+        backend = make_any()
+        with pytest.raises(PromptTooLong, match="Nothing was cut"):
+            # A server finds out when it counts, the others before.
+            await backend.submit(words("x " * 500))
+        found = await backend.submit(words())
+        await backend.close()
+        return found
+
+    assert run(play()).finish_reason in ("stop", "length")
+
+
+def test_a_backend_without_vectors_refuses_to_speak_in_them(maker, run):
+    async def play():
+        backend = maker("openai")()
+        assert not backend.capabilities.vectors_in
+        assert not backend.capabilities.vectors_out
+        with pytest.raises(RequestError, match="speaks text only"):
+            backend.submit(asked())
+        found = await backend.submit(words())
+        await backend.close()
+        return found
+
+    assert not run(play()).message.is_cipher

@@ -75,7 +75,8 @@ def test_templates_are_sandboxed(folder):
         Prompts(folder).check()
 
 
-TASKS = sorted(path for path in (configs_folder() / "prompts").iterdir() if path.name not in ("roles", "shared"))
+FOLDERS = (path for path in (configs_folder() / "prompts").iterdir() if path.is_dir())
+TASKS = sorted(path for path in FOLDERS if path.name not in ("roles", "shared"))
 
 
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: path.name)

@@ -205,7 +205,7 @@ def test_an_agent_whose_backend_cannot_send_vectors_is_refused():
     class TextOnly(MockBackend):
         capabilities = MockBackend.capabilities.fget(MockBackend()).__class__(text=True)
 
-    with pytest.raises(ConfigError, match="agent 'ada': its backend cannot send vectors; use message: text"):
+    with pytest.raises(ConfigError, match="agent 'ada': its backend cannot send vectors: give it encoder: none"):
         Agent("ada", TextOnly(), PROMPTS, Sampling(), "expectation")
 
 

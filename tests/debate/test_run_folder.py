@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from agents.errors import RunError
 from debate.config import load_config, validate
 from debate.decision import Decision
 from debate.orchestrator import play
+from debate.protocol import TurnKey
 from debate.results import Results
 from debate.run_folder import RunFolder, is_being_written, methods_in, read_method, rebuild
 from debate.setup import Backends, build_debate
@@ -293,3 +295,15 @@ def test_fsync_policies(tmp_path, transcript, monkeypatch, policy, least):
     record(tmp_path / "run", transcript, upto=4, config=config)
     assert len(synced) >= least
     assert (policy == "no") == (not synced)
+
+
+def test_what_was_read_out_is_kept_and_only_then_written(transcript, tmp_path):
+    first, *rest = transcript.turns
+    told = replace(first, read_out=(TurnKey(1, "ben"), TurnKey(1, "ada")))
+    record(tmp_path / "run", replace(transcript, turns=(told, *rest)))
+    (found,) = read_method(tmp_path / "run" / "m")
+    assert found.transcript.turns == (told, *rest)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "m" / "transcript.jsonl").read_text().splitlines()]
+    assert lines[0]["read_out"] == [[1, "ben"], [1, "ada"]]
+    # Lines of turns without any, and of runs before there was the field, have no such key.
+    assert all("read_out" not in line for line in lines[1:])

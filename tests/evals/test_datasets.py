@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -328,3 +329,12 @@ def test_biographies_by_the_string_criterion(tmp_path):
     none = task.score_sample(task.extract("- Ada Lovelace was a computer scientist."), sample)
     assert (none.value, none.credit) == ("incorrect", 0.0)
     assert task.score_sample(task.extract(" "), sample).value == "no answer"
+
+
+def test_the_documentation_lists_every_task():
+    table = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    for name, made in task_classes().items():
+        (row,) = [line for line in table.splitlines() if line.startswith((f"| `{name}`", f"| `{name}:"))]
+        assert made.info.kind in row
+        assert ", ".join(made.info.splits) in row
+        assert made.info.source in row

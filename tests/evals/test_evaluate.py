@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 
 import pytest
+from conftest_helpers import on_mock
 
 from agents.errors import ConfigError, RunError
-from debate.config import configs_folder, load_config, validate
+from debate.config import configs_folder, validate
 from debate.observer import Silent
 from debate.run_folder import methods_in, read_method
 from evals.evaluation import evaluate
@@ -109,8 +110,7 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
 
 @pytest.mark.parametrize("path", sorted(configs_folder().glob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_runs_on_mock(tmp_path, run, path):
-    config = load_config(path, ["backend=mock", "model=mock"])
-    assert run(evaluate(config, out=tmp_path / "run", limit=2))
+    assert run(evaluate(on_mock(path), out=tmp_path / "run", limit=2))
 
 
 @pytest.mark.slow

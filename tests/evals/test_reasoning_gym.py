@@ -7,6 +7,7 @@ import re
 import pytest
 
 from agents.errors import TaskError
+from evals.scoring.bounded import Worker
 from evals.task import create_task
 from evals.tasks import reasoning_gym as ours
 
@@ -24,8 +25,6 @@ def test_every_task_is_there_by_name():
         create_task("reasoning_gym:chain_sum", data=ours.__file__)
 
 
-# The library leaves files open.
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in ours.ReasoningGym.variants() if n != "knight_swap"])
 def test_the_answer_of_each_task_gets_the_full_mark(name):
@@ -39,6 +38,20 @@ def test_the_answer_of_each_task_gets_the_full_mark(name):
         said = task.extract(f"Let me think.\nAnswer: {sample.target}")
         score = task.score_sample(said, sample)
         assert (score.value, score.credit) == ("correct", 1.0), (sample.target, said, score)
+
+
+@pytest.mark.slow
+def test_another_process_draws_the_same_questions():
+    first, second = Worker(), Worker()
+    try:
+        for name in ours.ReasoningGym.variants():
+            if name == "knight_swap":
+                continue
+            request = {"do": "generate", "task": name, "size": 200, "seed": 5, "count": 2}
+            assert first.ask(request, 60) == second.ask(request, 60), name
+    finally:
+        first.close()
+        second.close()
 
 
 def test_seeds_and_splits_do_not_share_questions():

@@ -1,9 +1,10 @@
 """Every generator under every protocol in text, CIPHER and mixed, played; every shipped config, played."""
 
 import pytest
+from conftest_helpers import on_mock
 
 from agents.message import Message
-from debate.config import DebateConfig, configs_folder, load_config
+from debate.config import DebateConfig, configs_folder
 from debate.graph import TOPOLOGIES
 from debate.protocols import PROTOCOLS
 
@@ -162,7 +163,7 @@ def test_every_shipped_config_plays_on_mock(played, task, path):
     from debate.decision import decision_rule
     from debate.topology.checks import check
 
-    found = load_config(path, ["backend=mock", "model=mock"])
+    found = on_mock(path)
     debate, transcript, _ = played(DebateConfig.model_validate({**found.model_dump(by_alias=True), "max_tokens": 40}))
     assert 0 < len(transcript.turns) <= debate.protocol.num_turns
     decision = decision_rule(found.decision)(transcript, found.temperatures, task.extract)

@@ -183,7 +183,7 @@ def test_in_a_debate_the_share_is_recorded_and_too_little_is_heard_as_text(thres
     async def run():
         config = validate(raw, source="test")
         backends = Backends(config)
-        backends._started["mock", "other"] = Other("other")
+        backends._started["mock", "other", '{"dtype": "bfloat16"}'] = Other("other")
         debate = build_debate(config, backends)
         transcript = await play(debate, question)
         said = {turn.key: turn for turn in transcript.turns}

@@ -12,10 +12,10 @@ from agents.backend import Request
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Key, Row
-from agents.backends.transformers.sampling import sample, uniform
 from agents.errors import PromptTooLong, RequestError
 from agents.message import Message
 from agents.rerender import rerender
+from agents.sampling import sample, uniform
 from agents.tokenization import segments
 from kernels import nearest_token
 from kernels.encoders import Encoder, parse

@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from agents.backends.transformers import attention
 from agents.backends.transformers.cache import SlotCache, Window
+from agents.ending import stop_ids
 from agents.errors import ConfigError, ModelError
 from agents.fingerprint import fingerprint
 from kernels import EmbeddingTable
@@ -81,7 +82,7 @@ class LoadedModel:
         self.sliding_window: int | None = getattr(text_config, "sliding_window", None)
         self.num_layers: int = text_config.num_hidden_layers
         self.context = int(getattr(text_config, "max_position_embeddings", 0) or 1_000_000)
-        self.stop_ids = _stop_ids(self.model, self.tokenizer)
+        self.stop_ids = stop_ids(self.model.generation_config, self.model.config, self.tokenizer)
         unknown = self.layer_types - {FULL, SLIDING}
         if unknown:
             raise ModelError(
@@ -204,16 +205,6 @@ def _attention_for(config: Any) -> str:
     if any(getattr(text, name, None) for name in special) or config.model_type == "gpt_oss":
         return "eager"
     return attention.register()
-
-
-def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    found: set[int] = set()
-    for ids in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
-        if isinstance(ids, int):
-            found.add(ids)
-        elif ids:
-            found.update(ids)
-    return frozenset(found)
 
 
 def default_device() -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from agents.backend import FinishReason, Generation, Request, Usage
+from agents.ending import kept_before_stop
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from kernels.encoders import Encoder
@@ -63,22 +64,10 @@ class Row:
         if token in stop_ids:
             self.finish, self.kept = "stop", len(self.ids) - 1
             return
-        if self.request.sampling.stop:
-            self._check_stop_strings(tokenizer)
+        if (kept := kept_before_stop(self.ids, self.request.sampling.stop, tokenizer)) is not None:
+            self.finish, self.kept = "stop", kept
         if self.finish is None and len(self.ids) >= self.request.sampling.max_tokens:
             self.finish = "length"
-
-    def _check_stop_strings(self, tokenizer: Any) -> None:
-        """End before the token in which a stop string begins, so that text and vectors are cut alike."""
-        stops = self.request.sampling.stop
-        recent = tokenizer.decode(self.ids[-max(map(len, stops)) - 4 :])
-        if not any(stop in recent for stop in stops):
-            return
-        text = tokenizer.decode(self.ids)
-        begins = min((text.index(stop) for stop in stops if stop in text), default=len(text))
-        self.finish, self.kept = "stop", len(self.ids)
-        while self.kept and len(tokenizer.decode(self.ids[: self.kept])) > begins:
-            self.kept -= 1
 
     def new_text(self, tokenizer: Any) -> str:
         """Return the text since the last call, held back while it ends inside a character."""

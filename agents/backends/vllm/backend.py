@@ -1,0 +1,389 @@
+"""vLLM behind the backend interface: text and CIPHER requests in one continuous batch."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage
+from agents.backends.vllm import versions
+from agents.backends.vllm.directive import MAX_BELIEFS, Directive
+from agents.backends.vllm.draw import Draw
+from agents.backends.vllm.engine import Engine
+from agents.backends.vllm.options import engine_config, quiet
+from agents.ending import kept_before_stop, stop_ids
+from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
+from agents.fingerprint import ModelFingerprint, tokenizer_hash
+from agents.message import Cipher, Message
+from agents.pretrained import Progress, locate
+from agents.rerender import renormalised
+from agents.tokenization import Segment, segments
+
+
+class VLLMPending(Pending):
+    """A request under way whose engine lives on another loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.loop = asyncio.get_running_loop()
+        self.cancelled = asyncio.Event()
+        self._engine = engine
+
+    def cancel(self) -> None:
+        """See Pending."""
+        super().cancel()
+        self._engine.soon(self.cancelled)
+
+    def tell(self, outcome: Generation | BaseException) -> None:
+        """Finish, from the engine's loop. A caller whose loop has ended has nobody to tell."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.finish, outcome)
+
+    def show(self, piece: str) -> None:
+        """Push a piece of text, from the engine's loop."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.push, piece)
+
+
+@dataclass
+class Spoken:
+    """What a request has generated so far, and how many of the ids belong to the message."""
+
+    ids: list[int] = field(default_factory=list)
+    kept: int = 0
+    cached: int = 0
+    finish: FinishReason | None = None
+    shown: int = 0
+
+
+class VLLMBackend(Backend):
+    """Text and CIPHER requests in one continuous batch, on vLLM.
+
+    The engine is started once, which takes about a minute, and serves every agent of the model. Every further option is one
+    of vLLM's engine arguments by its own name: tensor_parallel_size, gpu_memory_utilization, max_model_len, max_num_seqs,
+    quantization, enable_lora, enforce_eager, kv_cache_memory_bytes, …
+
+    Args:
+        model: `smollm2`, a hub id, or a local folder.
+        dtype: `bfloat16`, `float32` or `float16`.
+        restarts: how often an engine that died is started again; 0 leaves it dead.
+        revision: of a hub id.
+        trust_remote_code: run code that comes with the model.
+        progress: called with a sentence for each slow step.
+        options: vLLM's engine arguments.
+    """
+
+    def __init__(
+        self,
+        model: str = "smollm2",
+        *,
+        dtype: str = "bfloat16",
+        restarts: int = 0,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        progress: Progress = lambda _: None,
+        **options: Any,
+    ) -> None:
+        if restarts < 0:
+            raise ConfigError(f"restarts must be at least 0; got {restarts}")
+        quiet()
+        if warning := versions.check():
+            progress(f"warning: {warning}")
+        folder = locate(model, revision=revision, progress=progress)
+        progress(f"starting vLLM {versions.installed()} with {model} ({dtype}); this takes about a minute")
+        config = engine_config(folder, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
+        self.tokenizer, self._stop_ids = _tokenizer(folder, trust_remote_code)
+        self._context: int = config.model_config.max_model_len
+        self._dtype: torch.dtype = config.model_config.dtype
+        self._lora = config.lora_config is not None
+        self._is_cpu = config.device_config.device_type == "cpu"
+        self._adapters: dict[str, int] = {}
+        self._engine = Engine(config, restarts=restarts, progress=progress)
+        self.described: dict[str, Any] = self._engine.wait(self._engine.call("cipher_describe"))
+        self._fingerprint = ModelFingerprint(
+            model=model,
+            table=self.described["table"],
+            tokenizer=tokenizer_hash(self.tokenizer),
+            vocabulary=self.described["vocabulary"],
+            width=self.described["width"],
+        )
+        self.load = Load()
+        self._numbers = itertools.count()
+        self._pending: set[VLLMPending] = set()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Text and vectors, both ways."""
+        return Capabilities(text=True, vectors_in=True, vectors_out=True, context=self._context)
+
+    @property
+    def fingerprint(self) -> ModelFingerprint:
+        """The loaded model's."""
+        return self._fingerprint
+
+    def submit(self, request: Request) -> Pending:
+        """Queue a request; see Backend."""
+        found = segments(request.prompt, self.tokenizer, self._fingerprint)
+        length = sum(segment.num_tokens if isinstance(segment, Message) else len(segment) for segment in found)
+        if not length:
+            raise RequestError("the prompt is empty: there is nothing to answer")
+        if length + request.sampling.max_tokens > self._context:
+            raise PromptTooLong(length, request.sampling.max_tokens, self._context)
+        # Everything that a worker must not meet is refused here, where it costs nobody else anything.
+        weights = [renormalised(s, self._fingerprint) if isinstance(s, Message) else None for s in found]
+        number = next(self._numbers)
+        directive = self._directive(request, f"{id(self):x}-{number}")
+        params = self._params(request, directive)
+        lora = self._adapter(request)
+        pending = VLLMPending(self._engine)
+        self._pending.add(pending)
+        self.load.prompt_tokens += length
+        self.load.running += 1
+        self._engine.run(self._answer(request, pending, found, weights, params, directive, lora, str(number)))
+        return pending
+
+    async def close(self) -> None:
+        """End what is under way as cancelled and end the engine."""
+        waiting = [pending for pending in self._pending if not pending.is_done]
+        for pending in waiting:
+            pending.cancel()
+        for pending in waiting:
+            with contextlib.suppress(BackendFailed):
+                await pending
+        await asyncio.get_running_loop().run_in_executor(None, self._engine.stop)
+
+    def state(self) -> dict[str, int]:
+        """Return facts about the worker's CIPHER requests.
+
+        `bytes` of its store of vectors, `blocks` of 16 steps that requests hold there, how many requests were `resumed`
+        after a preemption, and how many rows were `held_back` because they yielded no step yet.
+        """
+        found: dict[str, int] = self._engine.wait(self._engine.call("cipher_state"))
+        return found
+
+    def _directive(self, request: Request, key: str) -> Directive | None:
+        if request.encoder is None:
+            return None
+        sampling = request.sampling
+        if sampling.top_beliefs > MAX_BELIEFS:
+            raise RequestError(
+                f"the vllm backend keeps at most {MAX_BELIEFS} beliefs a step; got {sampling.top_beliefs}"
+            )
+        directive = Directive(
+            encoder=request.encoder,
+            key=key,
+            temperature=sampling.temperature,
+            seed=sampling.seed,
+            beliefs=min(sampling.top_beliefs, self._fingerprint.vocabulary),
+        )
+        directive.parsed()
+        return directive
+
+    def _params(self, request: Request, directive: Directive | None) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        sampling = request.sampling
+        extra: dict[str, Any] | None = None
+        if directive is not None:
+            extra = directive.extra_args()
+        elif sampling.temperature > 0:
+            extra = Draw(sampling.temperature, sampling.seed, sampling.top_p, sampling.top_k).extra_args()
+        return SamplingParams(
+            # What is drawn or mixed is so by the worker, from what is in extra_args; to vLLM every request is greedy.
+            temperature=0.0,
+            max_tokens=sampling.max_tokens,
+            stop_token_ids=sorted(self._stop_ids),
+            detokenize=False,
+            output_kind=RequestOutputKind.DELTA,
+            extra_args=extra,
+        )
+
+    def _adapter(self, request: Request) -> Any:
+        if request.adapter is None:
+            if self._lora and self._is_cpu:
+                raise RequestError(
+                    "with enable_lora on a CPU every request needs an adapter: vLLM 0.32 computes those without one as if they "
+                    "had one when they share a batch. Start an engine without enable_lora for the others."
+                )
+            return None
+        from vllm.lora.request import LoRARequest
+
+        if not self._lora:
+            raise RequestError("adapters need the backend's option enable_lora: true")
+        folder = Path(request.adapter).expanduser()
+        if not (folder / "adapter_config.json").is_file():
+            raise RequestError(
+                f"the adapter {request.adapter!r} is no folder with an adapter_config.json (peft's layout)"
+            )
+        if any("embed" in str(name) for name in _targets(folder)):
+            raise RequestError(
+                f"the adapter {request.adapter!r} changes the embeddings, so its messages would be on a table of its own; "
+                "merge it into the weights and load them as a model"
+            )
+        number = self._adapters.setdefault(str(folder), len(self._adapters) + 1)
+        return LoRARequest(str(folder), number, str(folder))
+
+    async def _answer(
+        self,
+        request: Request,
+        pending: VLLMPending,
+        found: list[Segment],
+        weights: list[torch.Tensor | None],
+        params: Any,
+        directive: Directive | None,
+        lora: Any,
+        number: str,
+    ) -> None:
+        """Run one request to its end, on the engine's loop."""
+        spoken = Spoken()
+        try:
+            await self._engine.revived()
+            prompt, length = await self._prompt(found, weights)
+            await self._listen(request, pending, spoken, prompt, params, number, lora)
+            generation = await self._generation(request, spoken, directive, length)
+        except BackendFailed as error:
+            pending.tell(error)
+        except Exception as error:  # whoever waits must learn of it
+            failure = BackendFailed(f"vLLM failed on this request: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            pending.tell(failure)
+        else:
+            if pending.is_followed:
+                pending.show(generation.message.text[spoken.shown :])
+            pending.tell(generation)
+        finally:
+            self.load.running -= 1
+            self._pending.discard(pending)
+
+    async def _prompt(self, found: list[Segment], weights: list[torch.Tensor | None]) -> tuple[Any, int]:
+        """Return the prompt for vLLM, and its length; text alone goes as tokens, so that its blocks are text's blocks."""
+        from vllm.inputs.engine import embeds_input, tokens_input
+
+        if not any(isinstance(segment, Message) for segment in found):
+            ids = [token for segment in found for token in segment]  # type: ignore[union-attr]
+            return tokens_input(ids), len(ids)
+        tokens: list[int] = []
+        is_token: list[bool] = []
+        parts: list[torch.Tensor] = []
+        for segment, share in zip(found, weights, strict=True):
+            if isinstance(segment, Message):
+                vectors = await self._vectors(segment, share)
+                tokens += [0] * len(vectors)
+                is_token += [False] * len(vectors)
+                parts.append(vectors)
+            else:
+                tokens += segment
+                is_token += [True] * len(segment)
+                parts.append(torch.zeros(len(segment), self._fingerprint.width, dtype=self._dtype))
+        embeds = torch.cat(parts)
+        return embeds_input(embeds, prompt_token_ids=tokens, is_token_ids=is_token), len(tokens)
+
+    async def _vectors(self, message: Message, weights: torch.Tensor | None) -> torch.Tensor:
+        """Return a message's vectors on this model's table."""
+        assert message.cipher is not None
+        if weights is None or not len(weights):
+            return message.cipher.vectors.to("cpu", self._dtype).view(-1, self._fingerprint.width)
+        from safetensors.torch import load
+
+        ids: list[list[int]] = message.cipher.top_ids.tolist()
+        data = await self._engine.call("cipher_render", ids, weights.tolist())
+        vectors: torch.Tensor = load(bytes(data))["vectors"]
+        return vectors
+
+    async def _listen(
+        self, request: Request, pending: VLLMPending, spoken: Spoken, prompt: Any, params: Any, number: str, lora: Any
+    ) -> None:
+        """Follow one request until it ends or is cancelled."""
+        outputs = self._engine.generate(prompt, params, number, lora)
+        stop = asyncio.ensure_future(pending.cancelled.wait())
+        try:
+            while spoken.finish is None:
+                if pending.is_cancelled:
+                    spoken.finish = "cancelled"
+                    return
+                following = asyncio.ensure_future(anext(outputs))
+                await asyncio.wait({following, stop}, return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
+                    spoken.finish = "cancelled"
+                    return
+                self._hear(request, spoken, following.result())
+                if pending.is_followed:
+                    self._show(pending, spoken)
+        finally:
+            stop.cancel()
+            await outputs.aclose()  # type: ignore[attr-defined]
+
+    def _hear(self, request: Request, spoken: Spoken, output: Any) -> None:
+        """Take what vLLM generated; a stop string ends the message here, by the text that the other backends see."""
+        spoken.cached = output.num_cached_tokens or 0
+        for completion in output.outputs:
+            for token in completion.token_ids:
+                spoken.ids.append(token)
+                self.load.generated_tokens += 1
+                if token in self._stop_ids:
+                    spoken.kept, spoken.finish = len(spoken.ids) - 1, "stop"
+                    return
+                spoken.kept = len(spoken.ids)
+                if (kept := kept_before_stop(spoken.ids, request.sampling.stop, self.tokenizer)) is not None:
+                    spoken.kept, spoken.finish = kept, "stop"
+                    return
+            if completion.finish_reason is not None:
+                spoken.finish = "length" if completion.finish_reason == "length" else "stop"
+
+    def _show(self, pending: VLLMPending, spoken: Spoken) -> None:
+        text: str = self.tokenizer.decode(spoken.ids[: spoken.kept])
+        # Held back while it ends inside a character, or a stop string may take it away again.
+        if not text.endswith("\ufffd") and spoken.finish is None:
+            pending.show(text[spoken.shown :])
+            spoken.shown = max(spoken.shown, len(text))
+
+    async def _generation(
+        self, request: Request, spoken: Spoken, directive: Directive | None, length: int
+    ) -> Generation:
+        ids = spoken.ids[: spoken.kept]
+        cipher = None
+        if directive is not None:
+            said = await self._engine.take(directive.key, spoken.kept)
+            cipher = Cipher(**said)
+            if said["nearest"].tolist() != ids:
+                raise BackendFailed("the vectors that came back are not those of the tokens that came back")
+        message = Message(
+            text=self.tokenizer.decode(ids),
+            model=self._fingerprint,
+            temperature=request.sampling.temperature,
+            token_ids=tuple(ids),
+            encoder=None if directive is None else str(directive.parsed()),
+            cipher=cipher,
+        )
+        assert spoken.finish is not None
+        return Generation(message, Usage(length, spoken.cached, len(spoken.ids)), spoken.finish)
+
+
+def _targets(adapter: Path) -> list[str]:
+    """Return what an adapter changes, as its config says."""
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    names: list[str] = []
+    for key in ("target_modules", "modules_to_save"):
+        given = config.get(key) or []
+        names += [given] if isinstance(given, str) else list(given)
+    return names
+
+
+def _tokenizer(folder: Path, trust_remote_code: bool) -> tuple[Any, frozenset[int]]:
+    """Return the tokenizer and the ids that end a message, as transformers knows them."""
+    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    generation = None
+    with contextlib.suppress(OSError):  # a folder may have none
+        generation = GenerationConfig.from_pretrained(folder)
+    return tokenizer, stop_ids(generation, config, tokenizer)

@@ -1,0 +1,91 @@
+"""The embedding table of a loaded vLLM model, whole or this rank's shard."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.backends.vllm.shards import ShardedTable
+from agents.backends.vllm.speaker import Vocabulary, WholeTable
+from agents.errors import ModelError
+from kernels import EmbeddingTable, native
+
+BLOCK = 4096
+
+
+def vocabulary_of(model: Any, num_tokens: int, group: Any) -> Vocabulary:
+    """Return the table that beliefs are rendered on, as the model looks tokens up.
+
+    Where the model's embedding is plainly a table its weights are used as they are, and a tensor-parallel rank keeps only
+    its own rows; where the model does something to a looked-up row (Gemma 3n scales it), the rows are looked up once.
+
+    Args:
+        model: a loaded vLLM model.
+        num_tokens: V, of the logits.
+        group: the tensor-parallel group.
+    """
+    layer = _embedding_layer(model)
+    if layer is not None and _is_plain(model, layer):
+        shard = layer.shard_indices
+        first, last = shard.org_vocab_start_index, min(shard.org_vocab_end_index, num_tokens)
+        rows = layer.weight.detach()[: max(0, last - first)]
+        if group.world_size > 1:
+            return ShardedTable(rows, first, group)
+        return _ready(rows)
+    return _ready(torch.cat(list(_looked_up(model, num_tokens))))
+
+
+def table_hash(model: Any, num_tokens: int) -> str:
+    """Return the SHA-256 of the table rounded to bfloat16: `ModelFingerprint.table`. Every rank has to call it."""
+    digest = hashlib.sha256()
+    for block in _looked_up(model, num_tokens):
+        digest.update(block.to("cpu", torch.bfloat16).contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _ready(rows: Tensor) -> WholeTable:
+    table = EmbeddingTable(rows)
+    if rows.device.type == "cpu" and native.refusal(rows) is None:
+        # What the compiled search reads is made before the first step needs it.
+        _ = table.packed
+    return WholeTable(table)
+
+
+@torch.inference_mode()
+def _looked_up(model: Any, num_tokens: int) -> Iterator[Tensor]:
+    """Yield the table in blocks of rows, as the model looks them up; on every rank all of it."""
+    device = next(model.parameters()).device
+    for first in range(0, num_tokens, BLOCK):
+        yield model.embed_input_ids(torch.arange(first, min(first + BLOCK, num_tokens), device=device))
+
+
+def _embedding_layer(model: Any) -> Any:
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding
+
+    layers: list[nn.Module] = [
+        module
+        for module in model.modules()
+        if isinstance(module, VocabParallelEmbedding) and not isinstance(module, ParallelLMHead)
+    ]
+    if not layers:
+        if not hasattr(model, "embed_input_ids"):
+            raise ModelError(f"{type(model).__name__} has no input embeddings that vectors could stand in for")
+        return None
+    return layers[0]
+
+
+@torch.inference_mode()
+def _is_plain(model: Any, layer: Any) -> bool:
+    """Whether looking a token up gives its row of the layer's weight, tried on a few of this rank's rows."""
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, Tensor) or not weight.is_floating_point():
+        return False
+    shard = layer.shard_indices
+    # Every rank has to look up the same ids; the first rank holds these.
+    ids = torch.arange(min(8, max(1, layer.org_vocab_size)), device=weight.device)
+    found = model.embed_input_ids(ids)
+    if shard.org_vocab_start_index > 0:
+        return True
+    return bool(torch.equal(found, weight[: len(ids)]))

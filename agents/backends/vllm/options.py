@@ -1,0 +1,89 @@
+"""Our options → vLLM's engine arguments: vLLM's own names pass through, and what cannot be is refused before the slow start."""
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from agents.errors import ConfigError
+
+# Ours, not the user's to set: the doors by which vectors come and go.
+TAKEN = ("model", "tokenizer", "worker_cls", "scheduler_cls", "enable_prompt_embeds", "dtype", "trust_remote_code")
+# On CPUs vLLM takes nine tenths of the memory for keys and values unless it is told otherwise.
+CPU_KV_BYTES = 2 * 2**30
+# vLLM's blocks are of 128 positions there, and only whole blocks of a prefix are shared; its kernels want multiples of 32.
+CPU_BLOCK_SIZE = 32
+
+
+def quiet() -> None:
+    """Keep vLLM's log to errors and its usage report at home, unless the user's environment says otherwise."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "1")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+
+
+def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options: Mapping[str, Any]) -> Any:
+    """Return vLLM's resolved configuration, with our worker and scheduler in it.
+
+    Raises:
+        ConfigError: an option that vLLM does not have, that is ours to set, or that cannot be combined with vectors; or
+            vLLM's own refusal of a value.
+    """
+    quiet()
+    from dataclasses import fields
+
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.platforms import current_platform
+
+    known = [field.name for field in fields(AsyncEngineArgs)]
+    for name in options:
+        if name in TAKEN:
+            raise ConfigError(f"backend 'vllm': the option {name!r} is set by this backend")
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"backend 'vllm': unknown option {name!r}; vLLM's engine arguments are allowed.{hint}")
+    _refuse(options)
+    is_cpu = current_platform.is_cpu()
+    given = {"use_tqdm_on_load": False, **options}
+    if is_cpu:
+        if "gpu_memory_utilization" not in given and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
+            given.setdefault("kv_cache_memory_bytes", CPU_KV_BYTES)
+        given.setdefault("block_size", CPU_BLOCK_SIZE)
+    kind = "cpu" if is_cpu else "gpu"
+    try:
+        config = AsyncEngineArgs(
+            model=str(folder),
+            tokenizer=str(folder),
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            enable_prompt_embeds=True,
+            worker_cls=f"agents.backends.vllm.worker_{kind}.Cipher{kind.upper()}Worker",
+            **given,
+        ).create_engine_config()
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise ConfigError(f"backend 'vllm': vLLM refuses these options: {_first_sentence(error)}") from error
+    scheduler = "CipherAsyncScheduler" if config.scheduler_config.async_scheduling else "CipherScheduler"
+    config.scheduler_config.scheduler_cls = f"agents.backends.vllm.scheduler.{scheduler}"
+    return config
+
+
+def _refuse(options: Mapping[str, Any]) -> None:
+    """Raise for what vectors cannot go with."""
+    if int(options.get("pipeline_parallel_size") or 1) > 1:
+        raise ConfigError(
+            "backend 'vllm': pipeline_parallel_size must be 1: the vectors are made on the last stage and read on the first, "
+            "and vLLM passes only token ids between them. Use tensor_parallel_size."
+        )
+    if options.get("speculative_config"):
+        raise ConfigError(
+            "backend 'vllm': speculative_config must not be set: a drafter proposes tokens, and a CIPHER step is a vector"
+        )
+    for name in ("decode_context_parallel_size", "prefill_context_parallel_size"):
+        if int(options.get(name) or 1) > 1:
+            raise ConfigError(f"backend 'vllm': {name} must be 1; use tensor_parallel_size")
+
+
+def _first_sentence(error: Exception) -> str:
+    return " ".join(str(error).split())[:400]

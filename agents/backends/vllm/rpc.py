@@ -1,0 +1,61 @@
+"""What the engine may ask a worker, through vLLM's `collective_rpc`: plain values and safetensors bytes, no pickle."""
+
+from typing import Any
+
+from safetensors.torch import save
+
+from agents.backends.vllm.speaker import Speaker
+from agents.errors import BackendFailed
+
+
+class CipherCalls:
+    """Mixed in before a vLLM worker. Only rank 0 answers with data: all ranks hold the same messages."""
+
+    model_runner: Any
+    rank: int
+
+    @property
+    def _speaker(self) -> Speaker:
+        speaker: Speaker = self.model_runner.speaker
+        return speaker
+
+    def cipher_describe(self) -> dict[str, Any]:
+        """Return the table's hash and shape, and which runner decodes."""
+        runner = self.model_runner
+        return {
+            "table": runner.table_hash,
+            "vocabulary": runner.model_config.get_vocab_size(),
+            "width": runner.model_config.get_inputs_embeds_size(),
+            "runner": type(runner).__name__,
+        }
+
+    def cipher_take(self, asked: list[list[Any]]) -> list[list[Any]]:
+        """Return, for each [key, steps, index], either [safetensors bytes, ""] or [b"", why not]; all are forgotten."""
+        answers: list[list[Any]] = []
+        for key, length, index in asked:
+            try:
+                tensors = self._speaker.take(key, length, index)
+                answers.append([save(tensors) if self.rank == 0 else b"", ""])
+            except BackendFailed as error:
+                answers.append([b"", str(error)])
+        return answers
+
+    def cipher_drop(self, keys: list[str]) -> None:
+        """Forget what the requests of some keys said."""
+        for key in keys:
+            self._speaker.drop(key)
+
+    def cipher_state(self) -> dict[str, int]:
+        """Return the store's bytes and lent blocks, and how often requests were resumed and rows held back."""
+        store, runner = self._speaker.store, self.model_runner
+        return {
+            "bytes": store.bytes_held,
+            "blocks": store.blocks_lent,
+            "resumed": runner.resumed,
+            "held_back": runner.held_back,
+        }
+
+    def cipher_render(self, ids: list[list[int]], weights: list[list[float]]) -> bytes:
+        """Return beliefs rendered on this model's table as safetensors bytes: one vector for each list of weighted tokens."""
+        vectors = self.model_runner.render(ids, weights)
+        return save({"vectors": vectors.cpu()}) if self.rank == 0 else b""

