@@ -231,6 +231,18 @@ class RunFolder:
         return _write(self.path / name, text)
 
 
+@dataclass(frozen=True)
+class Strikes:
+    """How often engines failed over a question with nothing else to do, and why the last time."""
+
+    count: int = 0
+    last: str = ""
+
+    def after(self, error: str, *, alone: bool) -> "Strikes":
+        """Return the strikes after one more failure, which counts if the engine was alone with the question."""
+        return Strikes(self.count + 1, error) if alone else self
+
+
 class MethodJournal:
     """The journal of a run as one method sees it: which questions were begun, what was said, what is decided."""
 
@@ -239,7 +251,7 @@ class MethodJournal:
         self._texts: dict[str, str] = {}
         self._said: dict[str, dict[TurnKey, int]] = {}
         self._over: set[str] = set()
-        self._faults: dict[str, int] = {}
+        self._strikes: dict[str, Strikes] = {}
 
     def note(self, record: Record, offset: int) -> None:
         """Take up a record that is in the journal already."""
@@ -253,7 +265,7 @@ class MethodJournal:
             case "turn":
                 self._said[question][turn_key(record)] = offset
             case "fault":
-                self._faults[question] = self._faults.get(question, 0) + 1
+                self._strikes[question] = self.strikes(question).after(record["error"], alone=record["alone"])
             case "decision" | "failed":
                 self._over.add(question)
                 self._said.pop(question, None)
@@ -294,9 +306,9 @@ class MethodJournal:
                 self._folder.warnings.append(f"{error}; the turn is taken again")
         return said
 
-    def faults(self, question: Question) -> int:
-        """Return how often an engine failed over a question, in this session and before."""
-        return self._faults.get(question.id, 0)
+    def strikes(self, question: str) -> Strikes:
+        """Return how often an engine failed that had nothing but this question, in this session and before."""
+        return self._strikes.get(question, Strikes())
 
     def append_turn(self, question: Question, turn: Turn, cost: Cost) -> None:
         """Write a turn; of a CIPHER message the vectors first, so that a record never names a missing file.
@@ -313,11 +325,11 @@ class MethodJournal:
             return
         said[turn.key] = self._append({"kind": "turn", "question": question.id, **turn_record(turn, cost)})
 
-    def append_fault(self, question: Question, turn: TurnKey, engine: str, error: str) -> None:
-        """Write down that an engine failed over a turn."""
-        self._faults[question.id] = self.faults(question) + 1
+    def append_fault(self, question: Question, turn: TurnKey, engine: str, error: str, *, alone: bool) -> None:
+        """Write down that an engine failed over a turn; `alone`: it had nothing else to do."""
+        self._strikes[question.id] = self.strikes(question.id).after(error, alone=alone)
         identity = {"question": question.id, "round": turn.round, "agent": turn.agent}
-        self._append({"kind": "fault", **identity, "engine": engine, "error": error})
+        self._append({"kind": "fault", **identity, "engine": engine, "alone": alone, "error": error})
 
     def append_decision(self, question: Question, decision: Decision, score: Mapping[str, Any]) -> None:
         """Write what a debate came to, with the score where there is one."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from debate.hearing import Extract, Hearing, Speaker
 from debate.orchestrator import Debate
 from debate.protocol import Protocol, Stopped
 from debate.stopping import Watch, stopping_rule
+from debate.supervised import Supervised
 from debate.topology.checks import check
 from kernels.encoders import parse
 
 
 class Backends:
-    """Engines by (backend, model), each started once however many agents and methods use it."""
+    """Engines by (backend, model), each shared by all agents and methods, and started again if it dies."""
 
     def __init__(self, config: DebateConfig, progress: Progress = lambda _: None) -> None:
         self._config, self._progress = config, progress
@@ -36,7 +38,8 @@ class Backends:
         """Return the backend that holds a model, started if need be."""
         if (name, model) not in self._started:
             options: dict[str, Any] = {"dtype": self._config.dtype, **self._config.options}
-            self._started[name, model] = create_backend(name, model=model, progress=self._progress, **options)
+            start = partial(create_backend, name, model=model, progress=self._progress, **options)
+            self._started[name, model] = Supervised(f"{name}:{model}", start)
         return self._started[name, model]
 
     @property

@@ -92,7 +92,7 @@ async def _play_method(
         judge=lambda question, decision: task.score(decision.answer, targets[question.id]),
         record=record,
         observers=[observer],
-        in_flight=config.execution.in_flight,
+        execution=config.execution,
     )
 
 

@@ -49,7 +49,7 @@ async def watch(
                 judge=judge,
                 record=record,
                 observers=[screen],
-                in_flight=1,
+                execution=config.execution.model_copy(update={"in_flight": 1}),
             )
             if folder:
                 folder.finish({})
