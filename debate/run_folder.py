@@ -4,6 +4,7 @@
     RUN/messages/DI/DIGEST.safetensors   the CIPHER messages, by content
     RUN/config.yaml                      the resolved config
     RUN/run.json                         status, who writes it, versions, model fingerprints
+    RUN/log.jsonl                        events, for people
     RUN/lock                             held by the one process that writes
     derived, and rebuilt by `debate report`:
     RUN/results.json                     the table
@@ -39,6 +40,7 @@ from debate.blobs import Blobs
 from debate.config import DebateConfig, to_yaml
 from debate.decision import Decision
 from debate.journal import Journal, Record, Scan
+from debate.log import Log
 from debate.protocol import TurnKey
 from debate.results import MethodResult, Results
 from debate.transcript import Question, Transcript, Turn
@@ -46,9 +48,12 @@ from debate.turn_record import Cost, read_turn, turn_key, turn_record
 
 FORMAT = 2
 LOCK = "lock"
+LOG = "log.jsonl"
+# Its presence asks the writing process to stop.
+CANCEL = "cancel"
 MESSAGES = "messages"
 # What may lie in a folder that a run was begun in but whose journal was not yet.
-BEGUN = {LOCK, "config.yaml", "run.json", "log.jsonl"}
+BEGUN = {LOCK, LOG, CANCEL, "config.yaml", "run.json"}
 # `debate status` takes the lock for an instant to see whether anybody holds it.
 LOCK_PATIENCE_S = 0.5
 
@@ -78,6 +83,8 @@ class RunFolder:
         try:
             if overwrite:
                 self._clear()
+            (path / CANCEL).unlink(missing_ok=True)
+            self.log = Log(path / LOG)
             fsync = config.execution.fsync
             self._journal = Journal(path / journal.NAME, fsync=fsync)
             self.blobs = Blobs(path / MESSAGES, durable=fsync == "always")
@@ -143,6 +150,8 @@ class RunFolder:
                 f"{self._journal.path}: a torn record of {torn.num_bytes} bytes was cut off at byte {torn.offset}; the "
                 "turn is taken again"
             )
+        for warning in self.warnings:
+            self.log.event(warning, "warning")
         self.blobs.keep(digests)
         if earlier is None:
             self.append({"kind": "run", "config": plan})
@@ -174,6 +183,7 @@ class RunFolder:
         try:
             self._journal.close()
         finally:
+            self.log.close()
             self._lock.release()
 
     def append(self, record: Record) -> int:
@@ -181,6 +191,7 @@ class RunFolder:
         stamped = {**record, "t": round(time.time(), 3)}
         offset = self._journal.append(stamped)
         self.results.add(stamped)
+        self.log.record(stamped)
         return offset
 
     def note_models(self, models: Mapping[str, ModelFingerprint]) -> None:
@@ -204,6 +215,8 @@ class RunFolder:
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""
         holder = {"pid": os.getpid(), "host": socket.gethostname()}
+        if status != "running":
+            self.log.event(status, "error" if status == "failed" else "info", error=facts.get("error"))
         self._write("run.json", json.dumps({"format": FORMAT, "status": status, **holder, **facts}, indent=1) + "\n")
 
     def finish(self, facts: Mapping[str, Any]) -> None:
@@ -420,14 +433,19 @@ def read_method(path: Path) -> Iterator[DebateRecord]:
             )
 
 
+def require_run(path: Path) -> None:
+    """Raise RunError unless a folder is a run."""
+    if not (path / journal.NAME).is_file():
+        raise RunError(f"{path} is not a run: it has no {journal.NAME}")
+
+
 def methods_in(path: Path) -> list[Path]:
     """Return the method folders of a run; of a run under way those that have begun.
 
     Raises:
         RunError: the folder is not a run.
     """
-    if not (path / journal.NAME).is_file():
-        raise RunError(f"{path} is not a run: it has no {journal.NAME}")
+    require_run(path)
     names = {entry.record["method"] for entry in Scan(path / journal.NAME) if "method" in entry.record}
     return [path / name for name in sorted(names)]
 
@@ -438,8 +456,7 @@ def read_results(path: Path) -> Results:
     Raises:
         RunError: the folder is not a run, or its journal is damaged.
     """
-    if not (path / journal.NAME).is_file():
-        raise RunError(f"{path} is not a run: it has no {journal.NAME}")
+    require_run(path)
     results = Results()
     for entry in Scan(path / journal.NAME):
         results.add(entry.record)

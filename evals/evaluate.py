@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from debate.cancel import cancellable
 from debate.config import DebateConfig, method_config, method_names
 from debate.decision import Rule, decision_rule
 from debate.observer import Observer, Silent
@@ -64,7 +65,8 @@ async def evaluate(
                 observer.method_started(name, debate, len(samples), backends.started)
                 record = folder.method(name)
                 rule = decision_rule(configs[name].decision, backends.decode)
-                await _play_method(configs[name], rule, debate, task, samples, record, observer)
+                async with cancellable(out):
+                    await _play_method(configs[name], rule, debate, task, samples, record, observer)
                 observer.method_finished(record.result)
                 folder.write_results()
             folder.finish(_facts(config, debates))

@@ -70,5 +70,5 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-for _name in ("run", "evaluate", "speak", "read", "show", "report", "doctor", "model", "bench", "topology"):
+for _name in ("run", "evaluate", "speak", "read", "show", "report", "status", "doctor", "model", "bench", "topology"):
     import_module(f"debate.cli.{_name}")

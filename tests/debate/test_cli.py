@@ -167,6 +167,8 @@ COMMANDS = [
     "read",
     "show",
     "report",
+    "status",
+    "cancel",
     "doctor",
     "model fetch",
     "bench engine",
