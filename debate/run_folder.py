@@ -79,21 +79,23 @@ class RunFolder:
         self.warnings: list[str] = []
         self._methods: dict[str, MethodJournal] = {}
         self._refuse_strangers(overwrite)
-        self._lock = self._locked()
-        try:
+        with contextlib.ExitStack() as opened:
+            lock = self._locked()
+            opened.callback(lock.release)
             if overwrite:
                 self._clear()
             (path / CANCEL).unlink(missing_ok=True)
             self.log = Log(path / LOG)
+            opened.callback(self.log.close)
             fsync = config.execution.fsync
             self._journal = Journal(path / journal.NAME, fsync=fsync)
+            opened.callback(self._journal.close)
             self.blobs = Blobs(path / MESSAGES, durable=fsync == "always")
             self._replay({**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})})
             self._write("config.yaml", to_yaml(config))
             self.write_status("running", {})
-        except BaseException:
-            self._lock.release()
-            raise
+            # All is well: what was opened stays open until `close`.
+            self._opened = opened.pop_all()
 
     def _refuse_strangers(self, overwrite: bool) -> None:
         path = self.path
@@ -180,11 +182,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the journal and let another process write."""
-        try:
-            self._journal.close()
-        finally:
-            self.log.close()
-            self._lock.release()
+        self._opened.close()
 
     def append(self, record: Record) -> int:
         """Write a record to the journal and add it to the results; return its offset."""
