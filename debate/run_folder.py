@@ -78,6 +78,7 @@ class RunFolder:
         self.results = Results()
         self.warnings: list[str] = []
         self._methods: dict[str, MethodJournal] = {}
+        self._models: dict[str, ModelFingerprint] = {}
         self._refuse_strangers(overwrite)
         with contextlib.ExitStack() as opened:
             lock = self._locked()
@@ -89,7 +90,7 @@ class RunFolder:
             opened.callback(self.log.close)
             fsync = config.execution.fsync
             self._journal = Journal(path / journal.NAME, fsync=fsync)
-            opened.callback(self._journal.close)
+            opened.callback(lambda: self._journal.close())
             self.blobs = Blobs(path / MESSAGES, durable=fsync == "always")
             self._replay({**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})})
             self._write("config.yaml", to_yaml(config))
@@ -140,13 +141,19 @@ class RunFolder:
             record = entry.record
             if record["kind"] == "run":
                 earlier = record["config"]
+            if record["kind"] == "models":
+                self._models |= {name: ModelFingerprint(**model) for name, model in record["models"].items()}
             if record["kind"] == "turn" and record["encoder"] is not None:
                 digests.add(record["digest"])
             self.results.add(record)
             if "method" in record:
                 self.method(record["method"]).note(record, entry.offset)
-        if earlier is not None:
-            _refuse_changes(earlier, plan, self.path)
+        if earlier is not None and (change := _change(earlier, plan, self.path)):
+            if self.is_resumed:
+                raise RunError(change)
+            # Nothing was said under the other config, which may have been a mistake: there is nothing to lose.
+            self._begin_anew()
+            earlier = None
         if torn := self._journal.torn:
             self.warnings.append(
                 f"{self._journal.path}: a torn record of {torn.num_bytes} bytes was cut off at byte {torn.offset}; the "
@@ -161,10 +168,18 @@ class RunFolder:
         holder = {"pid": os.getpid(), "host": socket.gethostname()}
         self.append({"kind": "session", **holder, "python": platform.python_version(), "packages": packages})
 
+    def _begin_anew(self) -> None:
+        path = self._journal.path
+        self._journal.close()
+        path.unlink()
+        self._journal = Journal(path, fsync=self.config.execution.fsync)
+        list(self._journal.replay())
+        self.results, self._methods, self._models = Results(), {}, {}
+
     @property
     def is_resumed(self) -> bool:
-        """Whether an earlier session said anything."""
-        return any(row.turns for row in self.results.rows.values())
+        """Whether an earlier session said or gave up anything."""
+        return any(row.turns or row.total for row in self.results.rows.values())
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -198,16 +213,13 @@ class RunFolder:
         Raises:
             RunError: a name stands for other weights or another tokenizer than before.
         """
-        for entry in Scan(self._journal.path):
-            if entry.record["kind"] != "models":
-                continue
-            for name, now in models.items():
-                before = entry.record["models"].get(name)
-                if before is not None and ModelFingerprint(**before) != now:
-                    raise RunError(
-                        f"{self.path} was begun with {ModelFingerprint(**before)}; {name} is now {now}. Its turns would be "
-                        "of two models: use the same weights, another --out, or --overwrite."
-                    )
+        for name, now in models.items():
+            before = self._models.get(name, now)
+            if before != now:
+                raise RunError(
+                    f"{self.path} was begun with {before}; {name} is now {now}. Its turns would be of two models: use the same "
+                    "weights, another --out, or --overwrite."
+                )
         self.append({"kind": "models", "models": {name: vars(model) for name, model in models.items()}})
 
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
@@ -510,18 +522,18 @@ def is_being_written(path: Path) -> bool:
         raise RunError(f"cannot tell whether {path} is being written: {error.strerror}") from error
 
 
-def _refuse_changes(earlier: Record, now: Record, path: Path) -> None:
-    """Raise RunError with a diff of the YAML where two plans differ in what decides results."""
+def _change(earlier: Record, now: Record, path: Path) -> str:
+    """Return a sentence with the diff of the YAML where two plans differ in what decides results; else nothing."""
     texts = [
         yaml.safe_dump({key: value for key, value in plan.items() if key != "execution"}, sort_keys=False)
         for plan in (earlier, now)
     ]
     if texts[0] == texts[1]:
-        return
+        return ""
     diff = difflib.unified_diff(
         texts[0].splitlines(), texts[1].splitlines(), f"{path} was begun with", "now asked for", lineterm="", n=1
     )
-    raise RunError(
+    return (
         f"{path} holds a run of another config:\n"
         + "\n".join(diff)
         + "\nRun it with the config that it was begun with, choose another folder with --out, or pass --overwrite."

@@ -55,6 +55,10 @@ async def evaluate(
         with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
             for warning in folder.warnings:
                 progress(warning)
+            if folder.is_resumed:
+                progress(
+                    f"going on with {out}: {sum(row.turns for row in folder.results.rows.values())} turns are there"
+                )
             targets = {sample.question: sample.target for sample in samples}
             debates = {
                 name: build_debate(changed, backends, extract=task.extract, targets=targets)

@@ -40,6 +40,8 @@ async def watch(
             if folder:
                 for warning in folder.warnings:
                     progress(warning)
+                if folder.is_resumed:
+                    progress(f"going on with {out}; what was decided is not played again (debate show {out})")
                 folder.note_models({str(b.fingerprint.model): b.fingerprint for b in backends.started})
             if out:
                 await stack.enter_async_context(cancellable(out))
