@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import ConfigError, RunError, writing_failed
+from debate.cancel import cancellable
 from debate.config import DebateConfig, method_names, to_yaml
 from debate.decision import decision_rule
 from debate.observer import Observer, Silent
@@ -122,6 +123,9 @@ async def evaluate(
             debates = {row: build(played) for row, played in configs.items()}
             for warning in folder.warnings:
                 progress(warning)
+            if folder.is_resumed:
+                turns = sum(result.turns for result in folder.results.rows.values())
+                progress(f"going on with {out}: {turns} turns are there")
             folder.note_models({str(backend.fingerprint.model): backend.fingerprint for backend in engines.started})
             facts = provenance(config, debates)
             for row in sorted(names, key=lambda row: needs_budget(names[row])):
@@ -131,7 +135,8 @@ async def evaluate(
                     debates[row] = build(configs[row])
                 _write(out / row / "config.yaml", to_yaml(configs[row]))
                 observer.method_started(row, debates[row], len(samples), engines.started)
-                await _play(folder, row, configs[row], debates[row], marker, samples, engines, observer)
+                async with cancellable(out):
+                    await _play(folder, row, configs[row], debates[row], marker, samples, engines, observer)
                 observer.method_finished(folder.method(row).result)
                 folder.write_results()
             folder.finish({**facts, **provenance(config, debates)})
@@ -162,7 +167,7 @@ async def _play(
         judge=lambda question, decision: marker.score(question.id, decision.answer),
         record=folder.method(row),
         observers=[observer],
-        in_flight=config.execution.in_flight,
+        execution=config.execution,
     )
     _add_energy(folder.path / "energy.json", row, meter)
 

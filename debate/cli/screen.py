@@ -85,6 +85,12 @@ class Screen:
             if saved := self._planned - self._said:
                 console.print(f"ended early: {saved} of {self._planned} turns saved", markup=False)
 
+    def debate_failed(self, question: Any, reason: str) -> None:
+        """A debate was given up."""
+        self._decided += 1
+        self._under_way = {key: since for key, since in self._under_way.items() if key[0] != question.id}
+        notes.print(f"! {question.id} failed: {reason}", markup=False)
+
     def method_finished(self, row: Any) -> None:
         """A method ended."""
         notes.print(f"· {row.method}: {row.correct}/{row.total} correct, {row.seconds:.0f} s", markup=False)

@@ -170,6 +170,8 @@ COMMANDS = [
     "read",
     "show",
     "report",
+    "status",
+    "cancel",
     "doctor",
     "model fetch",
     "bench engine",

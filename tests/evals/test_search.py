@@ -51,7 +51,9 @@ def test_the_test_split_is_refused_and_sets_are_disjoint():
 
 
 def test_a_task_of_one_split_is_halved_by_hash(tmp_path):
-    people = {f"Person {number}": f"- Invented Fortran {number} in 19{number + 10}\n- Turing Award" for number in range(40)}
+    people = {
+        f"Person {number}": f"- Invented Fortran {number} in 19{number + 10}\n- Turing Award" for number in range(40)
+    }
     file = tmp_path / "article.json"
     file.write_text(json.dumps(people))
     found = divide(CONFIG.model_copy(update={"task": "biographies"}), Selection(data=file))
