@@ -247,9 +247,11 @@ def compare_all(
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p values corrected for having made all these comparisons (Holm, 1979)."""
-    if not p_values:
-        return []
-    adjusted = _statsmodels("stats.multitest").multipletests(list(p_values), method="holm")[1]
+    # statsmodels has it too, with a garbage collection of 50 ms at each call; the tests hold this to it.
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values, kind="stable")
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
     return [float(p) for p in adjusted]
 
 
