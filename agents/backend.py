@@ -7,7 +7,7 @@ at the time (to the accuracy that the backend's documentation states).
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -185,6 +185,10 @@ class Pending:
     def is_done(self) -> bool:
         """Whether the generation or its error is there."""
         return self._future.done()
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Call back when the generation or its error is there."""
+        self._future.add_done_callback(lambda _: callback())
 
     def push(self, piece: str) -> None:
         """For backends: add text that was generated."""

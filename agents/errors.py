@@ -13,6 +13,8 @@ DebateError                  anything a user can mend; exit code 2
 ├── TaskError                a benchmark file or a row in it
 ├── RunError                 a run folder: unwritable, full, of another config, unreadable
 └── BackendFailed            an engine died with requests under way; carries the cause
+    ├── OutOfMemory          it has not the memory for what it was given at once
+    └── TurnTimedOut         it did not answer within the config's time-out
 """
 
 import difflib
@@ -100,6 +102,22 @@ class RunError(DebateError):
 
 class BackendFailed(DebateError):
     """An engine failed while requests were under way."""
+
+
+class OutOfMemory(BackendFailed):
+    """An engine has not the memory for what it was given at once; with less it may do."""
+
+
+class TurnTimedOut(BackendFailed):
+    """An engine did not answer in time.
+
+    Args:
+        seconds: how long it was waited for.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"no answer within {seconds:g} s (execution.turn_timeout_s)")
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 _PUBLIC = {
     "Debate": "debate.orchestrator",
     "DebateConfig": "debate.config",
+    "Debater": "debate.ask",
     "Decision": "debate.decision",
     "Question": "debate.transcript",
     "RunFolder": "debate.run_folder",

@@ -78,7 +78,7 @@ class ExecutionConfig(Frozen):
     """How a run is carried out. Nothing here changes what is said, so a run may be continued with other values."""
 
     in_flight: int = Field(default=32, ge=1)
-    """Most debates at once."""
+    """Most debates at once: enough to keep an engine's batch full, few enough to hold in memory."""
     turn_timeout_s: float | None = Field(default=None, gt=0)
     """Seconds after which a turn counts as hung and its engine is started again; no limit by default."""
     tries: int = Field(default=3, ge=1)

@@ -40,6 +40,9 @@ class Observer(Protocol):
     def debate_decided(self, question: Question, decision: Decision, score: Any) -> None:
         """A debate ended; `score` is a Verdict, or None where nothing tells what is right."""
 
+    def debate_failed(self, question: Question, reason: str) -> None:
+        """A debate was given up, since engines failed over it."""
+
     def method_finished(self, row: Any) -> None:
         """A method ended; `row` is its line of the table."""
 
@@ -60,6 +63,9 @@ class Silent:
         """Show nothing."""
 
     def debate_decided(self, question: Question, decision: Decision, score: Any) -> None:
+        """Show nothing."""
+
+    def debate_failed(self, question: Question, reason: str) -> None:
         """Show nothing."""
 
     def method_finished(self, row: Any) -> None:

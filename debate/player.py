@@ -1,20 +1,17 @@
 """One debate over many questions: played side by side, decided, written down, then shown. `run` and `eval` both use it."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from debate.config import ExecutionConfig
 from debate.decision import Decision
+from debate.faults import Faults, GivenUp
 from debate.observer import Observer, Silent, Verdict
 from debate.orchestrator import Debate, play
 from debate.protocol import TurnKey
 from debate.run_folder import MethodJournal
 from debate.transcript import Question, Transcript, Turn
-from debate.turn_record import Cost
-
-# Debates in flight: enough to keep an engine's batch full whatever the topology, few enough to hold in memory.
-MAX_DEBATES = 32
 
 Decide = Callable[[Transcript], Decision]
 Judge = Callable[[Question, Decision], Verdict | None]
@@ -28,7 +25,7 @@ async def play_questions(
     judge: Judge = lambda question, decision: None,
     record: MethodJournal | None = None,
     observers: Sequence[Observer] = (),
-    in_flight: int = MAX_DEBATES,
+    execution: ExecutionConfig | None = None,
 ) -> None:
     """Play a debate over every question; what was said and decided is written down before anyone is told of it.
 
@@ -39,23 +36,23 @@ async def play_questions(
         judge: decision → verdict, where the right answer is known.
         record: where it is written; what it holds already is not played again.
         observers: told of everything as it happens.
-        in_flight: most debates at once.
+        execution: debates at once, time-out and tries.
 
     Raises:
-        DebateError: of the first debate that fails; the others are ended.
+        DebateError: a mistake that trying again does not mend, of the first debate that meets it; the others are ended.
     """
-    started: dict[tuple[str, TurnKey], float] = {}
     told = observers or (Silent(),)
+    execution = execution or ExecutionConfig()
+    faults = Faults(execution, record)
 
     def on_start(question: Question, turn: TurnKey) -> None:
-        started[question.id, turn] = time.perf_counter()
         for observer in told:
             observer.turn_started(question, turn)
 
     def on_turn(question: Question, turn: Turn) -> None:
-        seconds = time.perf_counter() - started.pop((question.id, turn.key))
+        cost = faults.costs.pop((question.id, turn.key))
         if record is not None:
-            record.append_turn(question, turn, Cost(seconds))
+            record.append_turn(question, turn, cost)
         for observer in told:
             observer.turn_said(question, turn)
 
@@ -68,6 +65,12 @@ async def play_questions(
         for observer in told:
             observer.debate_decided(question, decision, verdict)
 
+    def give_up(question: Question, reason: str) -> None:
+        if record is not None:
+            record.append_failed(question, reason)
+        for observer in told:
+            observer.debate_failed(question, reason)
+
     if record is not None:
         record.open(len(questions), debate.protocol.num_turns)
         questions = [question for question in questions if not record.is_over(question)]
@@ -78,9 +81,16 @@ async def play_questions(
             for observer in told:
                 observer.debate_started(question)
             before = record.begin(question) if record is not None else None
-            end(question, await play(debate, question, before=before, on_start=on_start, on_turn=on_turn))
+            try:
+                transcript = await play(
+                    debate, question, before=before, take=faults.take, on_start=on_start, on_turn=on_turn
+                )
+            except GivenUp as failure:
+                give_up(question, str(failure))
+            else:
+                end(question, transcript)
 
-    await all_or_first_error([player() for _ in range(min(in_flight, len(questions)))])
+    await all_or_first_error([player() for _ in range(min(execution.in_flight, len(questions)))])
 
 
 async def all_or_first_error(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:

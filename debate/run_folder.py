@@ -4,6 +4,7 @@
     RUN/messages/DI/DIGEST.safetensors   the CIPHER messages, by content
     RUN/config.yaml                      the resolved config
     RUN/run.json                         status, who writes it, versions, model fingerprints
+    RUN/log.jsonl                        events, for people
     RUN/lock                             held by the one process that writes
     derived, and rebuilt by `debate report`:
     RUN/results.json                     the table
@@ -39,6 +40,7 @@ from debate.blobs import Blobs
 from debate.config import DebateConfig, to_yaml
 from debate.decision import Decision
 from debate.journal import Journal, Record, Scan
+from debate.log import Log
 from debate.protocol import TurnKey
 from debate.results import MethodResult, Results
 from debate.transcript import Question, Transcript, Turn
@@ -46,9 +48,12 @@ from debate.turn_record import Cost, read_turn, turn_key, turn_record
 
 FORMAT = 2
 LOCK = "lock"
+LOG = "log.jsonl"
+# Its presence asks the writing process to stop.
+CANCEL = "cancel"
 MESSAGES = "messages"
 # What may lie in a folder that a run was begun in but whose journal was not yet.
-BEGUN = {LOCK, "config.yaml", "run.json", "log.jsonl"}
+BEGUN = {LOCK, LOG, CANCEL, "config.yaml", "run.json"}
 # `debate status` takes the lock for an instant to see whether anybody holds it.
 LOCK_PATIENCE_S = 0.5
 
@@ -73,20 +78,25 @@ class RunFolder:
         self.results = Results()
         self.warnings: list[str] = []
         self._methods: dict[str, MethodJournal] = {}
+        self._models: dict[str, ModelFingerprint] = {}
         self._refuse_strangers(overwrite)
-        self._lock = self._locked()
-        try:
+        with contextlib.ExitStack() as opened:
+            lock = self._locked()
+            opened.callback(lock.release)
             if overwrite:
                 self._clear()
+            (path / CANCEL).unlink(missing_ok=True)
+            self.log = Log(path / LOG)
+            opened.callback(self.log.close)
             fsync = config.execution.fsync
             self._journal = Journal(path / journal.NAME, fsync=fsync)
+            opened.callback(lambda: self._journal.close())
             self.blobs = Blobs(path / MESSAGES, durable=fsync == "always")
             self._replay({**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})})
             self._write("config.yaml", to_yaml(config))
             self.write_status("running", {})
-        except BaseException:
-            self._lock.release()
-            raise
+            # All is well: what was opened stays open until `close`.
+            self._opened = opened.pop_all()
 
     def _refuse_strangers(self, overwrite: bool) -> None:
         path = self.path
@@ -131,18 +141,26 @@ class RunFolder:
             record = entry.record
             if record["kind"] == "run":
                 earlier = record["config"]
+            if record["kind"] == "models":
+                self._models |= {name: ModelFingerprint(**model) for name, model in record["models"].items()}
             if record["kind"] == "turn" and record["encoder"] is not None:
                 digests.add(record["digest"])
             self.results.add(record)
             if "method" in record:
                 self.method(record["method"]).note(record, entry.offset)
-        if earlier is not None:
-            _refuse_changes(earlier, plan, self.path)
+        if earlier is not None and (change := _change(earlier, plan, self.path)):
+            if self.is_resumed:
+                raise RunError(change)
+            # Nothing was said under the other config, which may have been a mistake: there is nothing to lose.
+            self._begin_anew()
+            earlier = None
         if torn := self._journal.torn:
             self.warnings.append(
                 f"{self._journal.path}: a torn record of {torn.num_bytes} bytes was cut off at byte {torn.offset}; the "
                 "turn is taken again"
             )
+        for warning in self.warnings:
+            self.log.event(warning, "warning")
         self.blobs.keep(digests)
         if earlier is None:
             self.append({"kind": "run", "config": plan})
@@ -150,10 +168,18 @@ class RunFolder:
         holder = {"pid": os.getpid(), "host": socket.gethostname()}
         self.append({"kind": "session", **holder, "python": platform.python_version(), "packages": packages})
 
+    def _begin_anew(self) -> None:
+        path = self._journal.path
+        self._journal.close()
+        path.unlink()
+        self._journal = Journal(path, fsync=self.config.execution.fsync)
+        list(self._journal.replay())
+        self.results, self._methods, self._models = Results(), {}, {}
+
     @property
     def is_resumed(self) -> bool:
-        """Whether an earlier session said anything."""
-        return any(row.turns for row in self.results.rows.values())
+        """Whether an earlier session said or gave up anything."""
+        return any(row.turns or row.total for row in self.results.rows.values())
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -171,16 +197,14 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the journal and let another process write."""
-        try:
-            self._journal.close()
-        finally:
-            self._lock.release()
+        self._opened.close()
 
     def append(self, record: Record) -> int:
         """Write a record to the journal and add it to the results; return its offset."""
         stamped = {**record, "t": round(time.time(), 3)}
         offset = self._journal.append(stamped)
         self.results.add(stamped)
+        self.log.record(stamped)
         return offset
 
     def note_models(self, models: Mapping[str, ModelFingerprint]) -> None:
@@ -189,21 +213,20 @@ class RunFolder:
         Raises:
             RunError: a name stands for other weights or another tokenizer than before.
         """
-        for entry in Scan(self._journal.path):
-            if entry.record["kind"] != "models":
-                continue
-            for name, now in models.items():
-                before = entry.record["models"].get(name)
-                if before is not None and ModelFingerprint(**before) != now:
-                    raise RunError(
-                        f"{self.path} was begun with {ModelFingerprint(**before)}; {name} is now {now}. Its turns would be "
-                        "of two models: use the same weights, another --out, or --overwrite."
-                    )
+        for name, now in models.items():
+            before = self._models.get(name, now)
+            if before != now:
+                raise RunError(
+                    f"{self.path} was begun with {before}; {name} is now {now}. Its turns would be of two models: use the same "
+                    "weights, another --out, or --overwrite."
+                )
         self.append({"kind": "models", "models": {name: vars(model) for name, model in models.items()}})
 
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""
         holder = {"pid": os.getpid(), "host": socket.gethostname()}
+        if status != "running":
+            self.log.event(status, "error" if status == "failed" else "info", error=facts.get("error"))
         self._write("run.json", json.dumps({"format": FORMAT, "status": status, **holder, **facts}, indent=1) + "\n")
 
     def finish(self, facts: Mapping[str, Any]) -> None:
@@ -231,6 +254,18 @@ class RunFolder:
         return _write(self.path / name, text)
 
 
+@dataclass(frozen=True)
+class Strikes:
+    """How often engines failed over a question with nothing else to do, and why the last time."""
+
+    count: int = 0
+    last: str = ""
+
+    def after(self, error: str, *, alone: bool) -> "Strikes":
+        """Return the strikes after one more failure, which counts if the engine was alone with the question."""
+        return Strikes(self.count + 1, error) if alone else self
+
+
 class MethodJournal:
     """The journal of a run as one method sees it: which questions were begun, what was said, what is decided."""
 
@@ -239,7 +274,7 @@ class MethodJournal:
         self._texts: dict[str, str] = {}
         self._said: dict[str, dict[TurnKey, int]] = {}
         self._over: set[str] = set()
-        self._faults: dict[str, int] = {}
+        self._strikes: dict[str, Strikes] = {}
 
     def note(self, record: Record, offset: int) -> None:
         """Take up a record that is in the journal already."""
@@ -253,7 +288,7 @@ class MethodJournal:
             case "turn":
                 self._said[question][turn_key(record)] = offset
             case "fault":
-                self._faults[question] = self._faults.get(question, 0) + 1
+                self._strikes[question] = self.strikes(question).after(record["error"], alone=record["alone"])
             case "decision" | "failed":
                 self._over.add(question)
                 self._said.pop(question, None)
@@ -294,9 +329,9 @@ class MethodJournal:
                 self._folder.warnings.append(f"{error}; the turn is taken again")
         return said
 
-    def faults(self, question: Question) -> int:
-        """Return how often an engine failed over a question, in this session and before."""
-        return self._faults.get(question.id, 0)
+    def strikes(self, question: str) -> Strikes:
+        """Return how often an engine failed that had nothing but this question, in this session and before."""
+        return self._strikes.get(question, Strikes())
 
     def append_turn(self, question: Question, turn: Turn, cost: Cost) -> None:
         """Write a turn; of a CIPHER message the vectors first, so that a record never names a missing file.
@@ -313,11 +348,11 @@ class MethodJournal:
             return
         said[turn.key] = self._append({"kind": "turn", "question": question.id, **turn_record(turn, cost)})
 
-    def append_fault(self, question: Question, turn: TurnKey, engine: str, error: str) -> None:
-        """Write down that an engine failed over a turn."""
-        self._faults[question.id] = self.faults(question) + 1
+    def append_fault(self, question: Question, turn: TurnKey, engine: str, error: str, *, alone: bool) -> None:
+        """Write down that an engine failed over a turn; `alone`: it had nothing else to do."""
+        self._strikes[question.id] = self.strikes(question.id).after(error, alone=alone)
         identity = {"question": question.id, "round": turn.round, "agent": turn.agent}
-        self._append({"kind": "fault", **identity, "engine": engine, "error": error})
+        self._append({"kind": "fault", **identity, "engine": engine, "alone": alone, "error": error})
 
     def append_decision(self, question: Question, decision: Decision, score: Mapping[str, Any]) -> None:
         """Write what a debate came to, with the score where there is one."""
@@ -408,14 +443,19 @@ def read_method(path: Path) -> Iterator[DebateRecord]:
             )
 
 
+def require_run(path: Path) -> None:
+    """Raise RunError unless a folder is a run."""
+    if not (path / journal.NAME).is_file():
+        raise RunError(f"{path} is not a run: it has no {journal.NAME}")
+
+
 def methods_in(path: Path) -> list[Path]:
     """Return the method folders of a run; of a run under way those that have begun.
 
     Raises:
         RunError: the folder is not a run.
     """
-    if not (path / journal.NAME).is_file():
-        raise RunError(f"{path} is not a run: it has no {journal.NAME}")
+    require_run(path)
     names = {entry.record["method"] for entry in Scan(path / journal.NAME) if "method" in entry.record}
     return [path / name for name in sorted(names)]
 
@@ -426,8 +466,7 @@ def read_results(path: Path) -> Results:
     Raises:
         RunError: the folder is not a run, or its journal is damaged.
     """
-    if not (path / journal.NAME).is_file():
-        raise RunError(f"{path} is not a run: it has no {journal.NAME}")
+    require_run(path)
     results = Results()
     for entry in Scan(path / journal.NAME):
         results.add(entry.record)
@@ -483,18 +522,18 @@ def is_being_written(path: Path) -> bool:
         raise RunError(f"cannot tell whether {path} is being written: {error.strerror}") from error
 
 
-def _refuse_changes(earlier: Record, now: Record, path: Path) -> None:
-    """Raise RunError with a diff of the YAML where two plans differ in what decides results."""
+def _change(earlier: Record, now: Record, path: Path) -> str:
+    """Return a sentence with the diff of the YAML where two plans differ in what decides results; else nothing."""
     texts = [
         yaml.safe_dump({key: value for key, value in plan.items() if key != "execution"}, sort_keys=False)
         for plan in (earlier, now)
     ]
     if texts[0] == texts[1]:
-        return
+        return ""
     diff = difflib.unified_diff(
         texts[0].splitlines(), texts[1].splitlines(), f"{path} was begun with", "now asked for", lineterm="", n=1
     )
-    raise RunError(
+    return (
         f"{path} holds a run of another config:\n"
         + "\n".join(diff)
         + "\nRun it with the config that it was begun with, choose another folder with --out, or pass --overwrite."

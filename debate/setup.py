@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from debate.hearing import Extract, Hearing, Speaker, takes_vectors
 from debate.orchestrator import Debate
 from debate.protocol import Protocol, Stopped
 from debate.stopping import Watch, stopping_rule
+from debate.supervised import Supervised
 from debate.topology.checks import check
 from kernels.encoders import parse
 
 
 class Backends:
-    """Engines by backend, model and options, each started once however many agents and methods use it."""
+    """Engines by backend, model and options, each shared by all agents and methods, and started again if it dies."""
 
     def __init__(self, config: DebateConfig, progress: Progress = lambda _: None) -> None:
         self._config, self._progress = config, progress
@@ -45,7 +47,8 @@ class Backends:
         options = {"dtype": self._config.dtype, **shared, **(own or {})}
         key = (name, model, json.dumps(options, sort_keys=True, default=str))
         if key not in self._started:
-            self._started[key] = create_backend(name, model=model, progress=self._progress, **options)
+            start = partial(create_backend, name, model=model, progress=self._progress, **options)
+            self._started[key] = Supervised(f"{name}:{model}", start)
         return self._started[key]
 
     @property

@@ -4,13 +4,17 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
+    "Analysis": "evals.analysis",
     "Loaded": "evals.task",
     "Sample": "evals.task",
     "Score": "evals.task",
+    "Selection": "evals.evaluation",
     "Task": "evals.task",
+    "analyse_run": "evals.outputs",
     "create_task": "evals.task",
-    "evaluate": "evals.evaluate",
+    "evaluate": "evals.evaluation",
     "select": "evals.selection",
+    "write_outputs": "evals.outputs",
 }
 __all__ = sorted(_PUBLIC)
 

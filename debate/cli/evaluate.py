@@ -1,5 +1,6 @@
 """`debate eval`: methods over the same questions, scored."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,50 +13,91 @@ from debate.cli.app import app
 @app.command("eval")
 def evaluate(
     config: options.Config,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="arithmetic, gsm8k, or a dotted path.")] = None,
-    methods: Annotated[str | None, typer.Option("--methods", help="Rows of the table, e.g. single,cipher.")] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option("--tasks", "--task", "-t", help="e.g. arithmetic,mmlu:formal_logic; the config's by default."),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option("--methods", help="Rows of the table, e.g. single,self-consistency@tokens,text,cipher:topk(k=5)."),
+    ] = None,
     limit: options.Limit = None,
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder; runs/CONFIG by default.")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Of the task; its first by default.")] = None,
+    num_fewshot: Annotated[
+        int | None, typer.Option("--num_fewshot", "--num-fewshot", help="Worked examples; the task's own by default.")
+    ] = None,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Ask in an order drawn from --seed.")] = False,
+    sample_id: Annotated[
+        list[str] | None, typer.Option("--sample-id", help="Ask only this question; may be repeated.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "--output_path", "-o", help="The run folder; runs/CONFIG by default.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier run there and start again.")
     ] = False,
     settings: options.Set = None,
 ) -> None:
-    """Score a single answer, a text debate and a CIPHER debate over the same questions.
+    """Score methods over the same questions: single answers, votes at equal budget, text and CIPHER debates.
 
-    Example:  debate eval configs/first_debate.yaml --limit 8 --out runs/first
+    Examples:
+
+        debate eval configs/first_debate.yaml --limit 8 --out runs/first
+
+        debate eval configs/cipher_vs_text.yaml --tasks arithmetic,reasoning_gym:chain_sum --limit 10
 
     Everything is written to the run folder as it happens; read it with `debate show`. After Ctrl-C or a crash the same
-    command goes on where it was: no turn is taken twice.
+    command goes on where it was: no turn is taken twice. What the names of methods mean: docs/evaluation.md.
     """
+    from agents.errors import MissingDependency
     from debate.cli.screen import Screen, results_table
-    from evals.evaluate import evaluate as run_evaluation
+    from debate.cli.table import show_analysis
+    from evals.evaluation import Selection
+    from evals.evaluation import evaluate as run_evaluation
+    from evals.outputs import PAGE, write_outputs
 
-    extra = [f"task={task}"] if task else []
-    loaded = options.load(config, settings, model, seed, *extra)
-    folder = out or Path("runs") / config.stem
-    with Screen() as screen:
-        rows = options.run(
-            run_evaluation(
-                loaded,
-                out=folder,
-                methods=methods.split(",") if methods else (),
-                limit=limit,
-                data=data,
-                overwrite=overwrite,
-                observer=screen,
-                progress=options.progress,
+    names = listed(tasks)
+    loaded = [
+        options.load(config, settings, model, seed, *([f"task={name}"] if name else [])) for name in names or [""]
+    ]
+    root = out or Path("runs") / config.stem
+    chosen = Selection(limit, shuffle, tuple(sample_id or ()), split, num_fewshot, data)
+    for one in loaded:
+        folder = root if len(loaded) == 1 else root / folder_name(one.task)
+        with Screen() as screen:
+            rows = options.run(
+                run_evaluation(
+                    one,
+                    out=folder,
+                    methods=listed(methods),
+                    selection=chosen,
+                    overwrite=overwrite,
+                    observer=screen,
+                    progress=options.progress,
+                )
             )
-        )
-    options.console.print(results_table(rows, loaded.task))
-    options.console.print(
-        f"model {loaded.model}, {loaded.dtype}, backend {loaded.backend}, seed {loaded.seed}", markup=False
-    )
-    if any(row.total < 100 for row in rows):
-        options.console.print(
-            "With so few questions the rows are not distinguishable: this shows that it runs, not who wins."
-        )
-    options.console.print(f"transcripts: {folder}  (debate show {folder})", markup=False)
+        try:
+            (analysis,) = write_outputs(folder)
+        except MissingDependency as error:
+            options.console.print(results_table(rows, one.task))
+            options.progress(f"no intervals, comparisons or report page: {error}")
+            continue
+        show_analysis(analysis)
+    if len(loaded) > 1 and all((root / folder_name(one.task) / PAGE).is_file() for one in loaded):
+        write_outputs(root)
+    if (root / PAGE).is_file():
+        options.console.print(f"report: {root / PAGE}", markup=False)
+    options.console.print(f"transcripts: {root}  (debate show {root if len(loaded) == 1 else folder})", markup=False)
+
+
+def listed(names: str | None) -> list[str]:
+    """Return names separated by commas; those inside parentheses are a name's own."""
+    return [name.strip() for name in re.split(r",(?![^(]*\))", names or "") if name.strip()]
+
+
+def folder_name(task: str) -> str:
+    """Return a task's name as a folder."""
+    return re.sub(r"[^\w.\-]+", "-", task)

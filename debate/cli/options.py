@@ -68,12 +68,12 @@ def progress(sentence: str) -> None:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end with the libraries' own chatter off. Ctrl-C cancels it and is told to `main`."""
+    """Run a coroutine to its end with the libraries' own chatter off. Ctrl-C and `debate cancel` end it; `main` is told."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if "transformers" not in sys.modules:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1" if not sys.stderr.isatty() else "0")
     try:
         return asyncio.run(coroutine)
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
         raise Interrupted from error

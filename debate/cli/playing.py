@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from debate.cancel import cancellable
 from debate.cli.options import console, progress
 from debate.cli.screen import Screen
 from debate.config import DebateConfig
@@ -32,14 +33,18 @@ async def watch(
 
     try:
         debate = build_debate(config, backends, extract=task.extract, targets=right)
-        with contextlib.ExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
             record = folder.method(config.message) if folder else None
             if folder:
                 for warning in folder.warnings:
                     progress(warning)
+                if folder.is_resumed:
+                    progress(f"going on with {out}; what was decided is not played again (debate show {out})")
                 folder.note_models({str(b.fingerprint.model): b.fingerprint for b in backends.started})
+            if out:
+                await stack.enter_async_context(cancellable(out))
             screen = stack.enter_context(Screen(verbose=True))
             screen.method_started(config.message, debate, len(samples), backends.started)
             await play_questions(
@@ -49,7 +54,7 @@ async def watch(
                 judge=judge,
                 record=record,
                 observers=[screen],
-                in_flight=1,
+                execution=config.execution.model_copy(update={"in_flight": 1}),
             )
             if folder:
                 folder.finish({})

@@ -85,6 +85,12 @@ class Screen:
             if saved := self._planned - self._said:
                 console.print(f"ended early: {saved} of {self._planned} turns saved", markup=False)
 
+    def debate_failed(self, question: Any, reason: str) -> None:
+        """A debate was given up."""
+        self._decided += 1
+        self._under_way = {key: since for key, since in self._under_way.items() if key[0] != question.id}
+        notes.print(f"! {question.id} failed: {reason}", markup=False)
+
     def method_finished(self, row: Any) -> None:
         """A method ended."""
         notes.print(f"· {row.method}: {row.correct}/{row.total} correct, {row.seconds:.0f} s", markup=False)
@@ -94,7 +100,7 @@ class Screen:
         rate = self._tokens / seconds
         head = f"{self._method}  {self._decided}/{self._total} questions   {self._turns} turns   {rate:.0f} tokens/s"
         if self._scored:
-            head += f"   accuracy so far {self._correct}/{self._scored}"
+            head += f"   accuracy so far {accuracy_so_far(self._correct, self._scored)}"
         if self._decided:
             head += f"   about {seconds / self._decided * (self._total - self._decided):.0f} s left"
         speaking = Table.grid(padding=(0, 2))
@@ -103,6 +109,18 @@ class Screen:
         if len(self._under_way) > 8:
             speaking.add_row(f"and {len(self._under_way) - 8} more")
         return Panel(Group(Text(head), speaking, *self._recent), title="debate", title_align="left")
+
+
+def accuracy_so_far(correct: int, scored: int) -> str:
+    """Return a running accuracy with its interval, where the extra `evals` is there to compute it."""
+    from agents.errors import MissingDependency
+    from evals.stats import wilson
+
+    try:
+        interval = wilson(correct, scored)
+    except MissingDependency:
+        return f"{correct}/{scored}"
+    return f"{correct}/{scored} ({100 * interval.low:.0f}–{100 * interval.high:.0f} %)"
 
 
 def turn_line(turn: Any) -> Text:

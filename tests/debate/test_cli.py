@@ -34,8 +34,11 @@ def test_eval_prints_the_table_and_show_the_transcripts(cli, tmp_path):
     code, out, _ = cli("eval", "smoke", "--limit", 4, "--out", tmp_path / "run")
     assert code == 0
     rows = [line.split() for line in out.splitlines() if line.strip().startswith(("single", "text", "cipher"))]
-    assert [row[0] for row in rows] == ["single", "text", "cipher"]
-    assert all(row[1].endswith("/4") for row in rows)
+    scored = [row for row in rows if row[1].endswith("/4")]
+    assert [row[0] for row in scored] == ["single", "text", "cipher"]
+    assert "cipher − text = +0.0 points, 95 % interval" in out
+    assert "4 questions show that it runs, not who wins." in out
+    assert (tmp_path / "run" / "report.html").is_file()
     code, out, _ = cli("show", tmp_path / "run", "--method", "cipher", "--limit", 1)
     assert code == 0
     assert out.count("round ") == 6
@@ -167,6 +170,8 @@ COMMANDS = [
     "read",
     "show",
     "report",
+    "status",
+    "cancel",
     "doctor",
     "model fetch",
     "bench engine",

@@ -12,7 +12,7 @@ from debate.config import configs_folder, load_config, validate
 from debate.protocol import TurnKey
 from debate.run_folder import read_method
 from debate.setup import Backends, build_debate
-from evals.evaluate import evaluate
+from evals.evaluation import evaluate
 
 KEY = "sk-test-0123456789abcdef"
 

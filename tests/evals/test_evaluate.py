@@ -12,7 +12,7 @@ from agents.errors import ConfigError, RunError
 from debate.config import configs_folder, validate
 from debate.observer import Silent
 from debate.run_folder import methods_in, read_method
-from evals.evaluate import evaluate
+from evals.evaluation import evaluate
 
 CONFIG = validate(
     {
@@ -103,6 +103,8 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
     with pytest.raises(Exception, match="unknown topology 'rng'"):
         run(evaluate(config, out=tmp_path / "run", limit=2))
     assert not (tmp_path / "run" / "single").exists()
+    # Nothing was said under the mistaken config: the mended one is not refused.
+    assert run(evaluate(CONFIG, out=tmp_path / "run", methods=["single"], limit=2))[0].total == 2
     with pytest.raises(ConfigError, match="unknown method 'ciper'"):
         run(evaluate(CONFIG, out=tmp_path / "other", methods=["ciper"]))
     assert not (tmp_path / "other").exists()

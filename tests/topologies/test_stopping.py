@@ -90,7 +90,7 @@ def test_the_saving_is_reported(tmp_path):
     import asyncio
 
     from debate.config import validate
-    from evals.evaluate import evaluate
+    from evals.evaluation import evaluate
 
     raw = {"backend": "mock", "model": "mock", "agents": {"a": {"count": 2}}, "stopping": "gate", "rounds": 3}
     found = validate({**raw, **AGREE}, source="test")

@@ -10,11 +10,13 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import torch
+
 from agents.backend import Backend, Capabilities, Load, Pending, Request
 from agents.backends.transformers.engine import Engine, rows_in
 from agents.backends.transformers.model import LoadedModel, allows_invariance, default_device
 from agents.backends.transformers.row import Row
-from agents.errors import BackendFailed, ConfigError
+from agents.errors import BackendFailed, ConfigError, OutOfMemory
 from agents.fingerprint import ModelFingerprint
 from agents.pretrained import Progress, locate
 from kernels import EmbeddingTable, native
@@ -114,7 +116,8 @@ class TransformersBackend(Backend):
                 pending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._driver
-        self._thread.shutdown(wait=True)
+        # In another thread: a step that hangs must not hold the event loop up.
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
 
     async def _drive(self) -> None:
         """Step until there is nothing to do."""
@@ -132,7 +135,8 @@ class TransformersBackend(Backend):
             self._fail(BackendFailed("the engine was stopped"))
             raise
         except Exception as error:  # every request that waits must learn of it
-            self._fail(BackendFailed(f"the transformers engine failed: {type(error).__name__}: {error}"), error)
+            kind = OutOfMemory if is_out_of_memory(error) else BackendFailed
+            self._fail(kind(f"the transformers engine failed: {type(error).__name__}: {error}"), error)
 
     def _deliver(self, ended: list[Row]) -> None:
         model = self.engine.model
@@ -155,6 +159,11 @@ class TransformersBackend(Backend):
         self._pending.clear()
         self.engine.waiting.clear()
         self.engine.running.clear()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left; on the CPU torch has no type for it."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 async def _settle() -> None:

@@ -1,0 +1,82 @@
+"""A debate as a plain callable: `with Debater(config) as ask: ask("What is 3+4*5?").answer`. No event loop in sight."""
+
+import asyncio
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from debate.config import DebateConfig, find_config, load_config
+from debate.decision import Decision, Extract, decision_rule
+from debate.orchestrator import Debate, play
+from debate.setup import Backends, build_debate
+from debate.transcript import Question, Transcript
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a debate came to: the decision, and everything that was said."""
+
+    decision: Decision
+    transcript: Transcript
+
+    @property
+    def answer(self) -> str | None:
+        """The answer; None where there is none, and `decision.reason` says why."""
+        return self.decision.answer
+
+
+class Debater:
+    """Debates one question a call; engines are started once and held until it is closed.
+
+    Args:
+        config: a config, or the file or name of one, e.g. `first_debate`.
+        extract: response → its answer; the whole response by default. A task's `extract` reads numbers or options.
+
+    Raises:
+        DebateError: a config, model or prompt that cannot be used.
+    """
+
+    def __init__(self, config: DebateConfig | Path | str, *, extract: Extract | None = None) -> None:
+        self.config = config if isinstance(config, DebateConfig) else load_config(find_config(Path(config)))
+        self._extract = extract or _whole
+        self._runner = asyncio.Runner()
+        self._backends = Backends(self.config)
+        self._rule = decision_rule(self.config.decision, self._backends.decode)
+        self._debate: Debate | None = None
+        self._count = itertools.count(1)
+
+    def __call__(self, question: str, *, id: str | None = None) -> Answer:
+        """Return what a debate of the question comes to.
+
+        Args:
+            question: what is debated.
+            id: of the question; what is drawn follows from it and the config's seed, so give one to have the same debate
+                again. Questions are numbered by default.
+        """
+        return self._runner.run(self._play(Question(id or f"question-{next(self._count)}", question)))
+
+    async def _play(self, question: Question) -> Answer:
+        if self._debate is None:
+            self._debate = build_debate(self.config, self._backends, extract=self._extract)
+        transcript = await play(self._debate, question)
+        return Answer(self._rule(transcript, self.config.temperatures, self._extract), transcript)
+
+    def close(self) -> None:
+        """Free the engines."""
+        try:
+            self._runner.run(self._backends.close())
+        finally:
+            self._runner.close()
+
+    def __enter__(self) -> "Debater":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _whole(response: str) -> str | None:
+    return response.strip() or None

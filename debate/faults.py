@@ -1,0 +1,93 @@
+"""What happens when an engine fails over a turn: the engine is started again and the turn tried again, within limits.
+
+Whatever an engine did wrong is a BackendFailed; any other error is the user's or ours, is not mended by trying again, and
+ends the run.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agents.errors import BackendFailed, OutOfMemory, TurnTimedOut
+from debate.config import ExecutionConfig
+from debate.orchestrator import Debate, take
+from debate.protocol import TurnKey
+from debate.run_folder import MethodJournal, Strikes
+from debate.supervised import Supervised
+from debate.transcript import Question, Turn
+from debate.turn_record import Cost
+
+
+class GivenUp(Exception):
+    """A question over which engines failed too often; the text says how."""
+
+
+@dataclass
+class Faults:
+    """Takes turns, again where an engine fails.
+
+    Fields:
+        execution: time-out and tries.
+        record: where failures are written down, and those of earlier sessions are known.
+        costs: of turns taken, until whoever writes them down takes them from here.
+    """
+
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    record: MethodJournal | None = None
+    costs: dict[tuple[str, TurnKey], Cost] = field(default_factory=dict)
+    _strikes: dict[str, Strikes] = field(default_factory=dict)
+
+    async def take(self, debate: Debate, question: Question, key: TurnKey, said: Mapping[TurnKey, Turn]) -> Turn:
+        """Return a turn, taken by an engine that survived it.
+
+        Raises:
+            GivenUp: engines failed over the question as often as the config allows, each time alone with it.
+        """
+        backend = debate.agents[key.agent].backend
+        if not isinstance(backend, Supervised):
+            start = time.perf_counter()
+            turn = await take(debate, question, key, said)
+            self.costs[question.id, key] = Cost(time.perf_counter() - start)
+            return turn
+        tries, alone = 0, False
+        while True:
+            tries += 1
+            async with backend.gate.entered(alone=alone):
+                self._check(question)
+                starts, start = backend.starts, time.perf_counter()
+                try:
+                    async with asyncio.timeout(self.execution.turn_timeout_s) as limit:
+                        turn = await take(debate, question, key, said)
+                    self.costs[question.id, key] = Cost(time.perf_counter() - start, backend.name, tries)
+                    return turn
+                except TimeoutError:
+                    if not limit.expired():
+                        raise
+                    failure: BackendFailed = TurnTimedOut(self.execution.turn_timeout_s or 0.0)
+                except BackendFailed as error:
+                    failure = error
+                if isinstance(failure, OutOfMemory):
+                    backend.gate.narrow(failure)
+                self._note(question, key, backend.name, failure, alone=alone)
+                if not isinstance(failure, OutOfMemory):
+                    await backend.replace(starts)
+            # One that shared the engine with others is tried alone next; where memory ran out, first with fewer.
+            alone = tries > 1 or not isinstance(failure, OutOfMemory)
+
+    def _note(self, question: Question, key: TurnKey, engine: str, failure: BackendFailed, *, alone: bool) -> None:
+        reason = f"{type(failure).__name__}: {failure}"
+        if self.record is not None:
+            self.record.append_fault(question, key, engine, reason, alone=alone)
+        else:
+            self._strikes[question.id] = self._of(question).after(reason, alone=alone)
+
+    def _of(self, question: Question) -> Strikes:
+        if self.record is not None:
+            return self.record.strikes(question.id)
+        return self._strikes.get(question.id, Strikes())
+
+    def _check(self, question: Question) -> None:
+        strikes = self._of(question)
+        if strikes.count >= self.execution.tries:
+            raise GivenUp(f"engines failed {strikes.count} times over it alone; the last time: {strikes.last}")

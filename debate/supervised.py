@@ -1,0 +1,149 @@
+"""A backend that outlives its engine: started again when it dies, given less at once when memory runs out."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from agents.backend import Backend, Capabilities, Load, Pending, Request
+from agents.errors import BackendFailed
+from agents.fingerprint import ModelFingerprint
+
+CLOSING_PATIENCE_S = 5.0
+
+
+class Gate:
+    """Who may be with an engine at once: everybody, so many, or one alone.
+
+    When an engine dies, everyone it served is a suspect. Suspects are tried again one by one with nobody else there, so
+    that only what fails alone is held against a question.
+    """
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.limit: int | None = None
+        self._passed = 0
+        self._suspects = 0
+        self._is_closed = False
+        self._narrowed_by: BaseException | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @contextlib.asynccontextmanager
+    async def entered(self, *, alone: bool) -> AsyncIterator[None]:
+        """Hold a place; `alone` waits until nobody else has one, and keeps everyone else out."""
+        if alone:
+            self._suspects += 1
+            try:
+                await self._wait(lambda: self.running == 0)
+                self._is_closed = True
+            finally:
+                self._suspects -= 1
+                self._wake()
+        elif not self._is_open():
+            await self._wait(self._is_open)
+        self.running += 1
+        try:
+            yield
+            self._widen()
+        finally:
+            self.running -= 1
+            if alone:
+                self._is_closed = False
+            self._wake()
+
+    def narrow(self, cause: BaseException) -> None:
+        """Let half as many in as are there now; once a cause, which may have met all of them."""
+        if cause is not self._narrowed_by:
+            self._narrowed_by = cause
+            self.limit, self._passed = max(1, self.running // 2), 0
+
+    def _widen(self) -> None:
+        """Let one more in when as many as may be here have passed since."""
+        if self.limit is not None:
+            self._passed += 1
+            if self._passed >= self.limit:
+                self.limit, self._passed = self.limit + 1, 0
+
+    def _is_open(self) -> bool:
+        return not self._is_closed and not self._suspects and (self.limit is None or self.running < self.limit)
+
+    async def _wait(self, until: Callable[[], bool]) -> None:
+        while not until():
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Supervised(Backend):
+    """A backend behind which the engine may be replaced by an equal one.
+
+    Args:
+        name: for the journal.
+        start: returns a started backend; called again when one has died.
+    """
+
+    def __init__(self, name: str, start: Callable[[], Backend]) -> None:
+        self.name, self._start = name, start
+        self._backend = start()
+        self.starts = 1
+        self.gate = Gate()
+        self._under_way: set[Pending] = set()
+        self._replacing = asyncio.Lock()
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's."""
+        return self._backend.tokenizer
+
+    @property
+    def load(self) -> Load:  # type: ignore[override]
+        """Totals of the engine that runs now."""
+        return self._backend.load
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The engine's."""
+        return self._backend.capabilities
+
+    @property
+    def fingerprint(self) -> ModelFingerprint:
+        """The model's."""
+        return self._backend.fingerprint
+
+    def submit(self, request: Request) -> Pending:
+        """Queue a request with the engine that runs now."""
+        pending = self._backend.submit(request)
+        self._under_way.add(pending)
+        pending.when_done(lambda: self._under_way.discard(pending))
+        return pending
+
+    async def replace(self, seen: int) -> None:
+        """Start the engine again, unless that was done since the caller counted `starts`; what it held fails.
+
+        Raises:
+            BackendFailed: what was started is another model.
+        """
+        async with self._replacing:
+            if self.starts != seen:
+                return
+            before = self._backend.fingerprint
+            # A hung engine does not end what it holds.
+            for pending in list(self._under_way):
+                pending.finish(BackendFailed(f"{self.name} was started again"))
+            with contextlib.suppress(TimeoutError, BackendFailed):
+                async with asyncio.timeout(CLOSING_PATIENCE_S):
+                    await self._backend.close()
+            self._backend = await asyncio.to_thread(self._start)
+            self.starts += 1
+            if self._backend.fingerprint != before:
+                raise BackendFailed(f"{self.name} was started again and is {self._backend.fingerprint}, not {before}")
+
+    async def close(self) -> None:
+        """Close the engine that runs now."""
+        await self._backend.close()

@@ -1,0 +1,225 @@
+"""Play every method over the same questions, score what it decides, write it down as it happens."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.errors import ConfigError, RunError, writing_failed
+from debate.cancel import cancellable
+from debate.config import DebateConfig, method_names, to_yaml
+from debate.decision import decision_rule
+from debate.observer import Observer, Silent
+from debate.orchestrator import Debate
+from debate.player import play_questions
+from debate.results import MethodResult
+from debate.run_folder import RunFolder
+from debate.setup import Backends, build_debate
+from debate.transcript import Question
+from evals.energy import EnergyMeter
+from evals.methods import budget, needs_budget, resolve, row_name
+from evals.provenance import provenance
+from evals.questions import Marker, write_samples
+from evals.selection import load_selected
+from evals.task import Sample, create_task
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which questions are asked; the same for every method.
+
+    Fields:
+        limit: most of them.
+        shuffle: in an order drawn from the seed, in place of the source's.
+        sample_ids: only these.
+        split: of the task; its first by default.
+        num_fewshot: worked examples in the prompt; the task's own number by default.
+        data: a local benchmark file or folder.
+        revision: of the hub's repository.
+    """
+
+    limit: int | None = None
+    shuffle: bool = False
+    sample_ids: tuple[str, ...] = ()
+    split: str | None = None
+    num_fewshot: int | None = None
+    data: Path | None = None
+    revision: str | None = None
+
+
+async def evaluate(
+    config: DebateConfig,
+    *,
+    out: Path,
+    methods: Sequence[str] = (),
+    limit: int | None = None,
+    data: Path | None = None,
+    selection: Selection | None = None,
+    samples: Sequence[Sample] | None = None,
+    overwrite: bool = False,
+    backends: Backends | None = None,
+    observer: Observer | None = None,
+    progress: Any = lambda _: None,
+) -> list[MethodResult]:
+    """Return one result per method over the same questions; everything is in the run folder as well.
+
+    Where `out` holds an earlier run of the same arguments, it is continued: nothing that was said is said again.
+    `self-consistency@…` rows are played last, since their k follows from what the debates cost.
+
+    Args:
+        config: the debate and its methods.
+        out: the run folder.
+        methods: which rows (evals/methods.py); all of the config's by default.
+        limit, data: of the selection, where none is given.
+        selection: which questions.
+        samples: the questions themselves, in place of a selection.
+        overwrite: delete an earlier run in `out`.
+        backends: engines that outlive this evaluation; its own are started and closed by default.
+        observer: told of everything as it happens.
+        progress: called with a sentence for each slow step of a start.
+
+    Raises:
+        DebateError: anything that the user can mend; mistakes in any method are found before the first is played.
+    """
+    observer = observer or Silent()
+    chosen = selection or Selection(limit=limit, data=data)
+    names = _rows(methods or method_names(config))
+    configs = {row: resolve(config, name) for row, name in names.items()}
+    task = create_task(
+        config.task,
+        seed=config.seed,
+        data=chosen.data,
+        split=chosen.split,
+        num_fewshot=chosen.num_fewshot,
+        revision=chosen.revision,
+    )
+    shots = [(shot.question, shot.solution) for shot in task.shots()]
+    if samples is None:
+        samples, loaded = load_selected(
+            task,
+            limit=chosen.limit,
+            shuffle=chosen.shuffle,
+            seed=config.seed,
+            sample_ids=chosen.sample_ids,
+            shown=[question for question, _ in shots],
+        )
+        for reason, count in loaded.removed.items():
+            progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
+    if not samples:
+        raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
+    marker = Marker(task, samples)
+    targets = {sample.question: sample.target for sample in samples}
+    engines = backends or Backends(config, progress)
+    asked = {**vars(chosen), "data": None if chosen.data is None else str(chosen.data), "methods": list(names.values())}
+    asked["sample_ids"] = list(chosen.sample_ids)
+
+    def build(played: DebateConfig) -> Debate:
+        return build_debate(played, engines, extract=task.extract, targets=targets, shots=shots)
+
+    try:
+        with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
+            write_samples(out, samples)
+            debates = {row: build(played) for row, played in configs.items()}
+            for warning in folder.warnings:
+                progress(warning)
+            if folder.is_resumed:
+                turns = sum(result.turns for result in folder.results.rows.values())
+                progress(f"going on with {out}: {turns} turns are there")
+            folder.note_models({str(backend.fingerprint.model): backend.fingerprint for backend in engines.started})
+            facts = provenance(config, debates)
+            for row in sorted(names, key=lambda row: needs_budget(names[row])):
+                if needs_budget(names[row]):
+                    k = _chosen_k(folder, names[row], progress)
+                    configs[row] = resolve(config, names[row], k=k)
+                    debates[row] = build(configs[row])
+                _write(out / row / "config.yaml", to_yaml(configs[row]))
+                observer.method_started(row, debates[row], len(samples), engines.started)
+                async with cancellable(out):
+                    await _play(folder, row, configs[row], debates[row], marker, samples, engines, observer)
+                observer.method_finished(folder.method(row).result)
+                folder.write_results()
+            folder.finish({**facts, **provenance(config, debates)})
+            return [folder.method(row).result for row in names]
+    finally:
+        if backends is None:
+            await engines.close()
+
+
+async def _play(
+    folder: RunFolder,
+    row: str,
+    config: DebateConfig,
+    debate: Debate,
+    marker: Marker,
+    samples: Sequence[Sample],
+    backends: Backends,
+    observer: Observer,
+) -> None:
+    """Play one method over all samples, many debates side by side."""
+    rule = decision_rule(config.decision, backends.decode)
+    temperatures = config.temperatures
+    meter = EnergyMeter()
+    await play_questions(
+        debate,
+        [Question(sample.id, sample.question) for sample in samples],
+        decide=lambda transcript: rule(transcript, temperatures, marker.reader(transcript.question.id)),
+        judge=lambda question, decision: marker.score(question.id, decision.answer),
+        record=folder.method(row),
+        observers=[observer],
+        execution=config.execution,
+    )
+    _add_energy(folder.path / "energy.json", row, meter)
+
+
+def _rows(methods: Sequence[str]) -> dict[str, str]:
+    """Return row → method.
+
+    Raises:
+        ConfigError: two methods would be one row.
+    """
+    rows: dict[str, str] = {}
+    for name in methods:
+        row = row_name(name)
+        if row in rows:
+            raise ConfigError(f"methods {rows[row]!r} and {name!r} would both be the row {row!r}; name each once")
+        rows[row] = name
+    return rows
+
+
+def _chosen_k(folder: RunFolder, name: str, progress: Any) -> int:
+    """Return k of a budget row: what an earlier session chose, or what the rows played so far ask for."""
+    path = folder.path / "budgets.json"
+    chosen = _read(path)
+    if name not in chosen:
+        k, reason = budget(name, folder.results.rows)
+        chosen[name] = {"k": k, "reason": reason}
+        _write(path, json.dumps(chosen, indent=1) + "\n")
+    progress(f"{name}: {chosen[name]['reason']}")
+    return int(chosen[name]["k"])
+
+
+def _add_energy(path: Path, row: str, meter: EnergyMeter) -> None:
+    """Add what a method spent in this session to what earlier ones did."""
+    spent, known = meter.read(), _read(path)
+    before = known.get(row, {}).get("joules")
+    joules = spent.joules if before is None or spent.joules is None else spent.joules + before
+    known[row] = {"joules": joules, "source": spent.source}
+    _write(path, json.dumps(known, indent=1) + "\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text())) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise writing_failed(path, error) from error

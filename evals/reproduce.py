@@ -1,0 +1,390 @@
+"""The paper's experiments at any scale: a YAML each in configs/reproduce, our figures beside the paper's.
+
+An experiment is the paper's settings as data. What cannot be compared is marked: another model, fewer questions, figures
+read off a plot. Every part is an ordinary evaluation in OUT/TASK, so an interrupted one goes on.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from agents.errors import ConfigError, DebateError, did_you_mean, writing_failed
+from debate.config import DebateConfig, configs_folder, validate
+from debate.frozen import Frozen
+from debate.observer import Observer
+from evals import paper
+from evals.analysis import Analysis, Share
+from evals.evaluation import Selection, evaluate
+from evals.outputs import analyse_run, write_outputs
+from evals.paper import Figure
+from evals.report import table, write_page
+from evals.run_record import MethodRecord
+from evals.search import Found, search
+
+FULL = 200
+"""Questions of the paper's validation and test sets."""
+
+
+class Experiment(Frozen):
+    """One of the paper's tables or figures.
+
+    A method's temperatures are the paper's for its task and message where `paper_temperatures` is set.
+    """
+
+    title: str
+    """In words."""
+    figures: Literal["table1", "table2", "rounds", "debaters", "temperature", "partial", "none"] = "none"
+    """Which of the paper's figures stand beside ours."""
+    tasks: tuple[str, ...] = Field(min_length=1)
+    """As the paper's."""
+    debate: dict[str, Any]
+    """The config that all methods share; task, model and backend are set by the command."""
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Row → what it changes."""
+    paper_temperatures: bool = False
+    """Whether the two debaters' temperatures are those that the paper found."""
+    trials: int = 0
+    """Of a temperature search; 0 for an evaluation."""
+    notes: tuple[str, ...] = ()
+    """What differs from the paper, in sentences."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure of ours, and the paper's where there is one.
+
+    Fields:
+        task, method, what: which figure, e.g. `accuracy` or `agreement after round 2`.
+        ours: with its interval; None where it was not measured, `note` says why.
+        paper: model → printed figure.
+        note: what stands between the two.
+    """
+
+    task: str
+    method: str
+    what: str
+    ours: Share | None
+    paper: Mapping[str, Figure] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """An experiment that was run.
+
+    Fields:
+        name, title: which.
+        model, questions: ours: what was run, and the most questions asked of a task.
+        lines: the figures.
+        caveats: sentences that belong beside them.
+        sentences: paired differences, by task.
+    """
+
+    name: str
+    title: str
+    model: str
+    questions: int
+    lines: tuple[Line, ...]
+    caveats: tuple[str, ...]
+    sentences: tuple[tuple[str, str], ...]
+
+
+def experiments() -> list[str]:
+    """Return the names of the shipped experiments."""
+    return sorted(path.stem for path in (configs_folder() / "reproduce").glob("*.yaml"))
+
+
+def load_experiment(name: str) -> Experiment:
+    """Return an experiment by name, or from a file.
+
+    Raises:
+        ConfigError: no such experiment, or a key that it does not take.
+    """
+    path = Path(name) if name.endswith(".yaml") else configs_folder() / "reproduce" / f"{name}.yaml"
+    if not path.is_file():
+        known = experiments()
+        raise ConfigError(f"unknown experiment {name!r}. Known: {', '.join(known)}.{did_you_mean(name, known)}")
+    try:
+        return Experiment.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+async def reproduce(
+    name: str,
+    *,
+    out: Path,
+    overrides: Mapping[str, Any],
+    limit: int = FULL,
+    tasks: Sequence[str] = (),
+    data: Path | None = None,
+    trials: int | None = None,
+    observer: Observer | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Reproduction:
+    """Run an experiment and write OUT/reproduce.md, reproduce.json and report.html.
+
+    A task whose questions cannot be had is a line that says so; the others are run.
+
+    Args:
+        name: of the experiment.
+        out: the folder; what is there already is not run again.
+        overrides: keys of the config that stand for the paper's: model, backend, dtype, options, seed, …
+        limit: most questions a task.
+        tasks: only these of the experiment's.
+        data: a folder of benchmark files, or of one folder a task.
+        trials: of a search, in place of the experiment's.
+        observer: told of everything as it happens.
+        progress: told of each slow step.
+
+    Raises:
+        ConfigError: an unknown experiment or task.
+        DebateError: what the user can mend, of engine or model.
+    """
+    experiment = load_experiment(name)
+    chosen = tuple(tasks) or experiment.tasks
+    if unknown := [task for task in chosen if task not in experiment.tasks]:
+        raise ConfigError(f"{name} has no task {unknown[0]!r}. It has: {', '.join(experiment.tasks)}.")
+    lines: list[Line] = []
+    analyses: list[Analysis] = []
+    config = None
+    for task in chosen:
+        config = _config(experiment, task, overrides)
+        selection = Selection(limit=limit, data=_data(data, task))
+        folder = out / task.replace(":", "-")
+        try:
+            if experiment.trials:
+                count = trials or experiment.trials
+                method = "cipher"
+                found = await search(
+                    config, out=folder, method=method, trials=count, selection=selection, progress=progress
+                )
+                analyses.append(analyse_run(folder / "test"))
+                lines += _temperature_lines(task, found)
+            else:
+                await evaluate(config, out=folder, selection=selection, observer=observer, progress=progress)
+                (analysis,) = write_outputs(folder)
+                analyses.append(analysis)
+                lines += _lines(experiment, task, analysis)
+        except DebateError as error:
+            if not _is_about_data(error):
+                raise
+            progress(f"{task}: not run: {error}")
+            lines.append(Line(task, "", "", None, note=f"not run: {error}"))
+    assert config is not None
+    questions = max((method.accuracy.total for analysis in analyses for method in analysis.methods), default=0)
+    found_sentences = tuple((a.record.config.task, c.sentence) for a in analyses for c in a.comparisons)
+    caveats = _caveats(experiment, config, questions)
+    made = Reproduction(name, experiment.title, config.model, questions, tuple(lines), caveats, found_sentences)
+    _write(made, analyses, out)
+    return made
+
+
+def _config(experiment: Experiment, task: str, overrides: Mapping[str, Any]) -> DebateConfig:
+    raw = {**experiment.debate, "task": task, **overrides}
+    methods = {row: dict(changes) for row, changes in experiment.methods.items()}
+    if experiment.paper_temperatures:
+        names = list(raw["agents"])[:2]
+
+        def held(message: str) -> dict[str, Any]:
+            found = paper.TEMPERATURES[task, message]
+            return {name: {"temperature": t} for name, t in zip(names, found, strict=True)}
+
+        raw["agents"] = {
+            name: {**agent, **held("cipher").get(name, {})} for name, agent in experiment.debate["agents"].items()
+        }
+        for row in methods:
+            if row in ("text", "single"):
+                methods[row] = {**methods[row], "agents": held("text")}
+    return validate({**raw, "methods": methods}, source="reproduce")
+
+
+def _data(data: Path | None, task: str) -> Path | None:
+    """Return the file or folder of a task's questions; none of a generated task."""
+    base = task.partition(":")[0]
+    if data is None or base.startswith(("arithmetic", "reasoning_gym")):
+        return None
+    return data / base if (data / base).is_dir() else data
+
+
+def _is_about_data(error: DebateError) -> bool:
+    from agents.errors import MissingDependency, TaskError
+
+    return isinstance(error, TaskError) or (isinstance(error, MissingDependency) and error.package == "datasets")
+
+
+def _lines(experiment: Experiment, task: str, analysis: Analysis) -> list[Line]:
+    match experiment.figures:
+        case "table1":
+            return [
+                Line(task, method.name, "accuracy", method.accuracy, _table_1(method.name, task))
+                for method in analysis.methods
+            ]
+        case "table2":
+            return [line for method in analysis.record.methods for line in _pair_lines(task, method, analysis)]
+        case "rounds":
+            return [
+                Line(
+                    task,
+                    method.name,
+                    f"accuracy after round {found.number}",
+                    found.deciding,
+                    _round(method.name, found.number),
+                )
+                for method in analysis.methods
+                for found in method.rounds
+            ]
+        case "debaters":
+            return [
+                Line(task, method.name, "accuracy", method.accuracy, _debaters(method.name))
+                for method in analysis.methods
+            ]
+        case "partial":
+            return [
+                Line(task, method.name, "accuracy", method.accuracy, _named(paper.PARTIAL.get(method.name)))
+                for method in analysis.methods
+            ]
+    return [
+        Line(
+            task, method.name, "accuracy", method.accuracy, note="a bound, not a competitor" if method.is_bound else ""
+        )
+        for method in analysis.methods
+    ]
+
+
+def _table_1(method: str, task: str) -> dict[str, Figure]:
+    return {model: rows[method][task] for model, rows in paper.TABLE_1.items() if method in rows}
+
+
+def _named(figure: Figure | None) -> dict[str, Figure]:
+    return {} if figure is None else {"LLaMA2-70B": figure}
+
+
+def _round(method: str, number: int) -> dict[str, Figure]:
+    printed = paper.ROUNDS.get(method, ())
+    return _named(Figure(float(printed[number - 1]), is_read_off=True) if number <= len(printed) else None)
+
+
+def _debaters(row: str) -> dict[str, Figure]:
+    method, _, count = row.rpartition("-")
+    value = paper.DEBATERS.get(method, {}).get(int(count)) if count.isdigit() else None
+    return _named(None if value is None else Figure(float(value), is_read_off=True))
+
+
+def _pair_lines(task: str, method: MethodRecord, analysis: Analysis) -> list[Line]:
+    """Return the accuracy of each of two debaters after each round, and their agreement."""
+    printed = paper.TABLE_2.get((task, method.name), {})
+    names = list(method.config.agents)
+    lines = []
+    for place, agent in enumerate(names):
+        model = ("LLaMA2-70B", "LLaMA-65B")[min(place, 1)]
+        for number in range(1, method.config.rounds + 1):
+            turns = [t for debate in method.debates for t in debate.turns if (t.agent, t.round) == (agent, number)]
+            figure = printed[model][number - 1] if model in printed and number <= 3 else None
+            ours = Share.of(turn.verdict == "correct" for turn in turns)
+            lines.append(
+                Line(
+                    task, method.name, f"{agent} after round {number}", ours,
+                    {model: Figure(figure)} if figure is not None else {},
+                )
+            )  # fmt: skip
+    summary = next(found for found in analysis.methods if found.name == method.name)
+    for found in summary.rounds:
+        if found.agreement is None:
+            continue
+        # Of two agents a question agrees or does not: a share of questions.
+        total = len(method.debates)
+        agreed = Share.of([True] * round(found.agreement * total) + [False] * (total - round(found.agreement * total)))
+        agreement = printed.get("agreement", ())
+        figure = agreement[found.number - 1] if found.number <= len(agreement) else None
+        lines.append(
+            Line(
+                task, method.name, f"agreement after round {found.number}", agreed,
+                {"LLaMA2-70B with LLaMA-65B": Figure(figure)} if figure is not None else {},
+            )
+        )  # fmt: skip
+    return lines
+
+
+def _temperature_lines(task: str, found: Found) -> list[Line]:
+    values = ", ".join(
+        f"{value:.2f}" if isinstance(value, float) else str(value) for value in found.best.values.values()
+    )
+    row = found.test
+    ours = Share.of([True] * row.correct + [False] * (row.total - row.correct))
+    printed = {model: rows["cipher"][task] for model, rows in paper.TABLE_1.items() if task in rows["cipher"]}
+    best = paper.TEMPERATURES.get((task, "cipher"))
+    theirs = f"; the paper's are {best[0]:.2f}, {best[1]:.2f}" if best else ""
+    return [Line(task, "cipher", "accuracy at the best temperatures", ours, printed, f"{values}{theirs}")]
+
+
+def _caveats(experiment: Experiment, config: DebateConfig, questions: int) -> tuple[str, ...]:
+    said = []
+    if not is_the_papers_model(config.model):
+        said.append(
+            f"Not comparable: the paper's figures are of LLaMA2-70B and LLaMA-65B, ours of {config.model}. They stand beside "
+            "each other to show what to compare once the model is the paper's."
+        )
+    if questions < FULL:
+        said.append(
+            f"{questions} questions a task, where the paper tests on {FULL} and more: the intervals say how little that tells."
+        )
+    said.append("Prompts and few-shot examples are this project's, not the paper's.")
+    return (*said, *experiment.notes)
+
+
+def is_the_papers_model(model: str) -> bool:
+    """Whether a model is one of the paper's, by its name."""
+    plain = model.lower().replace("_", "-")
+    return "chat" not in plain and any(name in plain for name in ("llama-2-70b", "llama2-70b", "llama-65b"))
+
+
+def _write(made: Reproduction, analyses: Sequence[Analysis], out: Path) -> None:
+    content = asdict(made)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "reproduce.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (out / "reproduce.md").write_text(markdown(made), encoding="utf-8")
+    except OSError as error:
+        raise writing_failed(out, error) from error
+    header, *rows = cells(made)
+    from html import escape
+
+    caveats = "".join(f"<li>{escape(sentence)}</li>" for sentence in made.caveats)
+    before = f"<ul>{caveats}</ul>{table(header, rows)}<p class='note'>{escape(paper.SOURCE)}</p>"
+    write_page(analyses, out / "report.html", title=made.title, before=before)
+
+
+def cells(made: Reproduction) -> list[list[str]]:
+    """Return header and rows of the comparison."""
+    models = list(dict.fromkeys(model for line in made.lines for model in line.paper))
+    rows = [["task", "method", "figure", "ours, %", "95 %", *(f"paper, {model}" for model in models), "note"]]
+    for line in made.lines:
+        ours, interval = "–", "–"
+        if line.ours is not None:
+            ours = f"{100 * line.ours.value:.1f} ({line.ours.count}/{line.ours.total})"
+            interval = f"{100 * line.ours.interval.low:.0f}–{100 * line.ours.interval.high:.0f}"
+        printed = [str(line.paper[model]) if model in line.paper else "" for model in models]
+        rows.append([line.task, line.method, line.what, ours, interval, *printed, line.note])
+    return rows
+
+
+def markdown(made: Reproduction) -> str:
+    """Return the comparison as Markdown."""
+    header, *rows = cells(made)
+
+    def row(texts: Sequence[str]) -> str:
+        return "| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in texts) + " |"
+
+    lines = [f"# {made.title}", "", f"Ours: {made.model}. The paper's: {paper.SOURCE}.", ""]
+    lines += [f"- {sentence}" for sentence in made.caveats]
+    lines += ["", row(header), "|" + "---|" * len(header), *map(row, rows)]
+    if made.sentences:
+        lines += ["", "Paired differences over the same questions:", ""]
+        lines += [f"- {task}: {sentence}" for task, sentence in made.sentences]
+    return "\n".join(lines) + "\n"
