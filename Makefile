@@ -51,7 +51,7 @@ bench: model     ## engine throughput, text beside CIPHER
 bench-gpu: $(STAMP)  ## check and time the operators on a CUDA device, figures to bench-gpu.json
 	@$(BIN)/debate bench kernels --device cuda --shapes llama-3-8b,smollm2-135m,qwen3-0.6b,qwen3-8b,gemma-3-270m --out bench-gpu.json
 
-chaos: $(STAMP)  ## kill evaluations at random moments, a hundred times, and compare with undisturbed ones (half an hour)
+chaos: $(STAMP)  ## kill evaluations at random moments, a hundred times, and compare with undisturbed ones (some ten minutes)
 	PYTHONPATH=tests $(BIN)/python tests/chaos/storm.py --kills 100
 
 clean:           ## remove the environment and the runs
