@@ -6,6 +6,9 @@ from pathlib import Path
 from agents.message import Message
 from agents.message_file import read_message, write_message
 
+# The folder of a run that holds them.
+MESSAGES = "messages"
+
 
 class Blobs:
     """A folder of messages, each written once: aside, then renamed.

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from agents.errors import RunError, writing_failed
-from debate.run_folder import CANCEL, is_being_written, require_run
+from debate.run_folder import CANCEL
+from debate.run_lock import is_being_written
+from debate.run_reader import require_run
 
 LOOK_EVERY_S = 0.5
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from agents.errors import BackendFailed, OutOfMemory, TurnTimedOut
 from debate.config import ExecutionConfig
+from debate.method_journal import MethodJournal, Strikes
 from debate.orchestrator import Debate, take
 from debate.protocol import TurnKey
-from debate.run_folder import MethodJournal, Strikes
 from debate.supervised import Supervised
 from debate.transcript import Question, Turn
 from debate.turn_record import Cost

@@ -22,8 +22,8 @@ class Verdict(Protocol):
         """The right answer."""
 
 
-class Observer(Protocol):
-    """What a screen is told. Every call is optional to heed; `Silent` heeds none and is there to derive from."""
+class Observer:
+    """What a screen is told. It shows nothing itself: derive from it and say what is to be shown."""
 
     def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
         """A method begins."""
@@ -45,28 +45,3 @@ class Observer(Protocol):
 
     def method_finished(self, row: Any) -> None:
         """A method ended; `row` is its line of the table."""
-
-
-class Silent:
-    """An observer that shows nothing."""
-
-    def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
-        """Show nothing."""
-
-    def debate_started(self, question: Question) -> None:
-        """Show nothing."""
-
-    def turn_started(self, question: Question, turn: TurnKey) -> None:
-        """Show nothing."""
-
-    def turn_said(self, question: Question, turn: Turn) -> None:
-        """Show nothing."""
-
-    def debate_decided(self, question: Question, decision: Decision, score: Any) -> None:
-        """Show nothing."""
-
-    def debate_failed(self, question: Question, reason: str) -> None:
-        """Show nothing."""
-
-    def method_finished(self, row: Any) -> None:
-        """Show nothing."""

@@ -7,10 +7,10 @@ from typing import Any
 from debate.config import ExecutionConfig
 from debate.decision import Decision
 from debate.faults import Faults, GivenUp
-from debate.observer import Observer, Silent, Verdict
+from debate.method_journal import MethodJournal
+from debate.observer import Observer, Verdict
 from debate.orchestrator import Debate, play
 from debate.protocol import TurnKey
-from debate.run_folder import MethodJournal
 from debate.transcript import Question, Transcript, Turn
 
 Decide = Callable[[Transcript], Decision]
@@ -41,7 +41,7 @@ async def play_questions(
     Raises:
         DebateError: a mistake that trying again does not mend, of the first debate that meets it; the others are ended.
     """
-    told = observers or (Silent(),)
+    told = observers or (Observer(),)
     execution = execution or ExecutionConfig()
     faults = Faults(execution, record)
 

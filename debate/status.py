@@ -8,7 +8,8 @@ from typing import Any
 from debate import journal
 from debate.journal import Record, Scan
 from debate.results import MethodResult, Results
-from debate.run_folder import is_being_written, require_run
+from debate.run_lock import is_being_written
+from debate.run_reader import require_run
 
 WINDOW_S = 60.0
 

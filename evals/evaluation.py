@@ -10,7 +10,7 @@ from agents.errors import ConfigError, RunError, writing_failed
 from debate.cancel import cancellable
 from debate.config import DebateConfig, method_names, to_yaml
 from debate.decision import decision_rule
-from debate.observer import Observer, Silent
+from debate.observer import Observer
 from debate.orchestrator import Debate
 from debate.player import play_questions
 from debate.results import MethodResult
@@ -82,7 +82,7 @@ async def evaluate(
     Raises:
         DebateError: anything that the user can mend; mistakes in any method are found before the first is played.
     """
-    observer = observer or Silent()
+    observer = observer or Observer()
     chosen = selection or Selection(limit=limit, data=data)
     names = _rows(methods or method_names(config))
     configs = {row: resolve(config, name) for row, name in names.items()}
@@ -126,7 +126,7 @@ async def evaluate(
             if folder.is_resumed:
                 turns = sum(result.turns for result in folder.results.rows.values())
                 progress(f"going on with {out}: {turns} turns are there")
-            folder.note_models({str(backend.fingerprint.model): backend.fingerprint for backend in engines.started})
+            folder.note_models(backend.fingerprint for backend in engines.started)
             facts = provenance(config, debates)
             for row in sorted(names, key=lambda row: needs_budget(names[row])):
                 if needs_budget(names[row]):

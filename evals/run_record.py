@@ -1,6 +1,6 @@
 """A finished run read back for analysis: every turn with the answer it gave and how that fared, every debate with its end.
 
-Everything comes from the run folder: transcripts through `debate.run_folder`, the questions from samples.jsonl, each
+Everything comes from the run folder: transcripts through `debate.run_reader`, the questions from samples.jsonl, each
 method's resolved config from METHOD/config.yaml. A folder that holds several runs (one a task) is read run by run.
 """
 
@@ -17,7 +17,7 @@ from agents.errors import DebateError, RunError
 from debate.beliefs import probability, stated
 from debate.config import DebateConfig, load_config
 from debate.decision import Rule, decision_rule
-from debate.run_folder import DebateRecord, methods_in, read_method
+from debate.run_reader import DebateRecord, methods_in, read_method
 from debate.transcript import Transcript, Turn
 from evals.energy import Energy
 from evals.methods import resolve

@@ -18,7 +18,7 @@ import yaml
 from agents.errors import ConfigError, MissingDependency, RunError, writing_failed
 from debate.config import DebateConfig, validate
 from debate.decision import Decision
-from debate.observer import Silent
+from debate.observer import Observer
 from debate.results import MethodResult
 from debate.setup import Backends
 from debate.transcript import Question
@@ -293,7 +293,7 @@ class _Pruned(Exception):
     """A trial fell behind."""
 
 
-class _Watching(Silent):
+class _Watching(Observer):
     """Tells optuna of each question, and ends a trial that the test says is worse than the best one."""
 
     def __init__(self, trial: Any, samples: Sequence[Sample], prune: bool) -> None:

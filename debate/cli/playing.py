@@ -42,7 +42,7 @@ async def watch(
                     progress(warning)
                 if folder.is_resumed:
                     progress(f"going on with {out}; what was decided is not played again (debate show {out})")
-                folder.note_models({str(b.fingerprint.model): b.fingerprint for b in backends.started})
+                folder.note_models(backend.fingerprint for backend in backends.started)
             if out:
                 await stack.enter_async_context(cancellable(out))
             screen = stack.enter_context(Screen(verbose=True))

@@ -22,7 +22,7 @@ def report(
     from agents.errors import MissingDependency
     from debate.cli.screen import results_table
     from debate.cli.table import show_analysis
-    from debate.run_folder import read_results, rebuild
+    from debate.run_reader import read_results, rebuild
     from evals.outputs import PAGE, write_outputs
     from evals.run_record import runs_in
 

@@ -13,13 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from debate.cli.options import console, notes
+from debate.observer import Observer
 
 REFRESH_PER_S = 4
 RECENT = 6
 
 
-class Screen:
-    """Shows evaluations and runs (see debate.observer.Observer).
+class Screen(Observer):
+    """Shows evaluations and runs.
 
     Args:
         verbose: print every turn and decision, for `debate run`, which plays one debate at a time.

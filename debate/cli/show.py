@@ -23,7 +23,7 @@ def show(
     """
     from agents.errors import RunError
     from debate.cli.screen import turn_line
-    from debate.run_folder import methods_in, read_method
+    from debate.run_reader import methods_in, read_method
 
     folders = [folder for folder in methods_in(run) if method in (None, folder.name)]
     if not folders:

@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from debate.journal import Scan
-from debate.run_folder import is_being_written
+from debate.run_lock import is_being_written
 
 PATIENCE_S = 120
 

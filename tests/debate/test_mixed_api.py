@@ -10,7 +10,7 @@ from chat_server import ChatServer, Fault
 from agents.errors import ConfigError, PromptTooLong
 from debate.config import configs_folder, load_config, validate
 from debate.protocol import TurnKey
-from debate.run_folder import read_method
+from debate.run_reader import read_method
 from debate.setup import Backends, build_debate
 from evals.evaluation import evaluate
 

@@ -15,7 +15,9 @@ from debate.decision import Decision
 from debate.orchestrator import play
 from debate.protocol import TurnKey
 from debate.results import Results
-from debate.run_folder import RunFolder, is_being_written, methods_in, read_method, rebuild
+from debate.run_folder import RunFolder
+from debate.run_lock import is_being_written
+from debate.run_reader import methods_in, read_method, rebuild
 from debate.setup import Backends, build_debate
 from debate.transcript import Question
 from debate.turn_record import Cost

@@ -8,7 +8,7 @@ import pytest
 
 from agents.errors import ConfigError, RunError
 from debate.config import validate
-from debate.run_folder import methods_in, read_method
+from debate.run_reader import methods_in, read_method
 from evals import stats
 from evals.analysis import analyse, changed_their_minds, compare_runs
 from evals.energy import EnergyMeter
@@ -217,9 +217,9 @@ def test_two_runs_are_compared_question_by_question(tmp_path, run, folder, analy
 
 
 def test_an_interrupted_run_is_analysed_as_far_as_it_got(tmp_path, run):
-    from debate.observer import Silent
+    from debate.observer import Observer
 
-    class Stopping(Silent):
+    class Stopping(Observer):
         def __init__(self):
             self.decided = 0
 

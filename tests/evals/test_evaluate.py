@@ -10,8 +10,8 @@ from conftest_helpers import on_mock
 
 from agents.errors import ConfigError, RunError
 from debate.config import configs_folder, validate
-from debate.observer import Silent
-from debate.run_folder import methods_in, read_method
+from debate.observer import Observer
+from debate.run_reader import methods_in, read_method
 from evals.evaluation import evaluate
 
 CONFIG = validate(
@@ -77,7 +77,7 @@ def test_same_config_and_seed_is_the_same_bytes(tmp_path, run, backend, tiny):
 
 def test_cancelling_leaves_what_was_finished_readable(tmp_path, run):
     @dataclass
-    class Interrupting(Silent):
+    class Interrupting(Observer):
         task: asyncio.Task
         decided: int = 0
 
@@ -122,7 +122,7 @@ def test_a_thousand_debates_do_not_grow_the_process(tmp_path, run):
 
     seen = []
 
-    class Watching(Silent):
+    class Watching(Observer):
         def debate_decided(self, question, decision, score):
             if len(seen) % 250 == 0:
                 gc.collect()
@@ -139,7 +139,7 @@ def test_a_thousand_debates_do_not_grow_the_process(tmp_path, run):
     assert max(counts) - counts[0] <= 32 * 4 + 8
 
 
-class Stopping(Silent):
+class Stopping(Observer):
     """Stops the run as Ctrl-C does after so many turns, and counts the turns that were taken."""
 
     def __init__(self, after):

@@ -9,7 +9,7 @@ from faulty_backend import HAPPENED
 from agents.errors import BackendFailed, PromptTooLong
 from debate.config import validate
 from debate.journal import Scan
-from debate.run_folder import read_method
+from debate.run_reader import read_method
 from debate.supervised import Gate
 from evals.evaluation import evaluate
 

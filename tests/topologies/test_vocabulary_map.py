@@ -163,7 +163,8 @@ def test_in_a_debate_the_share_is_recorded_and_too_little_is_heard_as_text(thres
     from debate.config import validate
     from debate.decision import Decision
     from debate.orchestrator import play
-    from debate.run_folder import RunFolder, read_method
+    from debate.run_folder import RunFolder
+    from debate.run_reader import read_method
     from debate.setup import Backends, build_debate
     from debate.transcript import Question
     from debate.turn_record import Cost

@@ -1,0 +1,52 @@
+"""One writer a run: a lock in its folder, which the system lets go of however its holder dies."""
+
+import json
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from agents.errors import RunError, writing_failed
+
+LOCK = "lock"
+# `debate status` takes the lock for an instant to see whether anybody holds it.
+PATIENCE_S = 0.5
+
+
+def hold(run: Path) -> FileLock:
+    """Return the lock of a run's folder, held by this process; the folder is made if need be.
+
+    Raises:
+        RunError: another process holds it, or the disk does not take it.
+    """
+    lock = FileLock(run / LOCK, timeout=PATIENCE_S, thread_local=False)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        lock.acquire(poll_interval=0.05)
+    except Timeout as error:
+        raise RunError(
+            f"{run} is being written by another process ({_holder(run)}). Wait for it, stop it with "
+            f"`debate cancel {run}`, or choose another folder with --out."
+        ) from error
+    except OSError as error:
+        raise writing_failed(run, error) from error
+    return lock
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a process holds a run's lock."""
+    lock = FileLock(path / LOCK, timeout=0)
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+    except OSError as error:
+        raise RunError(f"cannot tell whether {path} is being written: {error.strerror}") from error
+
+
+def _holder(run: Path) -> str:
+    try:
+        facts = json.loads((run / "run.json").read_text())
+        return f"process {facts['pid']} on {facts['host']}"
+    except (OSError, ValueError, KeyError):
+        return "it has only begun"
