@@ -154,12 +154,12 @@ def test_other_weights_under_the_same_name_are_refused(tmp_path):
 
     one, other = (MockBackend(seed=seed).fingerprint for seed in (0, 1))
     with RunFolder(tmp_path / "run", CONFIG) as folder:
-        folder.note_models({"mock": one})
+        folder.note_models([one])
     with (
         RunFolder(tmp_path / "run", CONFIG) as folder,
         pytest.raises(RunError, match="was begun with mock .*is now mock"),
     ):
-        folder.note_models({"mock": other})
+        folder.note_models([other])
 
 
 def test_one_writer_until_it_dies(tmp_path, transcript):
