@@ -61,6 +61,7 @@ class Sampling:
         stop: strings that end the message where they begin.
         seed: of the request; two requests with one seed sample alike.
         top_beliefs: K, how many tokens of each belief a CIPHER message keeps.
+        ignore_eos: go on past the model's end tokens to max_tokens, for measurements.
     """
 
     temperature: float = 1.0
@@ -70,6 +71,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int = 0
     top_beliefs: int = 8
+    ignore_eos: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):

@@ -1,14 +1,16 @@
-"""`debate bench engine`: text beside CIPHER, one request at a time beside a batch, interleaved in one process.
+"""`debate bench engine`: text beside CIPHER, few requests beside many, engine beside engine, interleaved in one run.
 
-Every arm generates the same number of tokens a request (end tokens are ignored by asking for prompts that go on; a request
-that ends early counts what it generated). Medians over the rounds after the first.
+Every request generates the same number of tokens: end tokens do not end it. A rate counts generated tokens over the time from
+the first submission to the last answer, prompts included. A ratio is taken within a round, whose arms follow one another in
+seconds, and the median is of those; the first round warms up and is not counted.
 """
 
+import itertools
 import json
 import platform
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,99 +20,190 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.backend import Backend, Prompt, Request, Sampling
+from agents.errors import ConfigError
 from agents.pretrained import Progress
 from agents.registry import create_backend
 
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+TEXT, CIPHER, MIXED = "text", "cipher", "mixed"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured.
+
+    Fields:
+        backends: names of the engines, each with the model.
+        temperatures: of every request of an arm.
+        rows: requests at once.
+        tokens: that each request generates.
+        rounds: counted ones.
+        encoder: of the CIPHER requests.
+    """
+
+    backends: tuple[str, ...]
+    temperatures: tuple[float, ...]
+    rows: tuple[int, ...]
+    tokens: int
+    rounds: int
+    encoder: str
+
+    def __post_init__(self) -> None:
+        for name, values, least in (("rows", self.rows, 1), ("temperatures", self.temperatures, 0)):
+            if not values or any(value < least for value in values):
+                raise ConfigError(f"--{name} must be numbers of at least {least}, with commas between them")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way of using the engine: how many requests at once, and how they are decoded."""
+    """One way of using an engine. `kind` is text, cipher, or mixed: every second request CIPHER."""
 
-    name: str
+    backend: str
+    temperature: float
     rows: int
-    encoder: str | None
+    kind: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A rate or a ratio: the median with the lowest and highest of the rounds."""
+
+    median: float
+    low: float
+    high: float
+    is_ratio: bool = False
+
+    @classmethod
+    def of(cls, values: Sequence[float], *, is_ratio: bool = False) -> "Figure":
+        """Return the figure of some rounds."""
+        return cls(statistics.median(values), min(values), max(values), is_ratio)
+
+    def show(self) -> str:
+        """Return a rate alone, a ratio as `median (low to high)`."""
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})" if self.is_ratio else f"{self.median:.1f}"
+
+
+class Rates:
+    """Tokens/s of every arm, a value a counted round."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._of: dict[Arm, list[float]] = {}
+
+    def add(self, arm: Arm, rate: float) -> None:
+        """Add one round's rate of an arm."""
+        self._of.setdefault(arm, []).append(rate)
+
+    def rate(self, arm: Arm) -> Figure:
+        """Return an arm's tokens/s."""
+        return Figure.of(self._of[arm])
+
+    def ratio(self, arm: Arm, base: Arm) -> Figure:
+        """Return how many times as fast an arm is as another in the same round."""
+        return Figure.of([one / other for one, other in zip(self._of[arm], self._of[base], strict=True)], is_ratio=True)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return a line for each engine, temperature and number of requests: rates and their ratios."""
+        plan, lines = self.plan, []
+        for temperature, rows, backend in itertools.product(plan.temperatures, plan.rows, plan.backends):
+            text, cipher, mixed = (Arm(backend, temperature, rows, kind) for kind in (TEXT, CIPHER, MIXED))
+            line: dict[str, Any] = {"backend": backend, "temperature": temperature, "rows": rows}
+            line |= {"text": self.rate(text), "cipher": self.rate(cipher), "cipher/text": self.ratio(cipher, text)}
+            if mixed in self._of:
+                line["mixed"] = self.rate(mixed)
+            if backend != plan.backends[0]:
+                for arm in (text, cipher):
+                    first = Arm(plan.backends[0], temperature, rows, arm.kind)
+                    line[f"{arm.kind} over {plan.backends[0]}"] = self.ratio(arm, first)
+            lines.append(line)
+        return lines
+
+
+def arms(plan: Plan) -> list[Arm]:
+    """Return the arms of a round: what is compared stands together. Mixed batches are of the most requests."""
+    found = []
+    for temperature, rows, backend in itertools.product(plan.temperatures, plan.rows, plan.backends):
+        kinds = (TEXT, CIPHER, MIXED) if rows == max(plan.rows) > 1 else (TEXT, CIPHER)
+        found += [Arm(backend, temperature, rows, kind) for kind in kinds]
+    return found
 
 
 async def bench_engine(
     *,
     model: str,
-    backend: str,
     dtype: str,
-    rows: int,
-    tokens: int,
-    rounds: int,
-    temperature: float,
-    encoder: str,
-    backend_options: Mapping[str, Any],
+    plan: Plan,
+    backend_options: Mapping[str, Mapping[str, Any]],
     out: Path | None,
     console: Console,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Measure every arm, print the table with the ratios, and return the figures."""
-    arms = [
-        Arm("text, 1 at a time", 1, None),
-        Arm(f"text, {rows} at once", rows, None),
-        Arm(f"{encoder}, 1 at a time", 1, encoder),
-        Arm(f"{encoder}, {rows} at once", rows, encoder),
-        Arm(f"mixed half and half, {rows} at once", -rows, encoder),
-    ]
-    engine = create_backend(backend, model=model, dtype=dtype, progress=progress, **backend_options)
-    rates: dict[str, list[float]] = {arm.name: [] for arm in arms}
+    """Measure every arm, print the tables, and return the figures. `backend_options` are by backend."""
+    engines: dict[str, Backend] = {}
+    rates = Rates(plan)
     try:
-        for number in range(rounds):
-            progress(f"round {number + 1} of {rounds}" + (" (not counted)" if number == 0 else ""))
-            for arm in arms:
-                rate = await _measure(engine, arm, tokens, temperature, number)
+        for name in plan.backends:
+            options = backend_options.get(name, {})
+            engines[name] = create_backend(name, model=model, dtype=dtype, progress=progress, **options)
+        begun = time.perf_counter()
+        for number in range(plan.rounds + 1):
+            left = (
+                ""
+                if number == 0
+                else f", about {(time.perf_counter() - begun) / number * (plan.rounds + 1 - number):.0f} s left"
+            )
+            progress(f"round {number} of {plan.rounds}{left}" if number else "warming up (not counted)")
+            for place, arm in enumerate(arms(plan)):
+                rate = await _measure(engines[arm.backend], arm, plan, number, place)
                 if number:
-                    rates[arm.name].append(rate)
+                    rates.add(arm, rate)
     finally:
-        await engine.close()
-    figures = {name: {"median": statistics.median(r), "min": min(r), "max": max(r)} for name, r in rates.items()}
-    medians = [figures[arm.name]["median"] for arm in arms]
-    ratios = {
-        f"text: {rows} rows / 1 row": medians[1] / medians[0],
-        f"CIPHER: {rows} rows / 1 row": medians[3] / medians[2],
-        f"mixed: {rows} rows / 1 row (mean of text and CIPHER)": medians[4] / statistics.mean((medians[0], medians[2])),
-        "CIPHER / text, 1 row": medians[2] / medians[0],
-        f"CIPHER / text, {rows} rows": medians[3] / medians[1],
-    }
+        for engine in engines.values():
+            await engine.close()
     facts = {
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
-        "backend": backend,
-        "model": str(engine.fingerprint),
+        "model": str(engines[plan.backends[0]].fingerprint),
         "dtype": dtype,
-        **backend_options,
-        "temperature": temperature,
-        "tokens": tokens,
-        "rounds": rounds - 1,
+        "tokens": plan.tokens,
+        "rounds": plan.rounds,
+        "encoder": plan.encoder,
+        **{f"{name} {key}": value for name, options in backend_options.items() for key, value in options.items()},
     }
-    table = Table(title="tokens/s (median, min to max)", title_justify="left", box=None, pad_edge=False)
-    for column in ("arm", "median", "min", "max"):
-        table.add_column(column, justify="left" if column == "arm" else "right")
-    for name, figure in figures.items():
-        table.add_row(name, *(f"{figure[key]:.1f}" for key in ("median", "min", "max")))
-    console.print(", ".join(f"{key} {value}" for key, value in facts.items()), markup=False)
-    console.print(table, markup=False)
-    for name, ratio in ratios.items():
-        console.print(f"{name}: {ratio:.2f}", markup=False)
-    report = {**facts, "tokens_per_s": figures, "ratios": ratios}
+    lines = rates.lines()
+    _show(facts, lines, console)
+    report = {
+        **facts,
+        "lines": [{k: vars(v) if isinstance(v, Figure) else v for k, v in line.items()} for line in lines],
+    }
     if out is not None:
         out.write_text(json.dumps(report, indent=1) + "\n")
     return report
 
 
-async def _measure(engine: Backend, arm: Arm, tokens: int, temperature: float, number: int) -> float:
-    """Return tokens/s of one arm in one round; the prompts of a round are the same for every arm."""
+def _show(facts: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], console: Console) -> None:
+    console.print(", ".join(f"{key} {value}" for key, value in facts.items()), markup=False)
+    console.print("tokens/s (medians), and ratios within a round: median (lowest to highest)", markup=False)
+    figures = list(dict.fromkeys(key for line in lines for key, value in line.items() if isinstance(value, Figure)))
+    table = Table(box=None, pad_edge=False)
+    for column in ("T", "requests", "engine", *figures):
+        table.add_column(column, justify="left" if column == "engine" else "right", no_wrap=column not in figures)
+    for line in lines:
+        shown = [line[name].show() if name in line else "" for name in figures]
+        table.add_row(f"{line['temperature']:g}", str(line["rows"]), line["backend"], *shown)
+    console.print(table, markup=False)
+
+
+async def _measure(engine: Backend, arm: Arm, plan: Plan, number: int, place: int) -> float:
+    """Return tokens/s of one arm in one round."""
     requests = []
-    for row in range(abs(arm.rows)):
-        prompt = (
-            f"Count from {NUMBERS[row % 10]} on, in words, without stopping, list {row}, {number}: {NUMBERS[row % 10]},"
-        )
-        encoder = arm.encoder if arm.rows > 0 or row % 2 else None
-        sampling = Sampling(temperature=temperature, max_tokens=tokens, seed=1000 * number + row)
+    for row in range(arm.rows):
+        first = NUMBERS[row % len(NUMBERS)]
+        # A prompt that no arm has asked before: whoever asks first would pay for those who find it in the cache.
+        prompt = f"List {number}-{place}-{row}: count from {first} on, in words, without stopping: {first},"
+        encoder = plan.encoder if arm.kind == CIPHER or (arm.kind == MIXED and row % 2) else None
+        seed = 1000 * number + row
+        sampling = Sampling(temperature=arm.temperature, max_tokens=plan.tokens, seed=seed, ignore_eos=True)
         requests.append(Request(Prompt.of(prompt), sampling, encoder))
     start = time.perf_counter()
     pending = [engine.submit(request) for request in requests]

@@ -1,12 +1,14 @@
 """`debate bench`: speed as ratios, measured side by side in one run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from debate.cli import options
 from debate.cli.app import app
+
+N = TypeVar("N", int, float)
 
 bench = typer.Typer(help="Speed, as ratios measured side by side in one run.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
@@ -20,36 +22,45 @@ def group() -> None:
 @bench.command()
 def engine(
     model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
-    backend: Annotated[str, typer.Option("--backend", help="A registered backend.")] = "transformers",
+    backends: Annotated[
+        str, typer.Option("--backends", help="Registered ones, side by side, e.g. transformers,vllm.")
+    ] = "transformers",
     dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "bfloat16",
-    rows: Annotated[int, typer.Option("--rows", min=2, help="Requests at once in the batched arms.")] = 16,
+    rows: Annotated[str, typer.Option("--rows", help="Requests at once, e.g. 1,4,16,32.")] = "1,16",
+    temperatures: Annotated[str, typer.Option("--temperatures", "-T", help="Of the requests, e.g. 0.25,1.")] = "0.7",
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="Tokens of each request.")] = 32,
-    rounds: Annotated[int, typer.Option("--rounds", min=2, help="Interleaved rounds; the first is not counted.")] = 5,
-    temperature: Annotated[float, typer.Option("--temperature", "-T", help="Of every request.")] = 0.7,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Interleaved rounds, after one to warm up.")] = 4,
     encoder: Annotated[str, typer.Option("--encoder", "-e", help="Of the CIPHER requests.")] = "expectation",
     set_options: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="KEY=VALUE", help="Of the backend; repeatable, e.g. batch_invariant=false."),
+        typer.Option(
+            "--option",
+            metavar="[BACKEND.]KEY=VALUE",
+            help="Of one backend or of all; repeatable, e.g. transformers.batch_invariant=false.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
-    """Tokens/s of text and CIPHER, one request at a time and batched, interleaved in one run.
+    """Tokens/s of text and CIPHER by number of requests and temperature, engines side by side, interleaved in one run.
 
-    Example:  debate bench engine --rows 16 --rounds 5
+    Example:  debate bench engine --backends transformers,vllm --rows 1,16 -T 0.25,1
     """
-    from debate.bench_engine import bench_engine
+    from debate.bench_engine import Plan, bench_engine
 
+    names = tuple(name.strip() for name in backends.split(",") if name.strip())
+    given = options.backend_options(set_options)
+    of_all = {key: value for key, value in given.items() if key.split(".")[0] not in names}
+    own = {
+        name: of_all | {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{name}.")}
+        for name in names
+    }
+    plan = Plan(names, _numbers(temperatures, float), _numbers(rows, int), tokens, rounds, encoder)
     options.run(
         bench_engine(
             model=model,
-            backend=backend,
             dtype=dtype,
-            rows=rows,
-            tokens=tokens,
-            rounds=rounds,
-            temperature=temperature,
-            encoder=encoder,
-            backend_options=options.backend_options(set_options),
+            plan=plan,
+            backend_options=own,
             out=out,
             console=options.console,
             progress=options.progress,
@@ -118,3 +129,17 @@ def drift(
     from debate.bench_drift import bench_drift
 
     options.run(bench_drift(model=model, tokens=tokens, out=out, console=options.console, progress=options.progress))
+
+
+def _numbers(listed: str, kind: type[N]) -> tuple[N, ...]:
+    """Return numbers separated by commas.
+
+    Raises:
+        ConfigError: one that is none.
+    """
+    from agents.errors import ConfigError
+
+    try:
+        return tuple(kind(number) for number in listed.split(","))
+    except ValueError as error:
+        raise ConfigError(f"expected numbers with commas between them, e.g. 1,16; got {listed!r}") from error

@@ -1,5 +1,6 @@
 // Attention of B queries over the vocabulary, logits never written out: one walk over keys and values.
 #include "common.h"
+#include "pairs.h"
 
 namespace {
 
@@ -142,128 +143,6 @@ void products(const Bf16* rows, int64_t count, int64_t D, int64_t B, const float
     for (int64_t b = 0; b < B; ++b) products_plain(rows, count, D, hidden + b * wide, out + b * SPAN);
 }
 
-// Whether sums are taken over pairs of rows with weights in bf16, as the processor's instruction for it does: for whole
-// registers only. It does not depend on the number of queries, so a query's result does not either.
-inline bool in_pairs(const float*, int64_t) { return false; }
-
-inline bool in_pairs(const Bf16*, int64_t W) {
-#if HAS_AVX512 && defined(__AVX512BF16__)
-    return W % 64 == 0;
-#else
-    (void)W;
-    return false;
-#endif
-}
-
-#if HAS_AVX512 && defined(__AVX512BF16__)
-template <int Q>
-void add_pairs_tile(const __m512i* tile, int64_t pairs, const Bf16* const* weights, float* const* acc) {
-    __m512 sums[Q][4];
-    for (int q = 0; q < Q; ++q)
-        for (int r = 0; r < 4; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
-    for (int64_t i = 0; i < pairs; ++i) {
-        __m512i x[4];
-        for (int r = 0; r < 4; ++r) x[r] = _mm512_load_si512(tile + 4 * i + r);
-        for (int q = 0; q < Q; ++q) {
-            int32_t two;
-            std::memcpy(&two, weights[q] + 2 * i, sizeof two);
-            const __m512bh w = (__m512bh)_mm512_set1_epi32(two);
-            for (int r = 0; r < 4; ++r) sums[q][r] = _mm512_dpbf16_ps(sums[q][r], (__m512bh)x[r], w);
-        }
-    }
-    for (int q = 0; q < Q; ++q)
-        for (int r = 0; r < 4; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
-}
-#endif
-
-#if HAS_AVX512 && defined(__AVX512BF16__)
-// The same for one query and 32 * R columns, from the rows themselves.
-template <int R>
-void add_pairs_direct(const Bf16* rows, int64_t count, int64_t W, const Bf16* weights, float* acc) {
-    __m512 sums[2 * R];
-    for (int r = 0; r < 2 * R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
-    for (int64_t i = 0; i < count; i += 2) {
-        int32_t two;
-        std::memcpy(&two, weights + i, sizeof two);
-        if (!two) continue;
-        const __m512bh w = (__m512bh)_mm512_set1_epi32(two);
-        const Bf16* first = rows + i * W;
-        const Bf16* second = i + 1 < count ? first + W : first;
-        for (int r = 0; r < R; ++r) {
-            const __m512i a = _mm512_loadu_si512(first + 32 * r), b = _mm512_loadu_si512(second + 32 * r);
-            sums[2 * r] = _mm512_dpbf16_ps(sums[2 * r], (__m512bh)_mm512_unpacklo_epi16(a, b), w);
-            sums[2 * r + 1] = _mm512_dpbf16_ps(sums[2 * r + 1], (__m512bh)_mm512_unpackhi_epi16(a, b), w);
-        }
-    }
-    for (int r = 0; r < 2 * R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
-}
-#endif
-
-// acc[b] += weights[b] . rows over pairs of rows; the 32 columns of a register lie in the order that interleaving leaves.
-void add_pairs(const float*, int64_t, int64_t, int64_t, const Bf16* const*, float* const*) {}
-
-void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t B, const Bf16* const* weights, float* const* acc) {
-#if HAS_AVX512 && defined(__AVX512BF16__)
-    if (B < 4) {
-        for (int64_t b = 0; b < B; ++b) {
-            int64_t c = 0;
-            auto walk = [&](auto width) {
-                constexpr int R = decltype(width)::value;
-                for (; c + 32 * R <= W; c += 32 * R) add_pairs_direct<R>(rows + c, count, W, weights[b], acc[b] + c);
-            };
-            walk(std::integral_constant<int, 9>());
-            walk(std::integral_constant<int, 4>());
-            walk(std::integral_constant<int, 1>());
-        }
-        return;
-    }
-    const int64_t pairs = (count + 1) / 2;
-    alignas(64) __m512i tile[SPAN / 2 * 4];
-    for (int64_t c = 0; c < W; c += 64) {
-        for (int64_t i = 0; i < pairs; ++i)
-            for (int64_t half = 0; half < 2; ++half) {
-                const Bf16* first = rows + 2 * i * W + c + 32 * half;
-                const __m512i a = _mm512_loadu_si512(first);
-                const __m512i b = _mm512_loadu_si512(2 * i + 1 < count ? first + W : first);
-                tile[4 * i + 2 * half] = _mm512_unpacklo_epi16(a, b);
-                tile[4 * i + 2 * half + 1] = _mm512_unpackhi_epi16(a, b);
-            }
-        float* at[4];
-        int64_t b = 0;
-        for (; b + 4 <= B; b += 4) {
-            for (int q = 0; q < 4; ++q) at[q] = acc[b + q] + c;
-            add_pairs_tile<4>(tile, pairs, weights + b, at);
-        }
-        for (; b < B; ++b) {
-            at[0] = acc[b] + c;
-            add_pairs_tile<1>(tile, pairs, weights + b, at);
-        }
-    }
-#else
-    (void)rows, (void)count, (void)W, (void)B, (void)weights, (void)acc;
-#endif
-}
-
-// A weight in [0, 1] to bf16, to nearest even as torch rounds.
-inline Bf16 rounded_weight(float w) {
-    uint32_t wide;
-    std::memcpy(&wide, &w, sizeof wide);
-    return {static_cast<uint16_t>((wide + 0x7FFF + ((wide >> 16) & 1)) >> 16)};
-}
-
-// Undo the order that add_pairs left the columns in.
-void straighten(float* row, int64_t W) {
-    float block[32];
-    for (int64_t c = 0; c < W; c += 32) {
-        std::memcpy(block, row + c, sizeof block);
-        for (int lane = 0; lane < 4; ++lane)
-            for (int k = 0; k < 4; ++k) {
-                row[c + 8 * lane + k] = block[4 * lane + k];
-                row[c + 8 * lane + 4 + k] = block[16 + 4 * lane + k];
-            }
-    }
-}
-
 struct Running {
     float maximum = -std::numeric_limits<float>::infinity();
     int64_t argmax = -1;
@@ -394,7 +273,7 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
                 }
                 running[owners[i]].mass += mass;
             }
-            add_pairs(table + v * W, n, W, active, rounded_rows.data(), sums.data());
+            add_pairs(table + v * W, n, W, W, active, rounded_rows.data(), sums.data());
             continue;
         }
         if (active >= 4) {

@@ -1,5 +1,6 @@
 // One pass over logits for everything a step wants to know of a belief, and the expectation over its heavy part.
 #include "common.h"
+#include "pairs.h"
 
 namespace {
 
@@ -25,7 +26,9 @@ struct Sums {
     double total = 0, energy = 0;
 };
 
-Sums sums(const float* z, int64_t V, float m, float inverse, double* histogram) {
+// `low`: the first bin that is not told apart from those after it; their mass together is added to histogram[low].
+Sums sums(const float* z, int64_t V, float m, float inverse, double* histogram, int low) {
+    constexpr int64_t GROUP = 16;
     float s[BLOCK], w[BLOCK];
     Sums result;
     for (int64_t v = 0; v < V; v += BLOCK) {
@@ -39,9 +42,21 @@ Sums sums(const float* z, int64_t V, float m, float inverse, double* histogram) 
         }
         result.total += total;
         result.energy += energy;
-        if (histogram)
-            for (int64_t i = 0; i < n; ++i)
-                if (w[i] > 0) histogram[bin_of(s[i])] += w[i];
+        if (!histogram) continue;
+        for (int64_t g = 0; g < n; g += GROUP) {
+            const int64_t end = std::min(g + GROUP, n);
+            float highest = s[g], mass = 0;
+#pragma omp simd reduction(max : highest) reduction(+ : mass)
+            for (int64_t i = g; i < end; ++i) {
+                highest = std::max(highest, s[i]);
+                mass += w[i];
+            }
+            if (bin_of(highest) >= low) {
+                histogram[low] += mass;
+                continue;
+            }
+            for (int64_t i = g; i < end; ++i) histogram[std::min(bin_of(s[i]), low)] += w[i];
+        }
     }
     return result;
 }
@@ -102,7 +117,10 @@ extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t s
             cut[b] = 0;
         } else {
             double histogram[BINS] = {0};
-            const Sums at = sums(z, V, m, 1.0f / temperature[b], histogram);
+            // Tokens from this bin on hold at most delta even if all V are there, so that they are left out in any case.
+            const double reach = delta > 0 ? BINS_PER_NAT * std::log(V / delta) + 1 : BINS;
+            const int low = static_cast<int>(std::min<double>(reach, BINS - 1));
+            const Sums at = sums(z, V, m, 1.0f / temperature[b], histogram, low);
             total[b] = at.total;
             energy[b] = at.energy;
             double gone = 0, rest = 0;
@@ -114,7 +132,7 @@ extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t s
             dropped[b] = gone;
         }
         if (plain_total) {
-            const Sums at = sums(z, V, m, 1.0f, nullptr);
+            const Sums at = sums(z, V, m, 1.0f, nullptr, 0);
             plain_total[b] = at.total;
             plain_energy[b] = at.energy;
         }
@@ -219,6 +237,137 @@ void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, cons
     }
 }
 
+// What a row's tile of tokens weighs: w[i] = exp(s) of the tokens that are kept, 0 of the others. Returns how many are kept.
+int64_t weigh_tile(const float* z, int64_t n, float m, float inverse, int cut, float* w) {
+    constexpr int64_t LOOK = 64;
+    float s[LOOK];
+    int64_t count = 0;
+    for (int64_t v = 0; v < n; v += LOOK) {
+        const int64_t size = std::min(LOOK, n - v);
+        float highest = -std::numeric_limits<float>::infinity();
+#pragma omp simd reduction(max : highest)
+        for (int64_t i = 0; i < size; ++i) highest = std::max(highest, z[v + i]);
+        if (bin_of((highest - m) * inverse) >= cut) {
+            std::fill(w + v, w + v + size, 0.0f);
+            continue;
+        }
+        scaled_block(z + v, size, m, inverse, s, w + v);
+        int32_t here = 0;
+#pragma omp simd reduction(+ : here)
+        for (int64_t i = 0; i < size; ++i) {
+            const bool keep = bin_of(s[i]) < cut && w[v + i] > 0;
+            w[v + i] = keep ? w[v + i] : 0.0f;
+            here += keep;
+        }
+        count += here;
+    }
+    return count;
+}
+
+// A weight over this share of a belief is not rounded to bf16: what rounding the others adds to a vector's error is then at
+// most 2^-9 * sqrt(1/256) of a table row where errors are independent, under bf16's own rounding of the result.
+constexpr double LARGE_SHARE = 1.0 / 256;
+
+// The same mean where a tile of a row that keeps at least half of its tokens is added in pairs of table rows with weights
+// rounded to bf16, and any other tile token by token in float32. Which of the two does not depend on the batch. The mean is
+// over the weights as they were used, so it stays in the table's hull.
+void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature, const float* maximum,
+                        const int64_t* argmax, const int32_t* cut, const double* kept, const Bf16* table, int64_t D, float* acc,
+                        int64_t* rows, int threads) {
+    std::fill(acc, acc + B * D, -0.0f);
+    std::fill(rows, rows + B, 0);
+#pragma omp parallel num_threads(threads)
+    {
+        const int thread = omp_get_thread_num(), team = omp_get_num_threads();
+        const int64_t width = (D / 32 + team - 1) / team * 32;
+        const int64_t c0 = std::min<int64_t>(D, thread * width), columns = std::min<int64_t>(D, c0 + width) - c0;
+        std::vector<float> paired(B * columns, -0.0f);
+        std::vector<double> mass(B, 0.0);
+        std::vector<uint8_t> has_pairs(B, 0);
+        std::vector<Bf16> rounded(B * TILE);
+        std::vector<int64_t> owners;
+        std::vector<const Bf16*> weights(B);
+        std::vector<float*> sums(B);
+        float w[TILE];
+        // Tokens that are added one by one wait until there are enough of them to ask for rows before they are needed.
+        constexpr int64_t ENOUGH = 8 * PREFETCH, ROOM = ENOUGH + TILE + 1;
+        std::vector<int32_t> listed_ids(B * ROOM);
+        std::vector<float> listed_weights(B * ROOM);
+        std::vector<int64_t> listed(B, 0);
+        auto add_listed_rows = [&](int64_t b) {
+            add_rows(table, D, &listed_ids[b * ROOM], &listed_weights[b * ROOM], listed[b], acc + b * D, c0, c0 + columns);
+            listed[b] = 0;
+        };
+        for (int64_t v = 0; v < V && (columns > 0 || thread == 0); v += TILE) {
+            const int64_t n = std::min(TILE, V - v);
+            owners.clear();
+            for (int64_t b = 0; b < B; ++b) {
+                int32_t* const ids = &listed_ids[b * ROOM];
+                float* const lone = &listed_weights[b * ROOM];
+                if (temperature[b] == 0) {
+                    if (argmax[b] < v || argmax[b] >= v + n) continue;
+                    ids[0] = static_cast<int32_t>(argmax[b]);
+                    lone[0] = 1;
+                    listed[b] = 1;
+                    mass[b] = 1;
+                    rows[b] += thread == 0;
+                    continue;
+                }
+                const int64_t count = weigh_tile(logits + b * stride + v, n, maximum[b], 1.0f / temperature[b], cut[b], w);
+                if (!count) continue;
+                if (thread == 0) rows[b] += count;
+                const bool pairs = 3 * count >= n;
+                const float large = pairs ? static_cast<float>(kept[b] * LARGE_SHARE) : 0.0f;
+                const int64_t before = listed[b];
+                int64_t at = before;
+                for (int64_t g = 0; g < n; g += 16) {
+                    const int64_t end = std::min<int64_t>(g + 16, n);
+                    float highest = 0;
+#pragma omp simd reduction(max : highest)
+                    for (int64_t i = g; i < end; ++i) highest = std::max(highest, w[i]);
+                    if (!(highest > large)) continue;
+                    for (int64_t i = g; i < end; ++i) {
+                        ids[at] = static_cast<int32_t>(v + i);
+                        lone[at] = w[i];
+                        at += w[i] > large;
+                    }
+                }
+                for (int64_t i = before; i < at; ++i) mass[b] += lone[i];
+                listed[b] = at;
+                if (at >= ENOUGH) add_listed_rows(b);
+                if (!pairs) continue;
+                Bf16* const narrow = &rounded[owners.size() * TILE];
+                float total = 0;
+#pragma omp simd reduction(+ : total)
+                for (int64_t i = 0; i < n; ++i) {
+                    narrow[i] = rounded_weight(w[i] > large ? 0.0f : w[i]);
+                    total += widen(narrow[i]);
+                }
+                std::fill(narrow + n, narrow + TILE, Bf16{0});
+                mass[b] += total;
+                has_pairs[b] = 1;
+                owners.push_back(b);
+            }
+            for (int64_t u = 0; u < n && !owners.empty(); u += PAIR_SPAN) {
+                for (size_t i = 0; i < owners.size(); ++i) {
+                    weights[i] = &rounded[i * TILE + u];
+                    sums[i] = &paired[owners[i] * columns];
+                }
+                add_pairs(table + (v + u) * D + c0, std::min(PAIR_SPAN, n - u), D, columns, static_cast<int64_t>(owners.size()),
+                          weights.data(), sums.data());
+            }
+        }
+        for (int64_t b = 0; b < B; ++b) {
+            if (listed[b]) add_listed_rows(b);
+            float* const out = acc + b * D + c0;
+            const float* const more = &paired[b * columns];
+            if (has_pairs[b]) straighten(&paired[b * columns], columns);
+            const float norm = static_cast<float>(mass[b]);
+            for (int64_t c = 0; c < columns; ++c) out[c] = (has_pairs[b] ? out[c] + more[c] : out[c]) / norm;
+        }
+    }
+}
+
 template <typename T>
 void mix(const T* table, int64_t D, int64_t B, const int64_t* offsets, const int32_t* ids, const float* weights, float* acc,
          int threads) {
@@ -238,9 +387,11 @@ void mix(const T* table, int64_t D, int64_t B, const int64_t* offsets, const int
 extern "C" void belief_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature,
                                    const float* maximum, const int64_t* argmax, const int32_t* cut, const double* kept,
                                    const void* table, int32_t is_bf16, int64_t D, float* acc, int64_t* rows, int32_t threads) {
-    if (is_bf16)
-        expectation(logits, B, V, stride, temperature, maximum, argmax, cut, kept, static_cast<const Bf16*>(table), D, acc, rows,
-                    threads);
+    const auto narrow = static_cast<const Bf16*>(table);
+    if (is_bf16 && in_pairs(narrow, D))
+        paired_expectation(logits, B, V, stride, temperature, maximum, argmax, cut, kept, narrow, D, acc, rows, threads);
+    else if (is_bf16)
+        expectation(logits, B, V, stride, temperature, maximum, argmax, cut, kept, narrow, D, acc, rows, threads);
     else
         expectation(logits, B, V, stride, temperature, maximum, argmax, cut, kept, static_cast<const float*>(table), D, acc, rows,
                     threads);

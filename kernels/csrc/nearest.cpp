@@ -1,10 +1,12 @@
 // The row with the largest cosine, exactly: bounds from an 8-bit copy of the table choose the candidates, float64 decides.
+#include <utility>
+
 #include "common.h"
 
 namespace {
 
 constexpr int64_t ROWS = 16;     // table rows interleaved in one tile
-constexpr int64_t QUERIES = 8;   // vectors compared with a tile at once
+constexpr int64_t QUERIES = 16;  // vectors compared with a tile at once
 constexpr double SLACK = 1e-5;   // covers the float32 arithmetic on scores of size one
 
 struct Candidate {
@@ -107,43 +109,31 @@ Query quantise(const float* vector, double length, int64_t D, int8_t* levels) {
     return {scale, static_cast<float>(std::sqrt(squares)), static_cast<float>(std::sqrt(missed)), 128 * sum};
 }
 
-void tile_products(const uint8_t* tile, const int8_t* const* levels, int count, int64_t wide, int32_t (*sums)[ROWS]) {
+// sums[q][r] = levels of query q . bytes of row r, for Q queries: one function for each Q, so that the sums stay in registers.
+template <int Q>
+void tile_products(const uint8_t* tile, const int8_t* const* levels, int64_t wide, int32_t (*sums)[ROWS]) {
 #if defined(__AVX512VNNI__) && HAS_AVX512
-    __m512i acc[QUERIES];
-    for (int q = 0; q < QUERIES; ++q) acc[q] = _mm512_setzero_si512();
-    auto step = [&](int64_t d, int q, __m512i rows) {
-        int32_t four;
-        std::memcpy(&four, levels[q] + d, 4);
-        acc[q] = _mm512_dpbusd_epi32(acc[q], rows, _mm512_set1_epi32(four));
+    // A lone query's products would wait for each other in one sum.
+    constexpr int SUMS = Q == 1 ? 2 : 1;
+    __m512i acc[Q][SUMS];
+    for (int q = 0; q < Q; ++q)
+        for (int k = 0; k < SUMS; ++k) acc[q][k] = _mm512_setzero_si512();
+    auto step = [&](int64_t d, int k) {
+        const __m512i rows = _mm512_loadu_si512(tile + d * ROWS);
+        _mm_prefetch(reinterpret_cast<const char*>(tile + (d + wide) * ROWS), _MM_HINT_T0);
+        for (int q = 0; q < Q; ++q) {
+            int32_t four;
+            std::memcpy(&four, levels[q] + d, 4);
+            acc[q][k] = _mm512_dpbusd_epi32(acc[q][k], rows, _mm512_set1_epi32(four));
+        }
     };
-    if (count == QUERIES) {
-        for (int64_t d = 0; d < wide; d += 4) {
-            const __m512i rows = _mm512_loadu_si512(tile + d * ROWS);
-            for (int q = 0; q < QUERIES; ++q) step(d, q, rows);
-        }
-    } else if (count == 1) {
-        __m512i even = acc[0], odd = acc[0];
-        int64_t d = 0;
-        for (; d + 8 <= wide; d += 8) {
-            int32_t a, b;
-            std::memcpy(&a, levels[0] + d, 4);
-            std::memcpy(&b, levels[0] + d + 4, 4);
-            _mm_prefetch(reinterpret_cast<const char*>(tile + (d + wide) * ROWS), _MM_HINT_T0);
-            _mm_prefetch(reinterpret_cast<const char*>(tile + (d + 4 + wide) * ROWS), _MM_HINT_T0);
-            even = _mm512_dpbusd_epi32(even, _mm512_loadu_si512(tile + d * ROWS), _mm512_set1_epi32(a));
-            odd = _mm512_dpbusd_epi32(odd, _mm512_loadu_si512(tile + (d + 4) * ROWS), _mm512_set1_epi32(b));
-        }
-        acc[0] = _mm512_add_epi32(even, odd);
-        for (; d < wide; d += 4) step(d, 0, _mm512_loadu_si512(tile + d * ROWS));
-    } else {
-        for (int64_t d = 0; d < wide; d += 4) {
-            const __m512i rows = _mm512_loadu_si512(tile + d * ROWS);
-            for (int q = 0; q < count; ++q) step(d, q, rows);
-        }
-    }
-    for (int q = 0; q < count; ++q) _mm512_storeu_si512(sums[q], acc[q]);
+    int64_t d = 0;
+    for (; d + 4 * SUMS <= wide; d += 4 * SUMS)
+        for (int k = 0; k < SUMS; ++k) step(d + 4 * k, k);
+    for (; d < wide; d += 4) step(d, 0);
+    for (int q = 0; q < Q; ++q) _mm512_storeu_si512(sums[q], _mm512_add_epi32(acc[q][0], SUMS > 1 ? acc[q][SUMS - 1] : _mm512_setzero_si512()));
 #else
-    for (int q = 0; q < count; ++q) {
+    for (int q = 0; q < Q; ++q) {
         for (int64_t r = 0; r < ROWS; ++r) sums[q][r] = 0;
         for (int64_t d = 0; d < wide; d += 4)
             for (int64_t r = 0; r < ROWS; ++r)
@@ -151,6 +141,14 @@ void tile_products(const uint8_t* tile, const int8_t* const* levels, int count, 
                     sums[q][r] += static_cast<int32_t>(tile[d * ROWS + r * 4 + i]) * static_cast<int32_t>(levels[q][d + i]);
     }
 #endif
+}
+
+using TileProducts = void (*)(const uint8_t*, const int8_t* const*, int64_t, int32_t (*)[ROWS]);
+
+template <int... Q>
+TileProducts tile_products_of(int count, std::integer_sequence<int, Q...>) {
+    static constexpr TileProducts of[] = {tile_products<Q + 1>...};
+    return of[count - 1];
 }
 
 template <typename T>
@@ -177,7 +175,7 @@ void search(const float* vectors, int64_t N, const T* table, int64_t V, int64_t 
                 const int count = static_cast<int>(std::min(QUERIES, N - n0));
                 const int8_t* from[QUERIES];
                 for (int q = 0; q < count; ++q) from[q] = &levels[(n0 + q) * wide];
-                tile_products(packed + tile * ROWS * wide, from, count, wide, sums);
+                tile_products_of(count, std::make_integer_sequence<int, QUERIES>())(packed + tile * ROWS * wide, from, wide, sums);
                 for (int q = 0; q < count; ++q) {
                     const Query& query = queries[n0 + q];
                     Shortlist& list = mine[n0 + q];

@@ -61,7 +61,7 @@ class Row:
         """Take one more step's token, and end the row if the token, a stop string or the limit says so."""
         self.ids.append(token)
         self.kept = len(self.ids)
-        if token in stop_ids:
+        if token in stop_ids and not self.request.sampling.ignore_eos:
             self.finish, self.kept = "stop", len(self.ids) - 1
             return
         if (kept := kept_before_stop(self.ids, self.request.sampling.stop, tokenizer)) is not None:

@@ -198,7 +198,8 @@ class VLLMBackend(Backend):
             # What is drawn or mixed is so by the worker, from what is in extra_args; to vLLM every request is greedy.
             temperature=0.0,
             max_tokens=sampling.max_tokens,
-            stop_token_ids=sorted(self._stop_ids),
+            stop_token_ids=[] if sampling.ignore_eos else sorted(self._stop_ids),
+            ignore_eos=sampling.ignore_eos,
             detokenize=False,
             output_kind=RequestOutputKind.DELTA,
             extra_args=extra,
@@ -326,7 +327,7 @@ class VLLMBackend(Backend):
             for token in completion.token_ids:
                 spoken.ids.append(token)
                 self.load.generated_tokens += 1
-                if token in self._stop_ids:
+                if token in self._stop_ids and not request.sampling.ignore_eos:
                     spoken.kept, spoken.finish = len(spoken.ids) - 1, "stop"
                     return
                 spoken.kept = len(spoken.ids)
