@@ -19,6 +19,7 @@ class Agent:
         prompts: its prompt files.
         sampling: temperature, lengths, stops; the seed is set per turn.
         encoder: how it speaks: None for text, else the encoder of its CIPHER messages.
+        adapter: a LoRA adapter's folder, for a model that several agents share.
     """
 
     name: str
@@ -26,8 +27,14 @@ class Agent:
     prompts: Prompts
     sampling: Sampling
     encoder: str | None = None
+    adapter: str | None = None
 
     def __post_init__(self) -> None:
+        if self.adapter is not None and not self.backend.capabilities.adapters:
+            raise ConfigError(
+                f"agent {self.name!r}: its backend loads no adapters. The transformers backend does, and vllm with the option "
+                "enable_lora: true."
+            )
         if self.encoder is not None and not self.backend.capabilities.vectors_out:
             raise ConfigError(
                 f"agent {self.name!r}: its backend cannot send vectors: give it encoder: none, or the debate message: text"
@@ -45,7 +52,7 @@ class Agent:
         if self.encoder is not None:
             # A belief is restricted by its encoder; these belong to the agent's text turns.
             sampling = replace(sampling, top_p=None, top_k=None)
-        return Request(prompt, sampling, self.encoder)
+        return Request(prompt, sampling, self.encoder, self.adapter)
 
     def speak(self, question: str, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
         """Submit the request of one turn.

@@ -141,6 +141,7 @@ class Capabilities:
     text: bool = True
     vectors_in: bool = False
     vectors_out: bool = False
+    adapters: bool = False
     context: int | None = None
 
 

@@ -51,6 +51,8 @@ class AgentConfig(Frozen):
     """Another model."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Of its backend, beside the debate's own where the backend is the debate's."""
+    adapter: str | None = None
+    """A LoRA adapter of its model: a folder in peft's layout. Agents that differ in it alone share one loaded model."""
     role: str | None = None
     """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
     agreement: float | None = Field(default=None, ge=0, le=1)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agents.adapter import find_adapter
 from agents.agent import Agent
 from agents.backend import Backend, Sampling
 from agents.controls import Control
@@ -204,4 +205,6 @@ def _agent(
             top_beliefs=config.top_beliefs,
         ),
         encoder=own_encoder(config, name) if config.message == "cipher" and not agent.is_judge else None,
+        # Looked at here, so that a mistyped folder stops a run before its first turn.
+        adapter=None if agent.adapter is None else str(find_adapter(agent.adapter)),
     )

@@ -1,7 +1,6 @@
 """The real vLLM on the CPU, beside the transformers backend, on a tiny Llama in float32."""
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -9,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from adapter_files import save_adapter
 from conftest_helpers import say
-from safetensors.torch import load_file, save_file
 from vllm_helpers import CRAMPED, engine
 
 from agents.backend import Prompt, Request, Sampling
@@ -220,29 +219,6 @@ def test_a_cancelled_request_gives_what_it_said_and_leaves_nothing(cramped):
     assert 5 <= generation.usage.generated_tokens < 400
     assert generation.message.text.startswith("".join(pieces[:5]))
     assert cramped.state()["blocks"] == 0
-
-
-def save_adapter(folder, tiny_folder, seed):
-    """A LoRA adapter of rank 4 on the attention's queries, in peft's layout, and the same merged into the weights."""
-    import shutil
-
-    generator = torch.Generator().manual_seed(seed)
-    adapter, merged = folder / f"adapter{seed}", folder / f"merged{seed}"
-    shutil.copytree(tiny_folder, merged)
-    adapter.mkdir()
-    weights = load_file(merged / "model.safetensors")
-    lora = {}
-    for layer in range(3):
-        name = f"model.layers.{layer}.self_attn.q_proj"
-        a = torch.randn(4, 128, generator=generator) * 0.3
-        b = torch.randn(128, 4, generator=generator) * 0.3
-        lora[f"base_model.model.{name}.lora_A.weight"], lora[f"base_model.model.{name}.lora_B.weight"] = a, b
-        weights[f"{name}.weight"] = weights[f"{name}.weight"] + 2.0 * b @ a
-    save_file(lora, adapter / "adapter_model.safetensors")
-    save_file(weights, merged / "model.safetensors", metadata={"format": "pt"})
-    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], "bias": "none"}
-    (adapter / "adapter_config.json").write_text(json.dumps(config))
-    return adapter, merged
 
 
 def test_adapters_side_by_side_over_one_model(expected, tiny, tmp_path):

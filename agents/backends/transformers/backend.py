@@ -91,7 +91,9 @@ class TransformersBackend(Backend):
     @property
     def capabilities(self) -> Capabilities:
         """Text and vectors, both ways."""
-        return Capabilities(text=True, vectors_in=True, vectors_out=True, context=self.engine.model.context)
+        return Capabilities(
+            text=True, vectors_in=True, vectors_out=True, adapters=True, context=self.engine.model.context
+        )
 
     @property
     def fingerprint(self) -> ModelFingerprint:

@@ -45,9 +45,11 @@ class Engine:
 
         Raises:
             PromptTooLong: prompt and answer exceed the context.
-            RequestError: an unknown encoder, or a message that this model cannot take.
+            RequestError: an unknown encoder, an adapter that cannot be loaded, or a message that this model cannot take.
         """
         encoder = None if request.encoder is None else requested_encoder(request.encoder)
+        if request.adapter is not None:
+            self.model.adapters.load(request.adapter)
         keys: list[Key] = []
         parts: list[torch.Tensor] = []
         for segment in segments(request.prompt, self.model.tokenizer, self.model.fingerprint):
@@ -61,6 +63,9 @@ class Engine:
             raise RequestError("the prompt is empty: there is nothing to answer")
         if len(keys) + request.sampling.max_tokens > self.model.context:
             raise PromptTooLong(len(keys), request.sampling.max_tokens, self.model.context)
+        if request.adapter is not None:
+            # Under an adapter the same tokens have other keys and values.
+            keys = [(f"{request.adapter} {key}", 0) for key in keys]
         return Row(request=request, encoder=encoder, keys=keys, prompt=torch.cat(parts))
 
     def add(self, row: Row) -> None:
@@ -81,7 +86,8 @@ class Engine:
         if self.running:
             inputs = torch.stack([self._next_input(row) for row in self.running])
             positions = torch.tensor([row.position for row in self.running], device=self.model.device)
-            self._generate(self.running, self.model.decode(self.cache, inputs, positions))
+            adapters = [row.request.adapter for row in self.running]
+            self._generate(self.running, self.model.decode(self.cache, inputs, positions, adapters))
         return ended + self._remove_finished()
 
     def cancel(self, row: Row) -> None:
@@ -101,7 +107,8 @@ class Engine:
             while len(self._contents) < self.cache.slots:
                 self._contents.append([])
             row.cached = self._share_prefix(row)
-            logits = self.model.prefill(self.cache, row.slot, row.cached, row.prompt[row.cached :])
+            adapter = row.request.adapter
+            logits = self.model.prefill(self.cache, row.slot, row.cached, row.prompt[row.cached :], adapter)
             self._contents[row.slot] = row.keys
             # Not a slice, which would keep the whole prompt alive.
             row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])

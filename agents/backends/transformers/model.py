@@ -9,6 +9,7 @@ are read through that layer, so a one-hot belief gives exactly the embedding of 
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from agents.backends.transformers import attention
+from agents.backends.transformers.adapters import Adapters
 from agents.backends.transformers.cache import SlotCache, Window
 from agents.ending import stop_ids
 from agents.errors import ConfigError, ModelError
@@ -91,6 +93,7 @@ class LoadedModel:
         with torch.inference_mode():
             self.table = EmbeddingTable(self._looked_up())
             self._check_embeddings_suffice()
+        self.adapters = Adapters(self.model)
         self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer)
 
     def _looked_up(self) -> torch.Tensor:
@@ -114,7 +117,9 @@ class LoadedModel:
         """Prompts are read, and their prefixes shared, in pieces of this many positions; None: in one piece."""
         return None if self.rows is None else BLOCK
 
-    def prefill(self, cache: SlotCache, slot: int, start: int, embeddings: torch.Tensor) -> torch.Tensor:
+    def prefill(
+        self, cache: SlotCache, slot: int, start: int, embeddings: torch.Tensor, adapter: str | None = None
+    ) -> torch.Tensor:
         """Read one row's prompt from position `start` on and return the last position's logits [V].
 
         Args:
@@ -122,7 +127,9 @@ class LoadedModel:
             slot: the row's slot.
             start: positions that are cached; a multiple of the block, where there is one.
             embeddings: [P, D], the rest of the prompt.
+            adapter: of the row; loaded before.
         """
+        self.adapters.use([adapter])
         size = self.block or len(embeddings)
         for offset in range(0, len(embeddings), size):
             piece = embeddings[offset : offset + size]
@@ -133,14 +140,22 @@ class LoadedModel:
             logits = self._forward(piece[None], positions[None], None, cache)
         return logits[0]
 
-    def decode(self, cache: SlotCache, inputs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    def decode(
+        self,
+        cache: SlotCache,
+        inputs: torch.Tensor,
+        positions: torch.Tensor,
+        adapters: Sequence[str | None] = (),
+    ) -> torch.Tensor:
         """Advance the rows in slots 0 … n−1 by one position and return their logits [n, V].
 
         Args:
             cache: the rows' keys and values so far.
             inputs: [n, D], each row's next input embedding.
             positions: [n] int64, where it goes.
+            adapters: of the rows; loaded before.
         """
+        self.adapters.use(adapters)
         lengths = [position + 1 for position in positions.tolist()]
         rows = len(inputs)
         cache.window = Window(0, rows, positions, max(lengths) - 1, max(lengths))

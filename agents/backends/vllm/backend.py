@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load
 
+from agents.adapter import find_adapter
 from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage
 from agents.backends.vllm import versions
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
@@ -119,7 +119,7 @@ class VLLMBackend(Backend):
     @property
     def capabilities(self) -> Capabilities:
         """Text and vectors, both ways."""
-        return Capabilities(text=True, vectors_in=True, vectors_out=True, context=self._context)
+        return Capabilities(text=True, vectors_in=True, vectors_out=True, adapters=self._lora, context=self._context)
 
     @property
     def fingerprint(self) -> ModelFingerprint:
@@ -217,16 +217,7 @@ class VLLMBackend(Backend):
 
         if not self._lora:
             raise RequestError("adapters need the backend's option enable_lora: true")
-        folder = Path(request.adapter).expanduser()
-        if not (folder / "adapter_config.json").is_file():
-            raise RequestError(
-                f"the adapter {request.adapter!r} is no folder with an adapter_config.json (peft's layout)"
-            )
-        if any("embed" in str(name) for name in _targets(folder)):
-            raise RequestError(
-                f"the adapter {request.adapter!r} changes the embeddings, so its messages would be on a table of its own; "
-                "merge it into the weights and load them as a model"
-            )
+        folder = find_adapter(request.adapter)
         number = self._adapters.setdefault(str(folder), len(self._adapters) + 1)
         return LoRARequest(str(folder), number, str(folder))
 
@@ -364,16 +355,6 @@ class VLLMBackend(Backend):
         )
         assert spoken.finish is not None
         return Generation(message, Usage(length, spoken.cached, len(spoken.ids)), spoken.finish)
-
-
-def _targets(adapter: Path) -> list[str]:
-    """Return what an adapter changes, as its config says."""
-    config = json.loads((adapter / "adapter_config.json").read_text())
-    names: list[str] = []
-    for key in ("target_modules", "modules_to_save"):
-        given = config.get(key) or []
-        names += [given] if isinstance(given, str) else list(given)
-    return names
 
 
 def _tokenizer(folder: Path, trust_remote_code: bool) -> tuple[Any, frozenset[int]]:

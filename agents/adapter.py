@@ -1,0 +1,107 @@
+"""LoRA adapters in peft's layout: adapter_config.json beside adapter_model.safetensors (Hu et al., 2021, arXiv:2106.09685).
+
+r is the rank, D_in and D_out the widths of a layer.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from agents.errors import RequestError
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+# What an adapter may ask for beyond y + scale * B A x, and what of it is no more than that.
+PLAIN: dict[str, tuple[Any, ...]] = {
+    "use_dora": (None, False),
+    "bias": (None, "none"),
+    "lora_bias": (None, False),
+    "modules_to_save": (None, []),
+    "rank_pattern": (None, {}),
+    "alpha_pattern": (None, {}),
+    "trainable_token_indices": (None, [], {}),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """What an adapter adds to one linear layer: scale * B A x."""
+
+    a: Tensor  # [r, D_in]
+    b: Tensor  # [D_out, r]
+    scale: float
+
+
+def find_adapter(folder: str) -> Path:
+    """Return an adapter's folder, its config checked.
+
+    Raises:
+        RequestError: no such folder, a kind that is not plain LoRA, or one that changes the embeddings.
+    """
+    path = Path(folder).expanduser()
+    if not (path / CONFIG).is_file():
+        raise RequestError(f"the adapter {folder!r} is no folder with an {CONFIG} (peft's layout)")
+    config = _config(path)
+    if str(config.get("peft_type", "")).upper() != "LORA":
+        raise RequestError(f"the adapter {folder!r} is of type {config.get('peft_type')!r}; only LORA is supported")
+    targets: list[str] = []
+    for key in ("target_modules", "modules_to_save"):
+        given = config.get(key) or []
+        targets += [given] if isinstance(given, str) else list(given)
+    if any("embed" in str(name) for name in targets):
+        raise RequestError(
+            f"the adapter {folder!r} changes the embeddings, so its messages would be on a table of its own; merge it into the "
+            "weights and load them as a model"
+        )
+    return path
+
+
+def read_adapter(folder: str) -> dict[str, LowRank]:
+    """Return what an adapter adds, by the name of the layer in the model.
+
+    Raises:
+        RequestError: see `find_adapter`; or its files do not fit each other, or it asks for more than plain LoRA.
+    """
+    path = find_adapter(folder)
+    config = _config(path)
+    for key, plain in PLAIN.items():
+        if config.get(key) not in plain:
+            raise RequestError(
+                f"the adapter {folder!r} sets {key}: {config[key]!r}; plain LoRA is supported, without it"
+            )
+    try:
+        tensors = load_file(path / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise RequestError(f"cannot read {path / WEIGHTS}: {error}") from error
+    found: dict[str, LowRank] = {}
+    for name, a in tensors.items():
+        layer, _, kind = name.removeprefix(PREFIX).rpartition(".lora_")
+        if kind not in ("A.weight", "B.weight"):
+            raise RequestError(f"{path / WEIGHTS}: {name} is not a lora_A or lora_B weight")
+        if kind == "B.weight":
+            continue
+        b = tensors.get(name.replace(".lora_A.", ".lora_B."))
+        if b is None or b.shape[1:] != a.shape[:1]:
+            raise RequestError(f"{path / WEIGHTS}: {name} {list(a.shape)} has no lora_B of its rank")
+        rank = len(a)
+        root = rank**0.5 if config.get("use_rslora") else rank
+        found[layer] = LowRank(a, b, float(config.get("lora_alpha", rank)) / root)
+    if not found:
+        raise RequestError(f"{path / WEIGHTS} holds no lora_A weights")
+    return found
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((path / CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise RequestError(f"cannot read {path / CONFIG}: {error}") from error
+    if not isinstance(config, dict):
+        raise RequestError(f"{path / CONFIG}: expected a mapping")
+    return config
