@@ -78,9 +78,11 @@ class Figure:
         """Return the figure of some rounds."""
         return cls(statistics.median(values), min(values), max(values), is_ratio)
 
-    def show(self) -> str:
-        """Return a rate alone, a ratio as `median (low to high)`."""
-        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})" if self.is_ratio else f"{self.median:.1f}"
+    def show(self, *, brief: bool = False) -> str:
+        """Return a rate alone, a ratio as `median (low to high)`, or briefly without the range."""
+        if not self.is_ratio:
+            return f"{self.median:.1f}"
+        return f"{self.median:.2f}" if brief else f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 class Rates:
@@ -103,7 +105,7 @@ class Rates:
         return Figure.of([one / other for one, other in zip(self._of[arm], self._of[base], strict=True)], is_ratio=True)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return a line for each engine, temperature and number of requests: rates and their ratios."""
+        """Return a line for each engine, temperature and number of requests: rates and ratios; `×` is over the first engine."""
         plan, lines = self.plan, []
         for temperature, rows, backend in itertools.product(plan.temperatures, plan.rows, plan.backends):
             text, cipher, mixed = (Arm(backend, temperature, rows, kind) for kind in (TEXT, CIPHER, MIXED))
@@ -114,7 +116,7 @@ class Rates:
             if backend != plan.backends[0]:
                 for arm in (text, cipher):
                     first = Arm(plan.backends[0], temperature, rows, arm.kind)
-                    line[f"{arm.kind} over {plan.backends[0]}"] = self.ratio(arm, first)
+                    line[f"{arm.kind} ×"] = self.ratio(arm, first)
             lines.append(line)
         return lines
 
@@ -183,13 +185,16 @@ async def bench_engine(
 
 def _show(facts: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], console: Console) -> None:
     console.print(", ".join(f"{key} {value}" for key, value in facts.items()), markup=False)
-    console.print("tokens/s (medians), and ratios within a round: median (lowest to highest)", markup=False)
+    console.print(
+        f"tokens/s, and ratios within a round (lowest to highest); ×: times {lines[0]['backend']}; medians",
+        markup=False,
+    )
     figures = list(dict.fromkeys(key for line in lines for key, value in line.items() if isinstance(value, Figure)))
     table = Table(box=None, pad_edge=False)
     for column in ("T", "requests", "engine", *figures):
         table.add_column(column, justify="left" if column == "engine" else "right", no_wrap=column not in figures)
     for line in lines:
-        shown = [line[name].show() if name in line else "" for name in figures]
+        shown = [line[name].show(brief="×" in name) if name in line else "" for name in figures]
         table.add_row(f"{line['temperature']:g}", str(line["rows"]), line["backend"], *shown)
     console.print(table, markup=False)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,22 @@ def smollm2() -> str:
         locate("smollm2")
         return "smollm2"
     pytest.skip("SmolLM2 is not in the model cache; `debate model fetch smollm2` puts it there")
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[Any, str, str]]:
+    """Return a function: arguments → (exit code, stdout, stderr)."""
+    from debate.cli import main
+
+    def call(*arguments: object) -> tuple[Any, str, str]:
+        monkeypatch.setattr(sys, "argv", ["debate", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "160")
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as exit_:
+            code = exit_.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

@@ -1,7 +1,8 @@
 """`debate bench`: speed as ratios, measured side by side in one run."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -47,20 +48,57 @@ def engine(
     """
     from debate.bench_engine import Plan, bench_engine
 
-    names = tuple(name.strip() for name in backends.split(",") if name.strip())
-    given = options.backend_options(set_options)
-    of_all = {key: value for key, value in given.items() if key.split(".")[0] not in names}
-    own = {
-        name: of_all | {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{name}.")}
-        for name in names
-    }
+    names = _names(backends)
     plan = Plan(names, _numbers(temperatures, float), _numbers(rows, int), tokens, rounds, encoder)
     options.run(
         bench_engine(
             model=model,
             dtype=dtype,
             plan=plan,
-            backend_options=own,
+            backend_options=_by_backend(names, set_options),
+            out=out,
+            console=options.console,
+            progress=options.progress,
+        )
+    )
+
+
+@bench.command()
+def prefix(
+    config: Annotated[Path, typer.Argument(help="A config of a debate.")] = Path("first_debate"),
+    backends: Annotated[str, typer.Option("--backends", help="Registered ones.")] = "transformers",
+    settings: options.Set = None,
+    model: options.Model = None,
+    limit: Annotated[int, typer.Option("--limit", "-L", min=1, help="Questions, played one after the other.")] = 4,
+    block: Annotated[int, typer.Option("--block", min=1, help="Positions that are shared together.")] = 32,
+    set_options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="[BACKEND.]KEY=VALUE", help="Of one backend or of all; repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """How much of a debate's prompts is computed again round by round, beside what could be shared.
+
+    Example:  debate bench prefix --backends transformers,vllm
+    """
+    from debate.bench_prefix import bench_prefix
+    from debate.config import DebateConfig, find_config
+    from debate.transcript import Question
+    from evals.task import create_task
+
+    def questions(loaded: DebateConfig) -> list[Question]:
+        samples = create_task(loaded.task, seed=loaded.seed).samples(limit)
+        return [Question(sample.id, sample.question) for sample in samples]
+
+    names = _names(backends)
+    options.run(
+        bench_prefix(
+            config=find_config(config),
+            settings=[*(settings or []), *([f"model={model}"] if model else [])],
+            backends=names,
+            options=_by_backend(names, set_options),
+            questions=questions,
+            block=block,
             out=out,
             console=options.console,
             progress=options.progress,
@@ -143,3 +181,15 @@ def _numbers(listed: str, kind: type[N]) -> tuple[N, ...]:
         return tuple(kind(number) for number in listed.split(","))
     except ValueError as error:
         raise ConfigError(f"expected numbers with commas between them, e.g. 1,16; got {listed!r}") from error
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in listed.split(",") if name.strip())
+
+
+def _by_backend(names: Sequence[str], given: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Return each backend's options: those that begin with its name and a dot, and those that begin with nobody's."""
+    found = options.backend_options(given)
+    of_all = {key: value for key, value in found.items() if key.split(".")[0] not in names}
+    own = {name: {k.partition(".")[2]: v for k, v in found.items() if k.startswith(f"{name}.")} for name in names}
+    return {name: of_all | own[name] for name in names}

@@ -37,6 +37,7 @@ def doctor() -> None:
     out.print("an extra is added with: pip install 'cipher-debate[EXTRA]'", markup=False)
     out.print(f"backends: {', '.join(names())}; tasks: {', '.join(names('debate.tasks'))}")
     out.print(_key(), markup=False)
+    out.print(_vllm(), markup=False)
     out.print(_memory())
     home = cache_home()
     out.print(f"model cache: {home} ({shutil.disk_usage(_existing(home)).free / GIB:.0f} GiB free)", markup=False)
@@ -93,6 +94,23 @@ def _key() -> str:
     state = "holds a key" if key_from_environment(DEFAULT_KEY_ENV) else "is not set"
     return (
         f"backend openai: ${DEFAULT_KEY_ENV} {state}; servers on this machine are asked without one (docs/engines.md)"
+    )
+
+
+def _vllm() -> str:
+    from agents.backends.vllm import versions
+    from agents.errors import DebateError
+
+    tested, found = ".".join(map(str, versions.TESTED)), versions.installed()
+    try:
+        # Not `check`, which imports the whole of a vLLM that is newer than tested.
+        versions.require(found)
+    except DebateError as error:
+        return f"backend vllm: {error}"
+    newer = " (newer than tested)" if found and versions.is_newer(found) else ""
+    return (
+        f"backend vllm: vllm {found}{newer}, tested with {tested} on CPUs; not yet run on a GPU, where it is refused "
+        "(docs/engines.md)"
     )
 
 

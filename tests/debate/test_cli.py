@@ -12,24 +12,6 @@ import pytest
 from debate.cli import main
 
 
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    """Return a function: arguments → (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["debate", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "160")
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
 def test_eval_prints_the_table_and_show_the_transcripts(cli, tmp_path):
     code, out, _ = cli("eval", "smoke", "--limit", 4, "--out", tmp_path / "run")
     assert code == 0
@@ -175,6 +157,7 @@ COMMANDS = [
     "doctor",
     "model fetch",
     "bench engine",
+    "bench prefix",
     "bench kernels",
     "bench drift",
     "topology draw",

