@@ -238,3 +238,15 @@ def test_shards_of_a_vocabulary_say_what_the_whole_says(number, encoder):
         assert torch.equal(ids, nearest)
         assert torch.equal(said.vectors, found[0][0].vectors)
         assert torch.allclose(said.entropy, whole.entropy, atol=1e-4)
+
+
+def test_refused_requests_nobody_asks_for_are_forgotten_in_time():
+    one = speaker()
+    for number in range(MAX_UNCLAIMED + 5):
+        one.refuse(f"r{number}", f"k{number}", "no such encoder")
+    with pytest.raises(BackendFailed, match="nothing is kept under the key 'k4'"):
+        one.take("k4", 1)
+    with pytest.raises(BackendFailed, match="no such encoder"):
+        one.take("k5", 1)
+    with pytest.raises(BackendFailed, match="nothing is kept under the key 'k5'"):
+        one.take("k5", 1)

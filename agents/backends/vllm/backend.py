@@ -104,7 +104,11 @@ class VLLMBackend(Backend):
         self._lora = config.lora_config is not None
         self._adapters: dict[str, int] = {}
         self._engine = Engine(config, restarts=restarts, progress=progress)
-        described: dict[str, Any] = self._engine.wait(self._engine.call("cipher_describe"))
+        try:
+            described: dict[str, Any] = self._engine.wait(self._engine.call("cipher_describe"))
+        except BaseException:
+            self._engine.stop()
+            raise
         self._fingerprint = ModelFingerprint(
             model=model,
             table=described["table"],

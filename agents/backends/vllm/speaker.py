@@ -95,6 +95,8 @@ class Speaker:
         self._ended: OrderedDict[str, Speaking] = OrderedDict()
         self._ids: dict[str, list[str]] = {}
         self._failed: dict[str, str] = {}
+        # Never taken up, and not asked for yet: request → key, oldest first.
+        self._refused: OrderedDict[str, str] = OrderedDict()
 
     def begin(self, request: str, directive: Directive, *, temperature: float, seed: int, prompt_length: int) -> None:
         """Take up a request; temperature and seed are what the directive leaves open."""
@@ -112,6 +114,9 @@ class Speaker:
         if key is not None:
             self._ids.setdefault(key, []).append(request)
             self._failed[request] = reason
+            self._refused[request] = key
+            if len(self._refused) > MAX_UNCLAIMED:
+                self._forget(*next(iter(self._refused.items())))
 
     def end(self, request: str) -> None:
         """The engine is through with a request; what it said is kept until it is asked for."""
@@ -243,6 +248,7 @@ class Speaker:
         self.store.drop(request)
         self._failed.pop(request, None)
         self._ended.pop(request, None)
+        self._refused.pop(request, None)
         left = [other for other in self._ids.get(key, ()) if other != request]
         if left:
             self._ids[key] = left
