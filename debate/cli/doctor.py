@@ -109,7 +109,7 @@ def _vllm() -> str:
         return f"backend vllm: {error}"
     newer = " (newer than tested)" if found and versions.is_newer(found) else ""
     return (
-        f"backend vllm: vllm {found}{newer}, tested with {tested} on CPUs; not yet run on a GPU, where it is refused "
+        f"backend vllm: vllm {found}{newer}, tested with {tested} on CPUs; its GPU workers were not yet run on a GPU "
         "(docs/engines.md)"
     )
 

@@ -11,6 +11,11 @@ from agents.errors import ConfigError
 
 # Ours, not the user's to set: the doors by which vectors come and go.
 TAKEN = ("model", "tokenizer", "worker_cls", "scheduler_cls", "enable_prompt_embeds", "dtype", "trust_remote_code")
+# By whether vLLM schedules a step while the one before runs.
+SCHEDULERS = {
+    False: "agents.backends.vllm.scheduler.CipherScheduler",
+    True: "agents.backends.vllm.scheduler.CipherAsyncScheduler",
+}
 # On CPUs vLLM takes nine tenths of the memory for keys and values unless it is told otherwise.
 CPU_KV_BYTES = 2 * 2**30
 # vLLM's blocks are of 128 positions there, and only whole blocks of a prefix are shared; its kernels want multiples of 32.
@@ -42,15 +47,11 @@ def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options:
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ConfigError(f"backend 'vllm': unknown option {name!r}; vLLM's engine arguments are allowed.{hint}")
     _refuse(options)
-    if not current_platform.is_cpu():
-        raise ConfigError(
-            "backend 'vllm': only vLLM's CPU build is supported so far; its GPU runner (V2) needs hooks that are not written. "
-            "Use backend: transformers on this machine."
-        )
     given = {"use_tqdm_on_load": False, **options}
-    if "gpu_memory_utilization" not in given and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
-        given.setdefault("kv_cache_memory_bytes", CPU_KV_BYTES)
-    given.setdefault("block_size", CPU_BLOCK_SIZE)
+    if current_platform.is_cpu():
+        if "gpu_memory_utilization" not in given and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
+            given.setdefault("kv_cache_memory_bytes", CPU_KV_BYTES)
+        given.setdefault("block_size", CPU_BLOCK_SIZE)
     try:
         config = AsyncEngineArgs(
             model=str(folder),
@@ -58,13 +59,26 @@ def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options:
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             enable_prompt_embeds=True,
-            worker_cls="agents.backends.vllm.worker_cpu.CipherCPUWorker",
-            scheduler_cls="agents.backends.vllm.scheduler.CipherScheduler",
+            worker_cls=_worker(current_platform),
             **given,
         ).create_engine_config()
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ConfigError(f"backend 'vllm': vLLM refuses these options: {_first_sentence(error)}") from error
+    overlaps = bool(config.scheduler_config.async_scheduling)
+    config.scheduler_config.scheduler_cls = SCHEDULERS[overlaps]
     return config
+
+
+def _worker(platform: Any) -> str:
+    """Return our worker for the platform that vLLM found."""
+    if platform.is_cpu():
+        return "agents.backends.vllm.worker_cpu.CipherCPUWorker"
+    if platform.is_cuda_alike():
+        return "agents.backends.vllm.worker_gpu.CipherGPUWorker"
+    raise ConfigError(
+        f"backend 'vllm': no worker for vLLM on {platform.device_name or 'this platform'}; CPUs, CUDA and ROCm have one. Use "
+        "backend: transformers on this machine."
+    )
 
 
 def _refuse(options: Mapping[str, Any]) -> None:
@@ -77,6 +91,11 @@ def _refuse(options: Mapping[str, Any]) -> None:
     if options.get("speculative_config"):
         raise ConfigError(
             "backend 'vllm': speculative_config must not be set: a drafter proposes tokens, and a CIPHER step is a vector"
+        )
+    if options.get("enable_batch_sharded_sampling"):
+        raise ConfigError(
+            "backend 'vllm': enable_batch_sharded_sampling must not be set: each rank would know the vectors of its own requests "
+            "only, and all need them"
         )
     for name in ("decode_context_parallel_size", "prefill_context_parallel_size"):
         if int(options.get(name) or 1) > 1:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from vllm.v1.core.kv_cache_utils import BlockHash
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 
 from agents.backends.vllm.directive import KEY
@@ -87,3 +88,7 @@ class CipherKeys:
 
 class CipherScheduler(CipherKeys, Scheduler):
     """For engines that schedule one step at a time (CPUs)."""
+
+
+class CipherAsyncScheduler(CipherKeys, AsyncScheduler):
+    """For engines that schedule a step while the one before runs (GPUs)."""

@@ -32,6 +32,26 @@ RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "vllm.v1.sample.ops.topk_topp_sampler": {"apply_top_k_top_p": ("logits", "k", "p")},
     "vllm.v1.core.sched.scheduler": {"Scheduler.add_request": ("request",)},
+    "vllm.v1.core.sched.async_scheduler": {"AsyncScheduler.add_request": ("request",)},
+    "vllm.v1.core.sched.output": {"NewRequestData.prompt_len": ()},
+    "vllm.v1.worker.gpu_worker": {"Worker._make_model_runner": ()},
+    "vllm.v1.worker.gpu.model_runner": {
+        "GPUModelRunner.load_model": (),
+        "GPUModelRunner.add_requests": ("scheduler_output",),
+        "GPUModelRunner.finish_requests": ("scheduler_output",),
+    },
+    "vllm.v1.worker.gpu.model_states.default": {
+        "DefaultModelState.prepare_inputs_embeds": ("scheduled_encoder_inputs", "input_batch", "req_states")
+    },
+    "vllm.v1.worker.gpu.sample.sampler": {
+        "Sampler.__call__": ("logits", "input_batch"),
+        "Sampler.sample": ("logits", "expanded_idx_mapping", "return_logprobs"),
+    },
+    "vllm.v1.worker.gpu.input_batch": {
+        "InputBatch": (
+            *("req_ids", "num_computed_tokens_np", "num_scheduled_tokens", "prefill_len_np", "query_start_loc_np"),
+        )
+    },
     "vllm.v1.core.kv_cache_utils": {"get_request_block_hasher": ("hash_block_size", "caching_hash_fn")},
     "vllm.v1.request": {"Request.update_block_hashes": ()},
     "vllm.v1.engine.async_llm": {
