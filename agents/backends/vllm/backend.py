@@ -238,24 +238,23 @@ class VLLMBackend(Backend):
     ) -> None:
         """Run one request to its end, on the engine's loop."""
         spoken = Spoken()
+        outcome: Generation | BackendFailed
         try:
             await self._engine.revived()
             prompt, length = await self._prompt(found, weights)
             await self._listen(request, pending, spoken, prompt, params, number, lora)
-            generation = await self._generation(request, spoken, directive, length)
+            outcome = await self._generation(request, spoken, directive, length)
         except BackendFailed as error:
-            pending.tell(error)
+            outcome = error
         except Exception as error:  # whoever waits must learn of it
-            failure = BackendFailed(f"vLLM failed on this request: {type(error).__name__}: {error}")
-            failure.__cause__ = error
-            pending.tell(failure)
-        else:
-            if pending.is_followed:
-                pending.show(generation.message.text[spoken.shown :])
-            pending.tell(generation)
-        finally:
-            self.load.running -= 1
-            self._pending.discard(pending)
+            outcome = BackendFailed(f"vLLM failed on this request: {type(error).__name__}: {error}")
+            outcome.__cause__ = error
+        # Before whoever waits goes on.
+        self.load.running -= 1
+        self._pending.discard(pending)
+        if isinstance(outcome, Generation) and pending.is_followed:
+            pending.show(outcome.message.text[spoken.shown :])
+        pending.tell(outcome)
 
     async def _prompt(self, found: list[Segment], weights: list[torch.Tensor | None]) -> tuple[Any, int]:
         """Return the prompt for vLLM, and its length; text alone goes as tokens, so that its blocks are text's blocks."""
