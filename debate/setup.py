@@ -84,6 +84,8 @@ class Backends:
 
     async def close(self) -> None:
         """Close them all."""
+        if self._session is not None:
+            self._session.stop()
         try:
             for backend in self._started.values():
                 await backend.close()

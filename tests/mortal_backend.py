@@ -18,15 +18,18 @@ class MortalBackend(MockBackend):
         hangs: how often it never answers, at the third request of a life.
         poison: a text that kills its process whenever it is read.
         nap_s: seconds for which every answer waits.
+        has_bug: whether it divides by zero.
     """
 
-    def __init__(self, model="mock", *, folder, deaths=0, hangs=0, poison=None, nap_s=0.0, **options):
+    def __init__(self, model="mock", *, folder, deaths=0, hangs=0, poison=None, nap_s=0.0, has_bug=False, **options):
         super().__init__(model, **options)
         self.folder, self.deaths, self.hangs, self.poison, self.nap_s = Path(folder), deaths, hangs, poison, nap_s
-        self.requests = 0
+        self.has_bug, self.requests = has_bug, 0
 
     def submit(self, request):
         self.requests += 1
+        if self.has_bug:
+            raise ZeroDivisionError
         read = str(request.prompt)
         if self.poison and self.poison in read:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,5 +1,6 @@
 """What engines ask of nodes, and what nodes offer: a request that nobody can meet is refused at once, with both."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
@@ -12,6 +13,8 @@ from debate.execution import EngineConfig
 
 # Resources that Ray adds by itself, of no use in a sentence.
 INTERNAL = ("memory", "object_store_memory", "node:", "accelerator_type:")
+
+ANSWERING_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,20 @@ class Node:
 
 
 def nodes() -> list[Node]:
-    """Return the nodes that are there now."""
+    """Return the nodes that are there now and answer: Ray itself finds out some twenty seconds after one has gone."""
     return [
-        Node(node["NodeID"], node["NodeManagerAddress"], node["Resources"]) for node in ray.nodes() if node["Alive"]
+        Node(node["NodeID"], node["NodeManagerAddress"], node["Resources"])
+        for node in ray.nodes()
+        if node["Alive"] and _answers(node["NodeManagerAddress"], node["NodeManagerPort"])
     ]
+
+
+def _answers(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=ANSWERING_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def amounts(resources: Mapping[str, float]) -> str:
@@ -56,19 +69,11 @@ def refuse_impossible(model: str, config: EngineConfig, offered: Sequence[Node])
     )
 
 
-def reserve(model: str, config: EngineConfig, patience_s: float) -> Any:
-    """Return a placement group of a tensor-parallel engine's bundles, all on one node.
+def reserved(config: EngineConfig) -> Any:
+    """Return a placement group of a tensor-parallel engine's bundles, all on one node, as soon as that has them free."""
+    from ray.util import placement_group
 
-    Raises:
-        ConfigError: others hold what it needs, and went on holding it.
-    """
-    from ray.util import placement_group, remove_placement_group
-
-    group = placement_group([config.bundle] * config.bundles, strategy="STRICT_PACK")
-    if not group.wait(patience_s):
-        remove_placement_group(group)
-        raise occupied(model, config, patience_s)
-    return group
+    return placement_group([config.bundle] * config.bundles, strategy="STRICT_PACK")
 
 
 def actor_options(config: EngineConfig, group: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from debate.ray_runtime.wire import Outcome, Shelf
 # Turns of the event loop for which requests are gathered: turns that answer to one batch of outcomes leave as one batch.
 GATHERING_TURNS = 8
 CLOSING_PATIENCE_S = 3.0
+# How Ray says it of an actor.
+NODE_DIED = "node has died"
 
 
 class RemoteEngine(Backend):
@@ -90,13 +92,15 @@ class RemoteEngine(Backend):
 
     async def close(self) -> None:
         """End the engine's process, and give back what it held."""
+        was_dead = self._dead is not None
         self._die(BackendFailed(f"{self.name} was closed"))
         for task in (self._sender, self._collector, *self._calls):
             if task is not None:
                 task.cancel()
         try:
-            async with asyncio.timeout(CLOSING_PATIENCE_S):
-                await self._actor.close.remote()
+            if not was_dead:
+                async with asyncio.timeout(CLOSING_PATIENCE_S):
+                    await self._actor.close.remote()
         except (RayError, TimeoutError):
             # Dead or hung; it is ended all the same.
             pass
@@ -162,7 +166,8 @@ class RemoteEngine(Backend):
             self._end(number, self._dead)
 
     def _failure(self, error: RayError) -> BackendFailed:
-        kind: type[BackendFailed] = BackendFailed if self._is_node_alive() else EngineLost
+        is_lost = NODE_DIED in str(error) or not self._is_node_alive()
+        kind: type[BackendFailed] = EngineLost if is_lost else BackendFailed
         failure = kind(f"{self.name}: {reason(error)}")
         failure.__cause__ = portable(error)
         return failure
@@ -187,7 +192,7 @@ def reason(error: RayError) -> str:
     if isinstance(error, ActorUnavailableError):
         return "its process does not answer"
     if isinstance(error, RayActorError):
-        return "its process died"
+        return "its node went away" if NODE_DIED in str(error) else "its process died"
     if isinstance(error, GetTimeoutError):
         return "it did not answer in time"
     return " ".join(str(error).split("\n")[0].split()) or type(error).__name__

@@ -7,7 +7,9 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ from debate.supervised import Supervised
 CONNECTING_S = 3.0
 # A worker process imports torch before it answers; on a busy machine that takes its time.
 PLACEMENT_PATIENCE_S = 60.0
+LOOK_EVERY_S = 0.5
 LOOPBACK = "127.0.0.1"
 
 
@@ -64,6 +67,7 @@ class RaySession:
         self._execution, self._progress = execution, progress
         self._folder: Path | None = None
         self._owns = False
+        self._is_stopping = threading.Event()
         if "ray" not in sys.modules:
             keep_private() if execution.ray_address is None else keep_quiet()
         try:
@@ -105,6 +109,10 @@ class RaySession:
         return Replicas(
             f"{name}:{model}", [one.result() for one in starting], patience_s=self._execution.node_patience_s
         )
+
+    def stop(self) -> None:
+        """Give up waiting for places: engines that are being started again are not needed any more."""
+        self._is_stopping.set()
 
     def close(self) -> None:
         """Leave; end the cluster if it is the run's own."""
@@ -164,8 +172,7 @@ class RaySession:
 
         ray = self._ray
         config = self._execution.engine(model)
-        placement.refuse_impossible(model, config.model_copy(update={"replicas": 1}), placement.nodes())
-        group = placement.reserve(model, config, PLACEMENT_PATIENCE_S) if config.bundles > 1 else None
+        group = placement.reserved(config) if config.bundles > 1 else None
         actor = ray.remote(EngineActor).options(**placement.actor_options(config, group)).remote()
 
         def release() -> None:
@@ -174,8 +181,7 @@ class RaySession:
 
         try:
             greeting = actor.hello.remote()
-            if not ray.wait([greeting], timeout=PLACEMENT_PATIENCE_S)[0]:
-                raise placement.occupied(model, config, PLACEMENT_PATIENCE_S)
+            self._wait(lambda: bool(ray.wait([greeting], timeout=LOOK_EVERY_S)[0]), model)
             facts = ray.get(greeting)
             ours = packages()
             if facts["packages"] != ours:
@@ -202,6 +208,21 @@ class RaySession:
             is_node_alive=lambda: any(alive.id == node for alive in placement.nodes()),
             release=release,
         )
+
+    def _wait(self, is_placed: Callable[[], bool], model: str) -> None:
+        """Wait until an actor has found its place.
+
+        Raises:
+            ConfigError: no node has what it needs (any more), or others hold it, and went on holding it.
+        """
+        from debate.ray_runtime import placement
+
+        one = self._execution.engine(model).model_copy(update={"replicas": 1})
+        until = time.monotonic() + PLACEMENT_PATIENCE_S
+        while not is_placed():
+            placement.refuse_impossible(model, one, placement.nodes())
+            if time.monotonic() > until or self._is_stopping.is_set():
+                raise placement.occupied(model, self._execution.engine(model), PLACEMENT_PATIENCE_S)
 
 
 def _listed(one: Mapping[str, str], other: Mapping[str, str]) -> str:

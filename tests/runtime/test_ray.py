@@ -1,16 +1,18 @@
 """Engines in processes of their own: the same bytes as in one process, also when they die, hang or are not to be had."""
 
+import asyncio
+import contextlib
 import json
 import os
 import time
 from pathlib import Path
 
 import pytest
+from runtime.outcomes import outcome, records
 
 from agents.errors import BackendFailed, ConfigError, Elsewhere, PromptTooLong, RunError
 from debate.config import validate
 from debate.execution import ExecutionConfig
-from debate.journal import Scan
 from debate.setup import Backends
 from evals.evaluation import evaluate
 
@@ -20,12 +22,14 @@ SECONDS = 5.0
 
 @pytest.fixture(scope="module", autouse=True)
 def session():
-    """One Ray for the module: a run uses the one that is there."""
+    """One Ray for the module: a run uses the one that is there. Its processes find the tests' backends as a user's would."""
     from debate.ray_runtime.session import RaySession
 
-    session = RaySession(ExecutionConfig(runtime="ray"))
-    yield session
-    session.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        session = RaySession(ExecutionConfig(runtime="ray"))
+        yield session
+        session.close()
 
 
 def config_of(backend="mock", *, runtime="ray", replicas=2, execution=None, engine=None, **options):
@@ -45,23 +49,8 @@ def config_of(backend="mock", *, runtime="ray", replicas=2, execution=None, engi
     return validate(raw, source="x")
 
 
-def outcome(folder):
-    """Return transcripts, messages and results without what names the backend, times and caches."""
-    results = json.loads((folder / "results.json").read_text())["methods"]
-    for row in results.values():
-        del row["seconds"], row["cached_tokens"]
-    files = [*folder.glob("*/transcript.jsonl"), *folder.glob("messages/*/*")]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}, results
-
-
-def records(folder, kind):
-    return [entry.record for entry in Scan(folder / "journal.log") if entry.record["kind"] == kind]
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    import asyncio
-
     folder = tmp_path_factory.mktemp("local") / "run"
     asyncio.run(evaluate(config_of(runtime="local"), out=folder, limit=8))
     return outcome(folder)
@@ -91,12 +80,13 @@ def test_a_run_may_go_on_under_the_other_runtime(tmp_path, run, undisturbed):
 
 def test_every_port_is_on_loopback_and_there_is_no_dashboard(session):
     psutil = pytest.importorskip("psutil")
-    ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
     heard = []
-    for process in ours:
-        for connection in process.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN:
-                heard.append((process.name(), connection.laddr.ip))
+    for process in psutil.Process().children(recursive=True):
+        # Workers of the test before come to their end meanwhile.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for connection in process.net_connections(kind="tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    heard.append((process.name(), connection.laddr.ip))
     assert {ip for _, ip in heard} <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
     assert len(heard) >= 3
     assert not any("dashboard" in name for name, _ in heard)
@@ -158,18 +148,15 @@ def records_of_questions(undisturbed):
 
 def test_errors_cross_with_their_type_their_fields_and_their_cause(tmp_path, run):
     with pytest.raises(PromptTooLong) as caught:
-        run(evaluate(config_of(context=200), out=tmp_path / "run", limit=1, methods=["text"]))
+        run(evaluate(config_of(context=200, replicas=1), out=tmp_path / "run", limit=1, methods=["text"]))
     assert caught.value.context == 200
     assert caught.value.over > 0
     assert "agent 'ada'" in str(caught.value)
     with pytest.raises(ConfigError, match="unexpected keyword argument 'colour'"):
-        run(evaluate(config_of(colour="red"), out=tmp_path / "other", limit=1))
+        run(evaluate(config_of(colour="red", replicas=1), out=tmp_path / "other", limit=1))
+    bug = config_of("mortal_backend:MortalBackend", folder=str(tmp_path), has_bug=True, replicas=1)
     with pytest.raises(Elsewhere, match=r"(?s)Traceback.*ZeroDivisionError"):
-        run(evaluate(config_of(reply=broken), out=tmp_path / "bug", limit=1, methods=["text"]))
-
-
-def broken(read, request):
-    return str(1 / 0)
+        run(evaluate(bug, out=tmp_path / "bug", limit=1, methods=["text"]))
 
 
 def test_a_cause_goes_along():
@@ -177,7 +164,7 @@ def test_a_cause_goes_along():
 
     error = BackendFailed("no more")
     error.__cause__ = KeyError("a")
-    there = pickle.loads(pickle.dumps(error))  # noqa: S301
+    there = pickle.loads(pickle.dumps(error))
     assert (type(there), str(there)) == (BackendFailed, "no more")
     assert isinstance(there.__cause__, Elsewhere)
     assert "KeyError: 'a'" in str(there.__cause__)
@@ -189,8 +176,8 @@ def test_resources_that_nobody_offers_are_refused_at_once_with_what_is_offered(t
         ConfigError, match=r"mock asks for 1 × GPU 3, .*room for 0\. Its nodes offer: 127\.0\.0\.1 \(CPU"
     ):
         run(evaluate(config_of(engine={"num_gpus": 3}, replicas=1), out=tmp_path / "run", limit=1))
+    engine = {"resources": {"tpu_pod": 1}, "bundles": 2}
     with pytest.raises(ConfigError, match=r"1 × tpu_pod 2 \(2 bundles on one node\)"):
-        engine = {"resources": {"tpu_pod": 1}, "bundles": 2}
         run(evaluate(config_of(engine=engine, replicas=1), out=tmp_path / "run", limit=1))
     with pytest.raises(ConfigError, match=rf"999 × CPU 1, and the cluster has room for {os.cpu_count()}"):
         run(evaluate(config_of(engine={"num_cpus": 1}, replicas=999), out=tmp_path / "run", limit=1))
