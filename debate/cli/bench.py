@@ -168,3 +168,36 @@ def orchestrator(
                 **where,
             )
         )
+
+
+@bench.command()
+def tax(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="By default a random Llama of four million parameters.")
+    ] = None,
+    debates: Annotated[int, typer.Option("--debates", min=1, help="At once; two agents, three rounds.")] = 64,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Most tokens of a message.")] = 24,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed ones, after one that is not counted.")] = 5,
+    message: Annotated[str, typer.Option("--message", help="text or cipher.")] = "text",
+    ray: Annotated[bool, typer.Option("--ray", help="Also with the engine in a process of its own.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """What the orchestrator costs: debates beside the very same requests given straight to the engine.
+
+    Example:  debate bench tax --debates 64 --rounds 5
+    """
+    from debate.bench_tax import bench_tax
+
+    options.run(
+        bench_tax(
+            model=model,
+            debates=debates,
+            tokens=tokens,
+            rounds=rounds,
+            message=message,
+            with_ray=ray,
+            out=out,
+            console=options.console,
+            progress=options.progress,
+        )
+    )

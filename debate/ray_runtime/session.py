@@ -26,6 +26,8 @@ CONNECTING_S = 3.0
 PLACEMENT_PATIENCE_S = 60.0
 LOOK_EVERY_S = 0.5
 LOOPBACK = "127.0.0.1"
+# Ray's logs and sockets of a run, with the process that they are of.
+FOLDERS = "debate-ray-"
 
 
 def keep_private() -> None:
@@ -138,7 +140,8 @@ class RaySession:
 
     def _begin(self) -> None:
         self._progress("starting Ray on this machine")
-        self._folder = Path(tempfile.mkdtemp(prefix="debate-ray-"))
+        _sweep()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDERS}{os.getpid()}-"))
         self._initialise(
             include_dashboard=False,
             dashboard_host=LOOPBACK,
@@ -223,6 +226,24 @@ class RaySession:
             placement.refuse_impossible(model, one, placement.nodes())
             if time.monotonic() > until or self._is_stopping.is_set():
                 raise placement.occupied(model, self._execution.engine(model), PLACEMENT_PATIENCE_S)
+
+
+def _sweep() -> None:
+    """Delete the folders of processes that were killed before they could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
+        pid = folder.name.removeprefix(FOLDERS).partition("-")[0]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _listed(one: Mapping[str, str], other: Mapping[str, str]) -> str:
