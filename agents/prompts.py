@@ -115,15 +115,20 @@ class Prompts:
 
     def _prompt(self, stage: Stage, values: dict[str, Any], messages: list[Part]) -> Prompt:
         slots.checked(values["question"])
+        if stage not in self._heads:
+            self._heads[stage] = self._head(stage)
+        asked = slots.split(self._render(stage, values))
+        parts: list[Part] = [piece if isinstance(piece, str) else messages[piece] for piece in asked]
+        turns = (*self._heads[stage], ChatTurn("user", tuple(parts)))
+        return Prompt(turns, cue=self._examples.get("cue", "Answer:"), format=self.format)
+
+    def _head(self, stage: Stage) -> tuple[ChatTurn, ...]:
+        """Return what comes before every question of a stage: the system turn and the worked examples."""
         turns = [ChatTurn("system", (system,))] if (system := self._system()) else []
         for example in self._worked(stage):
             turns.append(ChatTurn("user", (self._render(stage, example),)))
             turns.append(ChatTurn("assistant", (str(example["solution"]).strip(),)))
-        asked = slots.split(self._render(stage, values))
-        parts: list[Part] = [piece if isinstance(piece, str) else messages[piece] for piece in asked]
-        return Prompt(
-            (*turns, ChatTurn("user", tuple(parts))), cue=self._examples.get("cue", "Answer:"), format=self.format
-        )
+        return tuple(turns)
 
     def _find(self, stage: str) -> Path:
         """Return the file of a stage: the role's, else the task's, else the shared one."""
@@ -135,7 +140,9 @@ class Prompts:
         return own
 
     def _render(self, stage: str, values: dict[str, Any]) -> str:
-        return self._render_file(self._find(stage), values)
+        if stage not in self._files:
+            self._files[stage] = self._find(stage)
+        return self._render_file(self._files[stage], values)
 
     def _render_file(self, path: Path, values: dict[str, Any]) -> str:
         try:
@@ -150,6 +157,14 @@ class Prompts:
     @cached_property
     def _templates(self) -> dict[Path, Template]:
         # Read and compiled once, so a run's prompts cannot change under it.
+        return {}
+
+    @cached_property
+    def _heads(self) -> dict[str, tuple[ChatTurn, ...]]:
+        return {}
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
         return {}
 
     @cached_property

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from agents.errors import ConfigError, did_you_mean
 from agents.secrets import refuse_secrets
+from debate.execution import EngineConfig, ExecutionConfig
 from debate.frozen import Frozen
 from debate.groups import expanded, groups
 from debate.topology.config import EdgeConfig, ScheduleConfig, TopologyConfig
@@ -74,19 +75,6 @@ class AgentConfig(Frozen):
     def is_control(self) -> bool:
         """Whether it speaks by rule."""
         return self.role in CONTROLS
-
-
-class ExecutionConfig(Frozen):
-    """How a run is carried out. Nothing here changes what is said, so a run may be continued with other values."""
-
-    in_flight: int = Field(default=32, ge=1)
-    """Most debates at once: enough to keep an engine's batch full, few enough to hold in memory."""
-    turn_timeout_s: float | None = Field(default=None, gt=0)
-    """Seconds after which a turn counts as hung and its engine is started again; no limit by default."""
-    tries: int = Field(default=3, ge=1)
-    """How often engines may fail over one question before it is given up and recorded as failed."""
-    fsync: Literal["always", "everysec", "no"] = "everysec"
-    """When the disk must have the journal: after each record, each second, or when the system likes."""
 
 
 class DebateConfig(Frozen):
@@ -380,6 +368,8 @@ def _model_at(parents: Sequence[Any]) -> type[BaseModel]:
     match [part for part in parents if isinstance(part, str)]:
         case ["agents", *_]:
             return AgentConfig
+        case ["execution", "engines", *_]:
+            return EngineConfig
         case ["execution", *_]:
             return ExecutionConfig
         case ["topology", "edges", *_]:

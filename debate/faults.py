@@ -9,11 +9,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agents.errors import BackendFailed, OutOfMemory, TurnTimedOut
-from debate.config import ExecutionConfig
+from agents.errors import BackendFailed, EngineLost, OutOfMemory, TurnTimedOut
+from debate.execution import ExecutionConfig
 from debate.method_journal import MethodJournal, Strikes
 from debate.orchestrator import Debate, take
 from debate.protocol import TurnKey
+from debate.replicas import Replicas
 from debate.supervised import Supervised
 from debate.transcript import Question, Turn
 from debate.turn_record import Cost
@@ -45,21 +46,25 @@ class Faults:
             GivenUp: engines failed over the question as often as the config allows, each time alone with it.
         """
         backend = debate.agents[key.agent].backend
-        if not isinstance(backend, Supervised):
+        if not isinstance(backend, Supervised | Replicas):
             start = time.perf_counter()
             turn = await take(debate, question, key, said)
             self.costs[question.id, key] = Cost(time.perf_counter() - start)
             return turn
         tries, alone = 0, False
         while True:
-            tries += 1
-            async with backend.gate.entered(alone=alone):
+            engine = await backend.engine_for(question.id)
+            async with engine.gate.entered(alone=alone):
+                if not engine.is_ready:
+                    # It died while this turn waited to be let in.
+                    continue
+                tries += 1
                 self._check(question)
-                starts, start = backend.starts, time.perf_counter()
+                starts, start = engine.starts, time.perf_counter()
                 try:
                     async with asyncio.timeout(self.execution.turn_timeout_s) as limit:
-                        turn = await take(debate, question, key, said)
-                    self.costs[question.id, key] = Cost(time.perf_counter() - start, backend.name, tries)
+                        turn = await take(debate, question, key, said, engine)
+                    self.costs[question.id, key] = Cost(time.perf_counter() - start, engine.name, tries)
                     return turn
                 except TimeoutError:
                     if not limit.expired():
@@ -68,10 +73,12 @@ class Faults:
                 except BackendFailed as error:
                     failure = error
                 if isinstance(failure, OutOfMemory):
-                    backend.gate.narrow(failure)
-                self._note(question, key, backend.name, failure, alone=alone)
+                    engine.gate.narrow(failure)
+                self._note(question, key, engine.name, failure, alone=alone and not isinstance(failure, EngineLost))
                 if not isinstance(failure, OutOfMemory):
-                    await backend.replace(starts)
+                    await backend.mend(engine, starts)
+            if isinstance(failure, EngineLost):
+                continue
             # One that shared the engine with others is tried alone next; where memory ran out, first with fewer.
             alone = tries > 1 or not isinstance(failure, OutOfMemory)
 

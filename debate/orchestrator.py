@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from agents.backend import Backend
 from agents.errors import PromptTooLong
 from agents.prompts import Heard
 from debate.hearing import Hearing, Speaker, takes_vectors
@@ -77,12 +78,21 @@ class Debate:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-async def take(debate: Debate, question: Question, key: TurnKey, said: Mapping[TurnKey, Turn]) -> Turn:
-    """Let one agent speak and return its turn; cancelling cancels the request."""
+async def take(
+    debate: Debate, question: Question, key: TurnKey, said: Mapping[TurnKey, Turn], engine: Backend | None = None
+) -> Turn:
+    """Let one agent speak and return its turn; cancelling cancels the request.
+
+    Args:
+        debate, question, key, said: which turn, and what was said before.
+        engine: through which of its backend's engines; the backend chooses by default.
+    """
     inbox = debate.protocol.inbox(key)
     own = said[inbox.own].message if inbox.own else None
     seed = debate.turn_seed(question, key)
     agent = debate.speaker(key)
+    if engine is not None and engine is not agent.backend:
+        agent = replace(agent, backend=engine)
     heard = debate.heard(inbox, agent, said)
     pending = agent.speak(question.text, own, [message for message, _ in heard], seed)
     try:

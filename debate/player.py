@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from debate.config import ExecutionConfig
 from debate.decision import Decision
+from debate.execution import ExecutionConfig
 from debate.faults import Faults, GivenUp
 from debate.method_journal import MethodJournal
 from debate.observer import Observer, Verdict

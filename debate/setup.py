@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.adapter import find_adapter
 from agents.agent import Agent
@@ -27,6 +27,9 @@ from debate.supervised import Supervised
 from debate.topology.checks import check
 from kernels.encoders import parse
 
+if TYPE_CHECKING:
+    from debate.ray_runtime.session import RaySession
+
 
 class Backends:
     """Engines by backend, model and options, each shared by all agents and methods, and started again if it dies."""
@@ -35,6 +38,7 @@ class Backends:
         self._config, self._progress = config, progress
         self._started: dict[tuple[str, str, str], Backend] = {}
         self._warned: set[str] = set()
+        self._session: RaySession | None = None
 
     def get(self, name: str, model: str, own: Mapping[str, Any] | None = None) -> Backend:
         """Return the backend that holds a model, started if need be.
@@ -48,9 +52,18 @@ class Backends:
         options = {"dtype": self._config.dtype, **shared, **(own or {})}
         key = (name, model, json.dumps(options, sort_keys=True, default=str))
         if key not in self._started:
-            start = partial(create_backend, name, model=model, progress=self._progress, **options)
-            self._started[key] = Supervised(f"{name}:{model}", start)
+            self._started[key] = self._engines(name, model, options)
         return self._started[key]
+
+    def _engines(self, name: str, model: str, options: Mapping[str, Any]) -> Backend:
+        if self._config.execution.runtime == "local":
+            start = partial(create_backend, name, model=model, progress=self._progress, **options)
+            return Supervised(f"{name}:{model}", start)
+        if self._session is None:
+            from debate.ray_runtime.session import RaySession
+
+            self._session = RaySession(self._config.execution, self._progress)
+        return self._session.engines(name, model, options)
 
     @property
     def started(self) -> list[Backend]:
@@ -72,8 +85,14 @@ class Backends:
 
     async def close(self) -> None:
         """Close them all."""
-        for backend in self._started.values():
-            await backend.close()
+        if self._session is not None:
+            self._session.stop()
+        try:
+            for backend in self._started.values():
+                await backend.close()
+        finally:
+            if self._session is not None:
+                self._session.close()
 
 
 def build_debate(

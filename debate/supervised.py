@@ -17,10 +17,14 @@ class Gate:
 
     When an engine dies, everyone it served is a suspect. Suspects are tried again one by one with nobody else there, so
     that only what fails alone is held against a question.
+
+    Args:
+        most: who may ever be there at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self.running = 0
+        self._most = most
         self.limit: int | None = None
         self._passed = 0
         self._suspects = 0
@@ -65,7 +69,13 @@ class Gate:
                 self.limit, self._passed = self.limit + 1, 0
 
     def _is_open(self) -> bool:
-        return not self._is_closed and not self._suspects and (self.limit is None or self.running < self.limit)
+        room = min((limit for limit in (self.limit, self._most) if limit is not None), default=None)
+        return not self._is_closed and not self._suspects and (room is None or self.running < room)
+
+    @property
+    def num_waiting(self) -> int:
+        """How many wait to be let in."""
+        return len(self._waiters)
 
     async def _wait(self, until: Callable[[], bool]) -> None:
         while not until():
@@ -86,14 +96,17 @@ class Supervised(Backend):
     Args:
         name: for the journal.
         start: returns a started backend; called again when one has died.
+        outstanding: most turns that are with it at once.
     """
 
-    def __init__(self, name: str, start: Callable[[], Backend]) -> None:
+    def __init__(self, name: str, start: Callable[[], Backend], *, outstanding: int | None = None) -> None:
         self.name, self._start = name, start
         self._backend = start()
         self.starts = 1
-        self.gate = Gate()
-        self._under_way: set[Pending] = set()
+        self.gate = Gate(outstanding)
+        self.is_ready = True
+        self.outstanding_tokens = 0
+        self._under_way: dict[Pending, int] = {}
         self._replacing = asyncio.Lock()
 
     @property
@@ -119,9 +132,21 @@ class Supervised(Backend):
     def submit(self, request: Request) -> Pending:
         """Queue a request with the engine that runs now."""
         pending = self._backend.submit(request)
-        self._under_way.add(pending)
-        pending.when_done(lambda: self._under_way.discard(pending))
+        self._under_way[pending] = tokens = request.expected_tokens
+        self.outstanding_tokens += tokens
+        pending.when_done(lambda: self._ended(pending))
         return pending
+
+    def _ended(self, pending: Pending) -> None:
+        self.outstanding_tokens -= self._under_way.pop(pending)
+
+    async def engine_for(self, debate: str) -> "Supervised":
+        """Return itself: the one engine there is."""
+        return self
+
+    async def mend(self, engine: "Supervised", seen: int) -> None:
+        """Start the engine again; see `replace`."""
+        await self.replace(seen)
 
     async def replace(self, seen: int) -> None:
         """Start the engine again, unless that was done since the caller counted `starts`; what it held fails.

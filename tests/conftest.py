@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from debate.ray_runtime.session import keep_private
+
+# Before any test, or vLLM for it, imports Ray.
+keep_private()
+
 VOCABULARY = 300
 COMMON = {
     "vocab_size": VOCABULARY,

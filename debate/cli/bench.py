@@ -169,6 +169,89 @@ def drift(
     options.run(bench_drift(model=model, tokens=tokens, out=out, console=options.console, progress=options.progress))
 
 
+@bench.command()
+def orchestrator(
+    debates: Annotated[int, typer.Option("--debates", min=10, help="Of the throughput part.")] = 1000,
+    idle_debates: Annotated[int, typer.Option("--idle-debates", min=10, help="Of the idle part.")] = 100,
+    parts: Annotated[str, typer.Option("--parts", help="Of throughput, resume, idle.")] = "throughput,resume,idle",
+    runtime: Annotated[str, typer.Option("--runtime", help="local or ray.")] = "local",
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="On ray: simulated nodes, each with its engines.")] = 1,
+    replicas: Annotated[int, typer.Option("--replicas", min=1, help="On ray: engines of each node.")] = 1,
+    in_flight: Annotated[int, typer.Option("--in-flight", min=1, help="Debates at once.")] = 32,
+    fsync: Annotated[str, typer.Option("--fsync", help="always, everysec or no.")] = "everysec",
+    plot: Annotated[Path | None, typer.Option("--plot", help="A picture of the CPU time a turn over the run.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """What is around the engines: turns/s, CPU time and memory, resuming, idle engines. No model.
+
+    Examples:
+
+        debate bench orchestrator --debates 10000 --plot cost.png
+
+        debate bench orchestrator --runtime ray --nodes 2 --parts throughput,idle
+    """
+    import contextlib
+
+    from debate.bench_orchestrator import bench_orchestrator
+
+    with contextlib.ExitStack() as stack:
+        where: dict[str, Any] = {}
+        if runtime == "ray":
+            from debate.ray_runtime.simulated_nodes import DESK, simulated_nodes
+
+            address = stack.enter_context(simulated_nodes(nodes, replicas))
+            where = {"ray_address": address, "placement": {"resources": {DESK: 1}}}
+        options.run(
+            bench_orchestrator(
+                debates=debates,
+                idle_debates=idle_debates,
+                parts=[part.strip() for part in parts.split(",")],
+                runtime=runtime,
+                replicas=nodes * replicas if runtime == "ray" else 1,
+                in_flight=in_flight,
+                fsync=fsync,
+                plot=plot,
+                out=out,
+                console=options.console,
+                progress=options.progress,
+                **where,
+            )
+        )
+
+
+@bench.command()
+def tax(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="By default a random Llama of four million parameters.")
+    ] = None,
+    debates: Annotated[int, typer.Option("--debates", min=1, help="At once; two agents, three rounds.")] = 64,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Most tokens of a message.")] = 24,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed ones, after one that is not counted.")] = 5,
+    message: Annotated[str, typer.Option("--message", help="text or cipher.")] = "text",
+    ray: Annotated[bool, typer.Option("--ray", help="Also with the engine in a process of its own.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """What the orchestrator costs: debates beside the very same requests given straight to the engine.
+
+    Example:  debate bench tax --debates 64 --rounds 5
+    """
+    from debate.bench_tax import bench_tax
+
+    options.run(
+        bench_tax(
+            model=model,
+            debates=debates,
+            tokens=tokens,
+            rounds=rounds,
+            message=message,
+            with_ray=ray,
+            out=out,
+            console=options.console,
+            progress=options.progress,
+        )
+    )
+
+
 def _numbers(listed: str, kind: type[N]) -> tuple[N, ...]:
     """Return numbers separated by commas.
 

@@ -39,6 +39,8 @@ def evaluate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier run there and start again.")
     ] = False,
+    runtime: options.Runtime = None,
+    ray_address: options.RayAddress = None,
     settings: options.Set = None,
 ) -> None:
     """Score methods over the same questions: single answers, votes at equal budget, text and CIPHER debates.
@@ -59,9 +61,10 @@ def evaluate(
     from evals.evaluation import evaluate as run_evaluation
     from evals.outputs import PAGE, write_outputs
 
-    names = listed(tasks)
+    names, execution = listed(tasks), options.execution(runtime, ray_address)
     loaded = [
-        options.load(config, settings, model, seed, *([f"task={name}"] if name else [])) for name in names or [""]
+        options.load(config, settings, model, seed, *execution, *([f"task={name}"] if name else []))
+        for name in names or [""]
     ]
     root = out or Path("runs") / config.stem
     chosen = Selection(limit, shuffle, tuple(sample_id or ()), split, num_fewshot, data)

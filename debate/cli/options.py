@@ -29,6 +29,20 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Of questions, samples 
 Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Most questions.")]
 Data = Annotated[Path | None, typer.Option("--data", help="A local benchmark file in place of the hub.")]
 
+Runtime = Annotated[
+    str | None, typer.Option("--runtime", help="local: engines in this process; ray: each in a process of its own.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", help="HOST:PORT of a Ray cluster; by default --runtime ray starts one here."),
+]
+
+
+def execution(runtime: str | None, ray_address: str | None) -> list[str]:
+    """Return the overrides of the options that say where engines are."""
+    given = {"runtime": runtime, "ray_address": ray_address}
+    return [f"execution.{key}={value}" for key, value in given.items() if value is not None]
+
 
 def load(config: Path, settings: list[str] | None, model: str | None, seed: int | None, *extra: str) -> Any:
     """Return the config of the shared options; options win over --set, --set over the file."""

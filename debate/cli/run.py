@@ -25,6 +25,8 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier run there and start again.")
     ] = False,
+    runtime: options.Runtime = None,
+    ray_address: options.RayAddress = None,
     settings: options.Set = None,
 ) -> None:
     """Watch a debate: who speaks, in which round, what each message reads as, and the decision.
@@ -45,5 +47,6 @@ def run(
     extra = [f"message={message}"] if message else []
     if task:
         extra.append(f"task={task}")
+    extra += options.execution(runtime, ray_address)
     loaded = options.load(config, settings, model, seed, *extra)
     options.run(watch(loaded, question, limit or 1, data, out, overwrite))

@@ -1,0 +1,20 @@
+"""The real model in a process of its own: the same bytes as in this one."""
+
+import pytest
+from runtime.outcomes import outcome
+
+from debate.config import configs_folder, load_config
+from evals.evaluation import evaluate
+
+pytest.importorskip("ray")
+pytestmark = [pytest.mark.weights, pytest.mark.slow]
+
+
+def test_ray_and_local_give_the_same_bytes_on_the_real_model(smollm2, tmp_path, run):
+    path = configs_folder() / "first_debate.yaml"
+    changes = ["max_tokens=16", "rounds=2", f"model={smollm2}", "options.max_num_seqs=4"]
+    for runtime in ("local", "ray"):
+        config = load_config(path, [*changes, f"execution.runtime={runtime}"])
+        run(evaluate(config, out=tmp_path / runtime, limit=2, methods=["text", "cipher"]))
+    assert outcome(tmp_path / "ray") == outcome(tmp_path / "local")
+    assert list((tmp_path / "ray" / "messages").rglob("*.safetensors"))
