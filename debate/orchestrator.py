@@ -14,6 +14,7 @@ from typing import Any
 
 from agents.errors import PromptTooLong
 from agents.prompts import Heard
+from agents.specialist import Specialist
 from debate.hearing import Hearing, Speaker, takes_vectors
 from debate.protocol import PLAIN, Inbox, Protocol, TurnKey
 from debate.stopping import Said
@@ -84,7 +85,11 @@ async def take(debate: Debate, question: Question, key: TurnKey, said: Mapping[T
     seed = debate.turn_seed(question, key)
     agent = debate.speaker(key)
     heard = debate.heard(inbox, agent, said)
-    pending = agent.speak(question.text, own, [message for message, _ in heard], seed)
+    words = [message for message, _ in heard]
+    if isinstance(agent, Specialist):
+        pending = agent.speak(question.case, own, words, seed)
+    else:
+        pending = agent.speak(question.text, own, words, seed)
     try:
         generation = await pending
     except asyncio.CancelledError:
