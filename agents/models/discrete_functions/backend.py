@@ -90,9 +90,10 @@ class DiscreteFunctions(BeliefBackend):
         folder.mkdir(parents=True, exist_ok=True)
         sizes = None if self.learner is None else self.learner.config.sizes
         stored = {"rule": self.rule, "share": list(self.share), "neighbours": self.neighbours, "learner": sizes}
-        (folder / CONFIG).write_text(json.dumps(stored, indent=1) + "\n")
         if self.learner is not None:
             save_file(self.learner.state_dict(), folder / WEIGHTS)
+        # Last: a folder with a config is whole.
+        (folder / CONFIG).write_text(json.dumps(stored, indent=1) + "\n")
 
     @property
     def name(self) -> str:

@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
+from agents.claims import Claim
+from agents.models.discrete_functions.backend import CONFIG, DiscreteFunctions
 from agents.models.discrete_functions.config import LearnerConfig
-from agents.models.discrete_functions.families import draw, taught
+from agents.models.discrete_functions.families import Points, draw, taught
 from agents.models.discrete_functions.model import Learner
+from agents.models.discrete_functions.optimal import Evidence, bayes, neighbours
 
 Progress = Callable[[str], None]
 TAUGHT = "taught_conjunction"
@@ -51,9 +56,89 @@ def train(config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progres
     return learner.eval()
 
 
-@torch.inference_mode()
 def accuracy_by_place(learner: Learner, family: str, functions: int, generator: torch.Generator) -> list[float]:
     """Return the share of right labels at each point of fresh functions."""
     points = draw(family, functions, learner.config.points, learner.config.dims, generator)
-    right = (learner(points.x, points.y) > 0) == (points.y > 0)
-    return [float(share) for share in right.float().mean(0)]
+    return [float(share) for share in _right(learner, points).mean(0)]
+
+
+FRESH = 4000
+"""Functions that a figure is measured on."""
+FRESH_SEED = 10_000
+
+
+def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Progress = lambda _: None) -> list[Claim]:
+    """Return what of the paper's findings holds for learners of our size; every learner is kept under `out`.
+
+    Args:
+        out: learners that are there are not trained again.
+        seeds: training seeds, from 0.
+        data: not needed; functions are drawn.
+        progress: told of each step that takes time.
+    """
+    del data
+    figures: dict[str, list[tuple[float, float]]] = {}
+
+    def note(text: str, ours: float, baseline: float) -> None:
+        figures.setdefault(text, []).append((ours, baseline))
+
+    for seed in range(seeds):
+        plain, odd, pupil = (
+            _learner(out, families, seed, progress)
+            for families in (("conjunction",), ("parity",), ("conjunction", TAUGHT))
+        )
+        generator = torch.Generator().manual_seed(FRESH_SEED + seed)
+        points = draw("conjunction", FRESH, plain.config.points, plain.config.dims, generator)
+        last = _right(plain, points)[:, -1].mean()
+        known = [(Evidence(x[:-1], y[:-1]), x[-1]) for x, y in zip(points.x, points.y, strict=True)]
+        right = points.y[:, -1] > 0
+        near = _share([neighbours(evidence, asked) > 0.5 for evidence, asked in known], right)
+        best = _share([bayes(evidence, asked) > 0.5 for evidence, asked in known], right)
+        note(NEAREST, float(last), near)
+        note(NULL, float(last), max(float(right.float().mean()), 1 - float(right.float().mean())))
+        note(OPTIMUM, float(last), best)
+        parities = draw("parity", FRESH, odd.config.points, odd.config.dims, generator)
+        note(PARITY, float(_right(odd, parities)[:, -1].mean()), 0.5)
+        lessons, lengths = taught(FRESH, plain.config.points, plain.config.dims, generator)
+        after = lengths.clamp(max=plain.config.points - 1)[:, None]
+        note(TEACHING, *(float(_right(each, lessons).gather(1, after).mean()) for each in (pupil, plain)))
+    asked = {
+        NEAREST: (0.05, None),
+        NULL: (0.2, None),
+        OPTIMUM: (None, 0.05),
+        PARITY: (None, 0.03),
+        TEACHING: (0.05, None),
+    }
+    return [
+        Claim(text, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), *asked[text])
+        for text, pairs in figures.items()
+    ]
+
+
+NEAREST = "conjunctions, accuracy at the last point: above the nearest neighbour's"
+NULL = "conjunctions, accuracy at the last point: above always saying the commoner label"
+OPTIMUM = "conjunctions, accuracy at the last point: near the exact belief's"
+PARITY = "parity, accuracy at the last point: chance"
+TEACHING = "right after a teaching sequence: trained with such sequences, above a learner that was not"
+
+
+def _learner(out: Path, families: tuple[str, ...], seed: int, progress: Progress) -> Learner:
+    folder = out / f"{'-'.join(families)}-{seed}"
+    if not (folder / CONFIG).is_file():
+        progress(f"training on {', '.join(families)}, seed {seed}")
+        made = train(LearnerConfig(families=families), Recipe(), seed=seed, progress=progress)
+        DiscreteFunctions("learner", learner=made).save_pretrained(folder)
+    learner = DiscreteFunctions.from_pretrained(str(folder)).learner
+    assert learner is not None
+    return learner
+
+
+@torch.inference_mode()
+def _right(learner: Learner, points: Points) -> Tensor:
+    """Return 1 where the label at a point is believed rightly [B, K], else 0."""
+    found: Tensor = (learner(points.x, points.y) > 0) == (points.y > 0)
+    return found.float()
+
+
+def _share(said: list[bool], right: Tensor) -> float:
+    return float((torch.tensor(said) == right).float().mean())
