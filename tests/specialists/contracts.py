@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from agents.belief_backend import BeliefBackend
+from agents.cards import create_belief_backend
 from agents.models.discrete_functions.families import draw
-from agents.observation import Case, Observation, Series, Table
+from agents.observation import Case, Observation, Series, Table, Text
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Contract:
         empty: an observation of its modality with nothing in it.
         refused: observations of its modality that it does not take, with what it says.
         other: an observation of another modality.
+        prepare: makes a checkpoint in a folder, where none is shipped, and returns the options that name it.
     """
 
     backend: str
@@ -29,6 +33,11 @@ class Contract:
     empty: Observation
     refused: tuple[tuple[Observation, str], ...]
     other: Observation = field(default_factory=lambda: Series(torch.zeros(4, 1), ("x",)))
+    prepare: Callable[[Path], dict[str, Any]] = lambda folder: {}
+
+    def make(self, folder: Path) -> BeliefBackend:
+        """Return the backend; what `prepare` makes lies in a folder."""
+        return create_belief_backend(self.backend, **{**self.options, **self.prepare(folder)})
 
 
 def table_cases() -> list[Case]:
@@ -64,7 +73,31 @@ def _functions(rule: str, **options: Any) -> Contract:
     )
 
 
+def small_program(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random program over a few words."""
+    from agents.models.transformer_programs.backend import TransformerPrograms
+    from agents.models.transformer_programs.config import BOS, PAD, UNKNOWN, ProgramConfig
+    from agents.models.transformer_programs.model import SoftProgram
+    from agents.models.transformer_programs.program import harden
+
+    config = ProgramConfig(
+        (PAD, BOS, UNKNOWN, *"abcde", "?"), ("person", "place"), values=6, embeddings=2, categorical_heads=2, counting_heads=2,
+        hidden=8,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    TransformerPrograms(harden(SoftProgram(config).eval()), temperature=0.5).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
 CONTRACTS = {
+    "programs": Contract(
+        "transformer_programs",
+        {},
+        lambda: [Case(text) for text in ("a b c?", "c", "e d c b a b c d e", "z a", "d d d")],
+        Text(" "),
+        (),
+        prepare=small_program,
+    ),
     "functions-learner": _functions("learner"),
     "functions-bayes": _functions("bayes"),
     "functions-elimination": _functions("elimination"),
