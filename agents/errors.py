@@ -6,6 +6,8 @@ DebateError                  anything a user can mend; exit code 2
 ├── UnknownName              a name that is not registered; carries the known ones
 ├── MissingDependency        an extra that is not installed; carries the install line
 ├── ModelError               a model that cannot be found, fetched, verified or driven
+├── ObservationError         an image, sound, series, … that is not what it has to be
+├── BeliefError              numbers that are no distribution over labels
 ├── MessageError             a message that cannot be read, or that a receiver cannot take
 │   └── MessageMismatch      a sound message, but of another model
 ├── RequestError             a request that a backend must refuse
@@ -86,6 +88,14 @@ class MissingDependency(DebateError):
 
 class ModelError(DebateError):
     """A model that cannot be found, fetched, verified or driven."""
+
+
+class ObservationError(DebateError):
+    """An observation of the wrong shape, dtype or modality, or with numbers that are not finite."""
+
+
+class BeliefError(DebateError):
+    """Numbers that are no distribution over labels, or labels that do not fit."""
 
 
 class MessageError(DebateError):

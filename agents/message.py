@@ -23,7 +23,8 @@ class Cipher:
     The tensors are shared, not copied: whoever writes into one breaks the value.
 
     Fields:
-        vectors: [T, D], the embeddings, in the sender's dtype; each is in the convex hull of the sender's table.
+        vectors: [T, D], the embeddings, in the sender's dtype; each is in the convex hull of the sender's table. D is 0 of
+            a sender without a table, whose beliefs receivers render on their own.
         nearest: [T] int64, the row of the table nearest by cosine to each vector.
         entropy: [T] float32, nats, of the belief softmax(z / temperature).
         max_probability: [T] float32, of the same belief.
@@ -64,8 +65,9 @@ class Cipher:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the vectors: T * D * itemsize."""
-        return self.vectors.numel() * self.vectors.element_size()
+        """Bytes that a receiver needs: of the vectors, T * D * itemsize; of beliefs without vectors, of what was kept."""
+        needed = [self.vectors] if self.vectors.shape[1] else [self.top_ids, self.top_probabilities]
+        return sum(tensor.numel() * tensor.element_size() for tensor in needed)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return every tensor by the name it has on disk."""

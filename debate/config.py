@@ -54,6 +54,14 @@ class AgentConfig(Frozen):
     """Of its backend, beside the debate's own where the backend is the debate's."""
     adapter: str | None = None
     """A LoRA adapter of its model: a folder in peft's layout. Agents that differ in it alone share one loaded model."""
+    checkpoint: str | None = None
+    """Of a belief backend: what it loads, its default otherwise."""
+    pool: str | None = None
+    """How an agent with a belief backend takes in what it hears: `linear`, `product(prior=[0.7, 0.3])`; not by default."""
+    trust: float = Field(default=0.9, gt=0, lt=1)
+    """How probable such an agent takes a label to be that another only says."""
+    words: Literal["label", "shares"] = "label"
+    """How such an agent says its belief in text: its best label, or with all shares in percent."""
     role: str | None = None
     """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
     agreement: float | None = Field(default=None, ge=0, le=1)
@@ -251,7 +259,8 @@ def configs_folder() -> Path:
 def shipped() -> list[str]:
     """Return the names of the shipped config files."""
     folder = configs_folder()
-    return sorted(str(path.relative_to(folder)) for path in [*folder.glob("*.yaml"), *folder.glob("topologies/*.yaml")])
+    files = [path for pattern in ("*.yaml", "topologies/*.yaml", "specialists/*.yaml") for path in folder.glob(pattern)]
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 def find_config(name: Path) -> Path:

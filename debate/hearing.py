@@ -9,12 +9,13 @@ from agents.controls import Control
 from agents.errors import ConfigError
 from agents.message import Cipher, Message
 from agents.prompts import Heard
+from agents.specialist import Specialist
 from agents.tokenizers import tokenizer_of
 from agents.vocabulary_map import VocabularyMap
 from debate.topology.edge import Edge
 
 Extract = Callable[[str], str | None]
-Speaker = Agent | Control
+Speaker = Agent | Control | Specialist
 NO_ANSWER = "no answer"
 
 

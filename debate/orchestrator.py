@@ -15,6 +15,7 @@ from typing import Any
 from agents.backend import Backend
 from agents.errors import PromptTooLong
 from agents.prompts import Heard
+from agents.specialist import Specialist
 from debate.hearing import Hearing, Speaker, takes_vectors
 from debate.protocol import PLAIN, Inbox, Protocol, TurnKey
 from debate.stopping import Said
@@ -94,7 +95,11 @@ async def take(
     if engine is not None and engine is not agent.backend:
         agent = replace(agent, backend=engine)
     heard = debate.heard(inbox, agent, said)
-    pending = agent.speak(question.text, own, [message for message, _ in heard], seed)
+    words = [message for message, _ in heard]
+    if isinstance(agent, Specialist):
+        pending = agent.speak(question.case, own, words, seed)
+    else:
+        pending = agent.speak(question.text, own, words, seed)
     try:
         generation = await pending
     except asyncio.CancelledError:

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 from agents.adapter import find_adapter
 from agents.agent import Agent
 from agents.backend import Backend, Sampling
+from agents.belief_backend import BeliefBackend
+from agents.cards import create_belief_backend, is_belief_backend
 from agents.controls import Control
-from agents.errors import ConfigError, did_you_mean
+from agents.errors import ConfigError, UnknownName, did_you_mean
 from agents.fingerprint import ModelFingerprint
+from agents.pooling import POOLS, Pool
 from agents.pretrained import Progress
 from agents.prompts import Prompts
 from agents.registry import create_backend
+from agents.specialist import Specialist
 from agents.tokenizers import tokenizer_of
-from debate.config import CONTROLS, DebateConfig, prompts_folder, task_prompts
+from agents.verbaliser import Verbaliser
+from debate.call import check_parameters, parse_call
+from debate.config import CONTROLS, AgentConfig, DebateConfig, prompts_folder, task_prompts
 from debate.exchange import Exchange, build_exchange, own_encoder
 from debate.hearing import Extract, Hearing, Speaker, takes_vectors
 from debate.orchestrator import Debate
@@ -30,6 +36,9 @@ from kernels.encoders import parse
 if TYPE_CHECKING:
     from debate.ray_runtime.session import RaySession
 
+# Keys of an agent that mean something to a belief backend alone.
+SPECIALISTS_ONLY = ("checkpoint", "pool", "trust", "words")
+
 
 class Backends:
     """Engines by backend, model and options, each shared by all agents and methods, and started again if it dies."""
@@ -37,6 +46,7 @@ class Backends:
     def __init__(self, config: DebateConfig, progress: Progress = lambda _: None) -> None:
         self._config, self._progress = config, progress
         self._started: dict[tuple[str, str, str], Backend] = {}
+        self._believers: dict[tuple[str, str | None, str], BeliefBackend] = {}
         self._warned: set[str] = set()
         self._session: RaySession | None = None
 
@@ -64,6 +74,13 @@ class Backends:
 
             self._session = RaySession(self._config.execution, self._progress)
         return self._session.engines(name, model, options)
+
+    def believer(self, name: str, checkpoint: str | None, options: Mapping[str, Any]) -> BeliefBackend:
+        """Return the belief backend of a checkpoint, loaded if need be."""
+        key = (name, checkpoint, json.dumps(options, sort_keys=True, default=str))
+        if key not in self._believers:
+            self._believers[key] = create_belief_backend(name, checkpoint=checkpoint, **options)
+        return self._believers[key]
 
     @property
     def started(self) -> list[Backend]:
@@ -197,6 +214,18 @@ def _agent(
 ) -> Speaker:
     """Return one agent; agents of the same prompts share them, read and checked once."""
     agent = config.agents[name]
+    if agent.backend is not None and is_belief_backend(agent.backend):
+        return _specialist(config, name, agent.backend, backends)
+    stray = [key for key in SPECIALISTS_ONLY if getattr(agent, key) != AgentConfig.model_fields[key].default]
+    if stray:
+        raise ConfigError(
+            f"agents.{name}.{stray[0]}: only agents with a belief backend have it; `debate backends` lists these"
+        )
+    if is_belief_backend(config.backend):
+        raise ConfigError(
+            f"backend: {config.backend} holds beliefs over labels, and has no tokens to say them in. Give it to agents, "
+            "and let the debate's own backend be a language model, or the mock"
+        )
     backend = backends.get(agent.backend or config.backend, agent.model or config.model, agent.options)
     if agent.is_control:
         return Control(name, backend, str(agent.role), targets)
@@ -227,3 +256,42 @@ def _agent(
         # Looked at here, so that a mistyped folder stops a run before its first turn.
         adapter=None if agent.adapter is None else str(find_adapter(agent.adapter)),
     )
+
+
+def _specialist(config: DebateConfig, name: str, believer: str, backends: Backends) -> Specialist:
+    """Return an agent with a belief backend; it speaks in the tokens of the debate's language model."""
+    agent: AgentConfig = config.agents[name]
+    if agent.role is not None or agent.prompts is not None:
+        raise ConfigError(f"agents.{name}: {believer} reads no prompts, so it has neither role nor prompts")
+    backend = backends.get(config.backend, agent.model or config.model)
+    tokenizer = tokenizer_of(backend)
+    if tokenizer is None:
+        raise ConfigError(
+            f"agents.{name}: {believer} says its belief in the tokens of the debate's model, and those of {config.backend} "
+            "are not known. Let the debate's own backend be transformers, vllm or mock, and give the API to an agent"
+        )
+    return Specialist(
+        name=name,
+        believer=backends.believer(believer, agent.checkpoint, agent.options),
+        backend=backend,
+        verbaliser=Verbaliser(tokenizer, backend.fingerprint),
+        sampling=Sampling(temperature=agent.temperature),
+        pool=None if agent.pool is None else find_pool(agent.pool),
+        trust=agent.trust,
+        words=agent.words,
+        encoder=own_encoder(config, name) if config.message == "cipher" else None,
+    )
+
+
+def find_pool(text: str) -> Pool:
+    """Return the rule that a config names, e.g. `product(prior=[0.7, 0.3])`.
+
+    Raises:
+        UnknownName: no such rule.
+        ConfigError: a parameter that it does not take.
+    """
+    call = parse_call(text, "pool")
+    if call.name not in POOLS:
+        raise UnknownName("pool", call.name, POOLS)
+    check_parameters(call, "pool", POOLS[call.name])
+    return POOLS[call.name](**call.parameters)

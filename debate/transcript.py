@@ -4,19 +4,35 @@ The order is the plan's and not the clock's, so that a debate that was interrupt
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.backend import FinishReason, Usage
 from agents.message import Message
+from agents.observation import Case, Observation
 from debate.protocol import TurnKey
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is debated."""
+    """What is debated.
+
+    Fields:
+        id, text: as asked.
+        observations: what specialists look at; they come with the sample and are not written down with the debate.
+        labels: how the possible answers are called, where the task says so.
+        options: their texts.
+    """
 
     id: str
     text: str
+    observations: tuple[Observation, ...] = field(default=(), compare=False, repr=False)
+    labels: tuple[str, ...] = field(default=(), compare=False)
+    options: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def case(self) -> Case:
+        """The question as what a belief is formed about."""
+        return Case(self.text, self.observations, self.labels, self.options)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from debate.player import play_questions
 from debate.results import MethodResult
 from debate.run_folder import RunFolder
 from debate.setup import Backends, build_debate
-from debate.transcript import Question
 from evals.energy import EnergyMeter
 from evals.methods import budget, needs_budget, resolve, row_name
 from evals.provenance import provenance
-from evals.questions import Marker, write_samples
+from evals.questions import Marker, to_question, write_samples
 from evals.selection import load_selected
 from evals.task import Sample, create_task
 
@@ -162,7 +161,7 @@ async def _play(
     meter = EnergyMeter()
     await play_questions(
         debate,
-        [Question(sample.id, sample.question) for sample in samples],
+        [to_question(sample, marker.task) for sample in samples],
         decide=lambda transcript: rule(transcript, temperatures, marker.reader(transcript.question.id)),
         judge=lambda question, decision: marker.score(question.id, decision.answer),
         record=folder.method(row),

@@ -61,6 +61,11 @@ class Marker:
         return self.score(question, self.strict_reader(question)(response))
 
 
+def to_question(sample: Sample, task: Task) -> Question:
+    """Return a sample as what is debated."""
+    return Question(sample.id, sample.question, sample.observations, task.labels(sample), sample.options)
+
+
 def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
     """Write the questions of a run into its folder.
 
@@ -73,6 +78,8 @@ def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
         with aside.open("w", encoding="utf-8") as file:
             for sample in samples:
                 fields = {**vars(sample), "metadata": dict(sample.metadata)}
+                # What was looked at is the task's to keep; a run folder holds text.
+                del fields["observations"]
                 file.write(json.dumps(fields, ensure_ascii=False, default=str) + "\n")
         aside.replace(path)
     except OSError as error:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from agents.errors import ConfigError, MissingDependency, TaskError, UnknownName
+from agents.observation import Observation
 from agents.registry import load, names
 from evals.selection import select
 
@@ -26,6 +27,7 @@ class Sample:
         target: the right answer as `Task.extract` would spell it.
         options: the texts of a choice, in the order of the task's labels.
         metadata: what else the row says; read-only.
+        observations: what specialists look at, at most one of a modality.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Sample:
     target: str
     options: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    observations: tuple[Observation, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))

@@ -2,6 +2,7 @@
 
 import torch
 
+from agents.cards import is_belief_backend
 from debate.config import load_config
 
 ARCHITECTURES = ("llama", "qwen3", "mistral-window", "gemma3-scaled-sliding", "gemma2-softcap", "gpt2-absolute")
@@ -18,10 +19,13 @@ def generate(engine, requests):
 
 
 def on_mock(path):
-    """Return a shipped config with every agent on the mock backend."""
+    """Return a shipped config with every language model replaced by the mock backend."""
     config = load_config(path, ["backend=mock", "model=mock"])
     own = {"backend": None, "model": None, "options": {}}
-    agents = {name: agent.model_copy(update=own) for name, agent in config.agents.items()}
+    agents = {
+        name: agent if agent.backend is not None and is_belief_backend(agent.backend) else agent.model_copy(update=own)
+        for name, agent in config.agents.items()
+    }
     return config.model_copy(update={"agents": agents})
 
 

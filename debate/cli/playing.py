@@ -12,6 +12,7 @@ from debate.player import play_questions
 from debate.run_folder import RunFolder
 from debate.setup import Backends, build_debate
 from debate.transcript import Question
+from evals.questions import to_question
 from evals.task import Sample, Score, create_task
 
 
@@ -49,7 +50,7 @@ async def watch(
             screen.method_started(config.message, debate, len(samples), backends.started)
             await play_questions(
                 debate,
-                [Question(sample.id, sample.question) for sample in samples],
+                [to_question(sample, task) for sample in samples],
                 decide=lambda transcript: rule(transcript, temperatures, task.extract),
                 judge=judge,
                 record=record,

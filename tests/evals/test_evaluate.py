@@ -110,7 +110,11 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("path", sorted(configs_folder().glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted([*configs_folder().glob("*.yaml"), *configs_folder().glob("specialists/*.yaml")]),
+    ids=lambda path: path.name,
+)
 def test_every_shipped_config_runs_on_mock(tmp_path, run, path):
     assert run(evaluate(on_mock(path), out=tmp_path / "run", limit=2))
 

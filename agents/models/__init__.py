@@ -1,0 +1,1 @@
+"""Models that hold a belief without being language models: one package a paper, each registered by its card."""

@@ -1,0 +1,147 @@
+"""Agents that see examples of a Boolean function and believe something about the next label.
+
+`learner` is a network that learned to learn in context; `bayes` is the belief that none can beat where the function is a
+conjunction; `elimination` keeps the longest clause that fits and is certain of it; `neighbours` looks at the nearest
+examples. With `share: [i, n]` an agent sees only every n-th example, from the i-th on, so that several see different ones.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from agents.belief import Belief
+from agents.belief_backend import BeliefBackend
+from agents.errors import ConfigError, ModelError, RequestError, UnknownName
+from agents.models.discrete_functions.config import LearnerConfig
+from agents.models.discrete_functions.model import Learner
+from agents.models.discrete_functions.optimal import Evidence, bayes, elimination, neighbours
+from agents.observation import Case, Observation, Table
+
+SHIPPED = Path(__file__).resolve().parent / "checkpoints"
+DEFAULT = "conjunction"
+LABELS = ("0", "1")
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+RULES = ("learner", "bayes", "elimination", "neighbours")
+
+
+class DiscreteFunctions(BeliefBackend):
+    """A belief over 0 and 1, i.e. over the labels -1 and +1 of the paper.
+
+    Args:
+        rule: how it believes, one of `RULES`.
+        learner: the network, of the rule `learner`.
+        share: (i, n): it sees examples i, i + n, i + 2n, … from 0; all by default.
+        neighbours: how many nearest examples the rule `neighbours` looks at.
+    """
+
+    modality = "table"
+
+    def __init__(
+        self,
+        rule: str = "learner",
+        *,
+        learner: Learner | None = None,
+        share: Sequence[int] = (0, 1),
+        neighbours: int = 1,
+    ) -> None:
+        if rule not in RULES:
+            raise UnknownName("rule", rule, RULES)
+        if (rule == "learner") != (learner is not None):
+            raise ConfigError(f"the rule {rule!r} {'needs' if learner is None else 'has no use for'} a network")
+        if len(share) != 2 or not 0 <= share[0] < share[1]:
+            raise ConfigError(f"share is [i, n] with 0 <= i < n; got {list(share)}")
+        if neighbours < 1:
+            raise ConfigError(f"neighbours must be at least 1; got {neighbours}")
+        self.rule, self.learner, self.share, self.neighbours = rule, learner, (share[0], share[1]), neighbours
+
+    @classmethod
+    def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
+        """Return the backend of a folder, or of the shipped checkpoint; rules without a network need neither."""
+        folder = SHIPPED / (checkpoint or DEFAULT)
+        if checkpoint is not None and not (folder / CONFIG).is_file():
+            folder = Path(checkpoint).expanduser()
+        if checkpoint is None and options.get("rule", "learner") != "learner":
+            return cls(**options)
+        try:
+            stored: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+        except (OSError, ValueError) as error:
+            known = ", ".join(sorted(path.name for path in SHIPPED.glob("*")))
+            raise ModelError(f"no checkpoint {checkpoint!r}: {error}. Shipped: {known}, or give a folder.") from error
+        sizes = stored.pop("learner")
+        if sizes is None:
+            return cls(**{**stored, **options})
+        from safetensors.torch import load_file
+
+        learner = Learner(LearnerConfig(**sizes))
+        try:
+            learner.load_state_dict(load_file(folder / WEIGHTS))
+        except (OSError, RuntimeError) as error:
+            raise ModelError(f"{folder / WEIGHTS} does not fit its config: {str(error).splitlines()[0]}") from error
+        return cls(**{**stored, **options}, learner=learner.eval())
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write config.json, and model.safetensors of a learner."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        sizes = None if self.learner is None else self.learner.config.sizes
+        stored = {"rule": self.rule, "share": list(self.share), "neighbours": self.neighbours, "learner": sizes}
+        if self.learner is not None:
+            save_file(self.learner.state_dict(), folder / WEIGHTS)
+        # Last: a folder with a config is whole.
+        (folder / CONFIG).write_text(json.dumps(stored, indent=1) + "\n")
+
+    @property
+    def name(self) -> str:
+        """The backend's name and its rule."""
+        return f"discrete_functions ({self.rule})"
+
+    def labels(self, case: Case) -> tuple[str, ...]:
+        """Return 0 and 1."""
+        return LABELS
+
+    def check(self, observation: Observation) -> None:
+        """Refuse what is no Boolean function's examples, or more than the learner takes."""
+        assert isinstance(observation, Table)
+        if not bool((observation.values.abs() == 1).all()):
+            raise RequestError(f"{self.name} takes points of -1 and +1; the table has other numbers")
+        if unknown := sorted(set(observation.labels) - set(LABELS)):
+            raise RequestError(f"{self.name} knows the labels 0 and 1; the table has {unknown[0]!r}")
+
+    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+        return [self._one(observation) for observation in observations]
+
+    def _one(self, table: Table) -> Belief:
+        start, step = self.share
+        x, asked = table.values[:-1][start::step], table.values[-1]
+        y = torch.tensor([1.0 if label == LABELS[1] else -1.0 for label in table.labels])[start::step]
+        if not len(y):
+            return Belief.abstain(LABELS, "its share holds no example")
+        try:
+            p = self._rules[self.rule](Evidence(x, y), asked)
+        except RequestError as error:
+            if self.rule != "bayes" or "fits" not in str(error):
+                raise
+            return Belief.abstain(LABELS, str(error))
+        return Belief(LABELS, (1 - p, p), grounds=f"{len(y)} examples")
+
+    @property
+    def _rules(self) -> dict[str, Callable[[Evidence, Tensor], float]]:
+        return {
+            "learner": self._learned,
+            "bayes": bayes,
+            "elimination": lambda evidence, asked: float(elimination(evidence, asked)),
+            "neighbours": lambda evidence, asked: neighbours(evidence, asked, self.neighbours),
+        }
+
+    @torch.inference_mode()
+    def _learned(self, evidence: Evidence, asked: Tensor) -> float:
+        # One function at a time, so that a belief does not depend on what else is asked with it.
+        assert self.learner is not None
+        x = torch.cat([evidence.x, asked[None]])[None]
+        y = torch.cat([evidence.y, torch.zeros(1)])[None]
+        return float(torch.sigmoid(self.learner(x, y)[0, -1].double()))

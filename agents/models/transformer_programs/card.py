@@ -1,0 +1,14 @@
+"""The card of transformer programs."""
+
+from agents.cards import Card
+
+CARD = Card(
+    name="transformer_programs",
+    paper="Friedman, Wettig and Chen, 2023, arXiv:2306.01128",
+    modality="text",
+    message="belief over the kinds of question of TREC, with the rules that decided",
+    checkpoint="none shipped: debate train-backend transformer_programs --data FOLDER (nltk_data's qc.zip)",
+    licence="Apache-2.0 (code)",
+    backend="agents.models.transformer_programs.backend:TransformerPrograms",
+    training="agents.models.transformer_programs.training:claims",
+)

@@ -1,0 +1,197 @@
+"""What a case shows besides its question: typed, checked when made, compared by identity.
+
+L time steps, N variates, C channels, H x W pixels, R rows, M columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from agents.errors import ObservationError
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """Something that can be looked at; `modality` is what backends and cards call its kind."""
+
+    @property
+    def modality(self) -> str:
+        """The kind's name."""
+        return type(self).__name__.lower()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it to form a belief from."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Text(Observation):
+    """A text."""
+
+    text: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is white space."""
+        return not self.text.strip()
+
+
+@dataclass(frozen=True, eq=False)
+class Image(Observation):
+    """A picture: pixels [C, H, W] float32 in [0, 1], one or three channels."""
+
+    pixels: Tensor
+
+    def __post_init__(self) -> None:
+        _check("an image", self.pixels, "[C, H, W]")
+        if self.pixels.numel() and self.pixels.shape[0] not in (1, 3):
+            raise ObservationError(f"an image has 1 or 3 channels; got {self.pixels.shape[0]}")
+        if self.pixels.numel() and not 0 <= float(self.pixels.min()) <= float(self.pixels.max()) <= 1:
+            raise ObservationError("an image's pixels lie between 0 and 1; divide bytes by 255")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no pixels."""
+        return not self.pixels.numel()
+
+
+@dataclass(frozen=True, eq=False)
+class Audio(Observation):
+    """Sound: samples [L] float32, one channel, and how many there are in a second."""
+
+    samples: Tensor
+    rate_hz: int
+
+    def __post_init__(self) -> None:
+        _check("audio", self.samples, "[L]")
+        if self.rate_hz < 1:
+            raise ObservationError(f"audio's rate_hz must be at least 1; got {self.rate_hz}")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no samples."""
+        return not self.samples.numel()
+
+
+@dataclass(frozen=True, eq=False)
+class Series(Observation):
+    """Several quantities over time: values [L, N] float32, oldest first, and their names."""
+
+    values: Tensor
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check("a series", self.values, "[L, N]")
+        _named("a series", self.values.shape[1], self.names)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no steps or no variates."""
+        return not self.values.numel()
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Observation):
+    """Rows of numbers, some with a known label and the last without: what its label is, is the question.
+
+    Fields:
+        values: [R, M] float32.
+        names: of the columns.
+        labels: of every row but the last, in order.
+    """
+
+    values: Tensor
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check("a table", self.values, "[R, M]")
+        _named("a table", self.values.shape[1], self.names)
+        if len(self.labels) != max(self.values.shape[0] - 1, 0):
+            raise ObservationError(
+                f"a table has a label for every row but the last: {self.values.shape[0]} rows and {len(self.labels)} labels"
+            )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it asks nothing, or shows no labelled row."""
+        return self.values.shape[0] < 2 or not self.values.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Document(Observation):
+    """A page: words in reading order, where each stands, and the page's picture if there is one.
+
+    Fields:
+        words: as read.
+        boxes: [W, 4] float32, left, top, right, bottom as shares of the page.
+        image: of the page.
+    """
+
+    words: tuple[str, ...]
+    boxes: Tensor
+    image: Image | None = None
+
+    def __post_init__(self) -> None:
+        _check("a document", self.boxes, "[W, 4]")
+        if self.boxes.shape != (len(self.words), 4):
+            raise ObservationError(
+                f"a document has one box of four numbers a word: {len(self.words)} words and boxes {list(self.boxes.shape)}"
+            )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no words."""
+        return not self.words
+
+
+MODALITIES: dict[str, type[Observation]] = {
+    kind.__name__.lower(): kind for kind in (Text, Image, Audio, Series, Table, Document)
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What a belief is formed about.
+
+    Fields:
+        question: in words.
+        observations: at most one of each modality.
+        labels: how the possible answers are called, where the task says so.
+        options: their texts, in the same order, where they have any.
+    """
+
+    question: str
+    observations: tuple[Observation, ...] = ()
+    labels: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        kinds = [observation.modality for observation in self.observations]
+        if len(set(kinds)) < len(kinds):
+            raise ObservationError(f"a case has at most one observation of a modality; got {', '.join(kinds)}")
+
+    def observation(self, modality: str) -> Observation | None:
+        """Return the observation of a modality, or None; the question is a text where no other is given."""
+        found = next((each for each in self.observations if each.modality == modality), None)
+        return Text(self.question) if found is None and modality == "text" else found
+
+
+def _check(what: str, values: Tensor, form: str) -> None:
+    if values.ndim != len(form.split(",")) or values.dtype != torch.float32:
+        dtype = str(values.dtype).removeprefix("torch.")
+        raise ObservationError(f"{what} is {form} in float32; got {list(values.shape)} in {dtype}")
+    finite = torch.isfinite(values)
+    if not bool(finite.all()):
+        place = [int(i) for i in (~finite).nonzero()[0]]
+        raise ObservationError(
+            f"{what} has a number that is not finite, first at {place}; fill gaps or leave the case out"
+        )
+
+
+def _named(what: str, count: int, names: Sequence[str]) -> None:
+    if len(names) != count:
+        raise ObservationError(f"{what} has a name for each column: {count} columns and {len(names)} names")

@@ -1,0 +1,105 @@
+"""What the contract test needs to know of each belief backend: cases that it takes, and observations that it refuses."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.belief_backend import BeliefBackend
+from agents.cards import create_belief_backend
+from agents.models.discrete_functions.families import draw
+from agents.observation import Case, Observation, Series, Table, Text
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One backend under test.
+
+    Fields:
+        backend: its registered name.
+        options: of `create_belief_backend`.
+        cases: some that differ, in length too where it takes several.
+        empty: an observation of its modality with nothing in it.
+        refused: observations of its modality that it does not take, with what it says.
+        other: an observation of another modality.
+        prepare: makes a checkpoint in a folder, where none is shipped, and returns the options that name it.
+    """
+
+    backend: str
+    options: dict[str, Any]
+    cases: Callable[[], list[Case]]
+    empty: Observation
+    refused: tuple[tuple[Observation, str], ...]
+    other: Observation = field(default_factory=lambda: Series(torch.zeros(4, 1), ("x",)))
+    prepare: Callable[[Path], dict[str, Any]] = lambda folder: {}
+
+    def make(self, folder: Path) -> BeliefBackend:
+        """Return the backend; what `prepare` makes lies in a folder."""
+        return create_belief_backend(self.backend, **{**self.options, **self.prepare(folder)})
+
+
+def table_cases() -> list[Case]:
+    """Return examples of conjunctions, of different numbers."""
+    found = []
+    for count in (1, 3, 7, 15):
+        points = draw("conjunction", 1, count + 1, 8, torch.Generator().manual_seed(count))
+        labels = tuple("01"[int(y > 0)] for y in points.y[0, :-1])
+        found.append(Case("?", (Table(points.x[0], tuple("abcdefgh"), labels),)))
+    return found
+
+
+def _table(values: torch.Tensor, label: str = "0") -> Table:
+    rows, columns = values.shape
+    return Table(values, tuple(f"x{i}" for i in range(columns)), (label,) * (rows - 1))
+
+
+def _functions(rule: str, **options: Any) -> Contract:
+    refused = [
+        (_table(torch.full((3, 8), 0.5)), "points of -1 and \\+1"),
+        (_table(torch.ones(3, 8), "spam"), "knows the labels 0 and 1; the table has 'spam'"),
+    ]
+    if rule == "learner":
+        refused += [(_table(torch.ones(3, 5)), "points of 8 values"), (_table(torch.ones(40, 8)), "at most 16")]
+    if rule == "bayes":
+        refused += [(_table(torch.ones(3, 11)), "at most 10 dimensions")]
+    return Contract(
+        "discrete_functions",
+        {"rule": rule, **options},
+        table_cases,
+        Table(torch.ones(1, 8), tuple("abcdefgh"), ()),
+        tuple(refused),
+    )
+
+
+def small_program(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random program over a few words."""
+    from agents.models.transformer_programs.backend import TransformerPrograms
+    from agents.models.transformer_programs.config import BOS, PAD, UNKNOWN, ProgramConfig
+    from agents.models.transformer_programs.model import SoftProgram
+    from agents.models.transformer_programs.program import harden
+
+    config = ProgramConfig(
+        (PAD, BOS, UNKNOWN, *"abcde", "?"), ("person", "place"), values=6, embeddings=2, categorical_heads=2, counting_heads=2,
+        hidden=8,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    TransformerPrograms(harden(SoftProgram(config).eval()), temperature=0.5).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+CONTRACTS = {
+    "programs": Contract(
+        "transformer_programs",
+        {},
+        lambda: [Case(text) for text in ("a b c?", "c", "e d c b a b c d e", "z a", "d d d")],
+        Text(" "),
+        (),
+        prepare=small_program,
+    ),
+    "functions-learner": _functions("learner"),
+    "functions-bayes": _functions("bayes"),
+    "functions-elimination": _functions("elimination"),
+    "functions-neighbours": _functions("neighbours", neighbours=3),
+}

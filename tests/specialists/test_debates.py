@@ -1,0 +1,156 @@
+"""Debates in which agents hold beliefs: configs, what is heard by whom, what is refused, runs that go on."""
+
+import asyncio
+
+import pytest
+
+from agents.errors import ConfigError, RequestError, UnknownName
+from agents.verbaliser import read_words
+from debate.config import configs_folder, load_config, validate
+from debate.orchestrator import play
+from debate.setup import Backends, build_debate, find_pool
+from debate.transcript import Question
+from evals.evaluation import evaluate
+from evals.questions import to_question
+from evals.task import create_task
+
+FUNCTIONS = configs_folder() / "specialists" / "functions.yaml"
+TASK = create_task("discrete_functions")
+SAMPLES = TASK.samples(3)
+
+
+def config(**changes):
+    raw = {
+        "backend": "mock",
+        "model": "mock",
+        "task": "discrete_functions",
+        "rounds": 2,
+        "max_tokens": 40,
+        "agents": {
+            "ada": {"backend": "discrete_functions", "options": {"rule": "bayes", "share": [0, 2]}, "pool": "product"},
+            "ben": {"backend": "discrete_functions", "options": {"rule": "bayes", "share": [1, 2]}, "pool": "product"},
+        },
+    }
+    return validate({**raw, **changes}, source="test")
+
+
+def played(found, question=None):
+    async def run():
+        backends = Backends(found)
+        debate = build_debate(found, backends, extract=TASK.extract)
+        transcript = await play(debate, question or to_question(SAMPLES[0], TASK))
+        await backends.close()
+        return debate, transcript
+
+    return asyncio.run(run())
+
+
+def belief_in(message, debate, name="ada"):
+    return debate.agents[name].verbaliser.read(message, ("0", "1"))
+
+
+def test_the_task_asks_in_words_and_shows_a_table():
+    sample = SAMPLES[0]
+    (table,) = sample.observations
+    assert sample.question.count("Input:") == 16
+    assert sample.question.count("Label:") == 15
+    last = sample.question.split("Input: ")[-1].split("\n")[0]
+    assert last.split() == ["01"[int(v > 0)] for v in table.values[-1].tolist()]
+    assert create_task("discrete_functions", seed=1).samples(1)[0].question != sample.question
+    assert create_task("discrete_functions:parity").samples(1)[0].question != sample.question
+    for said, want in (("Answer: 1", "1"), ("Belief: 0 9.1%, 1 90.9%. Answer: 1", "1"), ("0", "0"), ("0 or 1", None)):
+        assert TASK.extract(said) == want
+
+
+def test_beliefs_are_heard_and_pooled_by_bayes_rule():
+    debate, transcript = played(config())
+    first = {turn.key.agent: belief_in(turn.message, debate) for turn in transcript.turns if turn.key.round == 1}
+    last = {turn.key.agent: belief_in(turn.message, debate) for turn in transcript.turns if turn.key.round == 2}
+    (a, b), floor = (first["ada"].probabilities, first["ben"].probabilities), 1e-3
+    lift = [max(x, floor) * max(y, floor) for x, y in zip(a, b, strict=True)]
+    want = [w / sum(lift) for w in lift]
+    for belief in last.values():
+        assert belief.probabilities == pytest.approx(want, abs=1e-4)
+
+
+def test_labels_are_heard_as_labels():
+    trusting = config(message="text")
+    agents = {name: {**agent.model_dump(), "trust": 0.7} for name, agent in trusting.agents.items()}
+    debate, transcript = played(config(message="text", agents=agents))
+    ada, ben = (turn for turn in transcript.turns if turn.key.round == 1)
+    assert ada.message.text in ("Answer: 0", "Answer: 1")
+    own = debate.agents["ada"].believe(to_question(SAMPLES[0], TASK).case)
+    pooled = debate.agents["ada"].believe(to_question(SAMPLES[0], TASK).case, [ben.message])
+    heard = read_words(ben.message.text, ("0", "1"), trust=0.7).probabilities
+    lift = [max(x, 1e-3) * y for x, y in zip(own.probabilities, heard, strict=True)]
+    assert pooled.probabilities == pytest.approx([w / sum(lift) for w in lift], abs=1e-6)
+
+
+def test_without_a_pool_nothing_is_taken_in():
+    agents = {"ada": {"backend": "discrete_functions", "options": {"rule": "neighbours"}}, "ben": {}}
+    _, transcript = played(config(agents=agents))
+    said = [turn.message for turn in transcript.turns if turn.key.agent == "ada"]
+    assert said[0] == said[1]
+
+
+def test_a_language_model_debates_with_them_in_both_directions():
+    """The mock hears the belief as vectors; its own answer, which is no belief over 0 and 1, is left out of the pool."""
+    agents = {
+        "ada": {"backend": "discrete_functions", "options": {"rule": "learner"}, "pool": "product"},
+        "eve": {"backend": "mock", "options": {"script": {".": "I think so. Answer: 1"}}},
+    }
+    debate, transcript = played(config(agents=agents))
+    ada = {turn.key.round: turn for turn in transcript.turns if turn.key.agent == "ada"}
+    eve = {turn.key.round: turn for turn in transcript.turns if turn.key.agent == "eve"}
+    assert ada[1].message.is_cipher
+    assert eve[2].heard == (ada[1].key,)
+    assert eve[2].usage.prompt_tokens > eve[1].usage.prompt_tokens
+    before, after = (belief_in(ada[number].message, debate).probabilities[1] for number in (1, 2))
+    assert after > before
+
+
+def test_observations_that_are_not_there_end_the_debate_with_a_sentence():
+    with pytest.raises(RequestError, match="looks at table; this case has only a question"):
+        played(config(), Question("q", "What is the label?"))
+
+
+@pytest.mark.parametrize(
+    ("agent", "sentence"),
+    [
+        ({"pool": "product"}, r"agents\.ada\.pool: only agents with a belief backend"),
+        ({"checkpoint": "x"}, r"agents\.ada\.checkpoint: only agents"),
+        ({"backend": "discrete_functions", "role": "critic"}, "reads no prompts"),
+        ({"backend": "discrete_functions", "encoder": "topk(k=2)"}, "its expectation: give it encoder: expectation"),
+        (
+            {"backend": "discrete_functions", "options": {"rule": "bayes", "shar": 1}},
+            "unexpected keyword argument 'shar'",
+        ),
+        ({"backend": "discrete_functions", "pool": "product(flor=1)"}, "flor"),
+    ],
+)
+def test_mistakes_in_a_config_are_sentences(agent, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        played(config(agents={"ada": agent, "ben": {}}))
+
+
+def test_a_belief_backend_is_no_backend_of_a_debate():
+    with pytest.raises(ConfigError, match="holds beliefs over labels, and has no tokens"):
+        played(config(backend="discrete_functions", agents={"ada": {}}))
+    with pytest.raises(UnknownName, match="unknown pool 'produkt'.*Did you mean 'product'"):
+        find_pool("produkt")
+
+
+def test_the_shipped_debate_is_the_same_again_and_goes_on_after_an_interruption(tmp_path):
+    found = load_config(FUNCTIONS)
+    whole = asyncio.run(evaluate(found, out=tmp_path / "a", methods=["single", "text", "cipher"], limit=6))
+    again = asyncio.run(evaluate(found, out=tmp_path / "b", methods=["single", "text", "cipher"], limit=6))
+    continued = asyncio.run(evaluate(found, out=tmp_path / "b", methods=["single", "text", "cipher"], limit=6))
+    for one, two, three in zip(whole, again, continued, strict=True):
+        assert (one.total, one.correct) == (two.total, two.correct) == (three.total, three.correct)
+    assert (tmp_path / "a" / "samples.jsonl").read_bytes() == (tmp_path / "b" / "samples.jsonl").read_bytes()
+
+
+def test_an_average_of_beliefs_decides(tmp_path):
+    found = load_config(FUNCTIONS, ["rounds=1", 'decision=belief_average(options="01")'])
+    (result,) = asyncio.run(evaluate(found, out=tmp_path / "a", methods=["cipher"], limit=5))
+    assert result.total == 5
