@@ -70,6 +70,6 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-_COMMANDS = "run evaluate search reproduce score show report status speak read tasks topology doctor model bench"
+_COMMANDS = "run evaluate search reproduce score show report status speak read tasks topology doctor model bench train"
 for _name in _COMMANDS.split():
     import_module(f"debate.cli.{_name}")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from evals.training.recipe import Kind
 from evals.training.turns import Curriculum, encode
 
 # What the loss leaves out (torch's default).
@@ -32,7 +33,7 @@ class PackedRows(Dataset[dict[str, torch.Tensor]]):
         curriculum: Curriculum,
         tokenizer: Any,
         *,
-        mixture: Mapping[str, float],
+        mixture: Mapping[Kind, float],
         rows: int,
         tokens: int,
         seed: str,

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from agents.prompts import Prompts
+from evals.tasks.arithmetic import OPERANDS
 from evals.tasks.sums import paper_form, split_of, worked, written
 from evals.training.recipe import Pool
-from evals.training.turns import OPERANDS, QUESTION, Attempts, Turn, encode, mistaken, training_operands
+from evals.training.turns import QUESTION, Attempts, Turn, encode, mistaken, training_operands
 
 BATCH = 256
 # The longest solution has 62 tokens.
@@ -43,7 +44,9 @@ def complete(
             padded = [[tokenizer.pad_token_id] * (longest - len(ids)) + ids for ids in prompts]
             mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
             drawn: dict[str, Any] = (
-                {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {"do_sample": False}
+                {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+                if temperature
+                else {"do_sample": False}
             )
             out = model.generate(
                 input_ids=torch.tensor(padded),

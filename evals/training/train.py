@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -54,8 +53,10 @@ def train(recipe: Recipe, out: Path, *, table: torch.Tensor | None = None, say: 
     tokenizer = make_tokenizer()
     set_seed(recipe.seed)
     model = build_model(recipe, tokenizer, table)
-    say(f"{recipe.name}: {model.num_parameters():,} parameters, {_tokens(recipe):,} tokens in {len(recipe.stages)} stages")
-    estimate = Estimate(recipe, say)
+    say(
+        f"{recipe.name}: {model.num_parameters():,} parameters, {_tokens(recipe):,} tokens in {len(recipe.stages)} stages"
+    )
+    estimate = Estimate(recipe, say, seconds=seconds_so_far(out))
     for number, stage in enumerate(recipe.stages, start=1):
         _stage(recipe, stage, number, out, model, tokenizer, estimate)
     aside = out / f".{MODEL}.part"
@@ -95,7 +96,11 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write a model as debates load it: bfloat16 weights, tokenizer, when to stop."""
     from transformers import GenerationConfig
 
-    ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    ids = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     saved = type(model)(model.config)
     saved.load_state_dict(model.state_dict())
     saved.to(torch.bfloat16)
@@ -108,8 +113,9 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
 class Estimate:
     """Says after the first steps how long the whole will take, and at each look how long is left."""
 
-    def __init__(self, recipe: Recipe, say: Say) -> None:
+    def __init__(self, recipe: Recipe, say: Say, *, seconds: float = 0.0) -> None:
         self.say, self.total = say, sum(stage.steps for stage in recipe.stages)
+        self._began = time.monotonic() - seconds
         self._step_tokens = recipe.rows * recipe.row_tokens
         self.before = 0
         self._since: tuple[int, float] | None = None
@@ -121,7 +127,13 @@ class Estimate:
             # The first step of a process warms up, and tells nothing.
             self._since = (done, time.monotonic())
         elif done - self._since[0] == TIMED_STEPS:
-            self.say(f"about {self.left(done) / 60:.0f} minutes for {self.total - done} steps ({self.rate(done):,.0f} tokens/s)")
+            self.say(
+                f"about {self.left(done) / 60:.0f} minutes for {self.total - done} steps ({self.rate(done):,.0f} tokens/s)"
+            )
+
+    def seconds(self) -> float:
+        """Return the wall time of the training, earlier processes included up to their last look."""
+        return time.monotonic() - self._began
 
     def rate(self, done: int) -> float:
         """Return tokens per second since the process warmed up."""
@@ -131,6 +143,17 @@ class Estimate:
     def left(self, done: int) -> float:
         """Return the seconds that the rest will take at the rate so far."""
         return (self.total - done) * self._step_tokens / self.rate(done)
+
+
+def read_history(out: Path) -> list[dict[str, Any]]:
+    """Return the looks at held-out loss and accuracy, in order."""
+    path = out / HISTORY
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def seconds_so_far(out: Path) -> float:
+    """Return the wall time that a run has taken up to its last look."""
+    return max((line["seconds"] for line in read_history(out)), default=0.0)
 
 
 def _tokens(recipe: Recipe) -> int:
@@ -155,8 +178,10 @@ def _stage(
     prompts, own_first = (Prompts(prompts_folder(name), "plain") for name in ("tiny", "tiny_own_first"))
     seed = f"{recipe.name}|{recipe.seed}|{number}"
     pool: list[Attempts] = []
-    if stage.pool is not None:
-        pool = _pool(folder / "pool.jsonl", lambda: sample_pool(model, tokenizer, prompts, stage.pool, seed=seed), estimate.say)  # type: ignore[arg-type]
+    if (wanted := stage.pool) is not None:
+        pool = _pool(
+            folder / "pool.jsonl", lambda: sample_pool(model, tokenizer, prompts, wanted, seed=seed), estimate.say
+        )
     curriculum = Curriculum(prompts, own_first, pool)
 
     def rows(count: int, purpose: str) -> PackedRows:
@@ -176,7 +201,13 @@ def _stage(
             found: dict[str, float] = super().evaluate(*args, **kwargs)
             shares = {kind: accuracy(self.model, tokenizer, turns) for kind, turns in looks.items()}
             step = estimate.before + self.state.global_step
-            line = {"step": step, "stage": number, "loss": found["eval_loss"], **shares}
+            line = {
+                "step": step,
+                "stage": number,
+                "loss": found["eval_loss"],
+                **shares,
+                "seconds": round(estimate.seconds()),
+            }
             with (out / HISTORY).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             told = ", ".join(f"{kind} {share:.1%}" for kind, share in shares.items())
@@ -219,7 +250,8 @@ def _stage(
         callbacks=[_timer(estimate)],
     )
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
-    if not trainer.state.log_history or trainer.state.global_step % recipe.evaluate_every:
+    looked = [entry["step"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    if stage.steps not in looked:
         trainer.evaluate()
     estimate.before += stage.steps
     torch.save(model.state_dict(), finished)
@@ -252,16 +284,7 @@ def _pool(path: Path, sample: Callable[[], Iterator[Attempts]], say: Say) -> lis
         aside.rename(path)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     found = [Attempts(tuple(line["operands"]), tuple(line["solutions"])) for line in lines]
-    say(f"{sum(attempts.has_mistake for attempts in found)} of {len(found)} expressions have a mistaken solution among theirs")
+    say(
+        f"{sum(attempts.has_mistake for attempts in found)} of {len(found)} expressions have a mistaken solution among theirs"
+    )
     return found
-
-
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Compute with so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -4,7 +4,7 @@ Text only, as in the paper: no model is trained on vectors. Expressions of the t
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,9 @@ from agents.backend import Prompt
 from agents.fingerprint import ModelFingerprint
 from agents.prompts import Prompts
 from agents.tokenization import segments
+from evals.tasks.arithmetic import OPERANDS
 from evals.tasks.sums import Term, Worked, paper_form, split_of, worked, written
+from evals.training.recipe import Kind
 
 # What is asked where, and how often: mostly as the task asks it.
 QUESTION = "What is the result of {}?"
@@ -25,7 +27,6 @@ WORDINGS = (
 )
 REWORDED = 0.1
 OWN_FIRST = 0.1
-OPERANDS = 30
 # No model is named: a prompt is tokenised for whoever has this tokenizer.
 _NOBODY = ModelFingerprint("", table="", tokenizer="", vocabulary=0, width=0)
 
@@ -66,10 +67,14 @@ class Curriculum:
         self._pool = list(pool)
         self._mistaken = [attempts for attempts in pool if attempts.has_mistake]
 
-    def draw(self, rng: random.Random, mixture: Mapping[str, float]) -> Turn:
+    def draw(self, rng: random.Random, mixture: Mapping[Kind, float]) -> Turn:
         """Return a turn of a kind drawn by weight: `steps`, `solve` or `debate`."""
         (kind,) = rng.choices(list(mixture), list(mixture.values()))
-        draws = {"steps": self.steps, "solve": self.solve, "debate": self.debate}
+        draws: dict[Kind, Callable[[random.Random], Turn]] = {
+            "steps": self.steps,
+            "solve": self.solve,
+            "debate": self.debate,
+        }
         return draws[kind](rng)
 
     def steps(self, rng: random.Random) -> Turn:
