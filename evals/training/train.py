@@ -164,13 +164,14 @@ def _stage(
     recipe: Recipe, stage: Stage, number: int, out: Path, model: Any, tokenizer: Any, estimate: Estimate
 ) -> None:
     """Train the model through one stage, or load what an earlier run made of it."""
+    from safetensors.torch import load_model, save_model
     from transformers import Trainer, TrainingArguments
     from transformers.trainer_utils import get_last_checkpoint
 
     folder = out / f"stage-{number}"
-    finished = folder / "finished.pt"
+    finished = folder / "finished.safetensors"
     if finished.is_file():
-        model.load_state_dict(torch.load(finished, weights_only=True))
+        load_model(model, finished)
         estimate.before += stage.steps
         estimate.say(f"stage {number} is done already")
         return
@@ -254,7 +255,7 @@ def _stage(
     if stage.steps not in looked:
         trainer.evaluate()
     estimate.before += stage.steps
-    torch.save(model.state_dict(), finished)
+    save_model(model, str(finished))
 
 
 def _timer(estimate: Estimate) -> Any:
