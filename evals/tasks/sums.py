@@ -44,7 +44,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Worked:
-    """An expression worked out: products, then sums from left to right, then the answer that was stated."""
+    """An expression worked out: products, then sums from left to right, then the answer that was stated.
+
+    The smaller is taken from the larger, hundreds before the rest; the answer has the sign.
+    """
 
     products: tuple[Step, ...]
     sums: tuple[Step, ...]
@@ -94,8 +97,18 @@ def worked(terms: Sequence[Term], slips: Mapping[int, int] | None = None) -> Wor
             values.append(term.factors[0])
     total = values[0]
     for term, number in zip(terms[1:], values[1:], strict=True):
-        sums.append(step(total, term.sign, number))
-        total = sums[-1].result
+        if term.sign == "+":
+            sums.append(step(total, "+", number))
+            total = sums[-1].result
+            continue
+        sign = 1 if total >= number else -1
+        total, smaller = max(total, number), min(total, number)
+        # Place by place, hundreds first: a digit then depends on few others.
+        parts = [part for part in (smaller // 100 * 100, smaller % 100) if part]
+        for part in parts or [0]:
+            sums.append(step(total, "-", part))
+            total = sums[-1].result
+        total *= sign
     return Worked(tuple(products), tuple(sums), total)
 
 
