@@ -40,6 +40,8 @@ class Stage(Frozen):
     schedule: Literal["constant_with_warmup", "cosine", "linear"] = "cosine"
     warmup: int = Field(default=100, ge=0)
     pool: Pool | None = None
+    table: Literal["learned", "frozen"] = "learned"
+    """Whether the embedding table is trained, or stays as it is."""
 
     @field_validator("mixture")
     @classmethod
@@ -58,7 +60,8 @@ class Recipe(Frozen):
     """Of weights and data."""
     shape: Shape = Shape()
     table: str | None = None
-    """Another recipe, whose embedding table is taken and stays as it is: debaters of one table hear each other's vectors."""
+    """Another recipe whose embedding table is taken, as it is after the last stage that learns it, and stays as it is:
+    debaters of one table hear each other's vectors."""
     stages: tuple[Stage, ...] = Field(min_length=1)
     row_tokens: int = Field(default=384, ge=64)
     """Tokens of a row, filled with as many examples as it takes."""
@@ -70,6 +73,11 @@ class Recipe(Frozen):
     """Steps between looks at held-out loss and accuracy."""
     questions: int = Field(default=200, ge=1)
     """Held-out questions of each look."""
+
+    @property
+    def table_stages(self) -> int:
+        """How many stages it takes until the table is what it will be."""
+        return max((number for number, stage in enumerate(self.stages, 1) if stage.table == "learned"), default=0)
 
 
 def load_recipe(path: Path) -> Recipe:

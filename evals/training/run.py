@@ -13,12 +13,11 @@ from evals.task import create_task
 from evals.training.card import write_card
 from evals.training.recipe import Recipe, load_recipe
 from evals.training.speaking import complete
-from evals.training.train import MODEL, Say, read_history, train
+from evals.training.train import MODEL, Say, read_history, run_stages
 from evals.training.turns import Turn
 from evals.training.vocabulary import make_tokenizer
 
 PLOT = "training.svg"
-TABLE = "model.embed_tokens.weight"
 
 
 def table_of(recipe: Recipe, recipes: Path, runs: Path, say: Say) -> torch.Tensor | None:
@@ -32,12 +31,12 @@ def table_of(recipe: Recipe, recipes: Path, runs: Path, say: Say) -> torch.Tenso
     """
     if recipe.table is None:
         return None
-    from safetensors.torch import load_file
-
     other = load_recipe(recipes / f"{recipe.table}.yaml")
-    folder = train(other, runs / other.name, table=table_of(other, recipes, runs, say), say=say)
-    weights: dict[str, torch.Tensor] = load_file(folder / "model.safetensors")
-    return weights[TABLE].float()
+    theirs = table_of(other, recipes, runs, say)
+    model, _ = run_stages(other, runs / other.name, other.table_stages, table=theirs, say=say)
+    weight: torch.Tensor = model.get_input_embeddings().weight
+    # As it will be shipped, so that tables agree to the bit in every dtype.
+    return weight.detach().bfloat16().float()
 
 
 def finish(recipe: Recipe, out: Path, *, questions: int) -> Iterator[str]:

@@ -39,30 +39,40 @@ def train(recipe: Recipe, out: Path, *, table: torch.Tensor | None = None, say: 
     Raises:
         MissingDependency: the extra `train` is not installed.
     """
+    done = out / MODEL
+    if (done / "config.json").is_file():
+        say(f"{recipe.name} is trained already: {done}")
+        return done
+    model, tokenizer = run_stages(recipe, out, len(recipe.stages), table=table, say=say)
+    aside = out / f".{MODEL}.part"
+    save(model, tokenizer, aside)
+    aside.rename(done)
+    return done
+
+
+def run_stages(
+    recipe: Recipe, out: Path, count: int, *, table: torch.Tensor | None = None, say: Say = lambda _: None
+) -> tuple[Any, Any]:
+    """Return model and tokenizer after the first stages of a recipe; see `train`."""
     try:
         import accelerate  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingDependency("debate train", "accelerate", "train") from error
     from transformers import set_seed
 
-    done = out / MODEL
-    if (done / "config.json").is_file():
-        say(f"{recipe.name} is trained already: {done}")
-        return done
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer()
     set_seed(recipe.seed)
     model = build_model(recipe, tokenizer, table)
-    say(
-        f"{recipe.name}: {model.num_parameters():,} parameters, {_tokens(recipe):,} tokens in {len(recipe.stages)} stages"
-    )
-    estimate = Estimate(recipe, say, seconds=seconds_so_far(out))
-    for number, stage in enumerate(recipe.stages, start=1):
+    stages = recipe.stages[:count]
+    tokens = sum(stage.steps for stage in stages) * recipe.rows * recipe.row_tokens
+    say(f"{recipe.name}: {model.num_parameters():,} parameters, {tokens:,} tokens in {len(stages)} stages")
+    estimate = Estimate(sum(stage.steps for stage in stages), recipe.rows * recipe.row_tokens, seconds_so_far(out), say)
+    for number, stage in enumerate(stages, start=1):
+        is_learned = stage.table == "learned" and table is None
+        model.get_input_embeddings().weight.requires_grad_(is_learned)
         _stage(recipe, stage, number, out, model, tokenizer, estimate)
-    aside = out / f".{MODEL}.part"
-    save(model, tokenizer, aside)
-    aside.rename(done)
-    return done
+    return model, tokenizer
 
 
 def build_model(recipe: Recipe, tokenizer: Any, table: torch.Tensor | None) -> Any:
@@ -88,7 +98,6 @@ def build_model(recipe: Recipe, tokenizer: Any, table: torch.Tensor | None) -> A
             raise ModelError(f"the table is {list(table.shape)}, and {recipe.name} needs {list(weight.shape)}")
         with torch.no_grad():
             weight.copy_(table)
-        weight.requires_grad_(False)
     return model
 
 
@@ -113,10 +122,10 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
 class Estimate:
     """Says after the first steps how long the whole will take, and at each look how long is left."""
 
-    def __init__(self, recipe: Recipe, say: Say, *, seconds: float = 0.0) -> None:
-        self.say, self.total = say, sum(stage.steps for stage in recipe.stages)
+    def __init__(self, steps: int, step_tokens: int, seconds: float, say: Say) -> None:
+        self.say, self.total = say, steps
         self._began = time.monotonic() - seconds
-        self._step_tokens = recipe.rows * recipe.row_tokens
+        self._step_tokens = step_tokens
         self.before = 0
         self._since: tuple[int, float] | None = None
 
@@ -154,10 +163,6 @@ def read_history(out: Path) -> list[dict[str, Any]]:
 def seconds_so_far(out: Path) -> float:
     """Return the wall time that a run has taken up to its last look."""
     return max((line["seconds"] for line in read_history(out)), default=0.0)
-
-
-def _tokens(recipe: Recipe) -> int:
-    return sum(stage.steps for stage in recipe.stages) * recipe.rows * recipe.row_tokens
 
 
 def _stage(
