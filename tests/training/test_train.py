@@ -114,9 +114,12 @@ def test_a_table_of_another_recipe_stays_as_it_is(smoke, tmp_path):
     recipe = load_recipe(tmp_path / "two.yaml")
     table = table_of(recipe, tmp_path, tmp_path / "runs", lambda _: None)
     folder = training.train(recipe, tmp_path / "runs" / "two", table=table)
-    one, two = (load_file(tmp_path / "runs" / name / "model" / "model.safetensors") for name in ("one", "two"))
-    assert torch.equal(one["model.embed_tokens.weight"], two["model.embed_tokens.weight"])
-    assert not torch.equal(one["model.layers.0.mlp.up_proj.weight"], two["model.layers.0.mlp.up_proj.weight"])
+    weights = load_file(folder / "model.safetensors")
+    assert torch.equal(weights["model.embed_tokens.weight"].float(), table)
+    assert not (tmp_path / "runs" / "one" / "model").exists()
+    one = load_file(tmp_path / "runs" / "one" / "stage-1" / "finished.safetensors")
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert not torch.equal(one[name].bfloat16(), weights[name])
     assert folder == tmp_path / "runs" / "two" / "model"
     with pytest.raises(ModelError, match="needs"):
         training.build_model(recipe, make_tokenizer(), torch.zeros(3, 3))
