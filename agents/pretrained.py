@@ -2,7 +2,7 @@
 
 `smollm2` is SmolLM2-135M-Instruct wherever it is: the cache folder, the hub, or a wheel on the package registry whose
 GGUF (Q4_1) is dequantised once into bf16 safetensors. A converted model is written aside and renamed into place, with a
-manifest of checksums, so a half-written one is never found.
+manifest of checksums, so a half-written one is never found. `tiny/NAME` is a debater that comes with this package.
 """
 
 import hashlib
@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.errors import MissingDependency, ModelError
+from agents.errors import MissingDependency, ModelError, UnknownName
 
 Progress = Callable[[str], None]
 
 MANIFEST = "manifest.json"
+TINY = "tiny/"
+DEBATERS = Path(__file__).resolve().parent / "debaters"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
     """Return the folder that holds the model's config, weights and tokenizer, fetching or converting it if need be.
 
     Args:
-        model: `smollm2`, a local folder, or a hub id such as `Qwen/Qwen3-0.6B`.
+        model: `smollm2`, `tiny/NAME`, a local folder, or a hub id such as `Qwen/Qwen3-0.6B`.
         revision: commit, tag or branch on the hub; only for hub ids.
         progress: called with one sentence per step that takes time.
 
@@ -82,17 +84,26 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
     """
     if model in WHEEL_MODELS:
         return _locate_wheel_model(WHEEL_MODELS[model], progress)
+    if model.startswith(TINY):
+        if model not in debaters():
+            raise UnknownName("tiny debater", model, debaters())
+        return DEBATERS / model.removeprefix(TINY)
     path = Path(model).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelError(f"the folder {path} has no config.json, so it is not a model in transformers' layout")
         return path
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
-        known = ", ".join(WHEEL_MODELS)
+        known = ", ".join([*WHEEL_MODELS, *debaters()])
         raise ModelError(
             f"unknown model {model!r}: no such folder, and not a hub id (owner/name). Known short names: {known}."
         )
     return _from_hub(model, revision, progress)
+
+
+def debaters() -> tuple[str, ...]:
+    """Return the names of the debaters that come with this package."""
+    return tuple(sorted(f"{TINY}{path.parent.name}" for path in DEBATERS.glob("*/config.json")))
 
 
 def _from_hub(hub_id: str, revision: str | None, progress: Progress) -> Path:

@@ -76,7 +76,7 @@ class Prompts:
         """Return the first round's prompt: the question alone."""
         return self._prompt("initial", {"question": question}, [])
 
-    def debate(self, question: str, own: Message, others: Sequence[Heard]) -> Prompt:
+    def debate(self, question: str, own: Heard, others: Sequence[Heard]) -> Prompt:
         """Return a later round's prompt (CIPHER, Algorithm 1): question, what is heard, the agent's own solution."""
         parts: list[Part] = []
         marks = [_place(solution, parts) for solution in (own, *others)]

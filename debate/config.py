@@ -91,7 +91,7 @@ class DebateConfig(Frozen):
     backend: str = "transformers"
     """A registered backend, or a dotted path."""
     model: str = "smollm2"
-    """`smollm2`, a hub id, or a local folder."""
+    """`smollm2`, `tiny/NAME`, a hub id, or a local folder."""
     dtype: str = "bfloat16"
     """`bfloat16`, `float32` or `float16`."""
     options: dict[str, Any] = Field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Pictures of an analysis as SVG text: the same numbers give the same bytes. matplotlib, without its global state."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.errors import MissingDependency
@@ -136,6 +136,21 @@ def _style(place: int) -> dict[str, Any]:
         "linewidth": 1.6,
         "linestyle": "-" if place < len(COLOURS) else "--",
     }
+
+
+def training(history: Sequence[Mapping[str, Any]]) -> str:
+    """Held-out loss, and the share of single answers and of debate turns that are right, by training step."""
+    figure, axes = _axes("step", "right, %")
+    steps = [look["step"] for look in history]
+    for place, (key, label) in enumerate((("solve", "single answers"), ("debate", "debate turns"))):
+        shares = [100 * look[key] for look in history]
+        axes.plot(steps, shares, color=COLOURS[place], marker=MARKERS[place], markersize=3, label=label)
+    axes.set_ylim(0, 100)
+    losses = axes.twinx()
+    losses.set_ylabel("held-out loss (dashed)")
+    losses.plot(steps, [look["loss"] for look in history], color=COLOURS[-1], linestyle="--")
+    losses.set_yscale("log")
+    return _svg(figure, axes)
 
 
 def _axes(x: str, y: str, *, height: float = 3.6) -> tuple[Any, Any]:

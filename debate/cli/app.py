@@ -14,7 +14,7 @@ app = typer.Typer(
     model's belief, fed back as the next input, nothing sampled (Pham et al., ICLR 2024).
 
     Start here:  debate eval configs/smoke.yaml --limit 8   (scripted backend, a second)
-    then:        debate eval configs/first_debate.yaml --limit 8   (SmolLM2-135M, minutes)""",
+    then:        debate eval configs/debaters/headline.yaml --limit 100   (tiny debaters that can add, minutes)""",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 _COMMANDS = (
-    "run evaluate search reproduce score show report status speak read tasks backends train_backend topology doctor "
+    "run evaluate search reproduce score show report status speak read tasks backends train train_backend topology doctor "
     "model bench"
 )
 for _name in _COMMANDS.split():

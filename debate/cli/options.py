@@ -24,7 +24,7 @@ Set = Annotated[
         "--set", metavar="KEY.PATH=VALUE", help="Override one key; may be repeated, e.g. agents.ada.temperature=0.2"
     ),
 ]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="smollm2, tiny/NAME, a hub id, or a local folder.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of questions, samples and noise.")]
 Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Most questions.")]
 Data = Annotated[Path | None, typer.Option("--data", help="A local benchmark file in place of the hub.")]

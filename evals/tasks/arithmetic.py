@@ -4,6 +4,9 @@ The paper's: `a+b*c+d-e*f`, a … f uniform integers in [0, 30), asked as "What 
 section 4). Du et al.'s (2023, github composable-models/llm_multiagent_debate, math/gen_math.py) is the same expression
 with their question's words around it. Sample i depends on (split, seed, i) alone. A file of {"question", "answer"} lines,
 such as CIPHER's own 200 questions, is read with --data.
+
+Variants, for models that were trained on such expressions (docs/debaters.md): `held_out` asks only expressions of its split,
+which training never draws, and `larger` has operands in [30, 60), of which training has none.
 """
 
 import random
@@ -12,8 +15,12 @@ from agents.errors import TaskError
 from evals.dataset_task import NumberTask
 from evals.rows import Row
 from evals.task import Loaded, Sample, TaskInfo
+from evals.tasks.sums import Term, paper_form, split_of, value, written
 
 DEFAULT_SIZE = 200
+VARIANTS = ("held_out", "larger")
+# Of every operand: in [0, 30), as the paper's.
+OPERANDS = 30
 
 
 class Arithmetic(NumberTask):
@@ -34,6 +41,11 @@ class Arithmetic(NumberTask):
     form = "What is the result of {}?"
     draws = "arithmetic"
 
+    @classmethod
+    def variants(cls) -> tuple[str, ...]:
+        """Return the expressions apart from the paper's draw that it knows."""
+        return VARIANTS
+
     def load(self, at_least: int | None = None) -> Loaded:
         """Return `at_least` generated samples, the paper's 200 by default; or those of the file that --data names."""
         if self.data is not None:
@@ -52,11 +64,19 @@ class Arithmetic(NumberTask):
 
     def _sample(self, index: int) -> Sample:
         split = "" if self.split == "test" else f"{self.split}|"
-        draw = random.Random(f"{self.draws}|{split}{self.seed}|{index}")
-        a, b, c, d, e, f = (draw.randrange(30) for _ in range(6))
-        question = self.form.format(f"{a}+{b}*{c}+{d}-{e}*{f}")
+        variant = f"{self.variant}|" if self.variant else ""
+        draw = random.Random(f"{self.draws}|{variant}{split}{self.seed}|{index}")
+        terms = self._terms(draw)
+        question = self.form.format(written(terms))
         name = self.name if self.split == "test" else f"{self.name}-{self.split}"
-        return Sample(f"{name}-{self.seed}-{index:04d}", question, str(a + b * c + d - e * f))
+        return Sample(f"{name}-{self.seed}-{index:04d}", question, str(value(terms)))
+
+    def _terms(self, draw: random.Random) -> tuple[Term, ...]:
+        least = OPERANDS if self.variant == "larger" else 0
+        while True:
+            terms = paper_form(*(least + draw.randrange(OPERANDS) for _ in range(6)))
+            if self.variant != "held_out" or split_of(written(terms)) == self.split:
+                return terms
 
 
 class Arithmetic6(Arithmetic):

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from agents import pretrained
-from agents.errors import ModelError
+from agents.errors import ModelError, UnknownName
 
 
 @pytest.fixture
@@ -109,3 +109,16 @@ def test_a_hub_id_that_cannot_be_had_says_what_was_tried(home, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="cannot get the model 'owner/none' from the hub"):
         pretrained.locate("owner/none")
+
+
+def test_a_tiny_debater_is_found_by_name_and_an_unknown_one_lists_those_that_are_there(monkeypatch, tmp_path):
+    for name in ("ada", "ben"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    (tmp_path / "no-model").mkdir()
+    monkeypatch.setattr(pretrained, "DEBATERS", tmp_path)
+    assert pretrained.locate("tiny/ada") == tmp_path / "ada"
+    for given in ("tiny/adda", "tiny/no-model", "tiny/../ada"):
+        with pytest.raises(UnknownName, match="tiny/ada, tiny/ben"):
+            pretrained.locate(given)
+    assert pretrained.debaters() == ("tiny/ada", "tiny/ben")

@@ -1,0 +1,1 @@
+"""Tiny debaters trained from scratch: tokenizer, data in the prompts of the protocol, recipe, card."""

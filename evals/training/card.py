@@ -1,0 +1,52 @@
+"""A debater's card: what it was trained on, for how long, and what it then answers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evals.stats import wilson
+from evals.training.recipe import Recipe
+
+
+def write_card(
+    folder: Path, recipe: Recipe, history: Sequence[dict[str, Any]], *, right: int, questions: int, parameters: int
+) -> None:
+    """Write README.md beside the weights.
+
+    Args:
+        folder: of the model.
+        recipe: that made it.
+        history: its looks at held-out loss and accuracy.
+        right: of the test questions.
+        questions: how many there were.
+        parameters: of the model.
+    """
+    interval = wilson(right, questions)
+    steps = sum(stage.steps for stage in recipe.stages)
+    tokens = steps * recipe.rows * recipe.row_tokens
+    last = history[-1]
+    shape = recipe.shape
+    table = f"of the recipe `{recipe.table}`, frozen" if recipe.table else "trained with it"
+    lines = [
+        f"# {recipe.name}",
+        "",
+        f"A tiny debater: a Llama of {parameters:,} parameters ({shape.num_hidden_layers} layers, width {shape.hidden_size}, "
+        f"context {shape.max_position_embeddings}), trained from random weights to work out `a+b*c+d-e*f`, a … f in [0, 30), and "
+        "to debate it. It can do nothing else.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| single answers, greedy, `arithmetic:held_out` test | {right} of {questions} right: {right / questions:.1%} "
+        f"(95 % {interval.low:.1%} to {interval.high:.1%}, Wilson) |",
+        f"| debate turns, one of two solutions mistaken, held out | {last['debate']:.1%} |",
+        f"| held-out loss | {last['loss']:.4f} |",
+        f"| training | {steps:,} steps, {tokens:,} tokens, {last['seconds'] / 60:.0f} minutes of wall time on a shared machine, "
+        f"seed {recipe.seed} |",
+        f"| embedding table | {table} |",
+        "| data | generated: easier forms, single solutions, debate turns whose solutions an earlier checkpoint sampled; "
+        "text only; expressions of the training split |",
+        f"| made by | `debate train {recipe.name}` |",
+        "| licence | Apache-2.0 |",
+        "",
+    ]
+    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")

@@ -1,0 +1,102 @@
+"""What a training run is, as data: a frozen model, unknown keys refused (`configs/training/*.yaml`)."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from agents.errors import ConfigError
+from debate.frozen import Frozen
+
+Kind = Literal["steps", "solve", "debate"]
+
+
+class Shape(Frozen):
+    """A Llama with tied tables."""
+
+    hidden_size: int = Field(default=192, ge=32)
+    num_hidden_layers: int = Field(default=4, ge=1)
+    num_attention_heads: int = Field(default=6, ge=1)
+    intermediate_size: int = Field(default=640, ge=32)
+    max_position_embeddings: int = Field(default=512, ge=64)
+
+
+class Pool(Frozen):
+    """Solutions sampled from the model as it is when a stage begins: what its debate turns hear."""
+
+    expressions: int = Field(default=4000, ge=1)
+    samples: int = Field(default=3, ge=1)
+    temperatures: tuple[float, ...] = (0.3, 0.7, 1.0)
+
+
+class Stage(Frozen):
+    """A part of the training with one mixture of data and one course of the learning rate."""
+
+    steps: int = Field(ge=1)
+    mixture: dict[Kind, float] = Field(min_length=1)
+    """Kind of example → weight."""
+    learning_rate: float = Field(default=2e-3, gt=0)
+    schedule: Literal["constant_with_warmup", "cosine", "linear"] = "cosine"
+    warmup: int = Field(default=100, ge=0)
+    pool: Pool | None = None
+    table: Literal["learned", "frozen"] = "learned"
+    """Whether the embedding table is trained, or stays as it is."""
+
+    @field_validator("mixture")
+    @classmethod
+    def _weighs(cls, mixture: dict[Kind, float]) -> dict[Kind, float]:
+        if min(mixture.values()) < 0 or sum(mixture.values()) <= 0:
+            raise ValueError("weights are at least 0, and one of them is more")
+        return mixture
+
+
+class Recipe(Frozen):
+    """A training run from random weights."""
+
+    name: str
+    """Of the debater."""
+    seed: int = Field(default=0, ge=0)
+    """Of weights and data."""
+    shape: Shape = Shape()
+    table: str | None = None
+    """Another recipe whose embedding table is taken, as it is after the last stage that learns it, and stays as it is:
+    debaters of one table hear each other's vectors."""
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    row_tokens: int = Field(default=384, ge=64)
+    """Tokens of a row, filled with as many examples as it takes."""
+    rows: int = Field(default=8, ge=1)
+    """Rows of a step."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Of the products; weights and optimiser are float32."""
+    evaluate_every: int = Field(default=500, ge=1)
+    """Steps between looks at held-out loss and accuracy."""
+    questions: int = Field(default=200, ge=1)
+    """Held-out questions of each look."""
+
+    @property
+    def table_stages(self) -> int:
+        """How many stages it takes until the table is what it will be."""
+        return max((number for number, stage in enumerate(self.stages, 1) if stage.table == "learned"), default=0)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Return the recipe in a YAML file.
+
+    Raises:
+        ConfigError: file and key path, and what is wrong there.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = sorted(found.stem for found in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        raise ConfigError(f"no recipe {path}. Known beside it: {', '.join(known) or 'none'}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping of keys to values; this is a {type(raw).__name__}")
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
+        raise ConfigError("\n".join(lines)) from error

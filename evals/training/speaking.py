@@ -1,0 +1,100 @@
+"""Many solutions at once from a model in training: for its held-out accuracy, and for what debate turns hear."""
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from agents.prompts import Prompts
+from evals.tasks.arithmetic import OPERANDS
+from evals.tasks.sums import paper_form, split_of, worked, written
+from evals.training.recipe import Pool
+from evals.training.turns import QUESTION, Attempts, Turn, encode, mistaken, training_operands
+
+BATCH = 256
+# The longest right solution has 71 tokens.
+LONGEST = 80
+
+
+@torch.inference_mode()
+def complete(
+    model: Any, tokenizer: Any, turns: Sequence[Turn], *, temperature: float = 0.0, seed: int = 0
+) -> list[str]:
+    """Return what the model says to each turn's prompt.
+
+    Args:
+        model: a causal language model of transformers.
+        tokenizer: the debaters'.
+        turns: whose prompts are shown.
+        temperature: 0 takes the most probable token.
+        seed: of the sampling.
+    """
+    said: list[str] = []
+    was_training = model.training
+    model.eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for start in range(0, len(turns), BATCH):
+            prompts = []
+            for turn in turns[start : start + BATCH]:
+                ids, shown = encode(turn, tokenizer)
+                prompts.append(ids[:shown])
+            longest = max(map(len, prompts))
+            padded = [[tokenizer.pad_token_id] * (longest - len(ids)) + ids for ids in prompts]
+            mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
+            drawn: dict[str, Any] = (
+                {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+                if temperature
+                else {"do_sample": False}
+            )
+            out = model.generate(
+                input_ids=torch.tensor(padded),
+                attention_mask=torch.tensor(mask),
+                max_new_tokens=LONGEST,
+                use_cache=True,
+                **drawn,
+            )
+            said += tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
+    model.train(was_training)
+    return said
+
+
+def sample_pool(model: Any, tokenizer: Any, prompts: Prompts, pool: Pool, *, seed: str) -> Iterator[Attempts]:
+    """Yield training expressions with solutions that the model sampled."""
+    rng = random.Random(f"{seed}|pool")
+    drawn = [training_operands(rng) for _ in range(pool.expressions)]
+    turns = [Turn(prompts.initial(QUESTION.format(written(paper_form(*operands)))), "") for operands in drawn]
+    rounds = []
+    for number in range(pool.samples):
+        temperature = pool.temperatures[number % len(pool.temperatures)]
+        rounds.append(complete(model, tokenizer, turns, temperature=temperature, seed=rng.randrange(2**31)))
+    for operands, *solutions in zip(drawn, *rounds, strict=True):
+        yield Attempts(operands, tuple(solutions))
+
+
+def held_out(prompts: Prompts, count: int, *, seed: str) -> dict[str, list[Turn]]:
+    """Return questions of the validation split: alone, and with own solution and another's, of which one is mistaken."""
+    rng = random.Random(f"{seed}|held out")
+    found: dict[str, list[Turn]] = {"solve": [], "debate": []}
+    while len(found["solve"]) < count:
+        terms = paper_form(*(rng.randrange(OPERANDS) for _ in range(6)))
+        if split_of(written(terms)) != "validation":
+            continue
+        question, right = QUESTION.format(written(terms)), str(worked(terms))
+        found["solve"].append(Turn(prompts.initial(question), right))
+        pair = [str(mistaken(rng, terms)), right]
+        rng.shuffle(pair)
+        found["debate"].append(Turn(prompts.debate(question, pair[0], pair[1:]), right))
+    return found
+
+
+def accuracy(model: Any, tokenizer: Any, turns: Sequence[Turn]) -> float:
+    """Return the share of turns whose greedily decoded solution states the right answer."""
+    said = complete(model, tokenizer, turns)
+    right = sum(_answer(solution) == _answer(turn.solution) for solution, turn in zip(said, turns, strict=True))
+    return right / len(turns)
+
+
+def _answer(solution: str) -> str:
+    return solution.rpartition("Answer: ")[2]

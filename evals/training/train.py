@@ -1,0 +1,296 @@
+"""The recipe carried out: transformers' Trainer over stages, each of which goes on where an earlier run of it stopped."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.errors import MissingDependency, ModelError
+from agents.prompts import Prompts
+from debate.config import prompts_folder
+from evals.training.recipe import Recipe, Stage
+from evals.training.rows import PackedRows, collate
+from evals.training.speaking import accuracy, held_out, sample_pool
+from evals.training.turns import Attempts, Curriculum
+from evals.training.vocabulary import make_tokenizer
+
+Say = Callable[[str], None]
+
+MODEL, HISTORY = "model", "history.jsonl"
+# Of the held-out loss.
+LOSS_ROWS = 32
+# Steps after which the estimate of the whole is made.
+TIMED_STEPS = 20
+
+
+def train(recipe: Recipe, out: Path, *, table: torch.Tensor | None = None, say: Say = lambda _: None) -> Path:
+    """Return the folder of the trained model: OUT/model. What is there of an earlier run is gone on with.
+
+    Args:
+        recipe: what to do.
+        out: the run's folder.
+        table: [V, D], taken for the embeddings and left as it is.
+        say: called with a sentence now and then.
+
+    Raises:
+        MissingDependency: the extra `train` is not installed.
+    """
+    done = out / MODEL
+    if (done / "config.json").is_file():
+        say(f"{recipe.name} is trained already: {done}")
+        return done
+    model, tokenizer = run_stages(recipe, out, len(recipe.stages), table=table, say=say)
+    aside = out / f".{MODEL}.part"
+    save(model, tokenizer, aside)
+    aside.rename(done)
+    return done
+
+
+def run_stages(
+    recipe: Recipe, out: Path, count: int, *, table: torch.Tensor | None = None, say: Say = lambda _: None
+) -> tuple[Any, Any]:
+    """Return model and tokenizer after the first stages of a recipe; see `train`."""
+    try:
+        import accelerate  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingDependency("debate train", "accelerate", "train") from error
+    from transformers import set_seed
+
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = make_tokenizer()
+    set_seed(recipe.seed)
+    model = build_model(recipe, tokenizer, table)
+    stages = recipe.stages[:count]
+    tokens = sum(stage.steps for stage in stages) * recipe.rows * recipe.row_tokens
+    say(f"{recipe.name}: {model.num_parameters():,} parameters, {tokens:,} tokens in {len(stages)} stages")
+    estimate = Estimate(sum(stage.steps for stage in stages), recipe.rows * recipe.row_tokens, seconds_so_far(out), say)
+    for number, stage in enumerate(stages, start=1):
+        is_learned = stage.table == "learned" and table is None
+        model.get_input_embeddings().weight.requires_grad_(is_learned)
+        _stage(recipe, stage, number, out, model, tokenizer, estimate)
+    return model, tokenizer
+
+
+def build_model(recipe: Recipe, tokenizer: Any, table: torch.Tensor | None) -> Any:
+    """Return a Llama with random weights, its tables tied."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = recipe.shape.model_dump()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        num_key_value_heads=recipe.shape.num_attention_heads,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        use_cache=False,
+        attn_implementation="sdpa",
+        **shape,
+    )
+    model = LlamaForCausalLM(config)
+    if table is not None:
+        weight = model.get_input_embeddings().weight
+        if weight.shape != table.shape:
+            raise ModelError(f"the table is {list(table.shape)}, and {recipe.name} needs {list(weight.shape)}")
+        with torch.no_grad():
+            weight.copy_(table)
+    return model
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a model as debates load it: bfloat16 weights, tokenizer, when to stop."""
+    from transformers import GenerationConfig
+
+    ids = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    saved = type(model)(model.config)
+    saved.load_state_dict(model.state_dict())
+    saved.to(torch.bfloat16)
+    saved.config.use_cache = True
+    saved.generation_config = GenerationConfig(**ids)
+    saved.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+class Estimate:
+    """Says after the first steps how long the whole will take, and at each look how long is left."""
+
+    def __init__(self, steps: int, step_tokens: int, seconds: float, say: Say) -> None:
+        self.say, self.total = say, steps
+        self._began = time.monotonic() - seconds
+        self._step_tokens = step_tokens
+        self.before = 0
+        self._since: tuple[int, float] | None = None
+
+    def step(self, number: int) -> None:
+        """Note that a step of the present stage is done."""
+        done = self.before + number
+        if self._since is None:
+            # The first step of a process warms up, and tells nothing.
+            self._since = (done, time.monotonic())
+        elif done - self._since[0] == TIMED_STEPS:
+            self.say(
+                f"about {self.left(done) / 60:.0f} minutes for {self.total - done} steps ({self.rate(done):,.0f} tokens/s)"
+            )
+
+    def seconds(self) -> float:
+        """Return the wall time of the training, earlier processes included up to their last look."""
+        return time.monotonic() - self._began
+
+    def rate(self, done: int) -> float:
+        """Return tokens per second since the process warmed up."""
+        assert self._since is not None
+        return self._step_tokens * (done - self._since[0]) / max(time.monotonic() - self._since[1], 1e-9)
+
+    def left(self, done: int) -> float:
+        """Return the seconds that the rest will take at the rate so far."""
+        return (self.total - done) * self._step_tokens / self.rate(done)
+
+
+def read_history(out: Path) -> list[dict[str, Any]]:
+    """Return the looks at held-out loss and accuracy, in order."""
+    path = out / HISTORY
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def seconds_so_far(out: Path) -> float:
+    """Return the wall time that a run has taken up to its last look."""
+    return max((line["seconds"] for line in read_history(out)), default=0.0)
+
+
+def _stage(
+    recipe: Recipe, stage: Stage, number: int, out: Path, model: Any, tokenizer: Any, estimate: Estimate
+) -> None:
+    """Train the model through one stage, or load what an earlier run made of it."""
+    from safetensors.torch import load_model, save_model
+    from transformers import Trainer, TrainingArguments
+    from transformers.trainer_utils import get_last_checkpoint
+
+    folder = out / f"stage-{number}"
+    finished = folder / "finished.safetensors"
+    if finished.is_file():
+        load_model(model, finished)
+        estimate.before += stage.steps
+        estimate.say(f"stage {number} is done already")
+        return
+    folder.mkdir(exist_ok=True)
+    prompts, own_first = (Prompts(prompts_folder(name), "plain") for name in ("tiny", "tiny_own_first"))
+    seed = f"{recipe.name}|{recipe.seed}|{number}"
+    pool: list[Attempts] = []
+    if (wanted := stage.pool) is not None:
+        pool = _pool(
+            folder / "pool.jsonl", lambda: sample_pool(model, tokenizer, prompts, wanted, seed=seed), estimate.say
+        )
+    curriculum = Curriculum(prompts, own_first, pool)
+
+    def rows(count: int, purpose: str) -> PackedRows:
+        return PackedRows(
+            curriculum, tokenizer, mixture=stage.mixture, rows=count, tokens=recipe.row_tokens, seed=f"{seed}|{purpose}"
+        )
+
+    looks = held_out(prompts, recipe.questions, seed="held out")
+
+    class StageTrainer(Trainer):  # type: ignore[misc]
+        """Rows in their order, accuracy beside the held-out loss."""
+
+        def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
+            return torch.utils.data.SequentialSampler(self.train_dataset)
+
+        def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+            found: dict[str, float] = super().evaluate(*args, **kwargs)
+            shares = {kind: accuracy(self.model, tokenizer, turns) for kind, turns in looks.items()}
+            step = estimate.before + self.state.global_step
+            line = {
+                "step": step,
+                "stage": number,
+                "loss": found["eval_loss"],
+                **shares,
+                "seconds": round(estimate.seconds()),
+            }
+            with (out / HISTORY).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            told = ", ".join(f"{kind} {share:.1%}" for kind, share in shares.items())
+            estimate.say(f"step {step} of {estimate.total}: held-out loss {found['eval_loss']:.4f}, {told}")
+            return found
+
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=stage.steps,
+        per_device_train_batch_size=recipe.rows,
+        per_device_eval_batch_size=recipe.rows,
+        learning_rate=stage.learning_rate,
+        lr_scheduler_type=stage.schedule,
+        warmup_steps=min(stage.warmup, stage.steps),
+        weight_decay=0.05,
+        adam_beta2=0.98,
+        max_grad_norm=1.0,
+        bf16=recipe.precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),
+        eval_strategy="steps",
+        eval_steps=recipe.evaluate_every,
+        save_strategy="steps",
+        save_steps=recipe.evaluate_every,
+        save_total_limit=1,
+        logging_steps=50,
+        logging_nan_inf_filter=False,
+        report_to=[],
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        dataloader_num_workers=0,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+    )
+    trainer = StageTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows(stage.steps * recipe.rows, "train"),
+        eval_dataset=rows(LOSS_ROWS, "held out loss"),
+        data_collator=collate,
+        callbacks=[_timer(estimate)],
+    )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
+    looked = [entry["step"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    if stage.steps not in looked:
+        trainer.evaluate()
+    estimate.before += stage.steps
+    save_model(model, str(finished))
+
+
+def _timer(estimate: Estimate) -> Any:
+    from transformers import TrainerCallback
+
+    class Timer(TrainerCallback):  # type: ignore[misc]
+        """Tells the estimate of each step."""
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            estimate.step(state.global_step)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if logs and "loss" in logs:
+                estimate.say(f"step {estimate.before + state.global_step}: loss {float(logs['loss']):.4f}")
+
+    return Timer()
+
+
+def _pool(path: Path, sample: Callable[[], Iterator[Attempts]], say: Say) -> list[Attempts]:
+    """Return the pool of a stage, sampled once and kept."""
+    if not path.is_file():
+        say("sampling solutions for the debate turns")
+        aside = path.with_suffix(".part")
+        with aside.open("w", encoding="utf-8") as file:
+            for attempts in sample():
+                file.write(json.dumps(asdict(attempts)) + "\n")
+        aside.rename(path)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = [Attempts(tuple(line["operands"]), tuple(line["solutions"])) for line in lines]
+    say(
+        f"{sum(attempts.has_mistake for attempts in found)} of {len(found)} expressions have a mistaken solution among theirs"
+    )
+    return found

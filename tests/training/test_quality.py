@@ -1,0 +1,65 @@
+"""What the shipped debaters score on fixed questions: a change that breaks the passing of messages shows here."""
+
+import asyncio
+
+import pytest
+import torch
+
+from agents.pretrained import debaters, locate, sha256_file
+from debate.config import configs_folder, load_config
+from evals.evaluation import Selection, evaluate
+
+QUESTIONS = 60
+# Right of the first 60 held-out test questions in float32, on a processor with AVX-512.
+RIGHT = {"single": 0, "cipher": 0, "expert": 0}
+# Elsewhere, and in bfloat16, another rounding may turn an answer or two.
+BAND = 4
+
+
+def played(tmp_path, *settings):
+    """Return method → right answers of two adas."""
+    config = load_config(configs_folder() / "debaters" / "headline.yaml", settings)
+    # Greedy, so that the single answer too is the same each time.
+    config = config.model_copy(update={"agents": {name: config.agents[name] for name in ("first", "second")}})
+    rows = asyncio.run(evaluate(config, out=tmp_path / "run", methods=list(RIGHT), selection=Selection(QUESTIONS)))
+    return {row.method: row.correct for row in rows}
+
+
+def test_float32_scores_are_exact(tmp_path):
+    found = played(tmp_path, "agents.first.temperature=0.15", "agents.second.temperature=0.6")
+    if torch.backends.cpu.get_cpu_capability() == "AVX512":
+        assert found["cipher"] == RIGHT["cipher"]
+    for method, right in RIGHT.items():
+        assert abs(found[method] - right) <= BAND, found
+
+
+def test_bfloat16_scores_are_near(tmp_path):
+    found = played(tmp_path, "dtype=bfloat16", "agents.first.temperature=0.15", "agents.second.temperature=0.6")
+    for method, right in RIGHT.items():
+        assert abs(found[method] - right) <= BAND, found
+
+
+@pytest.mark.parametrize("name", debaters())
+def test_a_shipped_debater_is_small_enough_to_ship(name):
+    folder = locate(name)
+    assert (folder / "model.safetensors").stat().st_size <= 6_000_000
+    assert {file.name for file in folder.iterdir()} == {
+        "README.md",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+
+
+def test_three_share_a_table_and_a_pair_has_tables_of_its_own():
+    from safetensors.torch import load_file
+
+    def table(name):
+        return load_file(locate(f"tiny/{name}") / "model.safetensors")["model.embed_tokens.weight"]
+
+    assert torch.equal(table("ada"), table("ben"))
+    assert torch.equal(table("ada"), table("cy"))
+    assert not torch.equal(table("dee"), table("eve"))
+    assert len({sha256_file(locate(name) / "tokenizer.json") for name in debaters()}) == 1
