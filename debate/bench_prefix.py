@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.agent import Agent
-from agents.backend import Backend, Capabilities, Pending, Request
-from agents.fingerprint import ModelFingerprint
+from agents.backend import Backend, Pending, Request
 from agents.message import Message
 from agents.pretrained import Progress
 from agents.tokenization import segments
+from agents.wrapped import Wrapped
 from debate.config import DebateConfig, load_config
 from debate.orchestrator import Debate, play, take
 from debate.protocol import TurnKey
@@ -30,24 +30,13 @@ from debate.transcript import Question, Turn
 Key = int | tuple[str, int]
 
 
-class Recorder(Backend):
+class Recorder(Wrapped):
     """A backend that notes what the prompt of each turn consists of; `turn` is whose request comes next."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.load, self.tokenizer = backend.load, backend.tokenizer
+    def __init__(self, inner: Backend) -> None:
+        super().__init__(inner)
         self.turn: TurnKey | None = None
         self.prompts: dict[TurnKey, list[Key]] = {}
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The backend's."""
-        return self._backend.capabilities
-
-    @property
-    def fingerprint(self) -> ModelFingerprint:
-        """The backend's."""
-        return self._backend.fingerprint
 
     def submit(self, request: Request) -> Pending:
         """Queue a request, and note its prompt."""
@@ -59,11 +48,7 @@ class Recorder(Backend):
                 keys += segment
         assert self.turn is not None
         self.prompts[self.turn] = keys
-        return self._backend.submit(request)
-
-    async def close(self) -> None:
-        """Close the backend."""
-        await self._backend.close()
+        return super().submit(request)
 
 
 @dataclass

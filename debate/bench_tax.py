@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from agents.backend import Backend, Capabilities, Load, Pending, Request
-from agents.fingerprint import ModelFingerprint
+from agents.backend import Backend, Pending, Request
 from agents.pretrained import Progress
 from agents.registry import create_backend
+from agents.wrapped import Wrapped
 from debate.config import DebateConfig, validate
 from debate.decision import Decision
 from debate.execution import EngineConfig
@@ -36,37 +36,17 @@ ROUNDS = 3
 VOCABULARY = 300
 
 
-class Recording(Backend):
+class Recording(Wrapped):
     """A backend that writes down what it is asked."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, inner: Backend) -> None:
+        super().__init__(inner)
         self.requests: list[Request] = []
-
-    @property
-    def tokenizer(self) -> Any:
-        """The engine's."""
-        return self._backend.tokenizer
-
-    @property
-    def load(self) -> Load:  # type: ignore[override]
-        """The engine's."""
-        return self._backend.load
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The engine's."""
-        return self._backend.capabilities
-
-    @property
-    def fingerprint(self) -> ModelFingerprint:
-        """The engine's."""
-        return self._backend.fingerprint
 
     def submit(self, request: Request) -> Pending:
         """Write the request down and pass it on."""
         self.requests.append(request)
-        return self._backend.submit(request)
+        return super().submit(request)
 
     async def close(self) -> None:
         """Leave the engine as it is: it outlives the recording."""

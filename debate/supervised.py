@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
-from agents.backend import Backend, Capabilities, Load, Pending, Request
+from agents.backend import Backend, Pending, Request
 from agents.errors import BackendFailed
-from agents.fingerprint import ModelFingerprint
+from agents.wrapped import Wrapped
 
 CLOSING_PATIENCE_S = 5.0
 
@@ -90,7 +89,7 @@ class Gate:
                 waiter.set_result(None)
 
 
-class Supervised(Backend):
+class Supervised(Wrapped):
     """A backend behind which the engine may be replaced by an equal one.
 
     Args:
@@ -100,8 +99,8 @@ class Supervised(Backend):
     """
 
     def __init__(self, name: str, start: Callable[[], Backend], *, outstanding: int | None = None) -> None:
+        super().__init__(start())
         self.name, self._start = name, start
-        self._backend = start()
         self.starts = 1
         self.gate = Gate(outstanding)
         self.is_ready = True
@@ -109,29 +108,9 @@ class Supervised(Backend):
         self._under_way: dict[Pending, int] = {}
         self._replacing = asyncio.Lock()
 
-    @property
-    def tokenizer(self) -> Any:
-        """The model's."""
-        return self._backend.tokenizer
-
-    @property
-    def load(self) -> Load:  # type: ignore[override]
-        """Totals of the engine that runs now."""
-        return self._backend.load
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The engine's."""
-        return self._backend.capabilities
-
-    @property
-    def fingerprint(self) -> ModelFingerprint:
-        """The model's."""
-        return self._backend.fingerprint
-
     def submit(self, request: Request) -> Pending:
         """Queue a request with the engine that runs now."""
-        pending = self._backend.submit(request)
+        pending = self.inner.submit(request)
         self._under_way[pending] = tokens = request.expected_tokens
         self.outstanding_tokens += tokens
         pending.when_done(lambda: self._ended(pending))
@@ -157,18 +136,14 @@ class Supervised(Backend):
         async with self._replacing:
             if self.starts != seen:
                 return
-            before = self._backend.fingerprint
+            before = self.inner.fingerprint
             # A hung engine does not end what it holds.
             for pending in list(self._under_way):
                 pending.finish(BackendFailed(f"{self.name} was started again"))
             with contextlib.suppress(TimeoutError, BackendFailed):
                 async with asyncio.timeout(CLOSING_PATIENCE_S):
-                    await self._backend.close()
-            self._backend = await asyncio.to_thread(self._start)
+                    await self.inner.close()
+            self.inner = await asyncio.to_thread(self._start)
             self.starts += 1
-            if self._backend.fingerprint != before:
-                raise BackendFailed(f"{self.name} was started again and is {self._backend.fingerprint}, not {before}")
-
-    async def close(self) -> None:
-        """Close the engine that runs now."""
-        await self._backend.close()
+            if self.inner.fingerprint != before:
+                raise BackendFailed(f"{self.name} was started again and is {self.inner.fingerprint}, not {before}")

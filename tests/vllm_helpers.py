@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from agents.backend import Backend
+from agents.wrapped import Wrapped
 
 # With so few blocks of keys and values, and so few positions a step, requests are preempted and prompts read in parts.
 CRAMPED = {"num_gpu_blocks_override": 28, "max_num_batched_tokens": 64, "max_model_len": 512, "max_num_seqs": 16}
@@ -20,23 +20,15 @@ def engine(folder, **options):
         asyncio.run(backend.close())
 
 
-class Lent(Backend):
+class Lent(Wrapped):
     """A running engine for one test: closing it ends what the test asked for, and the engine stays up."""
 
-    def __init__(self, engine):
-        self._engine, self._pending = engine, []
-        self.tokenizer, self.load = engine.tokenizer, engine.load
-
-    @property
-    def capabilities(self):
-        return self._engine.capabilities
-
-    @property
-    def fingerprint(self):
-        return self._engine.fingerprint
+    def __init__(self, inner):
+        super().__init__(inner)
+        self._pending = []
 
     def submit(self, request):
-        self._pending.append(pending := self._engine.submit(request))
+        self._pending.append(pending := super().submit(request))
         return pending
 
     async def close(self):
