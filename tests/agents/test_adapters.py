@@ -116,12 +116,13 @@ def test_a_backend_without_adapters_says_so():
         Agent("ada", MockBackend(), None, Sampling(), adapter="somewhere")
 
 
-def test_agents_of_a_config_that_differ_in_their_adapter_share_one_model(tiny, pairs, run, capsys):
+def test_agents_of_a_config_that_differ_in_their_adapter_share_one_model(tiny, tmp_path, run):
     from debate.config import find_config, load_config
     from debate.setup import Backends, build_debate
 
-    folders = [str(pair[0]) for pair in pairs]
-    model = [f"model={tiny()}", "dtype=float32", "backend=transformers", "max_tokens=6", "format=plain"]
+    base = tiny("llama-wide")
+    folders = [str(save_adapter(tmp_path, base, seed)[0]) for seed in (1, 2)]
+    model = [f"model={base}", "dtype=float32", "backend=transformers", "max_tokens=6", "format=plain"]
     given = [f"agents.ada.adapter={folders[0]}", f"agents.ben.adapter={folders[1]}"]
     config = load_config(find_config(Path("first_debate")), [*model, *given])
 
