@@ -239,6 +239,14 @@ def test_an_address_without_the_runtime_is_a_mistake():
         config_of(runtime="local", execution={"ray_address": "127.0.0.1:6379"})
 
 
+def test_a_placement_of_a_model_that_nobody_speaks_by_is_a_mistake():
+    config = config_of(execution={"engines": {"mcok": {"replicas": 2}}})
+    with pytest.raises(
+        ConfigError, match=r"execution\.engines: unknown model 'mcok'\. Known: default, mock\. Did you mean 'mock'"
+    ):
+        Backends(config).get("mock", "mock")
+
+
 def test_ray_that_would_listen_everywhere_is_refused(monkeypatch):
     from debate.ray_runtime.session import RaySession
 
