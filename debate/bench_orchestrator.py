@@ -140,13 +140,15 @@ async def bench_orchestrator(
         if "idle" in parts:
             progress(f"idle: {idle_debates} debates, answers of {RATES['shortest']} to {RATES['longest']} tokens")
             config = bench_config(execution, {**RATES, "report": str(folder / "busy")})
-            await _played(config, folder / "idle", idle_debates, progress)
+            meter = await _played(config, folder / "idle", idle_debates, progress)
             busy = [json.loads(path.read_text()) for path in (folder / "busy").glob("*.json")]
             report["idle"] = {
                 "engines": len(busy),
                 "seconds": max(one["seconds"] for one in busy),
                 "idle": sum(one["idle"] for one in busy) / len(busy),
                 "empty_places": sum(one["empty"] for one in busy) / len(busy),
+                # Turns end one by one here, so that on Ray hardly two share a call.
+                "cpu_ms_per_turn": meter.figures()["cpu_ms_per_turn"],
             }
     _print(report, console)
     if plot is not None and "throughput" in report:
@@ -226,7 +228,8 @@ def _print(report: dict[str, Any], console: Console) -> None:
     if found := report.get("idle"):
         console.print(
             f"idle: {found['engines']} engine(s) over {found['seconds']:.0f} s: {found['idle']:.1%} of the time nothing ran, "
-            f"{found['empty_places']:.1%} of the places were empty",
+            f"{found['empty_places']:.1%} of the places were empty; {found['cpu_ms_per_turn']:.2f} ms of CPU a turn in this "
+            "process",
             markup=False,
         )
 
