@@ -191,7 +191,10 @@ def test_what_others_hold_is_waited_for_and_then_named(session, monkeypatch):
     everything = {"CPU": float(os.cpu_count() or 1)}
     group = ray.util.placement_group([everything])
     assert group.wait(10)
-    with pytest.raises(ConfigError, match=r"CPU 1, and within 1 s no node had that free\. Free now: .*Other runs may"):
+    with pytest.raises(
+        ConfigError,
+        match=r"CPU 1, and within 1 s no node had that free and had started it\. Free now: .*Other runs may",
+    ):
         Backends(config_of(engine={"num_cpus": 1}, replicas=1)).get("mock", "mock")
     ray.util.remove_placement_group(group)
 
