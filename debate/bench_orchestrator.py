@@ -46,13 +46,14 @@ class Meter(Observer):
 
     Fields:
         total: turns expected.
+        first_turn_at: when the first turn was said, by the clock and in CPU seconds.
         marks: (turns, CPU seconds of this process, seconds, resident bytes), the start first.
     """
 
     total: int
     marks: list[tuple[int, float, float, int]] = field(default_factory=list)
     turns: int = 0
-    first_turn_at: float = 0.0
+    first_turn_at: tuple[float, float] = (0.0, 0.0)
 
     def mark(self) -> None:
         """Note where things are."""
@@ -61,7 +62,7 @@ class Meter(Observer):
     def turn_said(self, question: Question, turn: Turn) -> None:
         """Count a turn."""
         if not self.turns:
-            self.first_turn_at = time.perf_counter()
+            self.first_turn_at = time.perf_counter(), time.process_time()
         self.turns += 1
         if self.turns % max(1, self.total // TENTHS) == 0:
             self.mark()
@@ -131,20 +132,23 @@ async def bench_orchestrator(
             report["throughput"]["journal_mib"] = size / MIB
         if "resume" in parts and "throughput" in parts:
             progress("resume")
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             local = config.model_copy(update={"execution": bench_config({}, {}).execution})
             again = await _played(local, folder / "run", debates + RESUMED, progress)
-            report["resume"] = {"turns": debates * TURNS, "seconds": again.first_turn_at - start}
+            seconds, spent = again.first_turn_at
+            report["resume"] = {"turns": debates * TURNS, "seconds": seconds - start, "cpu_seconds": spent - cpu}
         if "idle" in parts:
             progress(f"idle: {idle_debates} debates, answers of {RATES['shortest']} to {RATES['longest']} tokens")
             config = bench_config(execution, {**RATES, "report": str(folder / "busy")})
-            await _played(config, folder / "idle", idle_debates, progress)
+            meter = await _played(config, folder / "idle", idle_debates, progress)
             busy = [json.loads(path.read_text()) for path in (folder / "busy").glob("*.json")]
             report["idle"] = {
                 "engines": len(busy),
                 "seconds": max(one["seconds"] for one in busy),
                 "idle": sum(one["idle"] for one in busy) / len(busy),
                 "empty_places": sum(one["empty"] for one in busy) / len(busy),
+                # Turns end one by one here, so that on Ray hardly two share a call.
+                "cpu_ms_per_turn": meter.figures()["cpu_ms_per_turn"],
             }
     _print(report, console)
     if plot is not None and "throughput" in report:
@@ -216,11 +220,16 @@ def _print(report: dict[str, Any], console: Console) -> None:
             markup=False,
         )
     if found := report.get("resume"):
-        console.print(f"resume: {found['turns']} turns there, next one after {found['seconds']:.2f} s", markup=False)
+        console.print(
+            f"resume: {found['turns']} turns there, next one after {found['seconds']:.2f} s "
+            f"({found['cpu_seconds']:.2f} s of CPU)",
+            markup=False,
+        )
     if found := report.get("idle"):
         console.print(
             f"idle: {found['engines']} engine(s) over {found['seconds']:.0f} s: {found['idle']:.1%} of the time nothing ran, "
-            f"{found['empty_places']:.1%} of the places were empty",
+            f"{found['empty_places']:.1%} of the places were empty; {found['cpu_ms_per_turn']:.2f} ms of CPU a turn in this "
+            "process",
             markup=False,
         )
 

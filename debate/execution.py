@@ -47,7 +47,7 @@ class ExecutionConfig(Frozen):
     fsync: Literal["always", "everysec", "no"] = "everysec"
     """When the disk must have the journal: after each record, each second, or when the system likes."""
     runtime: Literal["local", "ray"] = "local"
-    """Engines in this process, or each in a process of its own, on this machine or a cluster (docs/scale.md)."""
+    """Engines in this process, or each in a process of its own, on this machine or a cluster (docs/ray.md)."""
     ray_address: str | None = None
     """HOST:PORT of a Ray cluster that is there; by default one is started on this machine for the run."""
     engines: dict[str, EngineConfig] = Field(default_factory=dict)

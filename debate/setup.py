@@ -25,6 +25,7 @@ from agents.verbaliser import Verbaliser
 from debate.call import check_parameters, parse_call
 from debate.config import CONTROLS, AgentConfig, DebateConfig, prompts_folder, task_prompts
 from debate.exchange import Exchange, build_exchange, own_encoder
+from debate.execution import DEFAULT_ENGINE
 from debate.hearing import Extract, Hearing, Speaker, takes_vectors
 from debate.orchestrator import Debate
 from debate.protocol import Protocol, Stopped
@@ -72,6 +73,7 @@ class Backends:
         if self._session is None:
             from debate.ray_runtime.session import RaySession
 
+            _check_placed_models(self._config)
             self._session = RaySession(self._config.execution, self._progress)
         return self._session.engines(name, model, options)
 
@@ -110,6 +112,25 @@ class Backends:
         finally:
             if self._session is not None:
                 self._session.close()
+
+
+def _check_placed_models(config: DebateConfig) -> None:
+    """Raise ConfigError where engines are placed of a model that nobody speaks by."""
+    known = {DEFAULT_ENGINE, *_models(config.model_dump())}
+    for model in config.execution.engines:
+        if model not in known:
+            raise ConfigError(
+                f"execution.engines: unknown model {model!r}. Known: {', '.join(sorted(known))}.{did_you_mean(model, known)}"
+            )
+
+
+def _models(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every model that a config names, of agents and methods too."""
+    for key, value in raw.items():
+        if key == "model" and isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _models(value)
 
 
 def build_debate(

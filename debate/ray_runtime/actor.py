@@ -51,6 +51,7 @@ class EngineActor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes: dict[int, Outcome] = {}
         self._grew = asyncio.Event()
+        self._is_closing = False
 
     async def hello(self) -> dict[str, Any]:
         """Return where this is, and the versions of its packages."""
@@ -84,7 +85,7 @@ class EngineActor:
         """Return what is finished as soon as anything is, and forget what the caller has had."""
         for number in had:
             self._outcomes.pop(number, None)
-        while not self._outcomes:
+        while not self._outcomes and not self._is_closing:
             self._grew.clear()
             await self._grew.wait()
         return list(self._outcomes.items())
@@ -97,6 +98,9 @@ class EngineActor:
 
     async def close(self) -> None:
         """End what is under way and free the model."""
+        # Whoever still collects is sent home: Ray prints a page about a process that ends with a call under way.
+        self._is_closing = True
+        self._grew.set()
         if self._backend is not None:
             await self._backend.close()
 

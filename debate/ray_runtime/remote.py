@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, ObjectStoreFullError, RayActorError, RayError
 
 from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request
-from agents.errors import BackendFailed, DebateError, EngineLost, portable
+from agents.errors import BackendFailed, DebateError, EngineLost, OutOfMemory, portable
 from agents.fingerprint import ModelFingerprint
 from debate.ray_runtime.actor import Description
 from debate.ray_runtime.wire import Outcome, Shelf
@@ -79,10 +79,14 @@ class RemoteEngine(Backend):
         """Queue a request; what the engine refuses is raised where it is awaited."""
         if self._dead is not None:
             raise self._dead
+        try:
+            packed = self._shelf.packed(request)
+        except ObjectStoreFullError as error:
+            raise OutOfMemory(f"{self.name}: the object store is full") from portable(error)
         number, self._next = self._next, self._next + 1
         pending = _RemotePending(lambda: self._cancel(number))
         self._pending[number] = pending
-        self._outbox.append((number, self._shelf.packed(request)))
+        self._outbox.append((number, packed))
         self.load.running += 1
         if self._sender is None or self._sender.done():
             self._sender = asyncio.get_running_loop().create_task(self._send())
@@ -116,14 +120,18 @@ class RemoteEngine(Backend):
         for _ in range(GATHERING_TURNS):
             await asyncio.sleep(0)
         batch, self._outbox = self._outbox, []
-        self._call(self._actor.submit.remote(batch))
+        try:
+            self._call(self._actor.submit.remote(batch))
+        except RayError as error:
+            self._die(self._failure(error))
 
     async def _collect(self) -> None:
         while self._pending:
             had, self._had = self._had, []
             try:
                 outcomes = await self._actor.collect.remote(had)
-            except RayError as error:
+            except Exception as error:
+                # Ray's own, or an outcome that cannot be read here: either way nobody else will end what waits.
                 self._die(self._failure(error))
                 return
             for number, outcome in outcomes:
@@ -165,7 +173,7 @@ class RemoteEngine(Backend):
         for number in list(self._pending):
             self._end(number, self._dead)
 
-    def _failure(self, error: RayError) -> BackendFailed:
+    def _failure(self, error: Exception) -> BackendFailed:
         is_lost = NODE_DIED in str(error) or not self._is_node_alive()
         kind: type[BackendFailed] = EngineLost if is_lost else BackendFailed
         failure = kind(f"{self.name}: {reason(error)}")
@@ -184,8 +192,8 @@ class _RemotePending(Pending):
         self._tell()
 
 
-def reason(error: RayError) -> str:
-    """Return one sentence for an error of Ray's, whose own texts are pages."""
+def reason(error: Exception) -> str:
+    """Return one sentence for an error, of which Ray's own texts are pages."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, DebateError):
         return str(cause)

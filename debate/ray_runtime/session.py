@@ -23,7 +23,7 @@ from debate.supervised import Supervised
 
 CONNECTING_S = 3.0
 # A worker process imports torch before it answers; on a busy machine that takes its time.
-PLACEMENT_PATIENCE_S = 60.0
+PLACEMENT_PATIENCE_S = 120.0
 LOOK_EVERY_S = 0.5
 LOOPBACK = "127.0.0.1"
 # Ray's logs and sockets of a run, with the process that they are of.

@@ -191,7 +191,10 @@ def test_what_others_hold_is_waited_for_and_then_named(session, monkeypatch):
     everything = {"CPU": float(os.cpu_count() or 1)}
     group = ray.util.placement_group([everything])
     assert group.wait(10)
-    with pytest.raises(ConfigError, match=r"CPU 1, and within 1 s no node had that free\. Free now: .*Other runs may"):
+    with pytest.raises(
+        ConfigError,
+        match=r"CPU 1, and within 1 s no node had that free and had started it\. Free now: .*Other runs may",
+    ):
         Backends(config_of(engine={"num_cpus": 1}, replicas=1)).get("mock", "mock")
     ray.util.remove_placement_group(group)
 
@@ -237,6 +240,14 @@ def test_an_address_where_nobody_is_is_refused_in_seconds(address, sentence, mon
 def test_an_address_without_the_runtime_is_a_mistake():
     with pytest.raises(ConfigError, match=r"ray_address needs runtime: ray"):
         config_of(runtime="local", execution={"ray_address": "127.0.0.1:6379"})
+
+
+def test_a_placement_of_a_model_that_nobody_speaks_by_is_a_mistake():
+    config = config_of(execution={"engines": {"mcok": {"replicas": 2}}})
+    with pytest.raises(
+        ConfigError, match=r"execution\.engines: unknown model 'mcok'\. Known: default, mock\. Did you mean 'mock'"
+    ):
+        Backends(config).get("mock", "mock")
 
 
 def test_ray_that_would_listen_everywhere_is_refused(monkeypatch):
