@@ -10,7 +10,7 @@ import torch
 from agents.belief_backend import BeliefBackend
 from agents.cards import create_belief_backend
 from agents.models.discrete_functions.families import draw
-from agents.observation import Case, Observation, Series, Table, Text
+from agents.observation import Audio, Case, Observation, Series, Table, Text
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,34 @@ def small_program(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_lmuformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random LMUFormer for sound of 8 kHz."""
+    from agents.models.lmuformer.backend import LMUFormerBackend
+    from agents.models.lmuformer.config import LMUFormerConfig
+    from agents.models.lmuformer.model import LMUFormer
+
+    torch.manual_seed(seed)
+    model = LMUFormer(LMUFormerConfig(("low", "middle", "high"), mels=8, width=16, theta=16))
+    LMUFormerBackend(model, temperature=0.7).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def _noise(length: int) -> Audio:
+    return Audio(torch.randn(length, generator=torch.Generator().manual_seed(length)), 8000)
+
+
 CONTRACTS = {
+    "lmuformer": Contract(
+        "lmuformer",
+        {},
+        lambda: [Case("?", (_noise(length),)) for length in (1, 300, 2000, 5000)],
+        Audio(torch.zeros(0), 8000),
+        (
+            (Audio(torch.zeros(100), 16000), "takes sound of 8000 Hz; this has 16000 Hz. Resample it"),
+            (Audio(torch.zeros(300_000), 8000), "at most 30 s"),
+        ),
+        prepare=small_lmuformer,
+    ),
     "programs": Contract(
         "transformer_programs",
         {},

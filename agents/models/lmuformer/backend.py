@@ -1,0 +1,107 @@
+"""An agent that hears: a belief over classes of sound, also of what was heard so far."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from agents.belief import Belief
+from agents.belief_backend import BeliefBackend
+from agents.errors import BeliefError, ModelError, RequestError
+from agents.models.lmuformer.config import LMUFormerConfig
+from agents.models.lmuformer.features import log_mel
+from agents.models.lmuformer.model import LMUFormer, State
+from agents.observation import Audio, Case, Observation
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LONGEST_S = 30.0
+
+
+class LMUFormerBackend(BeliefBackend):
+    """A belief over the model's labels.
+
+    Args:
+        model: in eval mode.
+        heard: share of the frames after which the belief is formed; an agent that answers early.
+        temperature: of the softmax; fitted on a validation split it is calibrated.
+    """
+
+    modality = "audio"
+
+    def __init__(self, model: LMUFormer, *, heard: float = 1.0, temperature: float = 1.0) -> None:
+        if not 0 < heard <= 1:
+            raise BeliefError(f"heard is a share above 0 and at most 1; got {heard}")
+        if not temperature > 0:
+            raise BeliefError(f"temperature must be above 0; got {temperature}")
+        self.model, self.heard, self.temperature = model.eval(), heard, temperature
+
+    @classmethod
+    def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
+        """Return the backend of a folder."""
+        if checkpoint is None:
+            raise ModelError("lmuformer ships no weights: give checkpoint: FOLDER, made by `debate train-backend`")
+        from safetensors.torch import load_file
+
+        folder = Path(checkpoint).expanduser()
+        try:
+            stored = json.loads((folder / CONFIG).read_text())
+            model = LMUFormer(LMUFormerConfig(**stored.pop("model")))
+            model.load_state_dict(load_file(folder / WEIGHTS))
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(f"no LMUFormer in {folder}: {str(error).splitlines()[0]}") from error
+        return cls(model, **{**stored, **options})
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write model.safetensors and config.json."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.model.state_dict(), folder / WEIGHTS)
+        stored = {"model": self.model.config.sizes, "heard": self.heard, "temperature": self.temperature}
+        # Last: a folder with a config is whole.
+        (folder / CONFIG).write_text(json.dumps(stored, indent=1) + "\n")
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return "lmuformer"
+
+    def labels(self, case: Case) -> tuple[str, ...]:
+        """Return the model's."""
+        return self.model.config.labels
+
+    def check(self, observation: Observation) -> None:
+        """Refuse another rate, and what is too long."""
+        assert isinstance(observation, Audio)
+        if observation.rate_hz != self.model.config.rate_hz:
+            raise RequestError(
+                f"lmuformer takes sound of {self.model.config.rate_hz} Hz; this has {observation.rate_hz} Hz. Resample it."
+            )
+        if len(observation.samples) > LONGEST_S * observation.rate_hz:
+            raise RequestError(f"lmuformer takes at most {LONGEST_S:g} s of sound; cut it into pieces")
+
+    def frames(self, audio: Audio) -> Tensor:
+        """Return the spectrogram [T, M] that the model hears."""
+        config = self.model.config
+        return log_mel(audio.samples, rate_hz=config.rate_hz, window=config.window, hop=config.hop, bands=config.mels)
+
+    @torch.inference_mode()
+    def stream(self, audio: Audio) -> list[Belief]:
+        """Return the belief after every frame, heard one by one; the last is the belief about all of it."""
+        state = State()
+        return [self._belief(self.model.step(frame[None], state)[0]) for frame in self.frames(audio)]
+
+    @torch.inference_mode()
+    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+        beliefs = []
+        for audio in observations:
+            # One sound at a time, so that none is padded to another's length.
+            scores = self.model(self.frames(audio)[None])[0]
+            beliefs.append(self._belief(scores[: max(1, round(self.heard * len(scores)))].mean(0)))
+        return beliefs
+
+    def _belief(self, scores: Tensor) -> Belief:
+        return Belief.of(self.model.config.labels, torch.softmax(scores.double() / self.temperature, 0).tolist())

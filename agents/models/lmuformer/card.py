@@ -1,0 +1,14 @@
+"""The card of LMUFormer."""
+
+from agents.cards import Card
+
+CARD = Card(
+    name="lmuformer",
+    paper="Liu et al., 2024, arXiv:2402.04882",
+    modality="audio",
+    message="belief over spoken digits, after every frame",
+    checkpoint="none shipped: debate train-backend lmuformer --data FOLDER (fsdd)",
+    licence="Apache-2.0 (code); spoken digits CC BY-SA 4.0",
+    backend="agents.models.lmuformer.backend:LMUFormerBackend",
+    training="agents.models.lmuformer.training:claims",
+)

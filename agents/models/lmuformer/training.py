@@ -1,0 +1,158 @@
+"""The recipe: spoken digits (Free Spoken Digit Dataset) with white noise of 0 to 30 dB, cross-entropy of the mean score."""
+
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agents.claims import Claim
+from agents.errors import ModelError
+from agents.models.lmuformer.backend import CONFIG, LMUFormerBackend
+from agents.models.lmuformer.config import LMUFormerConfig
+from agents.models.lmuformer.features import log_mel
+from agents.models.lmuformer.model import BareLMU, LMUFormer
+from agents.observation import Audio
+from agents.sound_files import read_wav, with_noise
+
+Progress = Callable[[str], None]
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+SNR_DB = (0.0, 30.0)
+TEST_SNR_DB = 10.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How it is trained."""
+
+    epochs: int = 20
+    batch: int = 30
+    learning_rate: float = 3e-3
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A spoken digit and which one it is; `name` is <digit>_<speaker>_<take>."""
+
+    name: str
+    audio: Audio
+
+    @property
+    def digit(self) -> int:
+        """0 to 9."""
+        return int(self.name.partition("_")[0])
+
+
+def read_digits(data: Path | None, split: str) -> list[Clip]:
+    """Return the clips of a split, by name, of a folder with train.zip and test.zip, or with such a folder `fsdd`.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    tried = [] if data is None else [data / f"{split}.zip", data / "fsdd" / f"{split}.zip"]
+    path = next((each for each in tried if each.is_file()), None)
+    if path is None:
+        raise ModelError(
+            f"the spoken digits are not there: give --data with {split}.zip of WAV files <digit>_<speaker>_<take>.wav "
+            "(github Jakobovski/free-spoken-digit-dataset; takes 0 to 4 are its test set)"
+        )
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".wav"))
+        return [Clip(Path(name).stem, read_wav(archive.read(name), source=f"{path}:{name}")) for name in names]
+
+
+def train(
+    model: nn.Module, config: LMUFormerConfig, clips: Sequence[Clip], recipe: Recipe, *, seed: int, progress: Progress
+) -> nn.Module:
+    """Return the trained model; each clip has new noise in every epoch."""
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=1e-3)
+    steps = recipe.epochs * -(-len(clips) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps)
+    for epoch in range(recipe.epochs):
+        model.train()
+        total = 0.0
+        for places in torch.split(torch.randperm(len(clips), generator=generator), recipe.batch):
+            chosen = [clips[int(place)] for place in places]
+            low, high = SNR_DB
+            decibels = low + (high - low) * torch.rand(len(chosen), generator=generator)
+            noisy = [with_noise(c.audio, float(snr), generator) for c, snr in zip(chosen, decibels, strict=True)]
+            frames, lengths = padded(noisy, config)
+            labels = torch.tensor([clip.digit for clip in chosen])
+            loss = functional.cross_entropy(mean_scores(model(frames), lengths), labels)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            total += loss.item() * len(chosen)
+        progress(f"epoch {epoch + 1} of {recipe.epochs}: loss {total / len(clips):.3f}")
+    return model.eval()
+
+
+def padded(sounds: Sequence[Audio], config: LMUFormerConfig) -> tuple[Tensor, Tensor]:
+    """Return spectrograms [B, T, M], padded with silence, and their lengths [B]."""
+    found = [
+        log_mel(s.samples, rate_hz=config.rate_hz, window=config.window, hop=config.hop, bands=config.mels)
+        for s in sounds
+    ]
+    lengths = torch.tensor([len(frames) for frames in found])
+    silence = float(torch.tensor(1e-5).log())
+    return nn.utils.rnn.pad_sequence(found, batch_first=True, padding_value=silence), lengths
+
+
+def mean_scores(scores: Tensor, lengths: Tensor) -> Tensor:
+    """Return the mean over each sequence's own frames [B, K] of scores [B, T, K]."""
+    there = (torch.arange(scores.shape[1])[None] < lengths[:, None])[..., None]
+    return (scores * there).sum(1) / lengths[:, None]
+
+
+@torch.inference_mode()
+def accuracy(
+    model: nn.Module, config: LMUFormerConfig, clips: Sequence[Clip], *, snr_db: float = TEST_SNR_DB, heard: float = 1.0
+) -> float:
+    """Return the share of right digits at a noise level, the same noise for everybody, after a share of the frames."""
+    generator = torch.Generator().manual_seed(0)
+    frames, lengths = padded([with_noise(clip.audio, snr_db, generator) for clip in clips], config)
+    lengths = (lengths * heard).round().clamp_min(1)
+    said = mean_scores(model.eval()(frames), lengths).argmax(-1)
+    return float((said == torch.tensor([clip.digit for clip in clips])).float().mean())
+
+
+def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Progress = lambda _: None) -> list[Claim]:
+    """Return what of the paper's findings holds on spoken digits at 10 dB; every model is kept under `out`.
+
+    Args:
+        out: models that are there are not trained again; the baseline is.
+        seeds: training seeds, from 0.
+        data: folder of the spoken digits.
+        progress: told of each step that takes time.
+    """
+    clips, test = read_digits(data, "train"), read_digits(data, "test")
+    config = LMUFormerConfig(DIGITS)
+    whole, early, bare = [], [], []
+    for seed in range(seeds):
+        folder = out / f"fsdd-{seed}"
+        if not (folder / CONFIG).is_file():
+            progress(f"training LMUFormer, seed {seed}")
+            made = train(_seeded(LMUFormer, config, seed), config, clips, Recipe(), seed=seed, progress=progress)
+            assert isinstance(made, LMUFormer)
+            LMUFormerBackend(made).save_pretrained(folder)
+        model = LMUFormerBackend.from_pretrained(str(folder)).model
+        whole.append(accuracy(model, config, test))
+        early.append(accuracy(model, config, test, heard=2 / 3))
+        progress(f"training the bare memory, seed {seed}")
+        plain = train(_seeded(BareLMU, config, seed), config, clips, Recipe(), seed=seed, progress=lambda _: None)
+        bare.append(accuracy(plain, config, test))
+    return [
+        Claim("digits at 10 dB: above the bare memory", tuple(whole), tuple(bare), least=0.03),
+        Claim("digits at 10 dB: after two thirds of the frames as after all", tuple(early), tuple(whole), within=0.02),
+    ]
+
+
+def _seeded(kind: Callable[[LMUFormerConfig], nn.Module], config: LMUFormerConfig, seed: int) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return kind(config)
