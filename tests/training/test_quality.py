@@ -5,12 +5,12 @@ import asyncio
 import pytest
 import torch
 
-from agents.pretrained import debaters, locate, sha256_file
+from agents.pretrained import debaters, locate
 from debate.config import configs_folder, load_config
 from evals.evaluation import Selection, evaluate
 
-QUESTIONS = 60
-# Right of the first 60 held-out test questions in float32, on a processor with AVX-512.
+QUESTIONS = 40
+# Right of the first 40 held-out test questions in float32, on a processor with AVX-512.
 RIGHT = {"single": 0, "cipher": 0, "expert": 0}
 # Elsewhere, and in bfloat16, another rounding may turn an answer or two.
 BAND = 4
@@ -19,8 +19,6 @@ BAND = 4
 def played(tmp_path, *settings):
     """Return method → right answers of two adas."""
     config = load_config(configs_folder() / "debaters" / "headline.yaml", settings)
-    # Greedy, so that the single answer too is the same each time.
-    config = config.model_copy(update={"agents": {name: config.agents[name] for name in ("first", "second")}})
     rows = asyncio.run(evaluate(config, out=tmp_path / "run", methods=list(RIGHT), selection=Selection(QUESTIONS)))
     return {row.method: row.correct for row in rows}
 
@@ -51,15 +49,3 @@ def test_a_shipped_debater_is_small_enough_to_ship(name):
         "tokenizer.json",
         "tokenizer_config.json",
     }
-
-
-def test_three_share_a_table_and_a_pair_has_tables_of_its_own():
-    from safetensors.torch import load_file
-
-    def table(name):
-        return load_file(locate(f"tiny/{name}") / "model.safetensors")["model.embed_tokens.weight"]
-
-    assert torch.equal(table("ada"), table("ben"))
-    assert torch.equal(table("ada"), table("cy"))
-    assert not torch.equal(table("dee"), table("eve"))
-    assert len({sha256_file(locate(name) / "tokenizer.json") for name in debaters()}) == 1
