@@ -93,8 +93,9 @@ def actor_options(config: EngineConfig, group: Any) -> dict[str, Any]:
 def occupied(model: str, config: EngineConfig, patience_s: float) -> ConfigError:
     """Return the error of an engine that found no place in time."""
     asked = {name: amount * config.bundles for name, amount in config.bundle.items()}
+    offered = "; ".join(map(str, nodes())) or "nothing"
     return ConfigError(
-        f"execution.engines: {model} asks for {amounts(asked)}, and within {patience_s:g} s no node had that free and had started "
-        f"it. Free now: {amounts(ray.available_resources())}; the nodes offer: {'; '.join(map(str, nodes())) or 'nothing'}. Other runs may "
-        "hold the rest: wait for them, or ask for less."
+        f"execution.engines: {model} asks for {amounts(asked)}, and within {patience_s:g} s no node had that free and had "
+        f"started it. Free now: {amounts(ray.available_resources())}; the nodes offer: {offered}. Other runs may hold the "
+        "rest: wait for them, or ask for less."
     )
