@@ -43,8 +43,8 @@ def write_card(
         f"| training | {steps:,} steps, {tokens:,} tokens, {last['seconds'] / 60:.0f} minutes of wall time, "
         f"seed {recipe.seed} |",
         f"| embedding table | {table} |",
-        "| data | generated: easier forms, single solutions, debate turns whose solutions an earlier checkpoint sampled, or with slips put in; "
-        "text only; expressions of the training split |",
+        "| data | generated: easier forms, single solutions, debate turns whose solutions an earlier checkpoint sampled, or "
+        "with slips put in; text only; expressions of the training split |",
         f"| made by | `debate train {recipe.name}` |",
         "| licence | Apache-2.0 |",
         "",
