@@ -40,11 +40,11 @@ def write_card(
         f"(95 % {interval.low:.1%} to {interval.high:.1%}, Wilson) |",
         f"| debate turns, one of two solutions mistaken, held out | {last['debate']:.1%} |",
         f"| held-out loss | {last['loss']:.4f} |",
-        f"| training | {steps:,} steps, {tokens:,} tokens, {last['seconds'] / 60:.0f} minutes of wall time on a shared machine, "
+        f"| training | {steps:,} steps, {tokens:,} tokens, {last['seconds'] / 60:.0f} minutes of wall time, "
         f"seed {recipe.seed} |",
         f"| embedding table | {table} |",
-        "| data | generated: easier forms, single solutions, debate turns whose solutions an earlier checkpoint sampled; "
-        "text only; expressions of the training split |",
+        "| data | generated: easier forms, single solutions, debate turns whose solutions an earlier checkpoint sampled, or "
+        "with slips put in; text only; expressions of the training split |",
         f"| made by | `debate train {recipe.name}` |",
         "| licence | Apache-2.0 |",
         "",

@@ -58,6 +58,8 @@ class Recipe(Frozen):
     """Of the debater."""
     seed: int = Field(default=0, ge=0)
     """Of weights and data."""
+    draws: str | None = None
+    """The recipe whose data it draws, stage by stage; its own by default. With its seed and stages it goes on from there."""
     shape: Shape = Shape()
     table: str | None = None
     """Another recipe whose embedding table is taken, as it is after the last stage that learns it, and stays as it is:

@@ -182,7 +182,7 @@ def _stage(
         return
     folder.mkdir(exist_ok=True)
     prompts, own_first = (Prompts(prompts_folder(name), "plain") for name in ("tiny", "tiny_own_first"))
-    seed = f"{recipe.name}|{recipe.seed}|{number}"
+    seed = f"{recipe.draws or recipe.name}|{recipe.seed}|{number}"
     pool: list[Attempts] = []
     if (wanted := stage.pool) is not None:
         pool = _pool(
