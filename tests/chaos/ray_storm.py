@@ -78,7 +78,11 @@ def start(out, limit):
 
 def ray_storm(folder, *, kills, limit, seed, driver_share=0.3):
     """Kill drivers and engines of a run so often, finish it, and return how often what was killed, and what is wrong."""
-    draw = random.Random(f"ray|{seed}")
+    draw, pauses = random.Random(f"ray|{seed}"), random.Random(f"pauses|{seed}")
+    # Drawn beforehand, as how often is waited depends on the machine; both kinds are among them.
+    victims = ["driver" if draw.random() < driver_share else "engine" for _ in range(kills)]
+    if len(set(victims)) == 1:
+        victims[-1] = "engine" if victims[-1] == "driver" else "driver"
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     whole, out = folder / "undisturbed", folder / "disturbed"
     subprocess.run(command(whole, limit, runtime="local"), check=True, capture_output=True, env=environment)
@@ -90,12 +94,12 @@ def ray_storm(folder, *, kills, limit, seed, driver_share=0.3):
         before, grown = size(out), draw.randrange(1, 40_000)
         deadline = time.monotonic() + PATIENCE_S
         while process.poll() is None and size(out) < before + grown and time.monotonic() < deadline:
-            time.sleep(draw.uniform(0.0, 0.05))
+            time.sleep(pauses.uniform(0.0, 0.05))
         if process.poll() is not None:
             break
         children = descendants(process.pid)
         engines = [pid for pid, line in children.items() if line.startswith("ray::EngineActor")]
-        if draw.random() < driver_share or not engines:
+        if victims[sum(killed.values())] == "driver" or not engines:
             process.send_signal(signal.SIGKILL)
             process.wait()
             killed["driver"] += 1
