@@ -4,6 +4,7 @@ A module that holds a card imports nothing else: `debate backends` reads them al
 """
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -71,8 +72,9 @@ def cards() -> list[Card]:
     return [card(name) for name in names(GROUP)]
 
 
+@cache
 def is_belief_backend(name: str) -> bool:
-    """Whether a name is registered as a belief backend; nothing is imported."""
+    """Whether a name is registered as a belief backend; nothing is imported. Looked up once: it is asked for each agent."""
     return name in names(GROUP)
 
 
