@@ -4,7 +4,6 @@ A module that holds a card imports nothing else: `debate backends` reads them al
 """
 
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -53,6 +52,17 @@ class Card:
         """The packages that are not installed."""
         return tuple(package for package in self.packages if find_spec(package) is None)
 
+    def resolve(self, path: str) -> Any:
+        """Return what a dotted path of this card, `module:attribute`, stands for.
+
+        Raises:
+            MissingDependency: a package that it needs, with the install line.
+        """
+        if self.missing:
+            raise MissingDependency(f"the belief backend {self.name!r}", self.missing[0], self.extra)
+        module, _, attribute = path.partition(":")
+        return getattr(import_module(module), attribute)
+
 
 def card(name: str) -> Card:
     """Return the card of a registered belief backend.
@@ -72,9 +82,8 @@ def cards() -> list[Card]:
     return [card(name) for name in names(GROUP)]
 
 
-@cache
 def is_belief_backend(name: str) -> bool:
-    """Whether a name is registered as a belief backend; nothing is imported. Looked up once: it is asked for each agent."""
+    """Whether a name is registered as a belief backend; nothing is imported."""
     return name in names(GROUP)
 
 
@@ -91,10 +100,7 @@ def create_belief_backend(name: str, *, checkpoint: str | None = None, **options
         ConfigError: an option that it does not take.
     """
     known = card(name)
-    if known.missing:
-        raise MissingDependency(f"the belief backend {name!r}", known.missing[0], known.extra)
-    module, _, attribute = known.backend.partition(":")
-    made = getattr(import_module(module), attribute)
+    made = known.resolve(known.backend)
     try:
         backend: BeliefBackend = made.from_pretrained(checkpoint, **options)
     except TypeError as error:

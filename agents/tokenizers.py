@@ -25,3 +25,19 @@ def _beside_weights(model: str) -> Any | None:
         return AutoTokenizer.from_pretrained(locate(model))
     except (DebateError, OSError, ValueError):
         return None
+
+
+def byte_tokenizer(vocabulary: int) -> Any:
+    """Return a tokenizer of bytes for random models: 256 of them, a start and an end token, and fillers up to a vocabulary."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = {token: index for index, token in enumerate(alphabet)} | {"<|start|>": 256, "<|end|>": 257}
+    tokens |= {f"<unused{index}>": index for index in range(258, vocabulary)}
+    core = Tokenizer(models.BPE(vocab=tokens, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens(["<|start|>", "<|end|>"])
+    special = {"bos_token": "<|start|>", "eos_token": "<|end|>", "pad_token": "<|end|>"}
+    return PreTrainedTokenizerFast(tokenizer_object=core, **special)

@@ -1,6 +1,7 @@
 """Files that are complete or not there: written beside their place, then renamed."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,19 @@ from agents.errors import writing_failed
 
 
 def write_aside(path: Path, text: str) -> Path:
+    """Write a file and return its path.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
     with open_aside(path) as file:
         file.write(text)
     return path
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write JSON values as a file for people to read too, and return its path; see `write_aside`."""
+    return write_aside(path, json.dumps(value, indent=1) + "\n")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """`debate bench drift`: how far a message moves with its batch and with its dtype, since rounding feeds back at every step."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from agents.backend import Prompt, Request, Sampling
 from agents.message import Message
 from agents.pretrained import Progress
 from agents.registry import create_backend
+from debate.aside import write_json
 
 PROMPTS = (
     "Explain in two sentences why the sky is blue.",
@@ -70,7 +70,7 @@ async def bench_drift(
     console.print(table, markup=False)
     console.print("errors are over the steps before the first different nearest token", markup=False)
     if out is not None:
-        out.write_text(json.dumps(rows, indent=1) + "\n")
+        write_json(out, rows)
     return rows
 
 

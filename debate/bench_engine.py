@@ -6,7 +6,6 @@ seconds, and the median is of those; the first round warms up and is not counted
 """
 
 import itertools
-import json
 import platform
 import statistics
 import time
@@ -23,6 +22,7 @@ from agents.backend import Backend, Prompt, Request, Sampling
 from agents.errors import ConfigError
 from agents.pretrained import Progress
 from agents.registry import create_backend
+from debate.aside import write_json
 
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 TEXT, CIPHER, MIXED = "text", "cipher", "mixed"
@@ -179,7 +179,7 @@ async def bench_engine(
         "lines": [{k: vars(v) if isinstance(v, Figure) else v for k, v in line.items()} for line in lines],
     }
     if out is not None:
-        out.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(out, report)
     return report
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from agents.pretrained import Progress
+from debate.aside import write_json
 from debate.config import DebateConfig, validate
 from debate.decision import decision_rule
 from debate.observer import Observer
@@ -154,7 +155,7 @@ async def bench_orchestrator(
     if plot is not None and "throughput" in report:
         _plot(report["throughput"]["cpu_ms_per_turn_by_tenth"], plot)
     if out is not None:
-        out.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(out, report)
     return report
 
 

@@ -6,7 +6,6 @@ in whole blocks of `block` positions. What was shared is what the engine reports
 """
 
 import itertools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from agents.message import Message
 from agents.pretrained import Progress
 from agents.tokenization import segments
 from agents.wrapped import Wrapped
+from debate.aside import write_json
 from debate.config import DebateConfig, load_config
 from debate.orchestrator import Debate, play, take
 from debate.protocol import TurnKey
@@ -154,7 +154,7 @@ async def bench_prefix(
     console.print(f"prompt positions; share: of those that could be shared, in blocks of {block}", markup=False)
     console.print(table, markup=False)
     if out is not None:
-        out.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(out, report)
     return report
 
 

@@ -6,7 +6,6 @@ prefix sharing is off, so that neither finds the other's prompts. Arms take turn
 """
 
 import asyncio
-import json
 import statistics
 import tempfile
 import time
@@ -21,7 +20,9 @@ from rich.console import Console
 from agents.backend import Backend, Pending, Request
 from agents.pretrained import Progress
 from agents.registry import create_backend
+from agents.tokenizers import byte_tokenizer
 from agents.wrapped import Wrapped
+from debate.aside import write_json
 from debate.config import DebateConfig, validate
 from debate.decision import Decision
 from debate.execution import EngineConfig
@@ -157,14 +158,13 @@ async def bench_tax(
             line += f"; in CPU time {_spread(cpu)} ×"
         console.print(line, markup=False)
     if out is not None:
-        out.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(out, report)
     return report
 
 
 def random_llama(folder: Path) -> Path:
     """Write a random model of the Llama architecture, 4.2 million parameters, with a tokenizer of bytes."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
+    from transformers import AutoModelForCausalLM, LlamaConfig
 
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -180,15 +180,7 @@ def random_llama(folder: Path) -> Path:
         pad_token_id=257,
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: index for index, token in enumerate(alphabet)} | {"<|start|>": 256, "<|end|>": 257}
-    vocabulary |= {f"<unused{index}>": index for index in range(258, VOCABULARY)}
-    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    core.add_special_tokens(["<|start|>", "<|end|>"])
-    special = {"bos_token": "<|start|>", "eos_token": "<|end|>", "pad_token": "<|end|>"}
-    PreTrainedTokenizerFast(tokenizer_object=core, **special).save_pretrained(folder)
+    byte_tokenizer(VOCABULARY).save_pretrained(folder)
     return folder
 
 

@@ -18,14 +18,12 @@ taken again.
 import asyncio
 import contextlib
 import difflib
-import json
 import os
 import platform
 import shutil
 import socket
 import time
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +31,9 @@ import yaml
 
 from agents.errors import DebateError, RunError
 from agents.fingerprint import ModelFingerprint
+from agents.installed import DECISIVE, versions
 from debate import journal
-from debate.aside import write_aside
+from debate.aside import write_aside, write_json
 from debate.blobs import MESSAGES, Blobs
 from debate.config import DebateConfig, to_yaml
 from debate.journal import Journal, Record
@@ -87,7 +86,7 @@ class RunFolder:
             opened.callback(lambda: self._journal.close())
             self.blobs = Blobs(path / MESSAGES, durable=fsync == "always")
             self._replay({**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})})
-            self._write("config.yaml", to_yaml(config))
+            write_aside(path / "config.yaml", to_yaml(config))
             self.write_status("running", {})
             # All is well: what was opened stays open until `close`.
             self._opened = opened.pop_all()
@@ -144,9 +143,8 @@ class RunFolder:
         self.blobs.keep(digests)
         if earlier is None:
             self.append({"kind": "run", "config": plan})
-        packages = {name: version(name) for name in ("cipher-debate", "torch", "transformers")}
-        holder = {"pid": os.getpid(), "host": socket.gethostname()}
-        self.append({"kind": "session", **holder, "python": platform.python_version(), "packages": packages})
+        facts = {"python": platform.python_version(), "packages": versions(DECISIVE)}
+        self.append({"kind": "session", **_this_process(), **facts})
 
     def _begin_anew(self) -> None:
         path = self._journal.path
@@ -205,10 +203,9 @@ class RunFolder:
 
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""
-        holder = {"pid": os.getpid(), "host": socket.gethostname()}
         if status != "running":
             self.log.event(status, "error" if status == "failed" else "info", error=facts.get("error"))
-        self._write("run.json", json.dumps({"format": FORMAT, "status": status, **holder, **facts}, indent=1) + "\n")
+        write_json(self.path / "run.json", {"format": FORMAT, "status": status, **_this_process(), **facts})
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Write what is derived, and that the run is finished."""
@@ -218,7 +215,7 @@ class RunFolder:
 
     def write_results(self) -> Path:
         """Write results.json and return its path."""
-        return self._write("results.json", json.dumps(self.results.table(), indent=1) + "\n")
+        return write_json(self.path / "results.json", self.results.table())
 
     def method(self, name: str) -> MethodJournal:
         """Return the journal of one method."""
@@ -230,8 +227,9 @@ class RunFolder:
         """Return the record at an offset of the journal."""
         return self._journal.read(offset)
 
-    def _write(self, name: str, text: str) -> Path:
-        return write_aside(self.path / name, text)
+
+def _this_process() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname()}
 
 
 def _change(earlier: Record, now: Record, path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from agents.errors import RunError
 from debate import journal
-from debate.aside import open_aside, write_aside
+from debate.aside import open_aside, write_json
 from debate.blobs import MESSAGES, Blobs
 from debate.journal import Record, Scan
 from debate.results import Results
@@ -112,7 +112,7 @@ def rebuild(path: Path) -> Path:
     """
     results = read_results(path)
     write_views(path)
-    return write_aside(path / "results.json", json.dumps(results.table(), indent=1) + "\n")
+    return write_json(path / "results.json", results.table())
 
 
 def write_views(path: Path) -> None:

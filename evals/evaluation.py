@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.errors import ConfigError, RunError, writing_failed
+from agents.errors import ConfigError, RunError
+from debate.aside import write_aside, write_json
 from debate.cancel import cancellable
 from debate.config import DebateConfig, method_names, to_yaml
 from debate.decision import decision_rule
@@ -132,7 +133,7 @@ async def evaluate(
                     k = _chosen_k(folder, names[row], progress)
                     configs[row] = resolve(config, names[row], k=k)
                     debates[row] = build(configs[row])
-                _write(out / row / "config.yaml", to_yaml(configs[row]))
+                write_aside(out / row / "config.yaml", to_yaml(configs[row]))
                 observer.method_started(row, debates[row], len(samples), engines.started)
                 async with cancellable(out):
                     await _play(folder, row, configs[row], debates[row], marker, samples, engines, observer)
@@ -193,7 +194,7 @@ def _chosen_k(folder: RunFolder, name: str, progress: Any) -> int:
     if name not in chosen:
         k, reason = budget(name, folder.results.rows)
         chosen[name] = {"k": k, "reason": reason}
-        _write(path, json.dumps(chosen, indent=1) + "\n")
+        write_json(path, chosen)
     progress(f"{name}: {chosen[name]['reason']}")
     return int(chosen[name]["k"])
 
@@ -204,7 +205,7 @@ def _add_energy(path: Path, row: str, meter: EnergyMeter) -> None:
     before = known.get(row, {}).get("joules")
     joules = spent.joules if before is None or spent.joules is None else spent.joules + before
     known[row] = {"joules": joules, "source": spent.source}
-    _write(path, json.dumps(known, indent=1) + "\n")
+    write_json(path, known)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -212,13 +213,3 @@ def _read(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text())) if path.is_file() else {}
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}") from error
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise writing_failed(path, error) from error

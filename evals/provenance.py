@@ -5,11 +5,11 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from agents.agent import Agent
+from agents.installed import versions
 from agents.prompts import Prompts
 from debate.config import DebateConfig
 from debate.orchestrator import Debate
@@ -23,7 +23,7 @@ def provenance(config: DebateConfig, debates: Mapping[str, Debate]) -> dict[str,
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "packages": versions(PACKAGES),
         "git_hash": git_hash(),
         "models": {str(backend.fingerprint.model): vars(backend.fingerprint) for backend in backends},
         "dtype": config.dtype,
@@ -68,10 +68,3 @@ def _git(root: Path, *arguments: str) -> str:
         check=True,
         timeout=10,
     ).stdout.strip()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

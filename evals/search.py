@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from agents.errors import ConfigError, MissingDependency, RunError, writing_failed
+from debate.aside import write_json
 from debate.config import DebateConfig, validate
 from debate.decision import Decision
 from debate.observer import Observer
@@ -440,11 +441,7 @@ def _write(out: Path, found: Found, plan: Mapping[str, Any]) -> None:
         "importance": dict(found.importance),
         "test": {key: row[key] for key in ("method", "correct", "no_answer", "failed", "total", "accuracy")},
     }
-    path = out / "search.json"
-    try:
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise writing_failed(path, error) from error
+    write_json(out / "search.json", content)
 
 
 def _words(values: Mapping[str, Any]) -> str:

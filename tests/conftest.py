@@ -61,8 +61,9 @@ CHAT_TEMPLATE = (
 
 def save_tiny(folder: Path, architecture: str, *, seed: int = 0, chat: bool = False) -> Path:
     """Write a tiny random model and a byte-level tokenizer into a folder."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+    from transformers import AutoModelForCausalLM
+
+    from agents.tokenizers import byte_tokenizer
 
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(_configs()[architecture])
@@ -71,16 +72,7 @@ def save_tiny(folder: Path, architecture: str, *, seed: int = 0, chat: bool = Fa
         if weight.ndim == 2 and "embed" not in name and "wte" not in name:
             weight.data.mul_(4.0)
     model.save_pretrained(folder)
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: index for index, token in enumerate(alphabet)} | {"<|start|>": 256, "<|end|>": 257}
-    vocabulary |= {f"<unused{index}>": index for index in range(258, VOCABULARY)}
-    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    core.add_special_tokens(["<|start|>", "<|end|>"])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, bos_token="<|start|>", eos_token="<|end|>", pad_token="<|end|>"
-    )
+    tokenizer = byte_tokenizer(VOCABULARY)
     tokenizer.chat_template = CHAT_TEMPLATE if chat else None
     tokenizer.save_pretrained(folder)
     return folder
@@ -135,7 +127,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def call(*arguments: object) -> tuple[Any, str, str]:
         monkeypatch.setattr(sys, "argv", ["debate", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "160")
+        monkeypatch.setenv("COLUMNS", "300")
         code: Any = 0
         try:
             main()

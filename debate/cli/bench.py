@@ -48,7 +48,7 @@ def engine(
     """
     from debate.bench_engine import Plan, bench_engine
 
-    names = _names(backends)
+    names = tuple(options.listed(backends))
     plan = Plan(names, _numbers(temperatures, float), _numbers(rows, int), tokens, rounds, encoder)
     options.run(
         bench_engine(
@@ -90,7 +90,7 @@ def prefix(
         samples = create_task(loaded.task, seed=loaded.seed).samples(limit)
         return [Question(sample.id, sample.question) for sample in samples]
 
-    names = _names(backends)
+    names = tuple(options.listed(backends))
     options.run(
         bench_prefix(
             config=find_config(config),
@@ -132,7 +132,8 @@ def kernels(
     from agents.errors import UnknownName
     from kernels.bench import SHAPES, run
 
-    for shape in shapes.split(","):
+    names = options.listed(shapes)
+    for shape in names:
         if shape not in SHAPES:
             raise UnknownName("shape", shape, SHAPES)
     recorded = None
@@ -141,9 +142,9 @@ def kernels(
 
         recorded = recorded_logits(model, progress=options.progress)
     run(
-        shapes=shapes.split(","),
-        batch_sizes=[int(size) for size in batch.split(",")],
-        dtypes=dtypes.split(","),
+        shapes=names,
+        batch_sizes=list(_numbers(batch, int)),
+        dtypes=options.listed(dtypes),
         rounds=rounds,
         device=device,
         compiled=compiled,
@@ -205,7 +206,7 @@ def orchestrator(
             bench_orchestrator(
                 debates=debates,
                 idle_debates=idle_debates,
-                parts=[part.strip() for part in parts.split(",")],
+                parts=options.listed(parts),
                 runtime=runtime,
                 replicas=nodes * replicas if runtime == "ray" else 1,
                 in_flight=in_flight,
@@ -264,10 +265,6 @@ def _numbers(listed: str, kind: type[N]) -> tuple[N, ...]:
         return tuple(kind(number) for number in listed.split(","))
     except ValueError as error:
         raise ConfigError(f"expected numbers with commas between them, e.g. 1,16; got {listed!r}") from error
-
-
-def _names(listed: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in listed.split(",") if name.strip())
 
 
 def _by_backend(names: Sequence[str], given: list[str] | None) -> dict[str, dict[str, Any]]:

@@ -3,9 +3,10 @@
 import importlib.util
 import platform
 import shutil
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
+from agents.installed import installed_version
 from debate.cli import options
 from debate.cli.app import app
 
@@ -32,7 +33,7 @@ def doctor() -> None:
     for column in ("extra", "package", "installed", "asked for"):
         table.add_column(column)
     for extra, package, wanted in _requirements():
-        table.add_row(extra, package, _version(package) or "no", wanted)
+        table.add_row(extra, package, installed_version(package) or "no", wanted)
     out.print(table, markup=False)
     out.print("an extra is added with: pip install 'cipher-debate[EXTRA]'", markup=False)
     out.print(f"backends: {', '.join(names())}; tasks: {', '.join(names('debate.tasks'))}")
@@ -79,13 +80,6 @@ def _requirements() -> list[tuple[str, str, str]]:
         extra = marker.split('extra == "')[1].split('"')[0] if "extra ==" in marker else "(core)"
         rows.append((extra, requirement.name, str(requirement.specifier)))
     return rows
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _key() -> str:

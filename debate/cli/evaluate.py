@@ -61,7 +61,7 @@ def evaluate(
     from evals.evaluation import evaluate as run_evaluation
     from evals.outputs import PAGE, write_outputs
 
-    names, execution = listed(tasks), options.execution(runtime, ray_address)
+    names, execution = options.listed(tasks), options.execution(runtime, ray_address)
     loaded = [
         options.load(config, settings, model, seed, *execution, *([f"task={name}"] if name else []))
         for name in names or [""]
@@ -75,7 +75,7 @@ def evaluate(
                 run_evaluation(
                     one,
                     out=folder,
-                    methods=listed(methods),
+                    methods=options.listed(methods),
                     selection=chosen,
                     overwrite=overwrite,
                     observer=screen,
@@ -94,11 +94,6 @@ def evaluate(
     if (root / PAGE).is_file():
         options.console.print(f"report: {root / PAGE}", markup=False)
     options.console.print(f"transcripts: {root}  (debate show {root if len(loaded) == 1 else folder})", markup=False)
-
-
-def listed(names: str | None) -> list[str]:
-    """Return names separated by commas; those inside parentheses are a name's own."""
-    return [name.strip() for name in re.split(r",(?![^(]*\))", names or "") if name.strip()]
 
 
 def folder_name(task: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -74,6 +75,11 @@ def backend_options(given: list[str] | None) -> dict[str, Any]:
             raise ConfigError(f"--option {key}: the value is not YAML") from error
     refuse_secrets(found, where="--option")
     return found
+
+
+def listed(names: str | None) -> list[str]:
+    """Return names separated by commas; those inside parentheses are a name's own."""
+    return [name.strip() for name in re.split(r",(?![^(]*\))", names or "") if name.strip()]
 
 
 def progress(sentence: str) -> None:

@@ -55,7 +55,6 @@ def compare(
     Example:  debate compare runs/tuned runs/untuned --methods cipher,cipher
     """
     from agents.errors import ConfigError
-    from debate.cli.evaluate import listed
     from evals.analysis import compare_methods, compare_runs
     from evals.run_record import read_run
 
@@ -65,7 +64,7 @@ def compare(
     if methods is None:
         found = compare_runs(one, other)
     else:
-        names = listed(methods)
+        names = options.listed(methods)
         if len(names) != 2:
             raise ConfigError(f"--methods {methods!r}: name one method of each run, e.g. cipher,text")
         labels = (f"{first}/", f"{second}/")

@@ -41,7 +41,6 @@ def reproduce(
     from rich.table import Table
 
     from agents.errors import ConfigError
-    from debate.cli.evaluate import listed
     from debate.cli.screen import Screen
     from evals.reproduce import cells, load_experiment
     from evals.reproduce import reproduce as run_experiment
@@ -65,7 +64,7 @@ def reproduce(
                 out=folder,
                 overrides=overrides,
                 limit=limit,
-                tasks=listed(tasks),
+                tasks=options.listed(tasks),
                 data=data,
                 trials=trials,
                 observer=screen,

@@ -24,21 +24,16 @@ def train_backend(
 
     Example:  debate train-backend discrete_functions --out runs/discrete_functions
     """
-    from importlib import import_module
-
     from rich.table import Table
 
     from agents.cards import card
     from agents.claims import table
-    from agents.errors import ConfigError, MissingDependency
+    from agents.errors import ConfigError
 
     known = card(name)
     if not known.training:
         raise ConfigError(f"{name} has nothing to train: {known.checkpoint}")
-    if known.missing:
-        raise MissingDependency(f"the belief backend {name!r}", known.missing[0], known.extra)
-    module, _, attribute = known.training.partition(":")
-    claims = getattr(import_module(module), attribute)(out, seeds=seeds, data=data, progress=options.progress)
+    claims = known.resolve(known.training)(out, seeds=seeds, data=data, progress=options.progress)
     shown = Table(title=f"{name}: {known.paper}", title_justify="left")
     for heading in HEADINGS:
         shown.add_column(heading, overflow="fold")

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import ray
@@ -12,11 +11,9 @@ import ray
 from agents.backend import Backend, Capabilities, Generation, Pending, Request
 from agents.errors import portable
 from agents.fingerprint import ModelFingerprint
+from agents.installed import DECISIVE, versions
 from agents.registry import create_backend
 from debate.ray_runtime.wire import Outcome, register, unpacked
-
-# What decides what an engine says; it must be the same on every node.
-PACKAGES = ("cipher-debate", "torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -28,14 +25,8 @@ class Description:
 
 
 def packages() -> dict[str, str]:
-    """Return the versions of what decides what an engine says, as they are in this process."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "missing"
-    return found
+    """Return the versions of what decides what an engine says, as they are in this process; they must agree on all nodes."""
+    return dict.fromkeys(DECISIVE, "missing") | versions(DECISIVE)
 
 
 class EngineActor:

@@ -145,6 +145,33 @@ namespace {
 constexpr int64_t SPAN = 2048;
 constexpr int64_t TILE = 512;
 
+// What a row's tile of tokens weighs: w[i] = exp(s) of the tokens that are kept, 0 of the others. Returns how many are kept.
+int64_t weigh_tile(const float* z, int64_t n, float m, float inverse, int cut, float* w) {
+    constexpr int64_t LOOK = 64;
+    float s[LOOK];
+    int64_t count = 0;
+    for (int64_t v = 0; v < n; v += LOOK) {
+        const int64_t size = std::min(LOOK, n - v);
+        float highest = -std::numeric_limits<float>::infinity();
+#pragma omp simd reduction(max : highest)
+        for (int64_t i = 0; i < size; ++i) highest = std::max(highest, z[v + i]);
+        if (bin_of((highest - m) * inverse) >= cut) {
+            std::fill(w + v, w + v + size, 0.0f);
+            continue;
+        }
+        scaled_block(z + v, size, m, inverse, s, w + v);
+        int32_t here = 0;
+#pragma omp simd reduction(+ : here)
+        for (int64_t i = 0; i < size; ++i) {
+            const bool keep = bin_of(s[i]) < cut && w[v + i] > 0;
+            w[v + i] = keep ? w[v + i] : 0.0f;
+            here += keep;
+        }
+        count += here;
+    }
+    return count;
+}
+
 // Fill one row's list of heavy tokens in [v0, v1): ids and weights, ascending.
 int64_t heavy_tokens(const float* z, int64_t v0, int64_t v1, float m, float temperature, int64_t argmax, int cut,
                      int32_t* ids, float* weights) {
@@ -155,20 +182,16 @@ int64_t heavy_tokens(const float* z, int64_t v0, int64_t v1, float m, float temp
         return 1;
     }
     constexpr int64_t LOOK = 64;
-    float s[LOOK], w[LOOK];
+    float w[LOOK];
     const float inverse = 1.0f / temperature;
     int64_t count = 0;
     for (int64_t v = v0; v < v1; v += LOOK) {
         const int64_t n = std::min(LOOK, v1 - v);
-        float highest = -std::numeric_limits<float>::infinity();
-#pragma omp simd reduction(max : highest)
-        for (int64_t i = 0; i < n; ++i) highest = std::max(highest, z[v + i]);
-        if (bin_of((highest - m) * inverse) >= cut) continue;
-        scaled_block(z + v, n, m, inverse, s, w);
+        if (!weigh_tile(z + v, n, m, inverse, cut, w)) continue;
         for (int64_t i = 0; i < n; ++i) {
             ids[count] = static_cast<int32_t>(v + i);
             weights[count] = w[i];
-            count += w[i] > 0 && bin_of(s[i]) < cut;
+            count += w[i] > 0;
         }
     }
     return count;
@@ -235,33 +258,6 @@ void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, cons
             for (int64_t c = c0; c < c1; ++c) acc[b * D + c] /= norm;
         }
     }
-}
-
-// What a row's tile of tokens weighs: w[i] = exp(s) of the tokens that are kept, 0 of the others. Returns how many are kept.
-int64_t weigh_tile(const float* z, int64_t n, float m, float inverse, int cut, float* w) {
-    constexpr int64_t LOOK = 64;
-    float s[LOOK];
-    int64_t count = 0;
-    for (int64_t v = 0; v < n; v += LOOK) {
-        const int64_t size = std::min(LOOK, n - v);
-        float highest = -std::numeric_limits<float>::infinity();
-#pragma omp simd reduction(max : highest)
-        for (int64_t i = 0; i < size; ++i) highest = std::max(highest, z[v + i]);
-        if (bin_of((highest - m) * inverse) >= cut) {
-            std::fill(w + v, w + v + size, 0.0f);
-            continue;
-        }
-        scaled_block(z + v, size, m, inverse, s, w + v);
-        int32_t here = 0;
-#pragma omp simd reduction(+ : here)
-        for (int64_t i = 0; i < size; ++i) {
-            const bool keep = bin_of(s[i]) < cut && w[v + i] > 0;
-            w[v + i] = keep ? w[v + i] : 0.0f;
-            here += keep;
-        }
-        count += here;
-    }
-    return count;
 }
 
 // A weight over this share of a belief is not rounded to bf16: what rounding the others adds to a vector's error is then at

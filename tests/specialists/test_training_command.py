@@ -1,7 +1,6 @@
 """Claim tables: their arithmetic, and the commands that list and train."""
 
 import math
-import sys
 
 import pytest
 import torch
@@ -9,23 +8,6 @@ import torch
 from agents.claims import Claim, table
 from agents.errors import ConfigError
 from agents.models.discrete_functions import training
-from debate.cli import main
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["debate", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "300")
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_the_interval_is_students():

