@@ -11,6 +11,7 @@ import torch
 
 from agents.errors import MissingDependency, ModelError
 from agents.prompts import Prompts
+from debate.aside import open_aside
 from debate.config import prompts_folder
 from evals.training.recipe import Recipe, Stage
 from evals.training.rows import PackedRows, collate
@@ -283,11 +284,9 @@ def _pool(path: Path, sample: Callable[[], Iterator[Attempts]], say: Say) -> lis
     """Return the pool of a stage, sampled once and kept."""
     if not path.is_file():
         say("sampling solutions for the debate turns")
-        aside = path.with_suffix(".part")
-        with aside.open("w", encoding="utf-8") as file:
+        with open_aside(path) as file:
             for attempts in sample():
                 file.write(json.dumps(asdict(attempts)) + "\n")
-        aside.rename(path)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     found = [Attempts(tuple(line["operands"]), tuple(line["solutions"])) for line in lines]
     say(

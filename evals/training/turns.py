@@ -82,7 +82,8 @@ class Curriculum:
         terms = paper_form(*training_operands(rng))
         form = rng.randrange(4)
         if form == 0:
-            step = rng.choice([step for steps in (worked(terms).products, worked(terms).sums) for step in steps])
+            whole = worked(terms)
+            step = rng.choice([*whole.products, *whole.sums])
             if step.operator == "*":
                 terms = (Term("+", (step.left, step.right)),)
             else:

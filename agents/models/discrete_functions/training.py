@@ -1,6 +1,5 @@
 """The recipe of the in-context learner: fresh functions at every step, binary cross-entropy at every x, Adam."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from agents.models.discrete_functions.families import Points, draw, taught
 from agents.models.discrete_functions.model import Learner
 from agents.models.discrete_functions.optimal import Evidence, bayes, neighbours
 from agents.models.seeded import seeded
+from agents.pretrained import Progress
 
-Progress = Callable[[str], None]
 TAUGHT = "taught_conjunction"
 """Monotone conjunctions with a teaching sequence in front, beside the families of `families.py`."""
 

@@ -1,7 +1,7 @@
 """The recipe: spoken digits (Free Spoken Digit Dataset) with white noise of 0 to 30 dB, cross-entropy of the mean score."""
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from agents.models.lmuformer.features import log_mel
 from agents.models.lmuformer.model import BareLMU, LMUFormer
 from agents.models.seeded import seeded
 from agents.observation import Audio
+from agents.pretrained import Progress
 from agents.sound_files import read_wav, with_noise
 
-Progress = Callable[[str], None]
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SNR_DB = (0.0, 30.0)
 TEST_SNR_DB = 10.0

@@ -2,7 +2,6 @@
 
 import math
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from agents.models.transformer_programs.backend import STORED, TransformerProgra
 from agents.models.transformer_programs.config import BOS, PAD, UNKNOWN, ProgramConfig
 from agents.models.transformer_programs.model import HIGHEST, LOWEST, SoftProgram
 from agents.models.transformer_programs.program import harden, split
+from agents.pretrained import Progress
 
-Progress = Callable[[str], None]
 KINDS = {
     "ABBR": "abbreviation", "DESC": "description", "ENTY": "thing", "HUM": "person", "LOC": "place", "NUM": "number",
 }  # fmt: skip
