@@ -58,7 +58,7 @@ class Debater:
 
     async def _play(self, question: Question) -> Answer:
         if self._debate is None:
-            self._debate = build_debate(self.config, self._backends, extract=self._extract)
+            self._debate = build_debate(self.config, self._backends, extract=lambda said, _: self._extract(said))
         transcript = await play(self._debate, question)
         return Answer(self._rule(transcript, self.config.temperatures, self._extract), transcript)
 

@@ -189,7 +189,7 @@ async def _played(config: DebateConfig, folder: Path, debates: int, progress: Pr
         return found[1] if found else None
 
     try:
-        debate = build_debate(config, backends, extract=extract)
+        debate = build_debate(config, backends, extract=lambda said, _: extract(said))
         rule = decision_rule(config.decision, backends.decode)
         temperatures = config.temperatures
         with RunFolder(folder, config) as run:

@@ -1,6 +1,6 @@
 """What a message is to one who hears it: vectors, its reading, its answer, its first words. Nothing is stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from agents.tokenizers import tokenizer_of
 from agents.vocabulary_map import VocabularyMap
 from debate.topology.edge import Edge
 
-Extract = Callable[[str], str | None]
+# A response and its question's options → the answer in it.
+Extract = Callable[[str, Sequence[str]], str | None]
 Speaker = Agent | Control | Specialist
 NO_ANSWER = "no answer"
 
@@ -24,7 +25,7 @@ class Hearing:
     """Renders messages for their hearers.
 
     Fields:
-        extract: a response → the answer in it; needed where an edge shows answers only.
+        extract: a response and its question's options → the answer in it; needed where an edge shows answers only.
         min_mapped: the least share of a belief that must map between two tokenizers; below it text is heard.
     """
 
@@ -32,7 +33,9 @@ class Hearing:
     min_mapped: float = 0.6
     _maps: dict[tuple[str, str], VocabularyMap | None] = field(default_factory=dict, repr=False)
 
-    def hear(self, message: Message, edge: Edge, speaker: Speaker, hearer: Speaker) -> tuple[Heard, float | None]:
+    def hear(
+        self, message: Message, edge: Edge, speaker: Speaker, hearer: Speaker, options: Sequence[str] = ()
+    ) -> tuple[Heard, float | None]:
         """Return a message as an edge shows it, and the share that mapped where the tokenizers differ.
 
         Raises:
@@ -41,7 +44,7 @@ class Hearing:
         if edge.seen == "answers":
             if self.extract is None:
                 raise ConfigError("seen: answers needs a task, which tells what an answer is; give --task")
-            answer = self.extract(message.text)
+            answer = self.extract(message.text, options)
             return f"Answer: {NO_ANSWER if answer is None else answer}", None
         if edge.first_tokens is not None and edge.first_tokens < message.num_tokens:
             message = beginning(message, edge.first_tokens, tokenizer_of(speaker.backend))

@@ -17,7 +17,7 @@ from agents.errors import PromptTooLong
 from agents.prompts import Heard
 from debate.hearing import Hearing, Speaker, takes_vectors
 from debate.protocol import PLAIN, Inbox, Protocol, TurnKey
-from debate.stopping import Said
+from debate.stopping import Said, options_of
 from debate.transcript import Question, Transcript, Turn
 
 OnStart = Callable[[Question, TurnKey], None]
@@ -59,7 +59,7 @@ class Debate:
         """Return what a turn hears, each with the share that mapped where tokenizers differ."""
         edges = inbox.edges or (PLAIN,) * len(inbox.heard)
         return [
-            self.hearing.hear(said[turn].message, edge, self.agents[turn.agent], hearer)
+            self.hearing.hear(said[turn].message, edge, self.agents[turn.agent], hearer, options_of(said))
             for turn, edge in zip(inbox.heard, edges, strict=True)
         ]
 
@@ -137,7 +137,7 @@ async def play(
         on_start: called when a turn is submitted.
         on_turn: called when a turn was said, before anyone hears it.
     """
-    said = Said()
+    said = Said(question.options)
     under_way: dict[asyncio.Task[Turn], TurnKey] = {}
 
     def start(turns: tuple[TurnKey, ...]) -> None:

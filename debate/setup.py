@@ -148,7 +148,7 @@ def build_debate(
     Args:
         config: the debate.
         backends: the engines.
-        extract: a response → its answer, for edges, stopping rules and decisions that look at answers.
+        extract: a response and its question's options → its answer, for edges, stopping rules and decisions that look at answers.
         targets: question → right answer, for the controls that are given it.
         shots: the task's worked examples, question and solution, in place of the first round's in the prompt files.
 

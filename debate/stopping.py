@@ -20,15 +20,26 @@ from debate.protocol import StoppingRule, TurnKey
 if TYPE_CHECKING:
     from debate.transcript import Turn
 
-Extract = Callable[[str], str | None]
+# A response and its question's options → the answer in it.
+Extract = Callable[[str, Sequence[str]], str | None]
 
 
 class Said(dict[TurnKey, "Turn"]):
-    """The turns of a debate under way, which knows when it began."""
+    """The turns of a debate under way, which knows when it began, and between which options it is.
 
-    def __init__(self) -> None:
+    Args:
+        options: the question's; () of no choice.
+    """
+
+    def __init__(self, options: Sequence[str] = ()) -> None:
         super().__init__()
         self.began = time.monotonic()
+        self.options = options
+
+
+def options_of(said: Mapping[TurnKey, "Turn"]) -> Sequence[str]:
+    """Return the options of the question that is debated."""
+    return said.options if isinstance(said, Said) else ()
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,7 @@ class Watch:
     Fields:
         voters: the agents whose answers count.
         chairs: moderators and summarisers.
-        extract: a response → its answer; None where no task tells.
+        extract: a response and its question's options → its answer; None where no task tells.
     """
 
     voters: Sequence[str]
@@ -50,7 +61,7 @@ class Watch:
         if self.extract is None:
             raise ConfigError("this stopping rule compares answers, and only a task tells what they are; give --task")
         keys = (TurnKey(round, name) for name in self.voters)
-        return [self.extract(said[key].message.text) for key in keys if key in said]
+        return [self.extract(said[key].message.text, options_of(said)) for key in keys if key in said]
 
 
 def unanimity(watch: Watch, *, first_round: int = 1) -> StoppingRule:
