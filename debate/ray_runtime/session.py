@@ -202,14 +202,8 @@ class RaySession:
             if isinstance(cause, DebateError):
                 raise cause from portable(error)
             raise BackendFailed(f"{called} did not start: {reason(error)}") from portable(error)
-        node = facts["node"]
         return RemoteEngine(
-            called,
-            actor,
-            description,
-            self.shelf,
-            is_node_alive=lambda: any(alive.id == node for alive in placement.nodes()),
-            release=release,
+            called, actor, description, self.shelf, client="driver", node=facts["node"], release=release
         )
 
     def _wait(self, is_placed: Callable[[], bool], model: str) -> None:

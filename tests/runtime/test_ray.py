@@ -264,7 +264,7 @@ def test_ray_that_would_listen_everywhere_is_refused(monkeypatch):
 def test_nothing_is_left_of_the_actors_of_a_closed_run(tmp_path, run):
     backends = Backends(config_of())
     backends.get("mock", "mock")
-    pids = [ray.get(engine.inner._actor.hello.remote())["pid"] for engine in backends.get("mock", "mock").engines]
+    pids = [ray.get(engine.inner.actor.hello.remote())["pid"] for engine in backends.get("mock", "mock").engines]
     run(backends.close())
     until = time.monotonic() + 10
     while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in pids):
