@@ -195,6 +195,9 @@ async def _played(config: DebateConfig, folder: Path, debates: int, progress: Pr
         debate = build_debate(config, backends, extract=extract)
         rule = decision_rule(config.decision, backends.decode)
         temperatures = config.temperatures
+        runners = backends.runners()
+        if runners is not None:
+            await runners.ready()
         with RunFolder(folder, config) as run:
             meter.mark()
             await play_questions(
@@ -204,7 +207,7 @@ async def _played(config: DebateConfig, folder: Path, debates: int, progress: Pr
                 record=run.method("text"),
                 observers=[meter],
                 execution=config.execution,
-                runners=backends.runners(),
+                runners=runners,
             )
             meter.mark()
     finally:

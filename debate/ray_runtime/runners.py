@@ -113,6 +113,15 @@ class Runners:
             await faults.met(debate, question, trouble.key, trouble.meeting)
             return await play(debate, question, before=said, take=faults.take, on_start=on_start, on_turn=on_turn)
 
+    async def ready(self) -> None:
+        """Wait until all of them are there; `play` waits for one only."""
+        self._start()
+        while not all(runner.is_alive for runner in self._runners):
+            if self._fatal is not None:
+                raise self._fatal
+            self._came.clear()
+            await self._came.wait()
+
     def close(self) -> None:
         """End the processes."""
         for replicas in self._replicas:
