@@ -3,16 +3,17 @@
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 from chaos.ray_storm import descendants
-from runtime.outcomes import outcome, records
-from runtime.test_ray import config_of, records_of_questions, session, undisturbed  # noqa: F401
+from runtime.outcomes import config_of, outcome, records, records_of_questions
 
 from agents.errors import ConfigError, PromptTooLong
 from evals.evaluation import evaluate
 
 pytest.importorskip("ray")
+pytestmark = pytest.mark.usefixtures("session")
 
 
 def with_runners(backend="mock", runners=2, **given):
@@ -26,14 +27,24 @@ def processes():
     return [[pid for pid, line in found.items() if line.startswith(f"ray::{kind}")] for kind in ("Runner", "Engine")]
 
 
-def test_runners_give_the_same_bytes_and_both_play(tmp_path, run, undisturbed):  # noqa: F811
-    run(evaluate(with_runners(), out=tmp_path / "run", limit=8))
+def test_runners_give_the_same_bytes_and_both_play(tmp_path, run, undisturbed):
+    seen = set()
+
+    class Watching:
+        def __getattr__(self, name):
+            return lambda *given: seen.update(processes()[0])
+
+    run(evaluate(with_runners(), out=tmp_path / "run", limit=8, observer=Watching()))
+    assert len(seen) == 2
     assert outcome(tmp_path / "run") == undisturbed
     assert {turn["cost"]["engine"] for turn in records(tmp_path / "run", "turn")} == {"mock:mock#0", "mock:mock#1"}
-    assert processes() == [[], []] or not processes()[0]
+    until = time.monotonic() + 10
+    while time.monotonic() < until and any(processes()):
+        time.sleep(0.1)
+    assert processes() == [[], []]
 
 
-def test_a_runner_that_is_killed_loses_no_turn_and_its_debates_are_taken_up(tmp_path, run, undisturbed):  # noqa: F811
+def test_a_runner_that_is_killed_loses_no_turn_and_its_debates_are_taken_up(tmp_path, run, undisturbed):
     config = with_runners("mortal_backend:MortalBackend", folder=str(tmp_path), nap_s=0.1)
     killed = []
 
@@ -61,7 +72,7 @@ def test_a_runner_that_is_killed_loses_no_turn_and_its_debates_are_taken_up(tmp_
     assert "its process died" in (tmp_path / "run" / "log.jsonl").read_text()
 
 
-def test_an_engine_that_is_killed_under_runners_is_started_again_and_nothing_is_lost(tmp_path, run, undisturbed):  # noqa: F811
+def test_an_engine_that_is_killed_under_runners_is_started_again_and_nothing_is_lost(tmp_path, run, undisturbed):
     config = with_runners("mortal_backend:MortalBackend", folder=str(tmp_path), deaths=3)
     run(evaluate(config, out=tmp_path / "run", limit=8))
     assert outcome(tmp_path / "run") == undisturbed
@@ -69,7 +80,7 @@ def test_an_engine_that_is_killed_under_runners_is_started_again_and_nothing_is_
     assert all("its process died" in fault["error"] for fault in records(tmp_path / "run", "fault"))
 
 
-def test_a_question_that_kills_its_engine_is_given_up_and_no_other_is_blamed(tmp_path, run, undisturbed):  # noqa: F811
+def test_a_question_that_kills_its_engine_is_given_up_and_no_other_is_blamed(tmp_path, run, undisturbed):
     asked = records_of_questions(undisturbed)
     poison = asked[3].partition(" is ")[2].strip(" ?") or asked[3]
     options = {"folder": str(tmp_path), "poison": poison}
@@ -80,7 +91,7 @@ def test_a_question_that_kills_its_engine_is_given_up_and_no_other_is_blamed(tmp
     assert failed["text"] == asked[3]
 
 
-def test_an_engine_that_hangs_under_runners_is_ended(tmp_path, run, undisturbed):  # noqa: F811
+def test_an_engine_that_hangs_under_runners_is_ended(tmp_path, run, undisturbed):
     options = {"folder": str(tmp_path), "hangs": 1}
     config = with_runners("mortal_backend:MortalBackend", execution={"turn_timeout_s": 3}, replicas=1, **options)
     run(evaluate(config, out=tmp_path / "run", limit=8))
