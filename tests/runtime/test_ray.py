@@ -1,6 +1,5 @@
 """Engines in processes of their own: the same bytes as in one process, also when they die, hang or are not to be had."""
 
-import asyncio
 import contextlib
 import os
 import time
