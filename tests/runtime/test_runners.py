@@ -54,10 +54,10 @@ def test_a_runner_that_is_killed_loses_no_turn_and_its_debates_are_taken_up(tmp_
         for enough in (8, 40, 90):
             while not playing.done() and (not journal.exists() or len(records(tmp_path / "run", "turn")) < enough):
                 await asyncio.sleep(0.02)
-            while not playing.done() and not (runners := [pid for pid in processes()[0] if pid not in killed]):
+            while not playing.done() and not any(pid not in killed for pid in processes()[0]):
                 await asyncio.sleep(0.02)
-            os.kill(runners[0], signal.SIGKILL)
-            killed.append(runners[0])
+            killed.append(next(pid for pid in processes()[0] if pid not in killed))
+            os.kill(killed[-1], signal.SIGKILL)
         await playing
 
     run(play())
