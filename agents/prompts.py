@@ -11,7 +11,7 @@ before the task's. What neither has is looked for in the shared folder.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -55,6 +55,11 @@ class Prompts:
             if folder is not None and not folder.is_dir():
                 known = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
                 raise PromptError(f"no prompts in {folder}. Known beside it: {', '.join(known) or 'none'}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To another process: what was read stays here, as compiled templates cannot be sent, and is read again there.
+        values = (getattr(self, field.name) for field in fields(self))
+        return Prompts, tuple(value.absolute() if isinstance(value, Path) else value for value in values)
 
     def check(self) -> None:
         """Render every file once, so that a mistake in one is found before anything runs.

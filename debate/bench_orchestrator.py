@@ -97,6 +97,7 @@ async def bench_orchestrator(
     replicas: int,
     in_flight: int,
     fsync: str,
+    runners: int = 0,
     ray_address: str | None = None,
     placement: dict[str, Any] | None = None,
     plot: Path | None,
@@ -110,7 +111,7 @@ async def bench_orchestrator(
         debates: of the throughput part.
         idle_debates: of the idle part.
         parts: of `throughput`, `resume`, `idle`; `resume` needs `throughput`.
-        runtime, replicas, in_flight, fsync, ray_address: as in a config's `execution`.
+        runtime, replicas, in_flight, fsync, runners, ray_address: as in a config's `execution`.
         placement: further keys of `execution.engines`.
         plot: a picture of the CPU time a turn by tenth.
         out: the figures as JSON.
@@ -120,9 +121,11 @@ async def bench_orchestrator(
         "ray_address": ray_address,
         "in_flight": in_flight,
         "fsync": fsync,
+        "runners": runners,
         "engines": {"default": {"replicas": replicas, "num_cpus": 0, **(placement or {})}} if runtime == "ray" else {},
     }
     report: dict[str, Any] = {"runtime": runtime, "replicas": replicas, "in_flight": in_flight, "fsync": fsync}
+    report["runners"] = runners
     with tempfile.TemporaryDirectory(prefix="debate-bench-") as name:
         folder = Path(name)
         if "throughput" in parts:
@@ -192,6 +195,9 @@ async def _played(config: DebateConfig, folder: Path, debates: int, progress: Pr
         debate = build_debate(config, backends, extract=lambda said, _: extract(said))
         rule = decision_rule(config.decision, backends.decode)
         temperatures = config.temperatures
+        runners = backends.runners()
+        if runners is not None:
+            await runners.ready()
         with RunFolder(folder, config) as run:
             meter.mark()
             await play_questions(
@@ -201,6 +207,7 @@ async def _played(config: DebateConfig, folder: Path, debates: int, progress: Pr
                 record=run.method("text"),
                 observers=[meter],
                 execution=config.execution,
+                runners=runners,
             )
             meter.mark()
     finally:

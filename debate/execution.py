@@ -52,6 +52,8 @@ class ExecutionConfig(Frozen):
     """HOST:PORT of a Ray cluster that is there; by default one is started on this machine for the run."""
     engines: dict[str, EngineConfig] = Field(default_factory=dict)
     """Model → placement of its engines on Ray; `default` is for those not named."""
+    runners: int = Field(default=0, ge=0)
+    """On Ray: processes that play the debates; 0 plays them in the driver, which is faster up to some size (docs/ray.md)."""
     node_patience_s: float = Field(default=300.0, ge=0)
     """How long to wait for a node to come back when no engine of a model is left."""
 
@@ -59,6 +61,8 @@ class ExecutionConfig(Frozen):
     def _only_on_ray(self) -> "ExecutionConfig":
         if self.runtime != "ray" and self.ray_address is not None:
             raise ValueError("ray_address needs runtime: ray (--runtime ray)")
+        if self.runtime != "ray" and self.runners:
+            raise ValueError("runners needs runtime: ray (--runtime ray)")
         return self
 
     def engine(self, model: str) -> EngineConfig:

@@ -24,6 +24,21 @@ class GivenUp(Exception):
     """A question over which engines failed too often; the text says how."""
 
 
+@dataclass(frozen=True)
+class Meeting:
+    """A turn that an engine failed over, as a runner tells it.
+
+    Fields:
+        engine: its place among those of the model.
+        starts: how often it had been started.
+        failure: what it failed with.
+    """
+
+    engine: int
+    starts: int
+    failure: BackendFailed
+
+
 @dataclass
 class Faults:
     """Takes turns, again where an engine fails.
@@ -38,6 +53,7 @@ class Faults:
     record: MethodJournal | None = None
     costs: dict[tuple[str, TurnKey], Cost] = field(default_factory=dict)
     _strikes: dict[str, Strikes] = field(default_factory=dict)
+    _met: dict[tuple[str, TurnKey], tuple[int, bool]] = field(default_factory=dict)
 
     async def take(self, debate: Debate, question: Question, key: TurnKey, said: Mapping[TurnKey, Turn]) -> Turn:
         """Return a turn, taken by an engine that survived it.
@@ -51,7 +67,7 @@ class Faults:
             turn = await take(debate, question, key, said)
             self.costs[question.id, key] = Cost(time.perf_counter() - start)
             return turn
-        tries, alone = 0, False
+        tries, alone = self._met.pop((question.id, key), (0, False))
         while True:
             engine = await backend.engine_for(question.id)
             async with engine.gate.entered(alone=alone):
@@ -77,10 +93,28 @@ class Faults:
                 self._note(question, key, engine.name, failure, alone=alone and not isinstance(failure, EngineLost))
                 if not isinstance(failure, OutOfMemory):
                     await backend.mend(engine, starts)
-            if isinstance(failure, EngineLost):
-                continue
-            # One that shared the engine with others is tried alone next; where memory ran out, first with fewer.
-            alone = tries > 1 or not isinstance(failure, OutOfMemory)
+            if not isinstance(failure, EngineLost):
+                alone = _tried_alone_next(tries, failure)
+
+    async def met(self, debate: Debate, question: Question, key: TurnKey, meeting: Meeting) -> None:
+        """Write down a failure that a runner met, and mend its engine; `take` goes on from there.
+
+        Args:
+            debate, question, key: over which turn.
+            meeting: what happened.
+        """
+        backend, failure = debate.agents[key.agent].backend, meeting.failure
+        assert isinstance(backend, Replicas)
+        engine = backend.engines[meeting.engine]
+        self._note(question, key, engine.name, failure, alone=False)
+        alone = not isinstance(failure, EngineLost) and _tried_alone_next(1, failure)
+        self._met[question.id, key] = 1, alone
+        if not isinstance(failure, OutOfMemory):
+            await backend.mend(engine, meeting.starts)
+
+    def has_strikes(self, question: Question) -> bool:
+        """Whether an engine failed that had nothing but this question."""
+        return self._of(question).count > 0
 
     def _note(self, question: Question, key: TurnKey, engine: str, failure: BackendFailed, *, alone: bool) -> None:
         reason = f"{type(failure).__name__}: {failure}"
@@ -98,3 +132,8 @@ class Faults:
         strikes = self._of(question)
         if strikes.count >= self.execution.tries:
             raise GivenUp(f"engines failed {strikes.count} times over it alone; the last time: {strikes.last}")
+
+
+def _tried_alone_next(tries: int, failure: BackendFailed) -> bool:
+    """One that shared the engine with others is tried alone next; where memory ran out, first with fewer."""
+    return tries > 1 or not isinstance(failure, OutOfMemory)

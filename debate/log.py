@@ -7,7 +7,7 @@ from agents.errors import writing_failed
 from debate.journal import Record
 
 # Records that are events of the run itself; turns and decisions are too many, and in the journal.
-LEVELS = {"session": "info", "method": "info", "fault": "warning", "failed": "error"}
+LEVELS = {"session": "info", "method": "info", "fault": "warning", "runner": "warning", "failed": "error"}
 
 
 class Log:

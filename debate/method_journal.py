@@ -1,6 +1,6 @@
 """The journal of a run as one method sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +115,10 @@ class MethodJournal:
         self._strikes[question.id] = self.strikes(question.id).after(error, alone=alone)
         identity = {"question": question.id, "round": turn.round, "agent": turn.agent}
         self._append({"kind": "fault", **identity, "engine": engine, "alone": alone, "error": error})
+
+    def append_runner_died(self, runner: str, error: str, questions: Collection[str]) -> None:
+        """Write down that a process that played debates died, and which debates another takes up."""
+        self._append({"kind": "runner", "runner": runner, "error": error, "questions": sorted(questions)})
 
     def append_decision(self, question: Question, decision: Decision, score: Mapping[str, Any]) -> None:
         """Write what a debate came to, with the score where there is one."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from debate.decision import Decision
 from debate.execution import ExecutionConfig
@@ -12,6 +12,9 @@ from debate.observer import Observer, Verdict
 from debate.orchestrator import Debate, play
 from debate.protocol import TurnKey
 from debate.transcript import Question, Transcript, Turn
+
+if TYPE_CHECKING:
+    from debate.ray_runtime.runners import Runners
 
 Decide = Callable[[Transcript], Decision]
 Judge = Callable[[Question, Decision], Verdict | None]
@@ -26,6 +29,7 @@ async def play_questions(
     record: MethodJournal | None = None,
     observers: Sequence[Observer] = (),
     execution: ExecutionConfig | None = None,
+    runners: "Runners | None" = None,
 ) -> None:
     """Play a debate over every question; what was said and decided is written down before anyone is told of it.
 
@@ -37,6 +41,7 @@ async def play_questions(
         record: where it is written; what it holds already is not played again.
         observers: told of everything as it happens.
         execution: debates at once, time-out and tries.
+        runners: processes that play the debates; this one does by default.
 
     Raises:
         DebateError: a mistake that trying again does not mend, of the first debate that meets it; the others are ended.
@@ -82,9 +87,14 @@ async def play_questions(
                 observer.debate_started(question)
             before = record.begin(question) if record is not None else None
             try:
-                transcript = await play(
-                    debate, question, before=before, take=faults.take, on_start=on_start, on_turn=on_turn
-                )
+                if runners is None or faults.has_strikes(question):
+                    transcript = await play(
+                        debate, question, before=before, take=faults.take, on_start=on_start, on_turn=on_turn
+                    )
+                else:
+                    transcript = await runners.play(
+                        debate, question, before or {}, faults=faults, on_start=on_start, on_turn=on_turn
+                    )
             except GivenUp as failure:
                 give_up(question, str(failure))
             else:

@@ -37,6 +37,7 @@ from debate.topology.checks import check
 from kernels.encoders import parse
 
 if TYPE_CHECKING:
+    from debate.ray_runtime.runners import Runners
     from debate.ray_runtime.session import RaySession
 
 # Keys of an agent that mean something to a belief backend alone.
@@ -90,6 +91,10 @@ class Backends:
     def started(self) -> list[Backend]:
         """Every engine that runs."""
         return list(self._started.values())
+
+    def runners(self) -> "Runners | None":
+        """Return the processes that play debates; None where this one does."""
+        return None if self._session is None else self._session.runners()
 
     def decode(self, model: ModelFingerprint, token: int) -> str | None:
         """Return the text of a token of a started model; None where its tokenizer cannot be had."""

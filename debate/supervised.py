@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 from agents.backend import Backend, Pending, Request
 from agents.errors import BackendFailed
@@ -30,6 +31,8 @@ class Gate:
         self._is_closed = False
         self._narrowed_by: BaseException | None = None
         self._waiters: list[asyncio.Future[None]] = []
+        # Ends what reaches the engine past this gate, before somebody is let in alone.
+        self.recall: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     @contextlib.asynccontextmanager
     async def entered(self, *, alone: bool) -> AsyncIterator[None]:
@@ -37,7 +40,9 @@ class Gate:
         if alone:
             self._suspects += 1
             try:
-                await self._wait(lambda: self.running == 0)
+                if self.recall is not None:
+                    await self.recall()
+                await self._wait(lambda: self.running == 0 and not self._is_closed)
                 self._is_closed = True
             finally:
                 self._suspects -= 1
@@ -75,6 +80,15 @@ class Gate:
     def num_waiting(self) -> int:
         """How many wait to be let in."""
         return len(self._waiters)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether nobody is there alone or waits to be."""
+        return not self._is_closed and not self._suspects
+
+    async def emptied(self) -> None:
+        """Wait until nobody is there."""
+        await self._wait(lambda: self.running == 0)
 
     async def _wait(self, until: Callable[[], bool]) -> None:
         while not until():

@@ -170,6 +170,7 @@ async def _play(
         record=folder.method(row),
         observers=[observer],
         execution=config.execution,
+        runners=backends.runners(),
     )
     _add_energy(folder.path / "energy.json", row, meter)
 

@@ -1,5 +1,6 @@
 """`debate eval`: methods over the same questions, scored."""
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +42,18 @@ def evaluate(
     ] = False,
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port", min=0, max=65535, help="Serve counters for Prometheus here; 0 takes a free port."
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str,
+        typer.Option(
+            "--metrics-host", help="Beyond loopback only with CIPHER_DEBATE_METRICS_TOKEN in the environment."
+        ),
+    ] = "127.0.0.1",
     settings: options.Set = None,
 ) -> None:
     """Score methods over the same questions: single answers, votes at equal budget, text and CIPHER debates.
@@ -57,6 +70,7 @@ def evaluate(
     from agents.errors import MissingDependency
     from debate.cli.screen import Screen, results_table
     from debate.cli.table import show_analysis
+    from debate.observer import Observer, Together
     from evals.evaluation import Selection
     from evals.evaluation import evaluate as run_evaluation
     from evals.outputs import PAGE, write_outputs
@@ -68,27 +82,35 @@ def evaluate(
     ]
     root = out or Path("runs") / config.stem
     chosen = Selection(limit, shuffle, tuple(sample_id or ()), split, num_fewshot, data)
-    for one in loaded:
-        folder = root if len(loaded) == 1 else root / folder_name(one.task)
-        with Screen() as screen:
-            rows = options.run(
-                run_evaluation(
-                    one,
-                    out=folder,
-                    methods=options.listed(methods),
-                    selection=chosen,
-                    overwrite=overwrite,
-                    observer=screen,
-                    progress=options.progress,
+    with contextlib.ExitStack() as stack:
+        watching: list[Observer] = []
+        if metrics_port is not None:
+            from debate.metrics import Metrics
+
+            metrics = stack.enter_context(Metrics(metrics_port, metrics_host))
+            options.progress(f"metrics: http://{metrics_host}:{metrics.port}/metrics")
+            watching.append(metrics)
+        for one in loaded:
+            folder = root if len(loaded) == 1 else root / folder_name(one.task)
+            with Screen() as screen:
+                rows = options.run(
+                    run_evaluation(
+                        one,
+                        out=folder,
+                        methods=options.listed(methods),
+                        selection=chosen,
+                        overwrite=overwrite,
+                        observer=Together(screen, *watching),
+                        progress=options.progress,
+                    )
                 )
-            )
-        try:
-            (analysis,) = write_outputs(folder)
-        except MissingDependency as error:
-            options.console.print(results_table(rows, one.task))
-            options.progress(f"no intervals, comparisons or report page: {error}")
-            continue
-        show_analysis(analysis)
+            try:
+                (analysis,) = write_outputs(folder)
+            except MissingDependency as error:
+                options.console.print(results_table(rows, one.task))
+                options.progress(f"no intervals, comparisons or report page: {error}")
+                continue
+            show_analysis(analysis)
     if len(loaded) > 1 and all((root / folder_name(one.task) / PAGE).is_file() for one in loaded):
         write_outputs(root)
     if (root / PAGE).is_file():

@@ -1,9 +1,11 @@
 """An engine in a process of its own: takes requests in batches, and hands over what is finished."""
 
 import asyncio
+import contextlib
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -29,8 +31,29 @@ def packages() -> dict[str, str]:
     return dict.fromkeys(DECISIVE, "missing") | versions(DECISIVE)
 
 
+def greeting() -> dict[str, Any]:
+    """Return where this process is, and the versions of its packages."""
+    node = ray.get_runtime_context().get_node_id()
+    return {"pid": os.getpid(), "node": node, "address": ray.util.get_node_ip_address(), "packages": packages()}
+
+
+@dataclass
+class Desk:
+    """What an engine keeps for one client.
+
+    Fields:
+        pending: requests under way, by the client's numbers.
+        outcomes: what is finished, kept until the client says that it has it.
+        grew: set when there is something to collect.
+    """
+
+    pending: dict[int, Pending] = field(default_factory=dict)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    grew: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class EngineActor:
-    """Holds a backend; every method runs in the actor's event loop.
+    """Holds a backend; every method runs in the actor's event loop. Clients number their own requests.
 
     An outcome is kept until whoever collects says that it has it, so that none is lost with an interrupted call.
     """
@@ -38,16 +61,13 @@ class EngineActor:
     def __init__(self) -> None:
         register()
         self._backend: Backend | None = None
-        self._pending: dict[int, Pending] = {}
+        self._desks: defaultdict[str, Desk] = defaultdict(Desk)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._outcomes: dict[int, Outcome] = {}
-        self._grew = asyncio.Event()
         self._is_closing = False
 
     async def hello(self) -> dict[str, Any]:
-        """Return where this is, and the versions of its packages."""
-        node = ray.get_runtime_context().get_node_id()
-        return {"pid": os.getpid(), "node": node, "address": ray.util.get_node_ip_address(), "packages": packages()}
+        """Return where this is; see `greeting`."""
+        return greeting()
 
     async def start(self, name: str, options: Mapping[str, Any]) -> Description:
         """Load the model; see `create_backend`."""
@@ -59,39 +79,52 @@ class EngineActor:
         """Return the model's tokenizer."""
         return self._engine.tokenizer
 
-    async def submit(self, batch: Sequence[tuple[int, Request]]) -> None:
+    async def submit(self, client: str, batch: Sequence[tuple[int, Request]]) -> None:
         """Take numbered requests; what is refused is an outcome like any other."""
+        desk = self._desks[client]
         for number, request in batch:
             try:
                 pending = self._engine.submit(await unpacked(request))
             except Exception as error:
-                self._end(number, portable(error))
+                _end(desk, number, portable(error))
                 continue
-            self._pending[number] = pending
-            task = asyncio.create_task(self._serve(number, pending))
+            desk.pending[number] = pending
+            task = asyncio.create_task(_serve(desk, number, pending))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def collect(self, had: Sequence[int]) -> list[tuple[int, Outcome]]:
+    async def collect(self, client: str, had: Sequence[int]) -> list[tuple[int, Outcome]]:
         """Return what is finished as soon as anything is, and forget what the caller has had."""
+        desk = self._desks[client]
         for number in had:
-            self._outcomes.pop(number, None)
-        while not self._outcomes and not self._is_closing:
-            self._grew.clear()
-            await self._grew.wait()
-        return list(self._outcomes.items())
+            desk.outcomes.pop(number, None)
+        while not desk.outcomes and not self._is_closing:
+            desk.grew.clear()
+            await desk.grew.wait()
+        return list(desk.outcomes.items())
 
-    async def cancel(self, numbers: Sequence[int]) -> None:
+    async def cancel(self, client: str, numbers: Sequence[int]) -> None:
         """End requests at their next step."""
+        desk = self._desks[client]
         for number in numbers:
-            if number in self._pending:
-                self._pending[number].cancel()
+            if number in desk.pending:
+                desk.pending[number].cancel()
+
+    async def forget(self, client: str) -> None:
+        """End what a client that is gone has asked for; return when nothing of it runs any more."""
+        desk = self._desks[client]
+        pending = list(desk.pending.values())
+        for one in pending:
+            one.cancel()
+        await asyncio.gather(*(_ended(one) for one in pending))
+        self._desks.pop(client, None)
 
     async def close(self) -> None:
         """End what is under way and free the model."""
         # Whoever still collects is sent home: Ray prints a page about a process that ends with a call under way.
         self._is_closing = True
-        self._grew.set()
+        for desk in self._desks.values():
+            desk.grew.set()
         if self._backend is not None:
             await self._backend.close()
 
@@ -100,18 +133,25 @@ class EngineActor:
         assert self._backend is not None
         return self._backend
 
-    async def _serve(self, number: int, pending: Pending) -> None:
-        outcome: Outcome
-        try:
-            outcome = await pending
-        except Exception as error:
-            outcome = portable(error)
-        self._end(number, outcome)
 
-    def _end(self, number: int, outcome: Outcome) -> None:
-        self._pending.pop(number, None)
-        if isinstance(outcome, Generation) and outcome.message.is_cipher:
-            # Computed here, it travels with the message, and the driver need not hash megabytes.
-            _ = outcome.message.digest
-        self._outcomes[number] = outcome
-        self._grew.set()
+async def _serve(desk: Desk, number: int, pending: Pending) -> None:
+    outcome: Outcome
+    try:
+        outcome = await pending
+    except Exception as error:
+        outcome = portable(error)
+    _end(desk, number, outcome)
+
+
+def _end(desk: Desk, number: int, outcome: Outcome) -> None:
+    desk.pending.pop(number, None)
+    if isinstance(outcome, Generation) and outcome.message.is_cipher:
+        # Computed here, it travels with the message, and the driver need not hash megabytes.
+        _ = outcome.message.digest
+    desk.outcomes[number] = outcome
+    desk.grew.set()
+
+
+async def _ended(pending: Pending) -> None:
+    with contextlib.suppress(Exception):
+        await pending

@@ -11,6 +11,7 @@ from agents.backend import Backend, Capabilities, Generation, Load, Pending, Req
 from agents.errors import BackendFailed, DebateError, EngineLost, OutOfMemory, portable
 from agents.fingerprint import ModelFingerprint
 from debate.ray_runtime.actor import Description
+from debate.ray_runtime.placement import nodes
 from debate.ray_runtime.wire import Outcome, Shelf
 
 # Turns of the event loop for which requests are gathered: turns that answer to one batch of outcomes leave as one batch.
@@ -21,14 +22,15 @@ NODE_DIED = "node has died"
 
 
 class RemoteEngine(Backend):
-    """The driver's end of an engine actor.
+    """One end of an engine actor: the driver's, or a runner's.
 
     Args:
         name: for errors.
         actor: its handle.
         description: what it said of itself when it had started.
         shelf: the messages that are in the object store.
-        is_node_alive: whether the node of the actor is there.
+        client: by which name the engine knows this end; several processes may speak with one engine.
+        node: where the actor is.
         release: gives back what was reserved for it.
     """
 
@@ -39,11 +41,12 @@ class RemoteEngine(Backend):
         description: Description,
         shelf: Shelf,
         *,
-        is_node_alive: Callable[[], bool],
-        release: Callable[[], None],
+        client: str,
+        node: str,
+        release: Callable[[], None] = lambda: None,
     ) -> None:
-        self.name, self._actor, self._description, self._shelf = name, actor, description, shelf
-        self._is_node_alive, self._release = is_node_alive, release
+        self.name, self.actor, self.description, self.node = name, actor, description, node
+        self._shelf, self._client, self._release = shelf, client, release
         self.load = Load()
         self._pending: dict[int, Pending] = {}
         self._outbox: list[tuple[int, Request]] = []
@@ -60,7 +63,7 @@ class RemoteEngine(Backend):
         """The model's, fetched when it is first asked for."""
         if self._tokenizer is None:
             try:
-                self._tokenizer = ray.get(self._actor.tokenizer.remote())
+                self._tokenizer = ray.get(self.actor.tokenizer.remote())
             except RayError as error:
                 raise self._failure(error) from portable(error)
         return self._tokenizer
@@ -68,12 +71,12 @@ class RemoteEngine(Backend):
     @property
     def capabilities(self) -> Capabilities:
         """The engine's."""
-        return self._description.capabilities
+        return self.description.capabilities
 
     @property
     def fingerprint(self) -> ModelFingerprint:
         """The model's."""
-        return self._description.fingerprint
+        return self.description.fingerprint
 
     def submit(self, request: Request) -> Pending:
         """Queue a request; what the engine refuses is raised where it is awaited."""
@@ -104,7 +107,7 @@ class RemoteEngine(Backend):
         try:
             if not was_dead:
                 async with asyncio.timeout(CLOSING_PATIENCE_S):
-                    await self._actor.close.remote()
+                    await self.actor.close.remote()
         except (RayError, TimeoutError):
             # Dead or hung; it is ended all the same.
             pass
@@ -113,7 +116,7 @@ class RemoteEngine(Backend):
 
     def kill(self) -> None:
         """End the engine's process at once."""
-        ray.kill(self._actor, no_restart=True)
+        ray.kill(self.actor, no_restart=True)
         self._release()
 
     async def _send(self) -> None:
@@ -121,7 +124,7 @@ class RemoteEngine(Backend):
             await asyncio.sleep(0)
         batch, self._outbox = self._outbox, []
         try:
-            self._call(self._actor.submit.remote(batch))
+            self._call(self.actor.submit.remote(self._client, batch))
         except RayError as error:
             self._die(self._failure(error))
 
@@ -129,7 +132,7 @@ class RemoteEngine(Backend):
         while self._pending:
             had, self._had = self._had, []
             try:
-                outcomes = await self._actor.collect.remote(had)
+                outcomes = await self.actor.collect.remote(self._client, had)
             except Exception as error:
                 # Ray's own, or an outcome that cannot be read here: either way nobody else will end what waits.
                 self._die(self._failure(error))
@@ -155,7 +158,7 @@ class RemoteEngine(Backend):
 
     def _cancel(self, number: int) -> None:
         if self._dead is None and number in self._pending:
-            self._call(self._actor.cancel.remote([number]))
+            self._call(self.actor.cancel.remote(self._client, [number]))
 
     def _end(self, number: int, outcome: Outcome) -> None:
         pending = self._pending.pop(number, None)
@@ -174,7 +177,7 @@ class RemoteEngine(Backend):
             self._end(number, self._dead)
 
     def _failure(self, error: Exception) -> BackendFailed:
-        is_lost = NODE_DIED in str(error) or not self._is_node_alive()
+        is_lost = NODE_DIED in str(error) or not any(node.id == self.node for node in nodes())
         kind: type[BackendFailed] = EngineLost if is_lost else BackendFailed
         failure = kind(f"{self.name}: {reason(error)}")
         failure.__cause__ = portable(error)

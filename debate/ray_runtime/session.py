@@ -13,13 +13,16 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.errors import BackendFailed, ConfigError, DebateError, MissingDependency, RunError, portable
 from agents.pretrained import Progress
 from debate.execution import ExecutionConfig
 from debate.replicas import Replicas
 from debate.supervised import Supervised
+
+if TYPE_CHECKING:
+    from debate.ray_runtime.runners import Runners
 
 CONNECTING_S = 3.0
 # A worker process imports torch before it answers; on a busy machine that takes its time.
@@ -70,6 +73,8 @@ class RaySession:
         self._folder: Path | None = None
         self._owns = False
         self._is_stopping = threading.Event()
+        self._replicas: list[Replicas] = []
+        self._runners: Runners | None = None
         if "ray" not in sys.modules:
             keep_private() if execution.ray_address is None else keep_quiet()
         try:
@@ -108,13 +113,25 @@ class RaySession:
 
         with ThreadPoolExecutor(config.replicas) as threads:
             starting = [threads.submit(supervised, number) for number in range(config.replicas)]
-        return Replicas(
-            f"{name}:{model}", [one.result() for one in starting], patience_s=self._execution.node_patience_s
-        )
+        started = [one.result() for one in starting]
+        replicas = Replicas(f"{name}:{model}", started, patience_s=self._execution.node_patience_s)
+        self._replicas.append(replicas)
+        return replicas
+
+    def runners(self) -> "Runners | None":
+        """Return the processes that play debates, started if need be; None where the config has none."""
+        from debate.ray_runtime.runners import Runners
+
+        if self._runners is None and self._execution.runners:
+            self._progress(f"starting {self._execution.runners} runner(s) on Ray")
+            self._runners = Runners(self._execution, self._replicas)
+        return self._runners
 
     def stop(self) -> None:
-        """Give up waiting for places: engines that are being started again are not needed any more."""
+        """End the runners, and give up waiting for places: engines that are being started again are not needed any more."""
         self._is_stopping.set()
+        if self._runners is not None:
+            self._runners.close()
 
     def close(self) -> None:
         """Leave; end the cluster if it is the run's own."""
@@ -202,14 +219,8 @@ class RaySession:
             if isinstance(cause, DebateError):
                 raise cause from portable(error)
             raise BackendFailed(f"{called} did not start: {reason(error)}") from portable(error)
-        node = facts["node"]
         return RemoteEngine(
-            called,
-            actor,
-            description,
-            self.shelf,
-            is_node_alive=lambda: any(alive.id == node for alive in placement.nodes()),
-            release=release,
+            called, actor, description, self.shelf, client="driver", node=facts["node"], release=release
         )
 
     def _wait(self, is_placed: Callable[[], bool], model: str) -> None:

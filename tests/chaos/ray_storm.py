@@ -1,4 +1,4 @@
-"""A killer among processes: a real evaluation on Ray whose driver and engines end with SIGKILL at random moments.
+"""A killer among processes: a real evaluation on Ray whose driver, runners and engines end with SIGKILL at random moments.
 
 python tests/chaos/ray_storm.py --kills 20 --seed 0
 """
@@ -16,6 +16,8 @@ from pathlib import Path
 from chaos.storm import problems, size
 
 PATIENCE_S = 120
+# How the processes are called, by kind.
+ACTORS = {"engine": "ray::EngineActor", "runner": "ray::RunnerActor"}
 TESTS = Path(__file__).parents[1]
 
 
@@ -28,7 +30,11 @@ def command(out, limit, *, runtime):
         "execution.tries=1000",
     ]
     if runtime == "ray":
-        changes += ["execution.runtime=ray", "execution.engines.default={replicas: 2, num_cpus: 0}"]
+        changes += [
+            "execution.runtime=ray",
+            "execution.engines.default={replicas: 2, num_cpus: 0}",
+            "execution.runners=2",
+        ]
     settings = [part for change in changes for part in ("--set", change)]
     return [sys.executable, "-m", "debate", "eval", "smoke", "--limit", str(limit), "--out", str(out), *settings]
 
@@ -77,17 +83,17 @@ def start(out, limit):
 
 
 def ray_storm(folder, *, kills, limit, seed, driver_share=0.3):
-    """Kill drivers and engines of a run so often, finish it, and return how often what was killed, and what is wrong."""
+    """Kill drivers, runners and engines of a run so often, finish it, and return how often what was killed, and what is wrong."""
     draw, pauses = random.Random(f"ray|{seed}"), random.Random(f"pauses|{seed}")
-    # Drawn beforehand, as how often is waited depends on the machine; both kinds are among them.
-    victims = ["driver" if draw.random() < driver_share else "engine" for _ in range(kills)]
-    if len(set(victims)) == 1:
-        victims[-1] = "engine" if victims[-1] == "driver" else "driver"
+    # Drawn beforehand, as how often is waited depends on the machine; every kind is among them.
+    victims = ["driver" if draw.random() < driver_share else draw.choice(list(ACTORS)) for _ in range(kills)]
+    for place, kind in enumerate(kind for kind in ("driver", *ACTORS) if kind not in victims):
+        victims[-1 - place] = kind
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     whole, out = folder / "undisturbed", folder / "disturbed"
     subprocess.run(command(whole, limit, runtime="local"), check=True, capture_output=True, env=environment)
     segments = set(os.listdir("/dev/shm"))
-    killed = {"driver": 0, "engine": 0}
+    killed = dict.fromkeys(("driver", *ACTORS), 0)
     orphans, wrong = {}, []
     process = start(out, limit)
     while sum(killed.values()) < kills:
@@ -98,18 +104,19 @@ def ray_storm(folder, *, kills, limit, seed, driver_share=0.3):
         if process.poll() is not None:
             break
         children = descendants(process.pid)
-        engines = [pid for pid, line in children.items() if line.startswith("ray::EngineActor")]
-        if victims[sum(killed.values())] == "driver" or not engines:
+        kind = victims[sum(killed.values())]
+        actors = [pid for pid, line in children.items() if line.startswith(ACTORS.get(kind, "none"))]
+        if kind == "driver":
             process.send_signal(signal.SIGKILL)
             process.wait()
             killed["driver"] += 1
             orphans |= children
             process = start(out, limit)
-        else:
-            victim = draw.choice(engines)
+        elif actors:
+            victim = draw.choice(actors)
             if is_running(victim):
                 os.kill(victim, signal.SIGKILL)
-                killed["engine"] += 1
+                killed[kind] += 1
     process.wait()
     if process.returncode:
         wrong.append(f"the run ended with {process.returncode}")

@@ -1,7 +1,8 @@
-"""What a run came to, to compare runs of different runtimes."""
+"""Runs of different runtimes, and what they came to, to compare them."""
 
 import json
 
+from debate.config import validate
 from debate.journal import Scan
 
 
@@ -17,3 +18,25 @@ def outcome(folder):
 def records(folder, kind):
     """Return the records of a kind in a run's journal."""
     return [entry.record for entry in Scan(folder / "journal.log") if entry.record["kind"] == kind]
+
+
+def config_of(backend="mock", *, runtime="ray", replicas=2, execution=None, engine=None, **options):
+    raw = {
+        "agents": {"ada": {"temperature": 0.2}, "ben": {"temperature": 0.8}, "cleo": {"temperature": 1.0}},
+        "backend": backend,
+        "model": "mock",
+        "max_tokens": 64,
+        "options": options,
+        "methods": {"text": {}, "cipher": {}},
+        "execution": {
+            "runtime": runtime,
+            "engines": {"default": {"replicas": replicas, "num_cpus": 0, **(engine or {})}},
+            **(execution or {}),
+        },
+    }
+    return validate(raw, source="x")
+
+
+def records_of_questions(undisturbed):
+    lines = map(json.loads, undisturbed[0]["text/transcript.jsonl"].splitlines())
+    return [line["text"] for line in lines if line["kind"] == "decision"]

@@ -1,59 +1,21 @@
 """Engines in processes of their own: the same bytes as in one process, also when they die, hang or are not to be had."""
 
-import asyncio
 import contextlib
-import json
 import os
 import time
 from pathlib import Path
 
 import pytest
-from runtime.outcomes import outcome, records
+from runtime.outcomes import config_of, outcome, records, records_of_questions
 
 from agents.errors import BackendFailed, ConfigError, Elsewhere, PromptTooLong, RunError
-from debate.config import validate
 from debate.execution import ExecutionConfig
 from debate.setup import Backends
 from evals.evaluation import evaluate
 
 ray = pytest.importorskip("ray")
 SECONDS = 5.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def session():
-    """One Ray for the module: a run uses the one that is there. Its processes find the tests' backends as a user's would."""
-    from debate.ray_runtime.session import RaySession
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-        session = RaySession(ExecutionConfig(runtime="ray"))
-        yield session
-        session.close()
-
-
-def config_of(backend="mock", *, runtime="ray", replicas=2, execution=None, engine=None, **options):
-    raw = {
-        "agents": {"ada": {"temperature": 0.2}, "ben": {"temperature": 0.8}, "cleo": {"temperature": 1.0}},
-        "backend": backend,
-        "model": "mock",
-        "max_tokens": 64,
-        "options": options,
-        "methods": {"text": {}, "cipher": {}},
-        "execution": {
-            "runtime": runtime,
-            "engines": {"default": {"replicas": replicas, "num_cpus": 0, **(engine or {})}},
-            **(execution or {}),
-        },
-    }
-    return validate(raw, source="x")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("local") / "run"
-    asyncio.run(evaluate(config_of(runtime="local"), out=folder, limit=8))
-    return outcome(folder)
+pytestmark = pytest.mark.usefixtures("session")
 
 
 def test_ray_and_local_give_the_same_bytes_and_both_engines_speak(tmp_path, run, undisturbed):
@@ -139,11 +101,6 @@ def test_a_question_that_kills_its_engine_each_time_is_given_up_and_the_others_a
     (failed,) = records(tmp_path / "run", "failed")
     assert failed["text"] == asked[3]
     assert "its process died" in failed["reason"]
-
-
-def records_of_questions(undisturbed):
-    lines = map(json.loads, undisturbed[0]["text/transcript.jsonl"].splitlines())
-    return [line["text"] for line in lines if line["kind"] == "decision"]
 
 
 def test_errors_cross_with_their_type_their_fields_and_their_cause(tmp_path, run):
@@ -264,7 +221,7 @@ def test_ray_that_would_listen_everywhere_is_refused(monkeypatch):
 def test_nothing_is_left_of_the_actors_of_a_closed_run(tmp_path, run):
     backends = Backends(config_of())
     backends.get("mock", "mock")
-    pids = [ray.get(engine.inner._actor.hello.remote())["pid"] for engine in backends.get("mock", "mock").engines]
+    pids = [ray.get(engine.inner.actor.hello.remote())["pid"] for engine in backends.get("mock", "mock").engines]
     run(backends.close())
     until = time.monotonic() + 10
     while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in pids):

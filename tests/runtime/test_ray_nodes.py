@@ -26,6 +26,8 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        # That of the other tests, which have had their turn.
+        ray.shutdown()
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         session = RaySession(ExecutionConfig(runtime="ray", ray_address=cluster.address))
         yield cluster
