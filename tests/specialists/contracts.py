@@ -101,6 +101,18 @@ def small_lmuformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_passt(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random PaSST for sound of 8 kHz."""
+    from agents.models.passt.backend import PaSSTBackend
+    from agents.models.passt.config import PaSSTConfig
+    from agents.models.passt.model import PaSST
+
+    torch.manual_seed(seed)
+    model = PaSST(PaSSTConfig(("low", "middle", "high"), width=16, depth=1, heads=2, frames=32, drop_times=1))
+    PaSSTBackend(model, temperature=0.7).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
 def _noise(length: int) -> Audio:
     return Audio(torch.randn(length, generator=torch.Generator().manual_seed(length)), 8000)
 
@@ -116,6 +128,17 @@ CONTRACTS = {
             (Audio(torch.zeros(300_000), 8000), "at most 30 s"),
         ),
         prepare=small_lmuformer,
+    ),
+    "passt": Contract(
+        "passt",
+        {},
+        lambda: [Case("?", (_noise(length),)) for length in (1, 300, 2000, 9000)],
+        Audio(torch.zeros(0), 8000),
+        (
+            (Audio(torch.zeros(100), 16000), "takes sound of 8000 Hz; this has 16000 Hz. Resample it"),
+            (Audio(torch.zeros(500_000), 8000), "at most 60 s"),
+        ),
+        prepare=small_passt,
     ),
     "programs": Contract(
         "transformer_programs",
