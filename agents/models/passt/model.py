@@ -78,7 +78,8 @@ class PaSST(nn.Module):
         x = x.transpose(1, 2)
         two = torch.cat([self.cls_token, self.dist_token], 1) + self.new_pos_embed
         x = self.norm(self.blocks(torch.cat([two.expand(len(x), -1, -1), x], 1)))
-        return (x[:, 0] + x[:, 1]) / 2
+        found: Tensor = (x[:, 0] + x[:, 1]) / 2
+        return found
 
     def positioned(self, frames: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the patches with their positions [B, D, F, C].
