@@ -168,6 +168,13 @@ def test_training_is_seeded_learns_a_rhythm_and_knows_how_far_off_it_is(tmp_path
     repeated = float((test[0][:, -1:] - test[1]).pow(2).mean())
     assert training.error(model, test) < repeated / 5
     assert 0.8 < covered(model, test) < 0.97
+    validation = windows(values, "validation", DAY)
+    assert covered(model, validation) == pytest.approx(0.9, abs=0.005)
+    # One variate that stood still and then moves does not widen what is believed of all.
+    before, (seen, next_) = model.spread.clone(), validation
+    still = (torch.cat([seen, torch.zeros_like(seen[:1])]), torch.cat([next_, torch.ones_like(next_[:1])]))
+    fit_spread(model, still)
+    assert torch.allclose(model.spread, before, rtol=0.2)
     assert TimeTokens(DAY, 7)(test[0][:2]).shape == (2, 24, 7)
 
 

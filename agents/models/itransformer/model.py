@@ -30,7 +30,7 @@ class ITransformer(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.width, config.horizon)
-        # Root mean square of validation errors by step, in deviations of the window; no paper's, and no gradient's.
+        # Deviation of validation errors by step, in deviations of the window; not the paper's, and not trained.
         self.register_buffer("spread", torch.ones(config.horizon))
 
     def forward(self, window: Tensor) -> Tensor:
