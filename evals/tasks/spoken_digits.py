@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from agents.errors import ModelError, TaskError
-from agents.models.lmuformer.training import DIGITS, read_digits
+from agents.models.spoken_digits import DIGITS, read_digits
 from agents.sound_files import with_noise
 from evals.task import Loaded, Sample, Task, TaskInfo
 

@@ -101,6 +101,36 @@ def small_lmuformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_passt(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random PaSST for sound of 8 kHz."""
+    from agents.models.passt.backend import PaSSTBackend
+    from agents.models.passt.config import PaSSTConfig
+    from agents.models.passt.model import PaSST
+
+    torch.manual_seed(seed)
+    model = PaSST(PaSSTConfig(("low", "middle", "high"), width=16, depth=1, heads=2, frames=32, drop_times=1))
+    PaSSTBackend(model, temperature=0.7).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def small_itransformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random iTransformer that sees eight steps and forecasts four."""
+    from agents.models.itransformer.backend import ITransformerBackend
+    from agents.models.itransformer.config import ITransformerConfig
+    from agents.models.itransformer.model import ITransformer
+
+    torch.manual_seed(seed)
+    model = ITransformer(ITransformerConfig(lookback=8, horizon=4, width=16, hidden=16, depth=1, heads=2))
+    model.spread.copy_(torch.tensor([0.5, 0.8, 1.0, 1.5]))
+    ITransformerBackend(model, variate="x", step=3, borders=(-0.5, 0.0, 0.5)).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def _walk(length: int, variates: int = 3) -> Series:
+    steps = torch.randn(length, variates, generator=torch.Generator().manual_seed(length))
+    return Series(steps.cumsum(0), ("x", "y", "z", "u", "v")[:variates])
+
+
 def _noise(length: int) -> Audio:
     return Audio(torch.randn(length, generator=torch.Generator().manual_seed(length)), 8000)
 
@@ -116,6 +146,29 @@ CONTRACTS = {
             (Audio(torch.zeros(300_000), 8000), "at most 30 s"),
         ),
         prepare=small_lmuformer,
+    ),
+    "itransformer": Contract(
+        "itransformer",
+        {},
+        lambda: [Case("?", (_walk(length, variates),)) for length, variates in ((8, 1), (9, 3), (30, 5))],
+        Series(torch.zeros(0, 1), ("x",)),
+        (
+            (_walk(7), "looks back 8 steps; this series has 7"),
+            (Series(torch.zeros(9, 1), ("y",)), "is asked about 'x'; this series has y"),
+        ),
+        other=Audio(torch.zeros(4), 8000),
+        prepare=small_itransformer,
+    ),
+    "passt": Contract(
+        "passt",
+        {},
+        lambda: [Case("?", (_noise(length),)) for length in (1, 300, 2000, 9000)],
+        Audio(torch.zeros(0), 8000),
+        (
+            (Audio(torch.zeros(100), 16000), "takes sound of 8000 Hz; this has 16000 Hz. Resample it"),
+            (Audio(torch.zeros(500_000), 8000), "at most 60 s"),
+        ),
+        prepare=small_passt,
     ),
     "programs": Contract(
         "transformer_programs",

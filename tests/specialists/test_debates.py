@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from specialists.contracts import small_lmuformer, small_passt
+from specialists.test_lmuformer import digits
 
 from agents.errors import ConfigError, RequestError, UnknownName
 from agents.verbaliser import read_words
@@ -148,6 +150,24 @@ def test_the_shipped_debate_is_the_same_again_and_goes_on_after_an_interruption(
     for one, two, three in zip(whole, again, continued, strict=True):
         assert (one.total, one.correct) == (two.total, two.correct) == (three.total, three.correct)
     assert (tmp_path / "a" / "samples.jsonl").read_bytes() == (tmp_path / "b" / "samples.jsonl").read_bytes()
+
+
+def test_two_that_hear_debate_about_a_recording(tmp_path, monkeypatch):
+    """The shipped config, with random weights: what passt says after hearing is the mean of both beliefs."""
+    monkeypatch.chdir(tmp_path)
+    small_passt(tmp_path / "runs" / "passt" / "fsdd-0")
+    small_lmuformer(tmp_path / "runs" / "lmuformer" / "fsdd-0")
+    found = load_config(configs_folder() / "specialists" / "spoken_digits.yaml")
+    results = asyncio.run(evaluate(found, out=tmp_path / "run", data=digits(tmp_path), limit=4))
+    assert [result.total for result in results] == [4] * len(found.methods)
+    task = create_task("spoken_digits:0", data=tmp_path)
+    debate, transcript = played(found, to_question(task.samples(1)[0], task))
+    labels = ("low", "middle", "high")
+    said = {turn.key: debate.agents["passt"].verbaliser.read(turn.message, labels) for turn in transcript.turns}
+    first = [belief.probabilities for key, belief in said.items() if key.round == 1]
+    for belief in (belief for key, belief in said.items() if key.round == 2):
+        want = [sum(column) / 2 for column in zip(*first, strict=True)]
+        assert belief.probabilities == pytest.approx(want, abs=1e-4)
 
 
 def test_an_average_of_beliefs_decides(tmp_path):

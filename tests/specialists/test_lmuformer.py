@@ -17,7 +17,8 @@ from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.features import log_mel, mel_filters
 from agents.models.lmuformer.memory import convolved, discrete, impulse_response, stepped
 from agents.models.lmuformer.model import BareLMU, LMUFormer, State
-from agents.models.lmuformer.training import DIGITS, Recipe, accuracy, mean_scores, padded, read_digits, train
+from agents.models.lmuformer.training import Recipe, accuracy, mean_scores, padded, train
+from agents.models.spoken_digits import DIGITS, read_digits
 from agents.observation import Audio, Case
 from agents.sound_files import read_wav, with_noise
 from evals.task import create_task

@@ -1,6 +1,5 @@
 """An agent that hears: a belief over classes of sound, also of what was heard so far."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -11,12 +10,12 @@ from torch import Tensor
 from agents.belief import Belief
 from agents.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError, RequestError
+from agents.models.checkpoint import load_model, save_model
 from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.features import log_mel
 from agents.models.lmuformer.model import LMUFormer, State
 from agents.observation import Audio, Case, Observation
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LONGEST_S = 30.0
 
 
@@ -43,26 +42,12 @@ class LMUFormerBackend(BeliefBackend):
         """Return the backend of a folder."""
         if checkpoint is None:
             raise ModelError("lmuformer ships no weights: give checkpoint: FOLDER, made by `debate train-backend`")
-        from safetensors.torch import load_file
-
-        folder = Path(checkpoint).expanduser()
-        try:
-            stored = json.loads((folder / CONFIG).read_text())
-            model = LMUFormer(LMUFormerConfig(**stored.pop("model")))
-            model.load_state_dict(load_file(folder / WEIGHTS))
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelError(f"no LMUFormer in {folder}: {str(error).splitlines()[0]}") from error
+        model, stored = load_model(checkpoint, "LMUFormer", lambda sizes: LMUFormer(LMUFormerConfig(**sizes)))
         return cls(model, **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:
         """Write model.safetensors and config.json."""
-        from safetensors.torch import save_file
-
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.model.state_dict(), folder / WEIGHTS)
-        stored = {"model": self.model.config.sizes, "heard": self.heard, "temperature": self.temperature}
-        # Last: a folder with a config is whole.
-        (folder / CONFIG).write_text(json.dumps(stored, indent=1) + "\n")
+        save_model(folder, self.model, self.model.config.sizes, heard=self.heard, temperature=self.temperature)
 
     @property
     def name(self) -> str:

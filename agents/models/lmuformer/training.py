@@ -1,6 +1,5 @@
 """The recipe: spoken digits (Free Spoken Digit Dataset) with white noise of 0 to 30 dB, cross-entropy of the mean score."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +9,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.claims import Claim
-from agents.errors import ModelError
-from agents.models.lmuformer.backend import CONFIG, LMUFormerBackend
+from agents.models.checkpoint import CONFIG
+from agents.models.lmuformer.backend import LMUFormerBackend
 from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.features import log_mel
 from agents.models.lmuformer.model import BareLMU, LMUFormer
 from agents.models.seeded import seeded
+from agents.models.spoken_digits import DIGITS, Clip, read_digits
 from agents.observation import Audio
 from agents.pretrained import Progress
-from agents.sound_files import read_wav, with_noise
+from agents.sound_files import with_noise
 
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SNR_DB = (0.0, 30.0)
 TEST_SNR_DB = 10.0
 
@@ -32,37 +31,6 @@ class Recipe:
     epochs: int = 20
     batch: int = 30
     learning_rate: float = 3e-3
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A spoken digit and which one it is; `name` is <digit>_<speaker>_<take>."""
-
-    name: str
-    audio: Audio
-
-    @property
-    def digit(self) -> int:
-        """0 to 9."""
-        return int(self.name.partition("_")[0])
-
-
-def read_digits(data: Path | None, split: str) -> list[Clip]:
-    """Return the clips of a split, by name, of a folder with train.zip and test.zip, or with such a folder `fsdd`.
-
-    Raises:
-        ModelError: it is not there.
-    """
-    tried = [] if data is None else [data / f"{split}.zip", data / "fsdd" / f"{split}.zip"]
-    path = next((each for each in tried if each.is_file()), None)
-    if path is None:
-        raise ModelError(
-            f"the spoken digits are not there: give --data with {split}.zip of WAV files <digit>_<speaker>_<take>.wav "
-            "(github Jakobovski/free-spoken-digit-dataset; takes 0 to 4 are its test set)"
-        )
-    with zipfile.ZipFile(path) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".wav"))
-        return [Clip(Path(name).stem, read_wav(archive.read(name), source=f"{path}:{name}")) for name in names]
 
 
 def train(

@@ -1,0 +1,41 @@
+"""A model in a folder: its sizes and options in config.json, its weights in model.safetensors."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import nn
+
+from agents.errors import ModelError
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+M = TypeVar("M", bound=nn.Module)
+
+
+def load_model(folder: str | Path, what: str, make: Callable[[dict[str, Any]], M]) -> tuple[M, dict[str, Any]]:
+    """Return the model of a folder, made of its sizes, and the options that lie beside them.
+
+    Raises:
+        ModelError: no such model there.
+    """
+    from safetensors.torch import load_file
+
+    folder = Path(folder).expanduser()
+    try:
+        stored = json.loads((folder / CONFIG).read_text())
+        model = make(stored.pop("model"))
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"no {what} in {folder}: {str(error).splitlines()[0]}") from error
+    return model, stored
+
+
+def save_model(folder: Path, model: nn.Module, sizes: Mapping[str, object], **options: object) -> None:
+    """Write what `load_model` reads."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(model.state_dict(), folder / WEIGHTS)
+    # Last: a folder with a config is whole.
+    (folder / CONFIG).write_text(json.dumps({"model": dict(sizes), **options}, indent=1) + "\n")

@@ -1,0 +1,14 @@
+"""The card of iTransformer."""
+
+from agents.cards import Card
+
+CARD = Card(
+    name="itransformer",
+    paper="Liu et al., 2024, arXiv:2310.06625",
+    modality="series",
+    message="belief over how much a variate will have changed",
+    checkpoint="none shipped: debate train-backend itransformer --data FOLDER (ETTh1)",
+    licence="Apache-2.0 (code); ETT CC BY-ND 4.0",
+    backend="agents.models.itransformer.backend:ITransformerBackend",
+    training="agents.models.itransformer.training:claims",
+)

@@ -1,0 +1,67 @@
+"""Sizes of a PaSST and of the spectrogram that it hears. The defaults are for spoken digits; `official.py` has the paper's."""
+
+from dataclasses import asdict, dataclass
+
+from agents.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class PaSSTConfig:
+    """What a model is.
+
+    Fields:
+        labels: that it tells apart.
+        rate_hz: of the sound that it takes.
+        transform, window, hop: of the spectrogram, in samples; the window lies in the middle of the transform.
+        mels, top_hz: bands, and where the highest ends.
+        frames: of the longest sound that is heard at once.
+        patch, stride: of the patches, in bands and frames alike; they overlap where the stride is smaller.
+        width, depth, heads: of the transformer.
+        drop_times, drop_bands: structured patchout: how many columns and rows of patches are left out in training.
+        drop_patches: unstructured patchout: how many of the rest are left out then.
+    """
+
+    labels: tuple[str, ...]
+    rate_hz: int = 8000
+    transform: int = 512
+    window: int = 256
+    hop: int = 80
+    mels: int = 48
+    top_hz: float = 3750.0
+    frames: int = 80
+    patch: int = 16
+    stride: int = 8
+    width: int = 64
+    depth: int = 3
+    heads: int = 4
+    drop_times: int = 3
+    drop_bands: int = 1
+    drop_patches: int = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", tuple(self.labels))
+        if min(self.rate_hz, self.window, self.hop, self.stride, self.depth, self.heads) < 1 or self.width % self.heads:
+            raise ConfigError(f"sizes are at least 1 and width is a multiple of heads; got {self.sizes}")
+        if self.window > self.transform or self.top_hz > self.rate_hz / 2:
+            raise ConfigError(f"the window fits into the transform, and top_hz under half of rate_hz; got {self.sizes}")
+        if min(self.mels, self.frames) < self.patch:
+            raise ConfigError(f"a patch fits into mels and frames; got {self.sizes}")
+        rows, columns = self.grid
+        left = (rows - self.drop_bands) * (columns - self.drop_times) - self.drop_patches
+        if min(self.drop_bands, self.drop_times, self.drop_patches) < 0 or self.drop_bands >= rows or left < 1:
+            raise ConfigError(f"patchout leaves at least one of {rows} x {columns} patches; got {self.sizes}")
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows (frequency) and columns (time) of patches."""
+        return (self.mels - self.patch) // self.stride + 1, (self.frames - self.patch) // self.stride + 1
+
+    @property
+    def samples(self) -> int:
+        """How many samples make so many frames."""
+        return (self.frames - 1) * self.hop + 1
+
+    @property
+    def sizes(self) -> dict[str, object]:
+        """Return the fields as JSON values."""
+        return {**asdict(self), "labels": list(self.labels)}

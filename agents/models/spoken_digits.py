@@ -1,0 +1,47 @@
+"""The Free Spoken Digit Dataset (github Jakobovski/free-spoken-digit-dataset), which the recipes of models that hear train on."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.errors import ModelError
+from agents.observation import Audio
+from agents.sound_files import read_wav
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A spoken digit and which one it is; `name` is <digit>_<speaker>_<take>."""
+
+    name: str
+    audio: Audio
+
+    @property
+    def digit(self) -> int:
+        """0 to 9."""
+        return int(self.name.partition("_")[0])
+
+    @property
+    def speaker(self) -> str:
+        """Whose voice it is."""
+        return self.name.split("_")[1]
+
+
+def read_digits(data: Path | None, split: str) -> list[Clip]:
+    """Return the clips of a split, by name, of a folder with train.zip and test.zip, or with such a folder `fsdd`.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    tried = [] if data is None else [data / f"{split}.zip", data / "fsdd" / f"{split}.zip"]
+    path = next((each for each in tried if each.is_file()), None)
+    if path is None:
+        raise ModelError(
+            f"the spoken digits are not there: give --data with {split}.zip of WAV files <digit>_<speaker>_<take>.wav "
+            "(github Jakobovski/free-spoken-digit-dataset; takes 0 to 4 are its test set)"
+        )
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".wav"))
+        return [Clip(Path(name).stem, read_wav(archive.read(name), source=f"{path}:{name}")) for name in names]
