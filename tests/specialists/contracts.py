@@ -101,6 +101,42 @@ def small_lmuformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_kalm(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random KaLM of one layer over a few words."""
+    from transformers import Qwen2Config, Qwen2Model
+
+    from agents.models.kalm.backend import KaLM
+    from agents.models.kalm.model import Encoder, Reading
+    from agents.models.sentences.vocabulary import trained_tokenizer
+
+    tokenizer = trained_tokenizer(["the dog barks at a cat that sleeps, what barks? who sleeps?"] * 2, 80)
+    torch.manual_seed(seed)
+    body = Qwen2Model(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            pad_token_id=0,
+            bos_token_id=None,
+            eos_token_id=3,
+        )
+    )
+    KaLM(Encoder(body, Reading(longest=20)), tokenizer, temperature=0.2).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def option_cases() -> list[Case]:
+    """Return questions with options, of different numbers and lengths."""
+    return [
+        Case("what barks?", labels=("A", "B"), options=("the dog", "a cat that sleeps")),
+        Case("who sleeps at what?", labels=("A", "B", "C"), options=("cat", "the dog barks at the cat", "the")),
+        Case("the cat", labels=("dog", "cat")),
+    ]
+
+
 def _noise(length: int) -> Audio:
     return Audio(torch.randn(length, generator=torch.Generator().manual_seed(length)), 8000)
 
@@ -117,6 +153,7 @@ CONTRACTS = {
         ),
         prepare=small_lmuformer,
     ),
+    "kalm": Contract("kalm", {}, option_cases, Text(" "), (), prepare=small_kalm),
     "programs": Contract(
         "transformer_programs",
         {},
