@@ -101,6 +101,9 @@ def small_lmuformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+SENTENCES = "the dog barks at a cat that sleeps, what barks? who sleeps?"
+
+
 def small_kalm(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write a random KaLM of one layer over a few words."""
     from transformers import Qwen2Config, Qwen2Model
@@ -109,7 +112,7 @@ def small_kalm(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     from agents.models.kalm.model import Encoder, Reading
     from agents.models.sentences.vocabulary import trained_tokenizer
 
-    tokenizer = trained_tokenizer(["the dog barks at a cat that sleeps, what barks? who sleeps?"] * 2, 80)
+    tokenizer = trained_tokenizer([SENTENCES] * 2, 80)
     torch.manual_seed(seed)
     body = Qwen2Model(
         Qwen2Config(
@@ -125,6 +128,30 @@ def small_kalm(folder: Path, *, seed: int = 0) -> dict[str, Any]:
         )
     )
     KaLM(Encoder(body, Reading(longest=20)), tokenizer, temperature=0.2).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def small_matryoshka(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random BERT of three layers over a few words."""
+    from transformers import BertConfig, BertModel
+
+    from agents.models.matryoshka_2d.backend import Matryoshka2D
+    from agents.models.matryoshka_2d.model import Encoder
+    from agents.models.sentences.vocabulary import trained_tokenizer
+
+    tokenizer = trained_tokenizer([SENTENCES] * 2, 80, starts=True)
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        max_position_embeddings=32,
+        initializer_range=0.2,
+    )
+    body = BertModel(config, add_pooling_layer=False)
+    Matryoshka2D(Encoder(body, longest=20), tokenizer, temperature=0.2).save_pretrained(folder)
     return {"checkpoint": str(folder)}
 
 
@@ -154,6 +181,7 @@ CONTRACTS = {
         prepare=small_lmuformer,
     ),
     "kalm": Contract("kalm", {}, option_cases, Text(" "), (), prepare=small_kalm),
+    "matryoshka_2d": Contract("matryoshka_2d", {}, option_cases, Text(" "), (), prepare=small_matryoshka),
     "programs": Contract(
         "transformer_programs",
         {},

@@ -23,6 +23,7 @@ from agents.models.seeded import seeded
 from agents.models.sentences.batch import batch
 from agents.models.sentences.contrastive import best_temperature, prefix
 from agents.models.sentences.corpora import AnswerSet, ScoredPair, read_answers, read_prose, read_sick, read_sts12
+from agents.models.sentences.steps import train_step
 from agents.models.sentences.vocabulary import trained_tokenizer
 from agents.pretrained import Progress
 
@@ -38,8 +39,8 @@ class Recipe:
     width: int = 96
     layers: int = 2
     heads: int = 4
-    prose_steps: int = 600
-    steps: int = 250
+    prose_steps: int = 300
+    steps: int = 150
     batch: int = 24
     negatives: int = 2
     longest: int = 40
@@ -176,7 +177,7 @@ def language_model(tokenizer: Any, prose: Sequence[str], recipe: Recipe, *, seed
         windows = stream[starts[:, None] + torch.arange(49)]
         logits = model(windows[:, :-1]).logits
         loss = functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
-        _step(optimiser, loss, model, recipe.learning_rate, step, recipe.prose_steps)
+        train_step(optimiser, loss, model, recipe.learning_rate, step, recipe.prose_steps)
         if (step + 1) % 100 == 0:
             progress(f"step {step + 1} of {recipe.prose_steps}: {loss.item():.3f} nats a token")
     return model.model
@@ -201,21 +202,11 @@ def train(
         q, p, n = vectors.split([len(chosen), len(chosen), len(chosen) * recipe.negatives])
         groups = torch.tensor([each.group for each in chosen])
         found = loss(q, p, n.unflatten(0, (len(chosen), -1)), groups, generator)
-        _step(optimiser, found, encoder, recipe.learning_rate / 2, step, recipe.steps)
+        train_step(optimiser, found, encoder, recipe.learning_rate / 2, step, recipe.steps)
         if step + 1 in fifths:
             kept.append({name: value.detach().clone() for name, value in encoder.state_dict().items()})
     encoder.load_state_dict(soup(kept))
     return encoder.eval()
-
-
-def _step(optimiser: Any, loss: Tensor, model: Any, rate: float, step: int, steps: int) -> None:
-    # Up over the first twentieth, down to a tenth over the last half.
-    share = min(1.0, (step + 1) / (0.05 * steps), max(0.1, 2 * (1 - step / steps)))
-    optimiser.param_groups[0]["lr"] = rate * share
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
 
 
 @torch.inference_mode()
