@@ -155,6 +155,17 @@ def small_matryoshka(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_glyphs(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random language model of one layer on glyphs."""
+    from agents.models.glyphs.backend import Glyphs
+    from agents.models.glyphs.table import character_tokenizer
+    from agents.models.glyphs.training import Recipe, language_model
+
+    model = language_model("glyphs", Recipe(width=16, layers=1, heads=2, context=64), seed=seed)
+    Glyphs(model, character_tokenizer(), temperature=0.1).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
 def option_cases() -> list[Case]:
     """Return questions with options, of different numbers and lengths."""
     return [
@@ -179,6 +190,14 @@ CONTRACTS = {
             (Audio(torch.zeros(300_000), 8000), "at most 30 s"),
         ),
         prepare=small_lmuformer,
+    ),
+    "glyphs": Contract(
+        "glyphs",
+        {},
+        option_cases,
+        Text(" "),
+        ((Text("q" * 70), "at most 64 characters, question and option; the question has 70"),),
+        prepare=small_glyphs,
     ),
     "kalm": Contract("kalm", {}, option_cases, Text(" "), (), prepare=small_kalm),
     "matryoshka_2d": Contract("matryoshka_2d", {}, option_cases, Text(" "), (), prepare=small_matryoshka),
