@@ -1,5 +1,6 @@
 """What the contract test needs to know of each belief backend: cases that it takes, and observations that it refuses."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +156,26 @@ def small_matryoshka(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_sentence_transformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write the same BERT in the layout of sentence-transformers, with a prompt."""
+    small_matryoshka(folder, seed=seed)
+    (folder / "matryoshka_2d.json").unlink()
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    kinds = ("", "Transformer"), ("1_Pooling", "Pooling")
+    files = {
+        "modules.json": [
+            {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for place, (path, kind) in enumerate(kinds)
+        ],
+        "1_Pooling/config.json": {"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True},
+        "sentence_bert_config.json": {"max_seq_length": 20, "do_lower_case": False},
+        "config_sentence_transformers.json": {"prompts": {"query": "who? "}},
+    }
+    for name, value in files.items():
+        (folder / name).write_text(json.dumps(value))
+    return {"checkpoint": str(folder)}
+
+
 def small_glyphs(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write a random language model of one layer on glyphs."""
     from agents.models.glyphs.backend import Glyphs
@@ -201,6 +222,9 @@ CONTRACTS = {
     ),
     "kalm": Contract("kalm", {}, option_cases, Text(" "), (), prepare=small_kalm),
     "matryoshka_2d": Contract("matryoshka_2d", {}, option_cases, Text(" "), (), prepare=small_matryoshka),
+    "sentence_transformers": Contract(
+        "sentence_transformers", {}, option_cases, Text(" "), (), prepare=small_sentence_transformer
+    ),
     "programs": Contract(
         "transformer_programs",
         {},
