@@ -196,7 +196,7 @@ def train(
         chosen = [examples[int(i)] for i in torch.randint(len(examples), (recipe.batch,), generator=generator)]
         texts = [each.query for each in chosen] + [each.positive for each in chosen]
         for each in chosen:
-            pool = each.negatives or tuple(other.positive for other in chosen if other.group != each.group)
+            pool = each.negatives or _others(each, chosen) or _others(each, examples)
             texts += [pool[int(i)] for i in torch.randint(len(pool), (recipe.negatives,), generator=generator)]
         vectors = encoder(*batch(tokenizer, texts, recipe.longest))
         q, p, n = vectors.split([len(chosen), len(chosen), len(chosen) * recipe.negatives])
@@ -207,6 +207,11 @@ def train(
             kept.append({name: value.detach().clone() for name, value in encoder.state_dict().items()})
     encoder.load_state_dict(soup(kept))
     return encoder.eval()
+
+
+def _others(example: Example, examples: Sequence[Example]) -> tuple[str, ...]:
+    """Return what goes with other texts."""
+    return tuple(other.positive for other in examples if other.group != example.group)
 
 
 @torch.inference_mode()

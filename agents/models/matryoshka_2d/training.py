@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.claims import Claim
+from agents.errors import MissingDependency
 from agents.models.matryoshka_2d.backend import STORED, Matryoshka2D
 from agents.models.matryoshka_2d.model import Encoder, layer_losses
 from agents.models.seeded import seeded
@@ -57,6 +58,8 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         data: folder of sick and sts12_16.
         progress: told of each step that takes time.
     """
+    # Before any training.
+    _spearman()
     recipe = Recipe()
     pairs, test = read_sick(data, "train"), read_sick(data, "test")
     texts = list(dict.fromkeys(text for p in [*pairs, *read_sts12(data)] for text in (p.first, p.second)))
@@ -180,8 +183,7 @@ def correlations(
     encoder: Encoder, tokenizer: Any, pairs: Sequence[ScoredPair], dims: Sequence[int]
 ) -> dict[tuple[int, int], float]:
     """Return Spearman's correlation of cosines and scores for each layer and length."""
-    from scipy.stats import spearmanr
-
+    spearman = _spearman()
     found: dict[tuple[int, int], list[float]] = {}
     for start in range(0, len(pairs), 64):
         chosen = pairs[start : start + 64]
@@ -191,7 +193,15 @@ def correlations(
                 a, b = prefix(vectors, dim).chunk(2)
                 found.setdefault((number, dim), []).extend((a * b).sum(-1).tolist())
     scores = [pair.score for pair in pairs]
-    return {place: float(spearmanr(values, scores).statistic) for place, values in found.items()}
+    return {place: float(spearman(values, scores).statistic) for place, values in found.items()}
+
+
+def _spearman() -> Any:
+    try:
+        from scipy.stats import spearmanr
+    except ImportError as error:
+        raise MissingDependency("the recipe of matryoshka_2d", "scipy", "train") from error
+    return spearmanr
 
 
 @torch.inference_mode()
