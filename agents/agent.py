@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from agents.backend import Backend, Pending, Request, Sampling
 from agents.errors import ConfigError, PromptTooLong
 from agents.message import Message
+from agents.observation import Case
 from agents.prompts import Heard, Prompts
 
 
@@ -54,13 +55,17 @@ class Agent:
             sampling = replace(sampling, top_p=None, top_k=None)
         return Request(prompt, sampling, self.encoder, self.adapter)
 
-    def speak(self, question: str, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
-        """Submit the request of one turn.
+    def speak(self, case: Case, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
+        """Submit the request of one turn; of the case a language model reads the question.
 
         Raises:
             PromptTooLong: naming this agent.
         """
+        return self.submit(self.request(case.question, own, others, seed))
+
+    def submit(self, request: Request) -> Pending:
+        """Submit a request, and name this agent where it is too long."""
         try:
-            return self.backend.submit(self.request(question, own, others, seed))
+            return self.backend.submit(request)
         except PromptTooLong as error:
             raise PromptTooLong(error.prompt_tokens, error.max_tokens, error.context, agent=self.name) from error

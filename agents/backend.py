@@ -62,7 +62,8 @@ class Sampling:
         stop: strings that end the message where they begin.
         seed: of the request; two requests with one seed sample alike.
         top_beliefs: K, how many tokens of each belief a CIPHER message keeps.
-        ignore_eos: go on past the model's end tokens to max_tokens, for measurements.
+        ignore_eos: go on past the model's end tokens to max_tokens, for measurements; refused where an API decides, and
+            without meaning to the mock, which has no model to end.
     """
 
     temperature: float = 1.0
@@ -96,14 +97,19 @@ class Request:
         sampling: how it is decoded.
         encoder: None for text, else the encoder of the CIPHER vectors.
         adapter: a LoRA adapter's folder in peft's layout, for backends that can load one beside the model.
+        choices: texts that are weighed as what comes next, in place of generating: the message is the likeliest, and
+            `Generation.log_likelihoods` says how likely each is. For backends with `Capabilities.weighs`.
     """
 
     prompt: Prompt
     sampling: Sampling = field(default_factory=Sampling)
     encoder: str | None = None
     adapter: str | None = None
+    choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.choices and (self.encoder is not None or not all(self.choices)):
+            raise RequestError("choices are texts that are weighed: none of them empty, and without an encoder")
         if self.encoder is not None and (self.sampling.top_p is not None or self.sampling.top_k is not None):
             raise RequestError(
                 "top_p and top_k belong to text requests; a CIPHER request restricts its belief by its encoder, "
@@ -137,21 +143,33 @@ class Usage:
 
 @dataclass(frozen=True)
 class Generation:
-    """A finished request."""
+    """A finished request.
+
+    Fields:
+        message: what was said.
+        usage: what it cost.
+        finish_reason: why it ended.
+        log_likelihoods: of the request's choices, nats, the sum over the tokens of each; () where it had none.
+    """
 
     message: Message
     usage: Usage
     finish_reason: FinishReason
+    log_likelihoods: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a backend can take and give. A CIPHER message goes to a backend without `vectors_in` as its reading."""
+    """What a backend can take and give.
+
+    A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices.
+    """
 
     text: bool = True
     vectors_in: bool = False
     vectors_out: bool = False
     adapters: bool = False
+    weighs: bool = False
     context: int | None = None
 
 
@@ -174,6 +192,7 @@ class Pending:
         self._grew = asyncio.Event()
         self.is_cancelled = False
         self.is_followed = False
+        self._cancel_with: Callable[[], None] = lambda: None
 
     def __await__(self) -> Generator[Any, None, Generation]:
         return self._future.__await__()
@@ -193,6 +212,7 @@ class Pending:
     def cancel(self) -> None:
         """End the request at the next step; awaiting it then gives what was generated, as `cancelled`."""
         self.is_cancelled = True
+        self._cancel_with()
 
     @property
     def is_done(self) -> bool:
@@ -202,6 +222,18 @@ class Pending:
     def when_done(self, callback: Callable[[], None]) -> None:
         """Call back when the generation or its error is there."""
         self._future.add_done_callback(lambda _: callback())
+
+    def become(self, other: "Pending", change: Callable[[Generation], Generation]) -> None:
+        """For agents: end as another request does, with its generation changed."""
+
+        def finish() -> None:
+            try:
+                self.finish(change(other._future.result()))
+            except (Exception, asyncio.CancelledError) as error:  # whoever waits must be told
+                self.finish(error)
+
+        self._cancel_with = other.cancel
+        other.when_done(finish)
 
     def push(self, piece: str) -> None:
         """For backends: add text that was generated."""

@@ -54,6 +54,18 @@ class Belief:
         return cls(tuple(labels), tuple(float(weight / total) for weight in weights), grounds=grounds)
 
     @classmethod
+    def from_log_likelihoods(cls, labels: Sequence[str], values: Sequence[float]) -> "Belief":
+        """Return the belief softmax(log-likelihood), nats.
+
+        Raises:
+            BeliefError: none given, one that is NaN or +∞, or nothing but −∞.
+        """
+        highest = max(values, default=-math.inf)
+        if not math.isfinite(highest) or any(math.isnan(value) for value in values):
+            raise BeliefError(f"log-likelihoods must be numbers, and one of them finite; got {tuple(values)}")
+        return cls.of(labels, [math.exp(value - highest) for value in values])
+
+    @classmethod
     def certain(cls, labels: Sequence[str], label: str) -> "Belief":
         """Return the belief that one label is right."""
         return cls.of(labels, [float(each == label) for each in labels])

@@ -4,11 +4,12 @@ Every text part is tokenised by itself and a text message of the same tokenizer 
 a slot is tokenised alike whether it holds text or vectors.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from agents import slots
 from agents.backend import ChatTurn, Prompt
-from agents.errors import PromptError
+from agents.errors import PromptError, RequestError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 
@@ -26,8 +27,7 @@ def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint, *, vectors
     """
     messages: list[Message] = []
     turns = [{"role": turn.role, "content": _content(turn, messages)} for turn in prompt.turns]
-    is_chat = prompt.format == "chat" or (prompt.format == "auto" and bool(tokenizer.chat_template))
-    if is_chat:
+    if is_chat(prompt, tokenizer):
         if not tokenizer.chat_template:
             raise PromptError(f"format: chat, but {model.model} has no chat template; use format: plain")
         text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
@@ -41,6 +41,23 @@ def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint, *, vectors
         else:
             found.append(_message(messages[piece], tokenizer, model, vectors))
     return _merged(found)
+
+
+def is_chat(prompt: Prompt, tokenizer: Any) -> bool:
+    """Whether a prompt is put into the model's chat template; if not it is plain text that ends in its cue."""
+    return prompt.format == "chat" or (prompt.format == "auto" and bool(tokenizer.chat_template))
+
+
+def choice_ids(choices: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """Return the tokens of each text that a request weighs.
+
+    Raises:
+        RequestError: two of them have the same tokens.
+    """
+    found = [_ids(tokenizer, choice) for choice in choices]
+    if len({tuple(ids) for ids in found}) < len(found) or not all(found):
+        raise RequestError(f"choices must differ in their tokens; got {', '.join(map(repr, choices))}")
+    return found
 
 
 def _content(turn: ChatTurn, messages: list[Message]) -> str:

@@ -61,7 +61,9 @@ class AgentConfig(Frozen):
     trust: float = Field(default=0.9, gt=0, lt=1)
     """How probable such an agent takes a label to be that another only says."""
     words: Literal["label", "shares"] = "label"
-    """How such an agent says its belief in text: its best label, or with all shares in percent."""
+    """How an agent that holds a belief over labels says it in text: its best label, or with all shares in percent."""
+    weighs: Literal["labels", "texts"] | None = None
+    """Does not generate: weighs the labels of a choice, or the options' texts, by log-likelihood, and says that belief."""
     role: str | None = None
     """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
     agreement: float | None = Field(default=None, ge=0, le=1)

@@ -15,7 +15,6 @@ from typing import Any
 from agents.backend import Backend
 from agents.errors import PromptTooLong
 from agents.prompts import Heard
-from agents.specialist import Specialist
 from debate.hearing import Hearing, Speaker, takes_vectors
 from debate.protocol import PLAIN, Inbox, Protocol, TurnKey
 from debate.stopping import Said
@@ -96,10 +95,7 @@ async def take(
         agent = replace(agent, backend=engine)
     heard = debate.heard(inbox, agent, said)
     words = [message for message, _ in heard]
-    if isinstance(agent, Specialist):
-        pending = agent.speak(question.case, own, words, seed)
-    else:
-        pending = agent.speak(question.text, own, words, seed)
+    pending = agent.speak(question.case, own, words, seed)
     try:
         generation = await pending
     except asyncio.CancelledError:

@@ -1,5 +1,6 @@
 """Config → debate: backends started once and shared, agents with their prompts, the graph and the protocol."""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from agents.agent import Agent
 from agents.backend import Backend, Sampling
 from agents.belief_backend import BeliefBackend
 from agents.cards import create_belief_backend, is_belief_backend
+from agents.chooser import Chooser
 from agents.controls import Control
 from agents.errors import ConfigError, UnknownName, did_you_mean
 from agents.fingerprint import ModelFingerprint
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from debate.ray_runtime.session import RaySession
 
 # Keys of an agent that mean something to a belief backend alone.
-SPECIALISTS_ONLY = ("checkpoint", "pool", "trust", "words")
+SPECIALISTS_ONLY = ("checkpoint", "pool", "trust")
 
 
 class Backends:
@@ -237,10 +239,13 @@ def _agent(
     agent = config.agents[name]
     if agent.backend is not None and is_belief_backend(agent.backend):
         return _specialist(config, name, agent.backend, backends)
-    stray = [key for key in SPECIALISTS_ONLY if getattr(agent, key) != AgentConfig.model_fields[key].default]
-    if stray:
+    if stray := _set(agent, SPECIALISTS_ONLY):
         raise ConfigError(
-            f"agents.{name}.{stray[0]}: only agents with a belief backend have it; `debate backends` lists these"
+            f"agents.{name}.{stray}: only agents with a belief backend have it; `debate backends` lists these"
+        )
+    if agent.weighs is None and _set(agent, ["words"]):
+        raise ConfigError(
+            f"agents.{name}.words: only agents that hold a belief over labels have it; add weighs: labels"
         )
     if is_belief_backend(config.backend):
         raise ConfigError(
@@ -261,7 +266,7 @@ def _agent(
     if prompts not in checked:
         prompts.check()
         checked[prompts] = prompts
-    return Agent(
+    debater = Agent(
         name=name,
         backend=backend,
         prompts=checked[prompts],
@@ -277,13 +282,31 @@ def _agent(
         # Looked at here, so that a mistyped folder stops a run before its first turn.
         adapter=None if agent.adapter is None else str(find_adapter(agent.adapter)),
     )
+    return debater if agent.weighs is None else _chooser(debater, agent)
+
+
+def _chooser(debater: Agent, agent: AgentConfig) -> Chooser:
+    """Return a debater that weighs options in place of generating."""
+    tokenizer = tokenizer_of(debater.backend)
+    if tokenizer is None:
+        raise ConfigError(f"agent {debater.name!r} weighs options in its model's tokens, and these are not known")
+    fields = {field.name: getattr(debater, field.name) for field in dataclasses.fields(debater)}
+    verbaliser = Verbaliser(tokenizer, debater.backend.fingerprint)
+    return Chooser(**fields, verbaliser=verbaliser, weighs=agent.weighs or "labels", words=agent.words)
+
+
+def _set(agent: AgentConfig, keys: Sequence[str]) -> str | None:
+    """Return the first of some keys that an agent's config changes."""
+    return next((key for key in keys if getattr(agent, key) != AgentConfig.model_fields[key].default), None)
 
 
 def _specialist(config: DebateConfig, name: str, believer: str, backends: Backends) -> Specialist:
     """Return an agent with a belief backend; it speaks in the tokens of the debate's language model."""
     agent: AgentConfig = config.agents[name]
-    if agent.role is not None or agent.prompts is not None:
-        raise ConfigError(f"agents.{name}: {believer} reads no prompts, so it has neither role nor prompts")
+    if stray := _set(agent, ("role", "prompts", "weighs")):
+        raise ConfigError(
+            f"agents.{name}.{stray}: {believer} reads no prompts, and has neither role, prompts nor weighs"
+        )
     backend = backends.get(config.backend, agent.model or config.model)
     tokenizer = tokenizer_of(backend)
     if tokenizer is None:

@@ -12,6 +12,7 @@ import numpy as np
 from evals import stats
 from evals.methods import is_bound, pairs
 from evals.run_record import DebateRow, MethodRecord, RunRecord, TurnRow
+from evals.scoring.beliefs import score_belief
 from evals.stats import Calibration, Comparison, Interval
 
 CORRECT = "correct"
@@ -94,6 +95,29 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Held:
+    """How the deciding agents' last beliefs over the options of a choice fared.
+
+    Fields:
+        count: debates with one.
+        exact: those in which every option was among the tokens that the message kept; of the others a missing option has 0.
+        correct: the option believed most was the right one.
+        probability: of the right option, mean.
+        nll: −log of it, nats, mean.
+        brier: Σ (p − 1[right])², mean.
+        calibration: of the option believed most.
+    """
+
+    count: int
+    exact: int
+    correct: Share
+    probability: float
+    nll: float
+    brier: float
+    calibration: Calibration | None
+
+
+@dataclass(frozen=True)
 class Summary:
     """One method.
 
@@ -107,6 +131,7 @@ class Summary:
         curve: accuracy against generated tokens.
         calibration: of what agents' last messages believe; None where nothing is measured or stated.
         confident: how many messages that is.
+        held: beliefs over options; None where no message holds one.
         entropy: nats by position in a message, mean over CIPHER messages; and how many messages reach it.
         budget: cost.
     """
@@ -122,6 +147,7 @@ class Summary:
     curve: tuple[Point, ...]
     calibration: Calibration | None
     confident: int
+    held: Held | None
     entropy: tuple[tuple[float, int], ...]
     budget: Budget
 
@@ -218,8 +244,30 @@ def summarise(method: MethodRecord, record: RunRecord) -> Summary:
             [turn.verdict == CORRECT for turn in held],
         ),
         confident=len(held),
+        held=_held(debates),
         entropy=_entropy([turn for debate in debates for turn in debate.turns]),
         budget=_budget(method, record),
+    )
+
+
+def _held(debates: Sequence[DebateRow]) -> Held | None:
+    last = [(debate, turn.belief) for debate in debates for turn in _last_words(debate.turns) if turn.is_deciding]
+    known = [
+        (belief, score_belief(belief.probabilities, debate.target)) for debate, belief in last if belief is not None
+    ]
+    if not known:
+        return None
+    scores = [score for _, score in known]
+    return Held(
+        count=len(known),
+        exact=sum(belief.is_exact for belief, _ in known),
+        correct=Share.of(score.correct for score in scores),
+        probability=float(np.mean([score.probability for score in scores])),
+        nll=float(np.mean([score.nll for score in scores])),
+        brier=float(np.mean([score.brier for score in scores])),
+        calibration=stats.calibration(
+            [belief.probabilities[score.top] for belief, score in known], [score.correct for score in scores]
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from debate.results import MethodResult
 from debate.run_folder import RunFolder
 from debate.setup import Backends, build_debate
 from evals.energy import EnergyMeter
+from evals.label_tokens import write_label_tokens
 from evals.methods import budget, needs_budget, resolve, row_name
 from evals.provenance import provenance
 from evals.questions import Marker, to_question, write_samples
@@ -127,6 +128,7 @@ async def evaluate(
                 turns = sum(result.turns for result in folder.results.rows.values())
                 progress(f"going on with {out}: {turns} turns are there")
             folder.note_models(backend.fingerprint for backend in engines.started)
+            write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
             facts = provenance(config, debates)
             for row in sorted(names, key=lambda row: needs_budget(names[row])):
                 if needs_budget(names[row]):

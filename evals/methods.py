@@ -4,6 +4,7 @@ single, text, cipher, or a key of the config's `methods`
 cipher:ENCODER                     a CIPHER debate by another encoder, e.g. `cipher:gumbel(tau=0.5)`
 self-consistency(k=5)              k samples of one agent, majority vote (Wang et al., 2023); also `temperature=`
 self-consistency@tokens, @time     k chosen to meet a debate's generated tokens, or its wall time
+likelihood, likelihood:texts       one agent weighs the options of a choice, generating nothing (lm-eval's acc, acc_norm)
 expert, misaligned, random, dummy  bounds: all but the deciding agent are controls
 a config or topology file          its agents and exchange; questions, model, seed and lengths stay the table's
 """
@@ -33,6 +34,7 @@ BY_TOKENS, BY_TIME = f"{SELF_CONSISTENCY}@tokens", f"{SELF_CONSISTENCY}@time"
 # Of the samples: 0.7 is Wang et al.'s for most models; a debater's own 0.1 would sample one answer k times.
 SAMPLE_TEMPERATURE = 0.7
 MOST_SAMPLES = 64
+LIKELIHOODS = {"likelihood": "labels", "likelihood:texts": "texts"}
 # What a method file says of the exchange; everything else is the table's.
 EXCHANGE = (
     "agents", "topology", "protocol", "stopping", "order", "agreement", "rounds", "message", "encoder", "decision",
@@ -65,6 +67,8 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
         return self_consistency(config, **call.parameters)
     if name in CONTROLS:
         return bound(config, name)
+    if name in LIKELIHOODS:
+        return likelihood(config, LIKELIHOODS[name])
     base, colon, encoder = name.partition(":")
     if colon and base == "cipher":
         return by_encoder(config, encoder)
@@ -73,7 +77,7 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
     path = find_config(Path(name))
     if path.is_file() or name.endswith((".yaml", ".yml")):
         return of_file(config, path)
-    names = [*known, f"{SELF_CONSISTENCY}(k=5)", BY_TOKENS, BY_TIME, "cipher:ENCODER", *CONTROLS]
+    names = [*known, f"{SELF_CONSISTENCY}(k=5)", BY_TOKENS, BY_TIME, *LIKELIHOODS, "cipher:ENCODER", *CONTROLS]
     raise ConfigError(
         f"unknown method {name!r}. Known: {', '.join(names)}, or a config file.{did_you_mean(name, [*known, *names])}"
     )
@@ -97,6 +101,25 @@ def self_consistency(config: DebateConfig, *, k: int = 5, temperature: float = S
         protocol="simultaneous",
         stopping="fixed",
         decision="majority",
+    )
+
+
+def likelihood(config: DebateConfig, weighs: str) -> DebateConfig:
+    """Return the deciding agent's belief over the options after the question, at temperature 1, said as its message."""
+    name = config.deciding_agent
+    kept = ("backend", "model", "options", "adapter")
+    agent = {key: value for key, value in config.agents[name].model_dump().items() if key in kept}
+    return _changed(
+        config,
+        agents={name: {**agent, "weighs": weighs}},
+        prompts="likelihood",
+        rounds=1,
+        message="cipher",
+        encoder="expectation",
+        topology="complete",
+        protocol="simultaneous",
+        stopping="fixed",
+        decision="lowest_temperature",
     )
 
 
@@ -143,7 +166,7 @@ def needs_budget(name: str) -> bool:
 
 def is_baseline(name: str) -> bool:
     """Whether a row involves no exchange."""
-    return name == "single" or name.startswith(SELF_CONSISTENCY)
+    return name == "single" or name in LIKELIHOODS or name.startswith(SELF_CONSISTENCY)
 
 
 def is_bound(name: str) -> bool:

@@ -36,6 +36,10 @@ class Marker:
         """Return the right answer."""
         return self._samples[question].target
 
+    def labels(self, question: str) -> tuple[str, ...]:
+        """Return how the options of a choice are called; () of no choice."""
+        return self.task.labels(self._samples[question])
+
     def reader(self, question: str) -> Extract:
         """Return response → flexibly extracted answer, for decisions."""
         return lambda response: self._read(question, response, False)

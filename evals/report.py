@@ -88,6 +88,7 @@ def _run(analysis: Analysis) -> str:
             _comparisons(analysis.comparisons),
             "<h3>What it cost</h3>",
             _costs(analysis.methods),
+            _held(analysis.methods),
             "<h3>Round by round</h3>",
             _rounds(analysis.methods),
             pictures,
@@ -141,6 +142,43 @@ def _comparisons(comparisons: Sequence[Comparison]) -> str:
         "difference, in points, that so many questions find in 4 of 5 evaluations."
     )
     return f'<h3>Paired differences</h3><ul>{said}</ul><p class="note">{note}</p>'
+
+
+def _held(methods: Sequence[Summary]) -> str:
+    known = [(method.name, method.held) for method in methods if method.held is not None]
+    if not known:
+        return ""
+    header = [
+        "method",
+        "beliefs",
+        "exact",
+        "best option right",
+        "95 % interval",
+        "right option's share",
+        "NLL",
+        "Brier",
+        "ECE",
+    ]
+    rows = [
+        [
+            name,
+            held.count,
+            held.exact,
+            _percent(held.correct),
+            _interval(held.correct),
+            f"{100 * held.probability:.1f} %",
+            f"{held.nll:.3f}",
+            f"{held.brier:.3f}",
+            "–" if held.calibration is None else f"{held.calibration.error:.3f}",
+        ]
+        for name, held in known
+    ]
+    note = (
+        "What the deciding agents' last messages hold over the options, where they say one: NLL in nats, Brier from 0 to 2, "
+        "expected calibration error in ten bins. Exact: every option is among the tokens that the message kept; a missing "
+        "option counts as 0."
+    )
+    return f"<h3>Beliefs over the options</h3>{table(header, rows)}" + f'<p class="note">{note}</p>'
 
 
 def _costs(methods: Sequence[Summary]) -> str:

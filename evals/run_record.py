@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import DebateError, RunError
-from debate.beliefs import probability, stated
+from debate.beliefs import OptionBelief, option_belief, probability, stated
 from debate.config import DebateConfig, load_config
-from debate.decision import Rule, decision_rule
+from debate.decision import Decode, Rule, decision_rule
 from debate.run_reader import DebateRecord, methods_in, read_method
 from debate.transcript import Transcript, Turn
 from evals.energy import Energy
+from evals.label_tokens import read_label_tokens
 from evals.methods import resolve
 from evals.questions import Marker, read_samples
 from evals.task import create_task
@@ -38,6 +39,7 @@ class TurnRow:
         prompt_tokens, cached_tokens, generated_tokens, message_bytes, seconds: cost; seconds is None where not kept.
         confidence: of a CIPHER message the geometric mean of each step's highest probability; of a text what it states.
         entropy: [T] float32, nats, of each step's belief; empty for text.
+        belief: over the options of a choice, where a CIPHER message says one of them.
         finish_reason, seed, heard, digest, text: as in the transcript.
     """
 
@@ -63,6 +65,7 @@ class TurnRow:
     digest: str
     text: str
     entropy: NDArray[np.float32] = field(repr=False, compare=False)
+    belief: OptionBelief | None = field(repr=False, compare=False, default=None)
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,8 @@ def read_run(path: Path) -> RunRecord:
     order = [name for name in rows if name in folders]
     order += [name for name in folders if name not in order]
     marker = Marker(create_task(config.task, seed=config.seed), read_samples(path))
-    methods = tuple(_read_method(folders[name], _config_of(folders[name], config), marker) for name in order)
+    decode = read_label_tokens(path)
+    methods = tuple(_read_method(folders[name], _config_of(folders[name], config), marker, decode) for name in order)
     seconds = {name: float(row["seconds"]) for name, row in rows.items() if "seconds" in row}
     energy = {name: Energy(**spent) for name, spent in _json(path / "energy.json").items()}
     return RunRecord(path, config, facts, seconds, energy, methods)
@@ -181,7 +185,7 @@ def _config_of(folder: Path, config: DebateConfig) -> DebateConfig:
     return load_config(own) if own.is_file() else resolve(config, folder.name)
 
 
-def _read_method(folder: Path, config: DebateConfig, marker: Marker) -> MethodRecord:
+def _read_method(folder: Path, config: DebateConfig, marker: Marker, decode: Decode) -> MethodRecord:
     seconds = _seconds(folder)
     try:
         rule: Rule | None = decision_rule(config.decision)
@@ -193,7 +197,7 @@ def _read_method(folder: Path, config: DebateConfig, marker: Marker) -> MethodRe
         if record.decision is None and record.failure is None:
             unfinished += 1
         else:
-            rows.append(_debate_row(record, config, marker, rule, seconds))
+            rows.append(_debate_row(record, config, marker, rule, seconds, decode))
     return MethodRecord(folder.name, config, tuple(sorted(rows, key=lambda row: row.question)), unfinished)
 
 
@@ -203,12 +207,13 @@ def _debate_row(
     marker: Marker,
     rule: Rule | None,
     seconds: Mapping[tuple[str, int, str], float],
+    decode: Decode,
 ) -> DebateRow:
     transcript, decision = record.transcript, record.decision or {}
     question = transcript.question
     marker.know(question, decision.get("target"))
     deciding = config.deciding_agent
-    turns = tuple(_turn_row(turn, question.id, deciding, marker, seconds) for turn in transcript.turns)
+    turns = tuple(_turn_row(turn, question.id, deciding, marker, seconds, decode) for turn in transcript.turns)
     strict = None
     if rule is not None and decision and transcript.turns:
         strict_answer = rule(transcript, config.temperatures, marker.strict_reader(question.id)).answer
@@ -228,7 +233,12 @@ def _debate_row(
 
 
 def _turn_row(
-    turn: Turn, question: str, deciding: str, marker: Marker, seconds: Mapping[tuple[str, int, str], float]
+    turn: Turn,
+    question: str,
+    deciding: str,
+    marker: Marker,
+    seconds: Mapping[tuple[str, int, str], float],
+    decode: Decode,
 ) -> TurnRow:
     message = turn.message
     flexible, strict = marker.flexible(question, message.text), marker.strict(question, message.text)
@@ -257,6 +267,7 @@ def _turn_row(
         digest=message.digest,
         text=message.text,
         entropy=np.array(entropy, dtype=np.float32),
+        belief=option_belief(message, marker.labels(question), decode),
     )
 
 

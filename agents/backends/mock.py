@@ -6,6 +6,7 @@ and fingerprints are all real. What it says is a rule over what it reads.
 
 import asyncio
 import hashlib
+import math
 import re
 from collections.abc import Callable, Mapping
 
@@ -93,7 +94,7 @@ class MockBackend(Backend):
     @property
     def capabilities(self) -> Capabilities:
         """Text and vectors, both ways."""
-        return Capabilities(text=True, vectors_in=True, vectors_out=True, context=self._context)
+        return Capabilities(text=True, vectors_in=True, vectors_out=True, weighs=True, context=self._context)
 
     @property
     def fingerprint(self) -> ModelFingerprint:
@@ -131,6 +132,9 @@ class MockBackend(Backend):
         await asyncio.sleep(0)
         try:
             text = self._reply(read, request)
+            if request.choices:
+                pending.finish(self._weighed(request, text, length))
+                return
             for stop in request.sampling.stop:
                 text = text.split(stop)[0]
             ids = list(text.encode())[: request.sampling.max_tokens]
@@ -143,6 +147,15 @@ class MockBackend(Backend):
         self.load.generated_tokens += len(ids) + (finish == "stop")
         usage = Usage(prompt_tokens=length, cached_tokens=0, generated_tokens=len(ids) + (finish == "stop"))
         pending.finish(Generation(message, usage, "cancelled" if pending.is_cancelled else finish))  # type: ignore[arg-type]
+
+    def _weighed(self, request: Request, text: str, length: int) -> Generation:
+        """Return the choices weighed: the one that the reply ends in, or that holds its last word, is likely, the others less."""
+        ends = [float(text.rstrip(". ").endswith(choice.split()[-1])) for choice in request.choices]
+        likely = [math.log(0.7 if end else 0.1) for end in ends]
+        best = request.choices[max(range(len(likely)), key=likely.__getitem__)]
+        usage = Usage(length + sum(len(choice.encode()) for choice in request.choices), 0, 0)
+        message = Message(best, self._fingerprint, request.sampling.temperature, tuple(best.encode()))
+        return Generation(message, usage, "stop", tuple(likely))
 
     def _message(self, request: Request, ids: list[int]) -> Message:
         sampling = request.sampling

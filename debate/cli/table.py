@@ -23,6 +23,14 @@ def show_analysis(analysis: Any) -> None:
     )
     if any(method.is_bound for method in analysis.methods):
         console.print("Rows with * are bounds: a control debates that knows, or knows nothing.", style="dim")
+    if any(method.held for method in analysis.methods):
+        console.print(belief_table(analysis))
+        console.print(
+            "Of the deciding agents' last messages: how many hold a belief, and one in which every option was kept; how often "
+            "the option believed most was right; what the right one got, in the mean.",
+            markup=False,
+            style="dim",
+        )
     if analysis.comparisons:
         console.print(
             "\nPaired differences (exact McNemar, corrected by Holm; detectable: found in 4 of 5 evaluations):"
@@ -69,6 +77,26 @@ def cost_table(analysis: Any) -> Table:
             f"{spent.message_bytes / 1024:,.0f}",
             "–" if spent.seconds is None else f"{spent.seconds:.1f}",
             "–" if spent.joules is None else f"{spent.joules:,.0f}",
+        )
+    return table
+
+
+def belief_table(analysis: Any) -> Table:
+    """Return the table of what deciding agents believe of the options of a choice."""
+    title = "beliefs over the options, at the end"
+    table = _table(title, "held", "exact", "best %", "right %", "NLL", "Brier", "ECE")
+    for method in analysis.methods:
+        if (held := method.held) is None:
+            continue
+        table.add_row(
+            method.name,
+            str(held.count),
+            str(held.exact),
+            f"{100 * held.correct.value:.1f}",
+            f"{100 * held.probability:.1f}",
+            f"{held.nll:.3f}",
+            f"{held.brier:.3f}",
+            "–" if held.calibration is None else f"{held.calibration.error:.3f}",
         )
     return table
 

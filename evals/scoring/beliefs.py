@@ -1,9 +1,9 @@
 """Score what an agent believes over the options of a choice, not only the one it names.
 
-`option_belief` (debate/beliefs.py) reads the distribution out of a CIPHER message's kept beliefs, `from_log_likelihoods`
-makes one of the log-likelihoods of the options. The second is exact. The first holds the K tokens that the message kept of
-the step at which the option stands: an option outside them has 0, and `missing` names it. With an encoder that perturbs
-beliefs (`gumbel`, `dirichlet`) the kept weights are those it mixed, not the model's.
+`option_belief` (debate/beliefs.py) reads the distribution out of a CIPHER message's kept beliefs. Of an agent that weighs the
+options (agents/chooser.py) it is exact. Of one that generates it holds the K tokens that the message kept of the step at
+which the option stands: an option outside them has 0, and `missing` names it. With an encoder that perturbs beliefs
+(`gumbel`, `dirichlet`) the kept weights are those it mixed, not the model's.
 """
 
 import math
@@ -50,26 +50,3 @@ def score_belief(belief: Mapping[str, float], target: str) -> BeliefScore:
     entropy = -sum(weight * math.log(weight) for weight in belief.values() if weight > 0)
     nll = -math.log(max(probability, FLOOR))
     return BeliefScore(top, top == target, probability, nll, (probability - 1) ** 2 + wrong, entropy)
-
-
-def from_log_likelihoods(
-    log_likelihoods: Mapping[str, float], lengths: Mapping[str, int] | None = None
-) -> dict[str, float]:
-    """Return the distribution softmax(log-likelihood) over labels.
-
-    Args:
-        log_likelihoods: label → log-likelihood of its option after the question, nats.
-        lengths: label → bytes or tokens of the option, to divide by (lm-eval's acc_norm); not divided without.
-
-    Raises:
-        ValueError: nothing given, a number that is NaN or +∞, nothing but −∞, or a length that is not positive.
-    """
-    values = {label: value / (lengths[label] if lengths else 1) for label, value in log_likelihoods.items()}
-    if lengths and any(lengths[label] <= 0 for label in log_likelihoods):
-        raise ValueError("a length must be positive")
-    highest = max(values.values(), default=-math.inf)
-    if not math.isfinite(highest) or any(math.isnan(value) for value in values.values()):
-        raise ValueError(f"log-likelihoods must be numbers, and one of them finite: {dict(log_likelihoods)}")
-    weights = {label: math.exp(value - highest) for label, value in values.items()}
-    total = sum(weights.values())
-    return {label: weight / total for label, weight in weights.items()}

@@ -17,6 +17,7 @@ from agents.backends.mock import MockBackend
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
 from agents.errors import ConfigError, RequestError
+from agents.observation import Case
 
 TEXT = "a beginning that every prompt shares, and that is longer than one block of positions; and then "
 
@@ -130,7 +131,9 @@ def test_agents_of_a_config_that_differ_in_their_adapter_share_one_model(tiny, t
         backends = Backends(config)
         try:
             debate = build_debate(config, backends)
-            pending = {name: agent.speak("What is 1+1?", None, [], seed=0) for name, agent in debate.agents.items()}
+            pending = {
+                name: agent.speak(Case("What is 1+1?"), None, [], seed=0) for name, agent in debate.agents.items()
+            }
             said = {name: (await one).message for name, one in pending.items()}
             return said, len(backends.started)
         finally:

@@ -120,6 +120,10 @@ def test_what_cannot_be_had_is_refused_before_anything_is_sent(server, ask):
         ask(replace(asked(), encoder="expectation"))
     with pytest.raises(RequestError, match=r"top_k is 5.*sends_top_k: true"):
         ask(asked(top_k=5))
+    with pytest.raises(RequestError, match="cannot be asked to weigh choices"):
+        ask(replace(asked(), choices=(" A", " B")))
+    with pytest.raises(RequestError, match="ignore_eos"):
+        ask(asked(ignore_eos=True))
     with pytest.raises(RequestError, match="format: chat"):
         ask(Request(replace(Prompt.of("x"), format="plain")))
     assert server.seen == []

@@ -7,10 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.belief import Belief
+from agents.errors import BeliefError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from debate.beliefs import option_belief
-from evals.scoring.beliefs import from_log_likelihoods, score_belief
+from evals.scoring.beliefs import score_belief
 
 WORDS = {0: " A", 1: "B", 2: " C", 3: "the", 4: "A", 5: " Yes", 6: "No"}
 
@@ -74,17 +76,15 @@ def test_scores_of_a_belief():
 
 @given(st.dictionaries(st.sampled_from("ABCDEF"), st.floats(-500, 0), min_size=1))
 def test_log_likelihoods_make_a_distribution(given_values):
-    belief = from_log_likelihoods(given_values)
-    assert sum(belief.values()) == pytest.approx(1)
-    assert belief[max(given_values, key=given_values.get)] == max(belief.values())
-    shifted = from_log_likelihoods({label: value - 1000 for label, value in given_values.items()})
-    assert shifted == pytest.approx(belief, abs=1e-9)
+    labels, values = tuple(given_values), list(given_values.values())
+    belief = Belief.from_log_likelihoods(labels, values)
+    assert max(belief.probabilities) == belief.probabilities[values.index(max(values))]
+    shifted = Belief.from_log_likelihoods(labels, [value - 1000 for value in values])
+    assert shifted.probabilities == pytest.approx(belief.probabilities, abs=1e-9)
 
 
-def test_log_likelihoods_by_length_and_what_is_none():
-    belief = from_log_likelihoods({"A": -4.0, "B": -3.0}, {"A": 4, "B": 1})
-    assert belief["A"] > belief["B"]
-    assert from_log_likelihoods({"A": -math.inf, "B": -1.0}) == {"A": 0.0, "B": 1.0}
-    for wrong in ({}, {"A": math.nan}, {"A": -math.inf}):
-        with pytest.raises(ValueError, match="log-likelihoods"):
-            from_log_likelihoods(wrong)
+def test_what_are_no_log_likelihoods():
+    assert Belief.from_log_likelihoods("AB", [-math.inf, -1.0]).probabilities == (0.0, 1.0)
+    for wrong in ((), (math.nan,), (-math.inf,)):
+        with pytest.raises(BeliefError, match="log-likelihoods"):
+            Belief.from_log_likelihoods("A"[: len(wrong)], wrong)

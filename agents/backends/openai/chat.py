@@ -97,6 +97,9 @@ def body(
             f"{model} is behind an API and speaks text only, but a CIPHER message ({request.encoder}) was asked of it. "
             "In a config give its agent encoder: none; on the command line --encoder text."
         )
+    if request.choices or sampling.ignore_eos:
+        asked = "weigh choices" if request.choices else "go on past its end tokens (ignore_eos)"
+        raise RequestError(f"{model} is behind an API, which cannot be asked to {asked}; the local engines can")
     if request.prompt.format == "plain":
         raise RequestError(f"{model} is asked by chat completions, which take turns: use format: chat, or auto")
     if sampling.top_k is not None and not sends_top_k:

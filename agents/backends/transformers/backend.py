@@ -91,9 +91,8 @@ class TransformersBackend(Backend):
     @property
     def capabilities(self) -> Capabilities:
         """Text and vectors, both ways."""
-        return Capabilities(
-            text=True, vectors_in=True, vectors_out=True, adapters=True, context=self.engine.model.context
-        )
+        context = self.engine.model.context
+        return Capabilities(text=True, vectors_in=True, vectors_out=True, adapters=True, weighs=True, context=context)
 
     @property
     def fingerprint(self) -> ModelFingerprint:
@@ -150,7 +149,7 @@ class TransformersBackend(Backend):
             pending = self._pending.pop(row)
             if pending.is_followed:
                 pending.push(row.new_text(model.tokenizer))
-            self.load.generated_tokens += row.step
+            self.load.generated_tokens += 0 if row.choices else row.step
             pending.finish(row.generation(model.fingerprint, model.tokenizer))
         self.load.running, self.load.waiting = len(self.engine.running), len(self.engine.waiting)
 

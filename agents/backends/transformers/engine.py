@@ -17,7 +17,7 @@ from agents.errors import PromptTooLong, RequestError
 from agents.message import Message
 from agents.rerender import rerender
 from agents.sampling import sample, uniform
-from agents.tokenization import segments
+from agents.tokenization import choice_ids, segments
 from kernels.encoders import Encoder
 
 MIN_SHARED_PREFIX = 16
@@ -61,12 +61,13 @@ class Engine:
                 parts.append(self.model.table.weight[torch.tensor(segment, device=self.model.device)])
         if not keys:
             raise RequestError("the prompt is empty: there is nothing to answer")
-        if len(keys) + request.sampling.max_tokens > self.model.context:
-            raise PromptTooLong(len(keys), request.sampling.max_tokens, self.model.context)
+        choices = choice_ids(request.choices, self.model.tokenizer)
+        if len(keys) + (room := _room(request, choices)) > self.model.context:
+            raise PromptTooLong(len(keys), room, self.model.context)
         if request.adapter is not None:
             # Under an adapter the same tokens have other keys and values.
             keys = [(f"{request.adapter} {key}", 0) for key in keys]
-        return Row(request=request, encoder=encoder, keys=keys, prompt=torch.cat(parts))
+        return Row(request=request, encoder=encoder, keys=keys, prompt=torch.cat(parts), choices=choices)
 
     def add(self, row: Row) -> None:
         """Queue a prepared row."""
@@ -103,7 +104,7 @@ class Engine:
             self.running.append(row)
             if row.finish is not None:
                 continue
-            self.cache.reserve(len(self.running), len(row.keys) + row.request.sampling.max_tokens)
+            self.cache.reserve(len(self.running), len(row.keys) + _room(row.request, row.choices))
             while len(self._contents) < self.cache.slots:
                 self._contents.append([])
             row.cached = self._share_prefix(row)
@@ -112,7 +113,26 @@ class Engine:
             self._contents[row.slot] = row.keys
             # Not a slice, which would keep the whole prompt alive.
             row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])
-            self._generate([row], logits[None])
+            if row.choices:
+                self._weigh(row, logits)
+            else:
+                self._generate([row], logits[None])
+
+    def _weigh(self, row: Row, logits: torch.Tensor) -> None:
+        """End a row with the log-likelihood of each of its choices after the prompt, whose last logits are given [V].
+
+        Each choice is read over the one before it, behind the prompt; but for its last token, that nothing follows.
+        """
+        found = []
+        for ids in row.choices:
+            steps = logits[None]
+            if len(ids) > 1:
+                said = self.model.table.weight[torch.tensor(ids[:-1], device=self.model.device)]
+                after = self.model.read(self.cache, row.slot, len(row.keys), said, row.request.adapter)
+                steps = torch.cat([steps, after])
+            likely = torch.log_softmax(steps.double(), dim=1)
+            found.append(float(likely[torch.arange(len(ids)), torch.tensor(ids)].sum()))
+        row.choose(found)
 
     def _share_prefix(self, row: Row) -> int:
         """Copy the longest prompt prefix that some slot holds into the row's slot; return its length."""
@@ -203,6 +223,11 @@ class Engine:
                 self._contents[hole] = self._contents[last.slot]
             last.slot = hole
         return ended
+
+
+def _room(request: Request, choices: list[list[int]]) -> int:
+    """Return how many positions a request needs behind its prompt."""
+    return max(map(len, choices)) if choices else request.sampling.max_tokens
 
 
 def _common(one: list[Key], other: list[Key]) -> int:

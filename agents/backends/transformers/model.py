@@ -132,13 +132,30 @@ class LoadedModel:
         self.adapters.use([adapter])
         size = self.block or len(embeddings)
         for offset in range(0, len(embeddings), size):
-            piece = embeddings[offset : offset + size]
-            first, length = start + offset, start + offset + len(piece)
-            cache.window = Window(slot, slot + 1, None, first, length)
-            positions = torch.arange(first, length, device=self.device)
-            # One row that continues what is cached: the masks that transformers makes by itself are right.
-            logits = self._forward(piece[None], positions[None], None, cache)
+            logits = self._row(cache, slot, start + offset, embeddings[offset : offset + size])
         return logits[0]
+
+    def _row(self, cache: SlotCache, slot: int, start: int, embeddings: torch.Tensor, *, keep: int = 1) -> torch.Tensor:
+        """Read positions of one row from `start` on and return the logits [keep, V] of the last."""
+        cache.window = Window(slot, slot + 1, None, start, start + len(embeddings))
+        positions = torch.arange(start, start + len(embeddings), device=self.device)
+        # One row that continues what is cached: the masks that transformers makes by itself are right.
+        return self._forward(embeddings[None], positions[None], None, cache, keep=keep)[0]
+
+    def read(
+        self, cache: SlotCache, slot: int, start: int, embeddings: torch.Tensor, adapter: str | None = None
+    ) -> torch.Tensor:
+        """Read a few positions behind a row's prompt and return the logits [n, V] of each.
+
+        Args:
+            cache: holds positions 0 … start−1 of the row.
+            slot: the row's slot.
+            start: where they go; what stood there is written over.
+            embeddings: [n, D].
+            adapter: of the row; loaded before.
+        """
+        self.adapters.use([adapter])
+        return self._row(cache, slot, start, embeddings, keep=len(embeddings))
 
     def decode(
         self,
@@ -162,13 +179,13 @@ class LoadedModel:
         if not self.by_row or self.device.type != "cpu":
             # One masked call for all rows; on a GPU many small calls would cost more than the padding.
             mask = self._masks(positions[:, None], max(lengths))
-            return self._forward(inputs[:, None], positions[:, None], mask, cache)
+            return self._forward(inputs[:, None], positions[:, None], mask, cache)[:, 0]
         padding = max(0, (self.rows or 0) - rows)
         inputs = torch.nn.functional.pad(inputs, (0, 0, 0, padding))
         positions = torch.nn.functional.pad(positions, (0, padding))
         unused = inputs.new_zeros(1, 1, 1, 1)
         mask = {FULL: unused, SLIDING: unused} if SLIDING in self.layer_types else unused
-        return self._forward(inputs[:, None], positions[:, None], mask, cache, row_lengths=lengths)[:rows]
+        return self._forward(inputs[:, None], positions[:, None], mask, cache, row_lengths=lengths)[:rows, 0]
 
     def _forward(
         self,
@@ -176,19 +193,21 @@ class LoadedModel:
         positions: torch.Tensor,
         mask: Any,
         cache: SlotCache,
+        *,
+        keep: int = 1,
         **options: Any,
     ) -> torch.Tensor:
-        """Return the logits [n, V] of the last position of inputs [n, Q, D]."""
+        """Return the logits [n, keep, V] of the last positions of inputs [n, Q, D]."""
         out = self.model(
             inputs_embeds=inputs,
             position_ids=positions,
             attention_mask=mask,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=keep,
             **options,
         )
-        logits: torch.Tensor = out.logits[:, 0]
+        logits: torch.Tensor = out.logits
         return logits
 
     def _masks(self, positions: torch.Tensor, length: int) -> Any:

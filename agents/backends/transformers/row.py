@@ -23,6 +23,7 @@ class Row:
         encoder: None for text.
         keys: what identifies each prompt position: a token id, or (message digest, step) of a spliced vector.
         prompt: [P, D], the prompt's input embeddings; dropped after prefill.
+        choices: the tokens of each choice, of a request that weighs them.
         slot: its place in the cache; -1 while it waits.
         cached: prompt positions taken from another row's cache.
         ids: sampled or nearest tokens so far.
@@ -34,6 +35,8 @@ class Row:
     encoder: Encoder | None
     keys: list[Key]
     prompt: torch.Tensor
+    choices: list[list[int]] = field(default_factory=list)
+    log_likelihoods: list[float] = field(default_factory=list)
     slot: int = -1
     cached: int = 0
     ids: list[int] = field(default_factory=list)
@@ -69,6 +72,12 @@ class Row:
         if self.finish is None and len(self.ids) >= self.request.sampling.max_tokens:
             self.finish = "length"
 
+    def choose(self, log_likelihoods: list[float]) -> None:
+        """End with the likeliest choice, the first of equals."""
+        self.log_likelihoods = log_likelihoods
+        self.ids = self.choices[max(range(len(log_likelihoods)), key=log_likelihoods.__getitem__)]
+        self.kept, self.finish = len(self.ids), "stop"
+
     def new_text(self, tokenizer: Any) -> str:
         """Return the text since the last call, held back while it ends inside a character."""
         text: str = tokenizer.decode(self.ids[: self.kept])
@@ -89,8 +98,10 @@ class Row:
             encoder=None if self.encoder is None else str(self.encoder),
             cipher=None if self.encoder is None else self._cipher(model),
         )
-        usage = Usage(prompt_tokens=len(self.keys), cached_tokens=self.cached, generated_tokens=len(self.ids))
-        return Generation(message, usage, self.finish)
+        # What is weighed is read, not generated.
+        read, said = sum(map(len, self.choices)), 0 if self.choices else len(self.ids)
+        usage = Usage(len(self.keys) + read, self.cached, said)
+        return Generation(message, usage, self.finish, tuple(self.log_likelihoods))
 
     def _cipher(self, model: ModelFingerprint) -> Cipher:
         n, k = self.kept, min(self.request.sampling.top_beliefs, model.vocabulary)

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import itertools
+import math
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
 from agents.pretrained import Progress, locate
 from agents.rerender import renormalised
-from agents.tokenization import Segment, segments
+from agents.tokenization import Segment, choice_ids, segments
 
 
 class VLLMPending(Pending):
@@ -123,7 +125,9 @@ class VLLMBackend(Backend):
     @property
     def capabilities(self) -> Capabilities:
         """Text and vectors, both ways."""
-        return Capabilities(text=True, vectors_in=True, vectors_out=True, adapters=self._lora, context=self._context)
+        return Capabilities(
+            text=True, vectors_in=True, vectors_out=True, adapters=self._lora, weighs=True, context=self._context
+        )
 
     @property
     def fingerprint(self) -> ModelFingerprint:
@@ -136,8 +140,15 @@ class VLLMBackend(Backend):
         length = sum(segment.num_tokens if isinstance(segment, Message) else len(segment) for segment in found)
         if not length:
             raise RequestError("the prompt is empty: there is nothing to answer")
-        if length + request.sampling.max_tokens > self._context:
-            raise PromptTooLong(length, request.sampling.max_tokens, self._context)
+        choices = choice_ids(request.choices, self.tokenizer)
+        if choices and any(isinstance(segment, Message) for segment in found):
+            raise RequestError(
+                "vLLM tells the log-likelihood of choices after text only, and this prompt holds vectors: let it hear text "
+                "(message: text on its edges), or use the backend transformers"
+            )
+        room = max(map(len, choices)) + 1 if choices else request.sampling.max_tokens
+        if length + room > self._context:
+            raise PromptTooLong(length, room, self._context)
         # Everything that a worker must not meet is refused here, where it costs nobody else anything.
         weights = [renormalised(s, self._fingerprint) if isinstance(s, Message) else None for s in found]
         number = next(self._numbers)
@@ -148,7 +159,12 @@ class VLLMBackend(Backend):
         self._pending.add(pending)
         self.load.prompt_tokens += length
         self.load.running += 1
-        self._engine.run(self._answer(request, pending, found, weights, params, directive, lora, str(number)))
+        answer = (
+            self._weigh([token for segment in found for token in segment], choices, request, pending, lora, str(number))  # type: ignore[union-attr]
+            if choices
+            else self._generate(request, pending, found, weights, params, directive, lora, str(number))
+        )
+        self._engine.run(self._answer(pending, answer))
         return pending
 
     async def close(self) -> None:
@@ -225,25 +241,12 @@ class VLLMBackend(Backend):
         number = self._adapters.setdefault(str(folder), len(self._adapters) + 1)
         return LoRARequest(str(folder), number, str(folder))
 
-    async def _answer(
-        self,
-        request: Request,
-        pending: VLLMPending,
-        found: list[Segment],
-        weights: list[torch.Tensor | None],
-        params: Any,
-        directive: Directive | None,
-        lora: Any,
-        number: str,
-    ) -> None:
+    async def _answer(self, pending: VLLMPending, answer: Coroutine[Any, Any, tuple[Generation, int]]) -> None:
         """Run one request to its end, on the engine's loop."""
-        spoken = Spoken()
+        shown = 0
         outcome: Generation | BackendFailed
         try:
-            await self._engine.revived()
-            prompt, length = await self._prompt(found, weights)
-            await self._listen(request, pending, spoken, prompt, params, number, lora)
-            outcome = await self._generation(request, spoken, directive, length)
+            outcome, shown = await answer
         except BackendFailed as error:
             outcome = error
         except Exception as error:  # whoever waits must learn of it
@@ -253,8 +256,57 @@ class VLLMBackend(Backend):
         self.load.running -= 1
         self._pending.discard(pending)
         if isinstance(outcome, Generation) and pending.is_followed:
-            pending.show(outcome.message.text[spoken.shown :])
+            pending.show(outcome.message.text[shown:])
         pending.tell(outcome)
+
+    async def _generate(
+        self,
+        request: Request,
+        pending: VLLMPending,
+        found: list[Segment],
+        weights: list[torch.Tensor | None],
+        params: Any,
+        directive: Directive | None,
+        lora: Any,
+        number: str,
+    ) -> tuple[Generation, int]:
+        """Return what a request generates, and how much of its text was shown."""
+        spoken = Spoken()
+        await self._engine.revived()
+        prompt, length = await self._prompt(found, weights)
+        await self._listen(request, pending, spoken, prompt, params, number, lora)
+        return await self._generation(request, spoken, directive, length), spoken.shown
+
+    async def _weigh(
+        self,
+        ids: list[int],
+        choices: list[list[int]],
+        request: Request,
+        pending: VLLMPending,
+        lora: Any,
+        number: str,
+    ) -> tuple[Generation, int]:
+        """Return the likeliest choice after a prompt; each is read behind it as a prompt of its own."""
+        from vllm import SamplingParams
+        from vllm.inputs.engine import tokens_input
+
+        await self._engine.revived()
+        # A token must be generated; none is looked at. vLLM computes a prompt anew whose log-probabilities are asked for.
+        params = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False)
+        found: list[float] = []
+        for place, choice in enumerate(choices):
+            if pending.is_cancelled:
+                break
+            likely: list[dict[int, Any] | None] = []
+            async for output in self._engine.generate(tokens_input(ids + choice), params, f"{number}-{place}", lora):
+                likely = output.prompt_logprobs or likely
+            told = zip(choice, likely[len(ids) :], strict=True)
+            found.append(math.fsum(at[token].logprob for token, at in told if at is not None))
+        best = choices[max(range(len(found)), key=found.__getitem__)] if found else []
+        message = Message(self.tokenizer.decode(best), self._fingerprint, request.sampling.temperature, tuple(best))
+        is_done = len(found) == len(choices)
+        usage = Usage(len(ids) + sum(map(len, choices)), 0, 0)
+        return Generation(message, usage, "stop" if is_done else "cancelled", tuple(found) if is_done else ()), 0
 
     async def _prompt(self, found: list[Segment], weights: list[torch.Tensor | None]) -> tuple[Any, int]:
         """Return the prompt for vLLM, and its length; text alone goes as tokens, so that its blocks are text's blocks."""

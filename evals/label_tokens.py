@@ -1,0 +1,54 @@
+"""Which tokens of a run's models spell the labels of its choices, kept in the run folder.
+
+With them what a CIPHER message believes of the options is read from a finished run, without its engines.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from agents.backend import Backend
+from agents.errors import RunError
+from agents.fingerprint import ModelFingerprint
+from agents.tokenizers import tokenizer_of
+from debate.aside import write_json
+from debate.decision import Decode
+
+FILE = "label_tokens.json"
+
+
+def write_label_tokens(folder: Path, labels: Iterable[str], backends: Sequence[Backend]) -> None:
+    """Write every token that is one of the labels but for white space, for each tokenizer; nothing where there are no labels.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
+    wanted = set(labels)
+    if not wanted:
+        return
+    found: dict[str, dict[str, str]] = {}
+    for backend in backends:
+        name = backend.fingerprint.tokenizer
+        if name in found or (tokenizer := tokenizer_of(backend)) is None:
+            continue
+        said = ((token, tokenizer.decode([token]).strip()) for token in range(backend.fingerprint.vocabulary))
+        found[name] = {str(token): text for token, text in said if text in wanted}
+    write_json(folder / FILE, found)
+
+
+def read_label_tokens(folder: Path) -> Decode:
+    """Return model, token → the label that it spells, or None.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / FILE
+    try:
+        known: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}") from error
+
+    def decode(model: ModelFingerprint, token: int) -> str | None:
+        return known.get(model.tokenizer, {}).get(str(token))
+
+    return decode
