@@ -1,5 +1,6 @@
 """What the contract test needs to know of each belief backend: cases that it takes, and observations that it refuses."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +132,100 @@ def _walk(length: int, variates: int = 3) -> Series:
     return Series(steps.cumsum(0), ("x", "y", "z", "u", "v")[:variates])
 
 
+SENTENCES = "the dog barks at a cat that sleeps, what barks? who sleeps?"
+
+
+def small_kalm(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random KaLM of one layer over a few words."""
+    from transformers import Qwen2Config, Qwen2Model
+
+    from agents.models.kalm.backend import KaLM
+    from agents.models.kalm.model import Encoder, Reading
+    from agents.models.sentences.vocabulary import trained_tokenizer
+
+    tokenizer = trained_tokenizer([SENTENCES] * 2, 80)
+    torch.manual_seed(seed)
+    body = Qwen2Model(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            pad_token_id=0,
+            bos_token_id=None,
+            eos_token_id=3,
+        )
+    )
+    KaLM(Encoder(body, Reading(longest=20)), tokenizer, temperature=0.2).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def small_matryoshka(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random BERT of three layers over a few words."""
+    from transformers import BertConfig, BertModel
+
+    from agents.models.matryoshka_2d.backend import Matryoshka2D
+    from agents.models.matryoshka_2d.model import Encoder
+    from agents.models.sentences.vocabulary import trained_tokenizer
+
+    tokenizer = trained_tokenizer([SENTENCES] * 2, 80, starts=True)
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        max_position_embeddings=32,
+        initializer_range=0.2,
+    )
+    body = BertModel(config, add_pooling_layer=False)
+    Matryoshka2D(Encoder(body, longest=20), tokenizer, temperature=0.2).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def small_sentence_transformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write the same BERT in the layout of sentence-transformers, with a prompt."""
+    small_matryoshka(folder, seed=seed)
+    (folder / "matryoshka_2d.json").unlink()
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    kinds = ("", "Transformer"), ("1_Pooling", "Pooling")
+    files = {
+        "modules.json": [
+            {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for place, (path, kind) in enumerate(kinds)
+        ],
+        "1_Pooling/config.json": {"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True},
+        "sentence_bert_config.json": {"max_seq_length": 20, "do_lower_case": False},
+        "config_sentence_transformers.json": {"prompts": {"query": "who? "}},
+    }
+    for name, value in files.items():
+        (folder / name).write_text(json.dumps(value))
+    return {"checkpoint": str(folder)}
+
+
+def small_glyphs(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random language model of one layer on glyphs."""
+    from agents.models.glyphs.backend import Glyphs
+    from agents.models.glyphs.table import character_tokenizer
+    from agents.models.glyphs.training import Recipe, language_model
+
+    model = language_model("glyphs", Recipe(width=16, layers=1, heads=2, context=64), seed=seed)
+    Glyphs(model, character_tokenizer(), temperature=0.1).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def option_cases() -> list[Case]:
+    """Return questions with options, of different numbers and lengths."""
+    return [
+        Case("what barks?", labels=("A", "B"), options=("the dog", "a cat that sleeps")),
+        Case("who sleeps at what?", labels=("A", "B", "C"), options=("cat", "the dog barks at the cat", "the")),
+        Case("the cat", labels=("dog", "cat")),
+    ]
+
+
 def _noise(length: int) -> Audio:
     return Audio(torch.randn(length, generator=torch.Generator().manual_seed(length)), 8000)
 
@@ -169,6 +264,19 @@ CONTRACTS = {
             (Audio(torch.zeros(500_000), 8000), "at most 60 s"),
         ),
         prepare=small_passt,
+    ),
+    "glyphs": Contract(
+        "glyphs",
+        {},
+        option_cases,
+        Text(" "),
+        ((Text("q" * 70), "at most 64 characters, question and option; the question has 70"),),
+        prepare=small_glyphs,
+    ),
+    "kalm": Contract("kalm", {}, option_cases, Text(" "), (), prepare=small_kalm),
+    "matryoshka_2d": Contract("matryoshka_2d", {}, option_cases, Text(" "), (), prepare=small_matryoshka),
+    "sentence_transformers": Contract(
+        "sentence_transformers", {}, option_cases, Text(" "), (), prepare=small_sentence_transformer
     ),
     "programs": Contract(
         "transformer_programs",

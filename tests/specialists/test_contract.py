@@ -16,7 +16,10 @@ from agents.verbaliser import Verbaliser
 
 @pytest.fixture(params=CONTRACTS)
 def contract(request):
-    return CONTRACTS[request.param]
+    found = CONTRACTS[request.param]
+    for package in card(found.backend).packages:
+        pytest.importorskip(package)
+    return found
 
 
 @pytest.fixture

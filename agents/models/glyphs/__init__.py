@@ -1,0 +1,1 @@
+"""A frozen table of characters' pictures under a language model (Bochkov, 2025, arXiv:2507.04886)."""

@@ -1,0 +1,101 @@
+"""An agent that finds an option likely or not, letter by letter; its model is also one for the `transformers` backend."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from agents.belief import Belief
+from agents.belief_backend import BeliefBackend
+from agents.errors import BeliefError, ModelError, RequestError
+from agents.observation import Case, Observation, Text
+
+STORED = "glyphs.json"
+
+
+class Glyphs(BeliefBackend):
+    """A belief over options: softmax of their mean log-likelihood a character after the question, divided by a temperature.
+
+    Args:
+        model: transformers' LlamaForCausalLM on a frozen table.
+        tokenizer: of characters.
+        temperature: fitted on a validation split it is calibrated.
+    """
+
+    modality = "text"
+
+    def __init__(self, model: Any, tokenizer: Any, *, temperature: float = 1.0) -> None:
+        if not (temperature > 0 and math.isfinite(temperature)):
+            raise BeliefError(f"temperature must be finite and above 0; got {temperature}")
+        self.model, self.tokenizer, self.temperature = model.eval(), tokenizer, temperature
+
+    @classmethod
+    def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
+        """Return the backend of a folder."""
+        if checkpoint is None:
+            raise ModelError("glyphs ships no weights: give checkpoint: FOLDER, made by `debate train-backend`")
+        from transformers import AutoTokenizer, LlamaForCausalLM
+
+        folder = Path(checkpoint).expanduser()
+        try:
+            stored = json.loads((folder / STORED).read_text())
+            model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelError(f"no language model on glyphs in {folder}: {str(error).splitlines()[0]}") from error
+        return cls(model, tokenizer, **{**stored, **options})
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write model and tokenizer in transformers' layout, and glyphs.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        # Last: a folder with it is whole.
+        (folder / STORED).write_text(json.dumps({"temperature": self.temperature}, indent=1) + "\n")
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return "glyphs"
+
+    def check(self, observation: Observation) -> None:
+        """Refuse a question that leaves no room for an option."""
+        assert isinstance(observation, Text)
+        longest = self.model.config.max_position_embeddings
+        if len(observation.text) > longest - 2:
+            raise RequestError(
+                f"glyphs reads at most {longest} characters, question and option; the question has {len(observation.text)}"
+            )
+
+    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+        beliefs = []
+        for case, text in zip(cases, observations, strict=True):
+            labels, options = case.labels or case.options, case.options or case.labels
+            if len(labels) != len(options) or not labels:
+                beliefs.append(Belief.abstain(labels, "the case has no options to compare"))
+                continue
+            scores = torch.tensor([self.likelihood(text.text, option) for option in options], dtype=torch.float64)
+            beliefs.append(Belief.of(labels, torch.softmax(scores / self.temperature, 0).tolist()))
+        return beliefs
+
+    @torch.inference_mode()
+    def likelihood(self, question: str, option: str) -> float:
+        """Return the mean log-likelihood a character, in nats, of an option after the question and a line break.
+
+        Raises:
+            RequestError: together they are longer than the model reads.
+        """
+        before = [self.tokenizer.bos_token_id, *self.tokenizer(f"{question}\n")["input_ids"]]
+        said = self.tokenizer(option)["input_ids"]
+        longest = self.model.config.max_position_embeddings
+        if len(before) + len(said) > longest:
+            raise RequestError(
+                f"glyphs reads at most {longest} characters, question and option; these have {len(before) + len(said)}"
+            )
+        # One option at a time, so that none is padded to another's length.
+        logits = self.model(torch.tensor([before + said])).logits[0, len(before) - 1 : -1]
+        chosen = torch.log_softmax(logits.double(), -1)[torch.arange(len(said)), torch.tensor(said)]
+        return float(chosen.mean())

@@ -1,0 +1,14 @@
+"""The card of language models on a frozen table of glyphs."""
+
+from agents.cards import Card
+
+CARD = Card(
+    name="glyphs",
+    paper="Bochkov, 2025, arXiv:2507.04886",
+    modality="text",
+    message="belief over the question's options, by likelihood; as a language model, expectations of a table that all share",
+    checkpoint="none shipped: debate train-backend glyphs --data FOLDER (tinyshakespeare)",
+    licence="Apache-2.0 (code); the table is drawn with DejaVu Sans, a free font",
+    backend="agents.models.glyphs.backend:Glyphs",
+    training="agents.models.glyphs.training:claims",
+)

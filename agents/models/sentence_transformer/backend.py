@@ -1,0 +1,103 @@
+"""An agent that compares texts by whatever model sentence-transformers has: modules, pooling, prompts as it says."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from agents.belief_backend import EmbeddingBackend, Similarity
+from agents.errors import ModelError, RequestError
+from agents.observation import Observation, Text
+from agents.pretrained import locate
+
+STORED = "belief.json"
+
+
+class SentenceTransformerEmbedding(EmbeddingBackend):
+    """Vectors of texts.
+
+    Args:
+        model: a `sentence_transformers.SentenceTransformer`.
+        prompt: name of one of the model's own prompts, which stands before every text; none by default.
+    """
+
+    modality = "text"
+    name = "sentence_transformers"
+
+    def __init__(self, model: Any, *, prompt: str | None = None) -> None:
+        if prompt is not None and prompt not in model.prompts:
+            known = ", ".join(sorted(model.prompts)) or "none"
+            raise RequestError(f"this model has no prompt {prompt!r}; it has: {known}")
+        self.model, self.prompt = model, prompt
+
+    def embed(self, observations: Sequence[Observation]) -> Tensor:
+        """Return vectors [n, D] as the model has them; texts go one at a time, so that none depends on another's length."""
+        rows = []
+        for each in observations:
+            if not isinstance(each, Text):
+                raise RequestError(f"sentence_transformers looks at text; got {each.modality}")
+            rows.append(
+                self.model.encode(
+                    each.text, prompt_name=self.prompt, convert_to_tensor=True, show_progress_bar=False
+                ).float()
+            )
+        return torch.stack(rows) if rows else torch.zeros(0, self.model.get_embedding_dimension())
+
+
+class SentenceTransformers(Similarity):
+    """A belief over the options of a question.
+
+    Args:
+        model: a `sentence_transformers.SentenceTransformer`.
+        question_prompt, option_prompt: names of the model's own prompts, e.g. `query`, where it has any.
+        temperature: softmax(cos / temperature); fitted on a validation split it is calibrated.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        question_prompt: str | None = None,
+        option_prompt: str | None = None,
+        temperature: float = 0.05,
+    ) -> None:
+        self.questions = SentenceTransformerEmbedding(model, prompt=question_prompt)
+        self.texts = SentenceTransformerEmbedding(model, prompt=option_prompt)
+        self.temperature = temperature
+        super().__init__(self.questions, self.texts, temperature=temperature)
+
+    @classmethod
+    def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
+        """Return the backend of a folder or hub id, on the CPU. Weights are safetensors, and no code of the model's is run."""
+        if checkpoint is None:
+            raise ModelError(
+                "sentence_transformers needs a checkpoint: a folder, or a hub id such as "
+                "sentence-transformers/all-MiniLM-L6-v2"
+            )
+        from sentence_transformers import SentenceTransformer
+
+        folder = locate(checkpoint)
+        try:
+            path = folder / STORED
+            stored = json.loads(path.read_text()) if path.is_file() else {}
+            model = SentenceTransformer(
+                str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelError(f"no model of sentence-transformers in {folder}: {str(error).splitlines()[0]}") from error
+        return cls(model.eval(), **{**stored, **options})
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the model in sentence-transformers' layout, and belief.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.questions.model.save_pretrained(str(folder), create_model_card=False)
+        stored = {
+            "question_prompt": self.questions.prompt,
+            "option_prompt": self.texts.prompt,
+            "temperature": self.temperature,
+        }
+        # Last: a folder with it is whole.
+        (folder / STORED).write_text(json.dumps(stored, indent=1) + "\n")

@@ -1,0 +1,1 @@
+"""What models of sentences share: vocabulary, corpora, pooling, contrastive losses, beliefs over options by similarity."""
