@@ -37,6 +37,7 @@ def train(
     from evals.training.train import train as run_training
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    options.quiet_transformers()
     path = recipe if recipe.exists() else find_config(Path("training") / recipe)
     if not path.is_file():
         path = configs_folder() / "training" / f"{recipe.stem}.yaml"

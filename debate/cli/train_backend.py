@@ -30,6 +30,7 @@ def train_backend(
     from agents.claims import table
     from agents.errors import ConfigError
 
+    options.quiet_transformers()
     known = card(name)
     if not known.training:
         raise ConfigError(f"{name} has nothing to train: {known.checkpoint}")
