@@ -245,7 +245,7 @@ async def search(
         if best is None:
             raise RunError(f"{out}: no trial was played to its end; nothing to test")
         progress(f"best: trial {best.number}, {_words(best.values)}: {100 * (best.accuracy or 0):.1f} % on validation")
-        winner = with_values(config, best.values)
+        winner = with_values(config, best.values, method)
         rows = await evaluate(
             winner, out=out / "test", methods=[method], samples=questions.test, backends=backends, progress=progress
         )
@@ -276,7 +276,7 @@ async def _one_trial(
     name = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
     try:
         (row,) = await evaluate(
-            with_values(config, values), out=out / "trials" / name, methods=[method], samples=samples, backends=backends,
+            with_values(config, values, method), out=out / "trials" / name, methods=[method], samples=samples, backends=backends,
             observer=watching,
         )  # fmt: skip
     except _Pruned:
@@ -321,9 +321,10 @@ class _Watching(Observer):
             raise _Pruned
 
 
-def with_values(config: DebateConfig, values: Mapping[str, Any]) -> DebateConfig:
-    """Return the config with values set at key paths."""
+def with_values(config: DebateConfig, values: Mapping[str, Any], method: str = "") -> DebateConfig:
+    """Return the config with values set at key paths, and where the method's own row sets them otherwise, there too."""
     raw = config.model_dump(by_alias=True)
+    row = raw["methods"].get(method) or {}
     for key, value in values.items():
         *parents, last = key.split(".")
         place = raw
@@ -332,6 +333,12 @@ def with_values(config: DebateConfig, values: Mapping[str, Any]) -> DebateConfig
                 raise ConfigError(f"--vary {key}: the config has no mapping {parent!r}")
             place = place[parent]
         place[last] = value
+        own: Any = row
+        for parent in parents:
+            own = own.get(parent) if isinstance(own, dict) else None
+        if isinstance(own, dict) and last in own:
+            # Else what is varied would change nothing.
+            own[last] = value
     return validate(raw, source="search")
 
 

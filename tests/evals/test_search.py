@@ -8,6 +8,7 @@ import pytest
 from agents.errors import ConfigError, RunError
 from debate.config import validate
 from evals.evaluation import Selection
+from evals.methods import resolve
 from evals.search import Parameter, divide, parse_parameter, search, with_values
 from evals.search_page import write_search_page
 
@@ -161,3 +162,16 @@ def test_the_study_is_a_file_that_optuna_reads(tmp_path, run):
     assert Path(tmp_path / "s" / "study.db").is_file()
     study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path / 's' / 'study.db'}")
     assert len(study.trials) == 2
+
+
+def test_what_is_varied_stands_above_the_methods_own_row():
+    raw = {
+        "backend": "mock",
+        "agents": {"a": {"temperature": 0.1}, "b": {"temperature": 0.2}},
+        "methods": {"text": {"agents": {"a": {"temperature": 0.3}}}, "cipher": {}},
+    }
+    config = validate(raw, source="test")
+    found = with_values(config, {"agents.a.temperature": 0.7, "agents.b.temperature": 0.9}, "text")
+    assert resolve(found, "text").temperatures == {"a": 0.7, "b": 0.9}
+    # Another row keeps what it says.
+    assert resolve(with_values(config, {"agents.a.temperature": 0.7}, "cipher"), "text").temperatures["a"] == 0.3
