@@ -7,9 +7,9 @@ at the time (to the accuracy that the backend's documentation states).
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from agents.errors import RequestError
 from agents.fingerprint import ModelFingerprint
@@ -18,6 +18,7 @@ from agents.message import Message
 CHARACTERS_A_TOKEN = 4
 Role = Literal["system", "user", "assistant"]
 Part = str | Message
+C = TypeVar("C")
 # `filtered`: a server withheld what its content filter objects to.
 FinishReason = Literal["stop", "length", "filtered", "cancelled"]
 
@@ -181,6 +182,11 @@ class Load:
     waiting: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
+
+
+def likeliest(choices: Sequence[C], log_likelihoods: Sequence[float]) -> C:
+    """Return the choice with the highest log-likelihood, the first of equals."""
+    return choices[max(range(len(log_likelihoods)), key=log_likelihoods.__getitem__)]
 
 
 class Pending:

@@ -136,9 +136,8 @@ class Similarity(BeliefBackend):
 
         beliefs = []
         for case, vector in zip(cases, self._cases.embed(observations), strict=True):
-            labels = case.labels or case.options
-            texts = case.options or case.labels
-            if len(labels) != len(texts) or not labels:
+            labels, texts = case.alternatives
+            if not texts:
                 beliefs.append(Belief.abstain(labels, "the case has no options to compare"))
                 continue
             rows = self._options.embed([Text(text) for text in texts])

@@ -16,9 +16,8 @@ from agents.errors import ConfigError, RequestError
 from agents.message import Message
 from agents.observation import Case
 from agents.prompts import Heard
-from agents.specialist import Words
 from agents.tokenization import is_chat
-from agents.verbaliser import ENCODER, Verbaliser
+from agents.verbaliser import Verbaliser, Words, check_encoder
 
 Weighed = Literal["labels", "texts"]
 
@@ -43,11 +42,7 @@ class Chooser(Agent):
                 f"agent {self.name!r}: its backend does not tell how likely options are, so it cannot weigh them. The backends "
                 "transformers, vllm and mock do."
             )
-        if self.encoder not in (None, ENCODER):
-            raise ConfigError(
-                f"agent {self.name!r} weighs options, and the message of a belief over them is its expectation: give it "
-                f"encoder: {ENCODER}, or encoder: none; got {self.encoder}"
-            )
+        check_encoder(self.name, self.encoder)
         super().__post_init__()
 
     def speak(self, case: Case, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
@@ -90,8 +85,10 @@ class Chooser(Agent):
 
     def say(self, belief: Belief) -> Message:
         """Return the message of a belief."""
-        sender, temperature = self.backend.fingerprint.model, self.sampling.temperature
-        if self.encoder is not None:
-            return self.verbaliser.cipher(belief, sender=sender, temperature=temperature)
-        shares = self.words == "shares"
-        return self.verbaliser.text(belief, sender=sender, temperature=temperature, with_shares=shares)
+        return self.verbaliser.say(
+            belief,
+            sender=self.backend.fingerprint.model,
+            temperature=self.sampling.temperature,
+            encoder=self.encoder,
+            words=self.words,
+        )

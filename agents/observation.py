@@ -174,6 +174,12 @@ class Case:
         if len(set(kinds)) < len(kinds):
             raise ObservationError(f"a case has at most one observation of a modality; got {', '.join(kinds)}")
 
+    @property
+    def alternatives(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Labels and texts of the options, each standing for the other where only one is given; none where they do not fit."""
+        labels, texts = self.labels or self.options, self.options or self.labels
+        return (labels, texts) if len(labels) == len(texts) else (labels, ())
+
     def observation(self, modality: str) -> Observation | None:
         """Return the observation of a modality, or None; the question is a text where no other is given."""
         found = next((each for each in self.observations if each.modality == modality), None)

@@ -3,19 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from agents.backend import Backend, Generation, Pending, Sampling, Usage
 from agents.belief import Belief
 from agents.belief_backend import BeliefBackend
-from agents.errors import ConfigError
 from agents.message import Message
 from agents.observation import Case
 from agents.pooling import Pool
 from agents.prompts import Heard
-from agents.verbaliser import ENCODER, Verbaliser, read_words
-
-Words = Literal["label", "shares"]
+from agents.verbaliser import Verbaliser, Words, check_encoder, read_words
 
 
 @dataclass(frozen=True)
@@ -48,11 +44,7 @@ class Specialist:
     encoder: str | None = None
 
     def __post_init__(self) -> None:
-        if self.encoder not in (None, ENCODER):
-            raise ConfigError(
-                f"agent {self.name!r} holds a belief over labels, whose message is its expectation: give it "
-                f"encoder: {ENCODER}, or encoder: none; got {self.encoder}"
-            )
+        check_encoder(self.name, self.encoder)
 
     def speak(self, case: Case, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
         """Say the belief about a case after hearing others; it is computed aside, so that engines go on meanwhile."""
@@ -90,8 +82,10 @@ class Specialist:
 
     def say(self, belief: Belief) -> Message:
         """Return the message of a belief."""
-        sender, temperature = self.believer.name, self.sampling.temperature
-        if self.encoder is not None:
-            return self.verbaliser.cipher(belief, sender=sender, temperature=temperature)
-        shares = self.words == "shares"
-        return self.verbaliser.text(belief, sender=sender, temperature=temperature, with_shares=shares)
+        return self.verbaliser.say(
+            belief,
+            sender=self.believer.name,
+            temperature=self.sampling.temperature,
+            encoder=self.encoder,
+            words=self.words,
+        )

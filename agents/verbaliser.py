@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -28,6 +28,8 @@ SLOT = "{label}"
 NO_ANSWER = "No answer."
 ENCODER = "expectation"
 SOLVER_ROUNDING = 1e-9
+# How a text says a belief: the best label, or all shares in percent with it.
+Words = Literal["label", "shares"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class Verbaliser:
     def __post_init__(self) -> None:
         if self.template.count(SLOT) != 1:
             raise ConfigError(f"a template of beliefs has {SLOT} once; got {self.template!r}")
+
+    def say(self, belief: Belief, *, sender: str, temperature: float, encoder: str | None, words: Words) -> Message:
+        """Return a belief as a CIPHER message where its agent has an encoder, else in words."""
+        if encoder is not None:
+            return self.cipher(belief, sender=sender, temperature=temperature)
+        return self.text(belief, sender=sender, temperature=temperature, with_shares=words == "shares")
 
     def cipher(self, belief: Belief, *, sender: str, temperature: float = 1.0) -> Message:
         """Return a belief as a CIPHER message whose reading is the best label in the template."""
@@ -130,6 +138,15 @@ class Verbaliser:
     def _model(self, sender: str) -> ModelFingerprint:
         # Nobody's table, so that every receiver renders the beliefs on its own.
         return ModelFingerprint(sender, "", self.receiver.tokenizer, self.receiver.vocabulary, 0)
+
+
+def check_encoder(agent: str, encoder: str | None) -> None:
+    """Raise ConfigError where an agent that says beliefs over labels is given an encoder that cannot."""
+    if encoder not in (None, ENCODER):
+        raise ConfigError(
+            f"agent {agent!r} holds a belief over labels, whose message is its expectation: give it encoder: {ENCODER}, or "
+            f"encoder: none; got {encoder}"
+        )
 
 
 def read_words(text: str, labels: Sequence[str], *, trust: float = 0.9) -> Belief:

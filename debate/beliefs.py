@@ -168,7 +168,7 @@ def option_belief(message: Message, options: Sequence[str], decode: Decode) -> O
         decode: token of a model → its text.
     """
     cipher = message.cipher
-    if cipher is None:
+    if cipher is None or not options:
         return None
     labels = set(options)
 

@@ -124,8 +124,13 @@ async def bench_orchestrator(
         "runners": runners,
         "engines": {"default": {"replicas": replicas, "num_cpus": 0, **(placement or {})}} if runtime == "ray" else {},
     }
-    report: dict[str, Any] = {"runtime": runtime, "replicas": replicas, "in_flight": in_flight, "fsync": fsync}
-    report["runners"] = runners
+    report: dict[str, Any] = {
+        "runtime": runtime,
+        "replicas": replicas,
+        "in_flight": in_flight,
+        "fsync": fsync,
+        "runners": runners,
+    }
     with tempfile.TemporaryDirectory(prefix="debate-bench-") as name:
         folder = Path(name)
         if "throughput" in parts:

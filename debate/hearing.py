@@ -1,6 +1,6 @@
 """What a message is to one who hears it: vectors, its reading, its answer, its first words. Nothing is stored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,10 +12,9 @@ from agents.prompts import Heard
 from agents.specialist import Specialist
 from agents.tokenizers import tokenizer_of
 from agents.vocabulary_map import VocabularyMap
+from debate.stopping import Extract
 from debate.topology.edge import Edge
 
-# A response and its question's options → the answer in it.
-Extract = Callable[[str, Sequence[str]], str | None]
 Speaker = Agent | Control | Specialist
 NO_ANSWER = "no answer"
 

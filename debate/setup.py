@@ -28,10 +28,10 @@ from debate.call import check_parameters, parse_call
 from debate.config import CONTROLS, AgentConfig, DebateConfig, prompts_folder, task_prompts
 from debate.exchange import Exchange, build_exchange, own_encoder
 from debate.execution import DEFAULT_ENGINE
-from debate.hearing import Extract, Hearing, Speaker, takes_vectors
+from debate.hearing import Hearing, Speaker, takes_vectors
 from debate.orchestrator import Debate
 from debate.protocol import Protocol, Stopped
-from debate.stopping import Watch, stopping_rule
+from debate.stopping import Extract, Watch, stopping_rule
 from debate.supervised import Supervised
 from debate.topology.checks import check
 from kernels.encoders import parse

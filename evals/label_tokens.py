@@ -20,11 +20,13 @@ FILE = "label_tokens.json"
 def write_label_tokens(folder: Path, labels: Iterable[str], backends: Sequence[Backend]) -> None:
     """Write every token that is one of the labels but for white space, for each tokenizer; nothing where there are no labels.
 
+    A run that goes on has them already: the same questions, the same models.
+
     Raises:
         RunError: the disk does not take it.
     """
     wanted = set(labels)
-    if not wanted:
+    if not wanted or (folder / FILE).is_file():
         return
     found: dict[str, dict[str, str]] = {}
     for backend in backends:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage
+from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage, likeliest
 from agents.cipher_step import requested_encoder
 from agents.errors import PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, fingerprint
@@ -149,10 +149,10 @@ class MockBackend(Backend):
         pending.finish(Generation(message, usage, "cancelled" if pending.is_cancelled else finish))  # type: ignore[arg-type]
 
     def _weighed(self, request: Request, text: str, length: int) -> Generation:
-        """Return the choices weighed: the one that the reply ends in, or that holds its last word, is likely, the others less."""
-        ends = [float(text.rstrip(". ").endswith(choice.split()[-1])) for choice in request.choices]
-        likely = [math.log(0.7 if end else 0.1) for end in ends]
-        best = request.choices[max(range(len(likely)), key=likely.__getitem__)]
+        """Return the choices weighed: those in whose last word the reply ends are likely, the others less."""
+        said = text.rstrip(". ")
+        likely = [math.log(0.7 if said.endswith(choice.split()[-1]) else 0.1) for choice in request.choices]
+        best = likeliest(request.choices, likely)
         usage = Usage(length + sum(len(choice.encode()) for choice in request.choices), 0, 0)
         message = Message(best, self._fingerprint, request.sampling.temperature, tuple(best.encode()))
         return Generation(message, usage, "stop", tuple(likely))

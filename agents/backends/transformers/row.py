@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from agents.backend import FinishReason, Generation, Request, Usage
+from agents.backend import FinishReason, Generation, Request, Usage, likeliest
 from agents.ending import kept_before_stop
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
@@ -75,7 +75,7 @@ class Row:
     def choose(self, log_likelihoods: list[float]) -> None:
         """End with the likeliest choice, the first of equals."""
         self.log_likelihoods = log_likelihoods
-        self.ids = self.choices[max(range(len(log_likelihoods)), key=log_likelihoods.__getitem__)]
+        self.ids = likeliest(self.choices, log_likelihoods)
         self.kept, self.finish = len(self.ids), "stop"
 
     def new_text(self, tokenizer: Any) -> str:

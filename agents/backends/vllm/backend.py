@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load
 
 from agents.adapter import find_adapter
-from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage
+from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage, likeliest
 from agents.backends.vllm import versions
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.draw import Draw
@@ -302,7 +302,7 @@ class VLLMBackend(Backend):
                 likely = output.prompt_logprobs or likely
             told = zip(choice, likely[len(ids) :], strict=True)
             found.append(math.fsum(at[token].logprob for token, at in told if at is not None))
-        best = choices[max(range(len(found)), key=found.__getitem__)] if found else []
+        best = likeliest(choices, found) if found else []
         message = Message(self.tokenizer.decode(best), self._fingerprint, request.sampling.temperature, tuple(best))
         is_done = len(found) == len(choices)
         usage = Usage(len(ids) + sum(map(len, choices)), 0, 0)

@@ -73,12 +73,12 @@ class Glyphs(BeliefBackend):
     def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
         beliefs = []
         for case, text in zip(cases, observations, strict=True):
-            labels, options = case.labels or case.options, case.options or case.labels
-            if len(labels) != len(options) or not labels:
+            labels, options = case.alternatives
+            if not options:
                 beliefs.append(Belief.abstain(labels, "the case has no options to compare"))
                 continue
-            scores = torch.tensor([self.likelihood(text.text, option) for option in options], dtype=torch.float64)
-            beliefs.append(Belief.of(labels, torch.softmax(scores / self.temperature, 0).tolist()))
+            scores = [self.likelihood(text.text, option) / self.temperature for option in options]
+            beliefs.append(Belief.from_log_likelihoods(labels, scores))
         return beliefs
 
     @torch.inference_mode()
