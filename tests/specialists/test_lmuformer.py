@@ -5,6 +5,7 @@ import math
 import os
 import wave
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.features import log_mel, mel_filters
 from agents.models.lmuformer.memory import convolved, discrete, impulse_response, stepped
 from agents.models.lmuformer.model import BareLMU, LMUFormer, State
-from agents.models.lmuformer.training import Recipe, accuracy, mean_scores, padded, train
+from agents.models.lmuformer.training import RECIPE, accuracy, mean_scores, padded, train
 from agents.models.spoken_digits import DIGITS, read_digits
 from agents.observation import Audio, Case
 from agents.sound_files import read_wav, with_noise
@@ -211,12 +212,14 @@ def test_training_is_seeded_and_learns_tones(tmp_path):
     states = []
     for _ in range(2):
         torch.manual_seed(0)
-        model = train(LMUFormer(config), config, clips, Recipe(epochs=25, batch=10), seed=0, progress=lambda _: None)
+        model = train(
+            LMUFormer(config), config, clips, replace(RECIPE, epochs=25, batch=10), seed=0, progress=lambda _: None
+        )
         states.append({name: value.clone() for name, value in model.state_dict().items()})
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert accuracy(model, config, read_digits(tmp_path, "test")) >= 0.6
     torch.manual_seed(0)
-    bare = train(BareLMU(config), config, clips, Recipe(epochs=1, batch=10), seed=0, progress=lambda _: None)
+    bare = train(BareLMU(config), config, clips, replace(RECIPE, epochs=1, batch=10), seed=0, progress=lambda _: None)
     assert 0 <= accuracy(bare, config, clips, heard=0.5) <= 1
 
 

@@ -1,6 +1,7 @@
 """The network against a plain one, patchout after positions, the front end against the plain transform, official names."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from agents.models.passt.config import PaSSTConfig
 from agents.models.passt.features import kaldi_filters, spectrogram
 from agents.models.passt.model import PaSST
 from agents.models.passt.official import from_official
-from agents.models.passt.training import Recipe, accuracy, claims, probed, train, without_patchout
+from agents.models.passt.training import RECIPE, accuracy, claims, probed, train, without_patchout
 from agents.models.spoken_digits import DIGITS, read_digits
 from agents.observation import Audio, Case
 
@@ -241,7 +242,7 @@ def test_training_is_seeded_and_learns_tones(tmp_path):
     for _ in range(2):
         torch.manual_seed(0)
         config = PaSSTConfig(**{**TINY.sizes, "drop_patches": 1})
-        model = train(PaSST(config), clips, Recipe(epochs=60, batch=10, learning_rate=5e-3), seed=0)
+        model = train(PaSST(config), clips, replace(RECIPE, epochs=60, batch=10, learning_rate=5e-3), seed=0)
         states.append({name: value.clone() for name, value in model.state_dict().items()})
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert accuracy(model, read_digits(tmp_path, "test")) >= 0.6
@@ -258,7 +259,7 @@ def test_the_probe_tells_apart_what_can_be():
 
 def test_the_claim_table_is_made_of_trained_models(tmp_path, monkeypatch):
     digits(tmp_path)
-    monkeypatch.setattr(training, "Recipe", lambda: Recipe(epochs=1))
+    monkeypatch.setattr(training, "RECIPE", replace(RECIPE, epochs=1))
     monkeypatch.setattr(training, "TIMED_STEPS", 2)
     found = claims(tmp_path / "out", seeds=2, data=tmp_path)
     assert [len(claim.ours) for claim in found] == [2, 2, 2]

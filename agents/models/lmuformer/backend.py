@@ -9,11 +9,12 @@ from torch import Tensor
 
 from agents.belief import Belief
 from agents.belief_backend import BeliefBackend
-from agents.errors import BeliefError, ModelError, RequestError
+from agents.errors import BeliefError, ModelError
 from agents.models.checkpoint import load_model, save_model
 from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.features import log_mel
 from agents.models.lmuformer.model import LMUFormer, State
+from agents.models.sounds import check_sound
 from agents.observation import Audio, Case, Observation
 
 LONGEST_S = 30.0
@@ -60,13 +61,7 @@ class LMUFormerBackend(BeliefBackend):
 
     def check(self, observation: Observation) -> None:
         """Refuse another rate, and what is too long."""
-        assert isinstance(observation, Audio)
-        if observation.rate_hz != self.model.config.rate_hz:
-            raise RequestError(
-                f"lmuformer takes sound of {self.model.config.rate_hz} Hz; this has {observation.rate_hz} Hz. Resample it."
-            )
-        if len(observation.samples) > LONGEST_S * observation.rate_hz:
-            raise RequestError(f"lmuformer takes at most {LONGEST_S:g} s of sound; cut it into pieces")
+        check_sound(self.name, observation, rate_hz=self.model.config.rate_hz, longest_s=LONGEST_S)
 
     def frames(self, audio: Audio) -> Tensor:
         """Return the spectrogram [T, M] that the model hears."""

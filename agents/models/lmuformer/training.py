@@ -1,7 +1,6 @@
 """The recipe: spoken digits (Free Spoken Digit Dataset) with white noise of 0 to 30 dB, cross-entropy of the mean score."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,50 +14,28 @@ from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.features import log_mel
 from agents.models.lmuformer.model import BareLMU, LMUFormer
 from agents.models.seeded import seeded
+from agents.models.sounds import SNR_DB, TEST_SNR_DB, M, Recipe, digits_of, in_test_noise, train_on_digits
 from agents.models.spoken_digits import DIGITS, Clip, read_digits
 from agents.observation import Audio
 from agents.pretrained import Progress
 from agents.sound_files import with_noise
 
-SNR_DB = (0.0, 30.0)
-TEST_SNR_DB = 10.0
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How it is trained."""
-
-    epochs: int = 20
-    batch: int = 30
-    learning_rate: float = 3e-3
+RECIPE = Recipe(epochs=20, batch=30, learning_rate=3e-3, weight_decay=1e-3)
 
 
 def train(
-    model: nn.Module, config: LMUFormerConfig, clips: Sequence[Clip], recipe: Recipe, *, seed: int, progress: Progress
-) -> nn.Module:
+    model: M, config: LMUFormerConfig, clips: Sequence[Clip], recipe: Recipe, *, seed: int, progress: Progress
+) -> M:
     """Return the trained model; each clip has new noise in every epoch."""
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=1e-3)
-    steps = recipe.epochs * -(-len(clips) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps)
-    for epoch in range(recipe.epochs):
-        model.train()
-        total = 0.0
-        for places in torch.split(torch.randperm(len(clips), generator=generator), recipe.batch):
-            chosen = [clips[int(place)] for place in places]
-            low, high = SNR_DB
-            decibels = low + (high - low) * torch.rand(len(chosen), generator=generator)
-            noisy = [with_noise(c.audio, float(snr), generator) for c, snr in zip(chosen, decibels, strict=True)]
-            frames, lengths = padded(noisy, config)
-            labels = torch.tensor([clip.digit for clip in chosen])
-            loss = functional.cross_entropy(mean_scores(model(frames), lengths), labels)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            total += loss.item() * len(chosen)
-        progress(f"epoch {epoch + 1} of {recipe.epochs}: loss {total / len(clips):.3f}")
-    return model.eval()
+
+    def loss_of(chosen: Sequence[Clip], generator: torch.Generator) -> Tensor:
+        low, high = SNR_DB
+        decibels = low + (high - low) * torch.rand(len(chosen), generator=generator)
+        noisy = [with_noise(c.audio, float(snr), generator) for c, snr in zip(chosen, decibels, strict=True)]
+        frames, lengths = padded(noisy, config)
+        return functional.cross_entropy(mean_scores(model(frames), lengths), digits_of(chosen))
+
+    return train_on_digits(model, clips, loss_of, recipe, seed=seed, progress=progress)
 
 
 def padded(sounds: Sequence[Audio], config: LMUFormerConfig) -> tuple[Tensor, Tensor]:
@@ -83,11 +60,10 @@ def accuracy(
     model: nn.Module, config: LMUFormerConfig, clips: Sequence[Clip], *, snr_db: float = TEST_SNR_DB, heard: float = 1.0
 ) -> float:
     """Return the share of right digits at a noise level, the same noise for everybody, after a share of the frames."""
-    generator = torch.Generator().manual_seed(0)
-    frames, lengths = padded([with_noise(clip.audio, snr_db, generator) for clip in clips], config)
+    frames, lengths = padded(in_test_noise(clips, snr_db), config)
     lengths = (lengths * heard).round().clamp_min(1)
     said = mean_scores(model.eval()(frames), lengths).argmax(-1)
-    return float((said == torch.tensor([clip.digit for clip in clips])).float().mean())
+    return float((said == digits_of(clips)).float().mean())
 
 
 def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Progress = lambda _: None) -> list[Claim]:
@@ -106,16 +82,13 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         folder = out / f"fsdd-{seed}"
         if not (folder / CONFIG).is_file():
             progress(f"training LMUFormer, seed {seed}")
-            made = train(seeded(lambda: LMUFormer(config), seed), config, clips, Recipe(), seed=seed, progress=progress)
-            assert isinstance(made, LMUFormer)
+            made = train(seeded(lambda: LMUFormer(config), seed), config, clips, RECIPE, seed=seed, progress=progress)
             LMUFormerBackend(made).save_pretrained(folder)
         model = LMUFormerBackend.from_pretrained(str(folder)).model
         whole.append(accuracy(model, config, test))
         early.append(accuracy(model, config, test, heard=2 / 3))
         progress(f"training the bare memory, seed {seed}")
-        plain = train(
-            seeded(lambda: BareLMU(config), seed), config, clips, Recipe(), seed=seed, progress=lambda _: None
-        )
+        plain = train(seeded(lambda: BareLMU(config), seed), config, clips, RECIPE, seed=seed, progress=lambda _: None)
         bare.append(accuracy(plain, config, test))
     return [
         Claim("digits at 10 dB: above the bare memory", tuple(whole), tuple(bare), least=0.03),

@@ -10,13 +10,14 @@ from torch.nn import functional
 
 from agents.belief import Belief
 from agents.belief_backend import BeliefBackend
-from agents.errors import BeliefError, ModelError, RequestError
+from agents.errors import BeliefError, ModelError
 from agents.models.checkpoint import load_model, save_model
 from agents.models.passt.config import PaSSTConfig
 from agents.models.passt.features import spectrogram
 from agents.models.passt.model import PaSST
 from agents.models.passt.official import from_official
-from agents.observation import Audio, Case, Observation
+from agents.models.sounds import check_sound
+from agents.observation import Case, Observation
 
 LONGEST_S = 60.0
 
@@ -68,13 +69,7 @@ class PaSSTBackend(BeliefBackend):
 
     def check(self, observation: Observation) -> None:
         """Refuse another rate, and what is too long."""
-        assert isinstance(observation, Audio)
-        if observation.rate_hz != self.model.config.rate_hz:
-            raise RequestError(
-                f"passt takes sound of {self.model.config.rate_hz} Hz; this has {observation.rate_hz} Hz. Resample it."
-            )
-        if len(observation.samples) > LONGEST_S * observation.rate_hz:
-            raise RequestError(f"passt takes at most {LONGEST_S:g} s of sound; cut it into pieces")
+        check_sound(self.name, observation, rate_hz=self.model.config.rate_hz, longest_s=LONGEST_S)
 
     @torch.inference_mode()
     def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -17,47 +17,26 @@ from agents.models.passt.config import PaSSTConfig
 from agents.models.passt.features import spectrogram
 from agents.models.passt.model import PaSST
 from agents.models.seeded import seeded
+from agents.models.sounds import SNR_DB, Recipe, digits_of, in_test_noise, train_on_digits
 from agents.models.spoken_digits import DIGITS, Clip, read_digits
 from agents.pretrained import Progress
 from agents.sound_files import with_noise
 
-SNR_DB = (0.0, 30.0)
-TEST_SNR_DB = 10.0
+RECIPE = Recipe(epochs=50, batch=30, learning_rate=2e-3, weight_decay=0.01)
 RIDGE = 1.0
 TIMED_STEPS = 15
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How it is trained."""
-
-    epochs: int = 50
-    batch: int = 30
-    learning_rate: float = 2e-3
 
 
 def train(
     model: PaSST, clips: Sequence[Clip], recipe: Recipe, *, seed: int, progress: Progress = lambda _: None
 ) -> PaSST:
     """Return the trained model; each clip has new noise and a new place in every epoch."""
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
-    steps = recipe.epochs * -(-len(clips) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps)
-    model.train()
-    for epoch in range(recipe.epochs):
-        total = 0.0
-        for places in torch.split(torch.randperm(len(clips), generator=generator), recipe.batch):
-            chosen = [clips[int(place)] for place in places]
-            frames = noisy_frames(chosen, model.config, generator)
-            loss = functional.cross_entropy(model(frames, generator), torch.tensor([clip.digit for clip in chosen]))
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            total += loss.item() * len(chosen)
-        progress(f"epoch {epoch + 1} of {recipe.epochs}: loss {total / len(clips):.3f}")
-    return model.eval()
+
+    def loss_of(chosen: Sequence[Clip], generator: torch.Generator) -> Tensor:
+        frames = noisy_frames(chosen, model.config, generator)
+        return functional.cross_entropy(model(frames, generator), digits_of(chosen))
+
+    return train_on_digits(model, clips, loss_of, recipe, seed=seed, progress=progress)
 
 
 def noisy_frames(clips: Sequence[Clip], config: PaSSTConfig, generator: torch.Generator) -> Tensor:
@@ -80,10 +59,9 @@ def embedded(model: PaSST, clips: Sequence[Clip]) -> Tensor:
 
 def heard_frames(clips: Sequence[Clip], config: PaSSTConfig) -> Tensor:
     """Return the spectrograms [n, M, T] of clips at 10 dB, the same noise for everybody; longer ones are cut."""
-    generator = torch.Generator().manual_seed(0)
     found = torch.zeros(len(clips), config.samples)
-    for row, clip in zip(found, clips, strict=True):
-        samples = with_noise(clip.audio, TEST_SNR_DB, generator).samples[: config.samples]
+    for row, sound in zip(found, in_test_noise(clips), strict=True):
+        samples = sound.samples[: config.samples]
         row[: len(samples)] = samples
     return spectrogram(found, config)
 
@@ -92,7 +70,7 @@ def heard_frames(clips: Sequence[Clip], config: PaSSTConfig) -> Tensor:
 def accuracy(model: PaSST, clips: Sequence[Clip]) -> float:
     """Return the share of right digits at 10 dB."""
     said = model.head(embedded(model, clips)).argmax(-1)
-    return float((said == torch.tensor([clip.digit for clip in clips])).float().mean())
+    return float((said == digits_of(clips)).float().mean())
 
 
 def probed(known: Tensor, known_classes: Tensor, asked: Tensor, asked_classes: Tensor) -> float:
@@ -148,12 +126,12 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
             if not (folder / CONFIG).is_file():
                 progress(f"training {name}, seed {seed}")
                 made = seeded(lambda sizes=sizes: PaSST(sizes), seed)  # type: ignore[misc]
-                PaSSTBackend(train(made, clips, Recipe(), seed=seed, progress=progress)).save_pretrained(folder)
+                PaSSTBackend(train(made, clips, RECIPE, seed=seed, progress=progress)).save_pretrained(folder)
             found[name] = PaSSTBackend.from_pretrained(str(folder)).model
         ours.append(accuracy(found["fsdd"], test))
         whole.append(accuracy(found["fsdd-all-patches"], test))
         speaker.append(probed(embedded(found["fsdd"], clips), voices, embedded(found["fsdd"], test), test_voices))
-        faster.append(seeded(lambda: speed_up(config, Recipe().batch), seed))
+        faster.append(seeded(lambda: speed_up(config, RECIPE.batch), seed))
     return [
         Claim("digits at 10 dB: with patchout above without", tuple(ours), tuple(whole), least=0.0),
         Claim("a training step with patchout: times faster", tuple(faster), (1.0,) * seeds, least=0.5),
