@@ -11,6 +11,7 @@ import torch
 from agents.belief import Belief
 from agents.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError, RequestError
+from agents.models.sentences.folder import save_model, write_settings
 from agents.observation import Case, Observation, Text
 
 STORED = "glyphs.json"
@@ -50,11 +51,8 @@ class Glyphs(BeliefBackend):
 
     def save_pretrained(self, folder: Path) -> None:
         """Write model and tokenizer in transformers' layout, and glyphs.json."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        # Last: a folder with it is whole.
-        (folder / STORED).write_text(json.dumps({"temperature": self.temperature}, indent=1) + "\n")
+        save_model(folder, self.model, self.tokenizer)
+        write_settings(folder / STORED, {"temperature": self.temperature})
 
     @property
     def name(self) -> str:

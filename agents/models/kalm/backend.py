@@ -1,25 +1,23 @@
 """An agent that compares texts: KaLM's vectors, and a belief over options by their cosine with the question."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 
-from agents.belief_backend import EmbeddingBackend, Similarity
-from agents.errors import ConfigError, ModelError, RequestError
+from agents.belief_backend import Similarity
+from agents.errors import ConfigError, ModelError
 from agents.models.kalm.model import Encoder, Reading
 from agents.models.sentences.batch import batch
 from agents.models.sentences.contrastive import prefix
-from agents.observation import Observation, Text
+from agents.models.sentences.embedding import SentenceEmbedding
+from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
 from agents.pretrained import locate
 
 STORED = "kalm.json"
 
 
-class KaLMEmbedding(EmbeddingBackend):
+class KaLMEmbedding(SentenceEmbedding):
     """Vectors of texts.
 
     Args:
@@ -29,8 +27,7 @@ class KaLMEmbedding(EmbeddingBackend):
         instruction: stands before a text, as `Instruct: …\\nQuery: ` does before a question in the published models.
     """
 
-    modality = "text"
-    name = "kalm"
+    backend = name = "kalm"
 
     def __init__(self, encoder: Encoder, tokenizer: Any, *, dim: int | None = None, instruction: str = "") -> None:
         width = encoder.body.config.hidden_size
@@ -39,16 +36,15 @@ class KaLMEmbedding(EmbeddingBackend):
         self.encoder, self.tokenizer = encoder.eval(), tokenizer
         self.dim, self.instruction = dim or width, instruction
 
-    @torch.inference_mode()
-    def embed(self, observations: Sequence[Observation]) -> Tensor:
-        """Return unit vectors [n, dim]; texts go one at a time, so that none depends on another's length."""
-        rows = []
-        for each in observations:
-            if not isinstance(each, Text):
-                raise RequestError(f"kalm looks at text; got {each.modality}")
-            tokens, there = batch(self.tokenizer, [self.instruction + each.text], self.encoder.reading.longest)
-            rows.append(prefix(self.encoder(tokens, there).float(), self.dim))
-        return torch.cat(rows) if rows else torch.zeros(0, self.dim)
+    @property
+    def width(self) -> int:
+        """The prefix's length."""
+        return self.dim
+
+    def vector(self, text: str) -> Tensor:
+        """Return the unit vector [dim] of a text."""
+        tokens, there = batch(self.tokenizer, [self.instruction + text], self.encoder.reading.longest)
+        return prefix(self.encoder(tokens, there).float(), self.dim)[0]
 
 
 class KaLM(Similarity):
@@ -82,37 +78,25 @@ class KaLM(Similarity):
             raise ModelError(
                 "kalm ships no weights: give checkpoint: FOLDER, made by `debate train-backend`, or a hub id"
             )
-        from transformers import AutoTokenizer, Qwen2Model
+        from transformers import Qwen2Model
 
         folder = locate(checkpoint)
         try:
-            path = folder / STORED
-            stored = json.loads(path.read_text()) if path.is_file() else {}
+            stored = read_settings(folder / STORED)
             reading = Reading(**stored.pop("reading", {}))
-            kind = json.loads((folder / "config.json").read_text()).get("model_type")
-            if kind != "qwen2":
-                raise ModelError(f"kalm reads models of type qwen2; {folder} holds {kind!r}")
-            body, found = Qwen2Model.from_pretrained(
-                folder, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"no KaLM in {folder}: {str(error).splitlines()[0]}") from error
-        if found["missing_keys"]:
-            raise ModelError(f"{folder} lacks weights, first {min(found['missing_keys'])}")
+        body, tokenizer = load_encoder(folder, Qwen2Model, kind="qwen2", backend="kalm", what="KaLM")
         return cls(Encoder(body, reading), tokenizer, **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:
         """Write model and tokenizer in transformers' layout, and kalm.json."""
         encoder = self.questions.encoder
-        folder.mkdir(parents=True, exist_ok=True)
-        encoder.body.save_pretrained(folder)
-        self.questions.tokenizer.save_pretrained(folder)
+        save_model(folder, encoder.body, self.questions.tokenizer)
         stored = {
             "reading": encoder.reading.sizes,
             "dim": self.questions.dim,
             "instruction": self.questions.instruction,
             "temperature": self.temperature,
         }
-        # Last: a folder with it is whole.
-        (folder / STORED).write_text(json.dumps(stored, indent=1) + "\n")
+        write_settings(folder / STORED, stored)

@@ -1,22 +1,20 @@
 """An agent that compares texts by whatever model sentence-transformers has: modules, pooling, prompts as it says."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 
-from agents.belief_backend import EmbeddingBackend, Similarity
+from agents.belief_backend import Similarity
 from agents.errors import ModelError, RequestError
-from agents.observation import Observation, Text
+from agents.models.sentences.embedding import SentenceEmbedding
+from agents.models.sentences.folder import read_settings, write_settings
 from agents.pretrained import locate
 
 STORED = "belief.json"
 
 
-class SentenceTransformerEmbedding(EmbeddingBackend):
+class SentenceTransformerEmbedding(SentenceEmbedding):
     """Vectors of texts.
 
     Args:
@@ -24,8 +22,7 @@ class SentenceTransformerEmbedding(EmbeddingBackend):
         prompt: name of one of the model's own prompts, which stands before every text; none by default.
     """
 
-    modality = "text"
-    name = "sentence_transformers"
+    backend = name = "sentence_transformers"
 
     def __init__(self, model: Any, *, prompt: str | None = None) -> None:
         if prompt is not None and prompt not in model.prompts:
@@ -33,18 +30,15 @@ class SentenceTransformerEmbedding(EmbeddingBackend):
             raise RequestError(f"this model has no prompt {prompt!r}; it has: {known}")
         self.model, self.prompt = model, prompt
 
-    def embed(self, observations: Sequence[Observation]) -> Tensor:
-        """Return vectors [n, D] as the model has them; texts go one at a time, so that none depends on another's length."""
-        rows = []
-        for each in observations:
-            if not isinstance(each, Text):
-                raise RequestError(f"sentence_transformers looks at text; got {each.modality}")
-            rows.append(
-                self.model.encode(
-                    each.text, prompt_name=self.prompt, convert_to_tensor=True, show_progress_bar=False
-                ).float()
-            )
-        return torch.stack(rows) if rows else torch.zeros(0, self.model.get_embedding_dimension())
+    @property
+    def width(self) -> int:
+        """The model's."""
+        return int(self.model.get_embedding_dimension())
+
+    def vector(self, text: str) -> Tensor:
+        """Return the vector [D] of a text as the model has it."""
+        said = self.model.encode(text, prompt_name=self.prompt, convert_to_tensor=True, show_progress_bar=False)
+        return said.float()  # type: ignore[no-any-return]
 
 
 class SentenceTransformers(Similarity):
@@ -81,8 +75,7 @@ class SentenceTransformers(Similarity):
 
         folder = locate(checkpoint)
         try:
-            path = folder / STORED
-            stored = json.loads(path.read_text()) if path.is_file() else {}
+            stored = read_settings(folder / STORED)
             model = SentenceTransformer(
                 str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
             )
@@ -99,5 +92,4 @@ class SentenceTransformers(Similarity):
             "option_prompt": self.texts.prompt,
             "temperature": self.temperature,
         }
-        # Last: a folder with it is whole.
-        (folder / STORED).write_text(json.dumps(stored, indent=1) + "\n")
+        write_settings(folder / STORED, stored)

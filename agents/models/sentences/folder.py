@@ -1,0 +1,61 @@
+"""Models of transformers in a folder: weights and tokenizer in its layout, and our own file of settings, written last."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.errors import ModelError
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return our settings; none where a model of somebody else's has none.
+
+    Raises:
+        OSError, ValueError: the file cannot be read.
+    """
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def write_settings(path: Path, settings: Mapping[str, object]) -> None:
+    """Write our settings, after all else: a folder with them is whole."""
+    path.write_text(json.dumps(dict(settings), indent=1) + "\n")
+
+
+def load_encoder(folder: Path, made_of: Any, *, kind: str, backend: str, what: str, **options: Any) -> tuple[Any, Any]:
+    """Return the body of an encoder, in float32, and its tokenizer.
+
+    Args:
+        folder: where they are.
+        made_of: the class of transformers.
+        kind: the `model_type` that it reads.
+        backend, what: for errors: who reads it, and what is not there.
+        options: of `from_pretrained`.
+
+    Raises:
+        ModelError: another kind of model, or none, or one that lacks weights.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        found = json.loads((folder / "config.json").read_text()).get("model_type")
+        if found != kind:
+            raise ModelError(f"{backend} reads models of type {kind}; {folder} holds {found!r}")
+        body, report = made_of.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True, **options
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise ModelError(f"no {what} in {folder}: {str(error).splitlines()[0]}") from error
+    if report["missing_keys"]:
+        raise ModelError(f"{folder} lacks weights, first {min(report['missing_keys'])}")
+    return body, tokenizer
+
+
+def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Write a model and its tokenizer in transformers' layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
