@@ -78,14 +78,9 @@ class Faults:
                 self._check(question)
                 starts, start = engine.starts, time.perf_counter()
                 try:
-                    async with asyncio.timeout(self.execution.turn_timeout_s) as limit:
-                        turn = await take(debate, question, key, said, engine)
+                    turn = await take_in_time(debate, question, key, said, engine, self.execution.turn_timeout_s)
                     self.costs[question.id, key] = Cost(time.perf_counter() - start, engine.name, tries)
                     return turn
-                except TimeoutError:
-                    if not limit.expired():
-                        raise
-                    failure: BackendFailed = TurnTimedOut(self.execution.turn_timeout_s or 0.0)
                 except BackendFailed as error:
                     failure = error
                 if isinstance(failure, OutOfMemory):
@@ -132,6 +127,29 @@ class Faults:
         strikes = self._of(question)
         if strikes.count >= self.execution.tries:
             raise GivenUp(f"engines failed {strikes.count} times over it alone; the last time: {strikes.last}")
+
+
+async def take_in_time(
+    debate: Debate,
+    question: Question,
+    key: TurnKey,
+    said: Mapping[TurnKey, Turn],
+    engine: Supervised,
+    timeout_s: float | None,
+) -> Turn:
+    """Return a turn taken by an engine.
+
+    Raises:
+        TurnTimedOut: it took longer than allowed.
+        BackendFailed: the engine failed.
+    """
+    try:
+        async with asyncio.timeout(timeout_s) as limit:
+            return await take(debate, question, key, said, engine)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise TurnTimedOut(timeout_s or 0.0) from None
 
 
 def _tried_alone_next(tries: int, failure: BackendFailed) -> bool:

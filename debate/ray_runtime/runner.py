@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from agents.errors import BackendFailed, OutOfMemory, TurnTimedOut, portable
-from debate.faults import Meeting
+from agents.errors import BackendFailed, OutOfMemory, portable
+from debate.faults import Meeting, take_in_time
 from debate.orchestrator import Debate, play
-from debate.orchestrator import take as take_turn
 from debate.protocol import TurnKey
 from debate.ray_runtime.actor import greeting
 from debate.ray_runtime.borrowed import BORROWED, Borrowed, Lease, Model
@@ -200,13 +199,8 @@ class RunnerActor:
                     continue
                 starts, start = engine.starts, time.perf_counter()
                 try:
-                    async with asyncio.timeout(self._turn_timeout_s) as limit:
-                        turn = await take_turn(debate, question, key, said, engine)
+                    turn = await take_in_time(debate, question, key, said, engine, self._turn_timeout_s)
                     return turn, Cost(time.perf_counter() - start, engine.name)
-                except TimeoutError:
-                    if not limit.expired():
-                        raise
-                    failure: BackendFailed = TurnTimedOut(self._turn_timeout_s or 0.0)
                 except BackendFailed as error:
                     failure = error
                 if isinstance(failure, OutOfMemory):

@@ -37,6 +37,12 @@ def config_of(backend="mock", *, runtime="ray", replicas=2, execution=None, engi
     return validate(raw, source="x")
 
 
+def with_runners(backend="mock", runners=2, **given):
+    """Return a config whose debates are played in so many processes of their own; by the driver where there are none."""
+    execution = {"runners": runners, "in_flight": 6, **given.pop("execution", {})}
+    return config_of(backend, execution=execution, **given)
+
+
 def records_of_questions(undisturbed):
     lines = map(json.loads, undisturbed[0]["text/transcript.jsonl"].splitlines())
     return [line["text"] for line in lines if line["kind"] == "decision"]

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from runtime.outcomes import config_of, outcome, records, records_of_questions
+from runtime.outcomes import config_of, outcome, records, records_of_questions, with_runners
 
 from agents.errors import BackendFailed, ConfigError, Elsewhere, PromptTooLong, RunError
 from debate.execution import ExecutionConfig
@@ -16,6 +16,7 @@ from evals.evaluation import evaluate
 ray = pytest.importorskip("ray")
 SECONDS = 5.0
 pytestmark = pytest.mark.usefixtures("session")
+PLAYED = pytest.mark.parametrize("configured", [config_of, with_runners], ids=["by the driver", "by runners"])
 
 
 def test_ray_and_local_give_the_same_bytes_and_both_engines_speak(tmp_path, run, undisturbed):
@@ -83,19 +84,23 @@ def test_an_engine_whose_process_is_killed_is_started_again_and_nothing_is_lost(
     assert all("its process died" in fault["error"] for fault in faults)
 
 
-def test_an_engine_that_hangs_is_ended_and_its_turn_taken_again(tmp_path, run, undisturbed):
+@PLAYED
+def test_an_engine_that_hangs_is_ended_and_its_turn_taken_again(tmp_path, run, undisturbed, configured):
     options = {"folder": str(tmp_path), "hangs": 1}
-    config = config_of("mortal_backend:MortalBackend", execution={"turn_timeout_s": 3}, replicas=1, **options)
+    config = configured("mortal_backend:MortalBackend", execution={"turn_timeout_s": 3}, replicas=1, **options)
     run(evaluate(config, out=tmp_path / "run", limit=8))
     assert outcome(tmp_path / "run") == undisturbed
     assert "TurnTimedOut" in records(tmp_path / "run", "fault")[0]["error"]
 
 
-def test_a_question_that_kills_its_engine_each_time_is_given_up_and_the_others_are_not(tmp_path, run, undisturbed):
+@PLAYED
+def test_a_question_that_kills_its_engine_each_time_is_given_up_and_the_others_are_not(
+    tmp_path, run, undisturbed, configured
+):
     asked = records_of_questions(undisturbed)
     poison = asked[3].partition(" is ")[2].strip(" ?") or asked[3]
     options = {"folder": str(tmp_path), "poison": poison}
-    config = config_of("mortal_backend:MortalBackend", execution={"tries": 2}, **options)
+    config = configured("mortal_backend:MortalBackend", execution={"tries": 2}, **options)
     (result,) = run(evaluate(config, out=tmp_path / "run", limit=8, methods=["text"]))
     assert (result.total, result.failed) == (8, 1)
     (failed,) = records(tmp_path / "run", "failed")

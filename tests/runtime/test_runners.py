@@ -7,18 +7,13 @@ import time
 
 import pytest
 from chaos.ray_storm import descendants
-from runtime.outcomes import config_of, outcome, records, records_of_questions
+from runtime.outcomes import config_of, outcome, records, with_runners
 
 from agents.errors import ConfigError, PromptTooLong
 from evals.evaluation import evaluate
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.usefixtures("session")
-
-
-def with_runners(backend="mock", runners=2, **given):
-    execution = {"runners": runners, "in_flight": 6, **given.pop("execution", {})}
-    return config_of(backend, execution=execution, **given)
 
 
 def processes():
@@ -78,25 +73,6 @@ def test_an_engine_that_is_killed_under_runners_is_started_again_and_nothing_is_
     assert outcome(tmp_path / "run") == undisturbed
     assert len(list(tmp_path.glob("death-*"))) == 3
     assert all("its process died" in fault["error"] for fault in records(tmp_path / "run", "fault"))
-
-
-def test_a_question_that_kills_its_engine_is_given_up_and_no_other_is_blamed(tmp_path, run, undisturbed):
-    asked = records_of_questions(undisturbed)
-    poison = asked[3].partition(" is ")[2].strip(" ?") or asked[3]
-    options = {"folder": str(tmp_path), "poison": poison}
-    config = with_runners("mortal_backend:MortalBackend", execution={"tries": 2}, **options)
-    (result,) = run(evaluate(config, out=tmp_path / "run", limit=8, methods=["text"]))
-    assert (result.total, result.failed) == (8, 1)
-    (failed,) = records(tmp_path / "run", "failed")
-    assert failed["text"] == asked[3]
-
-
-def test_an_engine_that_hangs_under_runners_is_ended(tmp_path, run, undisturbed):
-    options = {"folder": str(tmp_path), "hangs": 1}
-    config = with_runners("mortal_backend:MortalBackend", execution={"turn_timeout_s": 3}, replicas=1, **options)
-    run(evaluate(config, out=tmp_path / "run", limit=8))
-    assert outcome(tmp_path / "run") == undisturbed
-    assert "TurnTimedOut" in records(tmp_path / "run", "fault")[0]["error"]
 
 
 def test_a_mistake_that_a_runner_meets_ends_the_run_with_its_sentence(tmp_path, run):

@@ -9,6 +9,7 @@ from statistics import NormalDist
 import pytest
 import torch
 from specialists.contracts import small_itransformer
+from specialists.random_models import generator, shaken
 
 from agents.cards import create_belief_backend
 from agents.errors import BeliefError, ConfigError, ModelError
@@ -31,16 +32,8 @@ from agents.observation import Case, Series
 SMALL = ITransformerConfig(lookback=8, horizon=4, width=8, hidden=12, depth=2, heads=2)
 
 
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def small(config=SMALL):
-    torch.manual_seed(0)
-    model = ITransformer(config)
-    for parameter in model.parameters():
-        parameter.data += 0.2 * torch.randn(parameter.shape)
-    return model.eval()
+    return shaken(lambda: ITransformer(config))
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from specialists.contracts import small_lmuformer
+from specialists.random_models import generator
 
 from agents.errors import BeliefError, ModelError, ObservationError, TaskError
 from agents.models.lmuformer.backend import LMUFormerBackend
@@ -23,10 +24,6 @@ from agents.models.spoken_digits import DIGITS, read_digits
 from agents.observation import Audio, Case
 from agents.sound_files import read_wav, with_noise
 from evals.task import create_task
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def test_the_memory_is_discretised_as_scipy_does():

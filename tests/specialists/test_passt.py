@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from specialists.contracts import small_passt
+from specialists.random_models import generator, shaken
 from specialists.test_lmuformer import digits
 
 from agents.cards import create_belief_backend
@@ -20,20 +21,11 @@ from agents.models.passt.training import RECIPE, accuracy, claims, probed, train
 from agents.models.spoken_digits import DIGITS, read_digits
 from agents.observation import Audio, Case
 
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 SMALL = PaSSTConfig(("a", "b", "c"), width=8, depth=2, heads=2, mels=20, frames=32, patch=8, stride=4, drop_patches=3)
 
 
 def small(config=SMALL):
-    torch.manual_seed(0)
-    model = PaSST(config)
-    for parameter in model.parameters():
-        parameter.data += 0.2 * torch.randn(parameter.shape)
-    return model.eval()
+    return shaken(lambda: PaSST(config))
 
 
 @torch.inference_mode()
