@@ -26,6 +26,9 @@ BUILT_IN_METHODS: dict[str, dict[str, Any]] = {
 }
 
 
+# Of rows of one round, in which nobody hears anybody.
+NO_EXCHANGE = {"topology": "complete", "protocol": "simultaneous", "stopping": "fixed"}
+
 # What an agent may be besides a debater: one that sums up or leads each round, one that speaks once at the end, and the
 # paper's controls, which say what they say without a model.
 CHAIRS = ("summariser", "moderator")
@@ -238,9 +241,8 @@ def method_config(config: DebateConfig, method: str) -> DebateConfig:
     changed = validate(raw, source=f"methods.{method}")
     if method == "single":
         name = changed.deciding_agent
-        alone = {"topology": "complete", "protocol": "simultaneous", "stopping": "fixed"}
-        alone["decision"] = "lowest_temperature"
-        changed = changed.model_copy(update={**alone, "agents": {name: changed.agents[name]}})
+        alone = {"decision": "lowest_temperature", "agents": {name: changed.agents[name]}}
+        changed = changed.model_copy(update={**NO_EXCHANGE, **alone})
     if method == "text" and isinstance(changed.topology, TopologyConfig):
         changed = changed.model_copy(update={"topology": _in_text(changed.topology)})
     return changed

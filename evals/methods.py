@@ -18,6 +18,7 @@ from debate.call import check_parameters, parse_call
 from debate.config import (
     BUILT_IN_METHODS,
     CONTROLS,
+    NO_EXCHANGE,
     DebateConfig,
     find_config,
     load_config,
@@ -94,12 +95,10 @@ def self_consistency(config: DebateConfig, *, k: int = 5, temperature: float = S
     agents = {f"{name}-{number:0{width}d}": sampler for number in range(1, k + 1)}
     return _changed(
         config,
-        agents=agents,
+        **NO_EXCHANGE,
         rounds=1,
+        agents=agents,
         message="text",
-        topology="complete",
-        protocol="simultaneous",
-        stopping="fixed",
         decision="majority",
     )
 
@@ -112,13 +111,11 @@ def likelihood(config: DebateConfig, weighs: str) -> DebateConfig:
     return _changed(
         config,
         agents={name: {**agent, "weighs": weighs}},
-        prompts="likelihood",
+        **NO_EXCHANGE,
         rounds=1,
+        prompts="likelihood",
         message="cipher",
         encoder="expectation",
-        topology="complete",
-        protocol="simultaneous",
-        stopping="fixed",
         decision="lowest_temperature",
     )
 
