@@ -54,6 +54,8 @@ class ExecutionConfig(Frozen):
     """Model → placement of its engines on Ray; `default` is for those not named."""
     runners: int = Field(default=0, ge=0)
     """On Ray: processes that play the debates; 0 plays them in the driver, which is faster up to some size (docs/ray.md)."""
+    runner_patience_s: float = Field(default=60.0, ge=3)
+    """How long a runner may say nothing, not even that nothing has happened, until it is ended and another begun."""
     node_patience_s: float = Field(default=300.0, ge=0)
     """How long to wait for a node to come back when no engine of a model is left."""
 

@@ -5,6 +5,7 @@ the driver has said that it is in the journal. A debate that an engine failed ov
 """
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ from debate.ray_runtime.wire import Shelf, register
 from debate.replicas import Replicas
 from debate.transcript import Question, Turn
 from debate.turn_record import Cost
+
+# How long a runner says nothing while nothing happens.
+BEAT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class RunnerActor:
             self._jobs[job].cancel()
 
     async def events(self, recorded: Sequence[tuple[int, TurnKey]], jobs: Sequence[Job]) -> list[Event]:
-        """Return what has happened, as soon as anything has.
+        """Return what has happened, as soon as anything has; nothing, if nothing has for a while, so that silence means trouble.
 
         Args:
             recorded: turns that are in the journal now.
@@ -141,9 +145,10 @@ class RunnerActor:
         # So that what follows from it at once is among what is returned.
         for _ in range(GATHERING_TURNS):
             await asyncio.sleep(0)
-        while not self._events:
+        if not self._events:
             self._grew.clear()
-            await self._grew.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._grew.wait(), BEAT_S)
         events, self._events = self._events, []
         return events
 

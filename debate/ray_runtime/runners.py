@@ -212,13 +212,18 @@ class Runners:
             while True:
                 recorded, runner.recorded = runner.recorded, []
                 jobs, runner.outbox = runner.outbox, []
-                for event in await runner.actor.events.remote(recorded, jobs):
+                events = runner.actor.events.remote(recorded, jobs)
+                for event in await asyncio.wait_for(events, self._execution.runner_patience_s):
                     self._heed(runner, event)
                 # So that debates that begin as others end are handed out with the next call.
                 for _ in range(GATHERING_TURNS):
                     await asyncio.sleep(0)
         except RayError as error:
             self._died(runner, reason(error))
+        except TimeoutError:
+            # Stopped, or in a native call that does not return. Whatever it still says is not asked for.
+            ray.kill(runner.actor, no_restart=True)
+            self._died(runner, f"it said nothing for {self._execution.runner_patience_s:g} s, and was ended")
         except Exception as error:  # whoever waits must be told, whatever it is
             self._end(error)
 

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from chaos.ray_storm import descendants
+from chaos.ray_storm import descendants, is_running
 from runtime.outcomes import config_of, outcome, records, with_runners
 
 from agents.errors import ConfigError, PromptTooLong
@@ -65,6 +65,31 @@ def test_a_runner_that_is_killed_loses_no_turn_and_its_debates_are_taken_up(tmp_
     assert died
     assert all(record["error"] == "its process died" and record["questions"] for record in died)
     assert "its process died" in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+def test_a_runner_that_is_stopped_is_ended_and_its_debates_are_taken_up(tmp_path, run, undisturbed):
+    config = with_runners(
+        "mortal_backend:MortalBackend", folder=str(tmp_path), nap_s=0.1, execution={"runner_patience_s": 3}
+    )
+    stopped = []
+
+    async def play():
+        playing = asyncio.create_task(evaluate(config, out=tmp_path / "run", limit=8))
+        journal = tmp_path / "run" / "journal.log"
+        while not journal.exists() or len(records(tmp_path / "run", "turn")) < 8:
+            await asyncio.sleep(0.02)
+        stopped.append(processes()[0][0])
+        os.kill(stopped[0], signal.SIGSTOP)
+        await playing
+
+    run(play())
+    assert outcome(tmp_path / "run") == undisturbed
+    died = records(tmp_path / "run", "runner")
+    assert any(record["error"] == "it said nothing for 3 s, and was ended" and record["questions"] for record in died)
+    until = time.monotonic() + 30
+    while time.monotonic() < until and is_running(stopped[0]):
+        time.sleep(0.1)
+    assert not is_running(stopped[0])
 
 
 def test_an_engine_that_is_killed_under_runners_is_started_again_and_nothing_is_lost(tmp_path, run, undisturbed):
