@@ -1,6 +1,7 @@
 """A killer: ends a real evaluation with SIGKILL again and again, goes on until it is done, and compares with an undisturbed one.
 
 python tests/chaos/storm.py --kills 100 --seed 0
+python tests/chaos/storm.py --model smollm2 --kills 10 --limit 4
 """
 
 import argparse
@@ -19,20 +20,24 @@ from debate.journal import Scan
 from debate.run_lock import is_being_written
 
 PATIENCE_S = 120
+MOCK = "mock"
 
 
-def command(out: Path, limit: int) -> list[str]:
-    """Return the command of an evaluation on the mock, in text and CIPHER."""
-    return [sys.executable, "-m", "debate", "eval", "smoke", "--limit", str(limit), "--out", str(out)]
+def command(out: Path, limit: int, model: str = MOCK) -> list[str]:
+    """Return the command of an evaluation in text and CIPHER, on the mock or on a model of the transformers backend."""
+    evaluation = [sys.executable, "-m", "debate", "eval", "smoke", "--limit", str(limit), "--out", str(out)]
+    if model == MOCK:
+        return evaluation
+    return [*evaluation, "--model", model, "--set", "backend=transformers", "--set", "max_tokens=12"]
 
 
-def kill_once(out: Path, limit: int, draw: random.Random) -> bool:
+def kill_once(out: Path, limit: int, draw: random.Random, model: str = MOCK) -> bool:
     """Start or continue the run and kill it at a random moment; return whether it was killed before it ended."""
     before = size(out)
-    process = subprocess.Popen(command(out, limit), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    # One kill in five while it starts or reads its journal, the others while it works.
-    grown = None if draw.random() < 0.2 else draw.randrange(1, 60_000)
-    deadline = time.monotonic() + (draw.uniform(0.0, 4.0) if grown is None else PATIENCE_S)
+    process = subprocess.Popen(command(out, limit, model), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # One kill in five while it starts or reads its journal, the others while it works: a model is not as quick as the mock.
+    grown = None if draw.random() < 0.2 else draw.randrange(1, 60_000 if model == MOCK else 6_000)
+    deadline = time.monotonic() + (draw.uniform(0.0, 4.0 if model == MOCK else 20.0) if grown is None else PATIENCE_S)
     while process.poll() is None and time.monotonic() < deadline:
         if grown is not None and size(out) > before + grown:
             break
@@ -91,14 +96,14 @@ def problems(out: Path, undisturbed: Path) -> list[str]:
     return found
 
 
-def storm(folder: Path, *, kills: int, limit: int, seed: int) -> tuple[int, list[str]]:
+def storm(folder: Path, *, kills: int, limit: int, seed: int, model: str = MOCK) -> tuple[int, list[str]]:
     """Kill a run so often, finish it, and return how often it was killed and what is wrong with it."""
     draw = random.Random(f"storm|{seed}")
-    subprocess.run(command(folder / "undisturbed", limit), check=True, capture_output=True)
+    subprocess.run(command(folder / "undisturbed", limit, model), check=True, capture_output=True)
     killed = 0
-    while killed < kills and kill_once(folder / "disturbed", limit, draw):
+    while killed < kills and kill_once(folder / "disturbed", limit, draw, model):
         killed += 1
-    subprocess.run(command(folder / "disturbed", limit), check=True, capture_output=True)
+    subprocess.run(command(folder / "disturbed", limit, model), check=True, capture_output=True)
     return killed, problems(folder / "disturbed", folder / "undisturbed")
 
 
@@ -108,11 +113,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--limit", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default=MOCK)
     asked = parser.parse_args()
     killed, storms, start = 0, 0, time.monotonic()
     while killed < asked.kills:
         with tempfile.TemporaryDirectory() as folder:
-            count, wrong = storm(Path(folder), kills=asked.kills - killed, limit=asked.limit, seed=asked.seed + storms)
+            left, seed = asked.kills - killed, asked.seed + storms
+            count, wrong = storm(Path(folder), kills=left, limit=asked.limit, seed=seed, model=asked.model)
         killed, storms = killed + count, storms + 1
         print(f"storm {storms}: {count} kills, {len(wrong)} problems", *wrong[:20], sep="\n  ", flush=True)
         if wrong:
