@@ -10,6 +10,8 @@ from evals.analysis import Analysis, Share, Summary
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#444444")
 """Okabe and Ito's, told apart by colour-blind readers."""
 MARKERS = "osD^vP*X"
+# Of a line with more points the intervals are a band.
+MOST_BARS = 8
 
 
 def figures(analysis: Analysis) -> dict[str, str]:
@@ -34,7 +36,7 @@ def by_round(methods: Sequence[Summary]) -> str | None:
         numbers = [found.number + 0.06 * (place - (len(shown) - 1) / 2) for found in method.rounds]
         _with_intervals(axes, numbers, [found.deciding for found in method.rounds], method.name, place)
     axes.set_xticks(range(1, 1 + max(len(method.rounds) for method in shown)))
-    return _svg(figure, axes)
+    return _svg(figure)
 
 
 def against_budget(methods: Sequence[Summary]) -> str | None:
@@ -46,7 +48,7 @@ def against_budget(methods: Sequence[Summary]) -> str | None:
     for place, method in enumerate(shown):
         tokens = [point.tokens for point in method.curve]
         _with_intervals(axes, tokens, [point.accuracy for point in method.curve], method.name, place)
-    return _svg(figure, axes)
+    return _svg(figure)
 
 
 def agreement(methods: Sequence[Summary]) -> str | None:
@@ -60,7 +62,7 @@ def agreement(methods: Sequence[Summary]) -> str | None:
         values = [100 * (found.agreement or 0.0) for found in method.rounds]
         axes.plot(numbers, values, label=method.name, **_style(place))
     axes.set_xticks(range(1, 1 + max(len(method.rounds) for method in shown)))
-    return _svg(figure, axes)
+    return _svg(figure)
 
 
 def entropy(methods: Sequence[Summary]) -> str | None:
@@ -76,7 +78,7 @@ def entropy(methods: Sequence[Summary]) -> str | None:
         style = {**_style(place), "marker": None}
         axes.plot(range(1, len(values) + 1), values, label=method.name, **style)
     axes.set_ylim(bottom=0)
-    return _svg(figure, axes)
+    return _svg(figure)
 
 
 def reliability(methods: Sequence[Summary]) -> str | None:
@@ -91,7 +93,7 @@ def reliability(methods: Sequence[Summary]) -> str | None:
         held = [100 * found.confidence for found in method.calibration.bins]
         right = [100 * found.accuracy for found in method.calibration.bins]
         axes.plot(held, right, label=f"{method.name}, ECE {method.calibration.error:.2f}", **_style(place))
-    return _svg(figure, axes)
+    return _svg(figure)
 
 
 def bars(values: Sequence[tuple[str, float]], label: str) -> str:
@@ -100,7 +102,7 @@ def bars(values: Sequence[tuple[str, float]], label: str) -> str:
     ordered = sorted(values, key=lambda pair: pair[1])
     axes.barh([name for name, _ in ordered], [value for _, value in ordered], color=COLOURS[0])
     axes.grid(axis="y", visible=False)
-    return _svg(figure, axes, legend=False)
+    return _svg(figure, legend=False)
 
 
 def contour(
@@ -118,14 +120,19 @@ def contour(
     axes.scatter(x, y, s=14, color="white", edgecolors="black", linewidths=0.6)
     axes.scatter([x[best]], [y[best]], s=110, marker="*", color="#D55E00", edgecolors="black", linewidths=0.6)
     axes.grid(visible=False)
-    return _svg(figure, axes, legend=False)
+    return _svg(figure, legend=False)
 
 
 def _with_intervals(axes: Any, x: Sequence[float], shares: Sequence[Share], name: str, place: int) -> None:
     values = [100 * share.value for share in shares]
     low = [max(0.0, 100 * (share.value - share.interval.low)) for share in shares]
     high = [max(0.0, 100 * (share.interval.high - share.value)) for share in shares]
-    axes.errorbar(x, values, yerr=[low, high], label=name, capsize=3, elinewidth=1, **_style(place))
+    if len(values) <= MOST_BARS:
+        axes.errorbar(x, values, yerr=[low, high], label=name, capsize=3, elinewidth=1, **_style(place))
+        return
+    (line,) = axes.plot(x, values, label=name, **{**_style(place), "markersize": 3})
+    ends = [[100 * share.interval.low for share in shares], [100 * share.interval.high for share in shares]]
+    axes.fill_between(x, *ends, color=line.get_color(), alpha=0.15, linewidth=0)
 
 
 def _style(place: int) -> dict[str, Any]:
@@ -150,7 +157,7 @@ def training(history: Sequence[Mapping[str, Any]]) -> str:
     losses.set_ylabel("held-out loss (dashed)")
     losses.plot(steps, [look["loss"] for look in history], color=COLOURS[-1], linestyle="--")
     losses.set_yscale("log")
-    return _svg(figure, axes)
+    return _svg(figure)
 
 
 def _axes(x: str, y: str, *, height: float = 3.6) -> tuple[Any, Any]:
@@ -169,11 +176,12 @@ def _axes(x: str, y: str, *, height: float = 3.6) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any, axes: Any, *, legend: bool = True) -> str:
+def _svg(figure: Any, *, legend: bool = True) -> str:
     import matplotlib
 
     if legend:
-        axes.legend(frameon=False, fontsize="small")
+        # Above the axes: inside they would hide intervals.
+        figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize="small")
     # Text stays text, names inside the file follow from its content, and no date is written.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cipher-debate", "font.family": "sans-serif"}):
         file = io.StringIO()

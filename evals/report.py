@@ -195,10 +195,13 @@ def _costs(methods: Sequence[Summary]) -> str:
                 f"{spent.cached_tokens:,}",
                 f"{spent.message_bytes / 1024:,.1f}",
                 "–" if spent.seconds is None else f"{spent.seconds:,.1f}",
-                f"{spent.joules:,.0f} J ({spent.energy})" if spent.joules is not None else spent.energy,
+                "–" if spent.joules is None else f"{spent.joules:,.0f} J",
             ]
         )
-    return table(header, rows)
+    how = "; ".join(dict.fromkeys(method.budget.energy for method in methods))
+    return (
+        table(header, rows) + f'<p class="note">Tokens; wall time with the start of engines. Energy: {_text(how)}.</p>'
+    )
 
 
 def _rounds(methods: Sequence[Summary]) -> str:
@@ -216,7 +219,8 @@ def _rounds(methods: Sequence[Summary]) -> str:
         [
             method.name,
             found.number,
-            _percent(found.deciding),
+            # In a vote nobody decides.
+            "–" if len(method.rounds) == 1 and found.agreement is not None else _percent(found.deciding),
             _percent(found.agents),
             "–" if found.agreement is None else f"{100 * found.agreement:.1f} %",
             *(("–",) * 3 if found.number == 1 else (found.right_to_wrong, found.wrong_to_right, found.kept_right)),

@@ -150,6 +150,9 @@ def test_the_page_has_tables_sentences_pictures_and_a_debate(folder):
     for part in ("Entropy by position", "Calibration of beliefs", "cipher − text = ", "expert (bound)", "round 1, ada"):
         assert part in page
     assert page.count("<svg") == 5
+    # A sentence is no cell: it would push the last column off the page.
+    assert "Energy: " in page
+    assert "<td>not available" not in page
     first = (folder / "report.html").read_bytes()
     write_outputs(folder)
     assert (folder / "report.html").read_bytes() == first
