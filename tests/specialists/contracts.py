@@ -167,7 +167,7 @@ def small_matryoshka(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     from transformers import BertConfig, BertModel
 
     from agents.models.matryoshka_2d.backend import Matryoshka2D
-    from agents.models.matryoshka_2d.model import Encoder
+    from agents.models.sentences.encoder import Encoder
     from agents.models.sentences.vocabulary import trained_tokenizer
 
     tokenizer = trained_tokenizer([SENTENCES] * 2, 80, starts=True)
