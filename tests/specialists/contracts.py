@@ -186,6 +186,36 @@ def small_matryoshka(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_langsamp(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random XLM-R of three layers over a few words, with tables of three languages and two scripts."""
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    from agents.models.langsamp.backend import LangSAMP
+    from agents.models.langsamp.model import MaskedModel
+    from agents.models.sentences.vocabulary import trained_tokenizer
+
+    tokenizer = trained_tokenizer([SENTENCES] * 2, 80, starts=True)
+    torch.manual_seed(seed)
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        max_position_embeddings=24,
+        type_vocab_size=1,
+        initializer_range=0.2,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+    )
+    model = MaskedModel(XLMRobertaForMaskedLM(config), languages=3, scripts=2, longest=20)
+    LangSAMP(
+        model, tokenizer, languages=("bel", "eng", "rus"), scripts=("CYRILLIC", "LATIN"), temperature=0.2
+    ).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
 def small_sentence_transformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write the same BERT in the layout of sentence-transformers, with a prompt."""
     small_matryoshka(folder, seed=seed)
@@ -274,6 +304,7 @@ CONTRACTS = {
         prepare=small_glyphs,
     ),
     "kalm": Contract("kalm", {}, option_cases, Text(" "), (), prepare=small_kalm),
+    "langsamp": Contract("langsamp", {}, option_cases, Text(" "), (), prepare=small_langsamp),
     "matryoshka_2d": Contract("matryoshka_2d", {}, option_cases, Text(" "), (), prepare=small_matryoshka),
     "sentence_transformers": Contract(
         "sentence_transformers", {}, option_cases, Text(" "), (), prepare=small_sentence_transformer

@@ -85,8 +85,11 @@ class LangSAMP(Similarity):
             tables = _tables(folder)
         except (OSError, ValueError) as error:
             raise ModelError(f"no XLM-R in {folder}: {str(error).splitlines()[0]}") from error
+        # Its own name is kept, which is written into what it saves; only that tables are no surprise is new.
+        ours = {"_keys_to_ignore_on_load_unexpected": [LANGUAGES, SCRIPTS]}
+        made_of = type("XLMRobertaForMaskedLM", (XLMRobertaForMaskedLM,), ours)
         body, tokenizer = load_encoder(
-            folder, XLMRobertaForMaskedLM, kind="xlm-roberta", backend="langsamp", what="XLM-R", zero=(NO_TYPES,)
+            folder, made_of, kind="xlm-roberta", backend="langsamp", what="XLM-R", zero=(NO_TYPES,)
         )
         sizes = {name: len(rows) for name, rows in tables.items()}
         pad, places = body.config.pad_token_id, body.config.max_position_embeddings
