@@ -127,7 +127,7 @@ def train(
 
 
 def _draw(size: int, count: int, generator: torch.Generator) -> list[int]:
-    return torch.randint(size, (count,), generator=generator).tolist()  # type: ignore[no-any-return]
+    return torch.randint(size, (count,), generator=generator).tolist()
 
 
 def save(model: MaskedModel, tokenizer: Any, corpus: Corpus, folder: Path) -> None:
