@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,18 @@ def small_program(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
-def small_lmuformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+def small_lmuformer(folder: Path, *, seed: int = 0, spiking: bool = False) -> dict[str, Any]:
     """Write a random LMUFormer for sound of 8 kHz."""
-    from agents.models.lmuformer.backend import LMUFormerBackend
+    from agents.models.lmuformer.backend import LMUFormerBackend, network
     from agents.models.lmuformer.config import LMUFormerConfig
-    from agents.models.lmuformer.model import LMUFormer
 
     torch.manual_seed(seed)
-    model = LMUFormer(LMUFormerConfig(("low", "middle", "high"), mels=8, width=16, theta=16))
+    model = network(LMUFormerConfig(("low", "middle", "high"), mels=8, width=16, theta=16, spiking=spiking))
+    if spiking:
+        # So strong that neurons fire, without a training.
+        for name, weights in model.named_parameters():
+            if "norm." in name:
+                weights.data.fill_(3.0 if name.endswith("weight") else 1.0)
     LMUFormerBackend(model, temperature=0.7).save_pretrained(folder)
     return {"checkpoint": str(folder)}
 
@@ -260,8 +265,8 @@ def _noise(length: int) -> Audio:
     return Audio(torch.randn(length, generator=torch.Generator().manual_seed(length)), 8000)
 
 
-CONTRACTS = {
-    "lmuformer": Contract(
+def _lmuformer(**options: Any) -> Contract:
+    return Contract(
         "lmuformer",
         {},
         lambda: [Case("?", (_noise(length),)) for length in (1, 300, 2000, 5000)],
@@ -270,8 +275,13 @@ CONTRACTS = {
             (Audio(torch.zeros(100), 16000), "takes sound of 8000 Hz; this has 16000 Hz. Resample it"),
             (Audio(torch.zeros(300_000), 8000), "at most 30 s"),
         ),
-        prepare=small_lmuformer,
-    ),
+        prepare=partial(small_lmuformer, **options),
+    )
+
+
+CONTRACTS = {
+    "lmuformer": _lmuformer(),
+    "lmuformer-spiking": _lmuformer(spiking=True),
     "itransformer": Contract(
         "itransformer",
         {},
