@@ -1,8 +1,8 @@
 """A masked language model whose head is told the language and the script. B texts, T positions, D width, V tokens.
 
-In training h' = h + E_language + E_script goes into the head in place of the last state h (section 3 of the paper; github
-cisnlp/LangSAMP). The tables are added there and nowhere else: to the input they would be another method, and the encoder's
-states never see them, so that nobody need know a text's language to compare it.
+In training h' = h + E_language + E_script goes into the head in place of the last state h (github cisnlp/LangSAMP). The tables
+are added there and nowhere else: to the input they would be another method, and the encoder's states never see them, so that
+nobody need know a text's language to compare it.
 """
 
 from typing import Any

@@ -1,10 +1,11 @@
-"""The spiking network (Liu et al., 2024, section 4; github zeyuliu1037/LMUFormer, slmu_rnn_ms_conv1d).
+"""The spiking network (Liu et al., 2024; github zeyuliu1037/LMUFormer, slmu_rnn_ms_conv1d).
 
 Every convolution and linear map but the first reads spikes; what is added up past them are potentials, and the memory is
 twice as large. The memory itself is what it was, by FFT over a sequence or step by step over what follows one; neurons keep
 their potentials between frames. So a stream is the sequence, but for a spike that rounding moves over its threshold.
 
-As in `model.py` convolutions look back only. B batch, T frames, M bands, D width, K labels.
+Convolutions look back only, as in `model.py`; all four are as wide as the model, as in that code and not as there.
+B batch, T frames, M bands, D width, K labels.
 """
 
 from itertools import pairwise
@@ -27,7 +28,8 @@ class SpikingLMUFormer(nn.Module):
     def __init__(self, config: LMUFormerConfig) -> None:
         super().__init__()
         self.config, width, wide = config, config.width, config.expansion * config.width
-        sizes = [config.mels, width // 8, width // 4, width // 2, width]
+        # As wide as the rest from the beginning: so few bits as an eighth of the width has would tell too little of a frame.
+        sizes = [config.mels, *4 * [width]]
         self.embedding = nn.ModuleList(nn.Conv1d(a, b, TAPS, bias=False) for a, b in pairwise(sizes))
         self.fired = nn.ModuleList(Firing(size) for size in sizes[1:])
         self.residual = nn.Conv1d(width, width, TAPS, bias=False)
