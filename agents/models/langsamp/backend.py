@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agents.belief_backend import Similarity
 from agents.errors import ModelError
-from agents.models.langsamp.model import LANGUAGES, SCRIPTS, MaskedModel, vectors
+from agents.models.langsamp.model import LANGUAGES, SCRIPTS, MaskedModel
 from agents.models.sentences.batch import batch
 from agents.models.sentences.embedding import SentenceEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
@@ -43,7 +43,8 @@ class LangSAMPEmbedding(SentenceEmbedding):
 
     def vector(self, text: str) -> Tensor:
         """Return the unit vector [D] of a text."""
-        return vectors(self.model, *batch(self.tokenizer, [text], self.model.encoder.longest), self.layer).float()[0]
+        tokens, there = batch(self.tokenizer, [text], self.model.encoder.longest)
+        return self.model.encoder.embed(tokens, there, layer=self.layer, dim=self.width).float()[0]
 
 
 class LangSAMP(Similarity):

@@ -7,7 +7,6 @@ nobody need know a text's language to compare it.
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from agents.models.sentences.encoder import Encoder
@@ -62,9 +61,3 @@ class MaskedModel(nn.Module):
                 h = h + table(rows)[:, None]
         found: Tensor = self.body.lm_head(h[asked])
         return found
-
-
-@torch.inference_mode()
-def vectors(model: MaskedModel, tokens: Tensor, there: Tensor, layer: int) -> Tensor:
-    """Return unit vectors [B, D] after a layer, which know of no language."""
-    return model.encoder.embed(tokens, there, layer=layer, dim=model.encoder.width)
