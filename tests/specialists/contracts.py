@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,18 @@ def small_program(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
-def small_lmuformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+def small_lmuformer(folder: Path, *, seed: int = 0, spiking: bool = False) -> dict[str, Any]:
     """Write a random LMUFormer for sound of 8 kHz."""
-    from agents.models.lmuformer.backend import LMUFormerBackend
+    from agents.models.lmuformer.backend import LMUFormerBackend, network
     from agents.models.lmuformer.config import LMUFormerConfig
-    from agents.models.lmuformer.model import LMUFormer
 
     torch.manual_seed(seed)
-    model = LMUFormer(LMUFormerConfig(("low", "middle", "high"), mels=8, width=16, theta=16))
+    model = network(LMUFormerConfig(("low", "middle", "high"), mels=8, width=16, theta=16, spiking=spiking))
+    if spiking:
+        # So strong that neurons fire, without a training.
+        for name, weights in model.named_parameters():
+            if "norm." in name:
+                weights.data.fill_(3.0 if name.endswith("weight") else 1.0)
     LMUFormerBackend(model, temperature=0.7).save_pretrained(folder)
     return {"checkpoint": str(folder)}
 
@@ -167,7 +172,7 @@ def small_matryoshka(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     from transformers import BertConfig, BertModel
 
     from agents.models.matryoshka_2d.backend import Matryoshka2D
-    from agents.models.matryoshka_2d.model import Encoder
+    from agents.models.sentences.encoder import Encoder
     from agents.models.sentences.vocabulary import trained_tokenizer
 
     tokenizer = trained_tokenizer([SENTENCES] * 2, 80, starts=True)
@@ -183,6 +188,36 @@ def small_matryoshka(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     )
     body = BertModel(config, add_pooling_layer=False)
     Matryoshka2D(Encoder(body, longest=20), tokenizer, temperature=0.2).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def small_langsamp(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random XLM-R of three layers over a few words, with tables of three languages and two scripts."""
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    from agents.models.langsamp.backend import LangSAMP
+    from agents.models.langsamp.model import MaskedModel
+    from agents.models.sentences.vocabulary import trained_tokenizer
+
+    tokenizer = trained_tokenizer([SENTENCES] * 2, 80, starts=True)
+    torch.manual_seed(seed)
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        max_position_embeddings=24,
+        type_vocab_size=1,
+        initializer_range=0.2,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+    )
+    model = MaskedModel(XLMRobertaForMaskedLM(config), languages=3, scripts=2, longest=20)
+    LangSAMP(
+        model, tokenizer, languages=("bel", "eng", "rus"), scripts=("CYRILLIC", "LATIN"), temperature=0.2
+    ).save_pretrained(folder)
     return {"checkpoint": str(folder)}
 
 
@@ -230,8 +265,8 @@ def _noise(length: int) -> Audio:
     return Audio(torch.randn(length, generator=torch.Generator().manual_seed(length)), 8000)
 
 
-CONTRACTS = {
-    "lmuformer": Contract(
+def _lmuformer(**options: Any) -> Contract:
+    return Contract(
         "lmuformer",
         {},
         lambda: [Case("?", (_noise(length),)) for length in (1, 300, 2000, 5000)],
@@ -240,8 +275,13 @@ CONTRACTS = {
             (Audio(torch.zeros(100), 16000), "takes sound of 8000 Hz; this has 16000 Hz. Resample it"),
             (Audio(torch.zeros(300_000), 8000), "at most 30 s"),
         ),
-        prepare=small_lmuformer,
-    ),
+        prepare=partial(small_lmuformer, **options),
+    )
+
+
+CONTRACTS = {
+    "lmuformer": _lmuformer(),
+    "lmuformer-spiking": _lmuformer(spiking=True),
     "itransformer": Contract(
         "itransformer",
         {},
@@ -274,6 +314,7 @@ CONTRACTS = {
         prepare=small_glyphs,
     ),
     "kalm": Contract("kalm", {}, option_cases, Text(" "), (), prepare=small_kalm),
+    "langsamp": Contract("langsamp", {}, option_cases, Text(" "), (), prepare=small_langsamp),
     "matryoshka_2d": Contract("matryoshka_2d", {}, option_cases, Text(" "), (), prepare=small_matryoshka),
     "sentence_transformers": Contract(
         "sentence_transformers", {}, option_cases, Text(" "), (), prepare=small_sentence_transformer

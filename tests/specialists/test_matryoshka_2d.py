@@ -10,9 +10,11 @@ from agents.cards import create_belief_backend
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName
 from agents.models.matryoshka_2d import training
 from agents.models.matryoshka_2d.backend import Matryoshka2D
-from agents.models.matryoshka_2d.model import Encoder, layer_losses
+from agents.models.matryoshka_2d.losses import layer_losses
 from agents.models.sentences.batch import batch
 from agents.models.sentences.contrastive import cosent
+from agents.models.sentences.encoder import Encoder
+from agents.models.sentences.masking import masked
 from agents.observation import Audio, Case, Text
 
 
@@ -90,7 +92,7 @@ def test_masking_asks_for_words_only_and_for_one_at_least():
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(5, 50, (200, 30), generator=generator)
     tokens[:, 0], tokens[:, 20:] = 2, 0
-    shown, wanted = training.masked(tokens, torch.arange(5), 4, 50, generator)
+    shown, wanted = masked(tokens, torch.arange(5), 4, 50, generator)
     asked = wanted != -100
     assert not asked[:, 0].any()
     assert not asked[:, 20:].any()
@@ -98,7 +100,7 @@ def test_masking_asks_for_words_only_and_for_one_at_least():
     assert torch.equal(shown[~asked], tokens[~asked])
     assert float(asked[:, 1:20].float().mean()) == pytest.approx(0.15, abs=0.02)
     assert float((shown[asked] == 4).float().mean()) == pytest.approx(0.8, abs=0.06)
-    _, one = training.masked(torch.tensor([[2, 7, 0]]), torch.arange(5), 4, 50, generator)
+    _, one = masked(torch.tensor([[2, 7, 0]]), torch.arange(5), 4, 50, generator)
     assert one.tolist() == [[-100, 7, -100]]
 
 

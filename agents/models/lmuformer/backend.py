@@ -14,10 +14,16 @@ from agents.models.checkpoint import load_model, save_model
 from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.features import log_mel
 from agents.models.lmuformer.model import LMUFormer, State
+from agents.models.lmuformer.spiking import SpikingLMUFormer
 from agents.models.sounds import check_sound
 from agents.observation import Audio, Case, Observation
 
 LONGEST_S = 30.0
+
+
+def network(config: LMUFormerConfig) -> LMUFormer | SpikingLMUFormer:
+    """Return the network of a config, with random weights."""
+    return SpikingLMUFormer(config) if config.spiking else LMUFormer(config)
 
 
 class LMUFormerBackend(BeliefBackend):
@@ -31,7 +37,7 @@ class LMUFormerBackend(BeliefBackend):
 
     modality = "audio"
 
-    def __init__(self, model: LMUFormer, *, heard: float = 1.0, temperature: float = 1.0) -> None:
+    def __init__(self, model: LMUFormer | SpikingLMUFormer, *, heard: float = 1.0, temperature: float = 1.0) -> None:
         if not 0 < heard <= 1:
             raise BeliefError(f"heard is a share above 0 and at most 1; got {heard}")
         if not temperature > 0:
@@ -43,7 +49,7 @@ class LMUFormerBackend(BeliefBackend):
         """Return the backend of a folder."""
         if checkpoint is None:
             raise ModelError("lmuformer ships no weights: give checkpoint: FOLDER, made by `debate train-backend`")
-        model, stored = load_model(checkpoint, "LMUFormer", lambda sizes: LMUFormer(LMUFormerConfig(**sizes)))
+        model, stored = load_model(checkpoint, "LMUFormer", lambda sizes: network(LMUFormerConfig(**sizes)))
         return cls(model, **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:

@@ -17,6 +17,7 @@ class LMUFormerConfig:
         width: channels, and size of the memory.
         theta: window of the memory, in frames; the paper has the length of its sequences.
         expansion: of the channel mixer.
+        spiking: the variant whose layers hear spikes of each other, with twice the memory.
     """
 
     labels: tuple[str, ...]
@@ -27,6 +28,7 @@ class LMUFormerConfig:
     width: int = 48
     theta: int = 64
     expansion: int = 4
+    spiking: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))

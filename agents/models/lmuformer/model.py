@@ -43,6 +43,7 @@ class State:
     """What is remembered between frames."""
 
     past: dict[str, Tensor] = field(default_factory=dict)
+    potentials: dict[str, Tensor] = field(default_factory=dict)
     memory: Tensor | None = None
     total: Tensor | None = None
     frames: int = 0

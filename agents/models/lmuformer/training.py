@@ -1,6 +1,7 @@
 """The recipe: spoken digits (Free Spoken Digit Dataset) with white noise of 0 to 30 dB, cross-entropy of the mean score."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,10 +10,10 @@ from torch.nn import functional
 
 from agents.claims import Claim
 from agents.models.checkpoint import CONFIG
-from agents.models.lmuformer.backend import LMUFormerBackend
+from agents.models.lmuformer.backend import LMUFormerBackend, network
 from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.features import log_mel
-from agents.models.lmuformer.model import BareLMU, LMUFormer
+from agents.models.lmuformer.model import BareLMU
 from agents.models.seeded import seeded
 from agents.models.sounds import SNR_DB, TEST_SNR_DB, M, Recipe, digits_of, in_test_noise, train_on_digits
 from agents.models.spoken_digits import DIGITS, Clip, read_digits
@@ -77,20 +78,27 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     """
     clips, test = read_digits(data, "train"), read_digits(data, "test")
     config = LMUFormerConfig(DIGITS)
-    whole, early, bare = [], [], []
+    whole, early, spiking, bare = [], [], [], []
     for seed in range(seeds):
-        folder = out / f"fsdd-{seed}"
-        if not (folder / CONFIG).is_file():
-            progress(f"training LMUFormer, seed {seed}")
-            made = train(seeded(lambda: LMUFormer(config), seed), config, clips, RECIPE, seed=seed, progress=progress)
-            LMUFormerBackend(made).save_pretrained(folder)
-        model = LMUFormerBackend.from_pretrained(str(folder)).model
+        model = _kept(out / f"fsdd-{seed}", config, clips, seed, progress)
         whole.append(accuracy(model, config, test))
         early.append(accuracy(model, config, test, heard=2 / 3))
+        fires = replace(config, spiking=True)
+        spiking.append(accuracy(_kept(out / f"fsdd-{seed}-spiking", fires, clips, seed, progress), fires, test))
         progress(f"training the bare memory, seed {seed}")
         plain = train(seeded(lambda: BareLMU(config), seed), config, clips, RECIPE, seed=seed, progress=lambda _: None)
         bare.append(accuracy(plain, config, test))
     return [
         Claim("digits at 10 dB: above the bare memory", tuple(whole), tuple(bare), least=0.03),
         Claim("digits at 10 dB: after two thirds of the frames as after all", tuple(early), tuple(whole), within=0.02),
+        Claim("digits at 10 dB: with spikes near without", tuple(spiking), tuple(whole), within=0.03),
     ]
+
+
+def _kept(folder: Path, config: LMUFormerConfig, clips: Sequence[Clip], seed: int, progress: Progress) -> nn.Module:
+    """Return the model of a folder, trained first where there is none."""
+    if not (folder / CONFIG).is_file():
+        progress(f"training LMUFormer{', spiking' if config.spiking else ''}, seed {seed}")
+        made = train(seeded(lambda: network(config), seed), config, clips, RECIPE, seed=seed, progress=progress)
+        LMUFormerBackend(made).save_pretrained(folder)
+    return LMUFormerBackend.from_pretrained(str(folder)).model

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from agents.belief_backend import Similarity
 from agents.errors import ModelError
-from agents.models.matryoshka_2d.model import Encoder
 from agents.models.sentences.batch import batch
 from agents.models.sentences.embedding import SentenceEmbedding
+from agents.models.sentences.encoder import Encoder
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
 from agents.pretrained import locate
 

@@ -19,16 +19,16 @@ from torch.nn import functional
 from agents.claims import Claim
 from agents.errors import MissingDependency
 from agents.models.matryoshka_2d.backend import STORED, Matryoshka2D
-from agents.models.matryoshka_2d.model import Encoder, layer_losses
+from agents.models.matryoshka_2d.losses import layer_losses
 from agents.models.seeded import seeded
 from agents.models.sentences.batch import batch
 from agents.models.sentences.contrastive import cosent, prefix
 from agents.models.sentences.corpora import ScoredPair, read_sick, read_sts12
+from agents.models.sentences.encoder import Encoder
+from agents.models.sentences.masking import masked
 from agents.models.sentences.steps import train_step
 from agents.models.sentences.vocabulary import trained_tokenizer
 from agents.pretrained import Progress
-
-MASKED = 0.15
 
 
 @dataclass(frozen=True)
@@ -133,18 +133,6 @@ def masked_model(tokenizer: Any, texts: Sequence[str], recipe: Recipe, *, seed: 
         if (step + 1) % 200 == 0:
             progress(f"step {step + 1} of {recipe.masked_steps}: {loss.item():.3f} nats a masked token")
     return model.bert
-
-
-def masked(tokens: Tensor, special: Tensor, mask: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return tokens as they are shown [B, T], and what is asked for [B, T], -100 where nothing is; one token at least is."""
-    can = ~torch.isin(tokens, special)
-    draw = torch.rand(tokens.shape, generator=generator).masked_fill(~can, 2.0)
-    asked = (draw < MASKED) | (draw == draw.min()) & can
-    fate = torch.rand(tokens.shape, generator=generator)
-    drawn = torch.randint(size, tokens.shape, generator=generator)
-    shown = torch.where(asked & (fate < 0.8), torch.full_like(tokens, mask), tokens)
-    shown = torch.where(asked & (fate >= 0.9), drawn, shown)
-    return shown, tokens.masked_fill(~asked, -100)
 
 
 def train(body: Any, tokenizer: Any, pairs: Sequence[ScoredPair], recipe: Recipe, *, both: bool, seed: int) -> Encoder:

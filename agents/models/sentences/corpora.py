@@ -1,11 +1,14 @@
-"""Files of sentences: SICK (Marelli et al., 2014), STS of SemEval 2012, TREC's answer sentences (Wang et al., 2007), WikiText-2.
+"""Files of sentences: SICK (Marelli et al., 2014), STS of SemEval 2012, TREC's answer sentences (Wang et al., 2007), WikiText-2,
+Tatoeba's translations into English (Artetxe and Schwenk, 2019).
 
-Each is read as its authors wrote it, from a folder or from its own subfolder there. None comes with this package.
+Each is read as its authors wrote it, from a folder or from its own subfolder there, but for Tatoeba, whose 112 pairs of files
+are one of JSON lines. None comes with this package.
 """
 
 import csv
 import gzip
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +34,16 @@ class AnswerSet:
     question: str
     right: tuple[str, ...]
     wrong: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A sentence, its language (ISO 639-3) and script, and the same in English."""
+
+    language: str
+    script: str
+    text: str
+    english: str
 
 
 def read_sick(data: Path | None, split: str) -> list[ScoredPair]:
@@ -64,6 +77,12 @@ def read_answers(data: Path | None, split: str) -> list[AnswerSet]:
 def read_prose(data: Path | None) -> list[str]:
     """Return the paragraphs of WikiText-2's validation file."""
     return [line.strip() for line in _read(data, "wikitext2", "valid.txt").splitlines() if len(line.split()) > 8]
+
+
+def read_tatoeba(data: Path | None) -> list[Translation]:
+    """Return the pairs of LASER's `data/tatoeba/v1`, from tatoeba_v1.jsonl: objects of `lang`, `script`, `text` and `eng`."""
+    rows = map(json.loads, _read(data, "tatoeba112", "tatoeba_v1.jsonl").splitlines())
+    return [Translation(row["lang"], row["script"], row["text"], row["eng"]) for row in rows]
 
 
 def _read(data: Path | None, folder: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """Models of transformers in a folder: weights and tokenizer in its layout, and our own file of settings, written last."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ def write_settings(path: Path, settings: Mapping[str, object]) -> None:
     path.write_text(json.dumps(dict(settings), indent=1) + "\n")
 
 
-def load_encoder(folder: Path, made_of: Any, *, kind: str, backend: str, what: str, **options: Any) -> tuple[Any, Any]:
+def load_encoder(
+    folder: Path, made_of: Any, *, kind: str, backend: str, what: str, zero: Sequence[str] = (), **options: Any
+) -> tuple[Any, Any]:
     """Return the body of an encoder, in float32, and its tokenizer.
 
     Args:
@@ -32,6 +34,7 @@ def load_encoder(folder: Path, made_of: Any, *, kind: str, backend: str, what: s
         made_of: the class of transformers.
         kind: the `model_type` that it reads.
         backend, what: for errors: who reads it, and what is not there.
+        zero: weights that are 0 where the folder has none.
         options: of `from_pretrained`.
 
     Raises:
@@ -49,8 +52,11 @@ def load_encoder(folder: Path, made_of: Any, *, kind: str, backend: str, what: s
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise ModelError(f"no {what} in {folder}: {str(error).splitlines()[0]}") from error
-    if report["missing_keys"]:
-        raise ModelError(f"{folder} lacks weights, first {min(report['missing_keys'])}")
+    missing = set(report["missing_keys"])
+    for name in missing.intersection(zero):
+        body.get_parameter(name).data.zero_()
+    if missing.difference(zero):
+        raise ModelError(f"{folder} lacks weights, first {min(missing.difference(zero))}")
     return body, tokenizer
 
 

@@ -1,8 +1,8 @@
-"""A BERT that stops after any of its layers. B texts, T positions, D width."""
+"""A BERT or RoBERTa that stops after any of its layers. B texts, T positions, D width."""
 
+from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from agents.errors import ConfigError, UnknownName
@@ -22,7 +22,7 @@ class Encoder(nn.Module):
     """One vector a text after each layer.
 
     Args:
-        body: transformers' BertModel.
+        body: transformers' BertModel, or one of the same parts (`embeddings`, `encoder.layer`), as XLMRobertaModel is.
         pooling: `mean`, or `first` as the published mxbai-embed-2d-large-v1 has it.
         longest: texts are cut there, in tokens.
     """
@@ -50,8 +50,8 @@ class Encoder(nn.Module):
         if not 1 <= dim <= self.width:
             raise ConfigError(f"dim is between 1 and the model's width, {self.width}; got {dim}")
 
-    def forward(self, tokens: Tensor, there: Tensor, *, layer: int | None = None) -> list[Tensor]:
-        """Return the vectors [B, D] after layers 1 to `layer`, not normalised; no later layer runs.
+    def states(self, tokens: Tensor, there: Tensor, *, layer: int | None = None) -> Iterator[Tensor]:
+        """Yield the states [B, T, D] after layers 1 to `layer`; no later layer runs.
 
         Args:
             tokens, there: [B, T], token numbers and which are no padding.
@@ -60,39 +60,15 @@ class Encoder(nn.Module):
         h = self.body.embeddings(input_ids=tokens)
         # One row a text, for every query alike: keys that are padding are not seen.
         mask = there[:, None, None, :].expand(-1, 1, there.shape[1], -1)
-        found = []
         for block in self.body.encoder.layer[: layer or self.layers]:
             h = block(h, mask)
-            found.append(POOLINGS[self.pooling](h, there))
-        return found
+            yield h
+
+    def forward(self, tokens: Tensor, there: Tensor, *, layer: int | None = None) -> list[Tensor]:
+        """Return the vectors [B, D] after layers 1 to `layer`, not normalised; arguments are those of `states`."""
+        return [POOLINGS[self.pooling](h, there) for h in self.states(tokens, there, layer=layer)]
 
     def embed(self, tokens: Tensor, there: Tensor, *, layer: int, dim: int) -> Tensor:
         """Return unit vectors [B, dim]: after a layer, cut, and of length 1 again."""
         self.check(layer, dim)
         return prefix(self(tokens, there, layer=layer)[-1], dim)
-
-
-def layer_losses(
-    vectors: list[Tensor], base: Any, *, layer: int, dim: int, divergence: float, temperature: float
-) -> Tensor:
-    """Return the loss of a step: last and earlier layer, whole and cut, and the earlier one drawn to the last.
-
-    base(N, D) + base(N, k) + base(n, D) + base(n, k) + w · T · KL(softmax(e_N / T) ‖ softmax(e_n / T)), the teacher fixed; as in
-    sentence-transformers' Matryoshka2dLoss with one layer and one prefix a step.
-
-    Args:
-        vectors: after each layer [B, D], not normalised.
-        base: loss of unit vectors [B, K].
-        layer: n, from 1 to one before the last.
-        dim: k.
-        divergence: w.
-        temperature: T.
-    """
-    last, early = vectors[-1], vectors[layer - 1]
-    width = last.shape[-1]
-    total: Tensor = base(prefix(last, width)) + base(prefix(last, dim))
-    total = total + base(prefix(early, width)) + base(prefix(early, dim))
-    teacher = torch.log_softmax(last.detach() / temperature, -1)
-    student = torch.log_softmax(early / temperature, -1)
-    drawn = nn.functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
-    return total + divergence * temperature * drawn
