@@ -1,7 +1,9 @@
 """Read a number out of a response: pure, linear in the length of the text.
 
-A number is found by what stands before it: `\\boxed{…}`, `####`, "the answer is", "Answer:"; without any of them it is
-the last one. What a model writes after its answer as if it were asked again ("Question: …") does not count.
+A number is found by what stands before it: `\\boxed{…}`, `####`, "the answer is", "Answer:", or after it: "…, which is
+the answer"; without any of them it is what a response begins with, if that line has nothing else and words follow, else
+what a last sentence concludes ("So …"), else the last one. What a model writes after its answer as if it were asked
+again ("Question: …") does not count.
 """
 
 import re
@@ -23,8 +25,16 @@ _LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)](?=[ \t]+\S|[ \t]*$)", re.MULTILINE)
 _CONCLUDES = re.compile(r"\s*(?:so|therefore|thus|hence|in total|in all|altogether|in other words)\b", re.IGNORECASE)
 # Between sentences; a full stop inside a number, or at the end, is none.
 _BETWEEN = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+# "12 - 6 = 6, which is the final answer!", "So 1/16 is the answer."
+_LOOKS_BACK = re.compile(
+    r"(?:,?\s(?:which|and that|and this|that|this))?\s(?:is|was)"
+    r"\s(?:the|our|my|your|her|his|their)\s(?:final\s|correct\s|right\s)?answer"
+    r"(?:\sto\s[^.!?\n]{0,60})?(?=\s*(?:[.!;,]|$))",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BEGINS = re.compile(rf"\s{{0,8}}(?P<number>[-−–]?[$€£¥]?{_DIGITS}%?)\.?[ \t]{{0,8}}\n\s{{0,8}}[A-Za-z]")
 _LETTER = re.compile(r"[A-Za-z]")
-_EQUALS = re.compile(r"[=≈]")
+_EQUALS = re.compile(r"[=≈]|\bwhich (?:is|equals|makes)\b")
 # `Answer: 12`, `#### 12` or `\boxed{12}` and nothing after it but a full stop.
 _STRICT = re.compile(r"(?:(?:^|\s)(?:answer(?:\s+is)?\s*[:=]?|####)\s*)(?P<number>[^\s].{0,60})$", re.IGNORECASE)
 _WHOLE = re.compile(rf"[-−–+]?[$€£¥]?[-−–]?{_DIGITS}%?")
@@ -38,6 +48,8 @@ def stated_number(response: str) -> str | None:
     for inner in reversed(boxed(text)):
         if (found := _first(inner)) is not None:
             return found
+    if (found := _announced_after(text)) is not None:
+        return found
     later: str | None = None
     for place, rest in enumerate(after_cues(text)):
         clause = first_sentence(rest).strip()
@@ -54,8 +66,10 @@ def stated_number(response: str) -> str | None:
         later = found
     if later is not None:
         return later
+    if first := _BEGINS.match(text):
+        return normalised(first["number"])
     # The marks of a numbered list are no answers, unless there is nothing else.
-    return _concluded(text) or _last(_LIST_MARK.sub("", text)) or _last(text)
+    return _before_cut(text) or _concluded(text) or _last(_LIST_MARK.sub("", text)) or _last(text)
 
 
 def final_number(response: str) -> str | None:
@@ -98,16 +112,40 @@ def _first(text: str) -> str | None:
     return _read(first)
 
 
+def _announced_after(text: str) -> str | None:
+    """Return the number of a sentence that ends in "…, which is the answer", unless another answer is announced later."""
+    marks = list(_LOOKS_BACK.finditer(text))
+    if not marks or next(after_cues(text[marks[-1].end() :]), None) is not None:
+        return None
+    return _last(_last_sentence(text[: marks[-1].start()]))
+
+
 def _concluded(text: str) -> str | None:
     """Return the number of a last sentence that concludes: "So she pays $12 for 2 weeks" says 12."""
+    sentence = _last_sentence(text)
+    return _first(sentence) if _CONCLUDES.match(sentence) else None
+
+
+def _last_sentence(text: str) -> str:
     line = last_line(text)[-400:]
-    begin = max((end.end() for end in _BETWEEN.finditer(line)), default=0)
-    return _first(line[begin:]) if _CONCLUDES.match(line, begin) else None
+    return line[max((end.end() for end in _BETWEEN.finditer(line)), default=0) :]
 
 
 def _last(text: str) -> str | None:
+    """Return the last number; of a last sentence that calculates, its value."""
     found = list(_NUMBER.finditer(text))
-    return _read(found[-1]) if found else None
+    if not found:
+        return None
+    return (_first(sentence) if _EQUALS.search(sentence := _last_sentence(text)) else None) or _read(found[-1])
+
+
+def _before_cut(text: str) -> str | None:
+    """Return the number that a text repeats where it is cut off: "it is $14480. So it will cost $14" says 14480."""
+    found = list(_NUMBER.finditer(text.rstrip()))[-2:]
+    if len(found) < 2 or found[1].end() != len(text.rstrip()):
+        return None
+    whole, cut = found[0]["whole"], found[1]["whole"]
+    return _read(found[0]) if len(whole) > len(cut) and whole.startswith(cut) else None
 
 
 def _read(match: re.Match[str]) -> str | None:

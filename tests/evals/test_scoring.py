@@ -38,6 +38,38 @@ def test_gsm8k_flexible_agrees_with_the_labels_of_real_outputs():
     assert [(label, got) for label, got, _ in misses] == [(None, "20"), ("15", "2"), (None, "22"), (None, "5")], misses
 
 
+def test_gsm8k_flexible_agrees_with_two_readers_on_further_outputs():
+    """300 more, of eight kinds of prompt, most of them cut off, each labelled by two readers who saw neither target nor scorer.
+
+    The first half served to mend the scorer, the second was scored before that was gone on with (docs/tasks.md).
+    """
+    rows = [row for row in collection("gsm8k_outputs_read_twice.jsonl") if row["labels"][0] == row["labels"][1]]
+    assert len(rows) == 292
+    read = [(row["labels"][0], stated_number(row["response"]), row["target"], row["held_out"]) for row in rows]
+    agree = [((got == target) == (label == target), held_out) for label, got, target, held_out in read]
+    assert sum(one for one, _ in agree) == 290
+    assert sum(one for one, held_out in agree if held_out) == 145 == sum(row["held_out"] for row in rows) - 1
+    misses = [(label, got) for label, got, *_ in read if label is not None and label != got]
+    assert sum(label is not None for label, *_ in read) == 170
+    # Every miss. Nine are incoherent to the reader too; one announces #### 600, and then asks and answers something else.
+    assert misses == [
+        ("0.15", "0.9375"),
+        ("2010", "2.21"),
+        ("1", "3"),
+        ("1", "3"),
+        ("50", "1"),
+        ("8", "4"),
+        ("1807.123488", "1"),
+        ("120", "360"),
+        ("600", "1"),
+        ("1000", "204"),
+    ]
+    # Where no answer is stated a number is taken all the same, as harnesses do, and is the target by accident.
+    silent = [(got, target) for label, got, target, _ in read if label is None]
+    by_accident = sum(got == target for got, target in silent)
+    assert (len(silent), sum(got is not None for got, _ in silent), by_accident) == (122, 103, 1)
+
+
 def test_gsm8k_strict_finds_nothing_but_what_is_stated():
     rows = collection("gsm8k_outputs.jsonl")
     found = [(final_number(row["response"]), row["label"]) for row in rows]
@@ -94,6 +126,14 @@ def test_gsm8k_rationales_read_as_published(benchmark):
         (".5 of it", "0.5"),
         ("Answer: 1\u00a0234", "1"),
         ("The answer is **\\$1{,}500**", "1500"),
+        ("So 3 and 4 make 7, which is the final answer! Of 2 you heard before.", "7"),
+        ("12 - 6 = 6, which is the answer to her question.\nThe number", "6"),
+        ("5 is the answer. No: the answer is 6.", "6"),
+        ("  100\nExplanation: 6 tests are lost by the 7th", "100"),
+        ("12\n+ 5\n= 17", "17"),
+        ("80 * 3 = 240 dollars of the original 1 dollar.", "240"),
+        ("She pays 3 + 2 = 5 goats and 2 cows, which is $6.", "6"),
+        ("1200 * 12 = $14480. So it costs $14", "14480"),
     ],
 )
 def test_stated_number(response, answer):
