@@ -1,8 +1,9 @@
 """Which sentence answers the question? TREC's questions with sentences of news (Wang et al., 2007; github brmson/dataset-sts).
 
-Several may be right; any of them counts. Questions without a right or without a wrong sentence are left out, as all who
-report on this set do. Of more than 26 sentences one right one and 25 others are drawn, and all are put in an order, by the
-question alone, the same in every run. The sample carries the question without the sentences, for agents that compare texts.
+Questions without a right or without a wrong sentence are left out, as all who report on this set do. Of a question's right
+sentences one is drawn, of its wrong ones 25 where there are more, and they are put in an order, by the question alone, the same
+in every run: unlike the set's usual measures, one option is right. The sample carries the question without the sentences, for
+agents that compare texts.
 """
 
 import random
@@ -15,7 +16,7 @@ from agents.observation import Text
 from evals.dataset_task import ChoiceTask, Unusable
 from evals.rows import Row
 from evals.scoring.options import LETTERS
-from evals.task import Sample, Score, TaskInfo
+from evals.task import Sample, TaskInfo
 
 _FILES = {"test": "test", "validation": "dev"}
 
@@ -29,7 +30,7 @@ class TrecQA(ChoiceTask):
         splits=("test", "validation"),
         source="Wang et al., 2007",
         licence="none stated",
-        scoring="a right letter",
+        scoring="equal letters",
         needs_data=True,
     )
     most_options = len(LETTERS)
@@ -40,21 +41,11 @@ class TrecQA(ChoiceTask):
         if not right or not wrong:
             raise Unusable("no right sentence, or no wrong one")
         drawn = random.Random(f"trecqa|{question}")
-        drawn.shuffle(right)
-        others = [*right[1:], *wrong]
-        if len(others) >= self.most_options:
-            others = drawn.sample(others, self.most_options - 1)
-        options = [right[0], *others]
+        chosen = drawn.choice(right)
+        options = [chosen, *drawn.sample(wrong, min(len(wrong), self.most_options - 1))]
         drawn.shuffle(options)
-        letters = [letter for letter, option in zip(LETTERS, options, strict=False) if option in right]
-        sample = self.choice(row, question, options, options.index(right[0]), right=letters)
+        sample = self.choice(row, question, options, options.index(chosen))
         return replace(sample, observations=(Text(question),))
-
-    def score_sample(self, answer: str | None, sample: Sample) -> Score:
-        """Return the score; every right sentence is correct."""
-        if answer is not None and answer in sample.metadata.get("right", ()):
-            return Score("correct", answer, sample.target)
-        return self.score(answer, sample.target)
 
     def _rows(self, split: str) -> tuple[str, Iterable[Row]]:
         if self.data is None:
