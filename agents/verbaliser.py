@@ -151,10 +151,9 @@ def check_encoder(agent: str, encoder: str | None) -> None:
 
 def read_words(text: str, labels: Sequence[str], *, trust: float = 0.9) -> Belief:
     """Return what words say of labels: see `Verbaliser.read`."""
-    stated = [_stated(text, label) for label in labels]
-    shares = [share for share in stated if share is not None]
-    if len(shares) == len(labels) and sum(shares) > 0:
-        return Belief.of(labels, shares)
+    stated = _stated(text, labels)
+    if len(stated) == len(labels) and sum(stated.values()) > 0:
+        return Belief.of(labels, [stated[label] for label in labels])
     rest = text.rpartition("Answer:")[2]
     found = [(place, label) for label in labels if (place := _place(rest, label)) is not None]
     if not found:
@@ -165,9 +164,14 @@ def read_words(text: str, labels: Sequence[str], *, trust: float = 0.9) -> Belie
     return Belief.of(labels, [trust if each == label else (1 - trust) / (len(labels) - 1) for each in labels])
 
 
-def _stated(text: str, label: str) -> float | None:
-    share = re.search(rf"(?<![\w.]){re.escape(label)} (\d{{1,3}}(?:\.\d{{1,6}})?)%", text)
-    return float(share[1]) if share else None
+def _stated(text: str, labels: Sequence[str]) -> dict[str, float]:
+    """Return the percentages that a text states, the first of each label; in "much lower 10%" nothing is said of "lower"."""
+    # The longest first, so that what one match takes is left for no label inside it.
+    names = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
+    found: dict[str, float] = {}
+    for match in re.finditer(rf"(?<![\w.])({names}) (\d{{1,3}}(?:\.\d{{1,6}})?)%", text) if names else ():
+        found.setdefault(match[1], float(match[2]))
+    return found
 
 
 def _place(text: str, label: str) -> int | None:
@@ -189,12 +193,19 @@ def _mix(columns: Sequence[Sequence[int]], probabilities: Sequence[float]) -> li
 
 
 def _spelled(nearest: Sequence[int], labels: Sequence[Sequence[int]]) -> tuple[int, int] | None:
-    """Return where a label is spelled last, and which: of several that begin there, the longest."""
+    """Return where a label is spelled last, and which: of those that begin there the longest, or one that it is the end of."""
+    found: tuple[int, int] | None = None
+    longest = max(map(len, labels), default=0)
     for start in range(len(nearest) - 1, -1, -1):
-        found = [k for k, ids in enumerate(labels) if ids and list(nearest[start : start + len(ids)]) == list(ids)]
-        if found:
-            return start, max(found, key=lambda k: len(labels[k]))
-    return None
+        if found is not None and start + longest < found[0] + len(labels[found[1]]):
+            break
+        here = [k for k, ids in enumerate(labels) if ids and list(nearest[start : start + len(ids)]) == list(ids)]
+        if not here:
+            continue
+        label = max(here, key=lambda k: len(labels[k]))
+        if found is None or start + len(labels[label]) >= found[0] + len(labels[found[1]]):
+            found = start, label
+    return found
 
 
 def _unmix(cipher: Cipher, start: int, columns: Sequence[Sequence[int]], spelled: int) -> list[float]:

@@ -35,11 +35,13 @@ def train_backend(
     if not known.training:
         raise ConfigError(f"{name} has nothing to train: {known.checkpoint}")
     claims = known.resolve(known.training)(out, seeds=seeds, data=data, progress=options.progress)
-    shown = Table(title=f"{name}: {known.paper}", title_justify="left")
-    for heading in HEADINGS:
-        shown.add_column(heading, overflow="fold")
-    for row in table(claims):
-        shown.add_row(*row)
-    options.console.print(shown)
+    # Not every recipe checks a paper's claim; its progress says what was found.
+    if claims:
+        shown = Table(title=f"{name}: {known.paper}", title_justify="left")
+        for heading in HEADINGS:
+            shown.add_column(heading, overflow="fold")
+        for row in table(claims):
+            shown.add_row(*row)
+        options.console.print(shown)
     if known.note:
         options.console.print(known.note, markup=False)

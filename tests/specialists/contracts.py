@@ -132,6 +132,18 @@ def small_itransformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_ridge(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random linear map of eight steps to four."""
+    from agents.models.classical_forecasters.backend import ClassicalForecaster
+    from agents.models.classical_forecasters.model import LinearForecast
+
+    model = LinearForecast(8, 4)
+    model.weights.copy_(torch.randn(4, 8, generator=torch.Generator().manual_seed(seed)) / 3)
+    model.spread.copy_(torch.tensor([0.5, 0.8, 1.0, 1.5]))
+    ClassicalForecaster(model, variate="x", step=3, borders=(-0.5, 0.0, 0.5)).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
 def _walk(length: int, variates: int = 3) -> Series:
     steps = torch.randn(length, variates, generator=torch.Generator().manual_seed(length))
     return Series(steps.cumsum(0), ("x", "y", "z", "u", "v")[:variates])
@@ -293,6 +305,18 @@ CONTRACTS = {
         ),
         other=Audio(torch.zeros(4), 8000),
         prepare=small_itransformer,
+    ),
+    "classical_forecasters": Contract(
+        "classical_forecasters",
+        {},
+        lambda: [Case("?", (_walk(length, variates),)) for length, variates in ((8, 1), (9, 3), (30, 5))],
+        Series(torch.zeros(0, 1), ("x",)),
+        (
+            (_walk(7), "looks back 8 steps; this series has 7"),
+            (Series(torch.zeros(9, 1), ("y",)), "is asked about 'x'; this series has y"),
+        ),
+        other=Audio(torch.zeros(4), 8000),
+        prepare=small_ridge,
     ),
     "passt": Contract(
         "passt",

@@ -1,12 +1,22 @@
 """Debates in which agents hold beliefs: configs, what is heard by whom, what is refused, runs that go on."""
 
 import asyncio
+import csv
+from itertools import pairwise
 
 import pytest
-from specialists.contracts import small_lmuformer, small_passt
+import torch
+from specialists.contracts import small_kalm, small_lmuformer, small_matryoshka, small_passt, small_sentence_transformer
+from specialists.test_itransformer import SPLITS, ett
 from specialists.test_lmuformer import digits
 
 from agents.errors import ConfigError, RequestError, UnknownName
+from agents.models.classical_forecasters.backend import ClassicalForecaster
+from agents.models.classical_forecasters.model import LinearForecast, seasonal_naive
+from agents.models.forecasts import ett as ett_series
+from agents.models.itransformer.backend import ITransformerBackend
+from agents.models.itransformer.config import ITransformerConfig
+from agents.models.itransformer.model import ITransformer
 from agents.verbaliser import read_words
 from debate.config import configs_folder, load_config, validate
 from debate.orchestrator import play
@@ -15,6 +25,7 @@ from debate.transcript import Question
 from evals.evaluation import evaluate
 from evals.questions import to_question
 from evals.task import create_task
+from evals.tasks import ett as ett_task
 
 FUNCTIONS = configs_folder() / "specialists" / "functions.yaml"
 TASK = create_task("discrete_functions")
@@ -167,6 +178,103 @@ def test_two_that_hear_debate_about_a_recording(tmp_path, monkeypatch):
     first = [belief.probabilities for key, belief in said.items() if key.round == 1]
     for belief in (belief for key, belief in said.items() if key.round == 2):
         want = [sum(column) / 2 for column in zip(*first, strict=True)]
+        assert belief.probabilities == pytest.approx(want, abs=1e-4)
+
+
+def test_three_that_forecast_debate_about_a_series(tmp_path, monkeypatch):
+    """The shipped config, with random weights: all forecast the hour that is asked about, and say the mean of three beliefs."""
+    monkeypatch.chdir(tmp_path)
+    for module in (ett_series, ett_task):
+        monkeypatch.setattr(module, "SPLITS", SPLITS)
+    torch.manual_seed(0)
+    small = ITransformer(ITransformerConfig(lookback=24, horizon=24, width=16, hidden=16, depth=1, heads=2))
+    runs = tmp_path / "runs"
+    ITransformerBackend(small, variate="OT").save_pretrained(runs / "itransformer" / "etth1-0")
+    ridge = LinearForecast(24, 24)
+    ridge.weights.normal_().mul_(0.2)
+    for name, model in (("ridge", ridge), ("seasonal_naive", seasonal_naive(24, 24, 24))):
+        ClassicalForecaster(model, variate="OT").save_pretrained(runs / "classical_forecasters" / name)
+    found = load_config(configs_folder() / "specialists" / "series.yaml")
+    results = asyncio.run(evaluate(found, out=tmp_path / "run", data=ett(tmp_path), limit=3))
+    assert [result.total for result in results] == [3] * len(found.methods)
+    task = create_task("ett", data=tmp_path)
+    debate, transcript = played(found, to_question(task.samples(1)[0], task))
+    assert all(agent.believer.step == ett_task.HOURS for agent in debate.agents.values())
+    said = {
+        turn.key: debate.agents["ridge"].verbaliser.read(turn.message, ett_task.LABELS) for turn in transcript.turns
+    }
+    first = [belief.probabilities for key, belief in said.items() if key.round == 1]
+    assert len(set(first)) == 3
+    for belief in (belief for key, belief in said.items() if key.round == 2):
+        want = [sum(column) / 3 for column in zip(*first, strict=True)]
+        assert belief.probabilities == pytest.approx(want, abs=1e-4)
+
+
+def test_questions_about_a_series_do_not_overlap_and_look_back_only(tmp_path, monkeypatch):
+    for module in (ett_series, ett_task):
+        monkeypatch.setattr(module, "SPLITS", SPLITS)
+    values, _ = ett_series.read_ett(ett(tmp_path))
+    for split in ("validation", "test"):
+        first, end = SPLITS[split]
+        places = []
+        for sample in create_task("ett", data=tmp_path, split=split).samples():
+            now = int(sample.id.rpartition("-")[2])
+            places.append(now)
+            (series,) = sample.observations
+            assert torch.equal(series.values, values[now - 167 : now + 1].float())
+            change = float(values[now + 12, -1] - values[now, -1])
+            want = "plunge" if change < -2 else "fall" if change < 0 else "rise" if change < 2 else "soar"
+            assert sample.target == want
+            assert first <= now + 1
+            assert now + 12 < end
+        assert all(b - a == 13 for a, b in pairwise(places))
+        assert places[-1] + 13 + 12 >= end
+
+
+def answer_sentences(folder):
+    """Write questions in the layout of TREC's answer sentences: one without a wrong sentence, one with very many."""
+    rows = [("what barks?", 1, "the dog barks"), ("what barks?", 0, "a cat sleeps"), ("what barks?", 1, "a dog")]
+    rows += [("who sleeps?", 0, "the dog"), ("who sleeps?", 1, "a cat that sleeps"), ("what?", 1, "the cat")]
+    rows += [("what sleeps?", int(number < 3), "cat " * (number + 1)) for number in range(40)]
+    for split in ("dev", "test"):
+        with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("qtext", "label", "atext"), *rows])
+    return folder
+
+
+def test_one_right_sentence_is_among_at_most_25_wrong_ones(tmp_path):
+    task = create_task("trecqa", data=answer_sentences(tmp_path))
+    loaded = task.load()
+    assert (loaded.rows_in, dict(loaded.removed)) == (4, {"no right sentence, or no wrong one": 1})
+    assert [len(sample.options) for sample in loaded.samples] == [2, 2, 26]
+    rights = ({"the dog barks", "a dog"}, {"a cat that sleeps"}, {"cat", "cat cat", "cat cat cat"})
+    for sample, right in zip(loaded.samples, rights, strict=True):
+        letters = task.labels(sample)
+        assert len(set(sample.options)) == len(letters)
+        assert [sample.options[letters.index(sample.target)]] == [text for text in sample.options if text in right]
+        assert sample.observations[0].text in sample.question
+        assert "(A)" not in sample.observations[0].text
+    assert task.load().samples == loaded.samples
+
+
+def test_four_that_read_debate_about_sentences(tmp_path, monkeypatch):
+    """The shipped config, with random weights."""
+    pytest.importorskip("sentence_transformers")
+    monkeypatch.chdir(tmp_path)
+    small_kalm(tmp_path / "runs" / "kalm" / "kalm-0")
+    small_matryoshka(tmp_path / "runs" / "matryoshka_2d" / "sick-0")
+    small_sentence_transformer(tmp_path / "minilm")
+    path = configs_folder() / "specialists" / "answers.yaml"
+    found = load_config(path, ["agents.minilm.checkpoint=minilm"])
+    results = asyncio.run(evaluate(found, out=tmp_path / "run", data=answer_sentences(tmp_path), limit=3))
+    assert [result.total for result in results] == [3] * len(found.methods)
+    task = create_task("trecqa", data=tmp_path)
+    debate, transcript = played(found, to_question(task.samples(1)[0], task))
+    assert (debate.agents["early"].believer.texts.layer, debate.agents["early"].believer.texts.dim) == (2, 16)
+    said = {turn.key: debate.agents["kalm"].verbaliser.read(turn.message, "AB") for turn in transcript.turns}
+    first = [belief.probabilities for key, belief in said.items() if key.round == 1]
+    for belief in (belief for key, belief in said.items() if key.round == 2):
+        want = [sum(column) / 4 for column in zip(*first, strict=True)]
         assert belief.probabilities == pytest.approx(want, abs=1e-4)
 
 

@@ -13,20 +13,14 @@ from specialists.random_models import generator, shaken
 
 from agents.cards import create_belief_backend
 from agents.errors import BeliefError, ConfigError, ModelError
+from agents.models.forecasts import ett as ett_series
+from agents.models.forecasts.ett import read_ett, windows
+from agents.models.forecasts.network import covered, error, fit_spread
 from agents.models.itransformer import training
 from agents.models.itransformer.backend import ITransformerBackend
 from agents.models.itransformer.config import ITransformerConfig
 from agents.models.itransformer.model import ITransformer
-from agents.models.itransformer.training import (
-    Recipe,
-    TimeTokens,
-    claims,
-    covered,
-    fit_spread,
-    read_ett,
-    train,
-    windows,
-)
+from agents.models.itransformer.training import Recipe, TimeTokens, claims, train
 from agents.observation import Case, Series
 
 SMALL = ITransformerConfig(lookback=8, horizon=4, width=8, hidden=12, depth=2, heads=2)
@@ -131,11 +125,11 @@ DAY = ITransformerConfig(lookback=24, horizon=24, width=32, hidden=32, depth=1, 
 
 
 def test_splits_keep_their_order_and_training_knows_nothing_later(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "SPLITS", SPLITS)
+    monkeypatch.setattr(ett_series, "SPLITS", SPLITS)
     values, names = read_ett(ett(tmp_path))
     assert (values.shape, names[-1]) == ((700, 7), "OT")
     for split, (first, end) in SPLITS.items():
-        seen, next_ = windows(values, split, DAY)
+        seen, next_ = windows(values, split, DAY.lookback, DAY.horizon)
         lead = 24 if first else 0
         assert len(seen) == len(next_) == end - first + lead - 48 + 1
         known = values[:400]
@@ -147,21 +141,21 @@ def test_splits_keep_their_order_and_training_knows_nothing_later(tmp_path, monk
 
 
 def test_training_is_seeded_learns_a_rhythm_and_knows_how_far_off_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "SPLITS", SPLITS)
+    monkeypatch.setattr(ett_series, "SPLITS", SPLITS)
     values, _ = read_ett(ett(tmp_path))
     states = []
     for _ in range(2):
         torch.manual_seed(0)
         model = ITransformer(DAY)
         train(model, values, DAY, Recipe(epochs=6, learning_rate=5e-3), seed=0, progress=lambda _: None)
-        fit_spread(model, windows(values, "validation", DAY))
+        fit_spread(model, windows(values, "validation", DAY.lookback, DAY.horizon))
         states.append({name: value.clone() for name, value in model.state_dict().items()})
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    test = windows(values, "test", DAY)
+    test = windows(values, "test", DAY.lookback, DAY.horizon)
     repeated = float((test[0][:, -1:] - test[1]).pow(2).mean())
-    assert training.error(model, test) < repeated / 5
+    assert error(model, test) < repeated / 5
     assert 0.8 < covered(model, test) < 0.97
-    validation = windows(values, "validation", DAY)
+    validation = windows(values, "validation", DAY.lookback, DAY.horizon)
     assert covered(model, validation) == pytest.approx(0.9, abs=0.005)
     # One variate that stood still and then moves does not widen what is believed of all.
     before, (seen, next_) = model.spread.clone(), validation
@@ -172,7 +166,7 @@ def test_training_is_seeded_learns_a_rhythm_and_knows_how_far_off_it_is(tmp_path
 
 
 def test_the_claim_table_is_made_of_trained_models(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "SPLITS", SPLITS)
+    monkeypatch.setattr(ett_series, "SPLITS", SPLITS)
     monkeypatch.setattr(training, "ITransformerConfig", lambda: DAY)
     monkeypatch.setattr(training, "Recipe", lambda: Recipe(epochs=1))
     found = claims(tmp_path / "out", seeds=2, data=ett(tmp_path))
@@ -188,7 +182,7 @@ def test_the_real_series_is_read():
     values, names = read_ett(folder)
     assert values.shape == (17_420, 7)
     assert names == ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
-    assert len(windows(values, "test", ITransformerConfig())[0]) == 2880 - 96 + 1
+    assert len(windows(values, "test", 96, 96)[0]) == 2880 - 96 + 1
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,17 @@ def test_a_belief_over_labels_of_many_lengths_is_read_back_where_it_can_be(verba
         assert found.probabilities == pytest.approx(belief.probabilities, abs=1e-6)
 
 
+def test_a_label_that_ends_another_is_not_read_inside_it(verbaliser):
+    labels = ("very low", "low", "high")
+    for shares in ((0.5, 0.3, 0.2), (0.2, 0.5, 0.3), (0.3, 0.2, 0.5)):
+        belief = Belief.of(labels, shares)
+        for message in (
+            verbaliser.cipher(belief, sender="x"),
+            verbaliser.text(belief, sender="x", with_shares=True),
+        ):
+            assert verbaliser.read(message, labels).probabilities == pytest.approx(shares, abs=1e-3)
+
+
 def test_positions_are_mixed_by_probability_on_the_receivers_table():
     """By hand, in float64: at each position Σ p(label) E[its token], over the labels that have one there."""
     verbaliser, backend = byte_verbaliser("{label}!")

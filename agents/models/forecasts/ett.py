@@ -1,0 +1,50 @@
+"""ETT (Zhou et al., 2021; github zhouhaoyi/ETDataset): seven hourly series of a transformer, which forecasters train on.
+
+The splits are those of papers on ETTh1: 12, 4 and 4 months of 30 days.
+"""
+
+import gzip
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from agents.errors import ModelError
+
+MONTH = 30 * 24
+SPLITS = {"train": (0, 12 * MONTH), "validation": (12 * MONTH, 16 * MONTH), "test": (16 * MONTH, 20 * MONTH)}
+
+
+def read_ett(data: Path | None) -> tuple[Tensor, tuple[str, ...]]:
+    """Return ETTh1 [L, 7] float64, oldest first, and its names, of a folder with ETTh1.csv(.gz), or with such a folder `ett`.
+
+    Raises:
+        ModelError: it is not there, or too short.
+    """
+    files = ("ETTh1.csv", "ETTh1.csv.gz", "ett/ETTh1.csv", "ett/ETTh1.csv.gz")
+    path = next((data / name for name in files if (data / name).is_file()), None) if data is not None else None
+    if path is None:
+        raise ModelError("ETT is not there: give --data with ETTh1.csv or ETTh1.csv.gz (github zhouhaoyi/ETDataset)")
+    raw = path.read_bytes()
+    heading, *lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode().split()
+    try:
+        # A date and an hour begin each line.
+        rows = [[float(value) for value in line.split(",")[1:]] for line in lines if "," in line]
+        values = torch.tensor(rows, dtype=torch.float64)
+    except ValueError as error:
+        raise ModelError(f"{path}: not a table of numbers ({error})") from error
+    if len(values) < SPLITS["test"][1]:
+        raise ModelError(f"{path}: {SPLITS['test'][1]} rows are needed; it has {len(values)}")
+    return values, tuple(heading.split(",")[1:])
+
+
+def windows(values: Tensor, split: str, lookback: int, horizon: int) -> tuple[Tensor, Tensor]:
+    """Return every window [n, lookback, N] of a split and what came next [n, horizon, N], float32.
+
+    Standardised by the training months; windows of validation and test begin a lookback earlier.
+    """
+    first, end = SPLITS[split]
+    known = values[slice(*SPLITS["train"])]
+    part = ((values - known.mean(0)) / known.std(0, correction=0))[max(first - lookback, 0) : end].float()
+    both = part.unfold(0, lookback + horizon, 1).transpose(1, 2)
+    return both[:, :lookback], both[:, lookback:]
