@@ -1,4 +1,4 @@
-"""`debate train`: a tiny debater from random weights."""
+"""`debate train`: a tiny debater, from random weights or another's."""
 
 import os
 from pathlib import Path
@@ -26,14 +26,13 @@ def train(
 
     Example:  debate train ada
 
-    What was trained is kept: the same command goes on where it stopped. A recipe that takes another's table trains that
-    one first, unless it lies beside OUT. Use the result as `--model runs/train/ada/model`.
+    What was trained is kept: the same command goes on where it stopped. Use the result as `--model runs/train/ada/model`.
     """
     import torch
 
     from debate.config import configs_folder, find_config
     from evals.training.recipe import load_recipe
-    from evals.training.run import finish, table_of
+    from evals.training.run import finish
     from evals.training.train import train as run_training
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -46,8 +45,7 @@ def train(
         loaded = loaded.model_copy(update={"seed": seed})
     folder = out or Path("runs") / "train" / loaded.name
     torch.set_num_threads(threads)
-    table = table_of(loaded, path.parent, folder.parent, options.progress)
-    made = run_training(loaded, folder, table=table, say=options.progress)
+    made = run_training(loaded, folder, say=options.progress)
     for line in finish(loaded, folder, questions=questions):
         options.console.print(line, markup=False)
     options.console.print(f"the model: {made}", markup=False)

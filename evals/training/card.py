@@ -26,12 +26,18 @@ def write_card(
     tokens = steps * recipe.rows * recipe.row_tokens
     last = history[-1]
     shape = recipe.shape
-    table = f"of the recipe `{recipe.table}`, frozen" if recipe.table else "trained with it"
+    begun, since = (f"the weights of `{recipe.begin}`", "from there ") if recipe.begin else ("random weights", "")
+    if recipe.table:
+        table = f"of `{recipe.table}`, frozen"
+    elif recipe.begin and all(stage.table == "frozen" for stage in recipe.stages):
+        table = f"of `{recipe.begin}`, frozen"
+    else:
+        table = "trained with it"
     lines = [
         f"# {recipe.name}",
         "",
         f"A tiny debater: a Llama of {parameters:,} parameters ({shape.num_hidden_layers} layers, width {shape.hidden_size}, "
-        f"context {shape.max_position_embeddings}), trained from random weights to work out `a+b*c+d-e*f`, a … f in [0, 30), and "
+        f"context {shape.max_position_embeddings}), trained from {begun} to work out `a+b*c+d-e*f`, a … f in [0, 30), and "
         "to debate it. It can do nothing else.",
         "",
         "| | |",
@@ -40,7 +46,7 @@ def write_card(
         f"(95 % {interval.low:.1%} to {interval.high:.1%}, Wilson) |",
         f"| debate turns, one of two solutions mistaken, held out | {last['debate']:.1%} |",
         f"| held-out loss | {last['loss']:.4f} |",
-        f"| training | {steps:,} steps, {tokens:,} tokens, {last['seconds'] / 60:.0f} minutes of wall time, "
+        f"| training | {since}{steps:,} steps, {tokens:,} tokens, {last['seconds'] / 60:.0f} minutes of wall time, "
         f"seed {recipe.seed} |",
         f"| embedding table | {table} |",
         "| data | generated: easier forms, single solutions, debate turns whose solutions an earlier checkpoint sampled, or "

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agents.errors import ConfigError
 from debate.frozen import Frozen
@@ -52,7 +52,7 @@ class Stage(Frozen):
 
 
 class Recipe(Frozen):
-    """A training run from random weights."""
+    """A training run, from random weights or a trained debater's."""
 
     name: str
     """Of the debater."""
@@ -61,9 +61,11 @@ class Recipe(Frozen):
     draws: str | None = None
     """The recipe whose data it draws, stage by stage; its own by default. With its seed and stages it goes on from there."""
     shape: Shape = Shape()
+    begin: str | None = None
+    """The model whose weights it begins with, as configs name one: `tiny/dee`, or a folder. Random weights by default."""
     table: str | None = None
-    """Another recipe whose embedding table is taken, as it is after the last stage that learns it, and stays as it is:
-    debaters of one table hear each other's vectors."""
+    """The model, likewise named, whose embedding table is taken and stays as it is: debaters of one table hear each other's
+    vectors."""
     stages: tuple[Stage, ...] = Field(min_length=1)
     row_tokens: int = Field(default=384, ge=64)
     """Tokens of a row, filled with as many examples as it takes."""
@@ -76,10 +78,14 @@ class Recipe(Frozen):
     questions: int = Field(default=200, ge=1)
     """Held-out questions of each look."""
 
-    @property
-    def table_stages(self) -> int:
-        """How many stages it takes until the table is what it will be."""
-        return max((number for number, stage in enumerate(self.stages, 1) if stage.table == "learned"), default=0)
+    @model_validator(mode="after")
+    def _begins_once(self) -> "Recipe":
+        if self.begin is not None and self.table is not None:
+            raise ValueError(
+                f"begin: {self.begin} brings a table of its own, which its layers are used to; leave table: {self.table} out "
+                "(and say `table: frozen` in the stages that are to keep it)"
+            )
+        return self
 
 
 def load_recipe(path: Path) -> Recipe:

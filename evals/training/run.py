@@ -1,4 +1,4 @@
-"""What stands around a training: the table that it takes from another recipe, and the card and plot that it leaves."""
+"""What stands around a training: the test questions that it is asked, the card and the plot that it leaves."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,32 +11,13 @@ from evals.plots import training
 from evals.stats import wilson
 from evals.task import create_task
 from evals.training.card import write_card
-from evals.training.recipe import Recipe, load_recipe
+from evals.training.recipe import Recipe
 from evals.training.speaking import complete
-from evals.training.train import MODEL, Say, read_history, run_stages
+from evals.training.train import MODEL, read_history
 from evals.training.turns import Turn
 from evals.training.vocabulary import make_tokenizer
 
 PLOT = "training.svg"
-
-
-def table_of(recipe: Recipe, recipes: Path, runs: Path, say: Say) -> torch.Tensor | None:
-    """Return the table [V, D] that a recipe takes from another, which is trained first if it has not been; else None.
-
-    Args:
-        recipe: whose table.
-        recipes: the folder of the other recipe.
-        runs: the folder of its run.
-        say: called with a sentence now and then.
-    """
-    if recipe.table is None:
-        return None
-    other = load_recipe(recipes / f"{recipe.table}.yaml")
-    theirs = table_of(other, recipes, runs, say)
-    model, _ = run_stages(other, runs / other.name, other.table_stages, table=theirs, say=say)
-    weight: torch.Tensor = model.get_input_embeddings().weight
-    # As it will be shipped, so that tables agree to the bit in every dtype.
-    return weight.detach().bfloat16().float()
 
 
 def finish(recipe: Recipe, out: Path, *, questions: int) -> Iterator[str]:

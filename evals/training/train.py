@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from agents.errors import MissingDependency, ModelError
+from agents.pretrained import locate
 from agents.prompts import Prompts
 from debate.aside import open_aside
 from debate.config import prompts_folder
@@ -22,39 +23,37 @@ from evals.training.vocabulary import make_tokenizer
 Say = Callable[[str], None]
 
 MODEL, HISTORY = "model", "history.jsonl"
+TABLE = "model.embed_tokens.weight"
 # Of the held-out loss.
 LOSS_ROWS = 32
 # Steps after which the estimate of the whole is made.
 TIMED_STEPS = 20
 
 
-def train(recipe: Recipe, out: Path, *, table: torch.Tensor | None = None, say: Say = lambda _: None) -> Path:
+def train(recipe: Recipe, out: Path, *, say: Say = lambda _: None) -> Path:
     """Return the folder of the trained model: OUT/model. What is there of an earlier run is gone on with.
 
     Args:
         recipe: what to do.
         out: the run's folder.
-        table: [V, D], taken for the embeddings and left as it is.
         say: called with a sentence now and then.
 
     Raises:
         MissingDependency: the extra `train` is not installed.
+        ModelError, UnknownName: the model that it begins with, or takes its table from, is not there or of another shape.
     """
     done = out / MODEL
     if (done / "config.json").is_file():
         say(f"{recipe.name} is trained already: {done}")
         return done
-    model, tokenizer = run_stages(recipe, out, len(recipe.stages), table=table, say=say)
+    model, tokenizer = _run_stages(recipe, out, say)
     aside = out / f".{MODEL}.part"
     save(model, tokenizer, aside)
     aside.rename(done)
     return done
 
 
-def run_stages(
-    recipe: Recipe, out: Path, count: int, *, table: torch.Tensor | None = None, say: Say = lambda _: None
-) -> tuple[Any, Any]:
-    """Return model and tokenizer after the first stages of a recipe; see `train`."""
+def _run_stages(recipe: Recipe, out: Path, say: Say) -> tuple[Any, Any]:
     try:
         import accelerate  # noqa: F401
     except ModuleNotFoundError as error:
@@ -64,20 +63,25 @@ def run_stages(
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer()
     set_seed(recipe.seed)
-    model = build_model(recipe, tokenizer, table)
-    stages = recipe.stages[:count]
+    model = build_model(recipe, tokenizer)
+    stages = recipe.stages
     tokens = sum(stage.steps for stage in stages) * recipe.rows * recipe.row_tokens
     say(f"{recipe.name}: {model.num_parameters():,} parameters, {tokens:,} tokens in {len(stages)} stages")
     estimate = Estimate(sum(stage.steps for stage in stages), recipe.rows * recipe.row_tokens, seconds_so_far(out), say)
     for number, stage in enumerate(stages, start=1):
-        is_learned = stage.table == "learned" and table is None
+        is_learned = stage.table == "learned" and recipe.table is None
         model.get_input_embeddings().weight.requires_grad_(is_learned)
         _stage(recipe, stage, number, out, model, tokenizer, estimate)
     return model, tokenizer
 
 
-def build_model(recipe: Recipe, tokenizer: Any, table: torch.Tensor | None) -> Any:
-    """Return a Llama with random weights, its tables tied."""
+def build_model(recipe: Recipe, tokenizer: Any) -> Any:
+    """Return a Llama with its tables tied: random weights, or those of the model that the recipe begins with.
+
+    Raises:
+        ModelError: that model, or the one whose table is taken, is of another shape, or there is none.
+        UnknownName: it is no debater of this package.
+    """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     shape = recipe.shape.model_dump()
@@ -93,13 +97,35 @@ def build_model(recipe: Recipe, tokenizer: Any, table: torch.Tensor | None) -> A
         **shape,
     )
     model = LlamaForCausalLM(config)
-    if table is not None:
-        weight = model.get_input_embeddings().weight
-        if weight.shape != table.shape:
-            raise ModelError(f"the table is {list(table.shape)}, and {recipe.name} needs {list(weight.shape)}")
-        with torch.no_grad():
-            weight.copy_(table)
+    if recipe.begin is not None:
+        _copy(_weights(recipe.begin), dict(model.named_parameters()), f"{recipe.name} begins with {recipe.begin}")
+    if recipe.table is not None:
+        table = {name: tensor for name, tensor in _weights(recipe.table).items() if name == TABLE}
+        _copy(table, {TABLE: model.get_input_embeddings().weight}, f"{recipe.name} takes the table of {recipe.table}")
     return model
+
+
+def _weights(model: str) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    path = locate(model) / "model.safetensors"
+    if not path.is_file():
+        raise ModelError(f"{model}: there is no {path}; the weights of a debater are in one such file")
+    weights: dict[str, torch.Tensor] = load_file(path)
+    return weights
+
+
+def _copy(weights: Mapping[str, torch.Tensor], into: Mapping[str, torch.Tensor], what: str) -> None:
+    theirs, ours = ({name: list(tensor.shape) for name, tensor in some.items()} for some in (weights, into))
+    if theirs != ours:
+        name = min(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
+        raise ModelError(
+            f"{what}, whose {name} is {theirs.get(name, 'not there')}, and the recipe needs {ours.get(name, 'none')}: "
+            "the same `shape` is needed"
+        )
+    with torch.no_grad():
+        for name, tensor in into.items():
+            tensor.copy_(weights[name])
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:

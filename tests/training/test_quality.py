@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from agents.pretrained import debaters, locate
 from debate.config import configs_folder, load_config
@@ -35,6 +36,21 @@ def test_bfloat16_scores_are_near(tmp_path):
     found = played(tmp_path, "dtype=bfloat16")
     for method, right in RIGHT.items():
         assert abs(found[method] - right) <= BAND, found
+
+
+@pytest.mark.parametrize(("name", "right"), [("tiny/fay", 40), ("tiny/gil", 26)])
+def test_others_of_her_table_are_as_strong_as_they_were(name, right, tmp_path):
+    config = load_config(configs_folder() / "debaters" / "headline.yaml", [f"model={name}"])
+    (row,) = asyncio.run(evaluate(config, out=tmp_path, methods=["single"], selection=Selection(QUESTIONS)))
+    assert abs(row.correct - right) <= BAND
+
+
+@pytest.mark.parametrize(
+    ("owner", "others"), [("tiny/ada", ("tiny/bea", "tiny/ben")), ("tiny/dee", ("tiny/fay", "tiny/gil"))]
+)
+def test_debaters_of_one_table_have_it_to_the_bit(owner, others):
+    tables = [load_file(locate(name) / "model.safetensors")["model.embed_tokens.weight"] for name in (owner, *others)]
+    assert all(torch.equal(table, tables[0]) for table in tables)
 
 
 @pytest.mark.parametrize("name", debaters())

@@ -5,16 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from agents.errors import ConfigError, ModelError
+from agents.errors import ConfigError, ModelError, UnknownName
+from agents.pretrained import debaters
 from debate.cli.app import app
 from debate.config import configs_folder
 from evals.training import train as training
-from evals.training.recipe import load_recipe
+from evals.training.card import write_card
+from evals.training.recipe import Recipe, load_recipe
 from evals.training.rows import PackedRows, collate
-from evals.training.run import table_of
 from evals.training.turns import Curriculum
 from evals.training.vocabulary import make_tokenizer
 
@@ -22,6 +24,8 @@ pytest.importorskip("accelerate")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
 RECIPES = configs_folder() / "training"
+WEIGHTS = "model.safetensors"
+TABLE, LAYER = training.TABLE, "model.layers.0.mlp.up_proj.weight"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +56,7 @@ def test_the_held_out_loss_falls_and_every_look_is_kept(trained, smoke):
 
 def test_the_model_is_small_bfloat16_and_has_a_card(trained):
     folder = trained[0] / "model"
-    assert {tensor.dtype for tensor in load_file(folder / "model.safetensors").values()} == {torch.bfloat16}
+    assert {tensor.dtype for tensor in load_file(folder / WEIGHTS).values()} == {torch.bfloat16}
     card = (folder / "README.md").read_text()
     assert "Apache-2.0" in card
     assert "of 8 right" in card
@@ -96,33 +100,53 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(trained, smoke, tmp_
     monkeypatch.setattr(training, "accuracy", evaluate)
     assert not (tmp_path / "run" / "model").exists()
     folder = training.train(smoke, tmp_path / "run")
-    ours, theirs = (load_file(path / "model.safetensors") for path in (folder, trained[0] / "model"))
+    ours, theirs = (load_file(path / WEIGHTS) for path in (folder, trained[0] / "model"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_a_run_that_is_done_is_not_trained_again(trained, smoke):
-    before = (trained[0] / "model" / "model.safetensors").stat().st_mtime_ns
+    before = (trained[0] / "model" / WEIGHTS).stat().st_mtime_ns
     training.train(smoke, trained[0])
-    assert (trained[0] / "model" / "model.safetensors").stat().st_mtime_ns == before
+    assert (trained[0] / "model" / WEIGHTS).stat().st_mtime_ns == before
 
 
-def test_a_table_of_another_recipe_stays_as_it_is(smoke, tmp_path):
-    for name, changes in (("one", {}), ("two", {"table": "one", "seed": 1})):
-        short = [{**stage.model_dump(exclude={"pool"}), "steps": 3} for stage in smoke.stages[:1]]
-        recipe = {**smoke.model_dump(mode="json"), "name": name, "stages": short, **changes}
-        (tmp_path / f"{name}.yaml").write_text(json.dumps(recipe))
-    recipe = load_recipe(tmp_path / "two.yaml")
-    table = table_of(recipe, tmp_path, tmp_path / "runs", lambda _: None)
-    folder = training.train(recipe, tmp_path / "runs" / "two", table=table)
-    weights = load_file(folder / "model.safetensors")
-    assert torch.equal(weights["model.embed_tokens.weight"].float(), table)
-    assert not (tmp_path / "runs" / "one" / "model").exists()
-    one = load_file(tmp_path / "runs" / "one" / "stage-1" / "finished.safetensors")
-    name = "model.layers.0.mlp.up_proj.weight"
-    assert not torch.equal(one[name].bfloat16(), weights[name])
-    assert folder == tmp_path / "runs" / "two" / "model"
-    with pytest.raises(ModelError, match="needs"):
-        training.build_model(recipe, make_tokenizer(), torch.zeros(3, 3))
+def made_from(smoke, **changes):
+    """Return the smoke recipe cut to three steps with frozen tables, which goes out from another model."""
+    short = [{**stage.model_dump(exclude={"pool"}), "steps": 3, "table": "frozen"} for stage in smoke.stages[:1]]
+    return Recipe.model_validate({**smoke.model_dump(mode="json"), "name": "two", "stages": short, **changes})
+
+
+def test_a_table_of_another_model_stays_as_it_is(smoke, trained, tmp_path):
+    one = load_file(trained[0] / "model" / WEIGHTS)
+    two = load_file(training.train(made_from(smoke, table=str(trained[0] / "model"), seed=1), tmp_path) / WEIGHTS)
+    assert torch.equal(two[TABLE], one[TABLE])
+    # The rest is another's: three steps do not move weights from one seed's to another's.
+    assert (two[LAYER] - one[LAYER]).float().std() > 0.5 * one[LAYER].float().std()
+
+
+def test_a_recipe_begins_with_the_weights_of_another_model(smoke, trained, tmp_path):
+    recipe = made_from(smoke, begin=str(trained[0] / "model"))
+    one = load_file(trained[0] / "model" / WEIGHTS)
+    begun = training.build_model(recipe, make_tokenizer()).state_dict()
+    assert all(torch.equal(begun[name], tensor.float()) for name, tensor in one.items())
+    folder = training.train(recipe, tmp_path)
+    two = load_file(folder / WEIGHTS)
+    assert torch.equal(two[TABLE], one[TABLE])
+    assert 0 < (two[LAYER] - one[LAYER]).float().std() < 0.5 * one[LAYER].float().std()
+    write_card(folder, recipe, training.read_history(tmp_path), right=1, questions=8, parameters=9)
+    card = (folder / "README.md").read_text()
+    assert f"trained from the weights of `{recipe.begin}`" in card
+    assert "| training | from there 3 steps" in card
+
+
+def test_a_model_of_another_shape_or_name_is_refused(smoke):
+    for key in ("begin", "table"):
+        with pytest.raises(ModelError, match=r"tiny/dee, whose model\..* is \[.*\], and the recipe needs \["):
+            training.build_model(made_from(smoke, **{key: "tiny/dee"}), make_tokenizer())
+        with pytest.raises(UnknownName, match="dee"):
+            training.build_model(made_from(smoke, **{key: "tiny/dea"}), make_tokenizer())
+    with pytest.raises(ValidationError, match="leave table: tiny/ada out"):
+        made_from(smoke, begin="tiny/dee", table="tiny/ada")
 
 
 def test_packed_examples_do_not_see_each_other(smoke):
@@ -132,7 +156,7 @@ def test_packed_examples_do_not_see_each_other(smoke):
 
     tokenizer = make_tokenizer()
     torch.manual_seed(0)
-    model = training.build_model(smoke, tokenizer, None).eval()
+    model = training.build_model(smoke, tokenizer).eval()
     prompts = Prompts(prompts_folder("tiny"), "plain")
     rows = PackedRows(Curriculum(prompts, prompts), tokenizer, mixture={"steps": 1}, rows=2, tokens=160, seed="x")
     batch = collate([rows[0], rows[1]])
@@ -148,7 +172,7 @@ def test_packed_examples_do_not_see_each_other(smoke):
 def test_every_shipped_recipe_is_one(path):
     recipe = load_recipe(path)
     assert recipe.name == path.stem
-    assert recipe.table is None or (RECIPES / f"{recipe.table}.yaml").is_file()
+    assert {recipe.begin, recipe.table} - {None} <= set(debaters())
 
 
 def test_a_mistake_in_a_recipe_is_named_with_its_place(tmp_path):
