@@ -71,8 +71,7 @@ def main() -> None:
 
 
 _COMMANDS = (
-    "run evaluate search reproduce score show report status speak read tasks backends train train_backend topology doctor "
-    "model bench"
+    "run evaluate search reproduce score show report status speak read tasks backends train topology doctor model bench"
 )
 for _name in _COMMANDS.split():
     import_module(f"debate.cli.{_name}")

@@ -1,34 +1,48 @@
 """`debate backends`: what agents can be made of."""
 
+from typing import Annotated
+
+import typer
+
 from debate.cli import options
 from debate.cli.app import app
 
 
 @app.command("backends")
-def backends() -> None:
+def backends(
+    name: Annotated[str | None, typer.Argument(help="Only this one of those that hold a belief over labels.")] = None,
+) -> None:
     """List the backends: language models, and what holds a belief over labels; what is installed, and what is missing.
 
     Example:  debate backends
+
+    Example:  debate backends kalm
     """
     from rich.table import Table
 
-    from agents.cards import cards
+    from agents.cards import card, cards
     from agents.registry import names
 
-    engines = Table(title="language models: backend: NAME", title_justify="left")
-    for heading in ("backend", "class"):
-        engines.add_column(heading, overflow="fold")
-    for name, path in names().items():
-        engines.add_row(name, path)
-    options.console.print(engines)
-    believers = Table(title="beliefs over labels: agents.NAME.backend", title_justify="left", show_lines=True)
-    for heading in ("backend", "paper", "looks at", "message", "checkpoint", "licence", "installed"):
-        believers.add_column(heading, overflow="fold", no_wrap=heading == "backend")
-    notes = []
-    for card in cards():
-        installed = f"no: needs {', '.join(card.missing)} (extra {card.extra})" if card.missing else "yes"
-        believers.add_row(card.name, card.paper, card.modality, card.message, card.checkpoint, card.licence, installed)
-        notes += [f"{card.name}: {card.note}"] if card.note else []
-    options.console.print(believers)
-    for note in notes:
-        options.console.print(note, markup=False)
+    def shown(title: str, rows: list[tuple[str, str]]) -> None:
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for heading, words in rows:
+            grid.add_row(f"  {heading}", words)
+        options.console.print(title, style="bold", markup=False)
+        options.console.print(grid)
+
+    if name is None:
+        shown("language models (backend: NAME)", list(names().items()))
+        options.console.print("\nbeliefs over labels (agents.NAME.backend)\n", markup=False)
+    for known in cards() if name is None else [card(name)]:
+        missing = f"no: needs {', '.join(known.missing)}: pip install 'cipher-debate[{known.extra}]'"
+        rows = [
+            ("paper", known.paper),
+            ("looks at", known.modality),
+            ("message", known.message),
+            ("checkpoint", known.checkpoint),
+            ("licence", known.licence),
+            ("installed", missing if known.missing else "yes"),
+        ]
+        shown(known.name, [*rows, *([("note", known.note)] if known.note else [])])

@@ -155,7 +155,7 @@ def test_the_recipe_trains_the_same_twice_and_prints_its_table(cli, tmp_path, mo
     (tmp_path / "input.txt").write_text("What say you, my lord? Speak on.\n" * 60)
     monkeypatch.setattr(training, "Recipe", lambda: SMALL)
     for out in ("one", "two"):
-        code, shown, _ = cli("train-backend", "glyphs", "--out", tmp_path / out, "--data", tmp_path, "--seeds", 2)
+        code, shown, _ = cli("train", "glyphs", "--out", tmp_path / out, "--data", tmp_path, "--seeds", 2)
         assert code == 0
         assert shown.count("null") + shown.count("pass") == 5
     one, two = (tmp_path / out / "glyphs-1-b" for out in ("one", "two"))

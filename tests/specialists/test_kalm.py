@@ -224,7 +224,7 @@ def test_the_recipe_trains_the_same_twice_and_prints_its_table(cli, tmp_path, mo
     )
     monkeypatch.setattr(training, "Recipe", lambda: tiny)
     for out in ("one", "two"):
-        code, shown, _ = cli("train-backend", "kalm", "--out", tmp_path / out, "--data", data, "--seeds", 2)
+        code, shown, _ = cli("train", "kalm", "--out", tmp_path / out, "--data", data, "--seeds", 2)
         assert code == 0
         assert shown.count("null") + shown.count("pass") == 6
     one, two = (tmp_path / out / "kalm-1" / "model.safetensors" for out in ("one", "two"))

@@ -258,9 +258,7 @@ def test_the_recipe_trains_the_same_twice_and_prints_its_table(cli, tmp_path, mo
     tiny = training.Recipe(vocabulary=90, width=16, layers=2, heads=2, steps=3, batch=6)
     monkeypatch.setattr(training, "Recipe", lambda: tiny)
     for out in ("one", "two", "two"):
-        code, shown, _ = cli(
-            "train-backend", "langsamp", "--out", tmp_path / out, "--data", tmp_path / "data", "--seeds", 2
-        )
+        code, shown, _ = cli("train", "langsamp", "--out", tmp_path / out, "--data", tmp_path / "data", "--seeds", 2)
         assert code == 0
         assert shown.count("null") + shown.count("pass") == 8
     for kind in ("", "-without-tables"):

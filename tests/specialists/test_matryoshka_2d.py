@@ -159,7 +159,7 @@ def test_the_recipe_trains_the_same_twice_and_prints_its_table(cli, tmp_path, mo
     tiny = training.Recipe(vocabulary=90, width=16, layers=2, heads=2, masked_steps=2, epochs=1, batch=8, dims=(4, 8))
     monkeypatch.setattr(training, "Recipe", lambda: tiny)
     for out in ("one", "two"):
-        code, shown, _ = cli("train-backend", "matryoshka_2d", "--out", tmp_path / out, "--data", data, "--seeds", 2)
+        code, shown, _ = cli("train", "matryoshka_2d", "--out", tmp_path / out, "--data", data, "--seeds", 2)
         assert code == 0
         assert shown.count("null") + shown.count("pass") == 5
     one, two = (tmp_path / out / "sick-1" / "model.safetensors" for out in ("one", "two"))

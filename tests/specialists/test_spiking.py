@@ -198,7 +198,7 @@ def test_the_recipe_trains_both_kinds_and_prints_its_table(cli, tmp_path, monkey
     monkeypatch.setattr(training, "RECIPE", replace(training.RECIPE, epochs=1, batch=5))
     shown = []
     for out in ("one", "two", "two"):
-        code, said, _ = cli("train-backend", "lmuformer", "--out", tmp_path / out, "--data", tmp_path, "--seeds", 1)
+        code, said, _ = cli("train", "lmuformer", "--out", tmp_path / out, "--data", tmp_path, "--seeds", 1)
         assert code == 0
         assert said.count("null") + said.count("pass") == 3
         shown.append(said)

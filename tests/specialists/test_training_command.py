@@ -49,23 +49,36 @@ def test_training_prints_the_table_and_does_not_train_again(cli, tmp_path, monke
     tiny = training.Recipe(steps=2, batch=4, warmup=1)
     monkeypatch.setattr(training, "Recipe", lambda: tiny)
     monkeypatch.setattr(training, "FRESH", 40)
-    code, out, _ = cli("train-backend", "discrete_functions", "--out", tmp_path, "--seeds", 2)
+    code, out, _ = cli("train", "discrete_functions", "--out", tmp_path, "--seeds", 2)
     assert code == 0
     assert out.count("null") + out.count("pass") == 5
     files = {path: path.read_bytes() for path in tmp_path.glob("*/*")}
     assert len(files) == 2 * 2 * 3
-    assert cli("train-backend", "discrete_functions", "--out", tmp_path, "--seeds", 2)[1] == out
+    assert cli("train", "discrete_functions", "--out", tmp_path, "--seeds", 2)[1] == out
     assert files == {path: path.read_bytes() for path in tmp_path.glob("*/*")}
 
 
 def test_backends_lists_both_kinds(cli):
     code, out, _ = cli("backends")
     assert code == 0
+    one = cli("backends", "discrete_functions")[1]
+    assert one in out
+    assert "transformers" not in one.split()
     for word in ("transformers", "discrete_functions", "arXiv:2310.03016", "table", "Apache-2.0", "yes"):
         assert word in out
 
 
 def test_an_unknown_name_is_a_sentence(cli, tmp_path):
-    code, _, err = cli("train-backend", "discrete", "--out", tmp_path)
+    code, _, err = cli("train", "discrete", "--out", tmp_path)
+    assert code == 2
+    for word in ("nothing to train is called 'discrete'", "ada", "discrete_functions"):
+        assert word in err
+    code, _, err = cli("backends", "discrete")
     assert code == 2
     assert "unknown belief backend 'discrete'" in err
+
+
+def test_an_option_of_the_other_kind_is_a_sentence(cli, tmp_path):
+    assert "--seed: not of a belief backend, which kalm is" in cli("train", "kalm", "--seed", 1, "--out", tmp_path)[2]
+    assert "--seeds: not of a debater, which smoke is" in cli("train", "smoke", "--seeds", 2, "--out", tmp_path)[2]
+    assert list(tmp_path.iterdir()) == []

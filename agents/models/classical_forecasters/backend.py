@@ -22,7 +22,7 @@ class ClassicalForecaster(ForecastBackend):
         if checkpoint is None:
             raise ModelError(
                 "classical_forecasters ships no weights: give checkpoint: FOLDER/ridge or FOLDER/seasonal_naive, made by "
-                "`debate train-backend classical_forecasters --out FOLDER`"
+                "`debate train classical_forecasters --out FOLDER`"
             )
         model, stored = load_model(checkpoint, "linear forecaster", lambda sizes: LinearForecast(**sizes))
         return cls(model, **{**stored, **options})

@@ -37,7 +37,7 @@ class Glyphs(BeliefBackend):
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
         """Return the backend of a folder."""
         if checkpoint is None:
-            raise ModelError("glyphs ships no weights: give checkpoint: FOLDER, made by `debate train-backend`")
+            raise ModelError("glyphs ships no weights: give checkpoint: FOLDER, made by `debate train`")
         from transformers import AutoTokenizer, LlamaForCausalLM
 
         folder = Path(checkpoint).expanduser()

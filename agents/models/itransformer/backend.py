@@ -23,7 +23,7 @@ class ITransformerBackend(ForecastBackend):
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
         """Return the backend of a folder."""
         if checkpoint is None:
-            raise ModelError("itransformer ships no weights: give checkpoint: FOLDER, made by `debate train-backend`")
+            raise ModelError("itransformer ships no weights: give checkpoint: FOLDER, made by `debate train`")
         model, stored = load_model(checkpoint, "iTransformer", lambda sizes: ITransformer(ITransformerConfig(**sizes)))
         return cls(model, **{**stored, **options})
 

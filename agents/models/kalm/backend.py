@@ -75,9 +75,7 @@ class KaLM(Similarity):
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
         """Return the backend of a folder, or of a Qwen2 embedding model on the hub, which is read as the paper reads it."""
         if checkpoint is None:
-            raise ModelError(
-                "kalm ships no weights: give checkpoint: FOLDER, made by `debate train-backend`, or a hub id"
-            )
+            raise ModelError("kalm ships no weights: give checkpoint: FOLDER, made by `debate train`, or a hub id")
         from transformers import Qwen2Model
 
         folder = locate(checkpoint)

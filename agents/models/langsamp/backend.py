@@ -75,9 +75,7 @@ class LangSAMP(Similarity):
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
         """Return the backend of a folder, or of an XLM-R on the hub, with tables where it has them."""
         if checkpoint is None:
-            raise ModelError(
-                "langsamp ships no weights: give checkpoint: FOLDER, made by `debate train-backend`, or a hub id"
-            )
+            raise ModelError("langsamp ships no weights: give checkpoint: FOLDER, made by `debate train`, or a hub id")
         from transformers import XLMRobertaForMaskedLM
 
         folder = locate(checkpoint)

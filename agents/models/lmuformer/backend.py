@@ -48,7 +48,7 @@ class LMUFormerBackend(BeliefBackend):
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
         """Return the backend of a folder."""
         if checkpoint is None:
-            raise ModelError("lmuformer ships no weights: give checkpoint: FOLDER, made by `debate train-backend`")
+            raise ModelError("lmuformer ships no weights: give checkpoint: FOLDER, made by `debate train`")
         model, stored = load_model(checkpoint, "LMUFormer", lambda sizes: network(LMUFormerConfig(**sizes)))
         return cls(model, **{**stored, **options})
 

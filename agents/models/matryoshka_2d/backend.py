@@ -74,7 +74,7 @@ class Matryoshka2D(Similarity):
         """Return the backend of a folder, or of a BERT of sentences on the hub, pooled as it says (or by the mean)."""
         if checkpoint is None:
             raise ModelError(
-                "matryoshka_2d ships no weights: give checkpoint: FOLDER, made by `debate train-backend`, or a hub id"
+                "matryoshka_2d ships no weights: give checkpoint: FOLDER, made by `debate train`, or a hub id"
             )
         from transformers import BertModel
 

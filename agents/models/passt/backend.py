@@ -43,9 +43,7 @@ class PaSSTBackend(BeliefBackend):
     ) -> Self:
         """Return the backend of a folder, or of an official `.pt` file, whose classes `labels` names."""
         if checkpoint is None:
-            raise ModelError(
-                "passt ships no weights: give checkpoint: FOLDER, made by `debate train-backend`, or FILE.pt"
-            )
+            raise ModelError("passt ships no weights: give checkpoint: FOLDER, made by `debate train`, or FILE.pt")
         path = Path(checkpoint).expanduser()
         if path.suffix == ".pt":
             return cls(from_official(path, labels), **options)

@@ -39,9 +39,7 @@ class TransformerPrograms(BeliefBackend):
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
         """Return the backend of a folder with program.json."""
         if checkpoint is None:
-            raise ModelError(
-                "transformer_programs ships no program: give checkpoint: FOLDER, made by `debate train-backend`"
-            )
+            raise ModelError("transformer_programs ships no program: give checkpoint: FOLDER, made by `debate train`")
         path = Path(checkpoint).expanduser() / STORED
         try:
             stored = json.loads(path.read_text())
