@@ -19,7 +19,7 @@ DIMS, EXAMPLES = 8, 15
 DEFAULT_SIZE = 200
 LABELS = ("0", "1")
 _AFTER_CUE = re.compile(r"(?:Answer|Label):\s*([01])\b")
-_ALONE = re.compile(r"(?<![\w.])([01])(?![\w.%])")
+_ALONE = re.compile(r"(?<![\w.])([01])(?!\w|\.\d|%)")
 
 
 class DiscreteFunctions(Task):

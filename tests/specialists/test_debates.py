@@ -73,6 +73,9 @@ def test_the_task_asks_in_words_and_shows_a_table():
     assert create_task("discrete_functions:parity").samples(1)[0].question != sample.question
     for said, want in (("Answer: 1", "1"), ("Belief: 0 9.1%, 1 90.9%. Answer: 1", "1"), ("0", "0"), ("0 or 1", None)):
         assert TASK.extract(said) == want
+    # As SmolLM2 says it; and no label.
+    assert TASK.extract("The label of the last input is 1.") == "1"
+    assert TASK.extract("It is 0.5, or 1%") is None
 
 
 def test_beliefs_are_heard_and_pooled_by_bayes_rule():
