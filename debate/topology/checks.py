@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import networkx as nx
 
+from agents.cards import GROUP
+from agents.registry import names
 from debate.call import parse_call
 
 if TYPE_CHECKING:
@@ -113,18 +115,23 @@ def _silent_edges(exchange: "Exchange") -> list[Finding]:
 def _strangers(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:
     """CIPHER edges between agents of different models."""
 
+    believers = names(GROUP)
+
     def model(name: str) -> tuple[str, str]:
         agent = config.agents[name]
         return (agent.backend or config.backend, agent.model or config.model)
 
     for turn, inbox in exchange.planned.plan.items():
         for key, edge in zip(inbox.heard, inbox.edges, strict=True):
+            # A belief over labels is said in the hearer's tokens.
+            if model(key.agent)[0] in believers or model(turn.agent)[0] in believers:
+                continue
             if edge.wants_vectors and exchange.encoders[key] and model(key.agent) != model(turn.agent):
                 ends = f"{key.agent} ({model(key.agent)[1]}) speaks CIPHER to {turn.agent} ({model(turn.agent)[1]})"
                 text = (
-                    f"{ends}: with one tokenizer beliefs are rendered on the hearer's table; with two they are mapped "
-                    f"token by token, and heard as text where less than {config.min_mapped:.0%} maps, as by a backend that "
-                    "takes no vectors. Make the edge text to be sure."
+                    f"{ends}: with one table vectors pass as they are; with one tokenizer beliefs are rendered on the "
+                    f"hearer's table; with two they are mapped token by token, and heard as text where less than "
+                    f"{config.min_mapped:.0%} maps, as by a backend that takes no vectors. Make the edge text to be sure."
                 )
                 return [Finding("warning", text)]
     return []
