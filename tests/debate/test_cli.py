@@ -1,7 +1,6 @@
 """The command line: what it prints, what it refuses, and with which exit code."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -193,9 +192,16 @@ def test_ctrl_c_ends_cleanly_and_what_was_finished_is_readable(cli, tmp_path):
         "--out",
         str(tmp_path / "r"),
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ})
+    # A shell that starts the tests in the background has them ignore SIGINT, and their children with them.
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     journal = tmp_path / "r" / "journal.log"
-    for _ in range(600):
+    for _ in range(2400):
         time.sleep(0.05)
         if journal.exists() and journal.read_text().count('"decision"') > 20:
             break
