@@ -38,8 +38,8 @@ def test_gsm8k_flexible_agrees_with_the_labels_of_real_outputs():
     assert [(label, got) for label, got, _ in misses] == [(None, "20"), ("15", "2"), (None, "22"), (None, "5")], misses
 
 
-def test_gsm8k_flexible_agrees_with_two_readers_on_further_outputs():
-    """300 more, of eight kinds of prompt, most of them cut off, each labelled by two readers who saw neither target nor scorer.
+def test_gsm8k_flexible_agrees_with_two_blind_labels_of_further_outputs():
+    """300 more, of eight kinds of prompt, most of them cut off, each labelled by two large language models that saw neither target nor scorer.
 
     The first half served to mend the scorer, the second was scored before that was gone on with (docs/tasks.md).
     """
@@ -51,7 +51,7 @@ def test_gsm8k_flexible_agrees_with_two_readers_on_further_outputs():
     assert sum(one for one, held_out in agree if held_out) == 145 == sum(row["held_out"] for row in rows) - 1
     misses = [(label, got) for label, got, *_ in read if label is not None and label != got]
     assert sum(label is not None for label, *_ in read) == 170
-    # Every miss. Nine are incoherent to the reader too; one announces #### 600, and then asks and answers something else.
+    # Every miss. Most are incoherent; one announces #### 600, and then asks and answers something else.
     assert misses == [
         ("0.15", "0.9375"),
         ("2010", "2.21"),
