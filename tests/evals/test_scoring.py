@@ -39,7 +39,7 @@ def test_gsm8k_flexible_agrees_with_the_labels_of_real_outputs():
 
 
 def test_gsm8k_flexible_agrees_with_two_blind_labels_of_further_outputs():
-    """300 more, of eight kinds of prompt, most of them cut off, each labelled by two large language models that saw neither target nor scorer.
+    """300 more, of eight kinds of prompt, most of them cut off, labelled by two language models that saw no target and no scorer.
 
     The first half served to mend the scorer, the second was scored before that was gone on with (docs/tasks.md).
     """
