@@ -133,10 +133,11 @@ def _last_sentence(text: str) -> str:
 
 def _last(text: str) -> str | None:
     """Return the last number; of a last sentence that calculates, its value."""
+    sentence = _last_sentence(text)
+    if _EQUALS.search(sentence) and (value := _first(sentence)) is not None:
+        return value
     found = list(_NUMBER.finditer(text))
-    if not found:
-        return None
-    return (_first(sentence) if _EQUALS.search(sentence := _last_sentence(text)) else None) or _read(found[-1])
+    return _read(found[-1]) if found else None
 
 
 def _before_cut(text: str) -> str | None:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from chaos.storm import command as evaluation
 from chaos.storm import problems, size
 
 PATIENCE_S = 120
@@ -36,7 +37,7 @@ def command(out, limit, *, runtime):
             "execution.runners=2",
         ]
     settings = [part for change in changes for part in ("--set", change)]
-    return [sys.executable, "-m", "debate", "eval", "smoke", "--limit", str(limit), "--out", str(out), *settings]
+    return [*evaluation(out, limit), *settings]
 
 
 def descendants(pid):

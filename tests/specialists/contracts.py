@@ -150,6 +150,14 @@ def _walk(length: int, variates: int = 3) -> Series:
 
 
 SENTENCES = "the dog barks at a cat that sleeps, what barks? who sleeps?"
+# Of an encoder; weights so large that layers differ.
+THREE_LAYERS: dict[str, Any] = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "initializer_range": 0.2,
+}
 
 
 def small_kalm(folder: Path, *, seed: int = 0) -> dict[str, Any]:
@@ -191,12 +199,8 @@ def small_matryoshka(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=3,
-        num_attention_heads=2,
+        **THREE_LAYERS,
         max_position_embeddings=32,
-        initializer_range=0.2,
     )
     body = BertModel(config, add_pooling_layer=False)
     Matryoshka2D(Encoder(body, longest=20), tokenizer, temperature=0.2).save_pretrained(folder)
@@ -215,13 +219,9 @@ def small_langsamp(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     torch.manual_seed(seed)
     config = XLMRobertaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=3,
-        num_attention_heads=2,
+        **THREE_LAYERS,
         max_position_embeddings=24,
         type_vocab_size=1,
-        initializer_range=0.2,
         pad_token_id=0,
         bos_token_id=2,
         eos_token_id=3,

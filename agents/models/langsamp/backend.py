@@ -10,8 +10,7 @@ from torch import Tensor
 from agents.belief_backend import Similarity
 from agents.errors import ModelError
 from agents.models.langsamp.model import LANGUAGES, SCRIPTS, MaskedModel
-from agents.models.sentences.batch import batch
-from agents.models.sentences.embedding import SentenceEmbedding
+from agents.models.sentences.encoder import LayerEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
 from agents.pretrained import locate
 
@@ -20,7 +19,7 @@ NO_TYPES = "roberta.embeddings.token_type_embeddings.weight"
 """XLM-R has one vector that is added at every place; the published LangSAMP took it away, which is the same as a zero."""
 
 
-class LangSAMPEmbedding(SentenceEmbedding):
+class LangSAMPEmbedding(LayerEmbedding):
     """Vectors of texts: the mean of the states after a layer, without tables and head.
 
     Args:
@@ -32,19 +31,9 @@ class LangSAMPEmbedding(SentenceEmbedding):
     backend = name = "langsamp"
 
     def __init__(self, model: MaskedModel, tokenizer: Any, *, layer: int | None = None) -> None:
-        self.model, self.tokenizer = model.eval(), tokenizer
-        self.layer = max(1, 2 * model.encoder.layers // 3) if layer is None else layer
-        model.encoder.check(self.layer, model.encoder.width)
-
-    @property
-    def width(self) -> int:
-        """The model's."""
-        return self.model.encoder.width
-
-    def vector(self, text: str) -> Tensor:
-        """Return the unit vector [D] of a text."""
-        tokens, there = batch(self.tokenizer, [text], self.model.encoder.longest)
-        return self.model.encoder.embed(tokens, there, layer=self.layer, dim=self.width).float()[0]
+        self.model = model.eval()
+        encoder = model.encoder
+        super().__init__(encoder, tokenizer, layer=max(1, 2 * encoder.layers // 3) if layer is None else layer)
 
 
 class LangSAMP(Similarity):

@@ -4,20 +4,16 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from torch import Tensor
-
 from agents.belief_backend import Similarity
 from agents.errors import ModelError
-from agents.models.sentences.batch import batch
-from agents.models.sentences.embedding import SentenceEmbedding
-from agents.models.sentences.encoder import Encoder
+from agents.models.sentences.encoder import Encoder, LayerEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
 from agents.pretrained import locate
 
 STORED = "matryoshka_2d.json"
 
 
-class Matryoshka2DEmbedding(SentenceEmbedding):
+class Matryoshka2DEmbedding(LayerEmbedding):
     """Vectors of texts.
 
     Args:
@@ -30,21 +26,8 @@ class Matryoshka2DEmbedding(SentenceEmbedding):
     backend = "matryoshka_2d"
 
     def __init__(self, encoder: Encoder, tokenizer: Any, *, layer: int | None = None, dim: int | None = None) -> None:
-        self.encoder, self.tokenizer = encoder.eval(), tokenizer
-        self.layer = encoder.layers if layer is None else layer
-        self.dim = encoder.width if dim is None else dim
-        encoder.check(self.layer, self.dim)
+        super().__init__(encoder, tokenizer, layer=encoder.layers if layer is None else layer, dim=dim)
         self.name = f"{self.backend} (layer {self.layer}, {self.dim} numbers)"
-
-    @property
-    def width(self) -> int:
-        """The prefix's length."""
-        return self.dim
-
-    def vector(self, text: str) -> Tensor:
-        """Return the unit vector [dim] of a text."""
-        tokens, there = batch(self.tokenizer, [text], self.encoder.longest)
-        return self.encoder.embed(tokens, there, layer=self.layer, dim=self.dim).float()[0]
 
 
 class Matryoshka2D(Similarity):

@@ -6,8 +6,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from agents.errors import ConfigError, UnknownName
-from agents.models.sentences.batch import mean_pooled
+from agents.models.sentences.batch import batch, mean_pooled
 from agents.models.sentences.contrastive import prefix
+from agents.models.sentences.embedding import SentenceEmbedding
 
 
 def first_pooled(states: Tensor, there: Tensor) -> Tensor:
@@ -72,3 +73,32 @@ class Encoder(nn.Module):
         """Return unit vectors [B, dim]: after a layer, cut, and of length 1 again."""
         self.check(layer, dim)
         return prefix(self(tokens, there, layer=layer)[-1], dim)
+
+
+class LayerEmbedding(SentenceEmbedding):
+    """Vectors of texts by an encoder that stops after a layer, of which a prefix is kept, of length 1.
+
+    Args:
+        encoder: in eval mode.
+        tokenizer: the model's.
+        layer: where it stops.
+        dim: length of the prefix; all of the width by default.
+
+    Raises:
+        ConfigError: there is no such layer, or a vector is not so long.
+    """
+
+    def __init__(self, encoder: Encoder, tokenizer: Any, *, layer: int, dim: int | None = None) -> None:
+        self.encoder, self.tokenizer, self.layer = encoder.eval(), tokenizer, layer
+        self.dim = encoder.width if dim is None else dim
+        encoder.check(self.layer, self.dim)
+
+    @property
+    def width(self) -> int:
+        """The prefix's length."""
+        return self.dim
+
+    def vector(self, text: str) -> Tensor:
+        """Return the unit vector [dim] of a text."""
+        tokens, there = batch(self.tokenizer, [text], self.encoder.longest)
+        return self.encoder.embed(tokens, there, layer=self.layer, dim=self.dim).float()[0]
