@@ -1,10 +1,12 @@
 """A model in a folder: its sizes and options in config.json, its weights in model.safetensors."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from agents.errors import ModelError
@@ -39,3 +41,22 @@ def save_model(folder: Path, model: nn.Module, sizes: Mapping[str, object], **op
     save_file(model.state_dict(), folder / WEIGHTS)
     # Last: a folder with a config is whole.
     (folder / CONFIG).write_text(json.dumps({"model": dict(sizes), **options}, indent=1) + "\n")
+
+
+@contextmanager
+def official(path: Path, what: str) -> Iterator[Any]:
+    """Give what a published file of torch holds, tensors alone; what goes wrong with it is said in a sentence.
+
+    Raises:
+        ModelError: the file is not there, holds more than tensors, or what is read from it within does not fit.
+    """
+    try:
+        yield torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, KeyError, AttributeError, TypeError, ValueError) as error:
+        reason = (str(error) or "it is empty").splitlines()[0]
+        raise ModelError(f"{path} is no official {what}: {type(error).__name__}: {reason}") from error
+    except Exception as error:
+        # torch's unpickler has errors of its own, which it does not export.
+        if type(error).__name__ == "UnpicklingError":
+            raise ModelError(f"{path} is no official {what}: it holds more than tensors") from error
+        raise

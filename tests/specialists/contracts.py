@@ -93,8 +93,9 @@ def small_program(folder: Path, *, seed: int = 0) -> dict[str, Any]:
 
 def small_lmuformer(folder: Path, *, seed: int = 0, spiking: bool = False) -> dict[str, Any]:
     """Write a random LMUFormer for sound of 8 kHz."""
-    from agents.models.lmuformer.backend import LMUFormerBackend, network
+    from agents.models.lmuformer.backend import LMUFormerBackend
     from agents.models.lmuformer.config import LMUFormerConfig
+    from agents.models.lmuformer.network import network
 
     torch.manual_seed(seed)
     model = network(LMUFormerConfig(("low", "middle", "high"), mels=8, width=16, theta=16, spiking=spiking))

@@ -11,7 +11,7 @@ from specialists.contracts import small_glyphs
 from agents.backend import Prompt, Request, Sampling
 from agents.cards import create_belief_backend
 from agents.errors import BeliefError, ConfigError, ModelError, RequestError
-from agents.models.glyphs import table, training
+from agents.models.glyphs import official, table, training
 from agents.observation import Case
 from agents.registry import create_backend
 
@@ -161,3 +161,65 @@ def test_the_recipe_trains_the_same_twice_and_prints_its_table(cli, tmp_path, mo
     one, two = (tmp_path / out / "glyphs-1-b" for out in ("one", "two"))
     assert (one / "model.safetensors").read_bytes() == (two / "model.safetensors").read_bytes()
     assert json.loads((one / "glyphs.json").read_text()) == {"temperature": 1.0}
+
+
+def published(rows=65_536, width=48):
+    """Return a table with a published one's names of rows, by code point; the space and the line break show nothing."""
+    made = torch.nn.functional.normalize(torch.randn(rows, width, generator=torch.Generator().manual_seed(3)), dim=-1)
+    made[[10, 32]] = 0
+    return made
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_published_table_is_read_by_code_points(tmp_path, dtype):
+    stored = published().to(dtype)
+    torch.save(stored, tmp_path / official.PUBLISHED)
+    found = official.published_table(tmp_path / official.PUBLISHED)
+    assert found.shape == (4 + len(table.CHARACTERS), 48)
+    torch.testing.assert_close(found.norm(dim=-1), torch.ones(len(found)))
+    for character in "aÇz~":
+        row = found[table.character_tokenizer()(character)["input_ids"][0]]
+        torch.testing.assert_close(row, stored[ord(character)].float(), atol=1e-3, rtol=0)
+    # What shows nothing has the row that it has in the drawn table, so that no two are alike.
+    assert torch.equal(found[:4], official.published_table(tmp_path / official.PUBLISHED, None, "xyz")[:4])
+    assert not torch.equal(*found[[4 + table.CHARACTERS.index(name) for name in " \n"]])
+    fewer = official.published_table(tmp_path / official.PUBLISHED, 16)
+    assert fewer.shape == (len(found), 16)
+    pictures = [4 + place for place, name in enumerate(table.CHARACTERS) if name not in " \n"]
+    rows = torch.nn.functional.normalize(
+        table.principal(stored[[ord(c) for c in table.CHARACTERS if c not in " \n"]].double(), 16), dim=-1
+    )
+    torch.testing.assert_close(fewer[pictures], rows.float())
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ({"weight": torch.zeros(2, 2)}, r"holds no table \[V, d\] of numbers"),
+        (torch.zeros(7), r"holds no table \[V, d\] of numbers"),
+        (published(100), "it has 100 rows, none of them number"),
+        (2 * published(), "the row of '!' has length 2.000, not 1"),
+        (published().index_fill(0, torch.tensor(97), math.nan), "the row of 'a' has length nan, not 1"),
+    ],
+)
+def test_another_published_file_is_refused(tmp_path, stored, said):
+    torch.save(stored, tmp_path / official.PUBLISHED)
+    with pytest.raises(ModelError, match=said):
+        official.published_table(tmp_path / official.PUBLISHED)
+
+
+def test_the_recipe_learns_on_a_published_table_that_is_there(tmp_path, monkeypatch):
+    (tmp_path / "tinyshakespeare").mkdir()
+    (tmp_path / "tinyshakespeare" / "input.txt").write_text("What say you, my lord? Speak on. " * 200)
+    (tmp_path / "bvv241-max").mkdir()
+    torch.save(published(), tmp_path / "bvv241-max" / official.PUBLISHED)
+    monkeypatch.setattr(training, "Recipe", lambda: SMALL)
+    found = training.claims(tmp_path / "out", seeds=1, data=tmp_path)
+    assert [claim.text for claim in found[5:]] == [
+        "loss on held-out text: the published table near frozen random rows",
+        "soft messages, the same: the published table",
+    ]
+    assert found[6].ours == found[6].baseline
+    backend = create_belief_backend("glyphs", checkpoint=str(tmp_path / "out" / "published-0-a"))
+    rows = backend.model.get_input_embeddings().weight
+    assert torch.equal(rows, official.published_table(tmp_path / "bvv241-max" / official.PUBLISHED, SMALL.width))

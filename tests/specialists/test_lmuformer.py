@@ -13,12 +13,15 @@ import torch
 from specialists.contracts import small_lmuformer
 from specialists.random_models import generator
 
-from agents.errors import BeliefError, ModelError, ObservationError, TaskError
+from agents.cards import create_belief_backend
+from agents.errors import BeliefError, ConfigError, ModelError, ObservationError, TaskError
 from agents.models.lmuformer.backend import LMUFormerBackend
 from agents.models.lmuformer.config import LMUFormerConfig
-from agents.models.lmuformer.features import log_mel, mel_filters
+from agents.models.lmuformer.features import log_mel, mel_filters, spectrogram
 from agents.models.lmuformer.memory import convolved, discrete, impulse_response, stepped
-from agents.models.lmuformer.model import BareLMU, LMUFormer, State
+from agents.models.lmuformer.model import BareLMU, LMUFormer
+from agents.models.lmuformer.official import from_official, official_name
+from agents.models.lmuformer.stream import State
 from agents.models.lmuformer.training import RECIPE, accuracy, mean_scores, padded, train
 from agents.models.spoken_digits import DIGITS, read_digits
 from agents.observation import Audio, Case
@@ -118,13 +121,11 @@ def test_the_network_is_the_plain_one_in_float64():
     def causal(xs, name):
         zero = torch.zeros_like(xs[0])
         seen = [zero, zero, *xs]
-        kernel = w[f"{name}.conv.weight"]
-        taps = [sum(kernel[:, :, k] @ seen[t + k] for k in range(3)) + w[f"{name}.conv.bias"] for t in range(len(xs))]
-        return [norm(tap.clamp_min(0), f"{name}.norm") for tap in taps]
+        return [sum(w[f"{name}.weight"][:, :, k] @ seen[t + k] for k in range(3)) for t in range(len(xs))]
 
     xs = list(frames)
     for layer in range(4):
-        xs = causal(xs, f"embedding.{layer}")
+        xs = [norm(x.clamp_min(0), f"norms.{layer}") for x in causal(xs, f"embedding.{layer}")]
     xs = [x + r for x, r in zip(xs, causal(xs, "residual"), strict=True)]
     a, b = discrete(16, 12)
     memory, scores = torch.zeros(16, dtype=torch.float64), []
@@ -135,7 +136,7 @@ def test_the_network_is_the_plain_one_in_float64():
         x = x + norm(w["project.0.weight"][:, :, 0] @ hidden + w["project.0.bias"], "project.1")
         inner = norm(w["mixer.0.weight"][:, :, 0] @ x + w["mixer.0.bias"], "mixer.1")
         gelu = inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2)))
-        x = x + norm(w["mixer.3.weight"][:, :, 0] @ gelu + w["mixer.3.bias"], "mixer.4")
+        x = x + norm(w["mixer.3.weight"][:, :, 0] @ gelu + w["mixer.3.bias"], "mixer.4").clamp_min(0)
         scores.append(w["head.weight"] @ x + w["head.bias"])
     found = model(frames.float()[None])[0].double()
     assert torch.allclose(found, torch.stack(scores), atol=1e-4)
@@ -283,3 +284,167 @@ def test_the_real_recordings_are_read():
 def test_mistakes_are_sentences(make, error, sentence):
     with pytest.raises(error, match=sentence):
         make()
+
+
+def official(model="lmu_rnn_conv1d", *, width=256, mels=128, classes=35, frames=128, wide=1024):
+    """Return a state dict with the names and shapes of an official model of one block, of small random numbers."""
+    noise = generator()
+
+    def numbers(*shape):
+        return 0.05 * torch.randn(shape, generator=noise)
+
+    found = {}
+
+    def norm(name, size):
+        found.update({f"{name}.{part}": numbers(size) for part in ("weight", "bias", "running_mean")})
+        found[f"{name}.running_var"] = 0.5 + torch.rand(size, generator=noise)
+        found[f"{name}.num_batches_tracked"] = torch.tensor(7)
+
+    def layer(name, *shape):
+        found[f"{name}.weight"], found[f"{name}.bias"] = numbers(*shape), numbers(shape[0])
+
+    spiking = model == "slmu_rnn_ms_conv1d"
+    memory = 2 * width if spiking else width
+    for number in range(4):
+        convolution, after = (
+            (f"patch_embed.proj_conv{number or ''}", f"patch_embed.proj_bn{number or ''}")
+            if spiking
+            else (f"patch_embed.conv_layers.{number}.0", f"patch_embed.conv_layers.{number}.3")
+        )
+        found[f"{convolution}.weight"] = numbers(width, width if number else mels, 3)
+        norm(after, width)
+    found["patch_embed.rpe_conv.weight"] = numbers(width, width, 3)
+    cell = "block.0.attn.lmu"
+    layer(f"{cell}.W_u", 1, width)
+    layer(f"{cell}.W_h", width, memory + width)
+    a, b = discrete(memory, frames)
+    found[f"{cell}.A"], found[f"{cell}.B"] = a.float(), b.float()[:, None]
+    found[f"{cell}.H"] = impulse_response(memory, frames, frames).T.float()
+    found[f"{cell}.fft_H"] = torch.fft.rfft(found[f"{cell}.H"], 2 * frames)
+    layer("block.0.attn.proj_conv", width, width, 1)
+    norm("block.0.attn.proj_bn", width)
+    layer("block.0.mlp.fc1_conv", wide, width, 1)
+    layer("block.0.mlp.fc2_conv", width, wide, 1)
+    norm("block.0.mlp.fc1_bn", width if spiking else wide)
+    norm("block.0.mlp.fc2_bn", wide if spiking else width)
+    layer("head", classes, width)
+    if spiking:
+        for name, size in (("bn_u", 1), ("bn_m", memory), ("bn_h", width)):
+            norm(f"{cell}.{name}", size)
+        norm("block.0.attn.prev_bn", width)
+        norm("head_bn", width)
+    return {f"module.{name}": tensor for name, tensor in found.items()}
+
+
+@pytest.mark.parametrize("model", ["lmu_rnn_conv1d", "slmu_rnn_ms_conv1d"])
+def test_an_official_checkpoint_is_read_by_its_names_and_shapes(tmp_path, model):
+    weights = official(model)
+    torch.save(weights, tmp_path / "best_model.pth")
+    backend = create_belief_backend("lmuformer", checkpoint=str(tmp_path / "best_model.pth"))
+    config = backend.model.config
+    assert (config.width, config.mels, config.theta, config.frames, config.expansion) == (256, 128, 128, 128, 4)
+    assert config.spiking is (model == "slmu_rnn_ms_conv1d")
+    loaded = backend.model.state_dict()
+    theirs = {f"module.{official_name(name, spiking=config.spiking)}": tensor for name, tensor in loaded.items()}
+    assert len(theirs) == len(loaded)
+    cell = "module.block.0.attn.lmu"
+    assert set(weights) - set(theirs) == {f"{cell}.{name}" for name in ("A", "B", "H", "fft_H")}
+    assert all(torch.equal(tensor.reshape(weights[name].shape), weights[name]) for name, tensor in theirs.items())
+    (belief,) = backend.believe([Case("?", (Audio(torch.randn(16_000, generator=generator()), 16_000),))])
+    assert len(belief.probabilities) == 35
+    assert belief.labels[34] == "class 34"
+    with pytest.raises(BeliefError, match="looks ahead, as the paper's does, and has no stream"):
+        backend.stream(Audio(torch.zeros(16_000), 16_000))
+    backend.save_pretrained(tmp_path / "ours")
+    again = LMUFormerBackend.from_pretrained(str(tmp_path / "ours"))
+    assert again.model.config == config
+    with pytest.raises(ModelError, match=r"labels are for official \.pth files"):
+        LMUFormerBackend.from_pretrained(str(tmp_path / "ours"), labels=("a",))
+
+
+@torch.inference_mode()
+def test_the_official_network_is_the_plain_one_with_neighbours_on_both_sides(tmp_path):
+    """Written out as the published code computes it: symmetric convolutions, the memory by its own impulse response."""
+    weights = official(width=16, mels=6, classes=3, frames=20, wide=64)
+    torch.save(weights, tmp_path / "x.pth")
+    model = from_official(tmp_path / "x.pth", ("a", "b", "c"))
+    w = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+
+    def norm(x, name):
+        parts = [w[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+        return torch.nn.functional.batch_norm(x, *parts)
+
+    frames = torch.randn(1, 20, 6, generator=generator(5))
+    x = frames.transpose(1, 2)
+    for layer in range(4):
+        name = f"patch_embed.conv_layers.{layer}"
+        x = norm(torch.conv1d(x, w[f"{name}.0.weight"], padding=1).relu(), f"{name}.3")
+    x = x + torch.conv1d(x, w["patch_embed.rpe_conv.weight"], padding=1)
+    cell, each = "block.0.attn.lmu", x.transpose(1, 2)
+    u = (each @ w[f"{cell}.W_u.weight"].T + w[f"{cell}.W_u.bias"]).relu()[0, :, 0]
+    response = w[f"{cell}.H"]
+    memory = torch.stack([sum(response[:, t - s] * u[s] for s in range(t + 1)) for t in range(20)])[None]
+    h = (torch.cat([memory, each], -1) @ w[f"{cell}.W_h.weight"].T + w[f"{cell}.W_h.bias"]).relu()
+    name = "block.0.attn.proj_conv"
+    x = x + norm(torch.conv1d(h.transpose(1, 2), w[f"{name}.weight"], w[f"{name}.bias"]), "block.0.attn.proj_bn")
+    mlp = "block.0.mlp"
+    inner = norm(torch.conv1d(x, w[f"{mlp}.fc1_conv.weight"], w[f"{mlp}.fc1_conv.bias"]), f"{mlp}.fc1_bn")
+    inner = torch.nn.functional.gelu(inner)
+    x = x + norm(torch.conv1d(inner, w[f"{mlp}.fc2_conv.weight"], w[f"{mlp}.fc2_conv.bias"]), f"{mlp}.fc2_bn").relu()
+    want = x.transpose(1, 2) @ w["head.weight"].T + w["head.bias"]
+    assert torch.allclose(model(frames), want, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: w.pop("module.head.bias"), "no official LMUFormer: KeyError: 'head.bias'"),
+        (lambda w: w.update({"module.block.1.mlp.fc1_conv.weight": torch.zeros(1)}), "of one block has block.1.mlp"),
+        (lambda w: w["module.block.0.attn.lmu.A"].mul_(1.1), "not the Legendre memory of a window of 20 frames"),
+        (lambda w: w.update({"module.head.weight": torch.zeros(3, 7)}), "size mismatch|RuntimeError"),
+    ],
+)
+def test_another_file_is_refused(tmp_path, change, said):
+    weights = official(width=16, mels=6, classes=3, frames=20, wide=64)
+    change(weights)
+    torch.save(weights, tmp_path / "x.pth")
+    with pytest.raises(ModelError, match=said):
+        from_official(tmp_path / "x.pth")
+
+
+def test_files_that_hold_code_or_nothing_are_refused(tmp_path):
+    torch.save(official(width=16, mels=6, classes=3, frames=20, wide=64), tmp_path / "x.pth")
+    with pytest.raises(ModelError, match="2 labels were given"):
+        from_official(tmp_path / "x.pth", ("a", "b"))
+    with pytest.raises(ModelError, match="no official LMUFormer: FileNotFoundError"):
+        from_official(tmp_path / "none.pth")
+    torch.save({"x": Path("y")}, tmp_path / "code.pth")
+    with pytest.raises(ModelError, match="holds more than tensors"):
+        from_official(tmp_path / "code.pth")
+
+
+def test_kaldis_spectrogram_is_the_plain_one():
+    config = LMUFormerConfig(("a",), rate_hz=16_000, mels=128, kaldi=True, frames=6, mean=-6.8, deviation=5.5)
+    samples = torch.randn(1_600, generator=generator(2), dtype=torch.float64)
+    found = spectrogram(samples.float(), config).double()
+    heard = samples - samples.mean()
+    window = 0.5 - 0.5 * torch.cos(2 * math.pi * torch.arange(400, dtype=torch.float64) / 399)
+    mel = torch.linspace(1127 * math.log(1 + 20 / 700), 1127 * math.log(1 + 8000 / 700), 130, dtype=torch.float64)
+    bins = 1127 * (1 + torch.arange(257, dtype=torch.float64) * 16_000 / 512 / 700).log()
+    rising = (bins - mel[:-2, None]) / (mel[1:-1] - mel[:-2])[:, None]
+    falling = (mel[2:, None] - bins) / (mel[2:] - mel[1:-1])[:, None]
+    filters = torch.minimum(rising, falling).clamp_min(0)
+    for t in (0, 3):
+        piece = heard[160 * t : 160 * t + 400]
+        piece = piece - piece.mean()
+        piece = piece - 0.97 * torch.cat([piece[:1], piece[:-1]])
+        power = torch.fft.rfft(piece * window, 512).abs() ** 2
+        want = (filters @ power).clamp_min(2.0**-23).log()
+        assert torch.allclose(found[t], (want + 6.8) / 11.0, atol=2e-3)
+    # Six frames of silence are 0 before they are scaled, as the published code pads.
+    short = spectrogram(torch.randn(700, generator=generator()), config)
+    assert torch.equal(short[2:], torch.full((4, 128), 6.8 / 11.0))
+    assert spectrogram(torch.zeros(3), config).isfinite().all()
+    assert spectrogram(torch.zeros(2_000), replace(config, frames=0)).shape == (11, 128)
+    with pytest.raises(ConfigError, match="at 16000 Hz; got rate_hz 8000"):
+        LMUFormerConfig(("a",), kaldi=True)

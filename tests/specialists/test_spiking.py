@@ -10,12 +10,14 @@ from specialists.random_models import generator
 from specialists.test_lmuformer import wav
 
 from agents.models.lmuformer import training
-from agents.models.lmuformer.backend import LMUFormerBackend, network
+from agents.models.lmuformer.backend import LMUFormerBackend
 from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.memory import discrete
-from agents.models.lmuformer.model import LMUFormer, State
+from agents.models.lmuformer.model import LMUFormer
+from agents.models.lmuformer.network import network
 from agents.models.lmuformer.neurons import spikes
 from agents.models.lmuformer.spiking import SpikingLMUFormer
+from agents.models.lmuformer.stream import State
 from agents.models.seeded import seeded
 from agents.observation import Audio, Case
 

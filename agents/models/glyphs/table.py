@@ -34,18 +34,32 @@ def glyph_table(width: int, characters: Sequence[str] = CHARACTERS) -> Tensor:
         ConfigError: two characters look the same, or there are fewer characters with a picture than `width` + 1.
         MissingDependency: the font is not there.
     """
-    names = (*SPECIAL, *characters)
-    bits = torch.stack([bitmap(name) if len(name) == 1 else torch.zeros(SIDE * SIDE) for name in names])
+    bits = torch.stack([bitmap(name) for name in characters])
     drawn = bits.any(1)
     pictures = bits[drawn].double()
     seen: dict[bytes, str] = {}
-    for name, row in zip((n for n, there in zip(names, drawn.tolist(), strict=True) if there), pictures, strict=True):
+    for name, row in zip(
+        (n for n, there in zip(characters, drawn.tolist(), strict=True) if there), pictures, strict=True
+    ):
         if (other := seen.setdefault(row.numpy().tobytes(), name)) != name:
             raise ConfigError(f"{other!r} and {name!r} look the same in this font; leave one of them out")
-    if len(pictures) <= width:
-        raise ConfigError(f"{len(pictures)} pictures have at most {len(pictures) - 1} components; got width {width}")
-    table = torch.stack([_from_name(name, width) for name in names])
-    table[drawn] = principal(pictures, width)
+    return as_table(pictures, drawn, width, characters)
+
+
+def as_table(pictures: Tensor, drawn: Tensor, width: int, characters: Sequence[str]) -> Tensor:
+    """Return rows of length 1 [4 + C, width] float32 of pictures [P, M] of those of the characters [C] that are drawn.
+
+    Raises:
+        ConfigError: they have fewer components than `width`.
+    """
+    if width != pictures.shape[1]:
+        if len(pictures) <= width:
+            raise ConfigError(
+                f"{len(pictures)} pictures have at most {len(pictures) - 1} components; got width {width}"
+            )
+        pictures = principal(pictures, width)
+    table = torch.stack([_from_name(name, width) for name in (*SPECIAL, *characters)])
+    table[len(SPECIAL) :][drawn] = pictures
     return functional.normalize(table, dim=-1).float()
 
 

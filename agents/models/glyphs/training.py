@@ -16,6 +16,7 @@ from torch.nn import functional
 from agents.claims import Claim
 from agents.errors import ModelError
 from agents.models.glyphs.backend import STORED, Glyphs
+from agents.models.glyphs.official import find_published, published_table
 from agents.models.glyphs.table import CHARACTERS, SPECIAL, character_tokenizer, glyph_table, random_table
 from agents.models.seeded import seeded
 from agents.models.sentences.steps import train_step
@@ -23,6 +24,7 @@ from agents.pretrained import Progress
 
 HELD_OUT = 0.05
 TABLES = ("glyphs", "random", "trained")
+KEPT = ("glyphs", "published")
 
 
 @dataclass(frozen=True)
@@ -45,28 +47,30 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     """Return what holds of frozen tables at our size, in nats a character.
 
     Args:
-        out: models on glyphs that are there are not trained again; the others are.
+        out: models on glyphs that are there, drawn or published, are not trained again; the others are.
         seeds: training seeds, from 0; each has a speaker and a hearer of different seeds.
-        data: folder of tinyshakespeare.
+        data: folder of tinyshakespeare; where a published table is in it too, models learn on its rows as well, and are kept.
         progress: told of each step that takes time.
     """
     recipe, tokenizer = Recipe(), character_tokenizer()
+    path = find_published(data)
+    published = None if path is None else published_table(path, recipe.width)
     stream = torch.tensor(tokenizer(read_text(data))["input_ids"])
     held = stream[-int(HELD_OUT * len(stream)) :]
     first, second = stream[: -len(held)].chunk(2)
     found: dict[str, list[float]] = {}
     for seed in range(seeds):
-        for kind in TABLES:
+        for kind in TABLES if published is None else (*TABLES, "published"):
             pair = []
             for place, half in enumerate((first, second)):
-                folder = out / f"glyphs-{seed}-{'ab'[place]}"
-                if kind == "glyphs" and (folder / STORED).is_file():
+                folder = out / f"{kind}-{seed}-{'ab'[place]}"
+                if kind in KEPT and (folder / STORED).is_file():
                     pair.append(Glyphs.from_pretrained(str(folder)).model)
                     continue
                 progress(f"seed {seed}: table {kind}, half {place + 1} of the text")
-                model = language_model(kind, recipe, seed=2 * seed + place)
+                model = language_model(kind, recipe, seed=2 * seed + place, published=published)
                 pair.append(train(model, half, recipe, seed=2 * seed + place))
-                if kind == "glyphs":
+                if kind in KEPT:
                     Glyphs(pair[-1], tokenizer).save_pretrained(folder)
             speaker, hearer = pair
             losses = hear(speaker, hearer, held, recipe)
@@ -80,7 +84,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     def exchanged(kind: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return by[f"{kind}: soft, speaker's table"], by[f"{kind}: soft, own table"]
 
-    return [
+    kept = [
         Claim(
             "loss on held-out text: frozen glyphs near a trained table",
             by["glyphs: text"],
@@ -103,6 +107,18 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
             least=0.5,
         ),
     ]
+    if published is None:
+        return kept
+    return [
+        *kept,
+        Claim(
+            "loss on held-out text: the published table near frozen random rows",
+            by["published: text"],
+            by["random: text"],
+            within=0.07,
+        ),
+        Claim("soft messages, the same: the published table", *exchanged("published"), within=0.001),
+    ]
 
 
 def read_text(data: Path | None) -> str:
@@ -118,7 +134,7 @@ def read_text(data: Path | None) -> str:
     raise ModelError("the text is not there: give --data with tinyshakespeare's input.txt (.gz too)")
 
 
-def language_model(kind: str, recipe: Recipe, *, seed: int) -> Any:
+def language_model(kind: str, recipe: Recipe, *, seed: int, published: Tensor | None = None) -> Any:
     """Return a LlamaForCausalLM of characters with random weights on a table of a kind, with a head of its own."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -130,11 +146,13 @@ def language_model(kind: str, recipe: Recipe, *, seed: int) -> Any:
     )  # fmt: skip
     model = seeded(lambda: LlamaForCausalLM(config), seed)
     # A trained table starts elsewhere with every seed; the frozen ones are the same for all.
-    made = (
-        glyph_table(recipe.width)
-        if kind == "glyphs"
-        else random_table(recipe.width, rows, seed if kind == "trained" else 0)
-    )
+    if kind == "published":
+        assert published is not None
+        made = published
+    elif kind == "glyphs":
+        made = glyph_table(recipe.width)
+    else:
+        made = random_table(recipe.width, rows, seed if kind == "trained" else 0)
     table = model.get_input_embeddings().weight
     table.data.copy_(made)
     table.requires_grad_(kind == "trained")

@@ -12,18 +12,14 @@ from agents.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError
 from agents.models.checkpoint import load_model, save_model
 from agents.models.lmuformer.config import LMUFormerConfig
-from agents.models.lmuformer.features import log_mel
-from agents.models.lmuformer.model import LMUFormer, State
-from agents.models.lmuformer.spiking import SpikingLMUFormer
+from agents.models.lmuformer.features import spectrogram
+from agents.models.lmuformer.network import network
+from agents.models.lmuformer.official import from_official
+from agents.models.lmuformer.stream import State, Streamed
 from agents.models.sounds import check_sound
 from agents.observation import Audio, Case, Observation
 
 LONGEST_S = 30.0
-
-
-def network(config: LMUFormerConfig) -> LMUFormer | SpikingLMUFormer:
-    """Return the network of a config, with random weights."""
-    return SpikingLMUFormer(config) if config.spiking else LMUFormer(config)
 
 
 class LMUFormerBackend(BeliefBackend):
@@ -37,7 +33,7 @@ class LMUFormerBackend(BeliefBackend):
 
     modality = "audio"
 
-    def __init__(self, model: LMUFormer | SpikingLMUFormer, *, heard: float = 1.0, temperature: float = 1.0) -> None:
+    def __init__(self, model: Streamed, *, heard: float = 1.0, temperature: float = 1.0) -> None:
         if not 0 < heard <= 1:
             raise BeliefError(f"heard is a share above 0 and at most 1; got {heard}")
         if not temperature > 0:
@@ -45,10 +41,17 @@ class LMUFormerBackend(BeliefBackend):
         self.model, self.heard, self.temperature = model.eval(), heard, temperature
 
     @classmethod
-    def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
-        """Return the backend of a folder."""
+    def from_pretrained(
+        cls, checkpoint: str | None = None, *, labels: Sequence[str] | None = None, **options: Any
+    ) -> Self:
+        """Return the backend of a folder, or of an official `.pth` file, whose classes `labels` names."""
         if checkpoint is None:
-            raise ModelError("lmuformer ships no weights: give checkpoint: FOLDER, made by `debate train`")
+            raise ModelError("lmuformer ships no weights: give checkpoint: FOLDER, made by `debate train`, or FILE.pth")
+        path = Path(checkpoint).expanduser()
+        if path.suffix == ".pth":
+            return cls(from_official(path, labels), **options)
+        if labels is not None:
+            raise ModelError("labels are for official .pth files; a folder has its own")
         model, stored = load_model(checkpoint, "LMUFormer", lambda sizes: network(LMUFormerConfig(**sizes)))
         return cls(model, **{**stored, **options})
 
@@ -71,12 +74,15 @@ class LMUFormerBackend(BeliefBackend):
 
     def frames(self, audio: Audio) -> Tensor:
         """Return the spectrogram [T, M] that the model hears."""
-        config = self.model.config
-        return log_mel(audio.samples, rate_hz=config.rate_hz, window=config.window, hop=config.hop, bands=config.mels)
+        return spectrogram(audio.samples, self.model.config)
 
     @torch.inference_mode()
     def stream(self, audio: Audio) -> list[Belief]:
-        """Return the belief after every frame, heard one by one; the last is the belief about all of it."""
+        """Return the belief after every frame, heard one by one; the last is the belief about all of it.
+
+        Raises:
+            BeliefError: the model looks ahead.
+        """
         state = State()
         return [self._belief(self.model.step(frame[None], state)[0]) for frame in self.frames(audio)]
 

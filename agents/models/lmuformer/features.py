@@ -1,15 +1,50 @@
-"""Sound → log-mel spectrogram, on torch.stft: HTK's mel scale, triangular filters, no look ahead beyond the window.
+"""Sound → log-mel spectrogram: ours on torch.stft (HTK's mel scale, triangular filters), or Kaldi's, as the paper's code has it.
 
 L samples, T frames, M bands.
 """
 
 import math
+import warnings
 from functools import cache
 
 import torch
 from torch import Tensor
 
+from agents.models.lmuformer.config import KALDI_HZ, LMUFormerConfig
+
+KALDI_WINDOW, KALDI_HOP = 400, 160
 LOUDNESS_FLOOR = 1e-5
+
+
+def spectrogram(samples: Tensor, config: LMUFormerConfig) -> Tensor:
+    """Return what a model hears [T, M] of samples [L]."""
+    if config.kaldi:
+        found = kaldi_log_mel(samples, config)
+    else:
+        found = log_mel(samples, rate_hz=config.rate_hz, window=config.window, hop=config.hop, bands=config.mels)
+    if config.frames:
+        found = torch.nn.functional.pad(found[: config.frames], (0, 0, 0, max(0, config.frames - len(found))))
+    return (found - config.mean) / (2 * config.deviation) if config.kaldi else found
+
+
+def kaldi_log_mel(samples: Tensor, config: LMUFormerConfig) -> Tensor:
+    """Return Kaldi's log power in mel bands [T, M], not scaled: frames of 25 ms, without their mean, sharpened, in a Hann window.
+
+    transformers' feature extractor of the Audio Spectrogram Transformer, whose settings are the paper's code's.
+    """
+    from transformers import ASTFeatureExtractor
+
+    heard = torch.nn.functional.pad(samples, (0, max(0, KALDI_WINDOW - len(samples))))
+    frames = 1 + (len(heard) - KALDI_WINDOW) // KALDI_HOP
+    with warnings.catch_warnings():
+        # The lowest of 128 bands are narrower than the transform's bins and hear nothing, in Kaldi as here.
+        warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
+        extractor = ASTFeatureExtractor(
+            sampling_rate=KALDI_HZ, num_mel_bins=config.mels, max_length=frames, do_normalize=False
+        )
+    sound = (heard - heard.mean()).numpy()
+    found: Tensor = extractor(sound, sampling_rate=KALDI_HZ, return_tensors="pt").input_values
+    return found[0]
 
 
 @cache

@@ -10,10 +10,11 @@ from torch.nn import functional
 
 from agents.claims import Claim
 from agents.models.checkpoint import CONFIG
-from agents.models.lmuformer.backend import LMUFormerBackend, network
+from agents.models.lmuformer.backend import LMUFormerBackend
 from agents.models.lmuformer.config import LMUFormerConfig
-from agents.models.lmuformer.features import log_mel
+from agents.models.lmuformer.features import spectrogram
 from agents.models.lmuformer.model import BareLMU
+from agents.models.lmuformer.network import network
 from agents.models.seeded import seeded
 from agents.models.sounds import SNR_DB, TEST_SNR_DB, M, Recipe, digits_of, in_test_noise, train_on_digits
 from agents.models.spoken_digits import DIGITS, Clip, read_digits
@@ -41,10 +42,7 @@ def train(
 
 def padded(sounds: Sequence[Audio], config: LMUFormerConfig) -> tuple[Tensor, Tensor]:
     """Return spectrograms [B, T, M], padded with silence, and their lengths [B]."""
-    found = [
-        log_mel(s.samples, rate_hz=config.rate_hz, window=config.window, hop=config.hop, bands=config.mels)
-        for s in sounds
-    ]
+    found = [spectrogram(sound.samples, config) for sound in sounds]
     lengths = torch.tensor([len(frames) for frames in found])
     silence = float(torch.tensor(1e-5).log())
     return nn.utils.rnn.pad_sequence(found, batch_first=True, padding_value=silence), lengths

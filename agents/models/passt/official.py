@@ -8,10 +8,10 @@ used: the paper's model reads both tokens through one head.
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from agents.errors import ModelError
+from agents.models.checkpoint import official
 from agents.models.passt.config import PaSSTConfig
 from agents.models.passt.model import PaSST
 
@@ -30,19 +30,9 @@ def from_official(path: Path, labels: Sequence[str] | None = None) -> PaSST:
     Raises:
         ModelError: not such a file, or another number of labels.
     """
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+    with official(path, "PaSST") as weights:
         model = PaSST(official_config(weights, labels))
         model.load_state_dict({name: tensor for name, tensor in weights.items() if name not in UNUSED})
-    except (OSError, RuntimeError, KeyError, AttributeError, ValueError) as error:
-        raise ModelError(
-            f"{path} is no official PaSST: {type(error).__name__}: {str(error).splitlines()[0]}"
-        ) from error
-    except Exception as error:
-        # torch's unpickler has errors of its own, which it does not export.
-        if type(error).__name__ == "UnpicklingError":
-            raise ModelError(f"{path} is no official PaSST: it holds more than tensors") from error
-        raise
     return model.eval()
 
 
