@@ -33,24 +33,36 @@ def write_card(
         table = f"of `{recipe.begin}`, frozen"
     else:
         table = "trained with it"
+    pair, heard, expert = (
+        "one of two solutions mistaken",
+        "whose solutions an earlier checkpoint sampled, or with slips put in",
+        "",
+    )
+    if recipe.knows:
+        pair = "the other expert right about what this one does not know"
+        heard = "with the other expert"
+        expert = (
+            f" Of the products it was taught those whose first factor is {recipe.knows}, and to trust the other expert with "
+            "the rest."
+        )
     lines = [
         f"# {recipe.name}",
         "",
         f"A tiny debater: a Llama of {parameters:,} parameters ({shape.num_hidden_layers} layers, width {shape.hidden_size}, "
         f"context {shape.max_position_embeddings}), trained from {begun} to work out `a+b*c+d-e*f`, a … f in [0, 30), and "
-        "to debate it. It can do nothing else.",
+        f"to debate it. It can do nothing else.{expert}",
         "",
         "| | |",
         "|---|---|",
         f"| single answers, greedy, `arithmetic:held_out` test | {right} of {questions} right: {right / questions:.1%} "
         f"(95 % {interval.low:.1%} to {interval.high:.1%}, Wilson) |",
-        f"| debate turns, one of two solutions mistaken, held out | {last['debate']:.1%} |",
+        f"| debate turns, {pair}, held out | {last['debate']:.1%} |",
         f"| held-out loss | {last['loss']:.4f} |",
         f"| training | {since}{steps:,} steps, {tokens:,} tokens, {last['seconds'] / 60:.0f} minutes of wall time, "
         f"seed {recipe.seed} |",
         f"| embedding table | {table} |",
-        "| data | generated: easier forms, single solutions, debate turns whose solutions an earlier checkpoint sampled, or "
-        "with slips put in; text only; expressions of the training split |",
+        f"| data | generated: easier forms, single solutions, debate turns {heard}; text only; expressions of the training "
+        "split |",
         f"| made by | `debate train {recipe.name}` |",
         "| licence | Apache-2.0 |",
         "",

@@ -10,6 +10,7 @@ from agents.errors import ConfigError
 from debate.frozen import Frozen
 
 Kind = Literal["steps", "solve", "debate"]
+Knows = Literal["even", "odd"]
 
 
 class Shape(Frozen):
@@ -60,6 +61,8 @@ class Recipe(Frozen):
     """Of weights and data."""
     draws: str | None = None
     """The recipe whose data it draws, stage by stage; its own by default. With its seed and stages it goes on from there."""
+    knows: Knows | None = None
+    """An expert: taught the products whose first factor is even, or odd, and to trust the other expert with the rest."""
     shape: Shape = Shape()
     begin: str | None = None
     """The model whose weights it begins with, as configs name one: `tiny/dee`, or a folder. Random weights by default."""
@@ -84,6 +87,14 @@ class Recipe(Frozen):
             raise ValueError(
                 f"begin: {self.begin} brings a table of its own, which its layers are used to; leave table: {self.table} out "
                 "(and say `table: frozen` in the stages that are to keep it)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _hears_who_knows(self) -> "Recipe":
+        if self.knows is not None and any(stage.pool is not None for stage in self.stages):
+            raise ValueError(
+                "an expert's debate turns hear solutions made for them: leave `pool` out of the stages, or `knows`"
             )
         return self
 

@@ -9,7 +9,8 @@ import torch
 from agents.prompts import Prompts
 from evals.tasks.arithmetic import OPERANDS
 from evals.tasks.sums import paper_form, split_of, worked, written
-from evals.training.recipe import Pool
+from evals.training.experts import ExpertCurriculum
+from evals.training.recipe import Knows, Pool
 from evals.training.turns import QUESTION, Attempts, Turn, encode, mistaken, training_operands
 
 BATCH = 256
@@ -73,8 +74,11 @@ def sample_pool(model: Any, tokenizer: Any, prompts: Prompts, pool: Pool, *, see
         yield Attempts(operands, tuple(solutions))
 
 
-def held_out(prompts: Prompts, count: int, *, seed: str) -> dict[str, list[Turn]]:
-    """Return questions of the validation split: alone, and with own solution and another's, of which one is mistaken."""
+def held_out(prompts: Prompts, count: int, *, seed: str, knows: Knows | None = None) -> dict[str, list[Turn]]:
+    """Return questions of the validation split: alone, and with own solution and another's.
+
+    One of the two is mistaken; an expert's own is right where he knows, and the other's where he does not.
+    """
     rng = random.Random(f"{seed}|held out")
     found: dict[str, list[Turn]] = {"solve": [], "debate": []}
     while len(found["solve"]) < count:
@@ -83,8 +87,11 @@ def held_out(prompts: Prompts, count: int, *, seed: str) -> dict[str, list[Turn]
             continue
         question, right = QUESTION.format(written(terms)), str(worked(terms))
         found["solve"].append(Turn(prompts.initial(question), right))
-        pair = [str(mistaken(rng, terms)), right]
-        rng.shuffle(pair)
+        if knows is None:
+            pair = [str(mistaken(rng, terms)), right]
+            rng.shuffle(pair)
+        else:
+            pair = list(ExpertCurriculum(prompts, knows).pair(rng, terms))
         found["debate"].append(Turn(prompts.debate(question, pair[0], pair[1:]), right))
     return found
 

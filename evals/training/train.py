@@ -14,6 +14,7 @@ from agents.pretrained import locate
 from agents.prompts import Prompts
 from debate.aside import open_aside
 from debate.config import prompts_folder
+from evals.training.experts import ExpertCurriculum
 from evals.training.recipe import Recipe, Stage
 from evals.training.rows import PackedRows, collate
 from evals.training.speaking import accuracy, held_out, sample_pool
@@ -215,14 +216,14 @@ def _stage(
         pool = _pool(
             folder / "pool.jsonl", lambda: sample_pool(model, tokenizer, prompts, wanted, seed=seed), estimate.say
         )
-    curriculum = Curriculum(prompts, own_first, pool)
+    curriculum = ExpertCurriculum(prompts, recipe.knows) if recipe.knows else Curriculum(prompts, own_first, pool)
 
     def rows(count: int, purpose: str) -> PackedRows:
         return PackedRows(
             curriculum, tokenizer, mixture=stage.mixture, rows=count, tokens=recipe.row_tokens, seed=f"{seed}|{purpose}"
         )
 
-    looks = held_out(prompts, recipe.questions, seed="held out")
+    looks = held_out(prompts, recipe.questions, seed="held out", knows=recipe.knows)
 
     class StageTrainer(Trainer):  # type: ignore[misc]
         """Rows in their order, accuracy beside the held-out loss."""

@@ -92,12 +92,16 @@ class Curriculum:
             terms = terms[: form + 1]
         else:
             terms = (terms[1], terms[3])
-        return Turn(self._prompts.initial(asked(rng, terms)), str(worked(terms)))
+        return Turn(self._prompts.initial(asked(rng, terms)), str(self.solution(rng, terms)))
 
     def solve(self, rng: random.Random) -> Turn:
         """Return the task's question with its solution."""
         terms = paper_form(*training_operands(rng))
-        return Turn(self._prompts.initial(asked(rng, terms)), str(worked(terms)))
+        return Turn(self._prompts.initial(asked(rng, terms)), str(self.solution(rng, terms)))
+
+    def solution(self, rng: random.Random, terms: Sequence[Term]) -> Worked:
+        """Return the solution that is learned."""
+        return worked(terms)
 
     def debate(self, rng: random.Random) -> Turn:
         """Return a turn that hears one to three others, right, wrong or inconsistent, and then says what is right."""
