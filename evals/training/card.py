@@ -9,7 +9,14 @@ from evals.training.recipe import Recipe
 
 
 def write_card(
-    folder: Path, recipe: Recipe, history: Sequence[dict[str, Any]], *, right: int, questions: int, parameters: int
+    folder: Path,
+    recipe: Recipe,
+    history: Sequence[dict[str, Any]],
+    *,
+    right: int,
+    questions: int,
+    parameters: int,
+    without: int | None = None,
 ) -> None:
     """Write README.md beside the weights.
 
@@ -19,20 +26,14 @@ def write_card(
         history: its looks at held-out loss and accuracy.
         right: of the test questions.
         questions: how many there were.
-        parameters: of the model.
+        parameters: of what was trained.
+        without: right answers without the adapter, where one was trained.
     """
     interval = wilson(right, questions)
     steps = sum(stage.steps for stage in recipe.stages)
     tokens = steps * recipe.rows * recipe.row_tokens
     last = history[-1]
-    shape = recipe.shape
-    begun, since = (f"the weights of `{recipe.begin}`", "from there ") if recipe.begin else ("random weights", "")
-    if recipe.table:
-        table = f"of `{recipe.table}`, frozen"
-    elif recipe.begin and all(stage.table == "frozen" for stage in recipe.stages):
-        table = f"of `{recipe.begin}`, frozen"
-    else:
-        table = "trained with it"
+    since = "from there " if recipe.begin else ""
     pair, heard, expert = (
         "one of two solutions mistaken",
         "whose solutions an earlier checkpoint sampled, or with slips put in",
@@ -48,23 +49,46 @@ def write_card(
     lines = [
         f"# {recipe.name}",
         "",
-        f"A tiny debater: a Llama of {parameters:,} parameters ({shape.num_hidden_layers} layers, width {shape.hidden_size}, "
-        f"context {shape.max_position_embeddings}), trained from {begun} to work out `a+b*c+d-e*f`, a … f in [0, 30), and "
-        f"to debate it. It can do nothing else.{expert}",
+        _what(recipe, parameters) + expert,
         "",
         "| | |",
         "|---|---|",
         f"| single answers, greedy, `arithmetic:held_out` test | {right} of {questions} right: {right / questions:.1%} "
         f"(95 % {interval.low:.1%} to {interval.high:.1%}, Wilson) |",
+        *([f"| without the adapter | {without} of {questions} |"] if without is not None else []),
         f"| debate turns, {pair}, held out | {last['debate']:.1%} |",
         f"| held-out loss | {last['loss']:.4f} |",
         f"| training | {since}{steps:,} steps, {tokens:,} tokens, {last['seconds'] / 60:.0f} minutes of wall time, "
         f"seed {recipe.seed} |",
-        f"| embedding table | {table} |",
+        f"| embedding table | {_table(recipe)} |",
         f"| data | generated: easier forms, single solutions, debate turns {heard}; text only; expressions of the training "
         "split |",
         f"| made by | `debate train {recipe.name}` |",
-        "| licence | Apache-2.0 |",
+        "| licence | Apache-2.0 |"
+        if recipe.lora is None
+        else f"| licence | Apache-2.0, for use with `{recipe.begin}` |",
         "",
     ]
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _what(recipe: Recipe, parameters: int) -> str:
+    task = "to work out `a+b*c+d-e*f`, a … f in [0, 30), and to debate it"
+    if recipe.lora is not None:
+        return (
+            f"An adapter over `{recipe.begin}`: LoRA of rank {recipe.lora.rank}, {parameters:,} parameters in "
+            f"{', '.join(recipe.lora.layers)}, trained {task}. A config names it as an agent's `adapter`."
+        )
+    shape, begun = recipe.shape, f"the weights of `{recipe.begin}`" if recipe.begin else "random weights"
+    return (
+        f"A tiny debater: a Llama of {parameters:,} parameters ({shape.num_hidden_layers} layers, width {shape.hidden_size}, "
+        f"context {shape.max_position_embeddings}), trained from {begun} {task}. It can do nothing else."
+    )
+
+
+def _table(recipe: Recipe) -> str:
+    if recipe.table:
+        return f"of `{recipe.table}`, frozen"
+    if recipe.begin and (recipe.lora is not None or all(stage.table == "frozen" for stage in recipe.stages)):
+        return f"of `{recipe.begin}`, frozen"
+    return "trained with it"

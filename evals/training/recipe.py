@@ -52,8 +52,18 @@ class Stage(Frozen):
         return mixture
 
 
+class LoRA(Frozen):
+    """Low-rank additions to linear layers (Hu et al., 2021, arXiv:2106.09685), which are all that is trained."""
+
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=16.0, gt=0)
+    """Of alpha / rank, by which they are scaled."""
+    layers: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    """Which linear layers, by the end of their name."""
+
+
 class Recipe(Frozen):
-    """A training run, from random weights or a trained debater's."""
+    """A training run, from random weights or a trained debater's, or of an adapter over any model."""
 
     name: str
     """Of the debater."""
@@ -66,6 +76,12 @@ class Recipe(Frozen):
     shape: Shape = Shape()
     begin: str | None = None
     """The model whose weights it begins with, as configs name one: `tiny/dee`, or a folder. Random weights by default."""
+    lora: LoRA | None = None
+    """Trains an adapter over the model that it begins with, in place of the model; that may then be any causal one."""
+    format: Literal["plain", "chat"] = "plain"
+    """Of the prompts: as tiny debaters read them, or in the chat template of the model."""
+    longest: int = Field(default=80, ge=1)
+    """Tokens of the longest solution that is waited for; a right one has at most 71 of the tiny debaters'."""
     table: str | None = None
     """The model, likewise named, whose embedding table is taken and stays as it is: debaters of one table hear each other's
     vectors."""
@@ -88,6 +104,14 @@ class Recipe(Frozen):
                 f"begin: {self.begin} brings a table of its own, which its layers are used to; leave table: {self.table} out "
                 "(and say `table: frozen` in the stages that are to keep it)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _adapts_something(self) -> "Recipe":
+        if self.lora is not None and self.begin is None:
+            raise ValueError("lora: an adapter is over a model; name it by `begin`")
+        if self.lora is not None and self.table is not None:
+            raise ValueError(f"lora: an adapter leaves the table of {self.begin} as it is; leave `table` out")
         return self
 
     @model_validator(mode="after")

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from agents.prompts import Prompts
 from debate.config import prompts_folder
 from evals.plots import training
@@ -13,9 +11,8 @@ from evals.task import create_task
 from evals.training.card import write_card
 from evals.training.recipe import Recipe
 from evals.training.speaking import complete
-from evals.training.train import MODEL, read_history
+from evals.training.train import form, read_history
 from evals.training.turns import Turn
-from evals.training.vocabulary import make_tokenizer
 
 PLOT = "training.svg"
 
@@ -28,20 +25,30 @@ def finish(recipe: Recipe, out: Path, *, questions: int) -> Iterator[str]:
         out: the run's folder.
         questions: how many are asked.
     """
-    from transformers import LlamaForCausalLM
-
-    folder = out / MODEL
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    tokenizer = make_tokenizer()
+    folder = out / form(recipe).MODEL
+    model, tokenizer = form(recipe).load(recipe, folder)
     task = create_task("arithmetic:held_out", split="test")
-    prompts = Prompts(prompts_folder("tiny"), "plain")
+    prompts = Prompts(prompts_folder("tiny"), recipe.format)
     samples = task.samples(questions)
-    said = complete(model, tokenizer, [Turn(prompts.initial(sample.question), "") for sample in samples])
-    scores = [task.score_sample(task.extract(text), sample) for text, sample in zip(said, samples, strict=True)]
-    right = sum(score.value == "correct" for score in scores)
+    turns = [Turn(prompts.initial(sample.question), "") for sample in samples]
+
+    def right_answers() -> int:
+        said = complete(model, tokenizer, turns, longest=recipe.longest)
+        scores = [task.score_sample(task.extract(text), sample) for text, sample in zip(said, samples, strict=True)]
+        return sum(score.value == "correct" for score in scores)
+
+    right, without = right_answers(), None
+    if recipe.lora is not None:
+        with model.disable_adapter():
+            without = right_answers()
     history = read_history(out)
-    write_card(folder, recipe, history, right=right, questions=questions, parameters=model.num_parameters())
+    learned = sum(
+        weights.numel() for name, weights in model.named_parameters() if recipe.lora is None or "lora_" in name
+    )
+    write_card(folder, recipe, history, right=right, questions=questions, parameters=learned, without=without)
     (out / PLOT).write_text(training(history) + "\n", encoding="utf-8")
     interval = wilson(right, questions)
     yield f"{recipe.name}: {right} of {questions} single answers right ({interval.low:.1%} to {interval.high:.1%})"
+    if without is not None:
+        yield f"without the adapter: {without} of {questions}"
     yield f"the plot: {out / PLOT}"

@@ -14,13 +14,11 @@ from evals.training.recipe import Knows, Pool
 from evals.training.turns import QUESTION, Attempts, Turn, encode, mistaken, training_operands
 
 BATCH = 256
-# The longest right solution has 71 tokens.
-LONGEST = 80
 
 
 @torch.inference_mode()
 def complete(
-    model: Any, tokenizer: Any, turns: Sequence[Turn], *, temperature: float = 0.0, seed: int = 0
+    model: Any, tokenizer: Any, turns: Sequence[Turn], *, longest: int, temperature: float = 0.0, seed: int = 0
 ) -> list[str]:
     """Return what the model says to each turn's prompt.
 
@@ -28,6 +26,7 @@ def complete(
         model: a causal language model of transformers.
         tokenizer: the debaters'.
         turns: whose prompts are shown.
+        longest: solution, in tokens.
         temperature: 0 takes the most probable token.
         seed: of the sampling.
     """
@@ -41,9 +40,9 @@ def complete(
             for turn in turns[start : start + BATCH]:
                 ids, shown = encode(turn, tokenizer)
                 prompts.append(ids[:shown])
-            longest = max(map(len, prompts))
-            padded = [[tokenizer.pad_token_id] * (longest - len(ids)) + ids for ids in prompts]
-            mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
+            width = max(map(len, prompts))
+            padded = [[tokenizer.pad_token_id] * (width - len(ids)) + ids for ids in prompts]
+            mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts]
             drawn: dict[str, Any] = (
                 {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
                 if temperature
@@ -52,16 +51,18 @@ def complete(
             out = model.generate(
                 input_ids=torch.tensor(padded),
                 attention_mask=torch.tensor(mask),
-                max_new_tokens=LONGEST,
+                max_new_tokens=longest,
                 use_cache=True,
                 **drawn,
             )
-            said += tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
+            said += tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
     model.train(was_training)
     return said
 
 
-def sample_pool(model: Any, tokenizer: Any, prompts: Prompts, pool: Pool, *, seed: str) -> Iterator[Attempts]:
+def sample_pool(
+    model: Any, tokenizer: Any, prompts: Prompts, pool: Pool, *, seed: str, longest: int
+) -> Iterator[Attempts]:
     """Yield training expressions with solutions that the model sampled."""
     rng = random.Random(f"{seed}|pool")
     drawn = [training_operands(rng) for _ in range(pool.expressions)]
@@ -69,7 +70,9 @@ def sample_pool(model: Any, tokenizer: Any, prompts: Prompts, pool: Pool, *, see
     rounds = []
     for number in range(pool.samples):
         temperature = pool.temperatures[number % len(pool.temperatures)]
-        rounds.append(complete(model, tokenizer, turns, temperature=temperature, seed=rng.randrange(2**31)))
+        rounds.append(
+            complete(model, tokenizer, turns, longest=longest, temperature=temperature, seed=rng.randrange(2**31))
+        )
     for operands, *solutions in zip(drawn, *rounds, strict=True):
         yield Attempts(operands, tuple(solutions))
 
@@ -96,9 +99,9 @@ def held_out(prompts: Prompts, count: int, *, seed: str, knows: Knows | None = N
     return found
 
 
-def accuracy(model: Any, tokenizer: Any, turns: Sequence[Turn]) -> float:
+def accuracy(model: Any, tokenizer: Any, turns: Sequence[Turn], *, longest: int) -> float:
     """Return the share of turns whose greedily decoded solution states the right answer."""
-    said = complete(model, tokenizer, turns)
+    said = complete(model, tokenizer, turns, longest=longest)
     right = sum(_answer(solution) == _answer(turn.solution) for solution, turn in zip(said, turns, strict=True))
     return right / len(turns)
 

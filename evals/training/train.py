@@ -2,29 +2,28 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 
-from agents.errors import MissingDependency, ModelError
-from agents.pretrained import locate
+from agents.errors import MissingDependency
 from agents.prompts import Prompts
 from debate.aside import open_aside
 from debate.config import prompts_folder
+from evals.training import adapter, whole
 from evals.training.experts import ExpertCurriculum
 from evals.training.recipe import Recipe, Stage
 from evals.training.rows import PackedRows, collate
 from evals.training.speaking import accuracy, held_out, sample_pool
 from evals.training.turns import Attempts, Curriculum
-from evals.training.vocabulary import make_tokenizer
 
 Say = Callable[[str], None]
 
-MODEL, HISTORY = "model", "history.jsonl"
-TABLE = "model.embed_tokens.weight"
+HISTORY = "history.jsonl"
 # Of the held-out loss.
 LOSS_ROWS = 32
 # Steps after which the estimate of the whole is made.
@@ -32,7 +31,7 @@ TIMED_STEPS = 20
 
 
 def train(recipe: Recipe, out: Path, *, say: Say = lambda _: None) -> Path:
-    """Return the folder of the trained model: OUT/model. What is there of an earlier run is gone on with.
+    """Return the folder of what was trained: OUT/model, or OUT/adapter. What is there of an earlier run is gone on with.
 
     Args:
         recipe: what to do.
@@ -43,15 +42,20 @@ def train(recipe: Recipe, out: Path, *, say: Say = lambda _: None) -> Path:
         MissingDependency: the extra `train` is not installed.
         ModelError, UnknownName: the model that it begins with, or takes its table from, is not there or of another shape.
     """
-    done = out / MODEL
-    if (done / "config.json").is_file():
+    done: Path = out / form(recipe).MODEL
+    if done.is_dir():
         say(f"{recipe.name} is trained already: {done}")
         return done
     model, tokenizer = _run_stages(recipe, out, say)
-    aside = out / f".{MODEL}.part"
-    save(model, tokenizer, aside)
+    aside = out / f".{done.name}.part"
+    form(recipe).save(model, tokenizer, recipe, aside)
     aside.rename(done)
     return done
+
+
+def form(recipe: Recipe) -> ModuleType:
+    """Return the module that has what is trained: a whole model, or an adapter."""
+    return adapter if recipe.lora is not None else whole
 
 
 def _run_stages(recipe: Recipe, out: Path, say: Say) -> tuple[Any, Any]:
@@ -62,89 +66,18 @@ def _run_stages(recipe: Recipe, out: Path, say: Say) -> tuple[Any, Any]:
     from transformers import set_seed
 
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = make_tokenizer()
     set_seed(recipe.seed)
-    model = build_model(recipe, tokenizer)
+    model, tokenizer = form(recipe).build(recipe)
     stages = recipe.stages
     tokens = sum(stage.steps for stage in stages) * recipe.rows * recipe.row_tokens
-    say(f"{recipe.name}: {model.num_parameters():,} parameters, {tokens:,} tokens in {len(stages)} stages")
+    learned = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+    of = f" of {model.num_parameters():,}" if recipe.lora else ""
+    say(f"{recipe.name}: {learned:,}{of} parameters, {tokens:,} tokens in {len(stages)} stages")
     estimate = Estimate(sum(stage.steps for stage in stages), recipe.rows * recipe.row_tokens, seconds_so_far(out), say)
     for number, stage in enumerate(stages, start=1):
-        is_learned = stage.table == "learned" and recipe.table is None
-        model.get_input_embeddings().weight.requires_grad_(is_learned)
+        form(recipe).begin_stage(model, recipe, stage)
         _stage(recipe, stage, number, out, model, tokenizer, estimate)
     return model, tokenizer
-
-
-def build_model(recipe: Recipe, tokenizer: Any) -> Any:
-    """Return a Llama with its tables tied: random weights, or those of the model that the recipe begins with.
-
-    Raises:
-        ModelError: that model, or the one whose table is taken, is of another shape, or there is none.
-        UnknownName: it is no debater of this package.
-    """
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    shape = recipe.shape.model_dump()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        num_key_value_heads=recipe.shape.num_attention_heads,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        use_cache=False,
-        attn_implementation="sdpa",
-        **shape,
-    )
-    model = LlamaForCausalLM(config)
-    if recipe.begin is not None:
-        _copy(_weights(recipe.begin), dict(model.named_parameters()), f"{recipe.name} begins with {recipe.begin}")
-    if recipe.table is not None:
-        table = {name: tensor for name, tensor in _weights(recipe.table).items() if name == TABLE}
-        _copy(table, {TABLE: model.get_input_embeddings().weight}, f"{recipe.name} takes the table of {recipe.table}")
-    return model
-
-
-def _weights(model: str) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    path = locate(model) / "model.safetensors"
-    if not path.is_file():
-        raise ModelError(f"{model}: there is no {path}; the weights of a debater are in one such file")
-    weights: dict[str, torch.Tensor] = load_file(path)
-    return weights
-
-
-def _copy(weights: Mapping[str, torch.Tensor], into: Mapping[str, torch.Tensor], what: str) -> None:
-    theirs, ours = ({name: list(tensor.shape) for name, tensor in some.items()} for some in (weights, into))
-    if theirs != ours:
-        name = min(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
-        raise ModelError(
-            f"{what}, whose {name} is {theirs.get(name, 'not there')}, and the recipe needs {ours.get(name, 'none')}: "
-            "the same `shape` is needed"
-        )
-    with torch.no_grad():
-        for name, tensor in into.items():
-            tensor.copy_(weights[name])
-
-
-def save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write a model as debates load it: bfloat16 weights, tokenizer, when to stop."""
-    from transformers import GenerationConfig
-
-    ids = {
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    saved = type(model)(model.config)
-    saved.load_state_dict(model.state_dict())
-    saved.to(torch.bfloat16)
-    saved.config.use_cache = True
-    saved.generation_config = GenerationConfig(**ids)
-    saved.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 class Estimate:
@@ -197,25 +130,26 @@ def _stage(
     recipe: Recipe, stage: Stage, number: int, out: Path, model: Any, tokenizer: Any, estimate: Estimate
 ) -> None:
     """Train the model through one stage, or load what an earlier run made of it."""
-    from safetensors.torch import load_model, save_model
     from transformers import Trainer, TrainingArguments
     from transformers.trainer_utils import get_last_checkpoint
 
     folder = out / f"stage-{number}"
     finished = folder / "finished.safetensors"
     if finished.is_file():
-        load_model(model, finished)
+        form(recipe).load_kept(model, finished)
         estimate.before += stage.steps
         estimate.say(f"stage {number} is done already")
         return
     folder.mkdir(exist_ok=True)
-    prompts, own_first = (Prompts(prompts_folder(name), "plain") for name in ("tiny", "tiny_own_first"))
+    prompts, own_first = (Prompts(prompts_folder(name), recipe.format) for name in ("tiny", "tiny_own_first"))
     seed = f"{recipe.draws or recipe.name}|{recipe.seed}|{number}"
     pool: list[Attempts] = []
     if (wanted := stage.pool) is not None:
-        pool = _pool(
-            folder / "pool.jsonl", lambda: sample_pool(model, tokenizer, prompts, wanted, seed=seed), estimate.say
-        )
+
+        def sample() -> Iterator[Attempts]:
+            return sample_pool(model, tokenizer, prompts, wanted, seed=seed, longest=recipe.longest)
+
+        pool = _pool(folder / "pool.jsonl", sample, estimate.say)
     curriculum = ExpertCurriculum(prompts, recipe.knows) if recipe.knows else Curriculum(prompts, own_first, pool)
 
     def rows(count: int, purpose: str) -> PackedRows:
@@ -233,7 +167,9 @@ def _stage(
 
         def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
             found: dict[str, float] = super().evaluate(*args, **kwargs)
-            shares = {kind: accuracy(self.model, tokenizer, turns) for kind, turns in looks.items()}
+            shares = {
+                kind: accuracy(self.model, tokenizer, turns, longest=recipe.longest) for kind, turns in looks.items()
+            }
             step = estimate.before + self.state.global_step
             line = {
                 "step": step,
@@ -269,6 +205,7 @@ def _stage(
         logging_steps=50,
         logging_nan_inf_filter=False,
         report_to=[],
+        label_names=["labels"],
         seed=recipe.seed,
         data_seed=recipe.seed,
         dataloader_num_workers=0,
@@ -288,7 +225,7 @@ def _stage(
     if stage.steps not in looked:
         trainer.evaluate()
     estimate.before += stage.steps
-    save_model(model, str(finished))
+    form(recipe).keep(model, finished)
 
 
 def _timer(estimate: Estimate) -> Any:

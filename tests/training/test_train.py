@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from agents.errors import ConfigError, ModelError, UnknownName
-from agents.pretrained import debaters
+from agents.pretrained import WHEEL_MODELS, debaters
 from debate.cli.app import app
 from debate.config import configs_folder
 from evals.training import train as training
+from evals.training import whole
 from evals.training.card import write_card
 from evals.training.recipe import Recipe, load_recipe
 from evals.training.rows import PackedRows, collate
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 
 RECIPES = configs_folder() / "training"
 WEIGHTS = "model.safetensors"
-TABLE, LAYER = training.TABLE, "model.layers.0.mlp.up_proj.weight"
+TABLE, LAYER = whole.TABLE, "model.layers.0.mlp.up_proj.weight"
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +89,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(trained, smoke, tmp_
     # The first look is after 20 of 30 steps; the one of the third stage's end never comes.
     looks = []
 
-    def stop_later(*args):
+    def stop_later(*args, **options):
         looks.append(1)
         if len(looks) > 2:
             raise KeyboardInterrupt
-        return evaluate(*args)
+        return evaluate(*args, **options)
 
     monkeypatch.setattr(training, "accuracy", stop_later)
     with pytest.raises(KeyboardInterrupt):
@@ -127,7 +128,7 @@ def test_a_table_of_another_model_stays_as_it_is(smoke, trained, tmp_path):
 def test_a_recipe_begins_with_the_weights_of_another_model(smoke, trained, tmp_path):
     recipe = made_from(smoke, begin=str(trained[0] / "model"))
     one = load_file(trained[0] / "model" / WEIGHTS)
-    begun = training.build_model(recipe, make_tokenizer()).state_dict()
+    begun = whole.build_model(recipe, make_tokenizer()).state_dict()
     assert all(torch.equal(begun[name], tensor.float()) for name, tensor in one.items())
     folder = training.train(recipe, tmp_path)
     two = load_file(folder / WEIGHTS)
@@ -142,9 +143,9 @@ def test_a_recipe_begins_with_the_weights_of_another_model(smoke, trained, tmp_p
 def test_a_model_of_another_shape_or_name_is_refused(smoke):
     for key in ("begin", "table"):
         with pytest.raises(ModelError, match=r"tiny/dee, whose model\..* is \[.*\], and the recipe needs \["):
-            training.build_model(made_from(smoke, **{key: "tiny/dee"}), make_tokenizer())
+            whole.build_model(made_from(smoke, **{key: "tiny/dee"}), make_tokenizer())
         with pytest.raises(UnknownName, match="dee"):
-            training.build_model(made_from(smoke, **{key: "tiny/dea"}), make_tokenizer())
+            whole.build_model(made_from(smoke, **{key: "tiny/dea"}), make_tokenizer())
     with pytest.raises(ValidationError, match="leave table: tiny/ada out"):
         made_from(smoke, begin="tiny/dee", table="tiny/ada")
 
@@ -156,7 +157,7 @@ def test_packed_examples_do_not_see_each_other(smoke):
 
     tokenizer = make_tokenizer()
     torch.manual_seed(0)
-    model = training.build_model(smoke, tokenizer).eval()
+    model = whole.build_model(smoke, tokenizer).eval()
     prompts = Prompts(prompts_folder("tiny"), "plain")
     rows = PackedRows(Curriculum(prompts, prompts), tokenizer, mixture={"steps": 1}, rows=2, tokens=160, seed="x")
     batch = collate([rows[0], rows[1]])
@@ -172,7 +173,7 @@ def test_packed_examples_do_not_see_each_other(smoke):
 def test_every_shipped_recipe_is_one(path):
     recipe = load_recipe(path)
     assert recipe.name == path.stem
-    assert {recipe.begin, recipe.table} - {None} <= set(debaters())
+    assert {recipe.begin, recipe.table} - {None} <= {*debaters(), *WHEEL_MODELS}
 
 
 def test_a_mistake_in_a_recipe_is_named_with_its_place(tmp_path):
