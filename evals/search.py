@@ -10,6 +10,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from evals.paper import BOUNDS, TEMPERATURES
 from evals.selection import plain
 from evals.task import Sample, Score, Task, create_task
 
-SAMPLERS = ("tpe", "gp", "random", "paper")
+SAMPLERS = ("tpe", "gp", "random", "grid", "paper")
 # Pruning looks after so many more questions; earlier than this many nothing is pruned.
 PRUNE_EVERY, PRUNE_FROM, PRUNE_P = 10, 30, 0.1
 # What an engine is started with cannot vary between trials that share it.
@@ -198,8 +199,8 @@ async def search(
         out: the folder; an interrupted search there goes on.
         parameters: what varies; by default the agents' temperatures, 0.01 to 2.
         method: the row; the config's message by default.
-        trials: how many in all, those of earlier sessions included; `paper` plays the paper's temperatures only.
-        sampler: tpe, gp, random, or paper.
+        trials: how many in all, those of earlier sessions included; `grid` plays all combinations, `paper` the paper's only.
+        sampler: tpe, gp, random, grid, or paper.
         prune: whether trials that fall behind are given up.
         selection: which questions; `limit` is of each of the two sets.
         split: to search on; the task's validation split by default.
@@ -220,8 +221,8 @@ async def search(
         "sampler": sampler,
         "questions": questions.how,
     }
+    probes = _grid(varied) if sampler == "grid" else [_paper(config, method, varied)] if sampler == "paper" else []
     study = _open(out, plan, sampler, prune, config.seed)
-    probes = [_paper(config, method, varied)] if sampler == "paper" else []
     wanted = len(probes) if probes else trials
     ended = _take_up(study)
     tested = out / "test" / "run.json"
@@ -407,6 +408,16 @@ def _trials(study: Any) -> tuple[Trial, ...]:
         count = int(trial.user_attrs.get("questions", 0))
         found.append(Trial(trial.number, dict(trial.params), accuracy, trial.state.name.lower(), count))
     return tuple(found)
+
+
+def _grid(varied: Sequence[Parameter]) -> list[dict[str, Any]]:
+    """Return every combination of choices, the last parameter's fastest."""
+    if ranges := [str(parameter) for parameter in varied if not parameter.choices]:
+        raise ConfigError(
+            f"sampler grid: every value must be listed, and {ranges[0]} is a range; write e.g. {varied[0].key}=0.1|0.5|1.0"
+        )
+    keys = [parameter.key for parameter in varied]
+    return [dict(zip(keys, values, strict=True)) for values in product(*(parameter.choices for parameter in varied))]
 
 
 def _paper(config: DebateConfig, method: str, varied: Sequence[Parameter]) -> dict[str, float]:

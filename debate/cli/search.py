@@ -22,7 +22,11 @@ def search(
     method: Annotated[str | None, typer.Option("--method", help="The row; the config's message by default.")] = None,
     trials: Annotated[int, typer.Option("--trials", min=1, help="In all, earlier sessions included.")] = 30,
     sampler: Annotated[
-        str, typer.Option("--sampler", help="tpe, gp, random, or paper: the paper's temperatures, no search.")
+        str,
+        typer.Option(
+            "--sampler",
+            help="tpe, gp, random; grid: all combinations of --vary KEY.PATH=A|B; paper: the paper's temperatures.",
+        ),
     ] = "tpe",
     prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Give up trials that fall behind.")] = True,
     split: Annotated[

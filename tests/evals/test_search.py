@@ -155,6 +155,33 @@ def test_the_papers_temperatures_are_played_without_a_search(tmp_path, run):
         run(search(config, out=tmp_path / "t", sampler="paper", selection=Selection(limit=4)))
 
 
+def test_a_grid_plays_every_combination_once_and_goes_on(tmp_path, run):
+    varied = [parse_parameter("agents.ada.temperature=0.1|0.9"), parse_parameter("agents.ben.temperature=0.2|0.5|1.5")]
+    options = {"parameters": varied, "sampler": "grid", "prune": False, "selection": Selection(limit=4)}
+    told = []
+
+    def stop_at_the_third(text):
+        told.append(text)
+        if text.startswith("trial 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(search(CONFIG, out=tmp_path / "s", progress=stop_at_the_third, **options))
+    found = run(search(CONFIG, out=tmp_path / "s", **options))
+    played = [tuple(trial.values.values()) for trial in found.trials]
+    assert sorted(played) == [(a, b) for a in (0.1, 0.9) for b in (0.2, 0.5, 1.5)]
+    assert "Validation accuracy over two temperatures" in write_search_page(found, tmp_path / "s").read_text()
+    with pytest.raises(
+        ConfigError, match=r"sampler grid: every value must be listed, and agents.ada.temperature=0.1:2 is a"
+    ):
+        run(
+            search(
+                CONFIG, out=tmp_path / "t", parameters=[parse_parameter("agents.ada.temperature=0.1:2")], sampler="grid"
+            )
+        )
+    assert not (tmp_path / "t").exists()
+
+
 def test_the_study_is_a_file_that_optuna_reads(tmp_path, run):
     import optuna
 
