@@ -56,7 +56,11 @@ def test_others_of_her_table_are_as_strong_as_they_were(name, right, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("owner", "others"), [("tiny/ada", ("tiny/bea", "tiny/ben")), ("tiny/dee", ("tiny/fay", "tiny/hal", "tiny/gil", "tiny/ivy", "tiny/jay"))]
+    ("owner", "others"),
+    [
+        ("tiny/ada", ("tiny/bea", "tiny/ben")),
+        ("tiny/dee", ("tiny/fay", "tiny/hal", "tiny/gil", "tiny/ivy", "tiny/jay")),
+    ],
 )
 def test_debaters_of_one_table_have_it_to_the_bit(owner, others):
     tables = [load_file(locate(name) / "model.safetensors")["model.embed_tokens.weight"] for name in (owner, *others)]
