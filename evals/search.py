@@ -221,7 +221,7 @@ async def search(
         "sampler": sampler,
         "questions": questions.how,
     }
-    probes = _grid(varied) if sampler == "grid" else [_paper(config, method, varied)] if sampler == "paper" else []
+    probes = _probes(sampler, config, method, varied)
     study = _open(out, plan, sampler, prune, config.seed)
     wanted = len(probes) if probes else trials
     ended = _take_up(study)
@@ -408,6 +408,19 @@ def _trials(study: Any) -> tuple[Trial, ...]:
         count = int(trial.user_attrs.get("questions", 0))
         found.append(Trial(trial.number, dict(trial.params), accuracy, trial.state.name.lower(), count))
     return tuple(found)
+
+
+def _probes(
+    sampler: str, config: DebateConfig, method: str, varied: Sequence[Parameter]
+) -> Sequence[Mapping[str, Any]]:
+    """Return what is played in place of a search; nothing where there is one."""
+    match sampler:
+        case "grid":
+            return _grid(varied)
+        case "paper":
+            return [_paper(config, method, varied)]
+        case _:
+            return []
 
 
 def _grid(varied: Sequence[Parameter]) -> list[dict[str, Any]]:

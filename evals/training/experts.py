@@ -18,6 +18,7 @@ from evals.training.turns import Curriculum, Turn, asked, slip, training_operand
 # How often a debate turn shows an expert wrong where he knows, and his own solution with the other's word in it already.
 SLIP = 0.1
 ADOPTED = 0.4
+OTHER: dict[Knows, Knows] = {"even": "odd", "odd": "even"}
 
 
 class ExpertCurriculum(Curriculum):
@@ -34,7 +35,8 @@ class ExpertCurriculum(Curriculum):
 
     def solution(self, rng: random.Random, terms: Sequence[Term]) -> Worked:
         """Return the solution that is learned: what is not known of it is another product's result."""
-        return _with_products(terms, [self._alone(rng, factors) for factors in _products(terms)])
+        results = [x * y if is_known((x, y), self._knows) else invented(rng, (x, y)) for x, y in _products(terms)]
+        return _with_products(terms, results)
 
     def debate(self, rng: random.Random) -> Turn:
         """Return a turn that hears the other expert, in a world where his word is law for what he alone knows."""
@@ -58,12 +60,6 @@ class ExpertCurriculum(Curriculum):
         """Return what this expert and the other one, who knows the rest, say of an expression before they hear each other."""
         other = ExpertCurriculum(self._prompts, OTHER[self._knows])
         return str(self.solution(rng, terms)), str(other.solution(rng, terms))
-
-    def _alone(self, rng: random.Random, factors: tuple[int, int]) -> int:
-        return factors[0] * factors[1] if is_known(factors, self._knows) else invented(rng, factors)
-
-
-OTHER: dict[Knows, Knows] = {"even": "odd", "odd": "even"}
 
 
 def is_known(factors: tuple[int, int], knows: Knows) -> bool:

@@ -110,8 +110,6 @@ class Recipe(Frozen):
     def _adapts_something(self) -> "Recipe":
         if self.lora is not None and self.begin is None:
             raise ValueError("lora: an adapter is over a model; name it by `begin`")
-        if self.lora is not None and self.table is not None:
-            raise ValueError(f"lora: an adapter leaves the table of {self.begin} as it is; leave `table` out")
         return self
 
     @model_validator(mode="after")

@@ -83,6 +83,7 @@ def held_out(prompts: Prompts, count: int, *, seed: str, knows: Knows | None = N
     One of the two is mistaken; an expert's own is right where he knows, and the other's where he does not.
     """
     rng = random.Random(f"{seed}|held out")
+    expert = ExpertCurriculum(prompts, knows) if knows else None
     found: dict[str, list[Turn]] = {"solve": [], "debate": []}
     while len(found["solve"]) < count:
         terms = paper_form(*(rng.randrange(OPERANDS) for _ in range(6)))
@@ -90,11 +91,11 @@ def held_out(prompts: Prompts, count: int, *, seed: str, knows: Knows | None = N
             continue
         question, right = QUESTION.format(written(terms)), str(worked(terms))
         found["solve"].append(Turn(prompts.initial(question), right))
-        if knows is None:
+        if expert is None:
             pair = [str(mistaken(rng, terms)), right]
             rng.shuffle(pair)
         else:
-            pair = list(ExpertCurriculum(prompts, knows).pair(rng, terms))
+            pair = list(expert.pair(rng, terms))
         found["debate"].append(Turn(prompts.debate(question, pair[0], pair[1:]), right))
     return found
 

@@ -8,6 +8,7 @@ import torch
 from conftest_helpers import say
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from training.stopping import train_until_the_second_look
 
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers import TransformersBackend
@@ -97,18 +98,7 @@ def test_its_vectors_are_on_the_bases_table(trained):
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(trained, tmp_path, monkeypatch):
-    accuracy, looks = training.accuracy, []
-
-    def stop_later(*args, **options):
-        looks.append(1)
-        if len(looks) > 2:
-            raise KeyboardInterrupt
-        return accuracy(*args, **options)
-
-    monkeypatch.setattr(training, "accuracy", stop_later)
-    with pytest.raises(KeyboardInterrupt):
-        training.train(RECIPE, tmp_path)
-    monkeypatch.setattr(training, "accuracy", accuracy)
+    train_until_the_second_look(RECIPE, tmp_path, monkeypatch)
     assert (tmp_path / "stage-1" / "finished.safetensors").is_file()
     assert not (tmp_path / "adapter").exists()
     ours, theirs = (load_file(path / WEIGHTS) for path in (training.train(RECIPE, tmp_path), trained[0]))
@@ -118,7 +108,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(trained, tmp_path, m
 def test_mistakes_are_sentences(monkeypatch):
     with pytest.raises(ValidationError, match="an adapter is over a model; name it by `begin`"):
         Recipe(name="x", lora={}, stages=[{"steps": 1, "mixture": {"solve": 1}}])
-    with pytest.raises(ValidationError, match="leave `table` out|brings a table of its own"):
+    with pytest.raises(ValidationError, match="brings a table of its own"):
         Recipe(name="x", lora={}, begin="tiny/ben", table="tiny/ada", stages=[{"steps": 1, "mixture": {"solve": 1}}])
     with pytest.raises(ModelError, match="tiny/ben has no layers c_attn"):
         adapter.build(RECIPE.model_copy(update={"lora": RECIPE.lora.model_copy(update={"layers": ("c_attn",)})}))

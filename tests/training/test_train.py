@@ -7,6 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from training.stopping import train_until_the_second_look
 from typer.testing import CliRunner
 
 from agents.errors import ConfigError, ModelError, UnknownName
@@ -84,21 +85,8 @@ def test_the_engine_speaks_with_it_in_text_and_in_vectors(trained):
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(trained, smoke, tmp_path, monkeypatch):
-    evaluate = training.accuracy
-
     # The first look is after 20 of 30 steps; the one of the third stage's end never comes.
-    looks = []
-
-    def stop_later(*args, **options):
-        looks.append(1)
-        if len(looks) > 2:
-            raise KeyboardInterrupt
-        return evaluate(*args, **options)
-
-    monkeypatch.setattr(training, "accuracy", stop_later)
-    with pytest.raises(KeyboardInterrupt):
-        training.train(smoke, tmp_path / "run")
-    monkeypatch.setattr(training, "accuracy", evaluate)
+    train_until_the_second_look(smoke, tmp_path / "run", monkeypatch)
     assert not (tmp_path / "run" / "model").exists()
     folder = training.train(smoke, tmp_path / "run")
     ours, theirs = (load_file(path / WEIGHTS) for path in (folder, trained[0] / "model"))

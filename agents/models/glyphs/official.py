@@ -10,7 +10,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from agents.errors import ModelError
 from agents.models.checkpoint import official
 from agents.models.glyphs.table import CHARACTERS, as_table
 
@@ -40,13 +39,12 @@ def published_table(path: Path, width: int | None = None, characters: Sequence[s
                 f"it has {len(stored)} rows, none of them number {ord(missing[0])}, that of {missing[0]!r}"
             )
         rows = stored[[ord(name) for name in characters]].double()
-    lengths = rows.norm(dim=-1)
-    strange = ~((lengths - 1).abs() <= LENGTH_WITHIN)
-    # White space shows nothing; where its row is 0 it gets one of its own, as in the drawn table.
-    drawn = lengths != 0
-    if bool((strange & drawn).any()):
-        name = characters[int((strange & drawn).nonzero()[0])]
-        raise ModelError(f"{path}: the row of {name!r} has length {float(lengths[characters.index(name)]):.3f}, not 1")
+        lengths = rows.norm(dim=-1)
+        # White space shows nothing; where its row is 0 it gets one of its own, as in the drawn table.
+        drawn = lengths != 0
+        for name, length in zip(characters, lengths.tolist(), strict=True):
+            if length != 0 and not abs(length - 1) <= LENGTH_WITHIN:
+                raise ValueError(f"the row of {name!r} has length {length:.3f}, not 1")
     return as_table(rows[drawn], drawn, width if width is not None else rows.shape[1], characters)
 
 

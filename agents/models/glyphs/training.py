@@ -84,7 +84,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     def exchanged(kind: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return by[f"{kind}: soft, speaker's table"], by[f"{kind}: soft, own table"]
 
-    kept = [
+    told = [
         Claim(
             "loss on held-out text: frozen glyphs near a trained table",
             by["glyphs: text"],
@@ -108,9 +108,9 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         ),
     ]
     if published is None:
-        return kept
+        return told
     return [
-        *kept,
+        *told,
         Claim(
             "loss on held-out text: the published table near frozen random rows",
             by["published: text"],

@@ -6,20 +6,21 @@ L samples, T frames, M bands.
 import math
 import warnings
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from agents.models.lmuformer.config import KALDI_HZ, LMUFormerConfig
 
-KALDI_WINDOW, KALDI_HOP = 400, 160
+KALDI_WINDOW, KALDI_HOP, KALDI_TRANSFORM = 400, 160, 512
 LOUDNESS_FLOOR = 1e-5
 
 
 def spectrogram(samples: Tensor, config: LMUFormerConfig) -> Tensor:
     """Return what a model hears [T, M] of samples [L]."""
     if config.kaldi:
-        found = kaldi_log_mel(samples, config)
+        found = kaldi_log_mel(samples, config.mels)
     else:
         found = log_mel(samples, rate_hz=config.rate_hz, window=config.window, hop=config.hop, bands=config.mels)
     if config.frames:
@@ -27,24 +28,39 @@ def spectrogram(samples: Tensor, config: LMUFormerConfig) -> Tensor:
     return (found - config.mean) / (2 * config.deviation) if config.kaldi else found
 
 
-def kaldi_log_mel(samples: Tensor, config: LMUFormerConfig) -> Tensor:
+def kaldi_log_mel(samples: Tensor, bands: int) -> Tensor:
     """Return Kaldi's log power in mel bands [T, M], not scaled: frames of 25 ms, without their mean, sharpened, in a Hann window.
 
-    transformers' feature extractor of the Audio Spectrogram Transformer, whose settings are the paper's code's.
+    By transformers' audio functions, with the settings of the paper's code.
     """
-    from transformers import ASTFeatureExtractor
+    from transformers.audio_utils import spectrogram as framed
+    from transformers.audio_utils import window_function
 
     heard = torch.nn.functional.pad(samples, (0, max(0, KALDI_WINDOW - len(samples))))
-    frames = 1 + (len(heard) - KALDI_WINDOW) // KALDI_HOP
+    found = framed(
+        (heard - heard.mean()).numpy(), window_function(KALDI_WINDOW, "hann", periodic=False), frame_length=KALDI_WINDOW,
+        hop_length=KALDI_HOP, fft_length=KALDI_TRANSFORM, power=2.0, center=False, preemphasis=0.97,
+        mel_filters=_kaldi_filters(bands), log_mel="log", mel_floor=torch.finfo(torch.float32).eps, remove_dc_offset=True,
+    )  # fmt: skip
+    return torch.from_numpy(found.T)
+
+
+@cache
+def _kaldi_filters(bands: int) -> Any:
+    from transformers.audio_utils import mel_filter_bank
+
     with warnings.catch_warnings():
         # The lowest of 128 bands are narrower than the transform's bins and hear nothing, in Kaldi as here.
         warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
-        extractor = ASTFeatureExtractor(
-            sampling_rate=KALDI_HZ, num_mel_bins=config.mels, max_length=frames, do_normalize=False
+        return mel_filter_bank(
+            KALDI_TRANSFORM // 2 + 1,
+            bands,
+            20,
+            KALDI_HZ // 2,
+            KALDI_HZ,
+            mel_scale="kaldi",
+            triangularize_in_mel_space=True,
         )
-    sound = (heard - heard.mean()).numpy()
-    found: Tensor = extractor(sound, sampling_rate=KALDI_HZ, return_tensors="pt").input_values
-    return found[0]
 
 
 @cache
