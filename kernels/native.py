@@ -37,15 +37,16 @@ _P, _L, _I, _F, _D = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_f
 _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "belief_scan": ([_P, _L, _L, _L, _P, _D, _L, *[_P] * 12, _I], None),
     "belief_expectation": ([_P, _L, _L, _L, _P, _P, _P, _P, _P, _P, _I, _L, _P, _P, _I], None),
-    "belief_support": ([_P, _L, _F, _F, _L, _I, _P, _P], _L),
+    "belief_support": ([_P, _L, _F, _F, _L, _F, _P, _P], _L),
     "belief_sample": ([_P, _L, _L, _L, *[_P] * 6, _I], None),
     "mix_rows": ([_P, _I, _L, _L, _P, _P, _P, _P, _I], None),
     "add_gumbel": ([_P, _L, _L, _L, _P, _P, _P, _P, _I], None),
     "nearest_has_vnni": ([], _I),
     "nearest_packed_bytes": ([_L, _L], _L),
     "nearest_pack": ([_P, _I, _L, _L, _P, _P, _P, _I], None),
-    "nearest_search": ([_P, _L, _P, _I, _L, _L, _P, _P, _P, _P, _P, _P, _P, _I], None),
+    "nearest_search": ([_P, _L, _P, _P, _I, _L, _L, _P, _P, _P, _P, _P, _P, _P, _I], None),
     "nearest_cosines": ([_P, _L, _L, _P, _P, _I, _L, _P], None),
+    "use_huge_pages": ([_P, _L], _I),
     "attention_parts": ([_P, _P, _L, _L, _L, _P, _P, _I, _L, _P, _F, _F, _P, _L, _L, *[_P] * 8, _I], None),
 }
 

@@ -25,7 +25,7 @@ class Scan:
     energy: Tensor  # float64: Σ w s
     plain_total: Tensor | None  # the same two sums at temperature 1
     plain_energy: Tensor | None
-    cut: Tensor  # int32: the first bin of s that is left out, 0.25 nats a bin
+    floor: Tensor  # float32: tokens with w <= floor are left out
     kept: Tensor  # float64: Σ w over what is kept
     dropped: Tensor  # float64: Σ w over what is left out
     top_values: Tensor  # [B, k] float32: the largest logits
@@ -87,15 +87,15 @@ def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, pla
     rows, vocabulary = z.shape
     top = min(top, vocabulary)
     temperature = temperature.contiguous()
-    status, cut = torch.empty(2, rows, dtype=torch.int32)
-    maximum = torch.empty(rows)
+    status = torch.empty(rows, dtype=torch.int32)
+    maximum, floor = torch.empty(2, rows)
     argmax = torch.empty(rows, dtype=torch.int64)
     total, energy, plain_total, plain_energy, kept, dropped = torch.empty(6, rows, dtype=torch.float64)
     top_values = torch.empty(rows, top)
     top_ids = torch.empty(rows, top, dtype=torch.int64)
     stride = z.stride(0)
     outputs = (status, maximum, argmax, total, energy, plain_total if plain else None, plain_energy if plain else None)
-    more = (cut, kept, dropped, top_values, top_ids)
+    more = (floor, kept, dropped, top_values, top_ids)
     native.library().belief_scan(
         pointer(z),
         rows,
@@ -118,7 +118,7 @@ def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, pla
         energy=energy,
         plain_total=plain_total if plain else None,
         plain_energy=plain_energy if plain else None,
-        cut=cut,
+        floor=floor,
         kept=kept,
         dropped=dropped,
         top_values=top_values,
@@ -132,7 +132,7 @@ def expectation(scan: Scan, table: Tensor) -> tuple[Tensor, Tensor]:
     rows, vocabulary = scan.logits.shape
     vectors = torch.empty(rows, weight.shape[1])
     read = torch.empty(rows, dtype=torch.int64)
-    inputs = (scan.temperature, scan.maximum, scan.argmax, scan.cut, scan.kept, weight)
+    inputs = (scan.temperature, scan.maximum, scan.argmax, scan.floor, scan.kept, weight)
     native.library().belief_expectation(
         pointer(scan.logits), rows, vocabulary, scan.logits.stride(0), *map(pointer, inputs), is_bf16, weight.shape[1],
         pointer(vectors), pointer(read), native.threads(),
@@ -147,7 +147,7 @@ def supports(scan: Scan) -> list[tuple[Tensor, Tensor]]:
     weights = torch.empty(vocabulary + 1)
     found = []
     for row, facts in enumerate(
-        zip(scan.temperature.tolist(), scan.maximum.tolist(), scan.argmax.tolist(), scan.cut.tolist(), strict=True)
+        zip(scan.temperature.tolist(), scan.maximum.tolist(), scan.argmax.tolist(), scan.floor.tolist(), strict=True)
     ):
         count = native.library().belief_support(
             pointer(scan.logits[row]), vocabulary, *facts, pointer(ids), pointer(weights)

@@ -6,8 +6,6 @@ namespace {
 
 constexpr int64_t TILE = 16;   // table rows whose products with one query are computed together
 constexpr int64_t SPAN = DENSE_SPAN;  // table rows between two looks at the running maximum
-// A weight under exp(-44) of the largest, for any vocabulary there is, adds less than float32 resolves.
-constexpr float NEGLIGIBLE = -44.0f;
 
 #if HAS_AVX512
 inline __m512 sum_lanes(const __m512* a) {
@@ -75,13 +73,17 @@ void products_tile(const typename S::Row* rows, int64_t D, const typename S::Que
     __m512 sums[16];
     for (int r0 = 0; r0 < R; r0 += STREAMS) {
         __m512 part[Q * STREAMS];
+#pragma GCC unroll 32
         for (int i = 0; i < Q * STREAMS; ++i) part[i] = _mm512_setzero_ps();
         const typename S::Row* first = rows + r0 * D;
         auto columns = [&](int64_t d, auto load) {
             typename S::Register q[Q];
+#pragma GCC unroll 32
             for (int j = 0; j < Q; ++j) q[j] = S::load(queries[j] + d);
+#pragma GCC unroll 32
             for (int r = 0; r < STREAMS; ++r) {
                 const typename S::Register row = load(first + r * D + d);
+#pragma GCC unroll 32
                 for (int j = 0; j < Q; ++j) part[j * STREAMS + r] = S::step(part[j * STREAMS + r], row, q[j]);
             }
         };
@@ -89,15 +91,19 @@ void products_tile(const typename S::Row* rows, int64_t D, const typename S::Que
         int64_t d = 0;
         for (; d + S::COLUMNS <= D; d += S::COLUMNS) {
             if (wanted)
+#pragma GCC unroll 32
                 for (int i = 0; i < STREAMS; ++i) __builtin_prefetch(wanted + (d / S::COLUMNS * STREAMS + i) * 64, 0, 2);
             columns(d, [](const typename S::Row* from) { return S::load(from); });
         }
         if (d < D) columns(d, [&](const typename S::Row* from) { return S::load(from, D - d); });
+#pragma GCC unroll 32
         for (int j = 0; j < Q; ++j)
+#pragma GCC unroll 32
             for (int r = 0; r < STREAMS; ++r) sums[j * R + r0 + r] = part[j * STREAMS + r];
     }
     alignas(64) float found[16];
     _mm512_store_ps(found, sum_lanes(sums));
+#pragma GCC unroll 32
     for (int j = 0; j < Q; ++j) std::memcpy(out[j], found + j * R, R * sizeof(float));
 }
 

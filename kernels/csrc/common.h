@@ -52,6 +52,26 @@ static inline float exp_nonpositive(float x) {
     return x < -87.0f ? 0.0f : value;
 }
 
+// A weight under exp(-44) of the largest, for any vocabulary there is, adds less than float32 resolves.
+constexpr float NEGLIGIBLE = -44.0f;
+
+// The largest of n numbers, of which none is NaN; -inf if there are none.
+static inline float highest_of(const float* x, int64_t n) {
+    float highest = -std::numeric_limits<float>::infinity();
+    int64_t i = 0;
+#if HAS_AVX512
+    if (n >= 64) {
+        __m512 most[4];
+        for (int k = 0; k < 4; ++k) most[k] = _mm512_loadu_ps(x + 16 * k);
+        for (i = 64; i + 64 <= n; i += 64)
+            for (int k = 0; k < 4; ++k) most[k] = _mm512_max_ps(most[k], _mm512_loadu_ps(x + i + 16 * k));
+        highest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(most[0], most[1]), _mm512_max_ps(most[2], most[3])));
+    }
+#endif
+    for (; i < n; ++i) highest = std::max(highest, x[i]);
+    return highest;
+}
+
 // Rows are asked for so many entries of a list before they are needed.
 constexpr int64_t PREFETCH = 16;
 
@@ -75,13 +95,16 @@ template <int R, typename T>
 static inline void add_listed(const T* table, int64_t D, const int32_t* ids, const float* weights, int64_t count, float* acc,
                               int64_t ahead, int64_t columns) {
     __m512 sums[R];
+#pragma GCC unroll 32
     for (int r = 0; r < R; ++r) sums[r] = _mm512_set1_ps(-0.0f);
     for (int64_t i = 0; i < count; ++i) {
         const T* row = table + ids[i] * D;
         if (i < ahead) prefetch(table + ids[i + PREFETCH] * D, columns);
         const __m512 w = _mm512_set1_ps(weights[i]);
+#pragma GCC unroll 32
         for (int r = 0; r < R; ++r) sums[r] = _mm512_fmadd_ps(w, load16(row + 16 * r), sums[r]);
     }
+#pragma GCC unroll 32
     for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc + 16 * r, _mm512_add_ps(_mm512_loadu_ps(acc + 16 * r), sums[r]));
 }
 #endif
@@ -134,17 +157,24 @@ static inline void add_rows(const T* table, int64_t D, const int32_t* ids, const
 template <int Q, int R>
 static inline void add_tile(const float* tile, int64_t count, const float* const* weights, float* const* acc) {
     __m512 sums[Q][R];
+#pragma GCC unroll 32
     for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 32
         for (int r = 0; r < R; ++r) sums[q][r] = _mm512_set1_ps(-0.0f);
     for (int64_t i = 0; i < count; ++i) {
         __m512 x[R];
+#pragma GCC unroll 32
         for (int r = 0; r < R; ++r) x[r] = _mm512_load_ps(tile + i * DENSE_COLUMNS + 16 * r);
+#pragma GCC unroll 32
         for (int q = 0; q < Q; ++q) {
             const __m512 w = _mm512_set1_ps(weights[q][i]);
+#pragma GCC unroll 32
             for (int r = 0; r < R; ++r) sums[q][r] = _mm512_fmadd_ps(w, x[r], sums[q][r]);
         }
     }
+#pragma GCC unroll 32
     for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 32
         for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, _mm512_add_ps(_mm512_loadu_ps(acc[q] + 16 * r), sums[q][r]));
 }
 

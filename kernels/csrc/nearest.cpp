@@ -14,14 +14,17 @@ struct Candidate {
     float upper;
 };
 
-// The two largest lower bounds seen, and whoever may still beat the second.
+// The two largest lower bounds seen, and whoever may still beat the second. `known`: two rows are known to reach that cosine.
 struct Shortlist {
+    float known = -std::numeric_limits<float>::infinity();
     float first = -std::numeric_limits<float>::infinity();
     float second = -std::numeric_limits<float>::infinity();
     std::vector<Candidate> candidates;
 
+    float least() const { return std::max(known, second); }
+
     void offer(int32_t id, float lower, float upper) {
-        if (upper < second) return;
+        if (upper < least()) return;
         candidates.push_back({id, upper});
         if (lower > first) {
             second = first;
@@ -109,21 +112,24 @@ Query quantise(const float* vector, double length, int64_t D, int8_t* levels) {
     return {scale, static_cast<float>(std::sqrt(squares)), static_cast<float>(std::sqrt(missed)), 128 * sum};
 }
 
-// sums[q][r] = levels of query q . bytes of row r, for Q queries: one function for each Q, so that the sums stay in registers.
+// sums[q][r] = levels of query q . bytes of row r, for Q queries whose levels lie four columns of each query side by side: one
+// function for each Q, so that the sums stay in registers.
 template <int Q>
-void tile_products(const uint8_t* tile, const int8_t* const* levels, int64_t wide, int32_t (*sums)[ROWS]) {
+void tile_products(const uint8_t* tile, const int8_t* levels, int64_t wide, int32_t (*sums)[ROWS]) {
 #if defined(__AVX512VNNI__) && HAS_AVX512
     // A lone query's products would wait for each other in one sum.
     constexpr int SUMS = Q == 1 ? 2 : 1;
     __m512i acc[Q][SUMS];
+#pragma GCC unroll 32
     for (int q = 0; q < Q; ++q)
         for (int k = 0; k < SUMS; ++k) acc[q][k] = _mm512_setzero_si512();
     auto step = [&](int64_t d, int k) {
         const __m512i rows = _mm512_loadu_si512(tile + d * ROWS);
         _mm_prefetch(reinterpret_cast<const char*>(tile + (d + wide) * ROWS), _MM_HINT_T0);
+#pragma GCC unroll 32
         for (int q = 0; q < Q; ++q) {
             int32_t four;
-            std::memcpy(&four, levels[q] + d, 4);
+            std::memcpy(&four, levels + d * Q + 4 * q, 4);
             acc[q][k] = _mm512_dpbusd_epi32(acc[q][k], rows, _mm512_set1_epi32(four));
         }
     };
@@ -131,68 +137,104 @@ void tile_products(const uint8_t* tile, const int8_t* const* levels, int64_t wid
     for (; d + 4 * SUMS <= wide; d += 4 * SUMS)
         for (int k = 0; k < SUMS; ++k) step(d + 4 * k, k);
     for (; d < wide; d += 4) step(d, 0);
-    for (int q = 0; q < Q; ++q) _mm512_storeu_si512(sums[q], _mm512_add_epi32(acc[q][0], SUMS > 1 ? acc[q][SUMS - 1] : _mm512_setzero_si512()));
+#pragma GCC unroll 32
+    for (int q = 0; q < Q; ++q) {
+        for (int k = 1; k < SUMS; ++k) acc[q][0] = _mm512_add_epi32(acc[q][0], acc[q][k]);
+        _mm512_storeu_si512(sums[q], acc[q][0]);
+    }
 #else
     for (int q = 0; q < Q; ++q) {
         for (int64_t r = 0; r < ROWS; ++r) sums[q][r] = 0;
         for (int64_t d = 0; d < wide; d += 4)
             for (int64_t r = 0; r < ROWS; ++r)
                 for (int64_t i = 0; i < 4; ++i)
-                    sums[q][r] += static_cast<int32_t>(tile[d * ROWS + r * 4 + i]) * static_cast<int32_t>(levels[q][d + i]);
+                    sums[q][r] += static_cast<int32_t>(tile[d * ROWS + r * 4 + i]) * static_cast<int32_t>(levels[d * Q + 4 * q + i]);
     }
 #endif
 }
 
-using TileProducts = void (*)(const uint8_t*, const int8_t* const*, int64_t, int32_t (*)[ROWS]);
+using TileProducts = void (*)(const uint8_t*, const int8_t*, int64_t, int32_t (*)[ROWS]);
 
 template <int... Q>
-TileProducts tile_products_of(int count, std::integer_sequence<int, Q...>) {
+TileProducts tile_products_of(int64_t count, std::integer_sequence<int, Q...>) {
     static constexpr TileProducts of[] = {tile_products<Q + 1>...};
     return of[count - 1];
 }
 
+// Up to QUERIES vectors that are compared with a tile at once.
+struct Group {
+    int64_t first, count;
+    std::vector<int8_t> levels;
+    TileProducts products;
+};
+
+// Offer a tile's rows to the lists of some queries; `exist` has a bit for each row that there is.
+void offer_tile(const int32_t (*sums)[ROWS], uint32_t exist, int32_t id, const float* scales, const float* errors,
+                const Query* queries, int64_t count, Shortlist* lists) {
+    for (int64_t q = 0; q < count; ++q) {
+        const Query& query = queries[q];
+        const float slack = query.error + static_cast<float>(SLACK);
+        float lower[ROWS], upper[ROWS];
+#if HAS_AVX512
+        const __m512 level = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(sums[q]), _mm512_set1_epi32(query.offset)));
+        const __m512 score = _mm512_mul_ps(level, _mm512_mul_ps(_mm512_set1_ps(query.scale), _mm512_loadu_ps(scales)));
+        const __m512 error = _mm512_fmadd_ps(_mm512_set1_ps(query.length), _mm512_loadu_ps(errors), _mm512_set1_ps(slack));
+        const __m512 most = _mm512_add_ps(score, error);
+        const __mmask16 wanted =
+            _mm512_mask_cmp_ps_mask(static_cast<__mmask16>(exist), most, _mm512_set1_ps(lists[q].least()), _CMP_GE_OQ);
+        if (!wanted) continue;
+        _mm512_storeu_ps(upper, most);
+        _mm512_storeu_ps(lower, _mm512_sub_ps(score, error));
+#else
+        const uint32_t wanted = exist;
+        for (int64_t r = 0; r < ROWS; ++r) {
+            const float score = static_cast<float>(sums[q][r] - query.offset) * (query.scale * scales[r]);
+            const float error = query.length * errors[r] + slack;
+            lower[r] = score - error;
+            upper[r] = score + error;
+        }
+#endif
+        for (int r = 0; r < ROWS; ++r)
+            if (wanted >> r & 1) lists[q].offer(id + r, lower[r], upper[r]);
+    }
+}
+
 template <typename T>
-void search(const float* vectors, int64_t N, const T* table, int64_t V, int64_t D, const uint8_t* packed, const float* scales,
+void search(const float* vectors, int64_t N, const double* known, const T* table, int64_t V, int64_t D, const uint8_t* packed, const float* scales,
             const float* errors, int64_t* ids, double* best, double* second, int64_t* examined, int threads) {
     const int64_t wide = padded(D), tiles = (V + ROWS - 1) / ROWS;
-    std::vector<int8_t> levels(N * wide);
     std::vector<Query> queries(N);
     std::vector<double> lengths(N);
+    std::vector<Group> groups;
+    std::vector<int8_t> levels(wide);
     for (int64_t n = 0; n < N; ++n) {
+        if (n % QUERIES == 0) {
+            const int64_t count = std::min(QUERIES, N - n);
+            groups.push_back({n, count, std::vector<int8_t>(count * wide),
+                              tile_products_of(count, std::make_integer_sequence<int, QUERIES>())});
+        }
         lengths[n] = norm(vectors + n * D, D);
-        if (lengths[n] > 0) queries[n] = quantise(vectors + n * D, lengths[n], D, &levels[n * wide]);
-        else queries[n] = {0, 0, 0, 0};
+        queries[n] = {0, 0, 0, 0};
+        if (!(lengths[n] > 0)) continue;
+        queries[n] = quantise(vectors + n * D, lengths[n], D, levels.data());
+        Group& group = groups.back();
+        for (int64_t d = 0; d < wide; d += 4) std::memcpy(&group.levels[d * group.count + 4 * (n - group.first)], &levels[d], 4);
     }
     std::vector<std::vector<Shortlist>> found(threads, std::vector<Shortlist>(N));
+    if (known)
+        for (auto& lists : found)
+            for (int64_t n = 0; n < N; ++n) lists[n].known = static_cast<float>(known[n]) - static_cast<float>(SLACK);
 #pragma omp parallel num_threads(threads)
     {
         std::vector<Shortlist>& mine = found[omp_get_thread_num()];
         int32_t sums[QUERIES][ROWS];
 #pragma omp for schedule(static)
         for (int64_t tile = 0; tile < tiles; ++tile) {
-            const int64_t rows = std::min(ROWS, V - tile * ROWS);
-            for (int64_t n0 = 0; n0 < N; n0 += QUERIES) {
-                const int count = static_cast<int>(std::min(QUERIES, N - n0));
-                const int8_t* from[QUERIES];
-                for (int q = 0; q < count; ++q) from[q] = &levels[(n0 + q) * wide];
-                tile_products_of(count, std::make_integer_sequence<int, QUERIES>())(packed + tile * ROWS * wide, from, wide, sums);
-                for (int q = 0; q < count; ++q) {
-                    const Query& query = queries[n0 + q];
-                    Shortlist& list = mine[n0 + q];
-                    float lower[ROWS], upper[ROWS];
-                    float highest = -2;
-#pragma omp simd reduction(max : highest)
-                    for (int64_t r = 0; r < rows; ++r) {
-                        const int64_t v = tile * ROWS + r;
-                        const float score = static_cast<float>(sums[q][r] - query.offset) * query.scale * scales[v];
-                        const float error = query.error + query.length * errors[v] + static_cast<float>(SLACK);
-                        lower[r] = score - error;
-                        upper[r] = score + error;
-                        highest = std::max(highest, upper[r]);
-                    }
-                    if (highest < list.second) continue;
-                    for (int64_t r = 0; r < rows; ++r) list.offer(static_cast<int32_t>(tile * ROWS + r), lower[r], upper[r]);
-                }
+            const uint32_t exist = (1u << std::min(ROWS, V - tile * ROWS)) - 1;
+            for (const Group& group : groups) {
+                group.products(packed + tile * ROWS * wide, group.levels.data(), wide, sums);
+                offer_tile(sums, exist, static_cast<int32_t>(tile * ROWS), scales + tile * ROWS, errors + tile * ROWS,
+                           &queries[group.first], group.count, &mine[group.first]);
             }
         }
     }
@@ -204,17 +246,22 @@ void search(const float* vectors, int64_t N, const T* table, int64_t V, int64_t 
             bounds.push_back(list[n].second);
         }
         std::sort(bounds.rbegin(), bounds.rend());
+        const float least = std::max(bounds[1], found[0][n].known);
         int64_t id = -1;
         double top = -2, next = -2;
         examined[n] = 0;
         std::vector<Candidate> left;
         for (auto& list : found)
             for (const Candidate& candidate : list[n].candidates)
-                if (candidate.upper >= bounds[1]) left.push_back(candidate);
+                if (candidate.upper >= least) left.push_back(candidate);
         // The likeliest first, so that the exact second best soon rules out the rest.
-        std::sort(left.begin(), left.end(), [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
-        for (const Candidate& candidate : left) {
+        auto less_likely = [](const Candidate& a, const Candidate& b) { return a.upper < b.upper; };
+        std::make_heap(left.begin(), left.end(), less_likely);
+        while (!left.empty()) {
+            const Candidate candidate = left.front();
             if (candidate.upper < next) break;
+            std::pop_heap(left.begin(), left.end(), less_likely);
+            left.pop_back();
             ++examined[n];
             const double c = cosine(vectors + n * D, lengths[n], table + candidate.id * D, D);
             if (c > top || (c == top && candidate.id < id)) {
@@ -252,14 +299,15 @@ extern "C" void nearest_pack(const void* table, int32_t is_bf16, int64_t V, int6
         pack(static_cast<const float*>(table), V, D, packed, scales, errors, threads);
 }
 
-// vectors [N, D] float32. ids, best, second [N]: the nearest row, its cosine, and the cosine of the next (-2 if V = 1).
-extern "C" void nearest_search(const float* vectors, int64_t N, const void* table, int32_t is_bf16, int64_t V, int64_t D,
+// vectors [N, D] float32. known [N] (may be null): a cosine that at least two rows of the table reach, which spares work. ids, best,
+// second [N]: the nearest row, its cosine, and the cosine of the next (-2 if V = 1).
+extern "C" void nearest_search(const float* vectors, int64_t N, const double* known, const void* table, int32_t is_bf16, int64_t V, int64_t D,
                                const uint8_t* packed, const float* scales, const float* errors, int64_t* ids, double* best,
                                double* second, int64_t* examined, int32_t threads) {
     if (is_bf16)
-        search(vectors, N, static_cast<const Bf16*>(table), V, D, packed, scales, errors, ids, best, second, examined, threads);
+        search(vectors, N, known, static_cast<const Bf16*>(table), V, D, packed, scales, errors, ids, best, second, examined, threads);
     else
-        search(vectors, N, static_cast<const float*>(table), V, D, packed, scales, errors, ids, best, second, examined, threads);
+        search(vectors, N, known, static_cast<const float*>(table), V, D, packed, scales, errors, ids, best, second, examined, threads);
 }
 
 // cosines [N, K] float64 of vectors [N, D] float32 with the table rows ids [N, K].

@@ -4,6 +4,10 @@
 
 #include "common.h"
 
+#if HAS_AVX512 && defined(__AVX512VL__) && defined(__AVX512BF16__)
+#define HAS_BF16_PAIRS 1
+#endif
+
 constexpr int64_t PAIR_SPAN = 64;  // most table rows added by one call
 
 // Whether sums are taken over pairs of rows with weights in bf16, as the processor's instruction for it does: for whole
@@ -11,7 +15,7 @@ constexpr int64_t PAIR_SPAN = 64;  // most table rows added by one call
 static inline bool in_pairs(const float*, int64_t) { return false; }
 
 static inline bool in_pairs(const Bf16*, int64_t W) {
-#if HAS_AVX512 && defined(__AVX512BF16__)
+#if HAS_BF16_PAIRS
     return W % 32 == 0;
 #else
     (void)W;
@@ -19,35 +23,43 @@ static inline bool in_pairs(const Bf16*, int64_t W) {
 #endif
 }
 
-#if HAS_AVX512 && defined(__AVX512BF16__)
+#if HAS_BF16_PAIRS
 // Q batch rows by 16 * R sums stay in registers.
 template <int Q, int R>
 static inline void add_pairs_tile(const __m512i* tile, int64_t pairs, const Bf16* const* weights, float* const* acc) {
     __m512 sums[Q][R];
+#pragma GCC unroll 32
     for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 32
         for (int r = 0; r < R; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
     for (int64_t i = 0; i < pairs; ++i) {
         __m512i x[R];
+#pragma GCC unroll 32
         for (int r = 0; r < R; ++r) x[r] = _mm512_load_si512(tile + R * i + r);
+#pragma GCC unroll 32
         for (int q = 0; q < Q; ++q) {
             int32_t two;
             std::memcpy(&two, weights[q] + 2 * i, sizeof two);
             const __m512bh w = (__m512bh)_mm512_set1_epi32(two);
+#pragma GCC unroll 32
             for (int r = 0; r < R; ++r) sums[q][r] = _mm512_dpbf16_ps(sums[q][r], (__m512bh)x[r], w);
         }
     }
+#pragma GCC unroll 32
     for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 32
         for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
 }
 #endif
 
-#if HAS_AVX512 && defined(__AVX512BF16__)
+#if HAS_BF16_PAIRS
 constexpr int64_t AHEAD = 16;  // so many rows before they are needed
 
 // The same for one batch row and 32 * R columns, from the rows themselves.
 template <int R>
 static inline void add_pairs_direct(const Bf16* rows, int64_t count, int64_t W, const Bf16* weights, float* acc) {
     __m512 sums[2 * R];
+#pragma GCC unroll 32
     for (int r = 0; r < 2 * R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
     for (int64_t i = 0; i < count; i += 2) {
         int32_t two;
@@ -56,6 +68,7 @@ static inline void add_pairs_direct(const Bf16* rows, int64_t count, int64_t W, 
         const __m512bh w = (__m512bh)_mm512_set1_epi32(two);
         const Bf16* first = rows + i * W;
         const Bf16* second = i + 1 < count ? first + W : first;
+#pragma GCC unroll 32
         for (int r = 0; r < R; ++r) {
             const __m512i a = _mm512_loadu_si512(first + 32 * r), b = _mm512_loadu_si512(second + 32 * r);
             __builtin_prefetch(first + AHEAD * W + 32 * r, 0, 2);
@@ -64,6 +77,7 @@ static inline void add_pairs_direct(const Bf16* rows, int64_t count, int64_t W, 
             sums[2 * r + 1] = _mm512_dpbf16_ps(sums[2 * r + 1], (__m512bh)_mm512_unpackhi_epi16(a, b), w);
         }
     }
+#pragma GCC unroll 32
     for (int r = 0; r < 2 * R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
 }
 #endif
@@ -75,7 +89,7 @@ static inline void add_pairs(const float*, int64_t, int64_t, int64_t, int64_t, c
 
 static inline void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t columns, int64_t B, const Bf16* const* weights,
                              float* const* acc) {
-#if HAS_AVX512 && defined(__AVX512BF16__)
+#if HAS_BF16_PAIRS
     if (B < 4) {
         for (int64_t b = 0; b < B; ++b) {
             int64_t c = 0;
@@ -144,3 +158,133 @@ static inline void straighten(float* row, int64_t W) {
             }
     }
 }
+
+#if HAS_BF16_PAIRS
+constexpr int64_t LIST_TOKENS = 512;
+constexpr int64_t LIST_SPAN = 16;  // pairs between two entries of `begin`
+
+// The pairs of rows in a tile of LIST_TOKENS table rows that have a weight, ascending: both weights in bf16, and which pair.
+struct PairList {
+    int32_t words[LIST_TOKENS / 2 + 16];
+    int32_t at[LIST_TOKENS / 2 + 16];
+    int32_t begin[LIST_TOKENS / 2 / LIST_SPAN + 1];
+
+    // Take the weights [LIST_TOKENS] that are not above `large`; returns what they sum to as rounded.
+    float fill(const float* w, float large) {
+        const __m512 highest = _mm512_set1_ps(large);
+        __m512 mass = _mm512_setzero_ps();
+        __m256i pair = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        int32_t count = 0;
+        for (int64_t i = 0; i < LIST_TOKENS; i += 16) {
+            if (i % (2 * LIST_SPAN) == 0) begin[i / (2 * LIST_SPAN)] = count;
+            const __m512 x = _mm512_loadu_ps(w + i);
+            const __m512 light = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, highest, _CMP_LE_OQ), x);
+            const __m256i narrow = (__m256i)_mm512_cvtneps_pbh(light);
+            mass = _mm512_add_ps(mass, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16)));
+            const __mmask8 some = _mm256_test_epi32_mask(narrow, narrow);
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(words + count), _mm256_maskz_compress_epi32(some, narrow));
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + count), _mm256_maskz_compress_epi32(some, pair));
+            count += __builtin_popcount(some);
+            pair = _mm256_add_epi32(pair, _mm256_set1_epi32(8));
+        }
+        begin[LIST_TOKENS / 2 / LIST_SPAN] = count;
+        return _mm512_reduce_add_ps(mass);
+    }
+};
+
+// 16 * R sums of one batch row stay in registers while its list is walked over a tile of unpacked pairs.
+template <int R>
+static inline void add_listed_tile(const __m512i* tile, const int32_t* words, const int32_t* at, int64_t count, float* acc) {
+    __m512 sums[R];
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
+    for (int64_t i = 0; i < count; ++i) {
+        const __m512bh w = (__m512bh)_mm512_set1_epi32(words[i]);
+        const __m512i* x = tile + R * at[i];
+#pragma GCC unroll 32
+        for (int r = 0; r < R; ++r) sums[r] = _mm512_dpbf16_ps(sums[r], (__m512bh)_mm512_load_si512(x + r), w);
+    }
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
+}
+
+// The same from the rows themselves: `count` rows of a span, `n` entries of a list.
+template <int R>
+static inline void add_listed_direct(const Bf16* rows, int64_t count, int64_t W, const int32_t* words, const int32_t* at, int64_t n,
+                                     int64_t ahead, float* acc) {
+    __m512 sums[R];
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
+    for (int64_t i = 0; i < n; ++i) {
+        const __m512bh w = (__m512bh)_mm512_set1_epi32(words[i]);
+        const Bf16* first = rows + 2 * at[i] * W;
+        const Bf16* second = 2 * at[i] + 1 < count ? first + W : first;
+        const Bf16* next = rows + 2 * at[std::min(i + 8, ahead)] * W;
+#pragma GCC unroll 32
+        for (int r = 0; r < R; r += 2) {
+            const __m512i a = _mm512_loadu_si512(first + 16 * r), b = _mm512_loadu_si512(second + 16 * r);
+            __builtin_prefetch(next + 16 * r, 0, 2);
+            __builtin_prefetch(next + W + 16 * r, 0, 2);
+            sums[r] = _mm512_dpbf16_ps(sums[r], (__m512bh)_mm512_unpacklo_epi16(a, b), w);
+            sums[r + 1] = _mm512_dpbf16_ps(sums[r + 1], (__m512bh)_mm512_unpackhi_epi16(a, b), w);
+        }
+    }
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
+}
+
+// A span is unpacked for all lists together if they use each pair so often on average; before, each unpacks what it uses.
+constexpr int64_t SHARED_USES = 4;
+
+// acc[b * columns + c] += the weighted rows of list b over the columns [0, columns) of a tile of `count` <= LIST_TOKENS rows, for
+// the lists named in `owners`; columns are a multiple of 32 and come out in the order that interleaving leaves.
+static inline void add_pair_lists(const Bf16* rows, int64_t count, int64_t W, int64_t columns, const PairList* lists,
+                                  const std::vector<int64_t>& owners, float* acc) {
+    alignas(64) __m512i tile[LIST_SPAN * 12];
+    for (int64_t span = 0; 2 * LIST_SPAN * span < count; ++span) {
+        int64_t uses = 0;
+        for (int64_t b : owners) uses += lists[b].begin[span + 1] - lists[b].begin[span];
+        const int64_t pairs = std::min(LIST_SPAN, (count + 1) / 2 - LIST_SPAN * span);
+        const bool shared = uses >= SHARED_USES * pairs;
+        int64_t c = 0;
+        auto walk = [&](auto width) {
+            constexpr int R = decltype(width)::value;
+            for (; c + 16 * R <= columns; c += 16 * R) {
+                if (shared)
+                    for (int64_t i = 0; i < pairs; ++i) {
+                        const int64_t row = 2 * (LIST_SPAN * span + i);
+                        const Bf16* first = rows + row * W + c;
+                        const Bf16* second = row + 1 < count ? first + W : first;
+#pragma GCC unroll 32
+                        for (int r = 0; r < R; r += 2) {
+                            const __m512i x = _mm512_loadu_si512(first + 16 * r), y = _mm512_loadu_si512(second + 16 * r);
+                            tile[R * i + r] = _mm512_unpacklo_epi16(x, y);
+                            tile[R * i + r + 1] = _mm512_unpackhi_epi16(x, y);
+                        }
+                    }
+                // While one span is added the next one is asked for, a few of its rows with each list.
+                const Bf16* next = rows + 2 * LIST_SPAN * (span + 1) * W + c;
+                int64_t asked = 0, turn = 0;
+                const int64_t turns = static_cast<int64_t>(owners.size());
+                for (int64_t b : owners) {
+                    if (shared)
+                        for (++turn; asked < 2 * LIST_SPAN * turn / turns; ++asked) prefetch(next + asked * W, 16 * R);
+                    const PairList& list = lists[b];
+                    const int64_t from = list.begin[span], n = list.begin[span + 1] - from;
+                    float* const sums = acc + b * columns + c;
+                    if (!n) continue;
+                    if (shared)
+                        add_listed_tile<R>(tile - R * LIST_SPAN * span, list.words + from, list.at + from, n, sums);
+                    else
+                        add_listed_direct<R>(rows + c, count, W, list.words + from, list.at + from, n,
+                                             list.begin[LIST_TOKENS / 2 / LIST_SPAN] - 1 - from, sums);
+                }
+            }
+        };
+        walk(std::integral_constant<int, 12>());
+        walk(std::integral_constant<int, 8>());
+        walk(std::integral_constant<int, 4>());
+        walk(std::integral_constant<int, 2>());
+    }
+}
+#endif

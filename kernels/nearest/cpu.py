@@ -38,8 +38,13 @@ def pack(table: Tensor) -> PackedTable:
     return PackedTable(packed, scales, errors)
 
 
-def search(vectors: Tensor, table: Tensor, packed: PackedTable) -> tuple[Tensor, Tensor, Tensor]:
-    """(ids, cosine, second) [N] for vectors [N, D], through the 8-bit copy."""
+def search(
+    vectors: Tensor, table: Tensor, packed: PackedTable, known: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(ids, cosine, second) [N] for vectors [N, D], through the 8-bit copy.
+
+    `known` [N] float64 is a cosine that at least two rows of the table are known to reach: fewer are then looked at twice.
+    """
     vectors = vectors.float().contiguous()
     count, width = vectors.shape
     # Separate buffers: outputs of an operator must not share memory.
@@ -49,7 +54,7 @@ def search(vectors: Tensor, table: Tensor, packed: PackedTable) -> tuple[Tensor,
     copy = (packed.packed, packed.scales, packed.errors)
     outputs = (ids, best, second, examined)
     native.library().nearest_search(
-        pointer(vectors), count, pointer(table), int(table.dtype == torch.bfloat16), table.shape[0], width,
+        pointer(vectors), count, pointer(known), pointer(table), int(table.dtype == torch.bfloat16), table.shape[0], width,
         *map(pointer, copy + outputs), native.threads(),
     )  # fmt: skip
     return ids, best, second

@@ -99,7 +99,8 @@ def _with_candidates(
     margin = best - torch.cos((phi - theta - _ANGLE_SLACK).clamp_min(0))
     rest = (~proven).nonzero().flatten()
     if len(rest):
-        ids[rest], best[rest], second = _search(vectors[rest], table, norms, chosen)
+        reached = _second_largest(cosines[rest], candidates[rest])
+        ids[rest], best[rest], second = _search(vectors[rest], table, norms, chosen, reached)
         margin[rest] = best[rest] - second
     return _result(ids, best, margin, len(rest))
 
@@ -120,12 +121,23 @@ def cosines_with(vectors: Tensor, table: EmbeddingTable, candidates: Tensor) -> 
     return cpu.pair_cosines(vectors, table.weight.detach(), row, candidates.flatten()).view(candidates.shape)
 
 
-def _search(vectors: Tensor, table: EmbeddingTable, norms: Tensor | None, chosen: str) -> tuple[Tensor, Tensor, Tensor]:
+def _second_largest(cosines: Tensor, candidates: Tensor) -> Tensor | None:
+    """A cosine that two different tokens reach, [N] float64 from [N, K], or None where there is but one candidate."""
+    if cosines.shape[1] < 2:
+        return None
+    best = cosines.argmax(dim=1, keepdim=True)
+    others = candidates != candidates.gather(1, best)
+    return torch.where(others, cosines, -2.0).amax(dim=1).contiguous()
+
+
+def _search(
+    vectors: Tensor, table: EmbeddingTable, norms: Tensor | None, chosen: str, known: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     if not len(vectors):
         empty = torch.empty(0, dtype=torch.float64, device=vectors.device)
         return torch.empty(0, dtype=torch.int64, device=vectors.device), empty, empty
     if chosen == "native":
-        return cpu.search(vectors, table.weight, table.packed)
+        return cpu.search(vectors, table.weight, table.packed, known)
     if norms is not None:
         inverse = torch.where(norms > 0, 1 / norms.clamp_min(torch.finfo(torch.float32).tiny), 0.0)
     else:

@@ -19,7 +19,7 @@ from agents.backends.transformers.row import Row
 from agents.errors import BackendFailed, ConfigError, OutOfMemory
 from agents.fingerprint import ModelFingerprint
 from agents.pretrained import Progress, locate
-from kernels import EmbeddingTable, native
+from kernels import EmbeddingTable
 
 # Turns of the event loop between two steps. A finished generation reaches the debate, and the debate's next requests the
 # engine, in fewer.
@@ -85,8 +85,7 @@ class TransformersBackend(Backend):
     def _ready_operators(table: EmbeddingTable, progress: Progress) -> None:
         """Build the compiled operators, once a machine, and what they need of the table, before the first step needs them."""
         progress("preparing the operators (built once, in seconds)")
-        if native.refusal(table.weight) is None:
-            _ = table.packed
+        table.prepare()
 
     @property
     def capabilities(self) -> Capabilities:

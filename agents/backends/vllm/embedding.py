@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from agents.backends.vllm.shards import ShardedTable
 from agents.backends.vllm.speaker import Vocabulary, WholeTable
 from agents.errors import ModelError
-from kernels import EmbeddingTable, native
+from kernels import EmbeddingTable
 
 BLOCK = 4096
 
@@ -47,9 +47,7 @@ def table_hash(model: Any, num_tokens: int) -> str:
 
 def _ready(rows: Tensor) -> WholeTable:
     table = EmbeddingTable(rows)
-    if rows.device.type == "cpu" and native.refusal(rows) is None:
-        # What the compiled search reads is made before the first step needs it.
-        _ = table.packed
+    table.prepare()
     return WholeTable(table)
 
 

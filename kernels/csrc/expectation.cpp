@@ -1,0 +1,206 @@
+// The mean of table rows under the kept part of each belief, and sums of listed rows.
+#include "pairs.h"
+#include "weights.h"
+
+namespace {
+
+constexpr int64_t SPAN = 2048;
+constexpr int64_t TILE = 512;
+
+template <typename T>
+void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature, const float* maximum,
+                 const int64_t* argmax, const float* floor, const double* kept, const T* table, int64_t D, float* acc,
+                 int64_t* rows, int threads) {
+    // -0 is the neutral element of addition: a single row with weight 1 comes out bit for bit.
+    std::fill(acc, acc + B * D, -0.0f);
+    std::fill(rows, rows + B, 0);
+    // Every thread works out all weights for its own columns: cheaper than to wait for each other at every span, which on a
+    // busy machine costs a time slice each.
+#pragma omp parallel num_threads(threads)
+    {
+        const int thread = omp_get_thread_num();
+        int64_t c0, c1;
+        column_slice(D, thread, omp_get_num_threads(), &c0, &c1);
+        std::vector<int32_t> ids(B * (SPAN + 1));
+        std::vector<float> weights(B * (SPAN + 1));
+        std::vector<int64_t> counts(B), at(B), from(B);
+        std::vector<float> dense(B * DENSE_SPAN);
+        std::vector<const float*> dense_rows(B);
+        std::vector<float*> acc_rows(B);
+        for (int64_t b = 0; b < B; ++b) {
+            dense_rows[b] = &dense[b * DENSE_SPAN];
+            acc_rows[b] = acc + b * D;
+        }
+        for (int64_t v0 = 0; v0 < V && (c0 < c1 || thread == 0); v0 += SPAN) {
+            const int64_t v1 = std::min(V, v0 + SPAN);
+            for (int64_t b = 0; b < B; ++b) {
+                counts[b] = list_kept(logits + b * stride, v0, v1, maximum[b], temperature[b], argmax[b], floor[b],
+                                      &ids[b * (SPAN + 1)], &weights[b * (SPAN + 1)]);
+                if (thread == 0) rows[b] += counts[b];
+            }
+            std::fill(at.begin(), at.end(), 0);
+            for (int64_t v = v0; v < v1; v += TILE) {
+                const int64_t end = std::min(v1, v + TILE);
+                from = at;
+                int64_t pairs = 0;
+                for (int64_t b = 0; b < B; ++b) {
+                    while (at[b] < counts[b] && ids[b * (SPAN + 1) + at[b]] < end) ++at[b];
+                    pairs += at[b] - from[b];
+                }
+                if (B < 4 || 2 * pairs < B * (end - v)) {
+                    for (int64_t b = 0; b < B; ++b)
+                        add_rows(table, D, &ids[b * (SPAN + 1) + from[b]], &weights[b * (SPAN + 1) + from[b]], at[b] - from[b],
+                                 acc + b * D, c0, c1);
+                    continue;
+                }
+                for (int64_t u = v; u < end; u += DENSE_SPAN) {
+                    const int64_t stop = std::min(end, u + DENSE_SPAN);
+                    std::fill(dense.begin(), dense.end(), 0.0f);
+                    for (int64_t b = 0; b < B; ++b)
+                        for (; from[b] < at[b] && ids[b * (SPAN + 1) + from[b]] < stop; ++from[b])
+                            dense[b * DENSE_SPAN + ids[b * (SPAN + 1) + from[b]] - u] = weights[b * (SPAN + 1) + from[b]];
+                    add_span(table + u * D, stop - u, D, B, dense_rows.data(), acc_rows.data(), c0, c1);
+                }
+            }
+        }
+        for (int64_t b = 0; b < B; ++b) {
+            const float norm = static_cast<float>(kept[b]);
+            for (int64_t c = c0; c < c1; ++c) acc[b * D + c] /= norm;
+        }
+    }
+}
+
+// A weight over this share of a belief is not rounded to bf16: what rounding the others adds to a vector's error is then at
+// most 2^-9 * sqrt(1/256) of a table row where errors are independent, under bf16's own rounding of the result.
+constexpr double LARGE_SHARE = 1.0 / 256;
+// A row's tile of tokens is added in pairs if at least one in so many is kept.
+constexpr int64_t SPARSE = 4;
+
+#if HAS_BF16_PAIRS
+// The same mean where a row's tile of tokens that keeps enough of them is added in pairs of table rows with weights rounded to
+// bf16, and any other tile token by token in float32. Which of the two does not depend on the batch. The mean is over the
+// weights as they were used, so it stays in the table's hull.
+void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature, const float* maximum,
+                        const int64_t* argmax, const float* floor, const double* kept, const Bf16* table, int64_t D, float* acc,
+                        int64_t* rows, int threads) {
+    std::fill(acc, acc + B * D, -0.0f);
+    std::fill(rows, rows + B, 0);
+#pragma omp parallel num_threads(threads)
+    {
+        const int thread = omp_get_thread_num(), team = omp_get_num_threads();
+        const int64_t width = (D / 32 + team - 1) / team * 32;
+        const int64_t c0 = std::min<int64_t>(D, thread * width), columns = std::min<int64_t>(D, c0 + width) - c0;
+        // Sums that straddled cache lines would be slow to load and store.
+        std::vector<float> room(B * columns + 16, -0.0f);
+        float* const paired = room.data() + (64 - reinterpret_cast<uintptr_t>(room.data()) % 64) % 64 / sizeof(float);
+        std::vector<double> mass(B, 0.0);
+        std::vector<uint8_t> has_pairs(B, 0);
+        std::vector<PairList> lists(B);
+        std::vector<int64_t> owners;
+        alignas(64) float w[TILE];
+        // Tokens that are added one by one wait until there are enough of them to ask for rows before they are needed.
+        constexpr int64_t ENOUGH = 8 * PREFETCH, ROOM = ENOUGH + TILE + 1;
+        std::vector<int32_t> listed_ids(B * ROOM);
+        std::vector<float> listed_weights(B * ROOM);
+        std::vector<int64_t> listed(B, 0);
+        auto add_listed_rows = [&](int64_t b) {
+            add_rows(table, D, &listed_ids[b * ROOM], &listed_weights[b * ROOM], listed[b], acc + b * D, c0, c0 + columns);
+            listed[b] = 0;
+        };
+        for (int64_t v = 0; v < V && (columns > 0 || thread == 0); v += TILE) {
+            const int64_t n = std::min(TILE, V - v);
+            owners.clear();
+            for (int64_t b = 0; b < B; ++b) {
+                int32_t* const ids = &listed_ids[b * ROOM];
+                float* const lone = &listed_weights[b * ROOM];
+                if (temperature[b] == 0) {
+                    if (argmax[b] < v || argmax[b] >= v + n) continue;
+                    ids[0] = static_cast<int32_t>(argmax[b]);
+                    lone[0] = 1;
+                    listed[b] = 1;
+                    mass[b] = 1;
+                    rows[b] += thread == 0;
+                    continue;
+                }
+                const int64_t count = weigh_kept(logits + b * stride + v, n, maximum[b], 1.0f / temperature[b], floor[b], w);
+                if (!count) continue;
+                if (thread == 0) rows[b] += count;
+                const bool pairs = SPARSE * count >= n;
+                const float large = pairs ? static_cast<float>(kept[b] * LARGE_SHARE) : 0.0f;
+                const int64_t before = listed[b];
+                int64_t at = before;
+                for (int64_t g = 0; g < n; g += 16) {
+                    const int64_t end = std::min<int64_t>(g + 16, n);
+                    float highest = 0;
+#pragma omp simd reduction(max : highest)
+                    for (int64_t i = g; i < end; ++i) highest = std::max(highest, w[i]);
+                    if (!(highest > large)) continue;
+                    for (int64_t i = g; i < end; ++i) {
+                        ids[at] = static_cast<int32_t>(v + i);
+                        lone[at] = w[i];
+                        at += w[i] > large;
+                    }
+                }
+                for (int64_t i = before; i < at; ++i) mass[b] += lone[i];
+                listed[b] = at;
+                if (at >= ENOUGH) add_listed_rows(b);
+                if (!pairs) continue;
+                std::fill(w + n, w + TILE, 0.0f);
+                mass[b] += lists[b].fill(w, large);
+                has_pairs[b] = 1;
+                owners.push_back(b);
+            }
+            if (!owners.empty()) add_pair_lists(table + v * D + c0, n, D, columns, lists.data(), owners, paired);
+        }
+        for (int64_t b = 0; b < B; ++b) {
+            if (listed[b]) add_listed_rows(b);
+            float* const out = acc + b * D + c0;
+            const float* const more = &paired[b * columns];
+            if (has_pairs[b]) straighten(&paired[b * columns], columns);
+            const float norm = static_cast<float>(mass[b]);
+            for (int64_t c = 0; c < columns; ++c) out[c] = (has_pairs[b] ? out[c] + more[c] : out[c]) / norm;
+        }
+    }
+}
+#endif
+
+template <typename T>
+void mix(const T* table, int64_t D, int64_t B, const int64_t* offsets, const int32_t* ids, const float* weights, float* acc,
+         int threads) {
+    std::fill(acc, acc + B * D, -0.0f);
+#pragma omp parallel num_threads(threads)
+    {
+        int64_t c0, c1;
+        column_slice(D, omp_get_thread_num(), omp_get_num_threads(), &c0, &c1);
+        for (int64_t b = 0; b < B; ++b)
+            add_rows(table, D, ids + offsets[b], weights + offsets[b], offsets[b + 1] - offsets[b], acc + b * D, c0, c1);
+    }
+}
+
+}  // namespace
+
+// acc [B, D] float32 = the mean of table rows under the kept part of each belief; rows [B] = how many rows that took.
+extern "C" void belief_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature,
+                                   const float* maximum, const int64_t* argmax, const float* floor, const double* kept,
+                                   const void* table, int32_t is_bf16, int64_t D, float* acc, int64_t* rows, int32_t threads) {
+    const auto narrow = static_cast<const Bf16*>(table);
+#if HAS_BF16_PAIRS
+    if (is_bf16 && in_pairs(narrow, D))
+        return paired_expectation(logits, B, V, stride, temperature, maximum, argmax, floor, kept, narrow, D, acc, rows, threads);
+#endif
+    if (is_bf16)
+        expectation(logits, B, V, stride, temperature, maximum, argmax, floor, kept, narrow, D, acc, rows, threads);
+    else
+        expectation(logits, B, V, stride, temperature, maximum, argmax, floor, kept, static_cast<const float*>(table), D, acc, rows,
+                    threads);
+}
+
+// acc [B, D] float32 = sums of table rows, row b over entries offsets[b] to offsets[b + 1] of ids and weights.
+extern "C" void mix_rows(const void* table, int32_t is_bf16, int64_t D, int64_t B, const int64_t* offsets, const int32_t* ids,
+                         const float* weights, float* acc, int32_t threads) {
+    if (is_bf16)
+        mix(static_cast<const Bf16*>(table), D, B, offsets, ids, weights, acc, threads);
+    else
+        mix(static_cast<const float*>(table), D, B, offsets, ids, weights, acc, threads);
+}
+
