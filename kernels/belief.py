@@ -8,6 +8,8 @@ from kernels.errors import InvalidBelief
 
 def as_temperature(temperature: Tensor | float, rows: int, device: torch.device) -> Tensor:
     """Temperatures as [B] float32, checked to be finite and not negative."""
+    if isinstance(temperature, int | float) and 0 <= temperature < float("inf"):
+        return torch.full((rows,), temperature, dtype=torch.float32, device=device)
     value = torch.as_tensor(temperature, dtype=torch.float32, device=device)
     if value.dim() > 1 or (value.dim() == 1 and value.shape[0] not in (1, rows)):
         raise ValueError(

@@ -47,7 +47,7 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "nearest_search": ([_P, _L, _P, _P, _I, _L, _L, _P, _P, _P, _P, _P, _P, _P, _I], None),
     "nearest_cosines": ([_P, _L, _L, _P, _P, _I, _L, _P], None),
     "use_huge_pages": ([_P, _L], _I),
-    "attention_parts": ([_P, _P, _L, _L, _L, _P, _P, _I, _L, _P, _F, _F, _P, _L, _L, *[_P] * 8, _I], None),
+    "attention": ([_P, _I, _L, _L, _L, _P, _P, _I, _L, _P, _F, _F, _P, _L, *[_P] * 9, _I], _I),
 }
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from kernels import native
 from kernels.attention import reference
-from kernels.attention.partial import VocabularyPartial, merge_partials, merge_stacked
+from kernels.attention.partial import VocabularyAttention, VocabularyPartial, merge_partials
+from kernels.belief import check_maxima
 from kernels.native import pointer
 
 _BLOCK = 4096
@@ -47,29 +48,70 @@ def compiled(
     bias: Tensor | None,
     top_k: int,
 ) -> VocabularyPartial:
-    """A part of the vocabulary a thread, merged at the end; see csrc/attention.cpp."""
-    rows, width = hidden.shape
-    vocabulary, value_width = table.shape
-    parts = native.threads()
-    padded = torch.zeros(rows, (width + 31) // 32 * 32)
-    padded[:, :width] = hidden
-    narrow = padded.bfloat16() if hidden.dtype == head.dtype == torch.bfloat16 else None
-    head, temperature = head.contiguous(), temperature.contiguous()
+    """A part of the vocabulary a thread, merged in the order of the parts; see csrc/attention.cpp."""
+    rows, value_width = hidden.shape[0], table.shape[1]
+    maximum, argmax, top_values, top_ids = _outputs(rows, top_k)
+    total, energy = (torch.empty(rows, dtype=torch.float64) for _ in range(2))
+    accumulator = torch.empty(rows, value_width)
+    _walk(
+        hidden, head, table, temperature, scale, softcap, bias, top_k,
+        maximum, total, energy, accumulator, None, None, argmax, top_values, top_ids,
+    )  # fmt: skip
+    return VocabularyPartial(maximum, total, energy, accumulator, argmax, top_values, top_ids)
+
+
+def compiled_whole(
+    hidden: Tensor,
+    head: Tensor,
+    table: Tensor,
+    temperature: Tensor,
+    scale: float,
+    softcap: float,
+    bias: Tensor | None,
+    top_k: int,
+) -> VocabularyAttention:
+    """What `finish` makes of `compiled`, without its dozens of small operators: after a walk over a table each of them is cold.
+
+    Raises:
+        InvalidBelief: a row's logits hold NaN or +inf, or nothing but −inf.
+    """
+    rows = hidden.shape[0]
+    maximum, argmax, top_values, top_ids = _outputs(rows, top_k)
+    facts = torch.empty(3, rows)
+    logsumexp, max_probability, entropy = facts.unbind()
+    expectation = torch.empty(rows, table.shape[1], dtype=table.dtype)
+    if not _walk(
+        hidden, head, table, temperature, scale, softcap, bias, top_k,
+        maximum, None, None, None, facts, expectation, argmax, top_values, top_ids,
+    ):  # fmt: skip
+        check_maxima(maximum)
+    return VocabularyAttention(expectation, logsumexp, argmax, max_probability, entropy, top_values, top_ids)
+
+
+def _outputs(rows: int, top_k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Room for maximum, argmax and the largest logits."""
+    ids = torch.empty(rows, top_k, dtype=torch.int64)
+    return torch.empty(rows), torch.empty(rows, dtype=torch.int64), torch.empty(rows, top_k), ids
+
+
+def _walk(
+    hidden: Tensor,
+    head: Tensor,
+    table: Tensor,
+    temperature: Tensor,
+    scale: float,
+    softcap: float,
+    bias: Tensor | None,
+    top_k: int,
+    *outputs: Tensor | None,
+) -> int:
+    if hidden.dtype != torch.bfloat16:
+        hidden = hidden.float()
+    hidden, head, temperature = hidden.contiguous(), head.contiguous(), temperature.contiguous()
     table = head if table is head else table.contiguous()
     bias = None if bias is None else bias.float().contiguous()
-    maximum = torch.empty(parts, rows)
-    total, energy = torch.empty(2, parts, rows, dtype=torch.float64)
-    argmax = torch.empty(parts, rows, dtype=torch.int64)
-    accumulator = torch.empty(parts, rows, value_width)
-    top_values = torch.empty(parts, rows, top_k)
-    top_ids = torch.empty(parts, rows, top_k, dtype=torch.int64)
-    has_nan = torch.empty(parts, rows, dtype=torch.int32)
-    outputs = (maximum, total, energy, argmax, accumulator, top_values, top_ids, has_nan)
-    native.library().attention_parts(
-        pointer(padded), pointer(narrow), rows, vocabulary, width, pointer(head), pointer(table),
-        int(head.dtype == torch.bfloat16), value_width, pointer(temperature), scale, softcap, pointer(bias), top_k, parts,
+    return native.library().attention(  # type: ignore[no-any-return]
+        pointer(hidden), hidden.dtype == torch.bfloat16, *hidden.shape[:1], *head.shape, pointer(head), pointer(table),
+        head.dtype == torch.bfloat16, table.shape[1], pointer(temperature), scale, softcap, pointer(bias), top_k,
         *map(pointer, outputs), native.threads(),
     )  # fmt: skip
-    maximum[has_nan != 0] = float("nan")
-    stacked = VocabularyPartial(maximum, total, energy, accumulator, argmax, top_values, top_ids)
-    return merge_stacked(stacked, temperature)

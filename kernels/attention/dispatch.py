@@ -47,11 +47,12 @@ def vocabulary_attention(
         InvalidBelief: a row's logits hold NaN or +inf, or nothing but −inf.
         ImplementationUnavailable: `impl` was named and cannot run here; the message says why.
     """
-    part = vocabulary_partial(
-        hidden, head, table, temperature, scale=scale, softcap=softcap, bias=bias, top_k=top_k, impl=impl
-    )
-    temperatures = as_temperature(temperature, hidden.shape[0], hidden.device)
-    return finish(part, temperatures, (head if table is None else table).dtype)
+    values = head if table is None else table
+    temperatures, chosen = _prepared(hidden, head, values, temperature, softcap, bias, top_k, impl)
+    form = (scale, softcap or 0.0, bias, top_k)
+    if chosen == "native" and not torch.compiler.is_compiling():
+        return cpu.compiled_whole(hidden, head, values, temperatures, *form)
+    return finish(_partial(hidden, head, values, temperatures, *form, chosen), temperatures, values.dtype)
 
 
 def vocabulary_partial(
@@ -72,36 +73,65 @@ def vocabulary_partial(
     `merge_partials` joins the shards of all ranks and `kernels.attention.finish` turns the whole into the result. A shard
     may be masked entirely; NaN shows in `maximum`.
     """
-    table = head if table is None else table
-    _check(hidden, head, table, bias)
+    values = head if table is None else table
+    temperatures, chosen = _prepared(hidden, head, values, temperature, softcap, bias, top_k, impl)
+    part = _partial(hidden, head, values, temperatures, scale, softcap or 0.0, bias, top_k, chosen)
+    return part.shifted(offset) if offset else part
+
+
+def _prepared(
+    hidden: Tensor,
+    head: Tensor,
+    values: Tensor,
+    temperature: Tensor | float,
+    softcap: float | None,
+    bias: Tensor | None,
+    top_k: int,
+    impl: str,
+) -> tuple[Tensor, str]:
+    """The temperatures, and which implementation serves, of arguments that were looked at."""
+    _check(hidden, head, values, bias)
     if top_k < 0:
         raise ValueError(f"top_k must be at least 0, got {top_k}")
     if softcap is not None and softcap <= 0:
         raise ValueError(f"softcap must be positive or None, got {softcap}")
-    temperatures = as_temperature(temperature, hidden.shape[0], hidden.device)
     chosen = choose(
         "vocabulary_attention",
         impl,
         {
-            "triton": lambda: gpu.refusal(impl, hidden, head, table),
-            "native": lambda: _native_refusal(hidden, head, table),
+            "triton": lambda: gpu.refusal(impl, hidden, head, values),
+            "native": lambda: _native_refusal(hidden, head, values),
             "blocked": never,
             "reference": never,
         },
     )
+    return as_temperature(temperature, hidden.shape[0], hidden.device), chosen
+
+
+def _partial(
+    hidden: Tensor,
+    head: Tensor,
+    values: Tensor,
+    temperatures: Tensor,
+    scale: float,
+    softcap: float,
+    bias: Tensor | None,
+    top_k: int,
+    chosen: str,
+) -> VocabularyPartial:
+    tied = values is head
     tensors = torch.ops.cipher_debate.vocabulary_attention(
         hidden.detach(),
         head.detach(),
-        None if table is head else table.detach(),
+        None if tied else values.detach(),
         temperatures,
         scale,
-        softcap or 0.0,
+        softcap,
         bias,
         top_k,
         chosen,
     )
-    part = VocabularyPartial(*tensors)
-    return part.shifted(offset) if offset else part
+    return VocabularyPartial(*tensors)
 
 
 def _check(hidden: Tensor, head: Tensor, table: Tensor, bias: Tensor | None) -> None:

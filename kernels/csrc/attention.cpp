@@ -23,6 +23,28 @@ inline __m512 sum_lanes(const __m512* a) {
 }
 #endif
 
+// The queries in float32, and in bf16 where the keys are: padded with zeros to `wide` columns, a multiple of 32.
+struct Queries {
+    int64_t wide;
+    std::vector<float> full;
+    std::vector<Bf16> narrow;
+
+    Queries(const void* hidden, bool hidden_is_bf16, bool keys_are_bf16, int64_t B, int64_t D)
+        : wide((D + 31) / 32 * 32), full(B * wide), narrow(hidden_is_bf16 && keys_are_bf16 ? B * wide : 0) {
+        for (int64_t b = 0; b < B; ++b)
+            for (int64_t d = 0; d < D; ++d) {
+                const int64_t at = b * wide + d;
+                if (hidden_is_bf16) {
+                    const Bf16 x = static_cast<const Bf16*>(hidden)[b * D + d];
+                    full[at] = widen(x);
+                    if (keys_are_bf16) narrow[at] = x;
+                } else {
+                    full[at] = static_cast<const float*>(hidden)[b * D + d];
+                }
+            }
+    }
+};
+
 // out[r] = rows[r] . query for the TILE rows at `rows`, of which `count` exist; query is padded with zeros to 32 columns.
 template <typename T>
 void products_plain(const T* rows, int64_t count, int64_t D, const float* query, float* out) {
@@ -63,14 +85,15 @@ struct NarrowStep {
 };
 #endif
 
-// Products of 16 / Q consecutive rows with Q queries, STREAMS rows at a time: more streams than the processor's prefetchers
-// follow would stall. Each product adds its columns in the same order whatever Q is.
-template <typename S, int Q>
+// Products of 16 / Q consecutive rows with Q queries, STREAMS rows at a time, each in the same order whatever Q and STREAMS are.
+// One at a time is what memory delivers fastest, several spare waiting for sums. `lines` of what is wanted next are asked for
+// whenever every stream moves on by a register.
+template <typename S, int Q, int STREAMS>
 void products_tile(const typename S::Row* rows, int64_t D, const typename S::Query* const* queries, float* const* out,
-                   const char* next) {
+                   Ahead& wanted, int lines) {
     constexpr int R = 16 / Q;
-    constexpr int STREAMS = Q == 1 ? 2 : R;
     __m512 sums[16];
+    Ahead ahead = wanted;
     for (int r0 = 0; r0 < R; r0 += STREAMS) {
         __m512 part[Q * STREAMS];
 #pragma GCC unroll 32
@@ -87,12 +110,9 @@ void products_tile(const typename S::Row* rows, int64_t D, const typename S::Que
                 for (int j = 0; j < Q; ++j) part[j * STREAMS + r] = S::step(part[j * STREAMS + r], row, q[j]);
             }
         };
-        const char* wanted = next ? next + r0 * D * sizeof(*rows) : nullptr;
         int64_t d = 0;
         for (; d + S::COLUMNS <= D; d += S::COLUMNS) {
-            if (wanted)
-#pragma GCC unroll 32
-                for (int i = 0; i < STREAMS; ++i) __builtin_prefetch(wanted + (d / S::COLUMNS * STREAMS + i) * 64, 0, 2);
+            ahead.ask(lines);
             columns(d, [](const typename S::Row* from) { return S::load(from); });
         }
         if (d < D) columns(d, [&](const typename S::Row* from) { return S::load(from, D - d); });
@@ -101,6 +121,7 @@ void products_tile(const typename S::Row* rows, int64_t D, const typename S::Que
 #pragma GCC unroll 32
             for (int r = 0; r < STREAMS; ++r) sums[j * R + r0 + r] = part[j * STREAMS + r];
     }
+    wanted = ahead;
     alignas(64) float found[16];
     _mm512_store_ps(found, sum_lanes(sums));
 #pragma GCC unroll 32
@@ -109,7 +130,7 @@ void products_tile(const typename S::Row* rows, int64_t D, const typename S::Que
 
 template <typename S>
 void products_all(const typename S::Row* rows, int64_t D, int64_t B, const typename S::Query* queries, int64_t wide, float* out,
-                  const char* next) {
+                  Ahead ahead) {
     int64_t b = 0;
     for (; b + 4 <= B; b += 4) {
         const typename S::Query* from[4];
@@ -117,36 +138,37 @@ void products_all(const typename S::Row* rows, int64_t D, int64_t B, const typen
         for (int r = 0; r < TILE; r += 4) {
             float* to[4];
             for (int j = 0; j < 4; ++j) to[j] = out + (b + j) * SPAN + r;
-            products_tile<S, 4>(rows + r * D, D, from, to, b || !next ? nullptr : next + r * D * sizeof(*rows));
+            products_tile<S, 4, 4>(rows + r * D, D, from, to, ahead, b ? 0 : 4);
         }
     }
     for (; b < B; ++b) {
         const typename S::Query* from = queries + b * wide;
         float* to = out + b * SPAN;
-        products_tile<S, 1>(rows, D, &from, &to, b ? nullptr : next);
+        if (b)
+            products_tile<S, 1, 4>(rows, D, &from, &to, ahead, 0);
+        else
+            products_tile<S, 1, 1>(rows, D, &from, &to, ahead, 1);
     }
 }
 #endif
 
-// out[b * SPAN + r] = rows[r] . query b, for `count` <= TILE consecutive rows; queries are padded with zeros to `wide`.
-// `next` is the memory that will be wanted after these rows, or null.
-void products(const float* rows, int64_t count, int64_t D, int64_t B, const float* hidden, const Bf16*, int64_t wide, float* out,
-              const char* next) {
+// out[b * SPAN + r] = rows[r] . query b, for `count` <= TILE consecutive rows. Meanwhile as many rows are asked for from `ahead` on.
+void products(const float* rows, int64_t count, int64_t D, int64_t B, const Queries& queries, float* out, Ahead ahead) {
+    const float* const hidden = queries.full.data();
 #if HAS_AVX512
-    if (count == TILE) return products_all<WideStep>(rows, D, B, hidden, wide, out, next);
+    if (count == TILE) return products_all<WideStep>(rows, D, B, hidden, queries.wide, out, ahead);
 #endif
-    (void)next;
-    for (int64_t b = 0; b < B; ++b) products_plain(rows, count, D, hidden + b * wide, out + b * SPAN);
+    (void)ahead;
+    for (int64_t b = 0; b < B; ++b) products_plain(rows, count, D, hidden + b * queries.wide, out + b * SPAN);
 }
 
-void products(const Bf16* rows, int64_t count, int64_t D, int64_t B, const float* hidden, const Bf16* narrow_hidden,
-              int64_t wide, float* out, const char* next) {
+void products(const Bf16* rows, int64_t count, int64_t D, int64_t B, const Queries& queries, float* out, Ahead ahead) {
 #if HAS_AVX512 && defined(__AVX512BF16__)
-    if (count == TILE && narrow_hidden) return products_all<NarrowStep>(rows, D, B, narrow_hidden, wide, out, next);
+    if (count == TILE && !queries.narrow.empty())
+        return products_all<NarrowStep>(rows, D, B, queries.narrow.data(), queries.wide, out, ahead);
 #endif
-    (void)narrow_hidden;
-    (void)next;
-    for (int64_t b = 0; b < B; ++b) products_plain(rows, count, D, hidden + b * wide, out + b * SPAN);
+    (void)ahead;
+    for (int64_t b = 0; b < B; ++b) products_plain(rows, count, D, &queries.full[b * queries.wide], out + b * SPAN);
 }
 
 struct Running {
@@ -176,10 +198,19 @@ struct Logits {
     const float* bias;
 };
 
+// What the queries found in one part of the vocabulary.
+struct Part {
+    std::vector<Running> running;
+    std::vector<float> acc;
+};
+
 template <typename H, typename E>
-void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D, const H* head, const E* table, int64_t W,
-            int64_t v0, int64_t v1, const float* temperature, const Logits& form, int64_t k, Running* running, float* acc) {
-    const int64_t wide = (D + 31) / 32 * 32;
+void attend(const Queries& queries, int64_t B, int64_t D, const H* head, const E* table, int64_t W, int64_t v0, int64_t v1,
+            const float* temperature, const Logits& form, int64_t k, Part& part) {
+    part.running.resize(B);
+    part.acc.assign(B * W, -0.0f);
+    Running* const running = part.running.data();
+    float* const acc = part.acc.data();
     std::vector<float> weights(B * SPAN);
     std::vector<uint8_t> busy(B);
     std::vector<float*> heavy;
@@ -191,15 +222,11 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
     for (int64_t b = 0; b < B; ++b) rounded_rows[b] = &rounded[b * SPAN];
     int32_t ids[SPAN + 1];
     float lone[SPAN + 1];
-    std::fill(acc, acc + B * W, -0.0f);
     for (int64_t v = v0; v < v1; v += SPAN) {
         const int64_t n = std::min(SPAN, v1 - v);
         for (int64_t r = 0; r < n; r += TILE) {
-            const int64_t count = std::min(TILE, n - r);
             const H* rows = head + (v + r) * D;
-            const bool last = v + r + 2 * TILE > v1;
-            products(rows, count, D, B, hidden, narrow_hidden, wide, &weights[r],
-                     last ? nullptr : reinterpret_cast<const char*>(rows + TILE * D));
+            products(rows, std::min(TILE, n - r), D, B, queries, &weights[r], Ahead(rows + TILE / 2 * D));
         }
         for (int64_t b = 0; b < B; ++b) {
             float* z = &weights[b * SPAN];
@@ -273,7 +300,7 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
                 std::fill(heavy[i] + n, heavy[i] + SPAN, 0.0f);
 #pragma omp simd reduction(+ : mass)
                 for (int64_t r = 0; r < SPAN; ++r) {
-                    const Bf16 w = rounded_weight(heavy[i][r]);
+                    const Bf16 w = narrowed(heavy[i][r]);
                     narrow_weights[r] = w;
                     mass += widen(w);
                 }
@@ -305,48 +332,94 @@ void attend(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t D
     }
 }
 
-template <typename H, typename E>
-void run_parts(const float* hidden, const Bf16* narrow_hidden, int64_t B, int64_t V, int64_t D, const H* head, const E* table,
-               int64_t W, const float* temperature, const Logits& form, int64_t k, int64_t parts, float* maximum, double* total,
-               double* energy, int64_t* argmax, float* acc, float* top_values, int64_t* top_ids, int32_t* bad, int threads) {
-    const int64_t step = ((V + parts - 1) / parts + SPAN - 1) / SPAN * SPAN;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t part = 0; part < parts; ++part) {
-        std::vector<Running> running(B);
-        const int64_t v0 = std::min(V, part * step), v1 = std::min(V, v0 + step);
-        attend(hidden, narrow_hidden, B, D, head, table, W, v0, v1, temperature, form, k, running.data(), acc + part * B * W);
-        for (int64_t b = 0; b < B; ++b) {
-            const int64_t at = part * B + b;
-            const Running& run = running[b];
-            maximum[at] = run.maximum;
-            total[at] = run.total;
-            energy[at] = run.energy;
-            argmax[at] = run.argmax;
-            bad[at] = run.bad;
-            for (int64_t i = 0; i < k; ++i) {
-                const bool have = i < static_cast<int64_t>(run.values.size());
-                top_values[at * k + i] = have ? run.values[i] : -std::numeric_limits<float>::infinity();
-                top_ids[at * k + i] = have ? run.ids[i] : -1;
-            }
+// The sums of a row over the whole vocabulary, in the order of its parts: merge_stacked of partial.py, a row at a time.
+Running merge_row(const std::vector<Part>& parts, int64_t b, int64_t W, float temperature, int64_t k, float* acc) {
+    Running whole;
+    for (const Part& part : parts) {
+        const Running& run = part.running[b];
+        whole.bad |= run.bad;
+        if (run.argmax >= 0 && run.maximum > whole.maximum) {
+            whole.maximum = run.maximum;
+            whole.argmax = run.argmax;
         }
+        for (size_t i = 0; i < run.values.size(); ++i) keep_top(whole, k, run.values[i], run.ids[i]);
     }
+    std::fill(acc, acc + W, -0.0f);
+    for (const Part& part : parts) {
+        const Running& run = part.running[b];
+        if (run.argmax < 0) continue;
+        const double shift = temperature > 0 ? (static_cast<double>(run.maximum) - whole.maximum) / temperature : 0;
+        const double scale = temperature > 0 ? std::exp(shift) : run.argmax == whole.argmax;
+        whole.total += run.total * scale;
+        if (!(scale > 0)) continue;
+        whole.energy += scale * (run.energy + shift * run.total);
+        const float factor = static_cast<float>(scale);
+        const float* sums = &part.acc[b * W];
+        for (int64_t c = 0; c < W; ++c) acc[c] += sums[c] * factor;
+    }
+    return whole;
 }
 
 }  // namespace
 
-// hidden [B, wide] float32 and, for bf16 heads and queries, the same in bf16 (else null), padded with zeros to wide, a
-// multiple of 32. head [V, D], table [V, W]. The vocabulary is cut into `parts`; every output has a leading [parts, B].
-extern "C" void attention_parts(const float* hidden, const void* narrow_hidden, int64_t B, int64_t V, int64_t D, const void* head,
-                                const void* table, int32_t is_bf16, int64_t W, const float* temperature, float scale,
-                                float softcap, const float* bias, int64_t k, int64_t parts, float* maximum, double* total,
-                                double* energy, int64_t* argmax, float* acc, float* top_values, int64_t* top_ids, int32_t* bad,
-                                int32_t threads) {
+// hidden [B, D], head [V, D] and table [V, W]; products of two bf16 are taken in bf16 pairs. A part of the vocabulary yields
+// maximum, total, energy [B] and acc [B, W], the whole (mean not null) facts [3, B], which are log-sum-exp of z / T, largest
+// probability and entropy, and mean [B, W] in the table's dtype, as `finish` of partial.py has them; argmax [B] and the tops [B, k]
+// come with either. Returns whether every row has a finite maximum; a maximum is NaN where a logit is. Each thread walks its share.
+extern "C" int32_t attention(const void* hidden, int32_t hidden_is_bf16, int64_t B, int64_t V, int64_t D, const void* head,
+                             const void* table, int32_t is_bf16, int64_t W, const float* temperature, float scale, float softcap,
+                             const float* bias, int64_t k, float* maximum, double* total, double* energy, float* acc, float* facts,
+                             void* mean, int64_t* argmax, float* top_values, int64_t* top_ids, int32_t threads) {
     const Logits form = {scale, softcap, bias};
-    const Bf16* narrow = static_cast<const Bf16*>(narrow_hidden);
-    if (is_bf16)
-        run_parts(hidden, narrow, B, V, D, static_cast<const Bf16*>(head), static_cast<const Bf16*>(table), W, temperature, form,
-                  k, parts, maximum, total, energy, argmax, acc, top_values, top_ids, bad, threads);
-    else
-        run_parts(hidden, narrow, B, V, D, static_cast<const float*>(head), static_cast<const float*>(table), W, temperature,
-                  form, k, parts, maximum, total, energy, argmax, acc, top_values, top_ids, bad, threads);
+    const Queries queries(hidden, hidden_is_bf16, is_bf16, B, D);
+    const int64_t step = ((V + threads - 1) / threads + SPAN - 1) / SPAN * SPAN;
+    std::vector<Part> parts(threads);
+    int32_t bad = 0;
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for schedule(static)
+        for (int64_t p = 0; p < threads; ++p) {
+            const int64_t v0 = std::min(V, p * step), v1 = std::min(V, v0 + step);
+            auto walk = [&](auto keys, auto values) {
+                attend(queries, B, D, keys, values, W, v0, v1, temperature, form, k, parts[p]);
+            };
+            if (is_bf16)
+                walk(static_cast<const Bf16*>(head), static_cast<const Bf16*>(table));
+            else
+                walk(static_cast<const float*>(head), static_cast<const float*>(table));
+        }
+        std::vector<float> room(mean ? W : 0);
+#pragma omp for schedule(static) reduction(| : bad)
+        for (int64_t b = 0; b < B; ++b) {
+            float* const sums = mean ? room.data() : acc + b * W;
+            const Running whole = merge_row(parts, b, W, temperature[b], k, sums);
+            const float highest = whole.bad ? std::numeric_limits<float>::quiet_NaN() : whole.maximum;
+            bad |= !std::isfinite(highest);
+            maximum[b] = highest;
+            argmax[b] = whole.argmax;
+            for (int64_t i = 0; i < k; ++i) {
+                const bool have = i < static_cast<int64_t>(whole.values.size());
+                top_values[b * k + i] = have ? whole.values[i] : -std::numeric_limits<float>::infinity();
+                top_ids[b * k + i] = have ? whole.ids[i] : -1;
+            }
+            if (!mean) {
+                total[b] = whole.total;
+                energy[b] = whole.energy;
+                continue;
+            }
+            const double log_total = std::log(whole.total);
+            facts[b] = static_cast<float>(temperature[b] > 0 ? whole.maximum / static_cast<double>(temperature[b]) + log_total
+                                                             : std::numeric_limits<double>::infinity());
+            facts[B + b] = static_cast<float>(1 / whole.total);
+            facts[2 * B + b] = static_cast<float>(std::max(log_total - whole.energy / whole.total, 0.0));
+            const float norm = static_cast<float>(whole.total);
+            for (int64_t c = 0; c < W; ++c) {
+                if (is_bf16)
+                    static_cast<Bf16*>(mean)[b * W + c] = narrowed(sums[c] / norm);
+                else
+                    static_cast<float*>(mean)[b * W + c] = sums[c] / norm;
+            }
+        }
+    }
+    return !bad;
 }

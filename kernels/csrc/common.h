@@ -30,6 +30,13 @@ static inline float widen(Bf16 x) {
     return value;
 }
 
+// Not NaN, to nearest even as torch rounds.
+static inline Bf16 narrowed(float x) {
+    uint32_t wide;
+    std::memcpy(&wide, &x, sizeof wide);
+    return {static_cast<uint16_t>((wide + 0x7FFF + ((wide >> 16) & 1)) >> 16)};
+}
+
 // exp(x) for x <= 0, about one unit in the last place, exactly 1 at 0 and exactly 0 below -87.
 static inline float exp_nonpositive(float x) {
     const float shifted = x * 1.44269504f + 12582912.0f;
@@ -81,6 +88,19 @@ static inline void prefetch(const T* from, int64_t count) {
     const char* line = reinterpret_cast<const char*>(from);
     for (const char* end = reinterpret_cast<const char*>(from + count); line < end; line += 64) __builtin_prefetch(line, 0, 2);
 }
+
+// Memory that will be wanted, and is asked for line by line while something else is computed.
+struct Ahead {
+    const char* at;
+
+    template <typename T>
+    explicit Ahead(const T* from) : at(reinterpret_cast<const char*>(from)) {}
+
+    void ask(int lines) {
+        for (int i = 0; i < lines; ++i) __builtin_prefetch(at + 64 * i, 0, 2);
+        at += 64 * lines;
+    }
+};
 
 #if HAS_AVX512
 static inline __m512 load16(const float* from) { return _mm512_loadu_ps(from); }

@@ -53,49 +53,54 @@ static inline void add_pairs_tile(const __m512i* tile, int64_t pairs, const Bf16
 #endif
 
 #if HAS_BF16_PAIRS
-constexpr int64_t AHEAD = 16;  // so many rows before they are needed
-
 // The same for one batch row and 32 * R columns, from the rows themselves.
 template <int R>
-static inline void add_pairs_direct(const Bf16* rows, int64_t count, int64_t W, const Bf16* weights, float* acc) {
+static inline void add_pairs_direct(const Bf16* rows, int64_t count, int64_t W, const Bf16* weights, float* acc, Ahead& wanted,
+                                    int lines) {
+    Ahead ahead = wanted;
     __m512 sums[2 * R];
 #pragma GCC unroll 32
     for (int r = 0; r < 2 * R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
     for (int64_t i = 0; i < count; i += 2) {
         int32_t two;
         std::memcpy(&two, weights + i, sizeof two);
-        if (!two) continue;
+        if (!two) {
+            ahead.ask(lines * R);
+            continue;
+        }
         const __m512bh w = (__m512bh)_mm512_set1_epi32(two);
         const Bf16* first = rows + i * W;
         const Bf16* second = i + 1 < count ? first + W : first;
 #pragma GCC unroll 32
         for (int r = 0; r < R; ++r) {
             const __m512i a = _mm512_loadu_si512(first + 32 * r), b = _mm512_loadu_si512(second + 32 * r);
-            __builtin_prefetch(first + AHEAD * W + 32 * r, 0, 2);
-            __builtin_prefetch(first + (AHEAD + 1) * W + 32 * r, 0, 2);
+            ahead.ask(lines);
             sums[2 * r] = _mm512_dpbf16_ps(sums[2 * r], (__m512bh)_mm512_unpacklo_epi16(a, b), w);
             sums[2 * r + 1] = _mm512_dpbf16_ps(sums[2 * r + 1], (__m512bh)_mm512_unpackhi_epi16(a, b), w);
         }
     }
 #pragma GCC unroll 32
     for (int r = 0; r < 2 * R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
+    wanted = ahead;
 }
 #endif
 
 // acc[b][c] += sum_i weights[b][i] * rows[i][c] over pairs of `count` <= PAIR_SPAN consecutive table rows and the columns
 // [0, columns), a multiple of 32; W from one table row to the next. The 32 columns of a register lie in the order that
-// interleaving leaves. Weights of the row after an odd last one must be 0.
+// interleaving leaves. Weights of the row after an odd last one must be 0. Meanwhile half of the next PAIR_SPAN rows is asked
+// for: the products that made the weights ask for the rest, and memory need not wait for either.
 static inline void add_pairs(const float*, int64_t, int64_t, int64_t, int64_t, const Bf16* const*, float* const*) {}
 
 static inline void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t columns, int64_t B, const Bf16* const* weights,
                              float* const* acc) {
 #if HAS_BF16_PAIRS
+    Ahead ahead(rows + PAIR_SPAN * W);
     if (B < 4) {
         for (int64_t b = 0; b < B; ++b) {
             int64_t c = 0;
             auto walk = [&](auto width) {
                 constexpr int R = decltype(width)::value;
-                for (; c + 32 * R <= columns; c += 32 * R) add_pairs_direct<R>(rows + c, count, W, weights[b], acc[b] + c);
+                for (; c + 32 * R <= columns; c += 32 * R) add_pairs_direct<R>(rows + c, count, W, weights[b], acc[b] + c, ahead, b == 0);
             };
             walk(std::integral_constant<int, 9>());
             walk(std::integral_constant<int, 4>());
@@ -114,9 +119,7 @@ static inline void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t
                     const Bf16* first = rows + 2 * i * W + c + 32 * half;
                     const __m512i a = _mm512_loadu_si512(first);
                     const __m512i b = _mm512_loadu_si512(2 * i + 1 < count ? first + W : first);
-                    // The rows of the next span: a row is too short for the processor to foresee the one after it.
-                    __builtin_prefetch(first + PAIR_SPAN * W, 0, 2);
-                    __builtin_prefetch(first + (PAIR_SPAN + 1) * W, 0, 2);
+                    ahead.ask(1);
                     tile[R * i + 2 * half] = _mm512_unpacklo_epi16(a, b);
                     tile[R * i + 2 * half + 1] = _mm512_unpackhi_epi16(a, b);
                 }
@@ -137,13 +140,6 @@ static inline void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t
 #else
     (void)rows, (void)count, (void)W, (void)columns, (void)B, (void)weights, (void)acc;
 #endif
-}
-
-// A weight in [0, 1] to bf16, to nearest even as torch rounds.
-static inline Bf16 rounded_weight(float w) {
-    uint32_t wide;
-    std::memcpy(&wide, &w, sizeof wide);
-    return {static_cast<uint16_t>((wide + 0x7FFF + ((wide >> 16) & 1)) >> 16)};
 }
 
 // Undo the order that add_pairs left the columns in.

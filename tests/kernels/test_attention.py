@@ -132,6 +132,31 @@ def test_merged_shards_are_the_whole(shards, impl):
         assert torch.equal(other.top_ids, whole.top_ids)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_whole_at_once_is_the_finished_part(dtype, threads):
+    skip_without("native")
+    hidden, head = inputs(6, 700, 64)
+    hidden, head = hidden.to(dtype), head.to(dtype)
+    bias = torch.zeros(700)
+    bias[100:300] = float("-inf")
+    temperature = torch.tensor([0.0, 1e-4, 0.7, 1.0, 9.0, 1e4])
+    options = {"bias": bias, "top_k": 5, "impl": "native"}
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        whole = vocabulary_attention(hidden, head, None, temperature, **options)
+        part = vocabulary_partial(hidden, head, None, temperature, **options)
+    finally:
+        torch.set_num_threads(before)
+    expected = finish(part, temperature, dtype)
+    for name in ("expectation", "argmax", "max_probability", "top_values", "top_ids"):
+        assert torch.equal(getattr(whole, name), getattr(expected, name)), name
+    # The logarithm is another library's.
+    for name in ("logsumexp", "entropy"):
+        torch.testing.assert_close(getattr(whole, name), getattr(expected, name), rtol=1e-6, atol=1e-6)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 2**31), st.integers(1, 90), st.integers(1, 24), st.floats(0.05, 50), st.sampled_from(IMPLEMENTATIONS)
