@@ -306,7 +306,7 @@ void attend(const Queries& queries, int64_t B, int64_t D, const H* head, const E
                 }
                 running[owners[i]].mass += mass;
             }
-            add_pairs(table + v * W, n, W, W, active, rounded_rows.data(), sums.data());
+            add_pairs(table + v * W, n, W, W, active, rounded_rows.data(), sums.data(), 1);
             continue;
         }
         if (active >= 4) {

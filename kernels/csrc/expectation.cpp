@@ -75,6 +75,9 @@ void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, cons
 constexpr double LARGE_SHARE = 1.0 / 256;
 // A row's tile of tokens is added in pairs if at least one in so many is kept.
 constexpr int64_t SPARSE = 4;
+// Pairs of a tile are added for several rows at once, with those of no weight, if the rows use this share of them; else by lists.
+// Both add a row's pairs in the same order, and a weight of 0 changes nothing.
+constexpr double DENSE_SHARE = 0.6;
 
 #if HAS_BF16_PAIRS
 // The same mean where a row's tile of tokens that keeps enough of them is added in pairs of table rows with weights rounded to
@@ -97,6 +100,8 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
         std::vector<uint8_t> has_pairs(B, 0);
         std::vector<PairList> lists(B);
         std::vector<int64_t> owners;
+        std::vector<const Bf16*> weights(B);
+        std::vector<float*> sums(B);
         alignas(64) float w[TILE];
         // Tokens that are added one by one wait until there are enough of them to ask for rows before they are needed.
         constexpr int64_t ENOUGH = 8 * PREFETCH, ROOM = ENOUGH + TILE + 1;
@@ -150,7 +155,21 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
                 has_pairs[b] = 1;
                 owners.push_back(b);
             }
-            if (!owners.empty()) add_pair_lists(table + v * D + c0, n, D, columns, lists.data(), owners, paired);
+            if (owners.empty()) continue;
+            int64_t entries = 0;
+            for (int64_t b : owners) entries += lists[b].begin[LIST_TOKENS / 2 / LIST_SPAN];
+            const int64_t count = static_cast<int64_t>(owners.size());
+            if (count < 4 || entries < DENSE_SHARE * count * n / 2) {
+                add_pair_lists(table + v * D + c0, n, D, columns, lists.data(), owners, paired);
+                continue;
+            }
+            for (int64_t u = 0; u < n; u += PAIR_SPAN) {
+                for (int64_t i = 0; i < count; ++i) {
+                    weights[i] = lists[owners[i]].all + u;
+                    sums[i] = paired + owners[i] * columns;
+                }
+                add_pairs(table + (v + u) * D + c0, std::min(PAIR_SPAN, n - u), D, columns, count, weights.data(), sums.data(), 2);
+            }
         }
         for (int64_t b = 0; b < B; ++b) {
             if (listed[b]) add_listed_rows(b);

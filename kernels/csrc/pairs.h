@@ -24,18 +24,23 @@ static inline bool in_pairs(const Bf16*, int64_t W) {
 }
 
 #if HAS_BF16_PAIRS
-// Q batch rows by 16 * R sums stay in registers.
+// Q batch rows by 16 * R sums stay in registers; `wide` registers of the tile from one pair to the next. Meanwhile so many lines
+// are asked for, a few with each pair: more at once than the processor has on its way would stall.
 template <int Q, int R>
-static inline void add_pairs_tile(const __m512i* tile, int64_t pairs, const Bf16* const* weights, float* const* acc) {
+static inline void add_pairs_tile(const __m512i* tile, int64_t wide, int64_t pairs, const Bf16* const* weights, float* const* acc,
+                                  Ahead& wanted, int64_t lines) {
+    Ahead ahead = wanted;
+    const int each = static_cast<int>(lines / pairs);
     __m512 sums[Q][R];
 #pragma GCC unroll 32
     for (int q = 0; q < Q; ++q)
 #pragma GCC unroll 32
         for (int r = 0; r < R; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
     for (int64_t i = 0; i < pairs; ++i) {
+        ahead.ask(each);
         __m512i x[R];
 #pragma GCC unroll 32
-        for (int r = 0; r < R; ++r) x[r] = _mm512_load_si512(tile + R * i + r);
+        for (int r = 0; r < R; ++r) x[r] = _mm512_load_si512(tile + wide * i + r);
 #pragma GCC unroll 32
         for (int q = 0; q < Q; ++q) {
             int32_t two;
@@ -49,10 +54,10 @@ static inline void add_pairs_tile(const __m512i* tile, int64_t pairs, const Bf16
     for (int q = 0; q < Q; ++q)
 #pragma GCC unroll 32
         for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
+    ahead.ask(static_cast<int>(lines - each * pairs));
+    wanted = ahead;
 }
-#endif
 
-#if HAS_BF16_PAIRS
 // The same for one batch row and 32 * R columns, from the rows themselves.
 template <int R>
 static inline void add_pairs_direct(const Bf16* rows, int64_t count, int64_t W, const Bf16* weights, float* acc, Ahead& wanted,
@@ -87,20 +92,20 @@ static inline void add_pairs_direct(const Bf16* rows, int64_t count, int64_t W, 
 
 // acc[b][c] += sum_i weights[b][i] * rows[i][c] over pairs of `count` <= PAIR_SPAN consecutive table rows and the columns
 // [0, columns), a multiple of 32; W from one table row to the next. The 32 columns of a register lie in the order that
-// interleaving leaves. Weights of the row after an odd last one must be 0. Meanwhile half of the next PAIR_SPAN rows is asked
-// for: the products that made the weights ask for the rest, and memory need not wait for either.
-static inline void add_pairs(const float*, int64_t, int64_t, int64_t, int64_t, const Bf16* const*, float* const*) {}
+// interleaving leaves. Weights of the row after an odd last one must be 0. Meanwhile as many rows after these are asked for,
+// `lines` of every two cache lines.
+static inline void add_pairs(const float*, int64_t, int64_t, int64_t, int64_t, const Bf16* const*, float* const*, int) {}
 
 static inline void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t columns, int64_t B, const Bf16* const* weights,
-                             float* const* acc) {
+                             float* const* acc, int lines) {
 #if HAS_BF16_PAIRS
-    Ahead ahead(rows + PAIR_SPAN * W);
+    Ahead ahead(rows + count * W);
     if (B < 4) {
         for (int64_t b = 0; b < B; ++b) {
             int64_t c = 0;
             auto walk = [&](auto width) {
                 constexpr int R = decltype(width)::value;
-                for (; c + 32 * R <= columns; c += 32 * R) add_pairs_direct<R>(rows + c, count, W, weights[b], acc[b] + c, ahead, b == 0);
+                for (; c + 32 * R <= columns; c += 32 * R) add_pairs_direct<R>(rows + c, count, W, weights[b], acc[b] + c, ahead, b ? 0 : lines);
             };
             walk(std::integral_constant<int, 9>());
             walk(std::integral_constant<int, 4>());
@@ -109,7 +114,7 @@ static inline void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t
         return;
     }
     const int64_t pairs = (count + 1) / 2;
-    alignas(64) __m512i tile[PAIR_SPAN / 2 * 4];
+    alignas(64) __m512i tile[PAIR_SPAN / 2 * 12];
     int64_t c = 0;
     auto walk = [&](auto width) {
         constexpr int R = decltype(width)::value;
@@ -119,22 +124,30 @@ static inline void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t
                     const Bf16* first = rows + 2 * i * W + c + 32 * half;
                     const __m512i a = _mm512_loadu_si512(first);
                     const __m512i b = _mm512_loadu_si512(2 * i + 1 < count ? first + W : first);
-                    ahead.ask(1);
                     tile[R * i + 2 * half] = _mm512_unpacklo_epi16(a, b);
                     tile[R * i + 2 * half + 1] = _mm512_unpackhi_epi16(a, b);
                 }
-            float* at[4];
-            int64_t b = 0;
-            for (; b + 4 <= B; b += 4) {
-                for (int q = 0; q < 4; ++q) at[q] = acc[b + q] + c;
-                add_pairs_tile<4, R>(tile, pairs, weights + b, at);
-            }
-            for (; b < B; ++b) {
-                at[0] = acc[b] + c;
-                add_pairs_tile<1, R>(tile, pairs, weights + b, at);
-            }
+            const int64_t wanted = count * lines * R / 4;
+            int64_t b = 0, asked = 0;
+            auto add = [&](auto queries) {
+                constexpr int Q = decltype(queries)::value, PART = R < 4 ? R : 4;
+                for (int r = 0; r < R; r += PART) {
+                    const int64_t by_now = wanted * (b * R + r * Q + Q * PART) / (B * R);
+                    float* at[Q];
+                    for (int q = 0; q < Q; ++q) at[q] = acc[b + q] + c + 16 * r;
+                    add_pairs_tile<Q, PART>(tile + r, R, pairs, weights + b, at, ahead, by_now - asked);
+                    asked = by_now;
+                }
+                b += Q;
+            };
+            // As many as leave registers for the tile's rows, and then no lone one.
+            while (B - b >= 6 && B - b != 8) add(std::integral_constant<int, 6>());
+            while (B - b >= 4) add(std::integral_constant<int, 4>());
+            while (B - b >= 2) add(std::integral_constant<int, 2>());
+            if (B - b) add(std::integral_constant<int, 1>());
         }
     };
+    walk(std::integral_constant<int, 12>());
     walk(std::integral_constant<int, 4>());
     walk(std::integral_constant<int, 2>());
 #else
@@ -164,6 +177,7 @@ struct PairList {
     int32_t words[LIST_TOKENS / 2 + 16];
     int32_t at[LIST_TOKENS / 2 + 16];
     int32_t begin[LIST_TOKENS / 2 / LIST_SPAN + 1];
+    Bf16 all[LIST_TOKENS];  // the same weights, with those of 0
 
     // Take the weights [LIST_TOKENS] that are not above `large`; returns what they sum to as rounded.
     float fill(const float* w, float large) {
@@ -177,6 +191,7 @@ struct PairList {
             const __m512 light = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, highest, _CMP_LE_OQ), x);
             const __m256i narrow = (__m256i)_mm512_cvtneps_pbh(light);
             mass = _mm512_add_ps(mass, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16)));
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(all + i), narrow);
             const __mmask8 some = _mm256_test_epi32_mask(narrow, narrow);
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(words + count), _mm256_maskz_compress_epi32(some, narrow));
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + count), _mm256_maskz_compress_epi32(some, pair));
