@@ -77,9 +77,26 @@ constexpr double LARGE_SHARE = 1.0 / 256;
 constexpr int64_t SPARSE = 4;
 // Pairs of a tile are added for several rows at once, with those of no weight, if the rows use this share of them; else by lists.
 // Both add a row's pairs in the same order, and a weight of 0 changes nothing.
-constexpr double DENSE_SHARE = 0.6;
+constexpr double DENSE_SHARE = 0.5;
 
 #if HAS_BF16_PAIRS
+// The tokens from v on whose weights w [n] are above `large`, n a multiple of 16: ids and weights. Returns how many; 15 more entries
+// may be written over.
+int64_t list_above(const float* w, int64_t n, int64_t v, float large, int32_t* ids, float* weights) {
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i += 16) {
+        const __m512 x = _mm512_load_ps(w + i);
+        const __mmask16 above = _mm512_cmp_ps_mask(x, _mm512_set1_ps(large), _CMP_GT_OQ);
+        if (!above) continue;
+        const __m512i id = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int32_t>(v + i)), lanes);
+        _mm512_storeu_si512(ids + count, _mm512_maskz_compress_epi32(above, id));
+        _mm512_storeu_ps(weights + count, _mm512_maskz_compress_ps(above, x));
+        count += __builtin_popcount(above);
+    }
+    return count;
+}
+
 // The same mean where a row's tile of tokens that keeps enough of them is added in pairs of table rows with weights rounded to
 // bf16, and any other tile token by token in float32. Which of the two does not depend on the batch. The mean is over the
 // weights as they were used, so it stays in the table's hull.
@@ -104,7 +121,7 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
         std::vector<float*> sums(B);
         alignas(64) float w[TILE];
         // Tokens that are added one by one wait until there are enough of them to ask for rows before they are needed.
-        constexpr int64_t ENOUGH = 8 * PREFETCH, ROOM = ENOUGH + TILE + 1;
+        constexpr int64_t ENOUGH = 8 * PREFETCH, ROOM = ENOUGH + TILE + 16;
         std::vector<int32_t> listed_ids(B * ROOM);
         std::vector<float> listed_weights(B * ROOM);
         std::vector<int64_t> listed(B, 0);
@@ -127,30 +144,21 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
                     rows[b] += thread == 0;
                     continue;
                 }
-                const int64_t count = weigh_kept(logits + b * stride + v, n, maximum[b], 1.0f / temperature[b], floor[b], w);
+                const float* const z = logits + b * stride + v;
+                // This row's next tile: the processor, who sees the rows' tiles in turn, does not foresee it.
+                if (v + 2 * TILE <= V) prefetch(z + TILE, TILE);
+                const int64_t count = weigh_kept(z, n, maximum[b], 1.0f / temperature[b], floor[b], w);
                 if (!count) continue;
                 if (thread == 0) rows[b] += count;
                 const bool pairs = SPARSE * count >= n;
                 const float large = pairs ? static_cast<float>(kept[b] * LARGE_SHARE) : 0.0f;
                 const int64_t before = listed[b];
-                int64_t at = before;
-                for (int64_t g = 0; g < n; g += 16) {
-                    const int64_t end = std::min<int64_t>(g + 16, n);
-                    float highest = 0;
-#pragma omp simd reduction(max : highest)
-                    for (int64_t i = g; i < end; ++i) highest = std::max(highest, w[i]);
-                    if (!(highest > large)) continue;
-                    for (int64_t i = g; i < end; ++i) {
-                        ids[at] = static_cast<int32_t>(v + i);
-                        lone[at] = w[i];
-                        at += w[i] > large;
-                    }
-                }
+                std::fill(w + n, w + TILE, 0.0f);
+                const int64_t at = before + list_above(w, TILE, v, large, ids + before, lone + before);
                 for (int64_t i = before; i < at; ++i) mass[b] += lone[i];
                 listed[b] = at;
                 if (at >= ENOUGH) add_listed_rows(b);
                 if (!pairs) continue;
-                std::fill(w + n, w + TILE, 0.0f);
                 mass[b] += lists[b].fill(w, large);
                 has_pairs[b] = 1;
                 owners.push_back(b);

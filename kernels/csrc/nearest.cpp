@@ -51,23 +51,32 @@ double norm(const T* row, int64_t D) {
     return std::sqrt(sum);
 }
 
+// The table's rows, their norms, and the 8-bit copy that pack() makes of them.
 template <typename T>
-double cosine(const float* vector, double length, const T* row, int64_t D) {
-    const double scale = length * norm(row, D);
-    return scale > 0 ? dot(vector, row, D) / scale : 0;
-}
+struct Rows {
+    const T* table;
+    int64_t V, D;
+    const uint8_t* packed;
+    const float *scales, *errors;
+    const double* norms;
+
+    double cosine(const float* vector, double length, int64_t id) const {
+        const double scale = length * norms[id];
+        return scale > 0 ? dot(vector, table + id * D, D) / scale : 0;
+    }
+};
 
 inline int64_t padded(int64_t D) { return (D + 3) / 4 * 4; }
 
 // Tiles of ROWS rows: for each four columns the four bytes of every row, so that one register holds a step of all rows.
 template <typename T>
-void pack(const T* table, int64_t V, int64_t D, uint8_t* packed, float* scales, float* errors, int threads) {
+void pack(const T* table, int64_t V, int64_t D, uint8_t* packed, float* scales, float* errors, double* norms, int threads) {
     const int64_t wide = padded(D), tiles = (V + ROWS - 1) / ROWS;
     std::memset(packed, 128, tiles * ROWS * wide);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t v = 0; v < V; ++v) {
         const T* row = table + v * D;
-        const double length = norm(row, D);
+        const double length = norms[v] = norm(row, D);
         float largest = 0;
         for (int64_t d = 0; d < D; ++d) largest = std::max(largest, std::abs(widen(row[d])));
         if (!(length > 0)) {
@@ -194,15 +203,24 @@ void offer_tile(const int32_t (*sums)[ROWS], uint32_t exist, int32_t id, const f
             upper[r] = score + error;
         }
 #endif
-        for (int r = 0; r < ROWS; ++r)
-            if (wanted >> r & 1) lists[q].offer(id + r, lower[r], upper[r]);
+        for (uint32_t left = wanted; left; left &= left - 1) {
+            const int r = __builtin_ctz(left);
+            lists[q].offer(id + r, lower[r], upper[r]);
+        }
     }
 }
 
+// What a search finds of a vector: the nearest row, its cosine, and the cosine of the next (-2 if there is none).
+struct Found {
+    int64_t id = -1;
+    double best = -2, second = -2;
+};
+
+// `known` [N] (may be null): a cosine that at least two rows reach, which spares work.
 template <typename T>
-void search(const float* vectors, int64_t N, const double* known, const T* table, int64_t V, int64_t D, const uint8_t* packed, const float* scales,
-            const float* errors, int64_t* ids, double* best, double* second, int64_t* examined, int threads) {
-    const int64_t wide = padded(D), tiles = (V + ROWS - 1) / ROWS;
+std::vector<Found> search(const Rows<T>& rows, const float* vectors, int64_t N, const double* known, int threads) {
+    const int64_t D = rows.D, wide = padded(D), tiles = (rows.V + ROWS - 1) / ROWS;
+    std::vector<Found> result(N);
     std::vector<Query> queries(N);
     std::vector<double> lengths(N);
     std::vector<Group> groups;
@@ -230,10 +248,10 @@ void search(const float* vectors, int64_t N, const double* known, const T* table
         int32_t sums[QUERIES][ROWS];
 #pragma omp for schedule(static)
         for (int64_t tile = 0; tile < tiles; ++tile) {
-            const uint32_t exist = (1u << std::min(ROWS, V - tile * ROWS)) - 1;
+            const uint32_t exist = (1u << std::min(ROWS, rows.V - tile * ROWS)) - 1;
             for (const Group& group : groups) {
-                group.products(packed + tile * ROWS * wide, group.levels.data(), wide, sums);
-                offer_tile(sums, exist, static_cast<int32_t>(tile * ROWS), scales + tile * ROWS, errors + tile * ROWS,
+                group.products(rows.packed + tile * ROWS * wide, group.levels.data(), wide, sums);
+                offer_tile(sums, exist, static_cast<int32_t>(tile * ROWS), rows.scales + tile * ROWS, rows.errors + tile * ROWS,
                            &queries[group.first], group.count, &mine[group.first]);
             }
         }
@@ -247,9 +265,7 @@ void search(const float* vectors, int64_t N, const double* known, const T* table
         }
         std::sort(bounds.rbegin(), bounds.rend());
         const float least = std::max(bounds[1], found[0][n].known);
-        int64_t id = -1;
-        double top = -2, next = -2;
-        examined[n] = 0;
+        Found& at = result[n];
         std::vector<Candidate> left;
         for (auto& list : found)
             for (const Candidate& candidate : list[n].candidates)
@@ -259,23 +275,86 @@ void search(const float* vectors, int64_t N, const double* known, const T* table
         std::make_heap(left.begin(), left.end(), less_likely);
         while (!left.empty()) {
             const Candidate candidate = left.front();
-            if (candidate.upper < next) break;
+            if (candidate.upper < at.second) break;
             std::pop_heap(left.begin(), left.end(), less_likely);
             left.pop_back();
-            ++examined[n];
-            const double c = cosine(vectors + n * D, lengths[n], table + candidate.id * D, D);
-            if (c > top || (c == top && candidate.id < id)) {
-                next = std::max(next, top);
-                top = c;
-                id = candidate.id;
+            if (!left.empty()) prefetch(rows.table + left.front().id * D, D);
+            const double c = rows.cosine(vectors + n * D, lengths[n], candidate.id);
+            if (c > at.best || (c == at.best && candidate.id < at.id)) {
+                at.second = std::max(at.second, at.best);
+                at.best = c;
+                at.id = candidate.id;
             } else {
-                next = std::max(next, c);
+                at.second = std::max(at.second, c);
             }
         }
-        ids[n] = id;
-        best[n] = top;
-        second[n] = next;
     }
+    return result;
+}
+
+// An angle computed from a float64 cosine is off by less than this, also near 0 where acos is steepest.
+constexpr double ANGLE_SLACK = 1e-6;
+
+double angle(double cosine) { return std::acos(std::min(1.0, std::max(-1.0, cosine))); }
+
+// A vector's best candidate, and the best cosine of any other of its candidates.
+struct Best {
+    int64_t id;
+    double cosine, other;
+};
+
+// The answers of `prove` in nearest/dispatch.py. Returns how many vectors had to be searched for, or -1 if one is not finite.
+template <typename T>
+int64_t prove(const Rows<T>& rows, const float* vectors, int64_t N, const int64_t* candidates, int64_t K, double* neighbours,
+              int64_t* ids, double* best, double* margin, int threads) {
+    const int64_t D = rows.D;
+    std::vector<Best> found(N);
+    std::vector<int64_t> met, rest;
+    for (int64_t n = 0; n < N; ++n) {
+        const double length = norm(vectors + n * D, D);
+        if (!std::isfinite(length)) return -1;
+        Best& at = found[n] = {rows.V, -2, -2};
+        std::vector<double> cosines(K);
+        for (int64_t k = 0; k < K; ++k) {
+            const int64_t id = candidates[n * K + k];
+            cosines[k] = rows.cosine(vectors + n * D, length, id);
+            if (cosines[k] > at.cosine || (cosines[k] == at.cosine && id < at.id)) at.cosine = cosines[k], at.id = id;
+        }
+        for (int64_t k = 0; k < K; ++k)
+            if (candidates[n * K + k] != at.id) at.other = std::max(at.other, cosines[k]);
+        if (std::isnan(neighbours[at.id])) met.push_back(at.id);
+    }
+    std::sort(met.begin(), met.end());
+    met.erase(std::unique(met.begin(), met.end()), met.end());
+    auto gathered = [&](const std::vector<int64_t>& which, auto* from) {
+        std::vector<float> result;
+        for (int64_t row : which)
+            for (int64_t d = 0; d < D; ++d) result.push_back(widen(from[row * D + d]));
+        return result;
+    };
+    if (!met.empty()) {
+        const std::vector<Found> around = search(rows, gathered(met, rows.table).data(), met.size(), nullptr, threads);
+        // A row found nearer than the token's own (a duplicate with a lower id, or rounding) leaves nothing to prove with.
+        for (size_t i = 0; i < met.size(); ++i) neighbours[met[i]] = around[i].id == met[i] ? around[i].second : 1.0;
+    }
+    std::vector<double> known;
+    for (int64_t n = 0; n < N; ++n) {
+        const double theta = angle(found[n].cosine), phi = angle(neighbours[found[n].id]);
+        ids[n] = found[n].id;
+        best[n] = found[n].cosine;
+        margin[n] = best[n] - std::cos(std::max(phi - theta - ANGLE_SLACK, 0.0));
+        if (theta + ANGLE_SLACK < phi - theta) continue;
+        rest.push_back(n);
+        known.push_back(found[n].other);
+    }
+    if (rest.empty()) return 0;
+    const std::vector<Found> searched = search(rows, gathered(rest, vectors).data(), rest.size(), known.data(), threads);
+    for (size_t i = 0; i < rest.size(); ++i) {
+        ids[rest[i]] = searched[i].id;
+        best[rest[i]] = searched[i].best;
+        margin[rest[i]] = searched[i].best - searched[i].second;
+    }
+    return static_cast<int64_t>(rest.size());
 }
 
 }  // namespace
@@ -292,34 +371,33 @@ extern "C" int32_t nearest_has_vnni() {
 extern "C" int64_t nearest_packed_bytes(int64_t V, int64_t D) { return (V + ROWS - 1) / ROWS * ROWS * padded(D) + 4096; }
 
 extern "C" void nearest_pack(const void* table, int32_t is_bf16, int64_t V, int64_t D, uint8_t* packed, float* scales,
-                             float* errors, int32_t threads) {
+                             float* errors, double* norms, int32_t threads) {
     if (is_bf16)
-        pack(static_cast<const Bf16*>(table), V, D, packed, scales, errors, threads);
+        pack(static_cast<const Bf16*>(table), V, D, packed, scales, errors, norms, threads);
     else
-        pack(static_cast<const float*>(table), V, D, packed, scales, errors, threads);
+        pack(static_cast<const float*>(table), V, D, packed, scales, errors, norms, threads);
 }
 
-// vectors [N, D] float32. known [N] (may be null): a cosine that at least two rows of the table reach, which spares work. ids, best,
-// second [N]: the nearest row, its cosine, and the cosine of the next (-2 if V = 1).
-extern "C" void nearest_search(const float* vectors, int64_t N, const double* known, const void* table, int32_t is_bf16, int64_t V, int64_t D,
-                               const uint8_t* packed, const float* scales, const float* errors, int64_t* ids, double* best,
-                               double* second, int64_t* examined, int32_t threads) {
-    if (is_bf16)
-        search(vectors, N, known, static_cast<const Bf16*>(table), V, D, packed, scales, errors, ids, best, second, examined, threads);
-    else
-        search(vectors, N, known, static_cast<const float*>(table), V, D, packed, scales, errors, ids, best, second, examined, threads);
+// vectors [N, D] float32. ids, best, second [N]: the nearest row, its cosine, and the cosine of the next (-2 if V = 1).
+extern "C" void nearest_search(const float* vectors, int64_t N, const void* table, int32_t is_bf16, int64_t V, int64_t D,
+                               const uint8_t* packed, const float* scales, const float* errors, const double* norms, int64_t* ids,
+                               double* best, double* second, int32_t threads) {
+    auto run = [&](auto* rows) {
+        const auto found = search(Rows<std::decay_t<decltype(*rows)>>{rows, V, D, packed, scales, errors, norms}, vectors, N, nullptr, threads);
+        for (int64_t n = 0; n < N; ++n) ids[n] = found[n].id, best[n] = found[n].best, second[n] = found[n].second;
+    };
+    is_bf16 ? run(static_cast<const Bf16*>(table)) : run(static_cast<const float*>(table));
 }
 
-// cosines [N, K] float64 of vectors [N, D] float32 with the table rows ids [N, K].
-extern "C" void nearest_cosines(const float* vectors, int64_t N, int64_t K, const int64_t* ids, const void* table,
-                                int32_t is_bf16, int64_t D, double* cosines) {
-    for (int64_t n = 0; n < N; ++n) {
-        const float* vector = vectors + n * D;
-        const double length = norm(vector, D);
-        for (int64_t k = 0; k < K; ++k) {
-            const int64_t row = ids[n * K + k] * D;
-            cosines[n * K + k] = is_bf16 ? cosine(vector, length, static_cast<const Bf16*>(table) + row, D)
-                                         : cosine(vector, length, static_cast<const float*>(table) + row, D);
-        }
-    }
+// The same with candidates [N, K] for a proof that spares the search; neighbours [V], NaN where unknown, are filled in as they are
+// needed. margin [N]: how much smaller the second-best cosine is, or at least is.
+extern "C" int64_t nearest_prove(const float* vectors, int64_t N, const int64_t* candidates, int64_t K, double* neighbours,
+                                 const void* table, int32_t is_bf16, int64_t V, int64_t D, const uint8_t* packed,
+                                 const float* scales, const float* errors, const double* norms, int64_t* ids, double* best,
+                                 double* margin, int32_t threads) {
+    auto run = [&](auto* rows) {
+        const Rows<std::decay_t<decltype(*rows)>> all{rows, V, D, packed, scales, errors, norms};
+        return prove(all, vectors, N, candidates, K, neighbours, ids, best, margin, threads);
+    };
+    return is_bf16 ? run(static_cast<const Bf16*>(table)) : run(static_cast<const float*>(table));
 }

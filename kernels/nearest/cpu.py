@@ -18,11 +18,16 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, eq=False)
 class PackedTable:
-    """The table's unit rows in 8 bits, in the layout csrc/nearest.cpp reads, with each row's step and distance."""
+    """The table's unit rows in 8 bits, in the layout csrc/nearest.cpp reads, with each row's step, distance and float64 norm."""
 
     packed: Tensor
     scales: Tensor
     errors: Tensor
+    norms: Tensor
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.packed, self.scales, self.errors, self.norms
 
 
 def pack(table: Tensor) -> PackedTable:
@@ -31,33 +36,41 @@ def pack(table: Tensor) -> PackedTable:
     padded = (vocabulary + 15) // 16 * 16
     packed = torch.empty(native.library().nearest_packed_bytes(vocabulary, width), dtype=torch.uint8)
     scales, errors = torch.zeros(2, padded)
-    outputs = (packed, scales, errors)
+    made = PackedTable(packed, scales, errors, torch.empty(vocabulary, dtype=torch.float64))
     native.library().nearest_pack(
-        pointer(table), int(table.dtype == torch.bfloat16), vocabulary, width, *map(pointer, outputs), native.threads()
+        pointer(table), table.dtype == torch.bfloat16, vocabulary, width, *map(pointer, made.parts), native.threads()
     )
-    return PackedTable(packed, scales, errors)
+    return made
 
 
-def search(
-    vectors: Tensor, table: Tensor, packed: PackedTable, known: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(ids, cosine, second) [N] for vectors [N, D], through the 8-bit copy.
-
-    `known` [N] float64 is a cosine that at least two rows of the table are known to reach: fewer are then looked at twice.
-    """
-    vectors = vectors.float().contiguous()
-    count, width = vectors.shape
+def search(vectors: Tensor, table: Tensor, packed: PackedTable) -> tuple[Tensor, Tensor, Tensor]:
+    """(ids, cosine, second) [N] for vectors [N, D], through the 8-bit copy."""
+    vectors, table = vectors.float().contiguous(), table.contiguous()
+    count = len(vectors)
     # Separate buffers: outputs of an operator must not share memory.
-    ids, examined = (torch.empty(count, dtype=torch.int64) for _ in range(2))
-    best, second = (torch.empty(count, dtype=torch.float64) for _ in range(2))
-    table = table.detach().contiguous()
-    copy = (packed.packed, packed.scales, packed.errors)
-    outputs = (ids, best, second, examined)
+    ids, best, second = torch.empty(count, dtype=torch.int64), *(torch.empty(count, dtype=torch.float64) for _ in "12")
     native.library().nearest_search(
-        pointer(vectors), count, pointer(known), pointer(table), int(table.dtype == torch.bfloat16), table.shape[0], width,
-        *map(pointer, copy + outputs), native.threads(),
+        pointer(vectors), count, pointer(table), table.dtype == torch.bfloat16, *table.shape,
+        *map(pointer, (*packed.parts, ids, best, second)), native.threads(),
     )  # fmt: skip
     return ids, best, second
+
+
+def prove(
+    vectors: Tensor, table: Tensor, packed: PackedTable, candidates: Tensor, neighbours: Tensor
+) -> tuple[Tensor, Tensor, Tensor, int] | None:
+    """(ids, cosine, margin) [N] and how many were searched for, or None where a vector is not finite.
+
+    What `dispatch.prove` does, in one call; neighbours [V] are filled in as they are needed.
+    """
+    vectors, candidates, table = vectors.float().contiguous(), candidates.contiguous(), table.contiguous()
+    ids = torch.empty(len(vectors), dtype=torch.int64)
+    best, margin = torch.empty(2, len(vectors), dtype=torch.float64)
+    searched = native.library().nearest_prove(
+        pointer(vectors), len(vectors), pointer(candidates), candidates.shape[1], pointer(neighbours), pointer(table),
+        table.dtype == torch.bfloat16, *table.shape, *map(pointer, (*packed.parts, ids, best, margin)), native.threads(),
+    )  # fmt: skip
+    return None if searched < 0 else (ids, best, margin, searched)
 
 
 def blocked_search(vectors: Tensor, table: Tensor, inverse_norms: Tensor) -> tuple[Tensor, Tensor, Tensor]:

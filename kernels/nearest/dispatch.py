@@ -59,7 +59,6 @@ def nearest_token(
     """
     table = as_table(table)
     _check(vectors, table)
-    vectors = vectors.detach()
     if norms is not None and not isinstance(norms, Tensor):
         raise TypeError("norms must be a tensor [V]")
     chosen = choose(
@@ -73,24 +72,33 @@ def nearest_token(
         },
     )
     if candidates is None:
-        ids, best, second = _search(vectors, table, norms, chosen)
+        _check_finite(vectors)
+        ids, best, second = _search(vectors.detach(), table, norms, chosen)
         return _result(ids, best, best - second, len(ids))
-    return _with_candidates(vectors, table, candidates, norms, chosen)
-
-
-def _with_candidates(
-    vectors: Tensor, table: EmbeddingTable, candidates: Tensor, norms: Tensor | None, chosen: str
-) -> Nearest:
     candidates = candidates[:, None] if candidates.dim() == 1 else candidates
     if candidates.shape[0] != len(vectors) or candidates.shape[1] < 1:
         raise ValueError(f"candidates must be [N] or [N, K] for N = {len(vectors)}, got {list(candidates.shape)}")
-    cosines = cosines_with(vectors, table, candidates)
+    if chosen == "native":
+        proven = cpu.prove(vectors, table.weight, table.packed, candidates, table.neighbour_cosines)
+        if proven is not None:
+            return _result(*proven)
+    _check_finite(vectors)
+    return _result(*prove(vectors.detach(), table, candidates, norms, chosen))
+
+
+def prove(
+    vectors: Tensor, table: EmbeddingTable, candidates: Tensor, norms: Tensor | None, chosen: str
+) -> tuple[Tensor, Tensor, Tensor, int]:
+    """(ids, cosine, margin) [N], and how many vectors had to be searched for; see `nearest_token`."""
+    row = torch.arange(len(vectors), device=vectors.device).repeat_interleave(candidates.shape[1])
+    weight = table.weight.detach()
+    cosines = cpu.pair_cosines(vectors, weight, row, candidates.flatten()).view(candidates.shape)
     best = cosines.amax(dim=1)
     ids = torch.where(cosines == best[:, None], candidates, table.num_tokens).amin(dim=1)
     known = table.neighbour_cosines
     met = torch.unique(ids[torch.isnan(known[ids])])
     if len(met):
-        found, _, second = _search(table.weight.detach()[met].to(vectors.dtype), table, norms, chosen)
+        found, _, second = _search(weight[met].to(vectors.dtype), table, norms, chosen)
         # A row found nearer than the token's own (a duplicate with a lower id, or rounding) leaves nothing to prove with.
         known[met] = torch.where(found == met, second, 1.0)
     theta = best.clamp(-1, 1).acos()
@@ -99,45 +107,19 @@ def _with_candidates(
     margin = best - torch.cos((phi - theta - _ANGLE_SLACK).clamp_min(0))
     rest = (~proven).nonzero().flatten()
     if len(rest):
-        reached = _second_largest(cosines[rest], candidates[rest])
-        ids[rest], best[rest], second = _search(vectors[rest], table, norms, chosen, reached)
+        ids[rest], best[rest], second = _search(vectors[rest], table, norms, chosen)
         margin[rest] = best[rest] - second
-    return _result(ids, best, margin, len(rest))
-
-
-def cosines_with(vectors: Tensor, table: EmbeddingTable, candidates: Tensor) -> Tensor:
-    """Float64 cosines of each vector with its candidates, [N, K]."""
-    if native.refusal(table.weight) is None and vectors.dtype != torch.float64:
-        cosines = torch.empty(candidates.shape, dtype=torch.float64)
-        wide = vectors.float().contiguous()
-        listed = candidates.contiguous()
-        weight = table.weight.detach().contiguous()
-        native.library().nearest_cosines(
-            native.pointer(wide), *candidates.shape, native.pointer(listed), native.pointer(weight),
-            int(weight.dtype == torch.bfloat16), table.width, native.pointer(cosines),
-        )  # fmt: skip
-        return cosines
-    row = torch.arange(len(vectors), device=vectors.device).repeat_interleave(candidates.shape[1])
-    return cpu.pair_cosines(vectors, table.weight.detach(), row, candidates.flatten()).view(candidates.shape)
-
-
-def _second_largest(cosines: Tensor, candidates: Tensor) -> Tensor | None:
-    """A cosine that two different tokens reach, [N] float64 from [N, K], or None where there is but one candidate."""
-    if cosines.shape[1] < 2:
-        return None
-    best = cosines.argmax(dim=1, keepdim=True)
-    others = candidates != candidates.gather(1, best)
-    return torch.where(others, cosines, -2.0).amax(dim=1).contiguous()
+    return ids, best, margin, len(rest)
 
 
 def _search(
-    vectors: Tensor, table: EmbeddingTable, norms: Tensor | None, chosen: str, known: Tensor | None = None
+    vectors: Tensor, table: EmbeddingTable, norms: Tensor | None, chosen: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     if not len(vectors):
         empty = torch.empty(0, dtype=torch.float64, device=vectors.device)
         return torch.empty(0, dtype=torch.int64, device=vectors.device), empty, empty
     if chosen == "native":
-        return cpu.search(vectors, table.weight, table.packed, known)
+        return cpu.search(vectors, table.weight, table.packed)
     if norms is not None:
         inverse = torch.where(norms > 0, 1 / norms.clamp_min(torch.finfo(torch.float32).tiny), 0.0)
     else:
@@ -153,6 +135,9 @@ def _check(vectors: Tensor, table: EmbeddingTable) -> None:
         raise ValueError("the table has no rows to be nearest")
     if vectors.device != table.weight.device:
         raise ValueError(f"vectors are on {vectors.device} and the table is on {table.weight.device}")
+
+
+def _check_finite(vectors: Tensor) -> None:
     # One reduction finds NaN and infinity alike.
     if not bool(torch.isfinite(vectors.detach().float().abs().sum())):
         rows = tuple((~torch.isfinite(vectors).all(dim=1)).nonzero().flatten().tolist())
