@@ -15,7 +15,7 @@ def as_temperature(temperature: Tensor | float, rows: int, device: torch.device)
         raise ValueError(
             f"temperature must be a number or have one entry a row ({rows}), got shape {list(value.shape)}"
         )
-    if not bool(((value >= 0) & torch.isfinite(value)).all()):
+    if not all(0 <= t < float("inf") for t in value.flatten().tolist()):
         raise ValueError(f"temperature must be finite and >= 0, got {value.tolist()}")
     return value.expand(rows)
 

@@ -3,7 +3,7 @@
 The encoders and the expected embedding share these on the CPU; call `native.refusal` first. B rows, V tokens, D width.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -22,42 +22,16 @@ class Scan:
     maximum: Tensor  # float32
     argmax: Tensor  # int64, the lowest of equal ones
     total: Tensor  # float64: Σ w
-    energy: Tensor  # float64: Σ w s
-    plain_total: Tensor | None  # the same two sums at temperature 1
-    plain_energy: Tensor | None
+    entropy: Tensor  # float32, nats: of softmax(z / T)
+    max_probability: Tensor  # float32
+    plain_entropy: Tensor | None  # the same two of softmax(z)
+    plain_max_probability: Tensor | None
     floor: Tensor  # float32: tokens with w <= floor are left out
     kept: Tensor  # float64: Σ w over what is kept
     dropped: Tensor  # float64: Σ w over what is left out
     top_values: Tensor  # [B, k] float32: the largest logits
+    top_weights: Tensor  # [B, k] float32: their w
     top_ids: Tensor  # [B, k] int64; equal logits by ascending id
-
-    @property
-    def entropy(self) -> Tensor:
-        """Of softmax(z / T), in nats, float32."""
-        return _entropy(self.total, self.energy)
-
-    @property
-    def max_probability(self) -> Tensor:
-        return (1 / self.total).float()
-
-    @property
-    def plain_entropy(self) -> Tensor:
-        """Of softmax(z)."""
-        assert self.plain_total is not None
-        assert self.plain_energy is not None
-        return _entropy(self.plain_total, self.plain_energy)
-
-    @property
-    def plain_max_probability(self) -> Tensor:
-        assert self.plain_total is not None
-        return (1 / self.plain_total).float()
-
-    @property
-    def top_weights(self) -> Tensor:
-        """w of the top tokens, [B, k] float32."""
-        frozen = (self.temperature == 0)[:, None]
-        s = (self.top_values - self.maximum[:, None]) / torch.where(frozen, 1.0, self.temperature[:, None])
-        return torch.where(frozen, (self.top_ids == self.argmax[:, None]).float(), s.exp())
 
     def where(self, mixes: Tensor) -> "Scan":
         """The same beliefs where `mixes`, and the argmax token alone elsewhere."""
@@ -68,11 +42,8 @@ class Scan:
             total=torch.where(mixes, self.total, one),
             kept=torch.where(mixes, self.kept, one),
             dropped=torch.where(mixes, self.dropped, 0.0),
+            top_weights=torch.where(mixes[:, None], self.top_weights, (self.top_ids == self.argmax[:, None]).float()),
         )
-
-
-def _entropy(total: Tensor, energy: Tensor) -> Tensor:
-    return (total.log() - energy / total).clamp_min(0).float()
 
 
 def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, plain: bool = False) -> Scan:
@@ -88,42 +59,36 @@ def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, pla
     top = min(top, vocabulary)
     temperature = temperature.contiguous()
     status = torch.empty(rows, dtype=torch.int32)
-    maximum, floor = torch.empty(2, rows)
+    maximum, entropy, max_probability, plain_entropy, plain_max_probability, floor = torch.empty(6, rows).unbind()
     argmax = torch.empty(rows, dtype=torch.int64)
-    total, energy, plain_total, plain_energy, kept, dropped = torch.empty(6, rows, dtype=torch.float64)
-    top_values = torch.empty(rows, top)
+    total, kept, dropped = torch.empty(3, rows, dtype=torch.float64).unbind()
+    top_values, top_weights = torch.empty(2, rows, top).unbind()
     top_ids = torch.empty(rows, top, dtype=torch.int64)
-    stride = z.stride(0)
-    outputs = (status, maximum, argmax, total, energy, plain_total if plain else None, plain_energy if plain else None)
-    more = (floor, kept, dropped, top_values, top_ids)
-    native.library().belief_scan(
-        pointer(z),
-        rows,
-        vocabulary,
-        stride,
-        pointer(temperature),
-        delta,
-        top,
-        *map(pointer, outputs + more),
-        native.threads(),
-    )
-    if status.any():
-        raise invalid_rows(status.tolist())
-    return Scan(
+    found = Scan(
         logits=z,
         temperature=temperature,
         maximum=maximum,
         argmax=argmax,
         total=total,
-        energy=energy,
-        plain_total=plain_total if plain else None,
-        plain_energy=plain_energy if plain else None,
+        entropy=entropy,
+        max_probability=max_probability,
+        plain_entropy=plain_entropy if plain else None,
+        plain_max_probability=plain_max_probability if plain else None,
         floor=floor,
         kept=kept,
         dropped=dropped,
         top_values=top_values,
+        top_weights=top_weights,
         top_ids=top_ids,
     )
+    outputs = [getattr(found, field.name) for field in fields(found)[2:]]
+    native.library().belief_scan(
+        pointer(z), rows, vocabulary, z.stride(0), pointer(temperature), delta, top,
+        *map(pointer, [status, *outputs]), native.threads(),
+    )  # fmt: skip
+    if status.any():
+        raise invalid_rows(status.tolist())
+    return found
 
 
 def expectation(scan: Scan, table: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,56 +8,76 @@ constexpr float STEPS_PER_NAT = 4.0f;
 
 enum Status : int32_t { GOOD = 0, HAS_NAN = 1, HAS_INF = 2, EMPTY = 3 };
 
+bool has_nan(const float* z, int64_t n) {
+    int bad = 0;
+    int64_t i = 0;
+#if HAS_AVX512
+    for (; i + 16 <= n; i += 16) {
+        const __m512 x = _mm512_loadu_ps(z + i);
+        bad |= _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    }
+#endif
+    for (; i < n; ++i) bad |= z[i] != z[i];
+    return bad;
+}
+
 // The largest logit of every LOOK tokens goes to `looks`.
 Status find_maximum(const float* z, int64_t V, float* looks, float* maximum, int64_t* argmax) {
     constexpr float INF = std::numeric_limits<float>::infinity();
     float m = -INF;
+    int64_t first = 0;
     int bad = 0;
-#pragma omp simd reduction(| : bad)
-    for (int64_t v = 0; v < V; ++v) bad |= z[v] != z[v];
+    for (int64_t v = 0; v < V; v += LOOK) {
+        const int64_t n = std::min(LOOK, V - v);
+        bad |= has_nan(z + v, n);
+        const float highest = *looks++ = highest_of(z + v, n);
+        if (highest > m) m = highest, first = v;
+    }
     if (bad) return HAS_NAN;
-    for (int64_t v = 0; v < V; v += LOOK) m = std::max(m, *looks++ = highest_of(z + v, std::min(LOOK, V - v)));
     if (m == INF) return HAS_INF;
     if (m == -INF) return EMPTY;
     *maximum = m;
-    *argmax = std::find(z, z + V, m) - z;
+    *argmax = std::find(z + first, z + V, m) - z;
     return GOOD;
 }
 
 struct Sums {
     double total = 0, energy = 0;
     int64_t count = 0;  // of the weights that were written out
+
+    float entropy() const { return static_cast<float>(std::max(std::log(total) - energy / total, 0.0)); }
 };
 
 // Sums of w and of w * s over a row. The weights are written to `weights` [V], but for stretches where all are negligible.
 Sums sums(const float* z, int64_t V, const float* looks, float m, float inverse, float* weights) {
-    float live[BLOCK], s[BLOCK];
-    int64_t size = 0;
     Sums result;
-    auto add_block = [&] {
-        float* const w = weights + result.count;
-        float total = 0, energy = 0;
-        weigh(live, size, m, inverse, w);
-#pragma omp simd
-        for (int64_t i = 0; i < size; ++i) s[i] = std::max((live[i] - m) * inverse, -1e30f);
-#pragma omp simd reduction(+ : total, energy)
-        for (int64_t i = 0; i < size; ++i) {
-            total += w[i];
-            energy += w[i] * s[i];
-        }
-        result.total += total;
-        result.energy += energy;
-        result.count += size;
-        size = 0;
-    };
     for (int64_t v = 0; v < V; v += LOOK) {
         if ((*looks++ - m) * inverse < NEGLIGIBLE) continue;
         const int64_t n = std::min(LOOK, V - v);
-        std::memcpy(live + size, z + v, n * sizeof(float));
-        size += n;
-        if (size > BLOCK - LOOK) add_block();
+        float* const w = weights + result.count;
+        float total = 0, energy = 0;
+        int64_t i = 0;
+#if HAS_AVX512
+        __m512 totals = _mm512_setzero_ps(), energies = _mm512_setzero_ps();
+        for (; i + 16 <= n; i += 16) {
+            const __m512 s = scaled(z + v + i, 16, m, inverse), x = exp_nonpositive(s);
+            _mm512_storeu_ps(w + i, x);
+            totals = _mm512_add_ps(totals, x);
+            // A masked token's s is -inf, and its weight 0.
+            energies = _mm512_fmadd_ps(x, _mm512_max_ps(s, _mm512_set1_ps(-1e30f)), energies);
+        }
+        total = _mm512_reduce_add_ps(totals);
+        energy = _mm512_reduce_add_ps(energies);
+#endif
+        weigh(z + v + i, n - i, m, inverse, w + i);
+        for (; i < n; ++i) {
+            total += w[i];
+            energy += w[i] * std::max((z[v + i] - m) * inverse, -1e30f);
+        }
+        result.total += total;
+        result.energy += energy;
+        result.count += n;
     }
-    add_block();
     return result;
 }
 
@@ -134,14 +154,14 @@ void top_tokens(const float* z, int64_t V, const float* looks, int64_t k, float*
 
 // logits [B, V] float32 with a row stride. Outputs are one entry a row unless said otherwise:
 //   status         0, or 1 NaN, 2 +inf, 3 nothing but -inf; the other outputs of such a row are left alone
-//   total, energy  sum of w and of w * s, with s = (z - max) / T and w = exp(s)
-//   plain_*        the same at T = 1 (may be null)
+//   total          sum of w = exp((z - max) / T)
+//   entropy, max_probability  of the belief; plain_*: the same at T = 1 (may be null)
 //   floor, kept, dropped  tokens with w <= floor are left out so that at most delta of the mass goes, and both masses
-//   top_values, top_ids  [B, k] the largest logits, equal ones by ascending id
+//   top_values, top_weights, top_ids  [B, k] the largest logits with their w, equal ones by ascending id
 extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature, double delta,
-                            int64_t k, int32_t* status, float* maximum, int64_t* argmax, double* total, double* energy,
-                            double* plain_total, double* plain_energy, float* floor, double* kept, double* dropped,
-                            float* top_values, int64_t* top_ids, int32_t threads) {
+                            int64_t k, int32_t* status, float* maximum, int64_t* argmax, double* total, float* entropy,
+                            float* max_probability, float* plain_entropy, float* plain_max_probability, float* floor, double* kept,
+                            double* dropped, float* top_values, float* top_weights, int64_t* top_ids, int32_t threads) {
 #pragma omp parallel num_threads(threads) if (B > 1)
     {
         std::vector<float> weights(V), looks((V + LOOK - 1) / LOOK);
@@ -152,24 +172,28 @@ extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t s
             if (status[b] != GOOD) continue;
             const float m = maximum[b];
             if (temperature[b] == 0) {
-                total[b] = kept[b] = 1;
-                energy[b] = dropped[b] = 0;
-                floor[b] = 0;
+                total[b] = kept[b] = max_probability[b] = 1;
+                entropy[b] = dropped[b] = floor[b] = 0;
             } else {
                 const Sums at = sums(z, V, looks.data(), m, 1.0f / temperature[b], weights.data());
                 const Tail left_out = tail(weights.data(), at.count, V, at.total, delta);
                 total[b] = at.total;
-                energy[b] = at.energy;
+                entropy[b] = at.entropy();
+                max_probability[b] = static_cast<float>(1 / at.total);
                 floor[b] = left_out.floor;
                 kept[b] = at.total - left_out.mass;
                 dropped[b] = left_out.mass;
             }
-            if (plain_total) {
+            if (plain_entropy) {
                 const Sums at = sums(z, V, looks.data(), m, 1.0f, weights.data());
-                plain_total[b] = at.total;
-                plain_energy[b] = at.energy;
+                plain_entropy[b] = at.entropy();
+                plain_max_probability[b] = static_cast<float>(1 / at.total);
             }
-            if (k) top_tokens(z, V, looks.data(), k, top_values + b * k, top_ids + b * k);
+            if (!k) continue;
+            top_tokens(z, V, looks.data(), k, top_values + b * k, top_ids + b * k);
+            for (int64_t i = b * k; i < (b + 1) * k; ++i)
+                top_weights[i] = temperature[b] == 0 ? top_ids[i] == argmax[b]
+                                                     : exp_nonpositive((top_values[i] - m) * (1.0f / temperature[b]));
         }
     }
 }

@@ -125,14 +125,17 @@ class Encoder(ABC):
         looked_at = max(top, self.needs_top)
         scanned = scan(logits, temperatures, delta=table.delta, top=looked_at, plain=self.needs_plain)
         mixed = self.mix(scanned, table, keys, top)
-        missing = top - mixed.top_ids.shape[1]
+        top_ids, top_probabilities = mixed.top_ids, mixed.top_probabilities
+        if missing := top - top_ids.shape[1]:
+            top_ids = torch.nn.functional.pad(top_ids, (0, missing))
+            top_probabilities = torch.nn.functional.pad(top_probabilities, (0, missing))
         return Encoding(
             vectors=mixed.vectors.to(table.weight.dtype),
             entropy=scanned.entropy,
             max_probability=scanned.max_probability,
             argmax=scanned.argmax,
-            top_ids=torch.nn.functional.pad(mixed.top_ids, (0, missing)),
-            top_probabilities=torch.nn.functional.pad(mixed.top_probabilities, (0, missing)),
+            top_ids=top_ids,
+            top_probabilities=top_probabilities,
         )
 
     def distribution(

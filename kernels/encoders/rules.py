@@ -49,8 +49,8 @@ def sample(scaled: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
 def _mean(scanned: Scan, table: EmbeddingTable, top: int) -> Mixed:
     """The plain expectation of scanned beliefs, and its likeliest tokens."""
     vectors, _ = native_scan.expectation(scanned, table.weight)
-    weights = scanned.top_weights[:, :top] / scanned.total[:, None]
-    return Mixed(vectors, scanned.top_ids[:, :top], weights.float())
+    probabilities = (scanned.top_weights[:, :top] / scanned.total[:, None]).float()
+    return Mixed(vectors, scanned.top_ids[:, :top], probabilities)
 
 
 def _mix_lists(rows: list[tuple[Tensor, Tensor]], table: EmbeddingTable, top: int) -> Mixed:
@@ -188,6 +188,8 @@ class _Partial(Encoder):
         return torch.where(mixes[:, None], scaled.softmax(dim=-1), _one_hot(_argmax(scaled), scaled))
 
     def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        assert scanned.plain_entropy is not None
+        assert scanned.plain_max_probability is not None
         mixes = self.mixes(scanned.plain_entropy, scanned.plain_max_probability)
         return _mean(scanned.where(mixes), table, top)
 

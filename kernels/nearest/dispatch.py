@@ -112,9 +112,7 @@ def prove(
     return ids, best, margin, len(rest)
 
 
-def _search(
-    vectors: Tensor, table: EmbeddingTable, norms: Tensor | None, chosen: str
-) -> tuple[Tensor, Tensor, Tensor]:
+def _search(vectors: Tensor, table: EmbeddingTable, norms: Tensor | None, chosen: str) -> tuple[Tensor, Tensor, Tensor]:
     if not len(vectors):
         empty = torch.empty(0, dtype=torch.float64, device=vectors.device)
         return torch.empty(0, dtype=torch.int64, device=vectors.device), empty, empty

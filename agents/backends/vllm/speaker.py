@@ -159,18 +159,23 @@ class Speaker:
         A row whose logits are no belief (a NaN, or nothing left by the processors) fails alone: it gets its argmax, and
         asking for its vectors gives the reason.
         """
-        nearest = torch.zeros(len(requests), dtype=torch.int64, device=logits.device)
         groups: dict[Encoder, list[int]] = {}
         for row, request in enumerate(requests):
             groups.setdefault(self._speaking[request].encoder, []).append(row)
+        if len(groups) == 1:
+            return self._say_together(next(iter(groups)), logits, requests, steps)
+        nearest = torch.zeros(len(requests), dtype=torch.int64, device=logits.device)
         for encoder, rows in groups.items():
-            part = logits if len(rows) == len(requests) else logits[rows]
-            try:
-                nearest[rows] = self._say(encoder, part, [requests[row] for row in rows], [steps[row] for row in rows])
-            except (InvalidBelief, InvalidVector):
-                for row in rows:
-                    nearest[row] = self._say_alone(encoder, logits[row : row + 1], requests[row], steps[row])
+            together = [requests[row] for row in rows], [steps[row] for row in rows]
+            nearest[rows] = self._say_together(encoder, logits[rows], *together)
         return nearest
+
+    def _say_together(self, encoder: Encoder, logits: Tensor, requests: Sequence[str], steps: Sequence[int]) -> Tensor:
+        try:
+            return self._say(encoder, logits, requests, steps)
+        except (InvalidBelief, InvalidVector):
+            alone = zip(logits[:, None], requests, steps, strict=True)
+            return torch.stack([self._say_alone(encoder, *one) for one in alone])
 
     def _say_alone(self, encoder: Encoder, logits: Tensor, request: str, step: int) -> Tensor:
         try:
@@ -188,7 +193,7 @@ class Speaker:
             self.store.write([(request, step)], empty)
             return logits[0].nan_to_num(float("-inf")).argmax()
 
-    def _say(self, encoder: Encoder, logits: Tensor, requests: list[str], steps: list[int]) -> Tensor:
+    def _say(self, encoder: Encoder, logits: Tensor, requests: Sequence[str], steps: Sequence[int]) -> Tensor:
         speaking = [self._speaking[request] for request in requests]
         device = logits.device
         top = max(one.directive.beliefs for one in speaking)
