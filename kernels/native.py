@@ -43,9 +43,9 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "add_gumbel": ([_P, _L, _L, _L, _P, _P, _P, _P, _I], None),
     "nearest_has_vnni": ([], _I),
     "nearest_packed_bytes": ([_L, _L], _L),
-    "nearest_pack": ([_P, _I, _L, _L, *[_P] * 4, _I], None),
-    "nearest_search": ([_P, _L, _P, _I, _L, _L, *[_P] * 7, _I], None),
-    "nearest_prove": ([_P, _L, _P, _L, _P, _P, _I, _L, _L, *[_P] * 7, _I], _L),
+    "nearest_pack": ([_P, _I, _L, _L, *[_P] * 6, _I], None),
+    "nearest_search": ([_P, _L, _P, _I, _L, _L, *[_P] * 9, _I], None),
+    "nearest_prove": ([_P, _L, _P, _L, _P, _P, _I, _L, _L, *[_P] * 9, _I], _L),
     "use_huge_pages": ([_P, _L], _I),
     "attention": ([_P, _I, _L, _L, _L, _P, _P, _I, _L, _P, _F, _F, _P, _L, *[_P] * 9, _I], _I),
 }

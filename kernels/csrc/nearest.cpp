@@ -56,8 +56,9 @@ template <typename T>
 struct Rows {
     const T* table;
     int64_t V, D;
+    const float* mean;  // [D] the direction of the mean of unit rows, a unit vector or 0
     const uint8_t* packed;
-    const float *scales, *errors;
+    const float *shares, *scales, *errors;
     const double* norms;
 
     double cosine(const float* vector, double length, int64_t id) const {
@@ -68,58 +69,81 @@ struct Rows {
 
 inline int64_t padded(int64_t D) { return (D + 3) / 4 * 4; }
 
+// x - share * mean, and the share: most of a language model's rows have most of their length in common.
+inline float without_mean(const double* x, const float* mean, int64_t D, double* rest) {
+    double sum = 0;
+    for (int64_t d = 0; d < D; ++d) sum += x[d] * mean[d];
+    const float share = static_cast<float>(sum);
+    for (int64_t d = 0; d < D; ++d) rest[d] = x[d] - static_cast<double>(share) * mean[d];
+    return share;
+}
+
+template <typename T>
+void mean_direction(const T* table, int64_t V, int64_t D, float* mean) {
+    std::vector<double> sum(D, 0.0);
+    for (int64_t v = 0; v < V; ++v) {
+        const double length = norm(table + v * D, D);
+        if (length > 0)
+            for (int64_t d = 0; d < D; ++d) sum[d] += widen(table[v * D + d]) / length;
+    }
+    double squares = 0;
+    for (double x : sum) squares += x * x;
+    for (int64_t d = 0; d < D; ++d) mean[d] = squares > 0 ? static_cast<float>(sum[d] / std::sqrt(squares)) : 0;
+}
+
+// A vector in 8 bits: the step from one level to the next, the length of what is held, and how far off that is.
+struct Levels {
+    float scale = 0, length = 0, error = 0;
+};
+
+Levels quantise(const double* vector, int64_t D, int8_t* levels) {
+    double largest = 0, missed = 0, squares = 0;
+    for (int64_t d = 0; d < D; ++d) largest = std::max(largest, std::abs(vector[d]));
+    const float scale = static_cast<float>(largest / 127);
+    std::fill(levels, levels + padded(D), 0);
+    for (int64_t d = 0; d < D; ++d) {
+        const int level = scale > 0 ? std::max(-127, std::min(127, static_cast<int>(std::lrint(vector[d] / scale)))) : 0;
+        const double held = static_cast<double>(scale) * level;
+        levels[d] = static_cast<int8_t>(level);
+        squares += held * held;
+        missed += (vector[d] - held) * (vector[d] - held);
+    }
+    return {scale, static_cast<float>(std::sqrt(squares)), static_cast<float>(std::sqrt(missed) * (1 + 1e-6))};
+}
+
 // Tiles of ROWS rows: for each four columns the four bytes of every row, so that one register holds a step of all rows.
 template <typename T>
-void pack(const T* table, int64_t V, int64_t D, uint8_t* packed, float* scales, float* errors, double* norms, int threads) {
+void pack(const T* table, int64_t V, int64_t D, float* mean, uint8_t* packed, float* shares, float* scales, float* errors,
+          double* norms, int threads) {
     const int64_t wide = padded(D), tiles = (V + ROWS - 1) / ROWS;
     std::memset(packed, 128, tiles * ROWS * wide);
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t v = 0; v < V; ++v) {
-        const T* row = table + v * D;
-        const double length = norms[v] = norm(row, D);
-        float largest = 0;
-        for (int64_t d = 0; d < D; ++d) largest = std::max(largest, std::abs(widen(row[d])));
-        if (!(length > 0)) {
-            scales[v] = errors[v] = 0;
-            continue;
+    mean_direction(table, V, D, mean);
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<double> unit(D), rest(D);
+        std::vector<int8_t> levels(wide);
+#pragma omp for schedule(static)
+        for (int64_t v = 0; v < V; ++v) {
+            const T* row = table + v * D;
+            const double length = norms[v] = norm(row, D);
+            shares[v] = scales[v] = errors[v] = 0;
+            if (!(length > 0)) continue;
+            for (int64_t d = 0; d < D; ++d) unit[d] = widen(row[d]) / length;
+            shares[v] = without_mean(unit.data(), mean, D, rest.data());
+            const Levels made = quantise(rest.data(), D, levels.data());
+            for (int64_t d = 0; d < D; ++d)
+                packed[(v / ROWS * wide + d / 4 * 4) * ROWS + v % ROWS * 4 + d % 4] = static_cast<uint8_t>(levels[d] + 128);
+            scales[v] = made.scale;
+            errors[v] = made.error;
         }
-        const float scale = static_cast<float>(largest / length / 127);
-        double squares = 0;
-        for (int64_t d = 0; d < D; ++d) {
-            const double unit = widen(row[d]) / length;
-            const int level = std::max(-127, std::min(127, static_cast<int>(std::lrint(unit / scale))));
-            packed[(v / ROWS * wide + d / 4 * 4) * ROWS + v % ROWS * 4 + d % 4] = static_cast<uint8_t>(level + 128);
-            const double missed = unit - static_cast<double>(scale) * level;
-            squares += missed * missed;
-        }
-        scales[v] = scale;
-        errors[v] = static_cast<float>(std::sqrt(squares) * (1 + 1e-6));
     }
 }
 
 struct Query {
-    float scale, length, error;  // of the 8-bit unit vector: its step, its norm, and its distance from the exact one
-    int32_t offset;              // 128 times the sum of its levels, to undo the table's unsigned bytes
+    float share;     // of the mean
+    Levels rest;     // of what is left
+    int32_t offset;  // 128 times the sum of its levels, to undo the table's unsigned bytes
 };
-
-Query quantise(const float* vector, double length, int64_t D, int8_t* levels) {
-    float largest = 0;
-    for (int64_t d = 0; d < D; ++d) largest = std::max(largest, std::abs(vector[d]));
-    const float scale = static_cast<float>(largest / length / 127);
-    double missed = 0, squares = 0;
-    int32_t sum = 0;
-    for (int64_t d = 0; d < padded(D); ++d) levels[d] = 0;
-    for (int64_t d = 0; d < D; ++d) {
-        const double unit = vector[d] / length;
-        const int level = std::max(-127, std::min(127, static_cast<int>(std::lrint(unit / scale))));
-        const double held = static_cast<double>(scale) * level;
-        levels[d] = static_cast<int8_t>(level);
-        sum += level;
-        squares += held * held;
-        missed += (unit - held) * (unit - held);
-    }
-    return {scale, static_cast<float>(std::sqrt(squares)), static_cast<float>(std::sqrt(missed)), 128 * sum};
-}
 
 // sums[q][r] = levels of query q . bytes of row r, for Q queries whose levels lie four columns of each query side by side: one
 // function for each Q, so that the sums stay in registers.
@@ -178,16 +202,17 @@ struct Group {
 };
 
 // Offer a tile's rows to the lists of some queries; `exist` has a bit for each row that there is.
-void offer_tile(const int32_t (*sums)[ROWS], uint32_t exist, int32_t id, const float* scales, const float* errors,
-                const Query* queries, int64_t count, Shortlist* lists) {
+void offer_tile(const int32_t (*sums)[ROWS], uint32_t exist, int32_t id, const float* shares, const float* scales,
+                const float* errors, const Query* queries, int64_t count, Shortlist* lists) {
     for (int64_t q = 0; q < count; ++q) {
         const Query& query = queries[q];
-        const float slack = query.error + static_cast<float>(SLACK);
+        const float slack = query.rest.error + static_cast<float>(SLACK);
         float lower[ROWS], upper[ROWS];
 #if HAS_AVX512
         const __m512 level = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(sums[q]), _mm512_set1_epi32(query.offset)));
-        const __m512 score = _mm512_mul_ps(level, _mm512_mul_ps(_mm512_set1_ps(query.scale), _mm512_loadu_ps(scales)));
-        const __m512 error = _mm512_fmadd_ps(_mm512_set1_ps(query.length), _mm512_loadu_ps(errors), _mm512_set1_ps(slack));
+        const __m512 common = _mm512_mul_ps(_mm512_set1_ps(query.share), _mm512_loadu_ps(shares));
+        const __m512 score = _mm512_fmadd_ps(level, _mm512_mul_ps(_mm512_set1_ps(query.rest.scale), _mm512_loadu_ps(scales)), common);
+        const __m512 error = _mm512_fmadd_ps(_mm512_set1_ps(query.rest.length), _mm512_loadu_ps(errors), _mm512_set1_ps(slack));
         const __m512 most = _mm512_add_ps(score, error);
         const __mmask16 wanted =
             _mm512_mask_cmp_ps_mask(static_cast<__mmask16>(exist), most, _mm512_set1_ps(lists[q].least()), _CMP_GE_OQ);
@@ -197,8 +222,9 @@ void offer_tile(const int32_t (*sums)[ROWS], uint32_t exist, int32_t id, const f
 #else
         const uint32_t wanted = exist;
         for (int64_t r = 0; r < ROWS; ++r) {
-            const float score = static_cast<float>(sums[q][r] - query.offset) * (query.scale * scales[r]);
-            const float error = query.length * errors[r] + slack;
+            const float level = static_cast<float>(sums[q][r] - query.offset);
+            const float score = level * (query.rest.scale * scales[r]) + query.share * shares[r];
+            const float error = query.rest.length * errors[r] + slack;
             lower[r] = score - error;
             upper[r] = score + error;
         }
@@ -224,6 +250,7 @@ std::vector<Found> search(const Rows<T>& rows, const float* vectors, int64_t N, 
     std::vector<Query> queries(N);
     std::vector<double> lengths(N);
     std::vector<Group> groups;
+    std::vector<double> unit(D), rest(D);
     std::vector<int8_t> levels(wide);
     for (int64_t n = 0; n < N; ++n) {
         if (n % QUERIES == 0) {
@@ -232,9 +259,12 @@ std::vector<Found> search(const Rows<T>& rows, const float* vectors, int64_t N, 
                               tile_products_of(count, std::make_integer_sequence<int, QUERIES>())});
         }
         lengths[n] = norm(vectors + n * D, D);
-        queries[n] = {0, 0, 0, 0};
+        queries[n] = {};
         if (!(lengths[n] > 0)) continue;
-        queries[n] = quantise(vectors + n * D, lengths[n], D, levels.data());
+        for (int64_t d = 0; d < D; ++d) unit[d] = vectors[n * D + d] / lengths[n];
+        queries[n].share = without_mean(unit.data(), rows.mean, D, rest.data());
+        queries[n].rest = quantise(rest.data(), D, levels.data());
+        for (int8_t level : levels) queries[n].offset += 128 * level;
         Group& group = groups.back();
         for (int64_t d = 0; d < wide; d += 4) std::memcpy(&group.levels[d * group.count + 4 * (n - group.first)], &levels[d], 4);
     }
@@ -251,8 +281,8 @@ std::vector<Found> search(const Rows<T>& rows, const float* vectors, int64_t N, 
             const uint32_t exist = (1u << std::min(ROWS, rows.V - tile * ROWS)) - 1;
             for (const Group& group : groups) {
                 group.products(rows.packed + tile * ROWS * wide, group.levels.data(), wide, sums);
-                offer_tile(sums, exist, static_cast<int32_t>(tile * ROWS), rows.scales + tile * ROWS, rows.errors + tile * ROWS,
-                           &queries[group.first], group.count, &mine[group.first]);
+                offer_tile(sums, exist, static_cast<int32_t>(tile * ROWS), rows.shares + tile * ROWS, rows.scales + tile * ROWS,
+                           rows.errors + tile * ROWS, &queries[group.first], group.count, &mine[group.first]);
             }
         }
     }
@@ -370,20 +400,22 @@ extern "C" int32_t nearest_has_vnni() {
 
 extern "C" int64_t nearest_packed_bytes(int64_t V, int64_t D) { return (V + ROWS - 1) / ROWS * ROWS * padded(D) + 4096; }
 
-extern "C" void nearest_pack(const void* table, int32_t is_bf16, int64_t V, int64_t D, uint8_t* packed, float* scales,
-                             float* errors, double* norms, int32_t threads) {
+extern "C" void nearest_pack(const void* table, int32_t is_bf16, int64_t V, int64_t D, float* mean, uint8_t* packed,
+                             float* shares, float* scales, float* errors, double* norms, int32_t threads) {
     if (is_bf16)
-        pack(static_cast<const Bf16*>(table), V, D, packed, scales, errors, norms, threads);
+        pack(static_cast<const Bf16*>(table), V, D, mean, packed, shares, scales, errors, norms, threads);
     else
-        pack(static_cast<const float*>(table), V, D, packed, scales, errors, norms, threads);
+        pack(static_cast<const float*>(table), V, D, mean, packed, shares, scales, errors, norms, threads);
 }
 
 // vectors [N, D] float32. ids, best, second [N]: the nearest row, its cosine, and the cosine of the next (-2 if V = 1).
 extern "C" void nearest_search(const float* vectors, int64_t N, const void* table, int32_t is_bf16, int64_t V, int64_t D,
-                               const uint8_t* packed, const float* scales, const float* errors, const double* norms, int64_t* ids,
-                               double* best, double* second, int32_t threads) {
+                               const float* mean, const uint8_t* packed, const float* shares, const float* scales,
+                               const float* errors, const double* norms, int64_t* ids, double* best, double* second,
+                               int32_t threads) {
     auto run = [&](auto* rows) {
-        const auto found = search(Rows<std::decay_t<decltype(*rows)>>{rows, V, D, packed, scales, errors, norms}, vectors, N, nullptr, threads);
+        const Rows<std::decay_t<decltype(*rows)>> all{rows, V, D, mean, packed, shares, scales, errors, norms};
+        const std::vector<Found> found = search(all, vectors, N, nullptr, threads);
         for (int64_t n = 0; n < N; ++n) ids[n] = found[n].id, best[n] = found[n].best, second[n] = found[n].second;
     };
     is_bf16 ? run(static_cast<const Bf16*>(table)) : run(static_cast<const float*>(table));
@@ -392,11 +424,11 @@ extern "C" void nearest_search(const float* vectors, int64_t N, const void* tabl
 // The same with candidates [N, K] for a proof that spares the search; neighbours [V], NaN where unknown, are filled in as they are
 // needed. margin [N]: how much smaller the second-best cosine is, or at least is.
 extern "C" int64_t nearest_prove(const float* vectors, int64_t N, const int64_t* candidates, int64_t K, double* neighbours,
-                                 const void* table, int32_t is_bf16, int64_t V, int64_t D, const uint8_t* packed,
-                                 const float* scales, const float* errors, const double* norms, int64_t* ids, double* best,
-                                 double* margin, int32_t threads) {
+                                 const void* table, int32_t is_bf16, int64_t V, int64_t D, const float* mean,
+                                 const uint8_t* packed, const float* shares, const float* scales, const float* errors,
+                                 const double* norms, int64_t* ids, double* best, double* margin, int32_t threads) {
     auto run = [&](auto* rows) {
-        const Rows<std::decay_t<decltype(*rows)>> all{rows, V, D, packed, scales, errors, norms};
+        const Rows<std::decay_t<decltype(*rows)>> all{rows, V, D, mean, packed, shares, scales, errors, norms};
         return prove(all, vectors, N, candidates, K, neighbours, ids, best, margin, threads);
     };
     return is_bf16 ? run(static_cast<const Bf16*>(table)) : run(static_cast<const float*>(table));

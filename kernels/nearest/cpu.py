@@ -18,16 +18,21 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, eq=False)
 class PackedTable:
-    """The table's unit rows in 8 bits, in the layout csrc/nearest.cpp reads, with each row's step, distance and float64 norm."""
+    """The table's unit rows without their share of the mean's direction, in 8 bits, in the layout csrc/nearest.cpp reads.
 
+    With each row's share, the step of its levels, how far they are off, and its norm in float64.
+    """
+
+    mean: Tensor
     packed: Tensor
+    shares: Tensor
     scales: Tensor
     errors: Tensor
     norms: Tensor
 
     @property
-    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.packed, self.scales, self.errors, self.norms
+    def parts(self) -> tuple[Tensor, ...]:
+        return self.mean, self.packed, self.shares, self.scales, self.errors, self.norms
 
 
 def pack(table: Tensor) -> PackedTable:
@@ -35,8 +40,8 @@ def pack(table: Tensor) -> PackedTable:
     table = table.detach().contiguous()
     padded = (vocabulary + 15) // 16 * 16
     packed = torch.empty(native.library().nearest_packed_bytes(vocabulary, width), dtype=torch.uint8)
-    scales, errors = torch.zeros(2, padded)
-    made = PackedTable(packed, scales, errors, torch.empty(vocabulary, dtype=torch.float64))
+    shares, scales, errors = torch.zeros(3, padded)
+    made = PackedTable(torch.empty(width), packed, shares, scales, errors, torch.empty(vocabulary, dtype=torch.float64))
     native.library().nearest_pack(
         pointer(table), table.dtype == torch.bfloat16, vocabulary, width, *map(pointer, made.parts), native.threads()
     )
