@@ -111,6 +111,9 @@ def kernels(
     shapes: Annotated[
         str, typer.Option("--shapes", help="Of smollm2-135m, llama-3-8b, qwen3-0.6b, qwen3-8b, gemma-3-270m.")
     ] = ("smollm2-135m"),
+    operators: Annotated[
+        str, typer.Option("--operators", help="Of vocabulary_attention, expected_embedding, nearest_token.")
+    ] = "vocabulary_attention,expected_embedding,nearest_token",
     batch: Annotated[str, typer.Option("--batch", help="Batch sizes.")] = "1,4,16,64",
     dtypes: Annotated[str, typer.Option("--dtypes", help="float32, bfloat16.")] = "bfloat16,float32",
     rounds: Annotated[int, typer.Option("--rounds", min=2, help="Interleaved rounds; the first is not counted.")] = 7,
@@ -130,12 +133,13 @@ def kernels(
     Example:  debate bench kernels --shapes smollm2-135m --batch 1,16 --model smollm2
     """
     from agents.errors import UnknownName
-    from kernels.bench import SHAPES, run
+    from kernels.bench import OPERATORS, SHAPES, run
 
-    names = options.listed(shapes)
-    for shape in names:
-        if shape not in SHAPES:
-            raise UnknownName("shape", shape, SHAPES)
+    names, chosen = options.listed(shapes), options.listed(operators)
+    for kind, given, known in (("shape", names, SHAPES), ("operator", chosen, OPERATORS)):
+        for name in given:
+            if name not in known:
+                raise UnknownName(kind, name, known)
     recorded = None
     if model is not None:
         from agents.backends.transformers.recording import recorded_logits
@@ -145,6 +149,7 @@ def kernels(
         shapes=names,
         batch_sizes=list(_numbers(batch, int)),
         dtypes=options.listed(dtypes),
+        operators=chosen,
         rounds=rounds,
         device=device,
         compiled=compiled,

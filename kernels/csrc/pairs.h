@@ -119,15 +119,18 @@ static inline void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t
     auto walk = [&](auto width) {
         constexpr int R = decltype(width)::value;
         for (; c + 16 * R <= columns; c += 16 * R) {
+            // With few rows making the tile takes as long as using it, so half of what is wanted is asked for here.
+            const bool early = B < 6;
             for (int64_t i = 0; i < pairs; ++i)
                 for (int64_t half = 0; half < R / 2; ++half) {
+                    if (early && (lines > 1 || half % 2)) ahead.ask(1);
                     const Bf16* first = rows + 2 * i * W + c + 32 * half;
                     const __m512i a = _mm512_loadu_si512(first);
                     const __m512i b = _mm512_loadu_si512(2 * i + 1 < count ? first + W : first);
                     tile[R * i + 2 * half] = _mm512_unpacklo_epi16(a, b);
                     tile[R * i + 2 * half + 1] = _mm512_unpackhi_epi16(a, b);
                 }
-            const int64_t wanted = count * lines * R / 4;
+            const int64_t wanted = count * lines * R / (early ? 8 : 4);
             int64_t b = 0, asked = 0;
             auto add = [&](auto queries) {
                 constexpr int Q = decltype(queries)::value, PART = R < 4 ? R : 4;
