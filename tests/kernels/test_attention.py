@@ -157,6 +157,21 @@ def test_the_whole_at_once_is_the_finished_part(dtype, threads):
         torch.testing.assert_close(getattr(whole, name), getattr(expected, name), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("width", [32, 352, 577])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_query_does_not_depend_on_its_batch(width, dtype):
+    skip_without("native")
+    hidden, head = inputs(14, 1003, width)
+    hidden, head = hidden.to(dtype), head.to(dtype)
+    temperature = torch.linspace(0.1, 3.0, 14)
+    whole = vocabulary_attention(hidden, head, None, temperature, top_k=3, impl="native")
+    for first, last in ((0, 1), (3, 5), (2, 6), (1, 8), (4, 14)):
+        here = slice(first, last)
+        found = vocabulary_attention(hidden[here], head, None, temperature[here], top_k=3, impl="native")
+        for name in ("expectation", "logsumexp", "entropy", "argmax", "top_values", "top_ids"):
+            assert torch.equal(getattr(found, name), getattr(whole, name)[here]), name
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 2**31), st.integers(1, 90), st.integers(1, 24), st.floats(0.05, 50), st.sampled_from(IMPLEMENTATIONS)

@@ -173,6 +173,37 @@ def test_a_row_does_not_depend_on_its_batch():
         )
 
 
+@pytest.mark.parametrize("width", [32, 352, 576])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_neither_batch_nor_threads_change_bits(width, dtype):
+    """Flat beliefs are added densely, middling ones by lists, sharp ones token by token, and which of it depends on the batch."""
+    skip_without("native")
+    logits, table = inputs(20, 3001, width, dtype)
+    table = EmbeddingTable(table)
+    temperature = torch.tensor([0.0, 0.05, 0.3, 0.6, 1.0, 2.0, 9.0, 40.0, 9.0, 9.0] * 2)
+    before = torch.get_num_threads()
+    try:
+        for delta in (0.0, 1e-4):
+            torch.set_num_threads(1)
+            alone = [
+                sparse_expected_embedding(
+                    logits[row : row + 1], table, temperature[row : row + 1], delta=delta, impl="native"
+                )
+                for row in range(20)
+            ]
+            for threads in (1, 2, 3):
+                torch.set_num_threads(threads)
+                for first, last in ((0, 20), (4, 9), (5, 17), (0, 3), (4, 10), (12, 20)):
+                    here = slice(first, last)
+                    found = sparse_expected_embedding(
+                        logits[here], table, temperature[here], delta=delta, impl="native"
+                    )
+                    assert torch.equal(found.vectors, torch.cat([one.vectors for one in alone[here]]))
+                    assert torch.equal(found.rows_read, torch.cat([one.rows_read for one in alone[here]]))
+    finally:
+        torch.set_num_threads(before)
+
+
 beliefs = st.integers(0, 2**31).flatmap(
     lambda seed: st.tuples(st.just(seed), st.integers(1, 80), st.integers(1, 20), st.floats(0.01, 100))
 )
