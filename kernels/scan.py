@@ -19,6 +19,7 @@ class Scan:
 
     logits: Tensor  # [B, V] float32, rows contiguous
     temperature: Tensor  # float32
+    looks: Tensor  # [B, V / 64 rounded up] float32: the largest logit of every 64 tokens
     maximum: Tensor  # float32
     argmax: Tensor  # int64, the lowest of equal ones
     total: Tensor  # float64: Σ w
@@ -67,6 +68,7 @@ def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, pla
     found = Scan(
         logits=z,
         temperature=temperature,
+        looks=torch.empty(rows, (vocabulary + 63) // 64),
         maximum=maximum,
         argmax=argmax,
         total=total,
@@ -97,7 +99,7 @@ def expectation(scan: Scan, table: Tensor) -> tuple[Tensor, Tensor]:
     rows, vocabulary = scan.logits.shape
     vectors = torch.empty(rows, weight.shape[1])
     read = torch.empty(rows, dtype=torch.int64)
-    inputs = (scan.temperature, scan.maximum, scan.argmax, scan.floor, scan.kept, weight)
+    inputs = (scan.looks, scan.temperature, scan.maximum, scan.argmax, scan.floor, scan.kept, weight)
     native.library().belief_expectation(
         pointer(scan.logits), rows, vocabulary, scan.logits.stride(0), *map(pointer, inputs), is_bf16, weight.shape[1],
         pointer(vectors), pointer(read), native.threads(),
@@ -115,7 +117,7 @@ def supports(scan: Scan) -> list[tuple[Tensor, Tensor]]:
         zip(scan.temperature.tolist(), scan.maximum.tolist(), scan.argmax.tolist(), scan.floor.tolist(), strict=True)
     ):
         count = native.library().belief_support(
-            pointer(scan.logits[row]), vocabulary, *facts, pointer(ids), pointer(weights)
+            pointer(scan.logits[row]), vocabulary, pointer(scan.looks[row]), *facts, pointer(ids), pointer(weights)
         )
         found.append((ids[:count].clone(), weights[:count].clone()))
     return found

@@ -4,7 +4,7 @@
 
 namespace {
 
-constexpr int64_t TILE = 16;   // table rows whose products with one query are computed together
+constexpr int64_t TILE = 16;          // table rows whose products with one query are computed together
 constexpr int64_t SPAN = DENSE_SPAN;  // table rows between two looks at the running maximum
 
 #if HAS_AVX512
@@ -152,7 +152,8 @@ void products_all(const typename S::Row* rows, int64_t D, int64_t B, const typen
 }
 #endif
 
-// out[b * SPAN + r] = rows[r] . query b, for `count` <= TILE consecutive rows. Meanwhile as many rows are asked for from `ahead` on.
+// out[b * SPAN + r] = rows[r] . query b, for `count` <= TILE consecutive rows. Meanwhile as many rows are asked for from `ahead`
+// on.
 void products(const float* rows, int64_t count, int64_t D, int64_t B, const Queries& queries, float* out, Ahead ahead) {
     const float* const hidden = queries.full.data();
 #if HAS_AVX512
@@ -364,12 +365,13 @@ Running merge_row(const std::vector<Part>& parts, int64_t b, int64_t W, float te
 
 // hidden [B, D], head [V, D] and table [V, W]; products of two bf16 are taken in bf16 pairs. A part of the vocabulary yields
 // maximum, total, energy [B] and acc [B, W], the whole (mean not null) facts [3, B], which are log-sum-exp of z / T, largest
-// probability and entropy, and mean [B, W] in the table's dtype, as `finish` of partial.py has them; argmax [B] and the tops [B, k]
-// come with either. Returns whether every row has a finite maximum; a maximum is NaN where a logit is. Each thread walks its share.
+// probability and entropy, and mean [B, W] in the table's dtype, as `finish` of partial.py has them; argmax [B] and the tops [B,
+// k] come with either. Returns whether every row has a finite maximum; a maximum is NaN where a logit is. Each thread walks its
+// share.
 extern "C" int32_t attention(const void* hidden, int32_t hidden_is_bf16, int64_t B, int64_t V, int64_t D, const void* head,
                              const void* table, int32_t is_bf16, int64_t W, const float* temperature, float scale, float softcap,
-                             const float* bias, int64_t k, float* maximum, double* total, double* energy, float* acc, float* facts,
-                             void* mean, int64_t* argmax, float* top_values, int64_t* top_ids, int32_t threads) {
+                             const float* bias, int64_t k, float* maximum, double* total, double* energy, float* acc,
+                             float* facts, void* mean, int64_t* argmax, float* top_values, int64_t* top_ids, int32_t threads) {
     const Logits form = {scale, softcap, bias};
     const Queries queries(hidden, hidden_is_bf16, is_bf16, B, D);
     const int64_t step = ((V + threads - 1) / threads + SPAN - 1) / SPAN * SPAN;

@@ -154,28 +154,31 @@ void top_tokens(const float* z, int64_t V, const float* looks, int64_t k, float*
 
 // logits [B, V] float32 with a row stride. Outputs are one entry a row unless said otherwise:
 //   status         0, or 1 NaN, 2 +inf, 3 nothing but -inf; the other outputs of such a row are left alone
+//   looks          [B, V / 64 rounded up] the largest logit of every 64 tokens
 //   total          sum of w = exp((z - max) / T)
 //   entropy, max_probability  of the belief; plain_*: the same at T = 1 (may be null)
 //   floor, kept, dropped  tokens with w <= floor are left out so that at most delta of the mass goes, and both masses
 //   top_values, top_weights, top_ids  [B, k] the largest logits with their w, equal ones by ascending id
 extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature, double delta,
-                            int64_t k, int32_t* status, float* maximum, int64_t* argmax, double* total, float* entropy,
-                            float* max_probability, float* plain_entropy, float* plain_max_probability, float* floor, double* kept,
-                            double* dropped, float* top_values, float* top_weights, int64_t* top_ids, int32_t threads) {
+                            int64_t k, int32_t* status, float* looks, float* maximum, int64_t* argmax, double* total,
+                            float* entropy, float* max_probability, float* plain_entropy, float* plain_max_probability,
+                            float* floor, double* kept, double* dropped, float* top_values, float* top_weights, int64_t* top_ids,
+                            int32_t threads) {
 #pragma omp parallel num_threads(threads) if (B > 1)
     {
-        std::vector<float> weights(V), looks((V + LOOK - 1) / LOOK);
+        std::vector<float> weights(V);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t b = 0; b < B; ++b) {
             const float* z = logits + b * stride;
-            status[b] = find_maximum(z, V, looks.data(), maximum + b, argmax + b);
+            float* const look = looks + b * looks_of(V);
+            status[b] = find_maximum(z, V, look, maximum + b, argmax + b);
             if (status[b] != GOOD) continue;
             const float m = maximum[b];
             if (temperature[b] == 0) {
                 total[b] = kept[b] = max_probability[b] = 1;
                 entropy[b] = dropped[b] = floor[b] = 0;
             } else {
-                const Sums at = sums(z, V, looks.data(), m, 1.0f / temperature[b], weights.data());
+                const Sums at = sums(z, V, look, m, 1.0f / temperature[b], weights.data());
                 const Tail left_out = tail(weights.data(), at.count, V, at.total, delta);
                 total[b] = at.total;
                 entropy[b] = at.entropy();
@@ -185,12 +188,12 @@ extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t s
                 dropped[b] = left_out.mass;
             }
             if (plain_entropy) {
-                const Sums at = sums(z, V, looks.data(), m, 1.0f, weights.data());
+                const Sums at = sums(z, V, look, m, 1.0f, weights.data());
                 plain_entropy[b] = at.entropy();
                 plain_max_probability[b] = static_cast<float>(1 / at.total);
             }
             if (!k) continue;
-            top_tokens(z, V, looks.data(), k, top_values + b * k, top_ids + b * k);
+            top_tokens(z, V, look, k, top_values + b * k, top_ids + b * k);
             for (int64_t i = b * k; i < (b + 1) * k; ++i)
                 top_weights[i] = temperature[b] == 0 ? top_ids[i] == argmax[b]
                                                      : exp_nonpositive((top_values[i] - m) * (1.0f / temperature[b]));
@@ -199,9 +202,9 @@ extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t s
 }
 
 // The kept tokens of one row as a list, for encoders that give them other weights. Returns how many.
-extern "C" int64_t belief_support(const float* z, int64_t V, float temperature, float maximum, int64_t argmax, float floor,
-                                  int32_t* ids, float* weights) {
-    return list_kept(z, 0, V, maximum, temperature, argmax, floor, ids, weights);
+extern "C" int64_t belief_support(const float* z, int64_t V, const float* looks, float temperature, float maximum, int64_t argmax,
+                                  float floor, int32_t* ids, float* weights) {
+    return list_kept(z, 0, V, looks, maximum, temperature, argmax, floor, ids, weights);
 }
 
 // ids [B]: the first token at which the running sum of weights passes uniform[b] of their total.

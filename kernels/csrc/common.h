@@ -2,6 +2,8 @@
 // B rows of a batch, V tokens, D embedding width.
 #pragma once
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -9,8 +11,6 @@
 #include <limits>
 #include <type_traits>
 #include <vector>
-
-#include <omp.h>
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)
 #include <immintrin.h>
@@ -129,8 +129,8 @@ static inline void add_listed(const T* table, int64_t D, const int32_t* ids, con
 }
 #endif
 
-constexpr int64_t DENSE_SPAN = 64;    // consecutive table rows added together
-constexpr int64_t DENSE_COLUMNS = 64; // columns of them widened at a time
+constexpr int64_t DENSE_SPAN = 64;     // consecutive table rows added together
+constexpr int64_t DENSE_COLUMNS = 64;  // columns of them widened at a time
 
 // acc[c] += sum_i weights[i] * table[ids[i]][c] for columns [c0, c1): the terms of a span of ids one after the other, then
 // the span's sum. Added one by one to a large sum, the many small terms of a flat belief would vanish. The order depends
@@ -195,7 +195,8 @@ static inline void add_tile(const float* tile, int64_t count, const float* const
 #pragma GCC unroll 32
     for (int q = 0; q < Q; ++q)
 #pragma GCC unroll 32
-        for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, _mm512_add_ps(_mm512_loadu_ps(acc[q] + 16 * r), sums[q][r]));
+        for (int r = 0; r < R; ++r)
+            _mm512_storeu_ps(acc[q] + 16 * r, _mm512_add_ps(_mm512_loadu_ps(acc[q] + 16 * r), sums[q][r]));
 }
 
 template <int Q>

@@ -8,9 +8,9 @@ constexpr int64_t SPAN = 2048;
 constexpr int64_t TILE = 512;
 
 template <typename T>
-void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature, const float* maximum,
-                 const int64_t* argmax, const float* floor, const double* kept, const T* table, int64_t D, float* acc,
-                 int64_t* rows, int threads) {
+void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks, const float* temperature,
+                 const float* maximum, const int64_t* argmax, const float* floor, const double* kept, const T* table, int64_t D,
+                 float* acc, int64_t* rows, int threads) {
     // -0 is the neutral element of addition: a single row with weight 1 comes out bit for bit.
     std::fill(acc, acc + B * D, -0.0f);
     std::fill(rows, rows + B, 0);
@@ -34,8 +34,8 @@ void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, cons
         for (int64_t v0 = 0; v0 < V && (c0 < c1 || thread == 0); v0 += SPAN) {
             const int64_t v1 = std::min(V, v0 + SPAN);
             for (int64_t b = 0; b < B; ++b) {
-                counts[b] = list_kept(logits + b * stride, v0, v1, maximum[b], temperature[b], argmax[b], floor[b],
-                                      &ids[b * (SPAN + 1)], &weights[b * (SPAN + 1)]);
+                counts[b] = list_kept(logits + b * stride, v0, v1, looks + b * looks_of(V), maximum[b], temperature[b], argmax[b],
+                                      floor[b], &ids[b * (SPAN + 1)], &weights[b * (SPAN + 1)]);
                 if (thread == 0) rows[b] += counts[b];
             }
             std::fill(at.begin(), at.end(), 0);
@@ -80,8 +80,8 @@ constexpr int64_t SPARSE = 4;
 constexpr double DENSE_SHARE = 0.5;
 
 #if HAS_BF16_PAIRS
-// The tokens from v on whose weights w [n] are above `large`, n a multiple of 16: ids and weights. Returns how many; 15 more entries
-// may be written over.
+// The tokens from v on whose weights w [n] are above `large`, n a multiple of 16: ids and weights. Returns how many; 15 more
+// entries may be written over.
 int64_t list_above(const float* w, int64_t n, int64_t v, float large, int32_t* ids, float* weights) {
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     int64_t count = 0;
@@ -100,9 +100,9 @@ int64_t list_above(const float* w, int64_t n, int64_t v, float large, int32_t* i
 // The same mean where a row's tile of tokens that keeps enough of them is added in pairs of table rows with weights rounded to
 // bf16, and any other tile token by token in float32. Which of the two does not depend on the batch. The mean is over the
 // weights as they were used, so it stays in the table's hull.
-void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature, const float* maximum,
-                        const int64_t* argmax, const float* floor, const double* kept, const Bf16* table, int64_t D, float* acc,
-                        int64_t* rows, int threads) {
+void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks, const float* temperature,
+                        const float* maximum, const int64_t* argmax, const float* floor, const double* kept, const Bf16* table,
+                        int64_t D, float* acc, int64_t* rows, int threads) {
     std::fill(acc, acc + B * D, -0.0f);
     std::fill(rows, rows + B, 0);
 #pragma omp parallel num_threads(threads)
@@ -141,14 +141,15 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
                     lone[0] = 1;
                     listed[b] = 1;
                     mass[b] = 1;
-                    rows[b] += thread == 0;
+                    if (thread == 0) rows[b] = 1;
                     continue;
                 }
                 const float* const z = logits + b * stride + v;
+                const int64_t count =
+                    weigh_kept(z, n, looks + b * looks_of(V) + v / LOOK, maximum[b], 1.0f / temperature[b], floor[b], w);
+                if (!count) continue;
                 // This row's next tile: the processor, who sees the rows' tiles in turn, does not foresee it.
                 if (v + 2 * TILE <= V) prefetch(z + TILE, TILE);
-                const int64_t count = weigh_kept(z, n, maximum[b], 1.0f / temperature[b], floor[b], w);
-                if (!count) continue;
                 if (thread == 0) rows[b] += count;
                 const bool pairs = SPARSE * count >= n;
                 const float large = pairs ? static_cast<float>(kept[b] * LARGE_SHARE) : 0.0f;
@@ -176,7 +177,8 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
                     weights[i] = lists[owners[i]].all + u;
                     sums[i] = paired + owners[i] * columns;
                 }
-                add_pairs(table + (v + u) * D + c0, std::min(PAIR_SPAN, n - u), D, columns, count, weights.data(), sums.data(), 2);
+                add_pairs(table + (v + u) * D + c0, std::min(PAIR_SPAN, n - u), D, columns, count, weights.data(), sums.data(),
+                          2);
             }
         }
         for (int64_t b = 0; b < B; ++b) {
@@ -207,19 +209,21 @@ void mix(const T* table, int64_t D, int64_t B, const int64_t* offsets, const int
 }  // namespace
 
 // acc [B, D] float32 = the mean of table rows under the kept part of each belief; rows [B] = how many rows that took.
-extern "C" void belief_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature,
-                                   const float* maximum, const int64_t* argmax, const float* floor, const double* kept,
-                                   const void* table, int32_t is_bf16, int64_t D, float* acc, int64_t* rows, int32_t threads) {
+extern "C" void belief_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks,
+                                   const float* temperature, const float* maximum, const int64_t* argmax, const float* floor,
+                                   const double* kept, const void* table, int32_t is_bf16, int64_t D, float* acc, int64_t* rows,
+                                   int32_t threads) {
     const auto narrow = static_cast<const Bf16*>(table);
 #if HAS_BF16_PAIRS
     if (is_bf16 && in_pairs(narrow, D))
-        return paired_expectation(logits, B, V, stride, temperature, maximum, argmax, floor, kept, narrow, D, acc, rows, threads);
+        return paired_expectation(logits, B, V, stride, looks, temperature, maximum, argmax, floor, kept, narrow, D, acc, rows,
+                                  threads);
 #endif
     if (is_bf16)
-        expectation(logits, B, V, stride, temperature, maximum, argmax, floor, kept, narrow, D, acc, rows, threads);
+        expectation(logits, B, V, stride, looks, temperature, maximum, argmax, floor, kept, narrow, D, acc, rows, threads);
     else
-        expectation(logits, B, V, stride, temperature, maximum, argmax, floor, kept, static_cast<const float*>(table), D, acc, rows,
-                    threads);
+        expectation(logits, B, V, stride, looks, temperature, maximum, argmax, floor, kept, static_cast<const float*>(table), D,
+                    acc, rows, threads);
 }
 
 // acc [B, D] float32 = sums of table rows, row b over entries offsets[b] to offsets[b + 1] of ids and weights.
@@ -230,4 +234,3 @@ extern "C" void mix_rows(const void* table, int32_t is_bf16, int64_t D, int64_t 
     else
         mix(static_cast<const float*>(table), D, B, offsets, ids, weights, acc, threads);
 }
-

@@ -181,7 +181,8 @@ void tile_products(const uint8_t* tile, const int8_t* levels, int64_t wide, int3
         for (int64_t d = 0; d < wide; d += 4)
             for (int64_t r = 0; r < ROWS; ++r)
                 for (int64_t i = 0; i < 4; ++i)
-                    sums[q][r] += static_cast<int32_t>(tile[d * ROWS + r * 4 + i]) * static_cast<int32_t>(levels[d * Q + 4 * q + i]);
+                    sums[q][r] +=
+                        static_cast<int32_t>(tile[d * ROWS + r * 4 + i]) * static_cast<int32_t>(levels[d * Q + 4 * q + i]);
     }
 #endif
 }
@@ -211,7 +212,8 @@ void offer_tile(const int32_t (*sums)[ROWS], uint32_t exist, int32_t id, const f
 #if HAS_AVX512
         const __m512 level = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(sums[q]), _mm512_set1_epi32(query.offset)));
         const __m512 common = _mm512_mul_ps(_mm512_set1_ps(query.share), _mm512_loadu_ps(shares));
-        const __m512 score = _mm512_fmadd_ps(level, _mm512_mul_ps(_mm512_set1_ps(query.rest.scale), _mm512_loadu_ps(scales)), common);
+        const __m512 score =
+            _mm512_fmadd_ps(level, _mm512_mul_ps(_mm512_set1_ps(query.rest.scale), _mm512_loadu_ps(scales)), common);
         const __m512 error = _mm512_fmadd_ps(_mm512_set1_ps(query.rest.length), _mm512_loadu_ps(errors), _mm512_set1_ps(slack));
         const __m512 most = _mm512_add_ps(score, error);
         const __mmask16 wanted =
@@ -421,8 +423,8 @@ extern "C" void nearest_search(const float* vectors, int64_t N, const void* tabl
     is_bf16 ? run(static_cast<const Bf16*>(table)) : run(static_cast<const float*>(table));
 }
 
-// The same with candidates [N, K] for a proof that spares the search; neighbours [V], NaN where unknown, are filled in as they are
-// needed. margin [N]: how much smaller the second-best cosine is, or at least is.
+// The same with candidates [N, K] for a proof that spares the search; neighbours [V], NaN where unknown, are filled in as they
+// are needed. margin [N]: how much smaller the second-best cosine is, or at least is.
 extern "C" int64_t nearest_prove(const float* vectors, int64_t N, const int64_t* candidates, int64_t K, double* neighbours,
                                  const void* table, int32_t is_bf16, int64_t V, int64_t D, const float* mean,
                                  const uint8_t* packed, const float* shares, const float* scales, const float* errors,

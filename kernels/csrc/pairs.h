@@ -105,7 +105,8 @@ static inline void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t
             int64_t c = 0;
             auto walk = [&](auto width) {
                 constexpr int R = decltype(width)::value;
-                for (; c + 32 * R <= columns; c += 32 * R) add_pairs_direct<R>(rows + c, count, W, weights[b], acc[b] + c, ahead, b ? 0 : lines);
+                for (; c + 32 * R <= columns; c += 32 * R)
+                    add_pairs_direct<R>(rows + c, count, W, weights[b], acc[b] + c, ahead, b ? 0 : lines);
             };
             walk(std::integral_constant<int, 9>());
             walk(std::integral_constant<int, 4>());
@@ -224,8 +225,8 @@ static inline void add_listed_tile(const __m512i* tile, const int32_t* words, co
 
 // The same from the rows themselves: `count` rows of a span, `n` entries of a list.
 template <int R>
-static inline void add_listed_direct(const Bf16* rows, int64_t count, int64_t W, const int32_t* words, const int32_t* at, int64_t n,
-                                     int64_t ahead, float* acc) {
+static inline void add_listed_direct(const Bf16* rows, int64_t count, int64_t W, const int32_t* words, const int32_t* at,
+                                     int64_t n, int64_t ahead, float* acc) {
     __m512 sums[R];
 #pragma GCC unroll 32
     for (int r = 0; r < R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);

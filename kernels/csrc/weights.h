@@ -6,6 +6,8 @@
 
 constexpr int64_t LOOK = 64;  // tokens that are passed over together where all of them are left out
 
+static inline int64_t looks_of(int64_t V) { return (V + LOOK - 1) / LOOK; }
+
 #if HAS_AVX512
 // exp_nonpositive, operation by operation, of 16 numbers.
 static inline __m512 exp_nonpositive(__m512 x) {
@@ -42,50 +44,40 @@ static inline void weigh(const float* z, int64_t n, float m, float inverse, floa
     for (; i < n; ++i) w[i] = exp_nonpositive((z[i] - m) * inverse);
 }
 
-// w[i] = the weight of each kept token, 0 of the others. Returns how many are kept.
-static inline int64_t weigh_kept(const float* z, int64_t n, float m, float inverse, float floor, float* w) {
+// w[i] = the weight of each kept token, 0 of the others; `looks` has the largest logit of every LOOK tokens. Returns how many are
+// kept.
+static inline int64_t weigh_kept(const float* z, int64_t n, const float* looks, float m, float inverse, float floor, float* w) {
     // Scaled logits under this one are left out whatever exp rounds to.
     const float low = floor > 0 ? std::log(floor) - 1e-3f : -std::numeric_limits<float>::infinity();
-    int64_t count = 0, v = 0;
-#if HAS_AVX512
-    for (; v + LOOK <= n; v += LOOK) {
-        __m512 s[LOOK / 16];
-        uint32_t live = 0;
-#pragma GCC unroll 4
-        for (int k = 0; k < LOOK / 16; ++k) {
-            s[k] = scaled(z + v + 16 * k, 16, m, inverse);
-            live |= _mm512_cmp_ps_mask(s[k], _mm512_set1_ps(low), _CMP_NLT_UQ);
-        }
-        for (int k = 0; k < LOOK / 16; ++k) {
-            const __m512 x = live ? exp_nonpositive(s[k]) : _mm512_setzero_ps();
-            const __mmask16 keep = _mm512_cmp_ps_mask(x, _mm512_set1_ps(floor), _CMP_GT_OQ);
-            _mm512_storeu_ps(w + v + 16 * k, _mm512_maskz_mov_ps(keep, x));
-            count += __builtin_popcount(keep);
-        }
-    }
-#endif
-    for (; v < n; v += LOOK) {
-        const int64_t size = std::min(LOOK, n - v);
-        if ((highest_of(z + v, size) - m) * inverse < low) {
-            std::fill(w + v, w + v + size, 0.0f);
+    int64_t count = 0;
+    for (int64_t v = 0; v < n; v += LOOK) {
+        const int64_t end = std::min(v + LOOK, n);
+        if ((*looks++ - m) * inverse < low) {
+            std::fill(w + v, w + end, 0.0f);
             continue;
         }
-        weigh(z + v, size, m, inverse, w + v);
-        int32_t here = 0;
-#pragma omp simd reduction(+ : here)
-        for (int64_t i = 0; i < size; ++i) {
-            const bool keep = w[v + i] > floor;
-            w[v + i] = keep ? w[v + i] : 0.0f;
-            here += keep;
+        int64_t i = v;
+#if HAS_AVX512
+        for (; i + 16 <= end; i += 16) {
+            const __m512 x = exp_nonpositive(scaled(z + i, 16, m, inverse));
+            const __mmask16 keep = _mm512_cmp_ps_mask(x, _mm512_set1_ps(floor), _CMP_GT_OQ);
+            _mm512_storeu_ps(w + i, _mm512_maskz_mov_ps(keep, x));
+            count += __builtin_popcount(keep);
         }
-        count += here;
+#endif
+        weigh(z + i, end - i, m, inverse, w + i);
+        for (; i < end; ++i) {
+            const bool keep = w[i] > floor;
+            w[i] = keep ? w[i] : 0.0f;
+            count += keep;
+        }
     }
     return count;
 }
 
-// The kept tokens in [v0, v1) as a list: ids, ascending, and weights. Returns how many.
-static inline int64_t list_kept(const float* z, int64_t v0, int64_t v1, float m, float temperature, int64_t argmax, float floor,
-                                int32_t* ids, float* weights) {
+// The kept tokens in [v0, v1) as a list: ids, ascending, and weights; v0 is a multiple of LOOK. Returns how many.
+static inline int64_t list_kept(const float* z, int64_t v0, int64_t v1, const float* looks, float m, float temperature,
+                                int64_t argmax, float floor, int32_t* ids, float* weights) {
     if (temperature == 0) {
         if (argmax < v0 || argmax >= v1) return 0;
         ids[0] = static_cast<int32_t>(argmax);
@@ -97,7 +89,7 @@ static inline int64_t list_kept(const float* z, int64_t v0, int64_t v1, float m,
     int64_t count = 0;
     for (int64_t v = v0; v < v1; v += LOOK) {
         const int64_t n = std::min(LOOK, v1 - v);
-        if (!weigh_kept(z + v, n, m, inverse, floor, w)) continue;
+        if (!weigh_kept(z + v, n, looks + v / LOOK, m, inverse, floor, w)) continue;
         for (int64_t i = 0; i < n; ++i) {
             ids[count] = static_cast<int32_t>(v + i);
             weights[count] = w[i];
