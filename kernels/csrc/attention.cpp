@@ -152,8 +152,7 @@ void products_all(const typename S::Row* rows, int64_t D, int64_t B, const typen
 }
 #endif
 
-// out[b * SPAN + r] = rows[r] . query b, for `count` <= TILE consecutive rows. Meanwhile as many rows are asked for from `ahead`
-// on.
+// out[b * SPAN + r] = rows[r] . query b, for `count` <= TILE consecutive rows; as many are asked for from `ahead` on.
 void products(const float* rows, int64_t count, int64_t D, int64_t B, const Queries& queries, float* out, Ahead ahead) {
     const float* const hidden = queries.full.data();
 #if HAS_AVX512
@@ -366,8 +365,7 @@ Running merge_row(const std::vector<Part>& parts, int64_t b, int64_t W, float te
 // hidden [B, D], head [V, D] and table [V, W]; products of two bf16 are taken in bf16 pairs. A part of the vocabulary yields
 // maximum, total, energy [B] and acc [B, W], the whole (mean not null) facts [3, B], which are log-sum-exp of z / T, largest
 // probability and entropy, and mean [B, W] in the table's dtype, as `finish` of partial.py has them; argmax [B] and the tops [B,
-// k] come with either. Returns whether every row has a finite maximum; a maximum is NaN where a logit is. Each thread walks its
-// share.
+// k] come with either. Returns whether every maximum is finite; it is NaN where a logit is. Each thread walks its share.
 extern "C" int32_t attention(const void* hidden, int32_t hidden_is_bf16, int64_t B, int64_t V, int64_t D, const void* head,
                              const void* table, int32_t is_bf16, int64_t W, const float* temperature, float scale, float softcap,
                              const float* bias, int64_t k, float* maximum, double* total, double* energy, float* acc,
