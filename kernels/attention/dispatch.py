@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kernels import gpu, native
 from kernels.attention import cpu, reference
+from kernels.attention.call import Call
 from kernels.attention.partial import VocabularyAttention, VocabularyPartial, finish
 from kernels.belief import as_temperature
 from kernels.dispatch import choose, never
@@ -47,12 +48,11 @@ def vocabulary_attention(
         InvalidBelief: a row's logits hold NaN or +inf, or nothing but −inf.
         ImplementationUnavailable: `impl` was named and cannot run here; the message says why.
     """
-    values = head if table is None else table
-    temperatures, chosen = _prepared(hidden, head, values, temperature, softcap, bias, top_k, impl)
-    form = (scale, softcap or 0.0, bias, top_k)
+    call = _checked(hidden, head, table, temperature, scale, softcap, bias, top_k)
+    chosen = _choose(call, impl)
     if chosen == "native" and not torch.compiler.is_compiling():
-        return cpu.compiled_whole(hidden, head, values, temperatures, *form)
-    return finish(_partial(hidden, head, values, temperatures, *form, chosen), temperatures, values.dtype)
+        return cpu.compiled_whole(call)
+    return finish(_partial(call, chosen), call.temperature, call.table.dtype)
 
 
 def vocabulary_partial(
@@ -73,68 +73,22 @@ def vocabulary_partial(
     `merge_partials` joins the shards of all ranks and `kernels.attention.finish` turns the whole into the result. A shard
     may be masked entirely; NaN shows in `maximum`.
     """
-    values = head if table is None else table
-    temperatures, chosen = _prepared(hidden, head, values, temperature, softcap, bias, top_k, impl)
-    part = _partial(hidden, head, values, temperatures, scale, softcap or 0.0, bias, top_k, chosen)
+    call = _checked(hidden, head, table, temperature, scale, softcap, bias, top_k)
+    part = _partial(call, _choose(call, impl))
     return part.shifted(offset) if offset else part
 
 
-def _prepared(
+def _checked(
     hidden: Tensor,
     head: Tensor,
-    values: Tensor,
+    table: Tensor | None,
     temperature: Tensor | float,
+    scale: float,
     softcap: float | None,
     bias: Tensor | None,
     top_k: int,
-    impl: str,
-) -> tuple[Tensor, str]:
-    """The temperatures, and which implementation serves, of arguments that were looked at."""
-    _check(hidden, head, values, bias)
-    if top_k < 0:
-        raise ValueError(f"top_k must be at least 0, got {top_k}")
-    if softcap is not None and softcap <= 0:
-        raise ValueError(f"softcap must be positive or None, got {softcap}")
-    chosen = choose(
-        "vocabulary_attention",
-        impl,
-        {
-            "triton": lambda: gpu.refusal(impl, hidden, head, values),
-            "native": lambda: _native_refusal(hidden, head, values),
-            "blocked": never,
-            "reference": never,
-        },
-    )
-    return as_temperature(temperature, hidden.shape[0], hidden.device), chosen
-
-
-def _partial(
-    hidden: Tensor,
-    head: Tensor,
-    values: Tensor,
-    temperatures: Tensor,
-    scale: float,
-    softcap: float,
-    bias: Tensor | None,
-    top_k: int,
-    chosen: str,
-) -> VocabularyPartial:
-    tied = values is head
-    tensors = torch.ops.cipher_debate.vocabulary_attention(
-        hidden.detach(),
-        head.detach(),
-        None if tied else values.detach(),
-        temperatures,
-        scale,
-        softcap,
-        bias,
-        top_k,
-        chosen,
-    )
-    return VocabularyPartial(*tensors)
-
-
-def _check(hidden: Tensor, head: Tensor, table: Tensor, bias: Tensor | None) -> None:
+) -> Call:
+    table = head if table is None else table
     if hidden.dim() != 2 or head.dim() != 2 or hidden.shape[1] != head.shape[1]:
         raise ValueError(f"hidden must be [B, D] and head [V, D], got {list(hidden.shape)} and {list(head.shape)}")
     if table.dim() != 2 or table.shape[0] != head.shape[0]:
@@ -144,6 +98,40 @@ def _check(hidden: Tensor, head: Tensor, table: Tensor, bias: Tensor | None) -> 
     devices = {tensor.device for tensor in (hidden, head, table, bias) if tensor is not None}
     if len(devices) > 1:
         raise ValueError(f"all tensors must be on one device, got {sorted(map(str, devices))}")
+    if top_k < 0:
+        raise ValueError(f"top_k must be at least 0, got {top_k}")
+    if softcap is not None and softcap <= 0:
+        raise ValueError(f"softcap must be positive or None, got {softcap}")
+    temperatures = as_temperature(temperature, hidden.shape[0], hidden.device)
+    return Call(hidden, head, table, temperatures, scale, softcap or 0.0, bias, top_k)
+
+
+def _choose(call: Call, impl: str) -> str:
+    return choose(
+        "vocabulary_attention",
+        impl,
+        {
+            "triton": lambda: gpu.refusal(impl, call.hidden, call.head, call.table),
+            "native": lambda: _native_refusal(call.hidden, call.head, call.table),
+            "blocked": never,
+            "reference": never,
+        },
+    )
+
+
+def _partial(call: Call, chosen: str) -> VocabularyPartial:
+    tensors = torch.ops.cipher_debate.vocabulary_attention(
+        call.hidden.detach(),
+        call.head.detach(),
+        None if call.table is call.head else call.table.detach(),
+        call.temperature,
+        call.scale,
+        call.softcap,
+        call.bias,
+        call.top_k,
+        chosen,
+    )
+    return VocabularyPartial(*tensors)
 
 
 def _native_refusal(hidden: Tensor, head: Tensor, table: Tensor) -> str | None:
@@ -167,19 +155,18 @@ def _operator(
     impl: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The fields of a VocabularyPartial, in order."""
-    values = head if table is None else table
-    form = (scale, softcap, bias, top_k)
+    call = Call(hidden, head, head if table is None else table, temperature, scale, softcap, bias, top_k)
     if impl == "reference":
         z = reference.logits(hidden, head, scale, softcap, bias)
-        part = reference.partial_from_logits(z, values, temperature, top_k)
+        part = reference.partial_from_logits(z, call.table, temperature, top_k)
     elif impl == "triton":
         from kernels.attention import triton
 
-        part = triton.attend(hidden, head, values, temperature, *form)
+        part = triton.attend(call)
     elif impl == "blocked":
-        part = cpu.blocked(hidden, head, values, temperature, *form)
+        part = cpu.blocked(call)
     else:
-        part = cpu.compiled(hidden, head, values, temperature, *form)
+        part = cpu.compiled(call)
     fields = (part.maximum, part.total, part.energy, part.accumulator, part.argmax, part.top_values, part.top_ids)
     # An operator promises its strides; a merged top-k is a slice.
     maximum, total, energy, accumulator, argmax, top_values, top_ids = (field.contiguous() for field in fields)

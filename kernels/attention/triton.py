@@ -8,8 +8,8 @@ D query width, W value width, S parts of the vocabulary, K top-k.
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
+from kernels.attention.call import Call
 from kernels.attention.partial import VocabularyPartial, merge_stacked
 from kernels.gpu import power_of_two, splits
 
@@ -122,17 +122,11 @@ def _attention_kernel(  # type: ignore[no-untyped-def]
         tl.store(top_ids + at[:, None] * K + slots[None, :], ids, mask=kept)
 
 
-def attend(
-    hidden: Tensor,
-    head: Tensor,
-    table: Tensor,
-    temperature: Tensor,
-    scale: float,
-    softcap: float,
-    bias: Tensor | None,
-    top_k: int,
-) -> VocabularyPartial:
+def attend(call: Call) -> VocabularyPartial:
     """The part that the whole of `head` and `table` is."""
+    hidden, head, table, temperature, bias, top_k = (
+        call.hidden, call.head, call.table, call.temperature, call.bias, call.top_k,
+    )  # fmt: skip
     device = hidden.device
     rows, width = hidden.shape
     vocabulary, value_width = table.shape
@@ -155,8 +149,8 @@ def attend(
         _attention_kernel[(parts, triton.cdiv(rows, block_b))](
             hidden, hidden.stride(0), head, head.stride(0), table, table.stride(0), inverse,
             inverse if bias is None else bias.contiguous(), maxima, totals, energies, argmaxes, sums, values, ids,
-            rows, vocabulary, width, value_width, span, scale, softcap,
-            HAS_BIAS=bias is not None, HAS_SOFTCAP=softcap > 0, K=top_k, SLOTS=power_of_two(top_k, 1, 1 << 16),
+            rows, vocabulary, width, value_width, span, call.scale, call.softcap,
+            HAS_BIAS=bias is not None, HAS_SOFTCAP=call.softcap > 0, K=top_k, SLOTS=power_of_two(top_k, 1, 1 << 16),
             WIDEN=device.type != "cuda", BLOCK_B=block_b, BLOCK_V=block_v, BLOCK_D=block_d,
         )  # fmt: skip
     # A part's slots are in no order: ascending ids first, then the stable sort by value keeps equal ones that way.
