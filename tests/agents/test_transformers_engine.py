@@ -49,10 +49,10 @@ def test_cipher_equals_a_plain_loop_over_input_embeddings(tiny, architecture):
     assert relative_error(generation.message.cipher.vectors, vectors) <= TOLERANCE
 
 
-def mixed_requests(architecture):
+def mixed_requests(architecture, fourth="topp(p=0.9)"):
     """Return 14 requests of every kind and length; all share a beginning."""
     draw = random.Random(architecture)
-    encoders = [None, "expectation", "topk(k=5)", "topp(p=0.9)", "token"]
+    encoders = [None, "expectation", "topk(k=5)", fourth, "token"]
     requests = []
     for index in range(14):
         text = "a beginning that every prompt shares, and that is longer than one block of positions; " + "".join(
@@ -90,7 +90,8 @@ def test_invariance_is_refused_where_it_cannot_be(tiny):
 @pytest.mark.parametrize("prefix_cache", [False, True])
 def test_a_row_is_the_same_alone_and_in_any_batch(tiny, architecture, prefix_cache):
     model = load(tiny(architecture))
-    requests = mixed_requests(architecture)
+    # Not a nucleus: whether it has one token more may hang on rounding, which is another here. The exact test above has it.
+    requests = mixed_requests(architecture, "gumbel(tau=0.5)")
     alone = [generate(Engine(model, max_num_seqs=1, prefix_cache=False), [request])[0] for request in requests]
     # Five places for fourteen rows of different lengths: rows join and leave all the time.
     batch = generate(Engine(model, max_num_seqs=5, prefix_cache=prefix_cache), requests)
