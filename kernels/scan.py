@@ -12,6 +12,9 @@ from kernels import native
 from kernels.belief import invalid_rows
 from kernels.native import pointer
 
+# LOOK of csrc/weights.h.
+_LOOK = 64
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:
@@ -68,7 +71,7 @@ def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, pla
     found = Scan(
         logits=z,
         temperature=temperature,
-        looks=torch.empty(rows, (vocabulary + 63) // 64),
+        looks=torch.empty(rows, -(-vocabulary // _LOOK)),
         maximum=maximum,
         argmax=argmax,
         total=total,

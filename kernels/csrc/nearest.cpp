@@ -78,13 +78,17 @@ inline float without_mean(const double* x, const float* mean, int64_t D, double*
     return share;
 }
 
+// Threads own columns, so that no sum depends on how many there are.
 template <typename T>
-void mean_direction(const T* table, int64_t V, int64_t D, float* mean) {
+void mean_direction(const T* table, int64_t V, int64_t D, const double* norms, float* mean, int threads) {
     std::vector<double> sum(D, 0.0);
-    for (int64_t v = 0; v < V; ++v) {
-        const double length = norm(table + v * D, D);
-        if (length > 0)
-            for (int64_t d = 0; d < D; ++d) sum[d] += widen(table[v * D + d]) / length;
+#pragma omp parallel num_threads(threads)
+    {
+        int64_t c0, c1;
+        column_slice(D, omp_get_thread_num(), omp_get_num_threads(), &c0, &c1);
+        for (int64_t v = 0; v < V; ++v)
+            if (norms[v] > 0)
+                for (int64_t d = c0; d < c1; ++d) sum[d] += widen(table[v * D + d]) / norms[v];
     }
     double squares = 0;
     for (double x : sum) squares += x * x;
@@ -117,18 +121,18 @@ void pack(const T* table, int64_t V, int64_t D, float* mean, uint8_t* packed, fl
           double* norms, int threads) {
     const int64_t wide = padded(D), tiles = (V + ROWS - 1) / ROWS;
     std::memset(packed, 128, tiles * ROWS * wide);
-    mean_direction(table, V, D, mean);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t v = 0; v < V; ++v) norms[v] = norm(table + v * D, D);
+    mean_direction(table, V, D, norms, mean, threads);
 #pragma omp parallel num_threads(threads)
     {
         std::vector<double> unit(D), rest(D);
         std::vector<int8_t> levels(wide);
 #pragma omp for schedule(static)
         for (int64_t v = 0; v < V; ++v) {
-            const T* row = table + v * D;
-            const double length = norms[v] = norm(row, D);
             shares[v] = scales[v] = errors[v] = 0;
-            if (!(length > 0)) continue;
-            for (int64_t d = 0; d < D; ++d) unit[d] = widen(row[d]) / length;
+            if (!(norms[v] > 0)) continue;
+            for (int64_t d = 0; d < D; ++d) unit[d] = widen(table[v * D + d]) / norms[v];
             shares[v] = without_mean(unit.data(), mean, D, rest.data());
             const Levels made = quantise(rest.data(), D, levels.data());
             for (int64_t d = 0; d < D; ++d)
