@@ -11,6 +11,7 @@ from torch import Tensor
 from kernels import native
 from kernels.belief import invalid_rows
 from kernels.native import pointer
+from kernels.table import Spread
 
 # LOOK of csrc/weights.h.
 _LOOK = 64
@@ -33,9 +34,11 @@ class Scan:
     floor: Tensor  # float32: tokens with w <= floor are left out
     kept: Tensor  # float64: Σ w over what is kept
     dropped: Tensor  # float64: Σ w over what is left out
+    cost: Tensor  # float64: the same where each w counts as much as the token would move the mean at worst: see `scan`
     top_values: Tensor  # [B, k] float32: the largest logits
     top_weights: Tensor  # [B, k] float32: their w
     top_ids: Tensor  # [B, k] int64; equal logits by ascending id
+    mean: Tensor | None  # [D] float32: what each token that is left out counts as; None: the rest is renormalised
 
     def where(self, mixes: Tensor) -> "Scan":
         """The same beliefs where `mixes`, and the argmax token alone elsewhere."""
@@ -46,12 +49,24 @@ class Scan:
             total=torch.where(mixes, self.total, one),
             kept=torch.where(mixes, self.kept, one),
             dropped=torch.where(mixes, self.dropped, 0.0),
+            cost=torch.where(mixes, self.cost, 0.0),
             top_weights=torch.where(mixes[:, None], self.top_weights, (self.top_ids == self.argmax[:, None]).float()),
         )
 
 
-def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, plain: bool = False) -> Scan:
-    """The facts about each row of logits [B, V]; `delta` bounds the mass that `kept` may lack.
+def scan(
+    logits: Tensor,
+    temperature: Tensor,
+    *,
+    delta: float,
+    spread: Spread | None = None,
+    top: int = 0,
+    plain: bool = False,
+) -> Scan:
+    """The facts about each row of logits [B, V], and which tokens may be left out at a cost of at most `delta` Σ w.
+
+    Leaving a token out costs its w, or, with the `spread` of the table that is to be averaged, w times the token's share:
+    `expectation` then takes the token's row to be the table's mean, and may err by so much less.
 
     Raises:
         InvalidBelief: a row holds NaN or +inf, or nothing but −inf.
@@ -65,7 +80,7 @@ def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, pla
     status = torch.empty(rows, dtype=torch.int32)
     maximum, entropy, max_probability, plain_entropy, plain_max_probability, floor = torch.empty(6, rows).unbind()
     argmax = torch.empty(rows, dtype=torch.int64)
-    total, kept, dropped = torch.empty(3, rows, dtype=torch.float64).unbind()
+    total, kept, dropped, cost = torch.empty(4, rows, dtype=torch.float64).unbind()
     top_values, top_weights = torch.empty(2, rows, top).unbind()
     top_ids = torch.empty(rows, top, dtype=torch.int64)
     found = Scan(
@@ -82,13 +97,16 @@ def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, pla
         floor=floor,
         kept=kept,
         dropped=dropped,
+        cost=cost,
         top_values=top_values,
         top_weights=top_weights,
         top_ids=top_ids,
+        mean=spread.mean if spread else None,
     )
-    outputs = [getattr(found, field.name) for field in fields(found)[2:]]
+    outputs = [getattr(found, field.name) for field in fields(found)[2:-1]]
+    shares = pointer(spread.shares) if spread else None
     native.library().belief_scan(
-        pointer(z), rows, vocabulary, z.stride(0), pointer(temperature), delta, top,
+        pointer(z), rows, vocabulary, z.stride(0), pointer(temperature), delta, shares, top,
         *map(pointer, [status, *outputs]), native.threads(),
     )  # fmt: skip
     if status.any():
@@ -97,12 +115,15 @@ def scan(logits: Tensor, temperature: Tensor, *, delta: float, top: int = 0, pla
 
 
 def expectation(scan: Scan, table: Tensor) -> tuple[Tensor, Tensor]:
-    """Σ w E / Σ w over the kept tokens of each row, [B, D] float32, and how many rows of the table that took, [B] int64."""
+    """Σ w E / Σ w of each row, [B, D] float32, and how many rows of the table that took, [B] int64.
+
+    Tokens that the scan leaves out count as its `mean`, the mean of this table, or do not count where it has none.
+    """
     weight, is_bf16 = _readable(table)
     rows, vocabulary = scan.logits.shape
     vectors = torch.empty(rows, weight.shape[1])
     read = torch.empty(rows, dtype=torch.int64)
-    inputs = (scan.looks, scan.temperature, scan.maximum, scan.argmax, scan.floor, scan.kept, weight)
+    inputs = (scan.looks, scan.temperature, scan.maximum, scan.argmax, scan.floor, scan.kept, scan.dropped, scan.mean, weight)
     native.library().belief_expectation(
         pointer(scan.logits), rows, vocabulary, scan.logits.stride(0), *map(pointer, inputs), is_bf16, weight.shape[1],
         pointer(vectors), pointer(read), native.threads(),

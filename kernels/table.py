@@ -1,5 +1,6 @@
 """An embedding table with what is worth computing about it once."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,6 +12,17 @@ from kernels import native
 
 if TYPE_CHECKING:
     from kernels.nearest.cpu import PackedTable
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """How far a table's rows E_v lie from their mean c: what it costs to take c for a row. V tokens, D width.
+
+    A token of probability p whose row is taken to be c moves an expectation by p ‖E_v − c‖.
+    """
+
+    mean: Tensor  # [D] float32: c
+    shares: Tensor  # [V] float32, 0 to 1: ‖E_v − c‖ / (2 max‖E_v‖)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +52,11 @@ class EmbeddingTable:
 
     @cached_property
     def delta(self) -> float:
-        """How much of a belief's mass an encoder may leave out: `tolerance`, or eps / 32 of the table's dtype.
+        """What an encoder may leave out of a belief: `tolerance`, or eps / 32 of the table's dtype.
 
-        The certified error of an expectation, 2 δ max‖E_v‖, is then at most what rounding to the dtype may cost a vector
-        an eighth as long as the longest row.
+        The certified error of an expectation is at most 2 δ max‖E_v‖: at the default, what rounding to the dtype may cost a
+        vector an eighth as long as the longest row. Where tokens are dropped and the others renormalised, δ is how much of
+        the mass may go; where the table's mean takes their place it may be several times as much, for the same error.
         """
         return self.tolerance if self.tolerance is not None else torch.finfo(self.weight.dtype).eps / 32
 
@@ -55,6 +68,18 @@ class EmbeddingTable:
             block = self.weight.detach()[start : start + 8192]
             norms[start : start + 8192] = block.double().norm(dim=1).float()
         return norms
+
+    @cached_property
+    def spread(self) -> Spread | None:
+        """The mean row and how far the others are from it; None for a table with a NaN or an infinity in it, or no rows."""
+        weight = self.weight.detach()
+        blocks = weight.split(8192)
+        mean = sum((block.double().sum(dim=0) for block in blocks), torch.zeros(())) / max(self.num_tokens, 1)
+        mean = mean.float()
+        if not self.num_tokens or not bool(torch.isfinite(mean).all()) or not math.isfinite(self.max_norm):
+            return None
+        distances = torch.cat([(block.double() - mean.double()).norm(dim=1) for block in blocks])
+        return Spread(mean, (distances / max(2 * self.max_norm, torch.finfo(torch.float32).tiny)).float())
 
     @cached_property
     def inverse_norms(self) -> Tensor:
@@ -71,9 +96,10 @@ class EmbeddingTable:
     def prepare(self) -> None:
         """Make now what the compiled operators would make at their first step; nothing where they do not serve.
 
-        The 8-bit copy is packed, and where the kernel lets us (Linux 6.1) both tables move to pages of 2 MiB in place.
+        The 8-bit copy is packed, the rows' spread measured, and where the kernel lets us (Linux 6.1) both tables move to pages of 2 MiB in place.
         """
         if native.refusal(self.weight) is None:
+            _ = self.spread
             for tensor in (self.weight.detach(), self.packed.packed):
                 native.library().use_huge_pages(native.pointer(tensor), tensor.numel() * tensor.element_size())
 

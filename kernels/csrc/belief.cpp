@@ -48,8 +48,10 @@ struct Sums {
     float entropy() const { return static_cast<float>(std::max(std::log(total) - energy / total, 0.0)); }
 };
 
-// Sums of w and of w * s over a row. The weights are written to `weights` [V], but for stretches where all are negligible.
-Sums sums(const float* z, int64_t V, const float* looks, float m, float inverse, float* weights) {
+// Sums of w and of w * s over a row. The weights are written to `weights` [V], but for stretches where all are negligible, and
+// what it costs to leave each out, w * shares, to `costs`, unless null.
+Sums sums(const float* z, int64_t V, const float* looks, float m, float inverse, const float* shares, float* weights,
+          float* costs) {
     Sums result;
     for (int64_t v = 0; v < V; v += LOOK) {
         if ((*looks++ - m) * inverse < NEGLIGIBLE) continue;
@@ -62,6 +64,7 @@ Sums sums(const float* z, int64_t V, const float* looks, float m, float inverse,
         for (; i + 16 <= n; i += 16) {
             const __m512 s = scaled(z + v + i, 16, m, inverse), x = exp_nonpositive(s);
             _mm512_storeu_ps(w + i, x);
+            if (costs) _mm512_storeu_ps(costs + result.count + i, _mm512_mul_ps(x, _mm512_loadu_ps(shares + v + i)));
             totals = _mm512_add_ps(totals, x);
             // A masked token's s is -inf, and its weight 0.
             energies = _mm512_fmadd_ps(x, _mm512_max_ps(s, _mm512_set1_ps(-1e30f)), energies);
@@ -73,6 +76,7 @@ Sums sums(const float* z, int64_t V, const float* looks, float m, float inverse,
         for (; i < n; ++i) {
             total += w[i];
             energy += w[i] * std::max((z[v + i] - m) * inverse, -1e30f);
+            if (costs) costs[result.count + i] = w[i] * shares[v + i];
         }
         result.total += total;
         result.energy += energy;
@@ -81,12 +85,12 @@ Sums sums(const float* z, int64_t V, const float* looks, float m, float inverse,
     return result;
 }
 
-// The sum of the n weights that are not above `floor`.
-double mass_up_to(const float* w, int64_t n, float floor) {
+// The sum of x over the n entries whose weight is not above `floor`.
+double sum_up_to(const float* w, const float* x, int64_t n, float floor) {
     double result = 0;
     for (int64_t v = 0; v < n; v += BLOCK) {
         const int64_t end = std::min(v + BLOCK, n);
-        float mass = 0;
+        float sum = 0;
         int64_t i = v;
 #if HAS_AVX512
         __m512 sums[4];
@@ -94,40 +98,42 @@ double mass_up_to(const float* w, int64_t n, float floor) {
         for (int k = 0; k < 4; ++k) sums[k] = _mm512_setzero_ps();
         for (; i + 64 <= end; i += 64)
             for (int k = 0; k < 4; ++k) {
-                const __m512 x = _mm512_loadu_ps(w + i + 16 * k);
-                sums[k] = _mm512_mask_add_ps(sums[k], _mm512_cmp_ps_mask(x, most, _CMP_LE_OQ), sums[k], x);
+                const __mmask16 under = _mm512_cmp_ps_mask(_mm512_loadu_ps(w + i + 16 * k), most, _CMP_LE_OQ);
+                sums[k] = _mm512_mask_add_ps(sums[k], under, sums[k], _mm512_loadu_ps(x + i + 16 * k));
             }
-        mass = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
+        sum = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
 #endif
-        for (; i < end; ++i) mass += w[i] <= floor ? w[i] : 0.0f;
-        result += mass;
+        for (; i < end; ++i) sum += w[i] <= floor ? x[i] : 0.0f;
+        result += sum;
     }
     return result;
 }
 
 struct Tail {
     float floor = 0;
-    double mass = 0;
+    double mass = 0, cost = 0;
 };
 
-// The largest floor exp(-k / 4), k >= 1, that leaves out at most delta of the n weights of V tokens.
-Tail tail(const float* w, int64_t n, int64_t V, double total, double delta) {
+// The largest floor exp(-k / 4), k >= 1, whose tail of the n weights of V tokens costs at most delta. A cost is at most its weight.
+Tail tail(const float* w, const float* costs, int64_t n, int64_t V, double total, double delta) {
     if (!(delta > 0)) return {};
     auto floor_of = [](int k) { return exp_nonpositive(-static_cast<float>(k) / STEPS_PER_NAT); };
-    // So low a floor leaves out at most delta even if all V tokens are under it.
+    auto cost_at = [&](int k) { return sum_up_to(w, costs, n, floor_of(k)); };
+    // So low a floor costs at most delta even if all V tokens are under it.
     int low = static_cast<int>(STEPS_PER_NAT * std::log(V / delta)) + 1, high = 0;
-    Tail found = {floor_of(low), mass_up_to(w, n, floor_of(low))};
+    double cost = -1;
     while (low - high > 1) {
         const int k = (low + high) / 2;
-        const Tail at = {floor_of(k), mass_up_to(w, n, floor_of(k))};
-        if (at.mass <= delta * total) {
+        const double at = cost_at(k);
+        if (at <= delta * total) {
             low = k;
-            found = at;
+            cost = at;
         } else {
             high = k;
         }
     }
-    return found;
+    if (cost < 0) cost = cost_at(low);
+    return {floor_of(low), costs == w ? cost : sum_up_to(w, w, n, floor_of(low)), cost};
 }
 
 void top_tokens(const float* z, int64_t V, const float* looks, int64_t k, float* values, int64_t* ids) {
@@ -157,16 +163,18 @@ void top_tokens(const float* z, int64_t V, const float* looks, int64_t k, float*
 //   looks          [B, V / 64 rounded up] the largest logit of every 64 tokens
 //   total          sum of w = exp((z - max) / T)
 //   entropy, max_probability  of the belief; plain_*: the same at T = 1 (may be null)
-//   floor, kept, dropped  tokens with w <= floor are left out so that at most delta of the mass goes, and both masses
+//   floor, kept, dropped, cost  tokens with w <= floor are left out, both masses, and what that costs: the sum of w * shares over
+//                  what is left out, at most delta of the total; shares [V] are in [0, 1], or null where all are 1
 //   top_values, top_weights, top_ids  [B, k] the largest logits with their w, equal ones by ascending id
 extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature, double delta,
-                            int64_t k, int32_t* status, float* looks, float* maximum, int64_t* argmax, double* total,
-                            float* entropy, float* max_probability, float* plain_entropy, float* plain_max_probability,
-                            float* floor, double* kept, double* dropped, float* top_values, float* top_weights, int64_t* top_ids,
+                            const float* shares, int64_t k, int32_t* status, float* looks, float* maximum, int64_t* argmax,
+                            double* total, float* entropy, float* max_probability, float* plain_entropy,
+                            float* plain_max_probability, float* floor, double* kept, double* dropped, double* cost, float* top_values, float* top_weights, int64_t* top_ids,
                             int32_t threads) {
 #pragma omp parallel num_threads(threads) if (B > 1)
     {
-        std::vector<float> weights(V);
+        std::vector<float> weights(V), costs(shares ? V : 0);
+        float* const all_costs = shares ? costs.data() : nullptr;
 #pragma omp for schedule(dynamic, 1)
         for (int64_t b = 0; b < B; ++b) {
             const float* z = logits + b * stride;
@@ -176,19 +184,21 @@ extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t s
             const float m = maximum[b];
             if (temperature[b] == 0) {
                 total[b] = kept[b] = max_probability[b] = 1;
-                entropy[b] = dropped[b] = floor[b] = 0;
+                entropy[b] = dropped[b] = cost[b] = floor[b] = 0;
             } else {
-                const Sums at = sums(z, V, look, m, 1.0f / temperature[b], weights.data());
-                const Tail left_out = tail(weights.data(), at.count, V, at.total, delta);
+                const Sums at = sums(z, V, look, m, 1.0f / temperature[b], shares, weights.data(), all_costs);
+                const float* const w = weights.data();
+                const Tail left_out = tail(w, shares ? all_costs : w, at.count, V, at.total, delta);
                 total[b] = at.total;
                 entropy[b] = at.entropy();
                 max_probability[b] = static_cast<float>(1 / at.total);
                 floor[b] = left_out.floor;
                 kept[b] = at.total - left_out.mass;
                 dropped[b] = left_out.mass;
+                cost[b] = left_out.cost;
             }
             if (plain_entropy) {
-                const Sums at = sums(z, V, look, m, 1.0f, weights.data());
+                const Sums at = sums(z, V, look, m, 1.0f, nullptr, weights.data(), nullptr);
                 plain_entropy[b] = at.entropy();
                 plain_max_probability[b] = static_cast<float>(1 / at.total);
             }

@@ -1,4 +1,5 @@
-// The mean of table rows under the kept part of each belief, and sums of listed rows.
+// The mean of table rows under each belief, where what is left out counts as one given vector or not at all, and sums of listed
+// rows.
 #include "pairs.h"
 #include "weights.h"
 
@@ -7,10 +8,28 @@ namespace {
 constexpr int64_t SPAN = 2048;
 constexpr int64_t TILE = 512;
 
+// What the tokens that a belief leaves out count as: `mean` [D] for their mass `dropped` [B], or nothing where it is null.
+struct LeftOut {
+    const double* dropped;
+    const float* mean;
+
+    // sums [columns], from column c of row b on, whose weights sum to `mass`, become the mean.
+    void finish(int64_t b, int64_t c, int64_t columns, double mass, float* __restrict sums) const {
+        // Without this a belief in one token would lose the signs of its zeros.
+        if (!mean || !(dropped[b] > 0)) {
+            const float norm = static_cast<float>(mass);
+            for (int64_t i = 0; i < columns; ++i) sums[i] /= norm;
+            return;
+        }
+        const float lost = static_cast<float>(dropped[b]), norm = static_cast<float>(mass + dropped[b]);
+        for (int64_t i = 0; i < columns; ++i) sums[i] = (sums[i] + lost * mean[c + i]) / norm;
+    }
+};
+
 template <typename T>
 void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks, const float* temperature,
-                 const float* maximum, const int64_t* argmax, const float* floor, const double* kept, const T* table, int64_t D,
-                 float* acc, int64_t* rows, int threads) {
+                 const float* maximum, const int64_t* argmax, const float* floor, const double* kept, LeftOut left_out,
+                 const T* table, int64_t D, float* acc, int64_t* rows, int threads) {
     // -0 is the neutral element of addition: a single row with weight 1 comes out bit for bit.
     std::fill(acc, acc + B * D, -0.0f);
     std::fill(rows, rows + B, 0);
@@ -63,10 +82,7 @@ void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, cons
                 }
             }
         }
-        for (int64_t b = 0; b < B; ++b) {
-            const float norm = static_cast<float>(kept[b]);
-            for (int64_t c = c0; c < c1; ++c) acc[b * D + c] /= norm;
-        }
+        for (int64_t b = 0; b < B; ++b) left_out.finish(b, c0, c1 - c0, kept[b], acc + b * D + c0);
     }
 }
 
@@ -101,8 +117,8 @@ int64_t list_above(const float* w, int64_t n, int64_t v, float large, int32_t* i
 // bf16, and any other tile token by token in float32. Which of the two does not depend on the batch. The mean is over the
 // weights as they were used, so it stays in the table's hull.
 void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks, const float* temperature,
-                        const float* maximum, const int64_t* argmax, const float* floor, const double* kept, const Bf16* table,
-                        int64_t D, float* acc, int64_t* rows, int threads) {
+                        const float* maximum, const int64_t* argmax, const float* floor, const double* kept, LeftOut left_out,
+                        const Bf16* table, int64_t D, float* acc, int64_t* rows, int threads) {
     std::fill(acc, acc + B * D, -0.0f);
     std::fill(rows, rows + B, 0);
 #pragma omp parallel num_threads(threads)
@@ -186,8 +202,9 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
             float* const out = acc + b * D + c0;
             const float* const more = &paired[b * columns];
             if (has_pairs[b]) straighten(&paired[b * columns], columns);
-            const float norm = static_cast<float>(mass[b]);
-            for (int64_t c = 0; c < columns; ++c) out[c] = (has_pairs[b] ? out[c] + more[c] : out[c]) / norm;
+            if (has_pairs[b])
+                for (int64_t c = 0; c < columns; ++c) out[c] += more[c];
+            left_out.finish(b, c0, columns, mass[b], out);
         }
     }
 }
@@ -208,22 +225,24 @@ void mix(const T* table, int64_t D, int64_t B, const int64_t* offsets, const int
 
 }  // namespace
 
-// acc [B, D] float32 = the mean of table rows under the kept part of each belief; rows [B] = how many rows that took.
+// acc [B, D] float32 = the mean of table rows under each belief, with `mean` [D] for the mass `dropped` that is left out, or the mean
+// under the rest of the belief where `mean` is null; rows [B] = how many rows that took.
 extern "C" void belief_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks,
                                    const float* temperature, const float* maximum, const int64_t* argmax, const float* floor,
-                                   const double* kept, const void* table, int32_t is_bf16, int64_t D, float* acc, int64_t* rows,
-                                   int32_t threads) {
+                                   const double* kept, const double* dropped, const float* mean, const void* table,
+                                   int32_t is_bf16, int64_t D, float* acc, int64_t* rows, int32_t threads) {
+    const LeftOut left_out = {dropped, mean};
+    auto run = [&](auto* sums, auto* typed) {
+        sums(logits, B, V, stride, looks, temperature, maximum, argmax, floor, kept, left_out, typed, D, acc, rows, threads);
+    };
     const auto narrow = static_cast<const Bf16*>(table);
 #if HAS_BF16_PAIRS
-    if (is_bf16 && in_pairs(narrow, D))
-        return paired_expectation(logits, B, V, stride, looks, temperature, maximum, argmax, floor, kept, narrow, D, acc, rows,
-                                  threads);
+    if (is_bf16 && in_pairs(narrow, D)) return run(paired_expectation, narrow);
 #endif
     if (is_bf16)
-        expectation(logits, B, V, stride, looks, temperature, maximum, argmax, floor, kept, narrow, D, acc, rows, threads);
+        run(expectation<Bf16>, narrow);
     else
-        expectation(logits, B, V, stride, looks, temperature, maximum, argmax, floor, kept, static_cast<const float*>(table), D,
-                    acc, rows, threads);
+        run(expectation<float>, static_cast<const float*>(table));
 }
 
 // acc [B, D] float32 = sums of table rows, row b over entries offsets[b] to offsets[b + 1] of ids and weights.

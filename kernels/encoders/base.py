@@ -86,7 +86,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
-        """The same from scanned beliefs, without writing q out; it may leave out `table.delta` of the mass."""
+        """The same from scanned beliefs, without writing q out; it may leave out what `table.delta` allows."""
 
     def encode(
         self,
@@ -102,7 +102,7 @@ class Encoder(ABC):
         """The encoding of each row of logits [B, V]; -inf marks tokens that must not be mixed in.
 
         temperature [B] float32, seeds and steps [B] int64, top: how many of q's tokens to report. `impl` is "native" (the
-        compiled CPU code, which leaves out `table.delta` of the mass), "reference" (q written out) or "auto". Neither
+        compiled CPU code, which leaves out what `table.delta` allows), "reference" (q written out) or "auto". Neither
         records gradients.
 
         Raises:
@@ -123,7 +123,9 @@ class Encoder(ABC):
         self, logits: Tensor, table: EmbeddingTable, temperatures: Tensor, keys: RowKeys, top: int
     ) -> Encoding:
         looked_at = max(top, self.needs_top)
-        scanned = scan(logits, temperatures, delta=table.delta, top=looked_at, plain=self.needs_plain)
+        scanned = scan(
+            logits, temperatures, delta=table.delta, spread=table.spread, top=looked_at, plain=self.needs_plain
+        )
         mixed = self.mix(scanned, table, keys, top)
         top_ids, top_probabilities = mixed.top_ids, mixed.top_probabilities
         if missing := top - top_ids.shape[1]:

@@ -259,7 +259,7 @@ class Gumbel(Encoder):
         # Temperature 0 has no noise, and a division by it behind it.
         noisy[frozen] = scanned.logits[frozen]
         tau = torch.where(frozen, 0.0, torch.full_like(scanned.temperature, self.tau))
-        return _mean(native_scan.scan(noisy, tau, delta=table.delta, top=top), table, top)
+        return _mean(native_scan.scan(noisy, tau, delta=table.delta, spread=table.spread, top=top), table, top)
 
 
 @dataclass(frozen=True)
@@ -279,6 +279,8 @@ class Dirichlet(Encoder):
 
     def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
         rows = []
+        # By mass: a draw may raise any token far over its share, so none that matter may be left out.
+        scanned = native_scan.scan(scanned.logits, scanned.temperature, delta=table.delta)
         for (ids, weights), key in zip(native_scan.supports(scanned), keys.keys, strict=True):
             shape = self.gamma * weights / weights.sum(dtype=torch.float64).float()
             draws = noise.log_gamma_variate(shape[None], key[None, None], ids.long()[None])

@@ -10,7 +10,7 @@ from kernels.belief import as_temperature, restrict, scaled_logits
 from kernels.dispatch import choose, never, wants_gradient
 from kernels.expectation import cpu, reference
 from kernels.scan import expectation, scan
-from kernels.table import EmbeddingTable, as_table
+from kernels.table import EmbeddingTable, Spread, as_table
 
 # Dense results may leave out this much of the mass: far under what float32 resolves.
 _NOTHING = 2.0**-32
@@ -66,7 +66,7 @@ def expected_embedding(
     if top_k is not None or top_p is not None or min_p is not None:
         kept = torch.isfinite(restrict(scaled_logits(logits, temperatures), top_k, top_p, min_p))
         logits = logits.masked_fill(~kept, float("-inf"))
-    return _run(logits, weight, temperatures, _NOTHING, chosen)[0]
+    return _run(logits, weight, temperatures, _NOTHING, None, chosen)[0]
 
 
 def sparse_expected_embedding(
@@ -79,10 +79,10 @@ def sparse_expected_embedding(
 ) -> SparseExpectation:
     """The expected embedding over likely tokens only, with a certificate.
 
-    Tokens are left out, least likely first, while together they hold at most `delta` of the mass; the others are
-    renormalised. If d ≤ delta is what was left out, the result is within 2 d max‖E_v‖ of the dense one: leaving out moves
-    it by at most d max‖E_v‖, renormalising by as much again. `delta` defaults to the table's: see
-    `EmbeddingTable.delta`.
+    Tokens are left out, least likely first, while the result stays within 2 `delta` max‖E_v‖ of the dense one. The compiled
+    code takes the mean row c for each of them, which errs by at most Σ p_v ‖E_v − c‖; the others drop them and renormalise,
+    which errs by at most 2 d max‖E_v‖ if d is the mass that goes. That is the bound returned. `delta` defaults to the
+    table's: see `EmbeddingTable.delta`.
 
     Raises: as `expected_embedding`.
     """
@@ -92,9 +92,10 @@ def sparse_expected_embedding(
     if not 0 <= delta < 1:
         raise ValueError(f"delta must be in [0, 1), got {delta}")
     chosen = _choose(impl, logits.detach(), table.weight.detach())
-    vectors, dropped, read = _run(logits.detach(), table.weight.detach(), temperatures, delta, chosen)
+    spread = table.spread if chosen == "native" else None
+    vectors, cost, read = _run(logits.detach(), table.weight.detach(), temperatures, delta, spread, chosen)
     # The last factor covers the rounding of the bound itself.
-    return SparseExpectation(vectors, (2 * dropped * table.max_norm * (1 + 1e-6)).float(), read)
+    return SparseExpectation(vectors, (2 * cost * table.max_norm * (1 + 1e-5)).float(), read)
 
 
 def _checked(logits: Tensor, weight: Tensor, temperature: Tensor | float) -> Tensor:
@@ -120,21 +121,24 @@ def _choose(impl: str, logits: Tensor, weight: Tensor) -> str:
 
 
 def _run(
-    logits: Tensor, weight: Tensor, temperatures: Tensor, delta: float, chosen: str
+    logits: Tensor, weight: Tensor, temperatures: Tensor, delta: float, spread: Spread | None, chosen: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What the operator returns; eager code calls the compiled one directly, for a call of 1 ms notices the way around."""
     if chosen == "native" and not torch.compiler.is_compiling():
-        return _native(logits, weight, temperatures, delta)
+        return _native(logits, weight, temperatures, delta, spread)
+    mean, shares = (spread.mean, spread.shares) if spread else (None, None)
     found: tuple[Tensor, Tensor, Tensor] = torch.ops.cipher_debate.expected_embedding(
-        logits, weight, temperatures, delta, chosen
+        logits, weight, temperatures, delta, mean, shares, chosen
     )
     return found
 
 
-def _native(logits: Tensor, table: Tensor, temperature: Tensor, delta: float) -> tuple[Tensor, Tensor, Tensor]:
-    facts = scan(logits, temperature, delta=delta)
+def _native(
+    logits: Tensor, table: Tensor, temperature: Tensor, delta: float, spread: Spread | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    facts = scan(logits, temperature, delta=delta, spread=spread)
     sums, read = expectation(facts, table)
-    return sums.to(table.dtype), facts.dropped / facts.total, read
+    return sums.to(table.dtype), facts.cost / facts.total, read
 
 
 def _no_float64(logits: Tensor) -> str | None:
@@ -147,9 +151,15 @@ def _off_cpu(weight: Tensor) -> str | None:
 
 @torch.library.custom_op("cipher_debate::expected_embedding", mutates_args=())
 def _operator(
-    logits: Tensor, table: Tensor, temperature: Tensor, delta: float, impl: str
+    logits: Tensor,
+    table: Tensor,
+    temperature: Tensor,
+    delta: float,
+    mean: Tensor | None,
+    shares: Tensor | None,
+    impl: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(vectors [B, D], dropped mass [B] float64, rows read [B] int64)."""
+    """(vectors [B, D], error / (2 max‖E_v‖) at most [B] float64, rows read [B] int64); `mean` and `shares` of a `Spread`."""
     if impl == "reference":
         vectors = reference.expected_embedding(logits, table, temperature)
         dropped = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
@@ -161,11 +171,20 @@ def _operator(
     if impl == "blocked":
         sums, dropped, read = cpu.expected_embedding(logits, table, temperature, delta)
         return sums.to(table.dtype), dropped, read
-    return _native(logits, table, temperature, delta)
+    spread = None if mean is None or shares is None else Spread(mean, shares)
+    return _native(logits, table, temperature, delta, spread)
 
 
 @_operator.register_fake
-def _(logits: Tensor, table: Tensor, temperature: Tensor, delta: float, impl: str) -> tuple[Tensor, Tensor, Tensor]:
+def _(
+    logits: Tensor,
+    table: Tensor,
+    temperature: Tensor,
+    delta: float,
+    mean: Tensor | None,
+    shares: Tensor | None,
+    impl: str,
+) -> tuple[Tensor, Tensor, Tensor]:
     rows = logits.shape[0]
     return (
         logits.new_empty(rows, table.shape[1], dtype=table.dtype),

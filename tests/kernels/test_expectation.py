@@ -240,6 +240,38 @@ def test_the_certificate_holds(belief, delta, impl):
     assert ((sparse.rows_read >= 1) & (sparse.rows_read <= vocabulary)).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_left_out_counts_as_the_mean_row(dtype):
+    skip_without("native")
+    logits, weight = inputs(3, 4000, 64, dtype)
+    table = EmbeddingTable(weight)
+    rows, mean = weight.double(), weight.double().mean(dim=0)
+    sparse = sparse_expected_embedding(logits, table, 0.7, delta=0.02, impl="native")
+    beliefs, order = (logits.double() / 0.7).softmax(dim=1).sort(dim=1, descending=True)
+    for row in range(3):
+        read = int(sparse.rows_read[row])
+        kept, left_out = order[row, :read], order[row, read:]
+        p, lost = beliefs[row, :read], beliefs[row, read:]
+        expected = p @ rows[kept] + lost.sum() * mean
+        torch.testing.assert_close(sparse.vectors[row].double(), expected, **TOLERANCE[dtype])
+        error = float(lost @ (rows[left_out] - mean).norm(dim=1))
+        assert float(sparse.bound[row]) == pytest.approx(error, rel=1e-4)
+        # Several times the mass that dropping could let go of at this bound.
+        assert lost.sum() > 2 * 0.02
+        assert error <= 2 * 0.02 * table.max_norm
+
+
+def test_a_table_with_an_infinite_row_has_no_spread():
+    skip_without("native")
+    logits, weight = inputs(2, 300, 32)
+    weight[7] = float("inf")
+    logits[:, 7] = float("-inf")
+    table = EmbeddingTable(weight)
+    assert table.spread is None
+    found = sparse_expected_embedding(logits, table, 0.7, delta=1e-3, impl="native").vectors
+    assert torch.isfinite(found).all()
+
+
 def test_sparse_mode_reads_few_rows_of_a_peaked_belief():
     table = EmbeddingTable(torch.randn(5000, 16))
     logits = torch.randn(4, 5000)
@@ -265,9 +297,11 @@ def test_gradients_are_the_references():
 def test_the_operator_keeps_torchs_rules(impl):
     skip_without(impl)
     logits, table = inputs(3, 40, 16)
-    arguments = (logits, table, torch.ones(3), 1e-9, impl)
+    spread = EmbeddingTable(table).spread
     checks = ("test_schema", "test_faketensor")
-    torch.library.opcheck(torch.ops.cipher_debate.expected_embedding.default, arguments, test_utils=checks)
+    for mean, shares in ((None, None), (spread.mean, spread.shares)):
+        arguments = (logits, table, torch.ones(3), 1e-2, mean, shares, impl)
+        torch.library.opcheck(torch.ops.cipher_debate.expected_embedding.default, arguments, test_utils=checks)
 
 
 def test_wrong_arguments_say_what_would_do():
