@@ -1,6 +1,6 @@
 // The mean of table rows under each belief, where what is left out counts as one given vector or not at all, and sums of listed
 // rows.
-#include "pairs.h"
+#include "gather.h"
 #include "weights.h"
 
 namespace {
@@ -89,11 +89,6 @@ void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, cons
 // A weight over this share of a belief is not rounded to bf16: what rounding the others adds to a vector's error is then at
 // most 2^-9 * sqrt(1/256) of a table row where errors are independent, under bf16's own rounding of the result.
 constexpr double LARGE_SHARE = 1.0 / 256;
-// A row's tile of tokens is added in pairs if at least one in so many is kept.
-constexpr int64_t SPARSE = 4;
-// Pairs of a tile are added for several rows at once, with those of no weight, if the rows use this share of them; else by lists.
-// Both add a row's pairs in the same order, and a weight of 0 changes nothing.
-constexpr double DENSE_SHARE = 0.5;
 
 #if HAS_BF16_PAIRS
 // The tokens from v on whose weights w [n] are above `large`, n a multiple of 16: ids and weights. Returns how many; 15 more
@@ -113,9 +108,23 @@ int64_t list_above(const float* w, int64_t n, int64_t v, float large, int32_t* i
     return count;
 }
 
-// The same mean where a row's tile of tokens that keeps enough of them is added in pairs of table rows with weights rounded to
-// bf16, and any other tile token by token in float32. Which of the two does not depend on the batch. The mean is over the
-// weights as they were used, so it stays in the table's hull.
+// Of the weights w [TILE] those that are not above `large` stay, and are marked in `keeps`; returns what they sum to as rounded to bf16.
+float keep_light(float* w, float large, uint16_t* keeps) {
+    const __m512 highest = _mm512_set1_ps(large);
+    __m512 mass = _mm512_setzero_ps();
+    for (int64_t i = 0; i < TILE; i += 16) {
+        const __m512 x = _mm512_load_ps(w + i);
+        const __m512 light = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, highest, _CMP_LE_OQ), x);
+        const __m256i narrow = (__m256i)_mm512_cvtneps_pbh(light);
+        mass = _mm512_add_ps(mass, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16)));
+        _mm512_store_ps(w + i, light);
+        keeps[i / 16] |= _mm512_test_epi32_mask(_mm512_castps_si512(light), _mm512_castps_si512(light));
+    }
+    return _mm512_reduce_add_ps(mass);
+}
+
+// The same mean with weights rounded to bf16, but for large ones, whose rows are added in float32. The mean is over the weights as
+// they were used, so it stays in the table's hull.
 void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks, const float* temperature,
                         const float* maximum, const int64_t* argmax, const float* floor, const double* kept, LeftOut left_out,
                         const Bf16* table, int64_t D, float* acc, int64_t* rows, int threads) {
@@ -126,84 +135,62 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
         const int thread = omp_get_thread_num(), team = omp_get_num_threads();
         const int64_t width = (D / 32 + team - 1) / team * 32;
         const int64_t c0 = std::min<int64_t>(D, thread * width), columns = std::min<int64_t>(D, c0 + width) - c0;
-        // Sums that straddled cache lines would be slow to load and store.
-        std::vector<float> room(B * columns + 16, -0.0f);
+        // What straddled cache lines would be slow to load and store.
+        std::vector<float> room(B * (columns + TILE) + 16, -0.0f);
         float* const paired = room.data() + (64 - reinterpret_cast<uintptr_t>(room.data()) % 64) % 64 / sizeof(float);
+        float* const weights = paired + B * columns;
+        Gathering gathering(table, D, c0, columns, B, TILE, paired);
         std::vector<double> mass(B, 0.0);
-        std::vector<uint8_t> has_pairs(B, 0);
-        std::vector<PairList> lists(B);
-        std::vector<int64_t> owners;
-        std::vector<const Bf16*> weights(B);
-        std::vector<float*> sums(B);
-        alignas(64) float w[TILE];
-        // Tokens that are added one by one wait until there are enough of them to ask for rows before they are needed.
-        constexpr int64_t ENOUGH = 8 * PREFETCH, ROOM = ENOUGH + TILE + 16;
-        std::vector<int32_t> listed_ids(B * ROOM);
-        std::vector<float> listed_weights(B * ROOM);
-        std::vector<int64_t> listed(B, 0);
-        auto add_listed_rows = [&](int64_t b) {
-            add_rows(table, D, &listed_ids[b * ROOM], &listed_weights[b * ROOM], listed[b], acc + b * D, c0, c0 + columns);
-            listed[b] = 0;
-        };
+        std::vector<uint8_t> in_tile(B), in_pairs(B, 0);
+        // No belief has more large weights than this, and 16 may be written at once.
+        constexpr int64_t ROOM = static_cast<int64_t>(1 / LARGE_SHARE) + 16;
+        std::vector<int32_t> large_ids(B * ROOM);
+        std::vector<float> large_weights(B * ROOM);
+        std::vector<int64_t> have(B, 0);
         for (int64_t v = 0; v < V && (columns > 0 || thread == 0); v += TILE) {
             const int64_t n = std::min(TILE, V - v);
-            owners.clear();
+            uint16_t keeps[TILE / 16] = {};
             for (int64_t b = 0; b < B; ++b) {
-                int32_t* const ids = &listed_ids[b * ROOM];
-                float* const lone = &listed_weights[b * ROOM];
+                int32_t* const ids = &large_ids[b * ROOM];
+                float* const large = &large_weights[b * ROOM];
+                in_tile[b] = 0;
                 if (temperature[b] == 0) {
                     if (argmax[b] < v || argmax[b] >= v + n) continue;
                     ids[0] = static_cast<int32_t>(argmax[b]);
-                    lone[0] = 1;
-                    listed[b] = 1;
+                    large[0] = 1;
+                    have[b] = 1;
                     mass[b] = 1;
                     if (thread == 0) rows[b] = 1;
                     continue;
                 }
                 const float* const z = logits + b * stride + v;
+                float* const w = weights + b * TILE;
                 const int64_t count =
                     weigh_kept(z, n, looks + b * looks_of(V) + v / LOOK, maximum[b], 1.0f / temperature[b], floor[b], w);
                 if (!count) continue;
                 // This row's next tile: the processor, who sees the rows' tiles in turn, does not foresee it.
                 if (v + 2 * TILE <= V) prefetch(z + TILE, TILE);
                 if (thread == 0) rows[b] += count;
-                const bool pairs = SPARSE * count >= n;
-                const float large = pairs ? static_cast<float>(kept[b] * LARGE_SHARE) : 0.0f;
-                const int64_t before = listed[b];
                 std::fill(w + n, w + TILE, 0.0f);
-                const int64_t at = before + list_above(w, TILE, v, large, ids + before, lone + before);
-                for (int64_t i = before; i < at; ++i) mass[b] += lone[i];
-                listed[b] = at;
-                if (at >= ENOUGH) add_listed_rows(b);
-                if (!pairs) continue;
-                mass[b] += lists[b].fill(w, large);
-                has_pairs[b] = 1;
-                owners.push_back(b);
+                const float least = static_cast<float>(kept[b] * LARGE_SHARE);
+                const int64_t before = have[b];
+                have[b] += list_above(w, TILE, v, least, ids + before, large + before);
+                for (int64_t i = before; i < have[b]; ++i) mass[b] += large[i];
+                if (have[b] - before == count) continue;
+                mass[b] += keep_light(w, least, keeps);
+                in_tile[b] = in_pairs[b] = 1;
             }
-            if (owners.empty()) continue;
-            int64_t entries = 0;
-            for (int64_t b : owners) entries += lists[b].begin[LIST_TOKENS / 2 / LIST_SPAN];
-            const int64_t count = static_cast<int64_t>(owners.size());
-            if (count < 4 || entries < DENSE_SHARE * count * n / 2) {
-                add_pair_lists(table + v * D + c0, n, D, columns, lists.data(), owners, paired);
-                continue;
-            }
-            for (int64_t u = 0; u < n; u += PAIR_SPAN) {
-                for (int64_t i = 0; i < count; ++i) {
-                    weights[i] = lists[owners[i]].all + u;
-                    sums[i] = paired + owners[i] * columns;
-                }
-                add_pairs(table + (v + u) * D + c0, std::min(PAIR_SPAN, n - u), D, columns, count, weights.data(), sums.data(),
-                          2);
-            }
+            gathering.add(v, TILE, keeps, [&](int64_t b) { return in_tile[b] ? weights + b * TILE : nullptr; });
         }
+        gathering.finish();
         for (int64_t b = 0; b < B; ++b) {
-            if (listed[b]) add_listed_rows(b);
             float* const out = acc + b * D + c0;
-            const float* const more = &paired[b * columns];
-            if (has_pairs[b]) straighten(&paired[b * columns], columns);
-            if (has_pairs[b])
+            add_rows(table, D, &large_ids[b * ROOM], &large_weights[b * ROOM], have[b], acc + b * D, c0, c0 + columns);
+            float* const more = paired + b * columns;
+            if (in_pairs[b]) {
+                straighten(more, columns);
                 for (int64_t c = 0; c < columns; ++c) out[c] += more[c];
+            }
             left_out.finish(b, c0, columns, mass[b], out);
         }
     }

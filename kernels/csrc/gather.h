@@ -1,0 +1,286 @@
+// The weighted sum of the table rows that several beliefs keep, each read once for all of them.
+//
+// A bf16 dot product adds the pair's second product to the sum and then the first, each with a rounding of its own. Pairs hold the
+// earlier token second, so a belief's tokens are added one after the other however they were paired, and one of no weight changes
+// nothing: bits depend neither on which other beliefs share a pair nor on the way a sum is taken.
+#pragma once
+
+#include "pairs.h"
+
+#if HAS_BF16_PAIRS
+
+constexpr int64_t CHUNK = 64;             // tokens added at once
+constexpr int64_t PAIRS = CHUNK / 2;
+// A belief that uses so many of a chunk's pairs is added with all of them, six beliefs at a time; one that uses fewer, by those.
+constexpr int DENSE_USES = 24;
+// Pairs are laid out for all beliefs together if they are used so often on average; before, each belief makes those it uses.
+constexpr int64_t SHARED_USES = 3;
+
+// The table rows to come, asked for line by line while others are added.
+struct RowsAhead {
+    const Bf16* const* row;
+    const Bf16* const* end;
+    int64_t column;
+    int lines, line;
+
+    RowsAhead(const Bf16* const* rows, int64_t count, int64_t c, int64_t columns)
+        : row(rows), end(rows + count), column(c), lines(static_cast<int>(columns / 32)), line(0) {}
+
+    void ask(int n) {
+        for (; n > 0 && row < end; --n) {
+            __builtin_prefetch(*row + column + 32 * line, 0, 2);
+            if (++line == lines) line = 0, ++row;
+        }
+    }
+};
+
+// The same for one belief and 16 * R columns, pairs that are laid out, and only those that it uses.
+template <int R>
+static inline void add_used_tile(const __m512i* tile, uint32_t used, const int32_t* words, float* acc, RowsAhead& wanted, int each) {
+    RowsAhead ahead = wanted;
+    __m512 sums[R];
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
+    for (; used; used &= used - 1) {
+        const int i = __builtin_ctz(used);
+        ahead.ask(each);
+        const __m512bh w = (__m512bh)_mm512_set1_epi32(words[i]);
+        const __m512i* x = tile + R * i;
+#pragma GCC unroll 32
+        for (int r = 0; r < R; ++r) sums[r] = _mm512_dpbf16_ps(sums[r], (__m512bh)_mm512_load_si512(x + r), w);
+    }
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
+    wanted = ahead;
+}
+
+// The same from the rows themselves.
+template <int R>
+static inline void add_used_rows(const Bf16* const* rows, int64_t c, uint32_t used, const int32_t* words, float* acc,
+                                 RowsAhead& wanted, int each) {
+    RowsAhead ahead = wanted;
+    __m512 sums[R];
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
+    for (; used; used &= used - 1) {
+        const int i = __builtin_ctz(used);
+        ahead.ask(each);
+        const __m512bh w = (__m512bh)_mm512_set1_epi32(words[i]);
+        const Bf16 *first = rows[2 * i] + c, *second = rows[2 * i + 1] + c;
+#pragma GCC unroll 32
+        for (int r = 0; r < R; r += 2) {
+            const __m512i a = _mm512_loadu_si512(first + 16 * r), b = _mm512_loadu_si512(second + 16 * r);
+            sums[r] = _mm512_dpbf16_ps(sums[r], (__m512bh)_mm512_unpacklo_epi16(b, a), w);
+            sums[r + 1] = _mm512_dpbf16_ps(sums[r + 1], (__m512bh)_mm512_unpackhi_epi16(b, a), w);
+        }
+    }
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
+    wanted = ahead;
+}
+
+// Tokens that at least one of B beliefs keeps, ascending, with the weights of all, on their way into the beliefs' sums.
+class Gathering {
+   public:
+    // sums [B, columns], columns a multiple of 32, for the columns [c0, c0 + columns) of the table; they come out in the order that
+    // interleaving leaves: see straighten.
+    Gathering(const Bf16* table, int64_t D, int64_t c0, int64_t columns, int64_t B, int64_t most, float* sums)
+        : table_(table + c0), D_(D), columns_(columns), B_(B), room_(most + 2 * CHUNK + 16), sums_(sums), ids_(room_),
+          weights_(B * room_), words_(B * PAIRS + 16), used_(B) {
+        dense_.reserve(B);
+        others_.reserve(B);
+    }
+
+    // Tokens v .. v + n, at most `most` and a multiple of 16, of which `keeps` marks those that some belief keeps; w(b) are the
+    // n weights of belief b, 0 where it does not keep the token, or null if they all are.
+    template <typename Weights>
+    void add(int64_t v, int64_t n, const uint16_t* keeps, Weights w) {
+        const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        int64_t count = 0;
+        for (int64_t g = 0; g < n / 16; ++g) {
+            if (!keeps[g]) continue;
+            const __m512i id = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int32_t>(v + 16 * g)), lanes);
+            _mm512_mask_compressstoreu_epi32(&ids_[have_ + count], keeps[g], id);
+            count += __builtin_popcount(keeps[g]);
+        }
+        if (!count) return;
+        for (int64_t b = 0; b < B_; ++b) {
+            Bf16* to = &weights_[b * room_ + have_];
+            const float* const from = w(b);
+            if (!from) {
+                std::fill(to, to + count, Bf16{0});
+                continue;
+            }
+            for (int64_t g = 0; g < n / 16; ++g) {
+                if (!keeps[g]) continue;
+                const __m512 x = _mm512_maskz_compress_ps(keeps[g], _mm512_loadu_ps(from + 16 * g));
+                // The rest of the 16 is written over by what follows.
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh(x));
+                to += __builtin_popcount(keeps[g]);
+            }
+        }
+        have_ += count;
+        if (have_ >= 2 * CHUNK) flush(false);
+    }
+
+    void finish() { flush(true); }
+
+   private:
+    void flush(bool all) {
+        int64_t at = 0;
+        for (; have_ - at >= 2 * CHUNK; at += CHUNK) add_chunk(at, CHUNK, CHUNK);
+        if (all) {
+            if (have_ - at > CHUNK) {
+                add_chunk(at, CHUNK, have_ - at - CHUNK);
+                at += CHUNK;
+            }
+            if (have_ > at) add_chunk(at, have_ - at, 0);
+            at = have_;
+        }
+        have_ -= at;
+        std::copy(ids_.begin() + at, ids_.begin() + at + have_, ids_.begin());
+        for (int64_t b = 0; b < B_; ++b) {
+            const auto row = weights_.begin() + b * room_;
+            std::copy(row + at, row + at + have_, row);
+        }
+    }
+
+    // The `count` tokens from `at` on; of those after them `next` are asked for.
+    void add_chunk(int64_t at, int64_t count, int64_t next) {
+        for (int64_t i = 0; i < count + next; ++i) rows_[i] = table_ + ids_[at + i] * D_;
+        if (count % 2) rows_[count] = rows_[count - 1];
+        const int64_t pairs = (count + 1) / 2;
+        int64_t uses = 0, entries = 0;
+        dense_.clear();
+        others_.clear();
+        for (int64_t b = 0; b < B_; ++b) {
+            Bf16* const w = &weights_[b * room_ + at];
+            if (count < CHUNK) std::fill(w + count, w + CHUNK, Bf16{0});
+            used_[b] = take(w, words(b));
+            const int own = __builtin_popcount(used_[b]);
+            if (!own) continue;
+            uses += own;
+            const bool dense = own * PAIRS >= DENSE_USES * pairs;
+            entries += dense ? pairs : own;
+            (dense ? dense_ : others_).push_back(b);
+        }
+        if (!uses) return;
+        const bool shared = uses >= SHARED_USES * pairs;
+        int64_t c = 0;
+        auto walk = [&](auto width) {
+            constexpr int R = decltype(width)::value;
+            for (; c + 16 * R <= columns_; c += 16 * R) {
+                RowsAhead ahead(rows_ + count, next, c, 16 * R);
+                if (shared)
+                    add_shared<R>(c, pairs, entries, next, ahead);
+                else
+                    add_apart<R>(c, uses, next, ahead);
+            }
+        };
+        walk(std::integral_constant<int, 12>());
+        walk(std::integral_constant<int, 4>());
+        walk(std::integral_constant<int, 2>());
+    }
+
+    // 64 weights as words of two, the earlier one in the upper half; returns which are not 0.
+    static uint32_t take(const Bf16* w, int32_t* words) {
+        uint32_t used = 0;
+        for (int half = 0; half < 2; ++half) {
+            const __m512i x = _mm512_rol_epi32(_mm512_loadu_si512(w + 32 * half), 16);
+            _mm512_storeu_si512(words + 16 * half, x);
+            used |= static_cast<uint32_t>(_mm512_test_epi32_mask(x, x)) << (16 * half);
+        }
+        return used;
+    }
+
+    template <int R>
+    void add_shared(int64_t c, int64_t pairs, int64_t entries, int64_t next, RowsAhead& ahead) {
+        const float rate = static_cast<float>(next * (R / 2)) / static_cast<float>(entries);
+        // With few beliefs making the tile takes as long as using it, so half of what is wanted is asked for here.
+        const int early = dense_.size() + others_.size() < 6;
+        for (int64_t i = 0; i < pairs; ++i) {
+            const Bf16 *first = rows_[2 * i] + c, *second = rows_[2 * i + 1] + c;
+#pragma GCC unroll 32
+            for (int r = 0; r < R; r += 2) {
+                ahead.ask(early);
+                const __m512i a = _mm512_loadu_si512(first + 16 * r), b = _mm512_loadu_si512(second + 16 * r);
+                tile_[R * i + r] = _mm512_unpacklo_epi16(b, a);
+                tile_[R * i + r + 1] = _mm512_unpackhi_epi16(b, a);
+            }
+        }
+        size_t k = 0;
+        auto add = [&](auto queries) {
+            constexpr int Q = decltype(queries)::value, PART = R < 4 ? R : 4;
+            const int each = static_cast<int>(std::ceil(rate * Q * PART / R));
+            const int32_t* w[Q];
+            float* to[Q];
+            for (int r = 0; r < R; r += PART) {
+                for (int q = 0; q < Q; ++q) {
+                    w[q] = words(dense_[k + q]);
+                    to[q] = sums_ + dense_[k + q] * columns_ + c + 16 * r;
+                }
+                add_dense_tile<Q, PART>(tile_ + r, R, pairs, w, to, ahead, each);
+            }
+            k += Q;
+        };
+        // As many as leave registers for the tile's rows, and then no lone one.
+        while (dense_.size() - k >= 6 && dense_.size() - k != 8) add(std::integral_constant<int, 6>());
+        while (dense_.size() - k >= 4) add(std::integral_constant<int, 4>());
+        while (dense_.size() - k >= 2) add(std::integral_constant<int, 2>());
+        if (dense_.size() - k) add(std::integral_constant<int, 1>());
+        const int each = static_cast<int>(std::ceil(rate));
+        for (int64_t b : others_) add_used_tile<R>(tile_, used_[b], words(b), sums_ + b * columns_ + c, ahead, each);
+    }
+
+    template <int R>
+    void add_apart(int64_t c, int64_t uses, int64_t next, RowsAhead& ahead) {
+        const int each = static_cast<int>((next * (R / 2) + uses - 1) / std::max<int64_t>(uses, 1));
+        for (const auto& list : {std::cref(dense_), std::cref(others_)})
+            for (int64_t b : list.get())
+                add_used_rows<R>(rows_, c, used_[b], words(b), sums_ + b * columns_ + c, ahead, each);
+    }
+
+    // Q beliefs by 16 * R sums stay in registers; `wide` registers of the tile from one pair to the next.
+    template <int Q, int R>
+    static void add_dense_tile(const __m512i* tile, int64_t wide, int64_t pairs, const int32_t* const* words, float* const* acc,
+                               RowsAhead& wanted, int each) {
+        RowsAhead ahead = wanted;
+        __m512 sums[Q][R];
+#pragma GCC unroll 32
+        for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 32
+            for (int r = 0; r < R; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
+        for (int64_t i = 0; i < pairs; ++i) {
+            ahead.ask(each);
+            __m512i x[R];
+#pragma GCC unroll 32
+            for (int r = 0; r < R; ++r) x[r] = _mm512_load_si512(tile + wide * i + r);
+#pragma GCC unroll 32
+            for (int q = 0; q < Q; ++q) {
+                const __m512bh w = (__m512bh)_mm512_set1_epi32(words[q][i]);
+#pragma GCC unroll 32
+                for (int r = 0; r < R; ++r) sums[q][r] = _mm512_dpbf16_ps(sums[q][r], (__m512bh)x[r], w);
+            }
+        }
+#pragma GCC unroll 32
+        for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 32
+            for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
+        wanted = ahead;
+    }
+
+    int32_t* words(int64_t b) { return &words_[b * PAIRS]; }
+
+    const Bf16* table_;
+    int64_t D_, columns_, B_, room_, have_ = 0;
+    float* sums_;
+    std::vector<int32_t> ids_;
+    std::vector<Bf16> weights_;
+    std::vector<int32_t> words_;
+    std::vector<uint32_t> used_;
+    std::vector<int64_t> dense_, others_;
+    const Bf16* rows_[2 * CHUNK + 1];
+    alignas(64) __m512i tile_[PAIRS * 12];
+};
+
+#endif
