@@ -5,6 +5,7 @@ namespace {
 
 constexpr int64_t BLOCK = 512;
 constexpr float STEPS_PER_NAT = 4.0f;
+constexpr int64_t SAMPLE = 8 * LOOK;  // one look in so many tokens is enough for a guess
 
 enum Status : int32_t { GOOD = 0, HAS_NAN = 1, HAS_INF = 2, EMPTY = 3 };
 
@@ -85,11 +86,11 @@ Sums sums(const float* z, int64_t V, const float* looks, float m, float inverse,
     return result;
 }
 
-// The sum of x over the n entries whose weight is not above `floor`.
-double sum_up_to(const float* w, const float* x, int64_t n, float floor) {
+// The sum of x over those of the n entries whose weight is not above `floor`, of each `block` out of every `stride`.
+double sum_up_to(const float* w, const float* x, int64_t n, float floor, int64_t block = BLOCK, int64_t stride = BLOCK) {
     double result = 0;
-    for (int64_t v = 0; v < n; v += BLOCK) {
-        const int64_t end = std::min(v + BLOCK, n);
+    for (int64_t v = 0; v < n; v += stride) {
+        const int64_t end = std::min(v + block, n);
         float sum = 0;
         int64_t i = v;
 #if HAS_AVX512
@@ -118,21 +119,28 @@ struct Tail {
 Tail tail(const float* w, const float* costs, int64_t n, int64_t V, double total, double delta) {
     if (!(delta > 0)) return {};
     auto floor_of = [](int k) { return exp_nonpositive(-static_cast<float>(k) / STEPS_PER_NAT); };
-    auto cost_at = [&](int k) { return sum_up_to(w, costs, n, floor_of(k)); };
     // So low a floor costs at most delta even if all V tokens are under it.
     int low = static_cast<int>(STEPS_PER_NAT * std::log(V / delta)) + 1, high = 0;
+    // Bisection over a part of the weights guesses; from there, in growing steps, the whole sums find out.
+    int k = low;
+    for (int below = high; k - below > 1;) {
+        const int middle = (k + below) / 2;
+        (sum_up_to(w, costs, n, floor_of(middle), LOOK, SAMPLE) * SAMPLE / LOOK <= delta * total ? k : below) = middle;
+    }
     double cost = -1;
-    while (low - high > 1) {
-        const int k = (low + high) / 2;
-        const double at = cost_at(k);
+    k = std::min(k, low - 1);
+    for (int step = 1; low - high > 1; step *= 2) {
+        const double at = sum_up_to(w, costs, n, floor_of(k));
         if (at <= delta * total) {
             low = k;
             cost = at;
+            k = std::max(k - step, (low + high) / 2);
         } else {
             high = k;
+            k = std::min(k + step, (low + high + 1) / 2);
         }
     }
-    if (cost < 0) cost = cost_at(low);
+    if (cost < 0) cost = sum_up_to(w, costs, n, floor_of(low));
     return {floor_of(low), costs == w ? cost : sum_up_to(w, w, n, floor_of(low)), cost};
 }
 

@@ -1,12 +1,10 @@
 // The mean of table rows under each belief, where what is left out counts as one given vector or not at all, and sums of listed
 // rows.
 #include "gather.h"
-#include "weights.h"
 
 namespace {
 
 constexpr int64_t SPAN = 2048;
-constexpr int64_t TILE = 512;
 
 // What the tokens that a belief leaves out count as: `mean` [D] for their mass `dropped` [B], or nothing where it is null.
 struct LeftOut {
@@ -91,36 +89,54 @@ void expectation(const float* logits, int64_t B, int64_t V, int64_t stride, cons
 constexpr double LARGE_SHARE = 1.0 / 256;
 
 #if HAS_BF16_PAIRS
-// The tokens from v on whose weights w [n] are above `large`, n a multiple of 16: ids and weights. Returns how many; 15 more
-// entries may be written over.
-int64_t list_above(const float* w, int64_t n, int64_t v, float large, int32_t* ids, float* weights) {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i += 16) {
-        const __m512 x = _mm512_load_ps(w + i);
-        const __mmask16 above = _mm512_cmp_ps_mask(x, _mm512_set1_ps(large), _CMP_GT_OQ);
-        if (!above) continue;
-        const __m512i id = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int32_t>(v + i)), lanes);
-        _mm512_storeu_si512(ids + count, _mm512_maskz_compress_epi32(above, id));
-        _mm512_storeu_ps(weights + count, _mm512_maskz_compress_ps(above, x));
-        count += __builtin_popcount(above);
-    }
-    return count;
-}
+// What one belief keeps of a tile.
+struct KeptTile {
+    int64_t count = 0;     // of tokens
+    uint32_t looks = 0;    // which looks have light ones: elsewhere the weights are not written
+    float light_mass = 0;  // the sum of the light weights, as rounded to bf16
+};
 
-// Of the weights w [TILE] those that are not above `large` stay, and are marked in `keeps`; returns what they sum to as rounded to bf16.
-float keep_light(float* w, float large, uint16_t* keeps) {
-    const __m512 highest = _mm512_set1_ps(large);
+// The weights of the tokens that a belief keeps of a tile, z [n], n <= TILE. Those of light ones are written to `light` [TILE], with
+// 0 for the others of their look, and marked in `keeps` [TILE / 16]; those above `least` are listed as tokens from v on, `have` so
+// far, and 15 more entries of the lists may be written over.
+KeptTile keep(const float* z, int64_t v, int64_t n, const float* looks, float m, float inverse, float floor, float least,
+              float* light, uint16_t* keeps, int32_t* ids, float* large, int64_t* have) {
+    // Scaled logits under this one are left out whatever exp rounds to.
+    const float low = floor > 0 ? std::log(floor) - 1e-3f : -std::numeric_limits<float>::infinity();
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512 floors = _mm512_set1_ps(floor), most = _mm512_set1_ps(least);
+    KeptTile tile;
     __m512 mass = _mm512_setzero_ps();
-    for (int64_t i = 0; i < TILE; i += 16) {
-        const __m512 x = _mm512_load_ps(w + i);
-        const __m512 light = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, highest, _CMP_LE_OQ), x);
-        const __m256i narrow = (__m256i)_mm512_cvtneps_pbh(light);
-        mass = _mm512_add_ps(mass, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16)));
-        _mm512_store_ps(w + i, light);
-        keeps[i / 16] |= _mm512_test_epi32_mask(_mm512_castps_si512(light), _mm512_castps_si512(light));
+    int64_t found = *have;
+    for (int64_t i = 0; i < n; i += LOOK) {
+        if ((looks[i / LOOK] - m) * inverse < low) continue;
+        uint32_t any = 0;
+        for (int64_t j = i; j < i + LOOK; j += 16) {
+            // Of a look that ends before, the last of 16 that there are.
+            const int64_t left = std::min<int64_t>(std::max<int64_t>(n - j, 0), 16);
+            const uint32_t here = (1u << left) - 1;
+            const __m512 w = exp_nonpositive(scaled(z + j, left, m, inverse));
+            const uint32_t some = here & _mm512_cmp_ps_mask(w, floors, _CMP_GT_OQ);
+            const uint32_t above = some & _mm512_cmp_ps_mask(w, most, _CMP_GT_OQ), under = some & ~above;
+            tile.count += __builtin_popcount(some);
+            if (above) {
+                const __m512i id = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int32_t>(v + j)), lanes);
+                _mm512_storeu_si512(ids + found, _mm512_maskz_compress_epi32(above, id));
+                _mm512_storeu_ps(large + found, _mm512_maskz_compress_ps(above, w));
+                found += __builtin_popcount(above);
+            }
+            const __m512 x = _mm512_maskz_mov_ps(under, w);
+            const __m512i narrow = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
+            mass = _mm512_add_ps(mass, _mm512_castsi512_ps(_mm512_slli_epi32(narrow, 16)));
+            _mm512_store_ps(light + j, x);
+            keeps[j / 16] |= under;
+            any |= under;
+        }
+        if (any) tile.looks |= 1u << (i / LOOK);
     }
-    return _mm512_reduce_add_ps(mass);
+    *have = found;
+    tile.light_mass = _mm512_reduce_add_ps(mass);
+    return tile;
 }
 
 // The same mean with weights rounded to bf16, but for large ones, whose rows are added in float32. The mean is over the weights as
@@ -139,9 +155,10 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
         std::vector<float> room(B * (columns + TILE) + 16, -0.0f);
         float* const paired = room.data() + (64 - reinterpret_cast<uintptr_t>(room.data()) % 64) % 64 / sizeof(float);
         float* const weights = paired + B * columns;
-        Gathering gathering(table, D, c0, columns, B, TILE, paired);
+        Gathering gathering(table, D, c0, columns, B, paired);
         std::vector<double> mass(B, 0.0);
-        std::vector<uint8_t> in_tile(B), in_pairs(B, 0);
+        std::vector<uint8_t> in_pairs(B, 0);
+        std::vector<uint32_t> in_looks(B);
         // No belief has more large weights than this, and 16 may be written at once.
         constexpr int64_t ROOM = static_cast<int64_t>(1 / LARGE_SHARE) + 16;
         std::vector<int32_t> large_ids(B * ROOM);
@@ -153,7 +170,7 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
             for (int64_t b = 0; b < B; ++b) {
                 int32_t* const ids = &large_ids[b * ROOM];
                 float* const large = &large_weights[b * ROOM];
-                in_tile[b] = 0;
+                in_looks[b] = 0;
                 if (temperature[b] == 0) {
                     if (argmax[b] < v || argmax[b] >= v + n) continue;
                     ids[0] = static_cast<int32_t>(argmax[b]);
@@ -164,23 +181,20 @@ void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t strid
                     continue;
                 }
                 const float* const z = logits + b * stride + v;
-                float* const w = weights + b * TILE;
-                const int64_t count =
-                    weigh_kept(z, n, looks + b * looks_of(V) + v / LOOK, maximum[b], 1.0f / temperature[b], floor[b], w);
-                if (!count) continue;
-                // This row's next tile: the processor, who sees the rows' tiles in turn, does not foresee it.
-                if (v + 2 * TILE <= V) prefetch(z + TILE, TILE);
-                if (thread == 0) rows[b] += count;
-                std::fill(w + n, w + TILE, 0.0f);
                 const float least = static_cast<float>(kept[b] * LARGE_SHARE);
                 const int64_t before = have[b];
-                have[b] += list_above(w, TILE, v, least, ids + before, large + before);
+                const KeptTile tile = keep(z, v, n, looks + b * looks_of(V) + v / LOOK, maximum[b], 1.0f / temperature[b],
+                                           floor[b], least, weights + b * TILE, keeps, ids, large, &have[b]);
+                if (!tile.count) continue;
+                // This row's next tile: the processor, who sees the rows' tiles in turn, does not foresee it.
+                if (v + 2 * TILE <= V) prefetch(z + TILE, TILE);
+                if (thread == 0) rows[b] += tile.count;
                 for (int64_t i = before; i < have[b]; ++i) mass[b] += large[i];
-                if (have[b] - before == count) continue;
-                mass[b] += keep_light(w, least, keeps);
-                in_tile[b] = in_pairs[b] = 1;
+                mass[b] += tile.light_mass;
+                in_looks[b] = tile.looks;
+                in_pairs[b] |= tile.looks != 0;
             }
-            gathering.add(v, TILE, keeps, [&](int64_t b) { return in_tile[b] ? weights + b * TILE : nullptr; });
+            gathering.add(v, keeps, weights, in_looks.data());
         }
         gathering.finish();
         for (int64_t b = 0; b < B; ++b) {

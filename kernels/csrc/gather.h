@@ -6,6 +6,9 @@
 #pragma once
 
 #include "pairs.h"
+#include "weights.h"
+
+constexpr int64_t TILE = 512;  // tokens weighed at once
 
 #if HAS_BF16_PAIRS
 
@@ -16,18 +19,20 @@ constexpr int DENSE_USES = 24;
 // Pairs are laid out for all beliefs together if they are used so often on average; before, each belief makes those it uses.
 constexpr int64_t SHARED_USES = 3;
 
-// The table rows to come, asked for line by line while others are added.
+// Some columns of the table rows to come, asked for line by line while others are added: evenly, for asking in bursts, or while
+// pairs are laid out, takes longer.
 struct RowsAhead {
     const Bf16* const* row;
     const Bf16* const* end;
     int64_t column;
-    int lines, line;
+    int lines, line = 0, due = 0;
 
     RowsAhead(const Bf16* const* rows, int64_t count, int64_t c, int64_t columns)
-        : row(rows), end(rows + count), column(c), lines(static_cast<int>(columns / 32)), line(0) {}
+        : row(rows), end(rows + count), column(c), lines(static_cast<int>(columns / 32)) {}
 
+    // Sixteenths of a line.
     void ask(int n) {
-        for (; n > 0 && row < end; --n) {
+        for (due += n; due >= 16 && row < end; due -= 16) {
             __builtin_prefetch(*row + column + 32 * line, 0, 2);
             if (++line == lines) line = 0, ++row;
         }
@@ -84,39 +89,39 @@ class Gathering {
    public:
     // sums [B, columns], columns a multiple of 32, for the columns [c0, c0 + columns) of the table; they come out in the order that
     // interleaving leaves: see straighten.
-    Gathering(const Bf16* table, int64_t D, int64_t c0, int64_t columns, int64_t B, int64_t most, float* sums)
-        : table_(table + c0), D_(D), columns_(columns), B_(B), room_(most + 2 * CHUNK + 16), sums_(sums), ids_(room_),
+    Gathering(const Bf16* table, int64_t D, int64_t c0, int64_t columns, int64_t B, float* sums)
+        : table_(table + c0), D_(D), columns_(columns), B_(B), room_(TILE + 2 * CHUNK + 16), sums_(sums), ids_(room_),
           weights_(B * room_), words_(B * PAIRS + 16), used_(B) {
         dense_.reserve(B);
         others_.reserve(B);
     }
 
-    // Tokens v .. v + n, at most `most` and a multiple of 16, of which `keeps` marks those that some belief keeps; w(b) are the
-    // n weights of belief b, 0 where it does not keep the token, or null if they all are.
-    template <typename Weights>
-    void add(int64_t v, int64_t n, const uint16_t* keeps, Weights w) {
+    // A tile of tokens from v on, of which `keeps` [TILE / 16] marks those that some belief keeps. weights [B, TILE], aligned, are 0
+    // where a belief does not keep the token, and are taken to be 0 in the looks that `in_looks` [B] does not mark.
+    void add(int64_t v, const uint16_t* keeps, const float* weights, const uint32_t* in_looks) {
         const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        int64_t count = 0;
-        for (int64_t g = 0; g < n / 16; ++g) {
+        int32_t groups[TILE / 16], counts[TILE / 16];
+        int64_t filled = 0, count = 0;
+        for (int64_t g = 0; g < TILE / 16; ++g) {
             if (!keeps[g]) continue;
             const __m512i id = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int32_t>(v + 16 * g)), lanes);
-            _mm512_mask_compressstoreu_epi32(&ids_[have_ + count], keeps[g], id);
+            _mm512_storeu_si512(&ids_[have_ + count], _mm512_maskz_compress_epi32(keeps[g], id));
+            groups[filled] = static_cast<int32_t>(g);
+            counts[filled++] = static_cast<int32_t>(count);
             count += __builtin_popcount(keeps[g]);
         }
         if (!count) return;
         for (int64_t b = 0; b < B_; ++b) {
-            Bf16* to = &weights_[b * room_ + have_];
-            const float* const from = w(b);
-            if (!from) {
-                std::fill(to, to + count, Bf16{0});
-                continue;
-            }
-            for (int64_t g = 0; g < n / 16; ++g) {
-                if (!keeps[g]) continue;
-                const __m512 x = _mm512_maskz_compress_ps(keeps[g], _mm512_loadu_ps(from + 16 * g));
-                // The rest of the 16 is written over by what follows.
-                _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh(x));
-                to += __builtin_popcount(keeps[g]);
+            Bf16* const to = &weights_[b * room_ + have_];
+            std::memset(to, 0, count * sizeof *to);
+            if (!in_looks[b]) continue;
+            for (int64_t k = 0; k < filled; ++k) {
+                const int32_t g = groups[k];
+                const auto written = static_cast<__mmask16>(-(in_looks[b] >> (16 * g / LOOK) & 1));
+                const __m512 w = _mm512_maskz_load_ps(written, weights + b * TILE + 16 * g);
+                const __m512 x = _mm512_maskz_compress_ps(keeps[g], w);
+                // The rest of the 16 is 0, or written over by what follows.
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + counts[k]), (__m256i)_mm512_cvtneps_pbh(x));
             }
         }
         have_ += count;
@@ -166,15 +171,18 @@ class Gathering {
         }
         if (!uses) return;
         const bool shared = uses >= SHARED_USES * pairs;
+        // Lines to ask for with every register of products.
+        const float rate = static_cast<float>(next) / static_cast<float>(2 * (shared ? entries : uses));
         int64_t c = 0;
         auto walk = [&](auto width) {
             constexpr int R = decltype(width)::value;
             for (; c + 16 * R <= columns_; c += 16 * R) {
+                // These columns of the next chunk: whole rows, one after the other, took longer.
                 RowsAhead ahead(rows_ + count, next, c, 16 * R);
                 if (shared)
-                    add_shared<R>(c, pairs, entries, next, ahead);
+                    add_shared<R>(c, pairs, rate, ahead);
                 else
-                    add_apart<R>(c, uses, next, ahead);
+                    add_apart<R>(c, rate, ahead);
             }
         };
         walk(std::integral_constant<int, 12>());
@@ -194,15 +202,11 @@ class Gathering {
     }
 
     template <int R>
-    void add_shared(int64_t c, int64_t pairs, int64_t entries, int64_t next, RowsAhead& ahead) {
-        const float rate = static_cast<float>(next * (R / 2)) / static_cast<float>(entries);
-        // With few beliefs making the tile takes as long as using it, so half of what is wanted is asked for here.
-        const int early = dense_.size() + others_.size() < 6;
+    void add_shared(int64_t c, int64_t pairs, float rate, RowsAhead& ahead) {
         for (int64_t i = 0; i < pairs; ++i) {
             const Bf16 *first = rows_[2 * i] + c, *second = rows_[2 * i + 1] + c;
 #pragma GCC unroll 32
             for (int r = 0; r < R; r += 2) {
-                ahead.ask(early);
                 const __m512i a = _mm512_loadu_si512(first + 16 * r), b = _mm512_loadu_si512(second + 16 * r);
                 tile_[R * i + r] = _mm512_unpacklo_epi16(b, a);
                 tile_[R * i + r + 1] = _mm512_unpackhi_epi16(b, a);
@@ -211,7 +215,7 @@ class Gathering {
         size_t k = 0;
         auto add = [&](auto queries) {
             constexpr int Q = decltype(queries)::value, PART = R < 4 ? R : 4;
-            const int each = static_cast<int>(std::ceil(rate * Q * PART / R));
+            const int each = static_cast<int>(std::ceil(16 * rate * Q * PART));
             const int32_t* w[Q];
             float* to[Q];
             for (int r = 0; r < R; r += PART) {
@@ -228,13 +232,13 @@ class Gathering {
         while (dense_.size() - k >= 4) add(std::integral_constant<int, 4>());
         while (dense_.size() - k >= 2) add(std::integral_constant<int, 2>());
         if (dense_.size() - k) add(std::integral_constant<int, 1>());
-        const int each = static_cast<int>(std::ceil(rate));
+        const int each = static_cast<int>(std::ceil(16 * rate * R));
         for (int64_t b : others_) add_used_tile<R>(tile_, used_[b], words(b), sums_ + b * columns_ + c, ahead, each);
     }
 
     template <int R>
-    void add_apart(int64_t c, int64_t uses, int64_t next, RowsAhead& ahead) {
-        const int each = static_cast<int>((next * (R / 2) + uses - 1) / std::max<int64_t>(uses, 1));
+    void add_apart(int64_t c, float rate, RowsAhead& ahead) {
+        const int each = static_cast<int>(std::ceil(16 * rate * R));
         for (const auto& list : {std::cref(dense_), std::cref(others_)})
             for (int64_t b : list.get())
                 add_used_rows<R>(rows_, c, used_[b], words(b), sums_ + b * columns_ + c, ahead, each);
