@@ -15,9 +15,7 @@ constexpr int64_t TILE = 512;  // tokens weighed at once
 constexpr int64_t CHUNK = 64;             // tokens added at once
 constexpr int64_t PAIRS = CHUNK / 2;
 // A belief that uses so many of a chunk's pairs is added with all of them, six beliefs at a time; one that uses fewer, by those.
-constexpr int DENSE_USES = 24;
-// Pairs are laid out for all beliefs together if they are used so often on average; before, each belief makes those it uses.
-constexpr int64_t SHARED_USES = 3;
+constexpr int DENSE_USES = 8;
 
 // Some columns of the table rows to come, asked for line by line while others are added: evenly, for asking in bursts, or while
 // pairs are laid out, takes longer.
@@ -39,30 +37,10 @@ struct RowsAhead {
     }
 };
 
-// The same for one belief and 16 * R columns, pairs that are laid out, and only those that it uses.
+// The pairs that one belief uses and 16 * R columns: the sums stay in registers.
 template <int R>
-static inline void add_used_tile(const __m512i* tile, uint32_t used, const int32_t* words, float* acc, RowsAhead& wanted, int each) {
-    RowsAhead ahead = wanted;
-    __m512 sums[R];
-#pragma GCC unroll 32
-    for (int r = 0; r < R; ++r) sums[r] = _mm512_loadu_ps(acc + 16 * r);
-    for (; used; used &= used - 1) {
-        const int i = __builtin_ctz(used);
-        ahead.ask(each);
-        const __m512bh w = (__m512bh)_mm512_set1_epi32(words[i]);
-        const __m512i* x = tile + R * i;
-#pragma GCC unroll 32
-        for (int r = 0; r < R; ++r) sums[r] = _mm512_dpbf16_ps(sums[r], (__m512bh)_mm512_load_si512(x + r), w);
-    }
-#pragma GCC unroll 32
-    for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc + 16 * r, sums[r]);
-    wanted = ahead;
-}
-
-// The same from the rows themselves.
-template <int R>
-static inline void add_used_rows(const Bf16* const* rows, int64_t c, uint32_t used, const int32_t* words, float* acc,
-                                 RowsAhead& wanted, int each) {
+static inline void add_used_pairs(const Bf16* const* rows, int64_t c, uint32_t used, const int32_t* words, float* acc,
+                                  RowsAhead& wanted, int each) {
     RowsAhead ahead = wanted;
     __m512 sums[R];
 #pragma GCC unroll 32
@@ -84,6 +62,40 @@ static inline void add_used_rows(const Bf16* const* rows, int64_t c, uint32_t us
     wanted = ahead;
 }
 
+// All pairs for Q beliefs and 16 * R columns. Laying pairs out once for all beliefs took longer than unpacking them for every six.
+template <int Q, int R>
+static inline void add_all_pairs(const Bf16* const* rows, int64_t c, int64_t pairs, const int32_t* const* words, float* const* acc,
+                                 RowsAhead& wanted, int each) {
+    RowsAhead ahead = wanted;
+    __m512 sums[Q][R];
+#pragma GCC unroll 32
+    for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 32
+        for (int r = 0; r < R; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
+    for (int64_t i = 0; i < pairs; ++i) {
+        ahead.ask(each);
+        const Bf16 *first = rows[2 * i] + c, *second = rows[2 * i + 1] + c;
+        __m512i x[R];
+#pragma GCC unroll 32
+        for (int r = 0; r < R; r += 2) {
+            const __m512i a = _mm512_loadu_si512(first + 16 * r), b = _mm512_loadu_si512(second + 16 * r);
+            x[r] = _mm512_unpacklo_epi16(b, a);
+            x[r + 1] = _mm512_unpackhi_epi16(b, a);
+        }
+#pragma GCC unroll 32
+        for (int q = 0; q < Q; ++q) {
+            const __m512bh w = (__m512bh)_mm512_set1_epi32(words[q][i]);
+#pragma GCC unroll 32
+            for (int r = 0; r < R; ++r) sums[q][r] = _mm512_dpbf16_ps(sums[q][r], (__m512bh)x[r], w);
+        }
+    }
+#pragma GCC unroll 32
+    for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 32
+        for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
+    wanted = ahead;
+}
+
 // Tokens that at least one of B beliefs keeps, ascending, with the weights of all, on their way into the beliefs' sums.
 class Gathering {
    public:
@@ -93,7 +105,7 @@ class Gathering {
         : table_(table + c0), D_(D), columns_(columns), B_(B), room_(TILE + 2 * CHUNK + 16), sums_(sums), ids_(room_),
           weights_(B * room_), words_(B * PAIRS + 16), used_(B) {
         dense_.reserve(B);
-        others_.reserve(B);
+        sparse_.reserve(B);
     }
 
     // A tile of tokens from v on, of which `keeps` [TILE / 16] marks those that some belief keeps. weights [B, TILE], aligned, are 0
@@ -155,35 +167,26 @@ class Gathering {
         for (int64_t i = 0; i < count + next; ++i) rows_[i] = table_ + ids_[at + i] * D_;
         if (count % 2) rows_[count] = rows_[count - 1];
         const int64_t pairs = (count + 1) / 2;
-        int64_t uses = 0, entries = 0;
+        int64_t entries = 0;
         dense_.clear();
-        others_.clear();
+        sparse_.clear();
         for (int64_t b = 0; b < B_; ++b) {
             Bf16* const w = &weights_[b * room_ + at];
             if (count < CHUNK) std::fill(w + count, w + CHUNK, Bf16{0});
             used_[b] = take(w, words(b));
             const int own = __builtin_popcount(used_[b]);
             if (!own) continue;
-            uses += own;
             const bool dense = own * PAIRS >= DENSE_USES * pairs;
             entries += dense ? pairs : own;
-            (dense ? dense_ : others_).push_back(b);
+            (dense ? dense_ : sparse_).push_back(b);
         }
-        if (!uses) return;
-        const bool shared = uses >= SHARED_USES * pairs;
-        // Lines to ask for with every register of products.
-        const float rate = static_cast<float>(next) / static_cast<float>(2 * (shared ? entries : uses));
+        if (!entries) return;
+        // Sixteenths of a line to ask for with every register of products.
+        const float rate = 8 * static_cast<float>(next) / static_cast<float>(entries);
         int64_t c = 0;
         auto walk = [&](auto width) {
             constexpr int R = decltype(width)::value;
-            for (; c + 16 * R <= columns_; c += 16 * R) {
-                // These columns of the next chunk: whole rows, one after the other, took longer.
-                RowsAhead ahead(rows_ + count, next, c, 16 * R);
-                if (shared)
-                    add_shared<R>(c, pairs, rate, ahead);
-                else
-                    add_apart<R>(c, rate, ahead);
-            }
+            for (; c + 16 * R <= columns_; c += 16 * R) add_columns<R>(c, pairs, rate, count, next);
         };
         walk(std::integral_constant<int, 12>());
         walk(std::integral_constant<int, 4>());
@@ -202,75 +205,32 @@ class Gathering {
     }
 
     template <int R>
-    void add_shared(int64_t c, int64_t pairs, float rate, RowsAhead& ahead) {
-        for (int64_t i = 0; i < pairs; ++i) {
-            const Bf16 *first = rows_[2 * i] + c, *second = rows_[2 * i + 1] + c;
-#pragma GCC unroll 32
-            for (int r = 0; r < R; r += 2) {
-                const __m512i a = _mm512_loadu_si512(first + 16 * r), b = _mm512_loadu_si512(second + 16 * r);
-                tile_[R * i + r] = _mm512_unpacklo_epi16(b, a);
-                tile_[R * i + r + 1] = _mm512_unpackhi_epi16(b, a);
-            }
-        }
-        size_t k = 0;
-        auto add = [&](auto queries) {
-            constexpr int Q = decltype(queries)::value, PART = R < 4 ? R : 4;
-            const int each = static_cast<int>(std::ceil(16 * rate * Q * PART));
-            const int32_t* w[Q];
-            float* to[Q];
-            for (int r = 0; r < R; r += PART) {
+    void add_columns(int64_t c, int64_t pairs, float rate, int64_t count, int64_t next) {
+        // These columns of the next chunk: whole rows, one after the other, took longer.
+        RowsAhead ahead(rows_ + count, next, c, 16 * R);
+        constexpr int PART = R < 4 ? R : 4;
+        for (int r = 0; r < R; r += PART) {
+            size_t k = 0;
+            auto add = [&](auto queries) {
+                constexpr int Q = decltype(queries)::value;
+                const int32_t* w[Q];
+                float* to[Q];
                 for (int q = 0; q < Q; ++q) {
                     w[q] = words(dense_[k + q]);
                     to[q] = sums_ + dense_[k + q] * columns_ + c + 16 * r;
                 }
-                add_dense_tile<Q, PART>(tile_ + r, R, pairs, w, to, ahead, each);
-            }
-            k += Q;
-        };
-        // As many as leave registers for the tile's rows, and then no lone one.
-        while (dense_.size() - k >= 6 && dense_.size() - k != 8) add(std::integral_constant<int, 6>());
-        while (dense_.size() - k >= 4) add(std::integral_constant<int, 4>());
-        while (dense_.size() - k >= 2) add(std::integral_constant<int, 2>());
-        if (dense_.size() - k) add(std::integral_constant<int, 1>());
-        const int each = static_cast<int>(std::ceil(16 * rate * R));
-        for (int64_t b : others_) add_used_tile<R>(tile_, used_[b], words(b), sums_ + b * columns_ + c, ahead, each);
-    }
-
-    template <int R>
-    void add_apart(int64_t c, float rate, RowsAhead& ahead) {
-        const int each = static_cast<int>(std::ceil(16 * rate * R));
-        for (const auto& list : {std::cref(dense_), std::cref(others_)})
-            for (int64_t b : list.get())
-                add_used_rows<R>(rows_, c, used_[b], words(b), sums_ + b * columns_ + c, ahead, each);
-    }
-
-    // Q beliefs by 16 * R sums stay in registers; `wide` registers of the tile from one pair to the next.
-    template <int Q, int R>
-    static void add_dense_tile(const __m512i* tile, int64_t wide, int64_t pairs, const int32_t* const* words, float* const* acc,
-                               RowsAhead& wanted, int each) {
-        RowsAhead ahead = wanted;
-        __m512 sums[Q][R];
-#pragma GCC unroll 32
-        for (int q = 0; q < Q; ++q)
-#pragma GCC unroll 32
-            for (int r = 0; r < R; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
-        for (int64_t i = 0; i < pairs; ++i) {
-            ahead.ask(each);
-            __m512i x[R];
-#pragma GCC unroll 32
-            for (int r = 0; r < R; ++r) x[r] = _mm512_load_si512(tile + wide * i + r);
-#pragma GCC unroll 32
-            for (int q = 0; q < Q; ++q) {
-                const __m512bh w = (__m512bh)_mm512_set1_epi32(words[q][i]);
-#pragma GCC unroll 32
-                for (int r = 0; r < R; ++r) sums[q][r] = _mm512_dpbf16_ps(sums[q][r], (__m512bh)x[r], w);
-            }
+                const int each = static_cast<int>(std::ceil(rate * Q * PART));
+                add_all_pairs<Q, PART>(rows_, c + 16 * r, pairs, w, to, ahead, each);
+                k += Q;
+            };
+            // As many as leave registers for the pairs, and then no lone one.
+            while (dense_.size() - k >= 6 && dense_.size() - k != 8) add(std::integral_constant<int, 6>());
+            while (dense_.size() - k >= 4) add(std::integral_constant<int, 4>());
+            while (dense_.size() - k >= 2) add(std::integral_constant<int, 2>());
+            if (dense_.size() - k) add(std::integral_constant<int, 1>());
         }
-#pragma GCC unroll 32
-        for (int q = 0; q < Q; ++q)
-#pragma GCC unroll 32
-            for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
-        wanted = ahead;
+        const int each = static_cast<int>(std::ceil(rate * R));
+        for (int64_t b : sparse_) add_used_pairs<R>(rows_, c, used_[b], words(b), sums_ + b * columns_ + c, ahead, each);
     }
 
     int32_t* words(int64_t b) { return &words_[b * PAIRS]; }
@@ -282,9 +242,8 @@ class Gathering {
     std::vector<Bf16> weights_;
     std::vector<int32_t> words_;
     std::vector<uint32_t> used_;
-    std::vector<int64_t> dense_, others_;
+    std::vector<int64_t> dense_, sparse_;
     const Bf16* rows_[2 * CHUNK + 1];
-    alignas(64) __m512i tile_[PAIRS * 12];
 };
 
 #endif
