@@ -5,21 +5,21 @@ namespace {
 
 constexpr int64_t BLOCK = 512;
 constexpr float STEPS_PER_NAT = 4.0f;
-constexpr int64_t SAMPLE = 8 * LOOK;  // one look in so many tokens is enough for a guess
+constexpr int64_t SAMPLED = 8;  // one look in so many is enough for a guess
 
 enum Status : int32_t { GOOD = 0, HAS_NAN = 1, HAS_INF = 2, EMPTY = 3 };
 
-bool has_nan(const float* z, int64_t n) {
-    int bad = 0;
-    int64_t i = 0;
+// The largest of a look's n logits; sets `bad` if there is a NaN.
+float highest_logit(const float* z, int64_t n, bool* bad) {
 #if HAS_AVX512
-    for (; i + 16 <= n; i += 16) {
-        const __m512 x = _mm512_loadu_ps(z + i);
-        bad |= _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    if (n == LOOK) {
+        const __m512 a = _mm512_loadu_ps(z), b = _mm512_loadu_ps(z + 16), c = _mm512_loadu_ps(z + 32), d = _mm512_loadu_ps(z + 48);
+        *bad |= _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) | _mm512_cmp_ps_mask(c, d, _CMP_UNORD_Q);
+        return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d)));
     }
 #endif
-    for (; i < n; ++i) bad |= z[i] != z[i];
-    return bad;
+    for (int64_t i = 0; i < n; ++i) *bad |= z[i] != z[i];
+    return highest_of(z, n);
 }
 
 // The largest logit of every LOOK tokens goes to `looks`.
@@ -27,11 +27,9 @@ Status find_maximum(const float* z, int64_t V, float* looks, float* maximum, int
     constexpr float INF = std::numeric_limits<float>::infinity();
     float m = -INF;
     int64_t first = 0;
-    int bad = 0;
+    bool bad = false;
     for (int64_t v = 0; v < V; v += LOOK) {
-        const int64_t n = std::min(LOOK, V - v);
-        bad |= has_nan(z + v, n);
-        const float highest = *looks++ = highest_of(z + v, n);
+        const float highest = *looks++ = highest_logit(z + v, std::min(LOOK, V - v), &bad);
         if (highest > m) m = highest, first = v;
     }
     if (bad) return HAS_NAN;
@@ -42,71 +40,106 @@ Status find_maximum(const float* z, int64_t V, float* looks, float* maximum, int
     return GOOD;
 }
 
+// The weights of a row's tokens and what it costs to leave each out, and of every LOOK of them the largest weight and both sums. Looks
+// whose weights are all negligible have none of the first two. Filled up with zeros.
+struct Weighed {
+    std::vector<float> weights, costs, look_highest, look_masses, look_costs;
+
+    explicit Weighed(int64_t V)
+        : weights(looks_of(V) * LOOK), costs(weights.size()), look_highest((looks_of(V) + 15) / 16 * 16),
+          look_masses(look_highest.size()), look_costs(look_highest.size()) {}
+
+    // The sum of costs, or of masses, over the tokens whose weight is not above `floor`, of one look in `every`.
+    double cost_up_to(float floor, int64_t every = 1) const { return sum_up_to(floor, costs, look_costs, every); }
+    double mass_up_to(float floor) const { return sum_up_to(floor, weights, look_masses, 1); }
+
+   private:
+    double sum_up_to(float floor, const std::vector<float>& x, const std::vector<float>& look_x, int64_t every) const {
+        double result = 0;
+#if HAS_AVX512
+        const __m512 most = _mm512_set1_ps(floor);
+        const auto chosen = static_cast<__mmask16>(every == SAMPLED ? 0x0101 : 0xFFFF);
+        for (size_t first = 0; first < look_x.size(); first += 16) {
+            const __mmask16 whole = _mm512_mask_cmp_ps_mask(chosen, _mm512_loadu_ps(&look_highest[first]), most, _CMP_LE_OQ);
+            __m512 sums[2] = {_mm512_maskz_loadu_ps(whole, &look_x[first]), _mm512_setzero_ps()};
+            for (uint32_t in_part = chosen & ~whole; in_part; in_part &= in_part - 1) {
+                const size_t look = (first + __builtin_ctz(in_part)) * LOOK;
+                for (int k = 0; k < 4; ++k) {
+                    const __mmask16 under = _mm512_cmp_ps_mask(_mm512_loadu_ps(&weights[look + 16 * k]), most, _CMP_LE_OQ);
+                    sums[k % 2] = _mm512_mask_add_ps(sums[k % 2], under, sums[k % 2], _mm512_loadu_ps(&x[look + 16 * k]));
+                }
+            }
+            result += _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]));
+        }
+#else
+        for (size_t look = 0; look < look_x.size(); look += every) {
+            float sum = look_x[look];
+            if (look_highest[look] > floor) {
+                sum = 0;
+                for (size_t v = look * LOOK; v < (look + 1) * LOOK; ++v) sum += weights[v] <= floor ? x[v] : 0.0f;
+            }
+            result += sum;
+        }
+#endif
+        return result;
+    }
+};
+
 struct Sums {
     double total = 0, energy = 0;
-    int64_t count = 0;  // of the weights that were written out
 
     float entropy() const { return static_cast<float>(std::max(std::log(total) - energy / total, 0.0)); }
 };
 
-// Sums of w and of w * s over a row. The weights are written to `weights` [V], but for stretches where all are negligible, and
-// what it costs to leave each out, w * shares, to `costs`, unless null.
-Sums sums(const float* z, int64_t V, const float* looks, float m, float inverse, const float* shares, float* weights,
-          float* costs) {
+// Sums of w and of w * s over a row. What it costs to leave a token out is w * shares, or w where `shares` is null.
+Sums sums(const float* z, int64_t V, const float* looks, float m, float inverse, const float* shares, Weighed* row) {
     Sums result;
+#if HAS_AVX512
+    __m512 energies = _mm512_setzero_ps();
+#endif
     for (int64_t v = 0; v < V; v += LOOK) {
-        if ((*looks++ - m) * inverse < NEGLIGIBLE) continue;
+        const float highest = (looks[v / LOOK] - m) * inverse;
+        row->look_highest[v / LOOK] = row->look_masses[v / LOOK] = row->look_costs[v / LOOK] = 0;
+        if (highest < NEGLIGIBLE) continue;
         const int64_t n = std::min(LOOK, V - v);
-        float* const w = weights + result.count;
-        float total = 0, energy = 0;
+        float* const w = &row->weights[v];
+        float* const costs = &row->costs[v];
+        float total = 0, energy = 0, cost = 0;
         int64_t i = 0;
 #if HAS_AVX512
-        __m512 totals = _mm512_setzero_ps(), energies = _mm512_setzero_ps();
+        __m512 totals = _mm512_setzero_ps(), all_costs = totals;
         for (; i + 16 <= n; i += 16) {
             const __m512 s = scaled(z + v + i, 16, m, inverse), x = exp_nonpositive(s);
+            const __m512 c = shares ? _mm512_mul_ps(x, _mm512_loadu_ps(shares + v + i)) : x;
             _mm512_storeu_ps(w + i, x);
-            if (costs) _mm512_storeu_ps(costs + result.count + i, _mm512_mul_ps(x, _mm512_loadu_ps(shares + v + i)));
+            _mm512_storeu_ps(costs + i, c);
             totals = _mm512_add_ps(totals, x);
+            all_costs = _mm512_add_ps(all_costs, c);
             // A masked token's s is -inf, and its weight 0.
             energies = _mm512_fmadd_ps(x, _mm512_max_ps(s, _mm512_set1_ps(-1e30f)), energies);
         }
         total = _mm512_reduce_add_ps(totals);
-        energy = _mm512_reduce_add_ps(energies);
+        cost = _mm512_reduce_add_ps(all_costs);
 #endif
         weigh(z + v + i, n - i, m, inverse, w + i);
         for (; i < n; ++i) {
             total += w[i];
             energy += w[i] * std::max((z[v + i] - m) * inverse, -1e30f);
-            if (costs) costs[result.count + i] = w[i] * shares[v + i];
+            cost += costs[i] = shares ? w[i] * shares[v + i] : w[i];
         }
+        row->look_highest[v / LOOK] = exp_nonpositive(highest);
+        row->look_masses[v / LOOK] = total;
+        row->look_costs[v / LOOK] = cost;
         result.total += total;
         result.energy += energy;
-        result.count += n;
-    }
-    return result;
-}
-
-// The sum of x over those of the n entries whose weight is not above `floor`, of each `block` out of every `stride`.
-double sum_up_to(const float* w, const float* x, int64_t n, float floor, int64_t block = BLOCK, int64_t stride = BLOCK) {
-    double result = 0;
-    for (int64_t v = 0; v < n; v += stride) {
-        const int64_t end = std::min(v + block, n);
-        float sum = 0;
-        int64_t i = v;
 #if HAS_AVX512
-        __m512 sums[4];
-        const __m512 most = _mm512_set1_ps(floor);
-        for (int k = 0; k < 4; ++k) sums[k] = _mm512_setzero_ps();
-        for (; i + 64 <= end; i += 64)
-            for (int k = 0; k < 4; ++k) {
-                const __mmask16 under = _mm512_cmp_ps_mask(_mm512_loadu_ps(w + i + 16 * k), most, _CMP_LE_OQ);
-                sums[k] = _mm512_mask_add_ps(sums[k], under, sums[k], _mm512_loadu_ps(x + i + 16 * k));
-            }
-        sum = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
+        // Not at every look: that takes as long as the rest.
+        if (v % BLOCK == 0) result.energy += _mm512_reduce_add_ps(energies), energies = _mm512_setzero_ps();
 #endif
-        for (; i < end; ++i) sum += w[i] <= floor ? x[i] : 0.0f;
-        result += sum;
     }
+#if HAS_AVX512
+    result.energy += _mm512_reduce_add_ps(energies);
+#endif
     return result;
 }
 
@@ -115,8 +148,8 @@ struct Tail {
     double mass = 0, cost = 0;
 };
 
-// The largest floor exp(-k / 4), k >= 1, whose tail of the n weights of V tokens costs at most delta. A cost is at most its weight.
-Tail tail(const float* w, const float* costs, int64_t n, int64_t V, double total, double delta) {
+// The largest floor exp(-k / 4), k >= 1, that leaves out at most delta of the total of V tokens, by cost. No cost is above its weight.
+Tail tail(const Weighed& row, int64_t V, double total, double delta) {
     if (!(delta > 0)) return {};
     auto floor_of = [](int k) { return exp_nonpositive(-static_cast<float>(k) / STEPS_PER_NAT); };
     // So low a floor costs at most delta even if all V tokens are under it.
@@ -125,12 +158,12 @@ Tail tail(const float* w, const float* costs, int64_t n, int64_t V, double total
     int k = low;
     for (int below = high; k - below > 1;) {
         const int middle = (k + below) / 2;
-        (sum_up_to(w, costs, n, floor_of(middle), LOOK, SAMPLE) * SAMPLE / LOOK <= delta * total ? k : below) = middle;
+        (SAMPLED * row.cost_up_to(floor_of(middle), SAMPLED) <= delta * total ? k : below) = middle;
     }
     double cost = -1;
     k = std::min(k, low - 1);
     for (int step = 1; low - high > 1; step *= 2) {
-        const double at = sum_up_to(w, costs, n, floor_of(k));
+        const double at = row.cost_up_to(floor_of(k));
         if (at <= delta * total) {
             low = k;
             cost = at;
@@ -140,8 +173,8 @@ Tail tail(const float* w, const float* costs, int64_t n, int64_t V, double total
             k = std::min(k + step, (low + high + 1) / 2);
         }
     }
-    if (cost < 0) cost = sum_up_to(w, costs, n, floor_of(low));
-    return {floor_of(low), costs == w ? cost : sum_up_to(w, w, n, floor_of(low)), cost};
+    const float floor = floor_of(low);
+    return {floor, row.mass_up_to(floor), cost < 0 ? row.cost_up_to(floor) : cost};
 }
 
 void top_tokens(const float* z, int64_t V, const float* looks, int64_t k, float* values, int64_t* ids) {
@@ -181,8 +214,7 @@ extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t s
                             int32_t threads) {
 #pragma omp parallel num_threads(threads) if (B > 1)
     {
-        std::vector<float> weights(V), costs(shares ? V : 0);
-        float* const all_costs = shares ? costs.data() : nullptr;
+        Weighed row(V);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t b = 0; b < B; ++b) {
             const float* z = logits + b * stride;
@@ -194,9 +226,8 @@ extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t s
                 total[b] = kept[b] = max_probability[b] = 1;
                 entropy[b] = dropped[b] = cost[b] = floor[b] = 0;
             } else {
-                const Sums at = sums(z, V, look, m, 1.0f / temperature[b], shares, weights.data(), all_costs);
-                const float* const w = weights.data();
-                const Tail left_out = tail(w, shares ? all_costs : w, at.count, V, at.total, delta);
+                const Sums at = sums(z, V, look, m, 1.0f / temperature[b], shares, &row);
+                const Tail left_out = tail(row, V, at.total, delta);
                 total[b] = at.total;
                 entropy[b] = at.entropy();
                 max_probability[b] = static_cast<float>(1 / at.total);
@@ -206,7 +237,7 @@ extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t s
                 cost[b] = left_out.cost;
             }
             if (plain_entropy) {
-                const Sums at = sums(z, V, look, m, 1.0f, nullptr, weights.data(), nullptr);
+                const Sums at = sums(z, V, look, m, 1.0f, nullptr, &row);
                 plain_entropy[b] = at.entropy();
                 plain_max_probability[b] = static_cast<float>(1 / at.total);
             }
