@@ -13,7 +13,8 @@ enum Status : int32_t { GOOD = 0, HAS_NAN = 1, HAS_INF = 2, EMPTY = 3 };
 float highest_logit(const float* z, int64_t n, bool* bad) {
 #if HAS_AVX512
     if (n == LOOK) {
-        const __m512 a = _mm512_loadu_ps(z), b = _mm512_loadu_ps(z + 16), c = _mm512_loadu_ps(z + 32), d = _mm512_loadu_ps(z + 48);
+        const __m512 a = _mm512_loadu_ps(z), b = _mm512_loadu_ps(z + 16), c = _mm512_loadu_ps(z + 32),
+                     d = _mm512_loadu_ps(z + 48);
         *bad |= _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) | _mm512_cmp_ps_mask(c, d, _CMP_UNORD_Q);
         return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d)));
     }
@@ -40,14 +41,17 @@ Status find_maximum(const float* z, int64_t V, float* looks, float* maximum, int
     return GOOD;
 }
 
-// The weights of a row's tokens and what it costs to leave each out, and of every LOOK of them the largest weight and both sums. Looks
-// whose weights are all negligible have none of the first two. Filled up with zeros.
+// The weights of a row's tokens and what it costs to leave each out, and of every LOOK of them the largest weight and both sums.
+// Looks whose weights are all negligible have none of the first two. Filled up with zeros.
 struct Weighed {
     std::vector<float> weights, costs, look_highest, look_masses, look_costs;
 
     explicit Weighed(int64_t V)
-        : weights(looks_of(V) * LOOK), costs(weights.size()), look_highest((looks_of(V) + 15) / 16 * 16),
-          look_masses(look_highest.size()), look_costs(look_highest.size()) {}
+        : weights(looks_of(V) * LOOK),
+          costs(weights.size()),
+          look_highest((looks_of(V) + 15) / 16 * 16),
+          look_masses(look_highest.size()),
+          look_costs(look_highest.size()) {}
 
     // The sum of costs, or of masses, over the tokens whose weight is not above `floor`, of one look in `every`.
     double cost_up_to(float floor, int64_t every = 1) const { return sum_up_to(floor, costs, look_costs, every); }
@@ -148,7 +152,8 @@ struct Tail {
     double mass = 0, cost = 0;
 };
 
-// The largest floor exp(-k / 4), k >= 1, that leaves out at most delta of the total of V tokens, by cost. No cost is above its weight.
+// The largest floor exp(-k / 4), k >= 1, that leaves out at most delta of the total of V tokens, by cost. No cost is above its
+// weight.
 Tail tail(const Weighed& row, int64_t V, double total, double delta) {
     if (!(delta > 0)) return {};
     auto floor_of = [](int k) { return exp_nonpositive(-static_cast<float>(k) / STEPS_PER_NAT); };
@@ -210,8 +215,8 @@ void top_tokens(const float* z, int64_t V, const float* looks, int64_t k, float*
 extern "C" void belief_scan(const float* logits, int64_t B, int64_t V, int64_t stride, const float* temperature, double delta,
                             const float* shares, int64_t k, int32_t* status, float* looks, float* maximum, int64_t* argmax,
                             double* total, float* entropy, float* max_probability, float* plain_entropy,
-                            float* plain_max_probability, float* floor, double* kept, double* dropped, double* cost, float* top_values, float* top_weights, int64_t* top_ids,
-                            int32_t threads) {
+                            float* plain_max_probability, float* floor, double* kept, double* dropped, double* cost,
+                            float* top_values, float* top_weights, int64_t* top_ids, int32_t threads) {
 #pragma omp parallel num_threads(threads) if (B > 1)
     {
         Weighed row(V);

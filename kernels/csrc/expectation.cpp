@@ -96,9 +96,9 @@ struct KeptTile {
     float light_mass = 0;  // the sum of the light weights, as rounded to bf16
 };
 
-// The weights of the tokens that a belief keeps of a tile, z [n], n <= TILE. Those of light ones are written to `light` [TILE], with
-// 0 for the others of their look, and marked in `keeps` [TILE / 16]; those above `least` are listed as tokens from v on, `have` so
-// far, and 15 more entries of the lists may be written over.
+// The weights of the tokens that a belief keeps of a tile, z [n], n <= TILE. Those of light ones are written to `light` [TILE],
+// with 0 for the others of their look, and marked in `keeps` [TILE / 16]; those above `least` are listed as tokens from v on,
+// `have` so far, and 15 more entries of the lists may be written over.
 KeptTile keep(const float* z, int64_t v, int64_t n, const float* looks, float m, float inverse, float floor, float least,
               float* light, uint16_t* keeps, int32_t* ids, float* large, int64_t* have) {
     // Scaled logits under this one are left out whatever exp rounds to.
@@ -139,8 +139,8 @@ KeptTile keep(const float* z, int64_t v, int64_t n, const float* looks, float m,
     return tile;
 }
 
-// The same mean with weights rounded to bf16, but for large ones, whose rows are added in float32. The mean is over the weights as
-// they were used, so it stays in the table's hull.
+// The same mean with weights rounded to bf16, but for large ones, whose rows are added in float32. The mean is over the weights
+// as they were used, so it stays in the table's hull.
 void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks, const float* temperature,
                         const float* maximum, const int64_t* argmax, const float* floor, const double* kept, LeftOut left_out,
                         const Bf16* table, int64_t D, float* acc, int64_t* rows, int threads) {
@@ -226,8 +226,8 @@ void mix(const T* table, int64_t D, int64_t B, const int64_t* offsets, const int
 
 }  // namespace
 
-// acc [B, D] float32 = the mean of table rows under each belief, with `mean` [D] for the mass `dropped` that is left out, or the mean
-// under the rest of the belief where `mean` is null; rows [B] = how many rows that took.
+// acc [B, D] float32 = the mean of table rows under each belief, with `mean` [D] for the mass `dropped` that is left out, or the
+// mean under the rest of the belief where `mean` is null; rows [B] = how many rows that took.
 extern "C" void belief_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks,
                                    const float* temperature, const float* maximum, const int64_t* argmax, const float* floor,
                                    const double* kept, const double* dropped, const float* mean, const void* table,

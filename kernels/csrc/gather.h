@@ -1,8 +1,8 @@
 // The weighted sum of the table rows that several beliefs keep, each read once for all of them.
 //
-// A bf16 dot product adds the pair's second product to the sum and then the first, each with a rounding of its own. Pairs hold the
-// earlier token second, so a belief's tokens are added one after the other however they were paired, and one of no weight changes
-// nothing: bits depend neither on which other beliefs share a pair nor on the way a sum is taken.
+// A bf16 dot product adds the pair's second product to the sum and then the first, each with a rounding of its own. Pairs hold
+// the earlier token second, so a belief's tokens are added one after the other however they were paired, and one of no weight
+// changes nothing: bits depend neither on which other beliefs share a pair nor on the way a sum is taken.
 #pragma once
 
 #include "pairs.h"
@@ -12,7 +12,7 @@ constexpr int64_t TILE = 512;  // tokens weighed at once
 
 #if HAS_BF16_PAIRS
 
-constexpr int64_t CHUNK = 64;             // tokens added at once
+constexpr int64_t CHUNK = 64;  // tokens added at once
 constexpr int64_t PAIRS = CHUNK / 2;
 // A belief that uses so many of a chunk's pairs is added with all of them, six beliefs at a time; one that uses fewer, by those.
 constexpr int DENSE_USES = 8;
@@ -62,10 +62,11 @@ static inline void add_used_pairs(const Bf16* const* rows, int64_t c, uint32_t u
     wanted = ahead;
 }
 
-// All pairs for Q beliefs and 16 * R columns. Laying pairs out once for all beliefs took longer than unpacking them for every six.
+// All pairs for Q beliefs and 16 * R columns. Laying pairs out once for all beliefs took longer than unpacking them for every
+// six.
 template <int Q, int R>
-static inline void add_all_pairs(const Bf16* const* rows, int64_t c, int64_t pairs, const int32_t* const* words, float* const* acc,
-                                 RowsAhead& wanted, int each) {
+static inline void add_all_pairs(const Bf16* const* rows, int64_t c, int64_t pairs, const int32_t* const* words,
+                                 float* const* acc, RowsAhead& wanted, int each) {
     RowsAhead ahead = wanted;
     __m512 sums[Q][R];
 #pragma GCC unroll 32
@@ -99,17 +100,25 @@ static inline void add_all_pairs(const Bf16* const* rows, int64_t c, int64_t pai
 // Tokens that at least one of B beliefs keeps, ascending, with the weights of all, on their way into the beliefs' sums.
 class Gathering {
    public:
-    // sums [B, columns], columns a multiple of 32, for the columns [c0, c0 + columns) of the table; they come out in the order that
-    // interleaving leaves: see straighten.
+    // sums [B, columns], columns a multiple of 32, for the columns [c0, c0 + columns) of the table; they come out in the order
+    // that interleaving leaves: see straighten.
     Gathering(const Bf16* table, int64_t D, int64_t c0, int64_t columns, int64_t B, float* sums)
-        : table_(table + c0), D_(D), columns_(columns), B_(B), room_(TILE + 2 * CHUNK + 16), sums_(sums), ids_(room_),
-          weights_(B * room_), words_(B * PAIRS + 16), used_(B) {
+        : table_(table + c0),
+          D_(D),
+          columns_(columns),
+          B_(B),
+          room_(TILE + 2 * CHUNK + 16),
+          sums_(sums),
+          ids_(room_),
+          weights_(B * room_),
+          words_(B * PAIRS + 16),
+          used_(B) {
         dense_.reserve(B);
         sparse_.reserve(B);
     }
 
-    // A tile of tokens from v on, of which `keeps` [TILE / 16] marks those that some belief keeps. weights [B, TILE], aligned, are 0
-    // where a belief does not keep the token, and are taken to be 0 in the looks that `in_looks` [B] does not mark.
+    // A tile of tokens from v on, of which `keeps` [TILE / 16] marks those that some belief keeps. weights [B, TILE], aligned,
+    // are 0 where a belief does not keep the token, and are taken to be 0 in the looks that `in_looks` [B] does not mark.
     void add(int64_t v, const uint16_t* keeps, const float* weights, const uint32_t* in_looks) {
         const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         int32_t groups[TILE / 16], counts[TILE / 16];

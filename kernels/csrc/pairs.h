@@ -155,7 +155,7 @@ static inline void add_pairs(const Bf16* rows, int64_t count, int64_t W, int64_t
     walk(std::integral_constant<int, 4>());
     walk(std::integral_constant<int, 2>());
 #else
-    (void)rows, (void)count, (void)W, (void)columns, (void)B, (void)weights, (void)acc;
+    (void)rows, (void)count, (void)W, (void)columns, (void)B, (void)weights, (void)acc, (void)lines;
 #endif
 }
 
