@@ -35,8 +35,8 @@ _COMPILERS = ("g++", "clang++", "c++")
 
 _P, _L, _I, _F, _D = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_float, ctypes.c_double
 _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
-    "belief_scan": ([_P, _L, _L, _L, _P, _D, _P, _L, *[_P] * 16, _I], None),
-    "belief_expectation": ([_P, _L, _L, _L, *[_P] * 9, _I, _L, _P, _P, _I], None),
+    "belief_scan": ([_P, _L, _L, _L, _P, _D, _P, _L, _D, _L, *[_P] * 17, _I], None),
+    "belief_expectation": ([_P, _L, _L, _L, *[_P] * 10, _L, _I, _L, _P, _P, _I], None),
     "belief_support": ([_P, _L, _P, _F, _F, _L, _F, _P, _P], _L),
     "belief_sample": ([_P, _L, _L, _L, *[_P] * 6, _I], None),
     "mix_rows": ([_P, _I, _L, _L, _P, _P, _P, _P, _I], None),

@@ -11,7 +11,7 @@ from torch import Tensor
 from kernels import native
 from kernels.belief import invalid_rows
 from kernels.native import pointer
-from kernels.table import Spread
+from kernels.table import LowRank
 
 # LOOK of csrc/weights.h.
 _LOOK = 64
@@ -34,11 +34,12 @@ class Scan:
     floor: Tensor  # float32: tokens with w <= floor are left out
     kept: Tensor  # float64: Σ w over what is kept
     dropped: Tensor  # float64: Σ w over what is left out
-    cost: Tensor  # float64: the same where each w counts as much as the token would move the mean at worst: see `scan`
+    cost: Tensor  # float64: what leaving it out costs, in the same unit: see `scan`
+    rest: Tensor  # [B, K] float64: Σ w A_v over what is left out
     top_values: Tensor  # [B, k] float32: the largest logits
     top_weights: Tensor  # [B, k] float32: their w
     top_ids: Tensor  # [B, k] int64; equal logits by ascending id
-    mean: Tensor | None  # [D] float32: what each token that is left out counts as; None: the rest is renormalised
+    basis: Tensor | None  # [K, D] float32: what `rest` counts of; None: what is left out does not count
 
     def where(self, mixes: Tensor) -> "Scan":
         """The same beliefs where `mixes`, and the argmax token alone elsewhere."""
@@ -59,14 +60,14 @@ def scan(
     temperature: Tensor,
     *,
     delta: float,
-    spread: Spread | None = None,
+    low_rank: LowRank | None = None,
     top: int = 0,
     plain: bool = False,
 ) -> Scan:
     """The facts about each row of logits [B, V], and which tokens may be left out at a cost of at most `delta` Σ w.
 
-    Leaving a token out costs its w, or, with the `spread` of the table that is to be averaged, w times the token's share:
-    `expectation` then takes the token's row to be the table's mean, and may err by so much less.
+    Leaving tokens out costs Σ w over them. With the `low_rank` of the table that is to be averaged it costs its `scale` times
+    √Σ w²: `expectation` then takes their rows to be those of A B.
 
     Raises:
         InvalidBelief: a row holds NaN or +inf, or nothing but −inf.
@@ -83,6 +84,7 @@ def scan(
     total, kept, dropped, cost = torch.empty(4, rows, dtype=torch.float64).unbind()
     top_values, top_weights = torch.empty(2, rows, top).unbind()
     top_ids = torch.empty(rows, top, dtype=torch.int64)
+    rank = len(low_rank.basis) if low_rank else 0
     found = Scan(
         logits=z,
         temperature=temperature,
@@ -98,15 +100,16 @@ def scan(
         kept=kept,
         dropped=dropped,
         cost=cost,
+        rest=torch.empty(rows, rank, dtype=torch.float64),
         top_values=top_values,
         top_weights=top_weights,
         top_ids=top_ids,
-        mean=spread.mean if spread else None,
+        basis=low_rank.basis if low_rank else None,
     )
     outputs = [getattr(found, field.name) for field in fields(found)[2:-1]]
-    shares = pointer(spread.shares) if spread else None
+    coordinates, scale = (pointer(low_rank.coordinates), low_rank.scale) if low_rank else (None, 1.0)
     native.library().belief_scan(
-        pointer(z), rows, vocabulary, z.stride(0), pointer(temperature), delta, shares, top,
+        pointer(z), rows, vocabulary, z.stride(0), pointer(temperature), delta, coordinates, rank, scale, top,
         *map(pointer, [status, *outputs]), native.threads(),
     )  # fmt: skip
     if status.any():
@@ -117,16 +120,16 @@ def scan(
 def expectation(scan: Scan, table: Tensor) -> tuple[Tensor, Tensor]:
     """Σ w E / Σ w of each row, [B, D] float32, and how many rows of the table that took, [B] int64.
 
-    Tokens that the scan leaves out count as its `mean`, the mean of this table, or do not count where it has none.
+    Tokens that the scan leaves out count as their rows of A B, or do not count where it has none.
     """
     weight, is_bf16 = _readable(table)
     rows, vocabulary = scan.logits.shape
     vectors = torch.empty(rows, weight.shape[1])
     read = torch.empty(rows, dtype=torch.int64)
-    inputs = (scan.looks, scan.temperature, scan.maximum, scan.argmax, scan.floor, scan.kept, scan.dropped, scan.mean, weight)
+    inputs = (scan.looks, scan.temperature, scan.maximum, scan.argmax, scan.floor, scan.kept, scan.dropped, scan.rest, scan.basis, weight)
     native.library().belief_expectation(
-        pointer(scan.logits), rows, vocabulary, scan.logits.stride(0), *map(pointer, inputs), is_bf16, weight.shape[1],
-        pointer(vectors), pointer(read), native.threads(),
+        pointer(scan.logits), rows, vocabulary, scan.logits.stride(0), *map(pointer, inputs), scan.rest.shape[1], is_bf16,
+        weight.shape[1], pointer(vectors), pointer(read), native.threads(),
     )  # fmt: skip
     return vectors, read
 

@@ -1,26 +1,28 @@
-// The mean of table rows under each belief, where what is left out counts as one given vector or not at all, and sums of listed
-// rows.
+// The mean of table rows under each belief, where what is left out counts as combinations of a few rows or not at all, and sums
+// of listed rows.
 #include "gather.h"
 
 namespace {
 
 constexpr int64_t SPAN = 2048;
 
-// What the tokens that a belief leaves out count as: `mean` [D] for their mass `dropped` [B], or nothing where it is null.
+// What the tokens that a belief leaves out count as: for their mass `dropped` [B], rest [B, rank] of the rows basis [rank, D], or
+// nothing where there are none of these.
 struct LeftOut {
-    const double* dropped;
-    const float* mean;
+    const double *dropped, *rest;
+    const float* basis;
+    int64_t rank, D;
 
     // sums [columns], from column c of row b on, whose weights sum to `mass`, become the mean.
     void finish(int64_t b, int64_t c, int64_t columns, double mass, float* __restrict sums) const {
-        // Without this a belief in one token would lose the signs of its zeros.
-        if (!mean || !(dropped[b] > 0)) {
-            const float norm = static_cast<float>(mass);
-            for (int64_t i = 0; i < columns; ++i) sums[i] /= norm;
-            return;
+        // Without the second, a belief in one token would lose the signs of its zeros.
+        const bool counts = rank && dropped[b] > 0;
+        for (int64_t j = 0; counts && j < rank; ++j) {
+            const float share = static_cast<float>(rest[b * rank + j]);
+            for (int64_t i = 0; i < columns; ++i) sums[i] += share * basis[j * D + c + i];
         }
-        const float lost = static_cast<float>(dropped[b]), norm = static_cast<float>(mass + dropped[b]);
-        for (int64_t i = 0; i < columns; ++i) sums[i] = (sums[i] + lost * mean[c + i]) / norm;
+        const float norm = static_cast<float>(counts ? mass + dropped[b] : mass);
+        for (int64_t i = 0; i < columns; ++i) sums[i] /= norm;
     }
 };
 
@@ -226,13 +228,14 @@ void mix(const T* table, int64_t D, int64_t B, const int64_t* offsets, const int
 
 }  // namespace
 
-// acc [B, D] float32 = the mean of table rows under each belief, with `mean` [D] for the mass `dropped` that is left out, or the
-// mean under the rest of the belief where `mean` is null; rows [B] = how many rows that took.
+// acc [B, D] float32 = the mean of table rows under each belief, with rest [B, rank] times basis [rank, D] for the mass `dropped`
+// that is left out, or where the rank is 0 the mean under the rest of the belief; rows [B] = how many rows that took.
 extern "C" void belief_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks,
                                    const float* temperature, const float* maximum, const int64_t* argmax, const float* floor,
-                                   const double* kept, const double* dropped, const float* mean, const void* table,
-                                   int32_t is_bf16, int64_t D, float* acc, int64_t* rows, int32_t threads) {
-    const LeftOut left_out = {dropped, mean};
+                                   const double* kept, const double* dropped, const double* rest, const float* basis,
+                                   const void* table, int64_t rank, int32_t is_bf16, int64_t D, float* acc, int64_t* rows,
+                                   int32_t threads) {
+    const LeftOut left_out = {dropped, rest, basis, rank, D};
     auto run = [&](auto* sums, auto* typed) {
         sums(logits, B, V, stride, looks, temperature, maximum, argmax, floor, kept, left_out, typed, D, acc, rows, threads);
     };

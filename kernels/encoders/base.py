@@ -124,7 +124,7 @@ class Encoder(ABC):
     ) -> Encoding:
         looked_at = max(top, self.needs_top)
         scanned = scan(
-            logits, temperatures, delta=table.delta, spread=table.spread, top=looked_at, plain=self.needs_plain
+            logits, temperatures, delta=table.delta, low_rank=table.low_rank, top=looked_at, plain=self.needs_plain
         )
         mixed = self.mix(scanned, table, keys, top)
         top_ids, top_probabilities = mixed.top_ids, mixed.top_probabilities

@@ -259,7 +259,7 @@ class Gumbel(Encoder):
         # Temperature 0 has no noise, and a division by it behind it.
         noisy[frozen] = scanned.logits[frozen]
         tau = torch.where(frozen, 0.0, torch.full_like(scanned.temperature, self.tau))
-        return _mean(native_scan.scan(noisy, tau, delta=table.delta, spread=table.spread, top=top), table, top)
+        return _mean(native_scan.scan(noisy, tau, delta=table.delta, low_rank=table.low_rank, top=top), table, top)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from kernels.belief import as_temperature, restrict, scaled_logits
 from kernels.dispatch import choose, never, wants_gradient
 from kernels.expectation import cpu, reference
 from kernels.scan import expectation, scan
-from kernels.table import EmbeddingTable, Spread, as_table
+from kernels.table import EmbeddingTable, LowRank, as_table
 
 # Dense results may leave out this much of the mass: far under what float32 resolves.
 _NOTHING = 2.0**-32
@@ -80,9 +80,9 @@ def sparse_expected_embedding(
     """The expected embedding over likely tokens only, with a certificate.
 
     Tokens are left out, least likely first, while the result stays within 2 `delta` max‖E_v‖ of the dense one. The compiled
-    code takes the mean row c for each of them, which errs by at most Σ p_v ‖E_v − c‖; the others drop them and renormalise,
-    which errs by at most 2 d max‖E_v‖ if d is the mass that goes. That is the bound returned. `delta` defaults to the
-    table's: see `EmbeddingTable.delta`.
+    code takes a low-rank approximation A B for their rows, which errs by at most ‖E − A B‖ √Σ p_v² (`LowRank`); the others
+    drop them and renormalise, which errs by at most 2 d max‖E_v‖ if d is the mass that goes. That is the bound returned.
+    `delta` defaults to the table's: see `EmbeddingTable.delta`.
 
     Raises: as `expected_embedding`.
     """
@@ -92,8 +92,8 @@ def sparse_expected_embedding(
     if not 0 <= delta < 1:
         raise ValueError(f"delta must be in [0, 1), got {delta}")
     chosen = _choose(impl, logits.detach(), table.weight.detach())
-    spread = table.spread if chosen == "native" else None
-    vectors, cost, read = _run(logits.detach(), table.weight.detach(), temperatures, delta, spread, chosen)
+    low_rank = table.low_rank if chosen == "native" else None
+    vectors, cost, read = _run(logits.detach(), table.weight.detach(), temperatures, delta, low_rank, chosen)
     # The last factor covers the rounding of the bound itself.
     return SparseExpectation(vectors, (2 * cost * table.max_norm * (1 + 1e-5)).float(), read)
 
@@ -121,22 +121,22 @@ def _choose(impl: str, logits: Tensor, weight: Tensor) -> str:
 
 
 def _run(
-    logits: Tensor, weight: Tensor, temperatures: Tensor, delta: float, spread: Spread | None, chosen: str
+    logits: Tensor, weight: Tensor, temperatures: Tensor, delta: float, low_rank: LowRank | None, chosen: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What the operator returns; eager code calls the compiled one directly, for a call of 1 ms notices the way around."""
     if chosen == "native" and not torch.compiler.is_compiling():
-        return _native(logits, weight, temperatures, delta, spread)
-    mean, shares = (spread.mean, spread.shares) if spread else (None, None)
+        return _native(logits, weight, temperatures, delta, low_rank)
+    basis, coordinates, scale = (low_rank.basis, low_rank.coordinates, low_rank.scale) if low_rank else (None, None, 1.0)
     found: tuple[Tensor, Tensor, Tensor] = torch.ops.cipher_debate.expected_embedding(
-        logits, weight, temperatures, delta, mean, shares, chosen
+        logits, weight, temperatures, delta, basis, coordinates, scale, chosen
     )
     return found
 
 
 def _native(
-    logits: Tensor, table: Tensor, temperature: Tensor, delta: float, spread: Spread | None
+    logits: Tensor, table: Tensor, temperature: Tensor, delta: float, low_rank: LowRank | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    facts = scan(logits, temperature, delta=delta, spread=spread)
+    facts = scan(logits, temperature, delta=delta, low_rank=low_rank)
     sums, read = expectation(facts, table)
     return sums.to(table.dtype), facts.cost / facts.total, read
 
@@ -155,11 +155,12 @@ def _operator(
     table: Tensor,
     temperature: Tensor,
     delta: float,
-    mean: Tensor | None,
-    shares: Tensor | None,
+    basis: Tensor | None,
+    coordinates: Tensor | None,
+    scale: float,
     impl: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(vectors [B, D], error / (2 max‖E_v‖) at most [B] float64, rows read [B] int64); `mean` and `shares` of a `Spread`."""
+    """(vectors [B, D], error / (2 max‖E_v‖) at most [B] float64, rows read [B] int64); the parts of a `LowRank`."""
     if impl == "reference":
         vectors = reference.expected_embedding(logits, table, temperature)
         dropped = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
@@ -171,8 +172,8 @@ def _operator(
     if impl == "blocked":
         sums, dropped, read = cpu.expected_embedding(logits, table, temperature, delta)
         return sums.to(table.dtype), dropped, read
-    spread = None if mean is None or shares is None else Spread(mean, shares)
-    return _native(logits, table, temperature, delta, spread)
+    low_rank = None if basis is None or coordinates is None else LowRank(basis, coordinates, scale)
+    return _native(logits, table, temperature, delta, low_rank)
 
 
 @_operator.register_fake
@@ -181,8 +182,9 @@ def _(
     table: Tensor,
     temperature: Tensor,
     delta: float,
-    mean: Tensor | None,
-    shares: Tensor | None,
+    basis: Tensor | None,
+    coordinates: Tensor | None,
+    scale: float,
     impl: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     rows = logits.shape[0]

@@ -241,33 +241,56 @@ def test_the_certificate_holds(belief, delta, impl):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_is_left_out_counts_as_the_mean_row(dtype):
+def test_what_is_left_out_counts_as_its_low_rank_rows(dtype):
     skip_without("native")
     logits, weight = inputs(3, 4000, 64, dtype)
+    weight[:, 0] += 5
     table = EmbeddingTable(weight)
-    rows, mean = weight.double(), weight.double().mean(dim=0)
-    sparse = sparse_expected_embedding(logits, table, 0.7, delta=0.02, impl="native")
+    rows, stand_in = weight.double(), table.low_rank.coordinates.double().T @ table.low_rank.basis.double()
+    error = torch.linalg.matrix_norm(rows - stand_in, 2)
+    sparse = sparse_expected_embedding(logits, table, 0.7, delta=1e-3, impl="native")
     beliefs, order = (logits.double() / 0.7).softmax(dim=1).sort(dim=1, descending=True)
     for row in range(3):
         read = int(sparse.rows_read[row])
+        assert read < 4000
         kept, left_out = order[row, :read], order[row, read:]
         p, lost = beliefs[row, :read], beliefs[row, read:]
-        expected = p @ rows[kept] + lost.sum() * mean
+        expected = p @ rows[kept] + lost @ stand_in[left_out]
         torch.testing.assert_close(sparse.vectors[row].double(), expected, **TOLERANCE[dtype])
-        error = float(lost @ (rows[left_out] - mean).norm(dim=1))
-        assert float(sparse.bound[row]) == pytest.approx(error, rel=1e-4)
-        # Several times the mass that dropping could let go of at this bound.
-        assert lost.sum() > 2 * 0.02
-        assert error <= 2 * 0.02 * table.max_norm
+        assert float(sparse.bound[row]) == pytest.approx(float(error * lost.norm()), rel=0.02)
+        assert sparse.bound[row] >= error * lost.norm()
+        # Many times the mass that dropping could let go of at this bound.
+        assert lost.sum() > 3 * 1e-3
+        assert sparse.bound[row] <= 2 * 1e-3 * table.max_norm * (1 + 1e-5)
 
 
-def test_a_table_with_an_infinite_row_has_no_spread():
+@pytest.mark.parametrize("kind", ["random", "common direction", "of rank 3", "nearly of rank 4", "narrow", "one row", "zero"])
+def test_the_low_rank_error_is_no_less_than_it_is(kind):
+    generator = torch.Generator().manual_seed(3)
+    weight = torch.randn(1 if kind == "one row" else 9001, 3 if kind == "narrow" else 96, generator=generator)
+    if kind == "common direction":
+        weight += 40 * torch.randn(96, generator=generator)
+    if kind in ("of rank 3", "nearly of rank 4"):
+        rank = 3 if kind == "of rank 3" else 4
+        low = torch.randn(9001, rank, generator=generator) @ torch.randn(rank, 96, generator=generator)
+        weight = low + (1e-3 * weight if rank == 4 else 0)
+    if kind == "zero":
+        weight = torch.zeros_like(weight)
+    table = EmbeddingTable(weight)
+    made = table.low_rank
+    off = weight.double() - made.coordinates.double().T @ made.basis.double()
+    error, true = made.scale * 2 * table.max_norm, float(torch.linalg.matrix_norm(off, 2))
+    assert true <= error
+    assert error <= 1.02 * true + 2e-3 * float(torch.linalg.matrix_norm(weight.double()))
+
+
+def test_a_table_with_an_infinite_row_has_no_stand_ins():
     skip_without("native")
     logits, weight = inputs(2, 300, 32)
     weight[7] = float("inf")
     logits[:, 7] = float("-inf")
     table = EmbeddingTable(weight)
-    assert table.spread is None
+    assert table.low_rank is None
     found = sparse_expected_embedding(logits, table, 0.7, delta=1e-3, impl="native").vectors
     assert torch.isfinite(found).all()
 
@@ -297,10 +320,10 @@ def test_gradients_are_the_references():
 def test_the_operator_keeps_torchs_rules(impl):
     skip_without(impl)
     logits, table = inputs(3, 40, 16)
-    spread = EmbeddingTable(table).spread
+    low_rank = EmbeddingTable(table).low_rank
     checks = ("test_schema", "test_faketensor")
-    for mean, shares in ((None, None), (spread.mean, spread.shares)):
-        arguments = (logits, table, torch.ones(3), 1e-2, mean, shares, impl)
+    for parts in ((None, None, 1.0), (low_rank.basis, low_rank.coordinates, low_rank.scale)):
+        arguments = (logits, table, torch.ones(3), 1e-2, *parts, impl)
         torch.library.opcheck(torch.ops.cipher_debate.expected_embedding.default, arguments, test_utils=checks)
 
 
