@@ -23,8 +23,9 @@ class Cipher:
     The tensors are shared, not copied: whoever writes into one breaks the value.
 
     Fields:
-        vectors: [T, D], the embeddings, in the sender's dtype; each is in the convex hull of the sender's table. D is 0 of
-            a sender without a table, whose beliefs receivers render on their own.
+        vectors: [T, D], the embeddings, in the sender's dtype; each is in the convex hull of the sender's table, but for
+            what the encoder may leave out (`EmbeddingTable.delta`). D is 0 of a sender without a table, whose beliefs
+            receivers render on their own.
         nearest: [T] int64, the row of the table nearest by cosine to each vector.
         entropy: [T] float32, nats, of the belief softmax(z / temperature).
         max_probability: [T] float32, of the same belief.

@@ -126,7 +126,8 @@ def expectation(scan: Scan, table: Tensor) -> tuple[Tensor, Tensor]:
     rows, vocabulary = scan.logits.shape
     vectors = torch.empty(rows, weight.shape[1])
     read = torch.empty(rows, dtype=torch.int64)
-    inputs = (scan.looks, scan.temperature, scan.maximum, scan.argmax, scan.floor, scan.kept, scan.dropped, scan.rest, scan.basis, weight)
+    beliefs = (scan.looks, scan.temperature, scan.maximum, scan.argmax, scan.floor, scan.kept)
+    inputs = (*beliefs, scan.dropped, scan.rest, scan.basis, weight)
     native.library().belief_expectation(
         pointer(scan.logits), rows, vocabulary, scan.logits.stride(0), *map(pointer, inputs), scan.rest.shape[1], is_bf16,
         weight.shape[1], pointer(vectors), pointer(read), native.threads(),

@@ -149,7 +149,7 @@ Sums sums(const float* z, int64_t V, const float* looks, float m, float inverse,
     return result;
 }
 
-// A table's rows as combinations of a few: coordinates [rank, V]. `scale` times the Euclidean norm of what is left out of a
+// A table's rows as combinations of up to two: coordinates [rank, V]. `scale` times the Euclidean norm of what is left out of a
 // belief is what that may cost; rank 0: it costs the mass that is left out.
 struct LowRank {
     const float* coordinates;
@@ -233,8 +233,6 @@ void sum_coordinates(const Weighed& row, int64_t V, float floor, const float* co
 void sum_coordinates(const Weighed& row, int64_t V, float floor, const LowRank& table, double* sums) {
     if (table.rank == 1) sum_coordinates<1>(row, V, floor, table.coordinates, sums);
     if (table.rank == 2) sum_coordinates<2>(row, V, floor, table.coordinates, sums);
-    if (table.rank == 3) sum_coordinates<3>(row, V, floor, table.coordinates, sums);
-    if (table.rank == 4) sum_coordinates<4>(row, V, floor, table.coordinates, sums);
 }
 
 void top_tokens(const float* z, int64_t V, const float* looks, int64_t k, float* values, int64_t* ids) {

@@ -126,7 +126,9 @@ def _run(
     """What the operator returns; eager code calls the compiled one directly, for a call of 1 ms notices the way around."""
     if chosen == "native" and not torch.compiler.is_compiling():
         return _native(logits, weight, temperatures, delta, low_rank)
-    basis, coordinates, scale = (low_rank.basis, low_rank.coordinates, low_rank.scale) if low_rank else (None, None, 1.0)
+    basis, coordinates, scale = (
+        (low_rank.basis, low_rank.coordinates, low_rank.scale) if low_rank else (None, None, 1.0)
+    )
     found: tuple[Tensor, Tensor, Tensor] = torch.ops.cipher_debate.expected_embedding(
         logits, weight, temperatures, delta, basis, coordinates, scale, chosen
     )
