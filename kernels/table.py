@@ -84,7 +84,7 @@ class EmbeddingTable:
         """
         if not self.num_tokens or not math.isfinite(self.max_norm):
             return None
-        blocks = self.weight.detach().split(4096)
+        blocks = torch.split(self.weight.detach(), 4096)
         gram = sum(block.double().T @ block.double() for block in blocks)
         assert isinstance(gram, Tensor)
         squares, vectors = torch.linalg.eigh(gram)
