@@ -36,12 +36,16 @@ class LowRank:
 class EmbeddingTable:
     """The rows that tokens are looked up in, `weight [V, D]`, with lazily computed facts about them.
 
+    `tolerance` is the table's `delta`. `lasts` says that many calls will use this object, so that what takes long to find
+    pays: stand-ins.
+
     `weight` must not change afterwards: the facts are computed once. Hold one object per table for as long as the model
     lives, so that nothing is computed twice. V is the vocabulary, D the embedding width.
     """
 
     weight: Tensor
     tolerance: float | None = None
+    lasts: bool = True
 
     def __post_init__(self) -> None:
         if self.weight.dim() != 2 or not self.weight.is_floating_point():
@@ -78,11 +82,12 @@ class EmbeddingTable:
 
     @cached_property
     def low_rank(self) -> LowRank | None:
-        """What stands in for the rows of unlikely tokens; None for a table with a NaN or an infinity in it, or no rows.
+        """What stands in for the rows of unlikely tokens.
 
+        None for a table that does not last, has a NaN or an infinity in it, or no rows.
         Takes V D² multiplications in float64 and the eigenvectors of a D × D matrix: 0.5 s for SmolLM2.
         """
-        if not self.num_tokens or not math.isfinite(self.max_norm):
+        if not self.lasts or not self.num_tokens or not math.isfinite(self.max_norm):
             return None
         blocks = torch.split(self.weight.detach(), 4096)
         gram = sum(block.double().T @ block.double() for block in blocks)
@@ -134,4 +139,4 @@ class EmbeddingTable:
 
 def as_table(table: Tensor | EmbeddingTable) -> EmbeddingTable:
     """`table` itself, or the tensor wrapped for this one call."""
-    return table if isinstance(table, EmbeddingTable) else EmbeddingTable(table)
+    return table if isinstance(table, EmbeddingTable) else EmbeddingTable(table, lasts=False)

@@ -79,10 +79,11 @@ def sparse_expected_embedding(
 ) -> SparseExpectation:
     """The expected embedding over likely tokens only, with a certificate.
 
-    Tokens are left out, least likely first, while the result stays within 2 `delta` max‖E_v‖ of the dense one. The compiled
-    code takes a low-rank approximation A B for their rows, which errs by at most ‖E − A B‖ √Σ p_v² (`LowRank`); the others
-    drop them and renormalise, which errs by at most 2 d max‖E_v‖ if d is the mass that goes. That is the bound returned.
-    `delta` defaults to the table's: see `EmbeddingTable.delta`.
+    Tokens are left out, least likely first, while the result stays within 2 `delta` max‖E_v‖ of the dense one. For an
+    EmbeddingTable the compiled code takes a low-rank approximation A B for their rows, which errs by at most
+    ‖E − A B‖ √Σ p_v² (`LowRank`); otherwise they are dropped and the rest is renormalised, which errs by at most
+    2 d max‖E_v‖ if d is the mass that goes. That is the bound returned. `delta` defaults to the table's: see
+    `EmbeddingTable.delta`.
 
     Raises: as `expected_embedding`.
     """
