@@ -103,8 +103,7 @@ struct KeptTile {
 // `have` so far, and 15 more entries of the lists may be written over.
 KeptTile keep(const float* z, int64_t v, int64_t n, const float* looks, float m, float inverse, float floor, float least,
               float* light, uint16_t* keeps, int32_t* ids, float* large, int64_t* have) {
-    // Scaled logits under this one are left out whatever exp rounds to.
-    const float low = floor > 0 ? std::log(floor) - 1e-3f : -std::numeric_limits<float>::infinity();
+    const float low = lowest_kept(floor);
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512 floors = _mm512_set1_ps(floor), most = _mm512_set1_ps(least);
     KeptTile tile;
@@ -142,7 +141,7 @@ KeptTile keep(const float* z, int64_t v, int64_t n, const float* looks, float m,
 }
 
 // The same mean with weights rounded to bf16, but for large ones, whose rows are added in float32. The mean is over the weights
-// as they were used, so it stays in the table's hull.
+// as they were used.
 void paired_expectation(const float* logits, int64_t B, int64_t V, int64_t stride, const float* looks, const float* temperature,
                         const float* maximum, const int64_t* argmax, const float* floor, const double* kept, LeftOut left_out,
                         const Bf16* table, int64_t D, float* acc, int64_t* rows, int threads) {

@@ -44,11 +44,15 @@ static inline void weigh(const float* z, int64_t n, float m, float inverse, floa
     for (; i < n; ++i) w[i] = exp_nonpositive((z[i] - m) * inverse);
 }
 
+// Tokens whose scaled logit is under this one are left out whatever exp rounds to.
+static inline float lowest_kept(float floor) {
+    return floor > 0 ? std::log(floor) - 1e-3f : -std::numeric_limits<float>::infinity();
+}
+
 // w[i] = the weight of each kept token, 0 of the others; `looks` has the largest logit of every LOOK tokens. Returns how many are
 // kept.
 static inline int64_t weigh_kept(const float* z, int64_t n, const float* looks, float m, float inverse, float floor, float* w) {
-    // Scaled logits under this one are left out whatever exp rounds to.
-    const float low = floor > 0 ? std::log(floor) - 1e-3f : -std::numeric_limits<float>::infinity();
+    const float low = lowest_kept(floor);
     int64_t count = 0;
     for (int64_t v = 0; v < n; v += LOOK) {
         const int64_t end = std::min(v + LOOK, n);

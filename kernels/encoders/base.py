@@ -67,6 +67,8 @@ class Encoder(ABC):
     name: ClassVar[str]
     # What a scan has to find out for `mix`: sums at temperature 1, and at least so many of the largest logits.
     needs_plain: ClassVar[bool] = False
+    # Whether `mix` averages the scanned belief itself, so that the table's stand-ins may serve for its unlikely tokens.
+    averages: ClassVar[bool] = False
 
     @property
     def needs_top(self) -> int:
@@ -123,8 +125,9 @@ class Encoder(ABC):
         self, logits: Tensor, table: EmbeddingTable, temperatures: Tensor, keys: RowKeys, top: int
     ) -> Encoding:
         looked_at = max(top, self.needs_top)
+        low_rank = table.low_rank if self.averages else None
         scanned = scan(
-            logits, temperatures, delta=table.delta, low_rank=table.low_rank, top=looked_at, plain=self.needs_plain
+            logits, temperatures, delta=table.delta, low_rank=low_rank, top=looked_at, plain=self.needs_plain
         )
         mixed = self.mix(scanned, table, keys, top)
         top_ids, top_probabilities = mixed.top_ids, mixed.top_probabilities

@@ -94,6 +94,7 @@ class Expectation(Encoder):
     """p · E: CIPHER (Pham et al., 2024, arXiv:2310.06272)."""
 
     name: ClassVar[str] = "expectation"
+    averages: ClassVar[bool] = True
 
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         return scaled.softmax(dim=-1)
@@ -176,6 +177,7 @@ class _Partial(Encoder):
     """The expectation in some rows and the argmax token in the others."""
 
     needs_plain: ClassVar[bool] = True
+    averages: ClassVar[bool] = True
 
     def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
         """Which rows take the expectation, [B] bool, from facts about the belief without temperature, [B] each."""
@@ -279,8 +281,6 @@ class Dirichlet(Encoder):
 
     def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
         rows = []
-        # By mass: a draw may raise any token far over its share, so none that matter may be left out.
-        scanned = native_scan.scan(scanned.logits, scanned.temperature, delta=table.delta)
         for (ids, weights), key in zip(native_scan.supports(scanned), keys.keys, strict=True):
             shape = self.gamma * weights / weights.sum(dtype=torch.float64).float()
             draws = noise.log_gamma_variate(shape[None], key[None, None], ids.long()[None])
@@ -296,6 +296,7 @@ class Mixture(Encoder):
     """
 
     name: ClassVar[str] = "mixture"
+    averages: ClassVar[bool] = True
     beta: float = 1.0
 
     def __post_init__(self) -> None:
