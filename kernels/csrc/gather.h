@@ -68,11 +68,7 @@ template <int Q, int R>
 static inline void add_all_pairs(const Bf16* const* rows, int64_t c, int64_t pairs, const int32_t* const* words,
                                  float* const* acc, RowsAhead& wanted, int each) {
     RowsAhead ahead = wanted;
-    __m512 sums[Q][R];
-#pragma GCC unroll 32
-    for (int q = 0; q < Q; ++q)
-#pragma GCC unroll 32
-        for (int r = 0; r < R; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
+    PairSums<Q, R> sums(acc);
     for (int64_t i = 0; i < pairs; ++i) {
         ahead.ask(each);
         const Bf16 *first = rows[2 * i] + c, *second = rows[2 * i + 1] + c;
@@ -83,17 +79,9 @@ static inline void add_all_pairs(const Bf16* const* rows, int64_t c, int64_t pai
             x[r] = _mm512_unpacklo_epi16(b, a);
             x[r + 1] = _mm512_unpackhi_epi16(b, a);
         }
-#pragma GCC unroll 32
-        for (int q = 0; q < Q; ++q) {
-            const __m512bh w = (__m512bh)_mm512_set1_epi32(words[q][i]);
-#pragma GCC unroll 32
-            for (int r = 0; r < R; ++r) sums[q][r] = _mm512_dpbf16_ps(sums[q][r], (__m512bh)x[r], w);
-        }
+        sums.add(x, [&](int q) { return words[q][i]; });
     }
-#pragma GCC unroll 32
-    for (int q = 0; q < Q; ++q)
-#pragma GCC unroll 32
-        for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
+    sums.store(acc);
     wanted = ahead;
 }
 

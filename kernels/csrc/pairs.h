@@ -24,6 +24,37 @@ static inline bool in_pairs(const Bf16*, int64_t W) {
 }
 
 #if HAS_BF16_PAIRS
+// Q batch rows by 16 * R sums that stay in registers.
+template <int Q, int R>
+struct PairSums {
+    __m512 sums[Q][R];
+
+    explicit PairSums(const float* const* acc) {
+#pragma GCC unroll 32
+        for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 32
+            for (int r = 0; r < R; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
+    }
+
+    // A pair of table rows, and both weights of it in bf16 for each batch row.
+    template <typename Weights>
+    void add(const __m512i (&x)[R], Weights both) {
+#pragma GCC unroll 32
+        for (int q = 0; q < Q; ++q) {
+            const __m512bh w = (__m512bh)_mm512_set1_epi32(both(q));
+#pragma GCC unroll 32
+            for (int r = 0; r < R; ++r) sums[q][r] = _mm512_dpbf16_ps(sums[q][r], (__m512bh)x[r], w);
+        }
+    }
+
+    void store(float* const* acc) const {
+#pragma GCC unroll 32
+        for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 32
+            for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
+    }
+};
+
 // Q batch rows by 16 * R sums stay in registers; `wide` registers of the tile from one pair to the next. Meanwhile so many lines
 // are asked for, a few with each pair: more at once than the processor has on its way would stall.
 template <int Q, int R>
@@ -31,29 +62,19 @@ static inline void add_pairs_tile(const __m512i* tile, int64_t wide, int64_t pai
                                   Ahead& wanted, int64_t lines) {
     Ahead ahead = wanted;
     const int each = static_cast<int>(lines / pairs);
-    __m512 sums[Q][R];
-#pragma GCC unroll 32
-    for (int q = 0; q < Q; ++q)
-#pragma GCC unroll 32
-        for (int r = 0; r < R; ++r) sums[q][r] = _mm512_loadu_ps(acc[q] + 16 * r);
+    PairSums<Q, R> sums(acc);
     for (int64_t i = 0; i < pairs; ++i) {
         ahead.ask(each);
         __m512i x[R];
 #pragma GCC unroll 32
         for (int r = 0; r < R; ++r) x[r] = _mm512_load_si512(tile + wide * i + r);
-#pragma GCC unroll 32
-        for (int q = 0; q < Q; ++q) {
+        sums.add(x, [&](int q) {
             int32_t two;
             std::memcpy(&two, weights[q] + 2 * i, sizeof two);
-            const __m512bh w = (__m512bh)_mm512_set1_epi32(two);
-#pragma GCC unroll 32
-            for (int r = 0; r < R; ++r) sums[q][r] = _mm512_dpbf16_ps(sums[q][r], (__m512bh)x[r], w);
-        }
+            return two;
+        });
     }
-#pragma GCC unroll 32
-    for (int q = 0; q < Q; ++q)
-#pragma GCC unroll 32
-        for (int r = 0; r < R; ++r) _mm512_storeu_ps(acc[q] + 16 * r, sums[q][r]);
+    sums.store(acc);
     ahead.ask(static_cast<int>(lines - each * pairs));
     wanted = ahead;
 }
