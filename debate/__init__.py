@@ -5,19 +5,19 @@ from typing import Any
 
 _PUBLIC = {
     "Debate": "debate.orchestrator",
-    "DebateConfig": "debate.config",
+    "DebateConfig": "debate.config.schema",
     "Debater": "debate.ask",
-    "Decision": "debate.decision",
+    "Decision": "debate.decision.decision",
     "Question": "debate.transcript",
-    "RunFolder": "debate.run_folder",
+    "RunFolder": "debate.run_folder.folder",
     "Transcript": "debate.transcript",
     "Turn": "debate.transcript",
-    "build_debate": "debate.setup",
-    "build_exchange": "debate.exchange",
-    "build_graph": "debate.graph",
+    "build_debate": "debate.build",
+    "build_exchange": "debate.protocol.exchange",
+    "build_graph": "debate.topology.generators",
     "build_topology": "debate.topology.build",
-    "decision_rule": "debate.decision",
-    "load_config": "debate.config",
+    "decision_rule": "debate.decision.rules",
+    "load_config": "debate.config.load",
     "play": "debate.orchestrator",
 }
 __all__ = sorted(_PUBLIC)

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from debate.config import DebateConfig, find_config, load_config
-from debate.decision import Decision, Extract, decision_rule
+from debate.build import build_debate
+from debate.config.load import load_config
+from debate.config.schema import DebateConfig
+from debate.config.shipped import find_config
+from debate.decision.decision import Decision, Extract
+from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
-from debate.setup import Backends, build_debate
+from debate.runtime.backends import Backends
 from debate.transcript import Question, Transcript
 
 

@@ -16,9 +16,10 @@ from agents.backend import Backend
 from agents.errors import PromptTooLong
 from agents.prompts import Heard
 from debate.hearing import Hearing, Speaker, takes_vectors
-from debate.protocol import PLAIN, Inbox, Protocol, TurnKey
-from debate.stopping import Said, options_of
-from debate.transcript import Question, Transcript, Turn
+from debate.protocol.protocol import Inbox, Protocol
+from debate.protocol.stopping import options_of
+from debate.topology.edge import PLAIN
+from debate.transcript import Question, Said, Transcript, Turn, TurnKey
 
 OnStart = Callable[[Question, TurnKey], None]
 OnTurn = Callable[[Question, Turn], None]

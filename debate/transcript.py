@@ -3,13 +3,13 @@
 The order is the plan's and not the clock's, so that a debate that was interrupted and went on is the same transcript.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from agents.backend import FinishReason, Usage
 from agents.message import Message
 from agents.observation import Case, Observation
-from debate.protocol import TurnKey
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,14 @@ class Question:
     def case(self) -> Case:
         """The question as what a belief is formed about."""
         return Case(self.text, self.observations, self.labels, self.options)
+
+
+@dataclass(frozen=True, order=True)
+class TurnKey:
+    """One agent's turn in one round; rounds count from 1."""
+
+    round: int
+    agent: str
 
 
 @dataclass(frozen=True)
@@ -92,3 +100,16 @@ class Transcript:
     def generated_tokens(self) -> int:
         """Steps decoded in all."""
         return sum(turn.usage.generated_tokens for turn in self.turns)
+
+
+class Said(dict[TurnKey, "Turn"]):
+    """The turns of a debate under way, which knows when it began, and between which options it is.
+
+    Args:
+        options: the question's; () of no choice.
+    """
+
+    def __init__(self, options: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.began = time.monotonic()
+        self.options = options

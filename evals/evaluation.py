@@ -6,24 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.atomic_file import write_aside, write_json
 from agents.errors import ConfigError, RunError
-from debate.aside import write_aside, write_json
-from debate.cancel import cancellable
-from debate.config import DebateConfig, method_names, to_yaml
-from debate.decision import decision_rule
-from debate.observer import Observer
+from debate.build import build_debate
+from debate.config.load import to_yaml
+from debate.config.schema import DebateConfig
+from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate
-from debate.player import play_questions
-from debate.results import MethodResult
-from debate.run_folder import RunFolder
-from debate.setup import Backends, build_debate
+from debate.run_folder.cancel import cancellable
+from debate.run_folder.folder import RunFolder
+from debate.run_folder.results import MethodResult
+from debate.runtime.backends import Backends
+from debate.runtime.batch import play_questions
+from debate.runtime.observer import Observer
 from evals.energy import EnergyMeter
 from evals.label_tokens import write_label_tokens
-from evals.methods import budget, needs_budget, resolve, row_name
+from evals.methods import budget, method_names, needs_budget, resolve, row_name
 from evals.provenance import provenance
-from evals.questions import Marker, to_question, write_samples
-from evals.selection import load_selected
-from evals.task import Sample, create_task
+from evals.sample import Sample
+from evals.samples import load_selected, to_question, write_samples
+from evals.scorer import Marker
+from evals.task import create_task
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from debate.ray_runtime.session import keep_private
+from debate.runtime.ray.session import keep_private
 
 # Before any test, or vLLM for it, imports Ray.
 keep_private()

@@ -2,8 +2,8 @@
 
 import torch
 
-from agents.cards import is_belief_backend
-from debate.config import load_config
+from agents.beliefs.cards import is_belief_backend
+from debate.config.load import load_config
 
 ARCHITECTURES = ("llama", "qwen3", "mistral-window", "gemma3-scaled-sliding", "gemma2-softcap", "gpt2-absolute")
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from agents.wrapped import Wrapped
+from agents.supervision.wrapped import Wrapped
 
 # With so few blocks of keys and values, and so few positions a step, requests are preempted and prompts read in parts.
 CRAMPED = {"num_gpu_blocks_override": 28, "max_num_batched_tokens": 64, "max_model_len": 512, "max_num_seqs": 16}

@@ -9,9 +9,10 @@ what is mentioned, not what is true: figures are not those of the paper. Facts w
 import re
 from collections.abc import Sequence
 
-from evals.dataset_task import DatasetTask, Unusable
-from evals.rows import Row
-from evals.task import Sample, Score, TaskInfo
+from evals.datasets.dataset_task import DatasetTask, Unusable
+from evals.datasets.rows import Row
+from evals.sample import Sample, Score
+from evals.task import TaskInfo
 
 COVERED = 0.5
 _TERM = re.compile(r"\b(?:[A-Z][\w'’-]+|\d[\d,.]*\d|\d)")

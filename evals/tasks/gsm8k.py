@@ -9,10 +9,11 @@ narrower and wider: `#### N` alone, and the last number).
 import re
 
 from agents.errors import TaskError
-from evals.dataset_task import NumberTask
-from evals.hub import HubSource
-from evals.rows import Row
-from evals.task import Sample, Shot, TaskInfo
+from evals.datasets.dataset_task import NumberTask
+from evals.datasets.hub import HubSource
+from evals.datasets.rows import Row
+from evals.sample import Sample
+from evals.task import Shot, TaskInfo
 
 
 class GSM8K(NumberTask):

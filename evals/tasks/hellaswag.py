@@ -2,10 +2,11 @@
 
 import re
 
-from evals.dataset_task import ChoiceTask
-from evals.hub import HubSource
-from evals.rows import Row
-from evals.task import Sample, TaskInfo
+from evals.datasets.dataset_task import ChoiceTask
+from evals.datasets.hub import HubSource
+from evals.datasets.rows import Row
+from evals.sample import Sample
+from evals.task import TaskInfo
 
 _NOTE = re.compile(r"\[[^\[\]]{0,40}\]")
 

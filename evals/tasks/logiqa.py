@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from agents.errors import TaskError
-from evals.dataset_task import ChoiceTask, Unusable
-from evals.rows import Row, read_text
-from evals.task import Sample, TaskInfo
+from evals.datasets.dataset_task import ChoiceTask, Unusable
+from evals.datasets.rows import Row, read_text
+from evals.sample import Sample
+from evals.task import TaskInfo
 
 LINES = 8
 

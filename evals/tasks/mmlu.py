@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import TaskError
-from evals.dataset_task import ChoiceTask
-from evals.hub import HubSource
-from evals.rows import Row
-from evals.task import Sample, Shot, TaskInfo
+from evals.datasets.dataset_task import ChoiceTask
+from evals.datasets.hub import HubSource
+from evals.datasets.rows import Row
+from evals.sample import Sample
+from evals.task import Shot, TaskInfo
 
 SUBJECTS = tuple(
     """abstract_algebra anatomy astronomy business_ethics clinical_knowledge college_biology college_chemistry

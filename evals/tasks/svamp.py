@@ -4,10 +4,11 @@ The hub's revision is not known here: `main` is resolved to a commit when it is 
 """
 
 from agents.errors import TaskError
-from evals.dataset_task import NumberTask
-from evals.hub import HubSource
-from evals.rows import Row
-from evals.task import Sample, TaskInfo
+from evals.datasets.dataset_task import NumberTask
+from evals.datasets.hub import HubSource
+from evals.datasets.rows import Row
+from evals.sample import Sample
+from evals.task import TaskInfo
 
 
 class SVAMP(NumberTask):

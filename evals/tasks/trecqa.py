@@ -13,10 +13,11 @@ from dataclasses import replace
 from agents.errors import ModelError, TaskError
 from agents.models.sentences.corpora import read_answers
 from agents.observation import Text
-from evals.dataset_task import ChoiceTask, Unusable
-from evals.rows import Row
+from evals.datasets.dataset_task import ChoiceTask, Unusable
+from evals.datasets.rows import Row
+from evals.sample import Sample
 from evals.scoring.options import LETTERS
-from evals.task import Sample, TaskInfo
+from evals.task import TaskInfo
 
 _FILES = {"test": "test", "validation": "dev"}
 

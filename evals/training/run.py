@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agents.prompts import Prompts
-from debate.config import prompts_folder
-from evals.plots import training
-from evals.stats import wilson
+from debate.config.shipped import prompts_folder
+from evals.analysis.plots import training
+from evals.analysis.stats import wilson
 from evals.task import create_task
 from evals.training.card import write_card
 from evals.training.recipe import Recipe

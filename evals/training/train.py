@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from agents.atomic_file import open_aside
 from agents.errors import MissingDependency
 from agents.prompts import Prompts
-from debate.aside import open_aside
-from debate.config import prompts_folder
+from debate.config.shipped import prompts_folder
 from evals.training import adapter, whole
 from evals.training.experts import ExpertCurriculum
 from evals.training.recipe import Recipe, Stage

@@ -11,13 +11,13 @@ from conftest_helpers import generate
 from safetensors.torch import load_file, save_file
 
 from agents.adapter import read_adapter
-from agents.agent import Agent
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.mock import MockBackend
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
 from agents.errors import ConfigError, RequestError
 from agents.observation import Case
+from agents.speakers.agent import Agent
 
 TEXT = "a beginning that every prompt shares, and that is longer than one block of positions; and then "
 
@@ -118,8 +118,10 @@ def test_a_backend_without_adapters_says_so():
 
 
 def test_agents_of_a_config_that_differ_in_their_adapter_share_one_model(tiny, tmp_path, run):
-    from debate.config import find_config, load_config
-    from debate.setup import Backends, build_debate
+    from debate.build import build_debate
+    from debate.config.load import load_config
+    from debate.config.shipped import find_config
+    from debate.runtime.backends import Backends
 
     base = tiny("llama-wide")
     folders = [str(save_adapter(tmp_path, base, seed)[0]) for seed in (1, 2)]

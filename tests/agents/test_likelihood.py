@@ -113,8 +113,10 @@ def test_cancelled_is_cancelled_all_the_way(run):
 
 
 def chooser(backend, **settings):
-    from debate.config import find_config, load_config, validate
-    from debate.setup import Backends, build_debate
+    from debate.build import build_debate
+    from debate.config.load import load_config, validate
+    from debate.config.shipped import find_config
+    from debate.runtime.backends import Backends
 
     raw = load_config(find_config(Path("smoke"))).model_dump(exclude={"methods"}, by_alias=True)
     agent = {"weighs": "labels", **settings.pop("agent", {})}

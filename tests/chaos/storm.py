@@ -16,8 +16,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from debate.journal import Scan
-from debate.run_lock import is_being_written
+from debate.run_folder.journal import Scan
+from debate.run_folder.lock import is_being_written
 
 PATIENCE_S = 120
 MOCK = "mock"

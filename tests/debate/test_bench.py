@@ -2,7 +2,7 @@
 
 import json
 
-from debate.bench_engine import Arm, Plan, Rates, arms
+from debate.bench.engine import Arm, Plan, Rates, arms
 
 
 def test_ratios_are_taken_within_a_round():

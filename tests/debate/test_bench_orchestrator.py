@@ -11,8 +11,8 @@ from rich.console import Console
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.simulated import SimulatedBackend
 from agents.errors import ConfigError
-from debate.bench_orchestrator import bench_orchestrator
-from debate.bench_tax import bench_tax
+from debate.bench.orchestrator import bench_orchestrator
+from debate.bench.tax import bench_tax
 
 
 def test_the_simulated_engine_takes_the_time_of_its_rates_and_runs_no_more_than_it_may(run):

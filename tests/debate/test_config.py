@@ -3,7 +3,9 @@
 import pytest
 
 from agents.errors import ConfigError
-from debate.config import configs_folder, find_config, load_config, method_config, method_names, to_yaml, validate
+from debate.config.load import load_config, to_yaml, validate
+from debate.config.shipped import configs_folder, find_config
+from evals.methods import method_config, method_names
 
 GOOD = {"agents": {"ada": {"temperature": 0.1}, "ben": {"temperature": 0.9}}, "backend": "mock", "model": "mock"}
 

@@ -6,9 +6,9 @@ import urllib.request
 import pytest
 
 from agents.errors import ConfigError, RunError
-from debate.config import validate
-from debate.metrics import TOKEN, Metrics
-from debate.observer import Observer, Together
+from debate.config.load import validate
+from debate.runtime.metrics import TOKEN, Metrics
+from debate.runtime.observer import Observer, Together
 from evals.evaluation import evaluate
 
 parser = pytest.importorskip("prometheus_client.parser")

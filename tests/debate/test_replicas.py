@@ -8,8 +8,8 @@ from agents.backend import Prompt, Request, Sampling
 from agents.backends.mock import MockBackend
 from agents.backends.simulated import SimulatedBackend
 from agents.errors import BackendFailed
-from debate.replicas import AFFINITY_TOKENS, Replicas
-from debate.supervised import Gate, Supervised
+from agents.supervision.replicas import AFFINITY_TOKENS, Replicas
+from agents.supervision.supervised import Gate, Supervised
 
 
 def pool(count=2, **options):

@@ -4,13 +4,14 @@ import time
 
 import pytest
 
-from debate.config import validate
-from debate.decision import Decision
+from debate.build import build_debate
+from debate.config.load import validate
+from debate.decision.decision import Decision
 from debate.orchestrator import play
-from debate.run_folder import RunFolder
-from debate.setup import Backends, build_debate
+from debate.run_folder.folder import RunFolder
+from debate.run_folder.turn_record import Cost
+from debate.runtime.backends import Backends
 from debate.transcript import Question
-from debate.turn_record import Cost
 
 CONFIG = validate({"agents": {"ada": {}, "ben": {}}, "backend": "mock", "model": "mock", "message": "text"}, source="x")
 QUESTION = Question("q", "What is the result of 1+2*3+4-5*6?")

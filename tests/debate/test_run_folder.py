@@ -10,17 +10,17 @@ from dataclasses import replace
 import pytest
 
 from agents.errors import RunError
-from debate.config import load_config, validate
-from debate.decision import Decision
+from debate.build import build_debate
+from debate.config.load import load_config, validate
+from debate.decision.decision import Decision
 from debate.orchestrator import play
-from debate.protocol import TurnKey
-from debate.results import Results
-from debate.run_folder import RunFolder
-from debate.run_lock import is_being_written
-from debate.run_reader import methods_in, read_method, rebuild
-from debate.setup import Backends, build_debate
-from debate.transcript import Question
-from debate.turn_record import Cost
+from debate.run_folder.folder import RunFolder
+from debate.run_folder.lock import is_being_written
+from debate.run_folder.reader import methods_in, read_method, rebuild
+from debate.run_folder.results import Results
+from debate.run_folder.turn_record import Cost
+from debate.runtime.backends import Backends
+from debate.transcript import Question, TurnKey
 
 CONFIG = validate({"agents": {"ada": {}, "ben": {}}, "backend": "mock", "model": "mock", "rounds": 2}, source="x")
 QUESTION = Question("q1", "What is the result of 1+2*3+4-5*6?")
@@ -117,9 +117,9 @@ def test_every_cut_of_a_journal_is_continued_or_begun_again(tmp_path, transcript
 
 
 def test_a_journal_of_a_newer_format_is_refused(tmp_path, transcript, monkeypatch):
-    monkeypatch.setattr("debate.journal.FORMAT", 2)
+    monkeypatch.setattr("debate.run_folder.journal.FORMAT", 2)
     record(tmp_path / "run", transcript)
-    monkeypatch.setattr("debate.journal.FORMAT", 1)
+    monkeypatch.setattr("debate.run_folder.journal.FORMAT", 1)
     with pytest.raises(RunError, match=r"of format 2, written by cipher-debate .*; this version reads formats up to 1"):
         RunFolder(tmp_path / "run", CONFIG)
 
@@ -166,8 +166,8 @@ def test_one_writer_until_it_dies(tmp_path, transcript):
     """A real second process holds the run; when it is killed the next one goes on."""
     record(tmp_path / "run", transcript, upto=2)
     code = (
-        "import sys, time; from pathlib import Path; from debate.config import load_config; "
-        "from debate.run_folder import RunFolder; run = Path(sys.argv[1]); "
+        "import sys, time; from pathlib import Path; from debate.config.schema import load_config; "
+        "from debate.run_folder.folder import RunFolder; run = Path(sys.argv[1]); "
         "folder = RunFolder(run, load_config(run / 'config.yaml')); print('open', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "run")]

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from agents.errors import RunError
-from debate.cancel import cancel
-from debate.config import validate
-from debate.status import status_of
+from debate.config.load import validate
+from debate.run_folder.cancel import cancel
+from debate.run_folder.status import status_of
 from evals.evaluation import evaluate
 
 CONFIG = validate(

@@ -7,15 +7,14 @@ from html.parser import HTMLParser
 import pytest
 
 from agents.errors import ConfigError, RunError
-from debate.config import validate
-from debate.run_reader import methods_in, read_method
-from evals import stats
-from evals.analysis import analyse, changed_their_minds, compare_runs
+from debate.config.load import validate
+from debate.run_folder.reader import methods_in, read_method
+from evals.analysis.lm_eval_files import hash_string
+from evals.analysis.outputs import analyse_run, write_outputs
+from evals.analysis.run_record import read_run, runs_in
+from evals.analysis.summary import analyse, changed_their_minds, compare_runs, stats
 from evals.energy import EnergyMeter
 from evals.evaluation import Selection, evaluate
-from evals.lm_eval_files import hash_string
-from evals.outputs import analyse_run, write_outputs
-from evals.run_record import read_run, runs_in
 from evals.task import create_task
 
 CONFIG = validate(
@@ -220,7 +219,7 @@ def test_two_runs_are_compared_question_by_question(tmp_path, run, folder, analy
 
 
 def test_an_interrupted_run_is_analysed_as_far_as_it_got(tmp_path, run):
-    from debate.observer import Observer
+    from debate.runtime.observer import Observer
 
     class Stopping(Observer):
         def __init__(self):

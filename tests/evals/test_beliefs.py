@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.belief import Belief
+from agents.beliefs.belief import Belief
 from agents.errors import BeliefError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
-from debate.beliefs import option_belief
+from debate.decision.beliefs import option_belief
 from evals.scoring.beliefs import score_belief
 
 WORDS = {0: " A", 1: "B", 2: " C", 3: "the", 4: "A", 5: " Yes", 6: "No"}

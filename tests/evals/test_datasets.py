@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from agents.errors import MissingDependency, TaskError, UnknownName
 from agents.prompts import Prompts
-from debate.config import configs_folder, prompts_folder, task_prompts
-from evals import hub
-from evals.hub import HubSource, hub_rows
-from evals.rows import read_rows
-from evals.selection import load_selected, select, without
-from evals.task import Loaded, Sample, create_task, task_classes
+from debate.config.shipped import configs_folder, prompts_folder, task_prompts
+from evals.datasets import hub
+from evals.datasets.hub import HubSource, hub_rows
+from evals.datasets.rows import read_rows
+from evals.sample import Loaded, Sample
+from evals.samples import load_selected
+from evals.selection import select, without
+from evals.task import create_task, task_classes
 
 # One row of each layout, as published or as the folders of shared/data have it: (task, file name, content, target, options).
 ROWS = [

@@ -9,9 +9,10 @@ import pytest
 from conftest_helpers import on_mock
 
 from agents.errors import ConfigError, RunError
-from debate.config import configs_folder, validate
-from debate.observer import Observer
-from debate.run_reader import methods_in, read_method
+from debate.config.load import validate
+from debate.config.shipped import configs_folder
+from debate.run_folder.reader import methods_in, read_method
+from debate.runtime.observer import Observer
 from evals.evaluation import evaluate
 
 CONFIG = validate(

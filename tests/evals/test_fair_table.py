@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from debate.config import configs_folder, load_config
+from debate.config.load import load_config
+from debate.config.shipped import configs_folder
+from evals.analysis.outputs import write_outputs
 from evals.evaluation import evaluate
-from evals.outputs import write_outputs
 
 
 @pytest.mark.weights

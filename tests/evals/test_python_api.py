@@ -7,12 +7,12 @@ import pytest
 
 from agents.errors import ConfigError
 from debate import Debater
-from debate.config import validate
+from debate.config.load import validate
 
 
 def test_an_evaluation_in_five_lines(tmp_path):
     from debate import load_config
-    from debate.config import configs_folder
+    from debate.config.shipped import configs_folder
     from evals import analyse_run, evaluate
 
     asyncio.run(evaluate(load_config(configs_folder() / "smoke.yaml"), out=tmp_path / "run", limit=5))

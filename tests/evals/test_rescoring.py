@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from agents.errors import TaskError
-from evals.rescoring import Tally, score_file
+from evals.responses import Tally, score_file
 from evals.task import create_task
 
 

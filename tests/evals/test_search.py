@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from agents.errors import ConfigError, RunError
-from debate.config import validate
+from debate.config.load import validate
 from evals.evaluation import Selection
 from evals.methods import resolve
-from evals.search import Parameter, divide, parse_parameter, search, with_values
-from evals.search_page import write_search_page
+from evals.search.page import write_search_page
+from evals.search.parameters import Parameter, parse_parameter, with_values
+from evals.search.questions import divide
+from evals.search.search import search
 
 pytest.importorskip("optuna")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals import stats
+from evals.analysis import stats
 
 pytest.importorskip("statsmodels")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from runtime.outcomes import config_of, outcome
 
-from debate.execution import ExecutionConfig
+from debate.config.execution import ExecutionConfig
 from evals.evaluation import evaluate
 
 # It has nodes of its own, and ends the Ray of the others.
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def session():
     """A run uses the Ray that is there. Its processes find the tests' backends as a user's would."""
-    from debate.ray_runtime.session import RaySession
+    from debate.runtime.ray.session import RaySession
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))

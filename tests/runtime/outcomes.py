@@ -2,8 +2,8 @@
 
 import json
 
-from debate.config import validate
-from debate.journal import Scan
+from debate.config.load import validate
+from debate.run_folder.journal import Scan
 
 
 def outcome(folder):

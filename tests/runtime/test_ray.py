@@ -9,8 +9,8 @@ import pytest
 from runtime.outcomes import config_of, outcome, records, records_of_questions, with_runners
 
 from agents.errors import BackendFailed, ConfigError, Elsewhere, PromptTooLong, RunError
-from debate.execution import ExecutionConfig
-from debate.setup import Backends
+from debate.config.execution import ExecutionConfig
+from debate.runtime.backends import Backends
 from evals.evaluation import evaluate
 
 ray = pytest.importorskip("ray")
@@ -147,7 +147,7 @@ def test_resources_that_nobody_offers_are_refused_at_once_with_what_is_offered(t
 
 
 def test_what_others_hold_is_waited_for_and_then_named(session, monkeypatch):
-    from debate.ray_runtime import session as module
+    from debate.runtime.ray import session as module
 
     monkeypatch.setattr(module, "PLACEMENT_PATIENCE_S", 1.0)
     everything = {"CPU": float(os.cpu_count() or 1)}
@@ -190,7 +190,7 @@ def test_no_more_turns_than_allowed_are_with_an_engine_at_once(tmp_path, run):
     ],
 )
 def test_an_address_where_nobody_is_is_refused_in_seconds(address, sentence, monkeypatch):
-    from debate.ray_runtime.session import RaySession
+    from debate.runtime.ray.session import RaySession
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     start = time.perf_counter()
@@ -213,7 +213,7 @@ def test_a_placement_of_a_model_that_nobody_speaks_by_is_a_mistake():
 
 
 def test_ray_that_would_listen_everywhere_is_refused(monkeypatch):
-    from debate.ray_runtime.session import RaySession
+    from debate.runtime.ray.session import RaySession
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **options: None)

@@ -8,10 +8,10 @@ import pytest
 from runtime.outcomes import outcome, records
 
 from agents.errors import BackendFailed, ConfigError
-from debate.config import validate
-from debate.execution import ExecutionConfig
-from debate.run_reader import read_method
-from debate.setup import Backends
+from debate.config.execution import ExecutionConfig
+from debate.config.load import validate
+from debate.run_folder.reader import read_method
+from debate.runtime.backends import Backends
 from evals.evaluation import evaluate
 
 ray = pytest.importorskip("ray")
@@ -22,7 +22,7 @@ def cluster():
     """A head that offers nothing, and this process connected to it by its address, as a user would."""
     from ray.cluster_utils import Cluster
 
-    from debate.ray_runtime.session import RaySession
+    from debate.runtime.ray.session import RaySession
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))

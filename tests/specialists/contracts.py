@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from agents.belief_backend import BeliefBackend
-from agents.cards import create_belief_backend
+from agents.beliefs.belief_backend import BeliefBackend
+from agents.beliefs.cards import create_belief_backend
 from agents.models.discrete_functions.families import draw
 from agents.observation import Audio, Case, Observation, Series, Table, Text
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from agents.belief import Belief, Gaussian
+from agents.beliefs.belief import Belief, Gaussian
+from agents.beliefs.pooling import linear, product
 from agents.errors import BeliefError, ObservationError
 from agents.observation import MODALITIES, Audio, Case, Document, Image, Series, Table, Text
-from agents.pooling import linear, product
 
 AB = ("a", "b")
 

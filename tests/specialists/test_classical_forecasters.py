@@ -7,7 +7,7 @@ import torch
 from specialists.random_models import generator
 from specialists.test_itransformer import SPLITS, ett
 
-from agents.cards import create_belief_backend
+from agents.beliefs.cards import create_belief_backend
 from agents.errors import ModelError
 from agents.models.classical_forecasters import training
 from agents.models.classical_forecasters.model import seasonal_naive

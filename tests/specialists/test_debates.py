@@ -10,6 +10,7 @@ from specialists.contracts import small_kalm, small_lmuformer, small_matryoshka,
 from specialists.test_itransformer import SPLITS, ett
 from specialists.test_lmuformer import digits
 
+from agents.beliefs.verbaliser import read_words
 from agents.errors import ConfigError, RequestError, UnknownName
 from agents.models.classical_forecasters.backend import ClassicalForecaster
 from agents.models.classical_forecasters.model import LinearForecast, seasonal_naive
@@ -17,13 +18,14 @@ from agents.models.forecasts import ett as ett_series
 from agents.models.itransformer.backend import ITransformerBackend
 from agents.models.itransformer.config import ITransformerConfig
 from agents.models.itransformer.model import ITransformer
-from agents.verbaliser import read_words
-from debate.config import configs_folder, load_config, validate
+from debate.build import build_debate, find_pool
+from debate.config.load import load_config, validate
+from debate.config.shipped import configs_folder
 from debate.orchestrator import play
-from debate.setup import Backends, build_debate, find_pool
+from debate.runtime.backends import Backends
 from debate.transcript import Question
 from evals.evaluation import evaluate
-from evals.questions import to_question
+from evals.samples import to_question
 from evals.task import create_task
 from evals.tasks import ett as ett_task
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from agents.belief import Belief
+from agents.beliefs.belief import Belief
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName
 from agents.models.discrete_functions.backend import DiscreteFunctions
 from agents.models.discrete_functions.config import LearnerConfig

@@ -9,7 +9,7 @@ import torch
 from specialists.contracts import small_glyphs
 
 from agents.backend import Prompt, Request, Sampling
-from agents.cards import create_belief_backend
+from agents.beliefs.cards import create_belief_backend
 from agents.errors import BeliefError, ConfigError, ModelError, RequestError
 from agents.models.glyphs import official, table, training
 from agents.observation import Case

@@ -11,7 +11,7 @@ import torch
 from specialists.contracts import small_itransformer
 from specialists.random_models import generator, shaken
 
-from agents.cards import create_belief_backend
+from agents.beliefs.cards import create_belief_backend
 from agents.errors import BeliefError, ConfigError, ModelError
 from agents.models.forecasts import ett as ett_series
 from agents.models.forecasts.ett import read_ett, windows

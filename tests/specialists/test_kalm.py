@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from specialists.contracts import small_kalm
 
-from agents.cards import create_belief_backend
+from agents.beliefs.cards import create_belief_backend
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName
 from agents.models.kalm import training
 from agents.models.kalm.backend import KaLM

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from specialists.contracts import small_langsamp
 from torch.nn import functional
 
-from agents.cards import create_belief_backend
+from agents.beliefs.cards import create_belief_backend
 from agents.errors import ConfigError, ModelError, RequestError
 from agents.models.langsamp import corpus as corpora
 from agents.models.langsamp import measures, training

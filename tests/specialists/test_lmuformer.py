@@ -13,7 +13,8 @@ import torch
 from specialists.contracts import small_lmuformer
 from specialists.random_models import generator
 
-from agents.cards import create_belief_backend
+from agents.beliefs.cards import create_belief_backend
+from agents.beliefs.sound_files import read_wav, with_noise
 from agents.errors import BeliefError, ConfigError, ModelError, ObservationError, TaskError
 from agents.models.lmuformer.backend import LMUFormerBackend
 from agents.models.lmuformer.config import LMUFormerConfig
@@ -25,7 +26,6 @@ from agents.models.lmuformer.stream import State
 from agents.models.lmuformer.training import RECIPE, accuracy, mean_scores, padded, train
 from agents.models.spoken_digits import DIGITS, read_digits
 from agents.observation import Audio, Case
-from agents.sound_files import read_wav, with_noise
 from evals.task import create_task
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from specialists.contracts import small_matryoshka
 
-from agents.cards import create_belief_backend
+from agents.beliefs.cards import create_belief_backend
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName
 from agents.models.matryoshka_2d import training
 from agents.models.matryoshka_2d.backend import Matryoshka2D

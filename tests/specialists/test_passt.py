@@ -9,7 +9,7 @@ from specialists.contracts import small_passt
 from specialists.random_models import generator, shaken
 from specialists.test_lmuformer import digits
 
-from agents.cards import create_belief_backend
+from agents.beliefs.cards import create_belief_backend
 from agents.errors import BeliefError, ConfigError, ModelError
 from agents.models.passt import training
 from agents.models.passt.backend import PaSSTBackend, pieces

@@ -4,7 +4,7 @@ import pytest
 import torch
 from specialists.contracts import small_sentence_transformer
 
-from agents.cards import create_belief_backend
+from agents.beliefs.cards import create_belief_backend
 from agents.errors import ModelError, RequestError
 from agents.observation import Audio, Case, Text
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from agents.belief_backend import EmbeddingBackend, Similarity
+from agents.beliefs.belief_backend import EmbeddingBackend, Similarity
 from agents.errors import BeliefError, RequestError
 from agents.observation import Case
 

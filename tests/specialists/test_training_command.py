@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from agents.claims import Claim, table
+from agents.beliefs.claims import Claim, table
 from agents.errors import ConfigError
 from agents.models.discrete_functions import training
 

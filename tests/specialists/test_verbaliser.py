@@ -7,14 +7,14 @@ import torch
 
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.mock import ByteTokenizer, MockBackend
-from agents.belief import Belief
+from agents.beliefs.belief import Belief
+from agents.beliefs.verbaliser import Verbaliser, read_words
 from agents.errors import ConfigError
 from agents.fingerprint import fingerprint
 from agents.message import Message
 from agents.message_file import from_bytes, to_bytes
 from agents.registry import create_backend
 from agents.rerender import rerender
-from agents.verbaliser import Verbaliser, read_words
 
 LABELS = ("no", "yes", "maybe so", "yesterday")
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from agents.backend import Pending, Request
-from debate.config import DebateConfig, validate
+from debate.build import build_debate
+from debate.config.load import validate
+from debate.config.schema import DebateConfig
 from debate.orchestrator import Debate, play
-from debate.setup import Backends, build_debate
+from debate.runtime.backends import Backends
 from debate.transcript import Question, Transcript
 from evals.tasks.arithmetic import Arithmetic
 

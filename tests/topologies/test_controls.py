@@ -3,7 +3,7 @@
 import pytest
 
 from agents.errors import ConfigError
-from debate.config import method_config
+from evals.methods import method_config
 from evals.scoring.numbers import stated_number
 
 
@@ -46,8 +46,9 @@ def test_controls_do_not_decide_and_single_plays_without_them(config):
 def test_an_expert_without_a_key_is_a_sentence(config):
     import asyncio
 
+    from debate.build import build_debate
     from debate.orchestrator import play
-    from debate.setup import Backends, build_debate
+    from debate.runtime.backends import Backends
     from debate.transcript import Question
 
     made = config(agents={"ada": {}, "c": {"role": "expert"}})

@@ -7,9 +7,8 @@ from agents.backend import Usage
 from agents.errors import DebateError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
-from debate.decision import decision_rule, rules
-from debate.protocol import TurnKey
-from debate.transcript import Question, Transcript, Turn
+from debate.decision.rules import decision_rule, rules
+from debate.transcript import Question, Transcript, Turn, TurnKey
 
 MODEL = ModelFingerprint("m", "t", "k", 100, 4)
 

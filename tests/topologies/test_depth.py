@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debate.depth import depths, drift, outliers
+from debate.decision.depth import depths, drift, outliers
 
 
 def units(rows):

@@ -4,9 +4,10 @@ import pytest
 from conftest_helpers import on_mock
 
 from agents.message import Message
-from debate.config import DebateConfig, configs_folder
-from debate.graph import TOPOLOGIES
-from debate.protocols import PROTOCOLS
+from debate.config.schema import DebateConfig
+from debate.config.shipped import configs_folder
+from debate.protocol.rules import PROTOCOLS
+from debate.topology.generators import TOPOLOGIES
 
 
 def keys_of(form, topology):
@@ -160,8 +161,8 @@ FILES = sorted([*configs_folder().glob("*.yaml"), *configs_folder().glob("topolo
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_shipped_config_plays_on_mock(played, task, path):
-    from debate.decision import decision_rule
-    from debate.topology.checks import check
+    from debate.decision.rules import decision_rule
+    from debate.preview.checks import check
 
     found = on_mock(path)
     debate, transcript, _ = played(DebateConfig.model_validate({**found.model_dump(by_alias=True), "max_tokens": 40}))

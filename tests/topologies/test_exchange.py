@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.errors import DebateError
-from debate.config import validate
-from debate.exchange import build_exchange
-from debate.graph import TOPOLOGIES
-from debate.protocol import TurnKey
-from debate.protocols import PROTOCOLS
-from debate.setup import Backends, build_debate
-from debate.topology.checks import check
+from debate.build import build_debate
+from debate.config.load import validate
+from debate.preview.checks import check
+from debate.protocol.exchange import build_exchange
+from debate.protocol.rules import PROTOCOLS
+from debate.runtime.backends import Backends
+from debate.topology.generators import TOPOLOGIES
+from debate.transcript import TurnKey
 
 
 def exchange_of(**keys):

@@ -6,9 +6,10 @@ import networkx as nx
 import pytest
 
 from agents.errors import ConfigError
-from debate.config import load_config, method_config, to_yaml
-from debate.exchange import build_exchange
-from debate.topology.files import write_topology_file
+from debate.config.load import load_config, to_yaml
+from debate.preview.export import write_topology_file
+from debate.protocol.exchange import build_exchange
+from evals.methods import method_config
 
 
 def edges(config):
@@ -83,7 +84,7 @@ def test_the_text_method_of_a_mixed_debate_is_all_text():
 
 
 def _shipped(name):
-    from debate.config import configs_folder
+    from debate.config.shipped import configs_folder
 
     return configs_folder() / "topologies" / f"{name}.yaml"
 

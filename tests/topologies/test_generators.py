@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.errors import ConfigError, UnknownName
-from debate.graph import TOPOLOGIES, build_graph, heard_by, is_drawn
+from debate.topology.generators import TOPOLOGIES, build_graph, heard_by, is_drawn
 
 NAMES = sorted(TOPOLOGIES)
 

@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
-from debate.config import configs_folder, load_config
-from debate.decision import decision_rule
+from debate.build import build_debate
+from debate.config.load import load_config
+from debate.config.shipped import configs_folder
+from debate.decision.rules import decision_rule
 from debate.orchestrator import play
-from debate.setup import Backends, build_debate
+from debate.runtime.backends import Backends
 from debate.transcript import Question
 from evals.tasks.arithmetic import Arithmetic
 

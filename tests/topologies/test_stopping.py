@@ -3,8 +3,8 @@
 import pytest
 
 from agents.errors import DebateError
-from debate.protocols import PROTOCOLS
-from debate.stopping import RULES
+from debate.protocol.rules import PROTOCOLS
+from debate.protocol.stopping import RULES
 
 AGREE, SPLIT = {"options": {"skill": 1.0}}, {"options": {"skill": 0.0}}
 
@@ -89,7 +89,7 @@ def test_every_rule_is_documented():
 def test_the_saving_is_reported(tmp_path):
     import asyncio
 
-    from debate.config import validate
+    from debate.config.load import validate
     from evals.evaluation import evaluate
 
     raw = {"backend": "mock", "model": "mock", "agents": {"a": {"count": 2}}, "stopping": "gate", "rounds": 3}

@@ -3,10 +3,11 @@
 import asyncio
 
 from agents.backends.mock import MockBackend
-from debate.config import validate
+from debate.build import build_debate
+from debate.config.load import validate
 from debate.hearing import Hearing
 from debate.orchestrator import play
-from debate.setup import Backends, build_debate
+from debate.runtime.backends import Backends
 from debate.topology.edge import Edge
 from debate.transcript import Question
 from evals.task import create_task

@@ -160,14 +160,15 @@ def test_in_a_debate_the_share_is_recorded_and_too_little_is_heard_as_text(thres
     import asyncio
 
     from agents.backends.mock import MockBackend
-    from debate.config import validate
-    from debate.decision import Decision
+    from debate.build import build_debate
+    from debate.config.load import validate
+    from debate.decision.decision import Decision
     from debate.orchestrator import play
-    from debate.run_folder import RunFolder
-    from debate.run_reader import read_method
-    from debate.setup import Backends, build_debate
+    from debate.run_folder.folder import RunFolder
+    from debate.run_folder.reader import read_method
+    from debate.run_folder.turn_record import Cost
+    from debate.runtime.backends import Backends
     from debate.transcript import Question
-    from debate.turn_record import Cost
 
     class Other(MockBackend):
         def __init__(self, model, **options):

@@ -13,7 +13,7 @@ from agents.message import Message
 from agents.prompts import Prompts
 from agents.token_bytes import token_bytes
 from agents.tokenization import segments
-from debate.config import prompts_folder
+from debate.config.shipped import prompts_folder
 from evals.task import create_task
 from evals.tasks.sums import paper_form, split_of, value, worked, written
 from evals.training.rows import UNSCORED, PackedRows

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from agents.prompts import Prompts
-from debate.config import configs_folder, prompts_folder
+from debate.config.shipped import configs_folder, prompts_folder
 from evals.tasks.sums import calculate, split_of
 from evals.training.card import write_card
 from evals.training.experts import ExpertCurriculum, invented, is_known

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from agents.pretrained import debaters, locate
-from debate.config import configs_folder, load_config
+from debate.config.load import load_config
+from debate.config.shipped import configs_folder
 from evals.evaluation import Selection, evaluate
 
 QUESTIONS = 40

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from agents.errors import ConfigError, ModelError, UnknownName
 from agents.pretrained import WHEEL_MODELS, debaters
 from debate.cli.app import app
-from debate.config import configs_folder
+from debate.config.shipped import configs_folder
 from evals.training import train as training
 from evals.training import whole
 from evals.training.card import write_card
@@ -141,7 +141,7 @@ def test_a_model_of_another_shape_or_name_is_refused(smoke):
 def test_packed_examples_do_not_see_each_other(smoke):
     """The logits of an example in the middle of a row are those that it has alone."""
     from agents.prompts import Prompts
-    from debate.config import prompts_folder
+    from debate.config.shipped import prompts_folder
 
     tokenizer = make_tokenizer()
     torch.manual_seed(0)

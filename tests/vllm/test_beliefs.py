@@ -6,10 +6,10 @@ from conftest_helpers import say
 from specialists.contracts import CONTRACTS
 
 from agents.backend import Prompt, Request, Sampling
-from agents.belief import Belief
-from agents.cards import card
+from agents.beliefs.belief import Belief
+from agents.beliefs.cards import card
+from agents.beliefs.verbaliser import Verbaliser
 from agents.tokenizers import tokenizer_of
-from agents.verbaliser import Verbaliser
 
 # vLLM and what it imports warn of their own affairs.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

@@ -7,7 +7,7 @@ from vllm_helpers import engine
 from agents.backend import Request, Sampling
 from agents.pretrained import locate
 from agents.prompts import Prompts
-from debate.config import prompts_folder
+from debate.config.shipped import prompts_folder
 from evals.task import create_task
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

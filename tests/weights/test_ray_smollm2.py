@@ -3,7 +3,8 @@
 import pytest
 from runtime.outcomes import outcome
 
-from debate.config import configs_folder, load_config
+from debate.config.load import load_config
+from debate.config.shipped import configs_folder
 from evals.evaluation import evaluate
 
 pytest.importorskip("ray")

@@ -13,8 +13,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from agents.belief import Belief
-from agents.belief_backend import BeliefBackend
+from agents.beliefs.belief import Belief
+from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName
 from agents.models.discrete_functions.config import LearnerConfig
 from agents.models.discrete_functions.model import Learner

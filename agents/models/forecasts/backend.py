@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from agents.belief import Belief, Gaussian
-from agents.belief_backend import BeliefBackend
+from agents.beliefs.belief import Belief, Gaussian
+from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, RequestError
 from agents.models.forecasts.network import ForecastNetwork, scale
 from agents.observation import Case, Observation, Series

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import torch
 
-from agents.belief import Belief
-from agents.belief_backend import BeliefBackend
+from agents.beliefs.belief import Belief
+from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError, RequestError
 from agents.models.sentences.folder import save_model, write_settings
 from agents.observation import Case, Observation, Text

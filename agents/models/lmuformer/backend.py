@@ -7,8 +7,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from agents.belief import Belief
-from agents.belief_backend import BeliefBackend
+from agents.beliefs.belief import Belief
+from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError
 from agents.models.checkpoint import load_model, save_model
 from agents.models.lmuformer.config import LMUFormerConfig

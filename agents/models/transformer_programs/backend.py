@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from agents.belief import Belief
-from agents.belief_backend import BeliefBackend
+from agents.beliefs.belief import Belief
+from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError
 from agents.models.transformer_programs.config import ProgramConfig
 from agents.models.transformer_programs.emit import python_source
