@@ -166,7 +166,7 @@ def test_one_writer_until_it_dies(tmp_path, transcript):
     """A real second process holds the run; when it is killed the next one goes on."""
     record(tmp_path / "run", transcript, upto=2)
     code = (
-        "import sys, time; from pathlib import Path; from debate.config.schema import load_config; "
+        "import sys, time; from pathlib import Path; from debate.config.load import load_config; "
         "from debate.run_folder.folder import RunFolder; run = Path(sys.argv[1]); "
         "folder = RunFolder(run, load_config(run / 'config.yaml')); print('open', flush=True); time.sleep(60)"
     )
