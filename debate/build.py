@@ -12,6 +12,7 @@ from agents.beliefs.pooling import POOLS, Pool
 from agents.beliefs.verbaliser import Verbaliser
 from agents.errors import ConfigError, UnknownName
 from agents.prompts import Prompts
+from agents.question import Question
 from agents.speakers.agent import Agent
 from agents.speakers.chooser import Chooser
 from agents.speakers.controls import Control
@@ -42,7 +43,7 @@ def build_debate(
     backends: Backends,
     *,
     extract: Extract | None = None,
-    targets: Mapping[str, str] | None = None,
+    targets: Mapping[Question, str] | None = None,
     shots: Sequence[tuple[str, str]] = (),
 ) -> Debate:
     """Return the debate of a config.
@@ -118,7 +119,7 @@ def _agent(
     config: DebateConfig,
     name: str,
     backends: Backends,
-    targets: Mapping[str, str],
+    targets: Mapping[Question, str],
     shots: tuple[tuple[str, str], ...],
     checked: dict[Prompts, Prompts],
 ) -> Speaker:

@@ -8,6 +8,7 @@ from typing import Any
 
 from agents.atomic_file import write_atomic, write_json
 from agents.errors import ConfigError, RunError
+from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import to_yaml
 from debate.config.schema import DebateConfig
@@ -113,7 +114,7 @@ async def evaluate(
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
-    targets = {sample.question: sample.target for sample in samples}
+    targets = {Question(sample.id, sample.question): sample.target for sample in samples}
     engines = backends or Backends(config, progress)
     asked = {**vars(chosen), "data": None if chosen.data is None else str(chosen.data), "methods": list(names.values())}
     asked["sample_ids"] = list(chosen.sample_ids)

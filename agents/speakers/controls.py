@@ -33,18 +33,18 @@ class Control:
     name: str
     backend: Backend
     kind: str
-    targets: Mapping[str, str] = field(repr=False)
+    targets: Mapping[Question, str] = field(repr=False)
     sampling: Sampling = field(default_factory=Sampling)
     encoder: str | None = None
 
-    def speak(self, case: Question, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
+    def speak(self, question: Question, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
         """Say what the rule says, at no cost."""
         fingerprint = ModelFingerprint(self.kind, "", "", self.backend.fingerprint.vocabulary, 0)
         pending = Pending()
-        pending.finish(Generation(Message(self.says(case.text, seed), fingerprint, 0.0), Usage(0, 0, 0), "stop"))
+        pending.finish(Generation(Message(self.says(question, seed), fingerprint, 0.0), Usage(0, 0, 0), "stop"))
         return pending
 
-    def says(self, question: str, seed: int) -> str:
+    def says(self, question: Question, seed: int) -> str:
         """Return the words.
 
         Raises:
@@ -54,17 +54,17 @@ class Control:
             return DUMMY
         if self.kind == "random" and not self.targets:
             return f"Answer: {_draw(seed, 100)}"
-        if not self.targets or (self.kind == "expert" and question not in self.targets):
+        if not self.targets or (self.kind in ("expert", "misaligned") and question not in self.targets):
             raise ConfigError(
                 f"agent {self.name!r}: role {self.kind} needs questions with right answers: give --task, or a role "
                 "that needs none (random, dummy)"
             )
-        answers = [answer for asked, answer in self.targets.items() if asked != question]
+        answers = [answer for asked, answer in self.targets.items() if asked.text != question.text]
         match self.kind:
             case "expert":
                 return f"Answer: {self.targets[question]}"
             case "misaligned" if answers:
-                return f"Answer: {answers[_draw(_number(question), len(answers))]}"
+                return f"Answer: {answers[_draw(_number(question.text), len(answers))]}"
             case "misaligned":
                 raise ConfigError(f"agent {self.name!r}: role misaligned needs at least two questions; raise --limit")
             case _:

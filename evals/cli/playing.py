@@ -26,17 +26,16 @@ async def watch(
     task = create_task(config.task, seed=config.seed, data=data)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
     temperatures = config.temperatures
-    targets = {sample.id: sample.target for sample in samples}
-    right = {sample.question: sample.target for sample in samples if sample.target}
+    targets = {Question(sample.id, sample.question): sample.target for sample in samples if sample.target}
     backends = Backends(config, progress)
     rule = decision_rule(config.decision, backends.decode)
 
     def judge(question: Question, decision: Decision) -> Score | None:
-        target = targets[question.id]
-        return task.score(decision.answer, target) if target else None
+        target = targets.get(question)
+        return None if target is None else task.score(decision.answer, target)
 
     try:
-        debate = build_debate(config, backends, extract=task.extract, targets=right)
+        debate = build_debate(config, backends, extract=task.extract, targets=targets)
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
