@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from agents.adapter import find_adapter
 from agents.backend import Sampling
 from agents.beliefs.cards import is_belief_backend
-from agents.beliefs.pooling import POOLS, Pool
+from agents.beliefs.pooling import find_pool
 from agents.beliefs.verbaliser import Verbaliser
-from agents.errors import ConfigError, UnknownName
+from agents.errors import ConfigError
 from agents.prompts import Prompts
 from agents.question import Question
 from agents.speakers.agent import Agent
@@ -18,7 +18,6 @@ from agents.speakers.chooser import Chooser
 from agents.speakers.controls import Control
 from agents.speakers.specialist import Specialist
 from agents.tokenizers import tokenizer_of
-from debate.config.named import check_parameters, parse_named
 from debate.config.schema import AgentConfig, DebateConfig
 from debate.config.shipped import prompts_folder, role_folder, task_prompts
 from debate.hearing import Hearing, Speaker, takes_vectors
@@ -213,17 +212,3 @@ def _specialist(config: DebateConfig, name: str, believer: str, backends: Backen
         words=agent.words,
         encoder=own_encoder(config, name) if config.message == "cipher" else None,
     )
-
-
-def find_pool(text: str) -> Pool:
-    """Return the rule that a config names, e.g. `product(prior=[0.7, 0.3])`.
-
-    Raises:
-        UnknownName: no such rule.
-        ConfigError: a parameter that it does not take.
-    """
-    call = parse_named(text, "pool")
-    if call.name not in POOLS:
-        raise UnknownName("pool", call.name, POOLS)
-    check_parameters(call, "pool", POOLS[call.name])
-    return POOLS[call.name](**call.parameters)

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.errors import ConfigError, did_you_mean
+from agents.errors import ConfigError, UnknownName
+from agents.registry import check_parameters, parse_named
 from debate.config.load import load_config, validate
-from debate.config.named import check_parameters, parse_named
 from debate.config.schema import CONTROLS, DebateConfig
 from debate.config.shipped import find_config, shipped
 
@@ -72,10 +72,8 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
     path = find_config(Path(name))
     if path.is_file() or name.endswith((".yaml", ".yml")):
         return of_file(config, path)
-    names = [*known, f"{SELF_CONSISTENCY}(k=5)", BY_TOKENS, BY_TIME, *LIKELIHOODS, "cipher:ENCODER", *CONTROLS]
-    raise ConfigError(
-        f"unknown method {name!r}. Known: {', '.join(names)}, or a config file.{did_you_mean(name, [*known, *names])}"
-    )
+    rows = [f"{SELF_CONSISTENCY}(k=5)", BY_TOKENS, BY_TIME, *LIKELIHOODS, "cipher:ENCODER", "FILE.yaml"]
+    raise UnknownName("method", name, [*known, *rows, *CONTROLS])
 
 
 def self_consistency(config: DebateConfig, *, k: int = 5, temperature: float = SAMPLE_TEMPERATURE) -> DebateConfig:
@@ -235,7 +233,7 @@ def method_config(config: DebateConfig, method: str) -> DebateConfig:
     """
     known = {**BUILT_IN_METHODS, **config.methods}
     if method not in known:
-        raise ConfigError(f"unknown method {method!r}. Known: {', '.join(known)}.{did_you_mean(method, known)}")
+        raise UnknownName("method", method, known)
     raw = config.model_dump(exclude={"methods"}, by_alias=True)
     for changes in (BUILT_IN_METHODS.get(method, {}), config.methods.get(method, {})):
         raw = _merged(raw, changes)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from agents.errors import ConfigError, DebateError, did_you_mean, writing_failed
+from agents.errors import ConfigError, DebateError, UnknownName, writing_failed
 from debate.config.frozen import Frozen
 from debate.config.load import validate
 from debate.config.schema import DebateConfig
@@ -110,7 +110,7 @@ def load_experiment(name: str) -> Experiment:
     path = Path(name) if name.endswith(".yaml") else configs_folder() / "reproduce" / f"{name}.yaml"
     if not path.is_file():
         known = experiments()
-        raise ConfigError(f"unknown experiment {name!r}. Known: {', '.join(known)}.{did_you_mean(name, known)}")
+        raise UnknownName("experiment", name, known)
     try:
         return Experiment.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:

@@ -9,6 +9,8 @@ agents:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kernels.names import unknown
+
 
 def expanded(agents: Mapping[str, Any], templates: Mapping[str, Any]) -> dict[str, Any]:
     """Return every agent with its own keys; a member of a group carries the group's name.
@@ -44,8 +46,7 @@ def _merged(name: str, given: Mapping[str, Any], templates: Mapping[str, Any]) -
     like = given["like"]
     template = templates.get(like) if isinstance(like, str) else None
     if not isinstance(template, Mapping):
-        known = ", ".join(sorted(templates)) or "none"
-        raise ValueError(f"{name}.like: unknown template {like!r}. Known: {known}")
+        raise ValueError(f"{name}.like: {unknown('template', str(like), sorted(templates))}")
     return {**template, **{key: value for key, value in given.items() if key != "like"}}
 
 

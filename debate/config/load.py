@@ -7,13 +7,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from agents.errors import ConfigError, did_you_mean
+from agents.errors import ConfigError
 from agents.secrets import refuse_secrets
 from debate.config.execution import EngineConfig, ExecutionConfig
 from debate.config.schema import AgentConfig, DebateConfig
 from debate.config.shipped import shipped
 from debate.config.topology import EdgeConfig, ScheduleConfig, TopologyConfig
 from debate.config.topology_file import read_topology_file
+from kernels.names import unknown
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> DebateConfig:
@@ -128,7 +129,7 @@ def _explain(source: str, raw: Mapping[str, Any], detail: Any) -> str:
         *parents, key = place
         model = _model_at(parents)
         known = [field.alias or name for name, field in model.model_fields.items()]
-        return f"{source}: {where}: unknown key {key!r}. Known: {', '.join(known)}.{did_you_mean(str(key), known)}"
+        return f"{source}: {where}: {unknown('key', str(key), known)}"
     if detail["type"] == "missing":
         return f"{source}: {where}: this key is needed"
     given = detail.get("input")

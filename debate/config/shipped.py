@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from agents.errors import ConfigError, did_you_mean
+from agents.errors import UnknownName
 from debate.config.schema import CONTROLS
 
 if TYPE_CHECKING:
@@ -57,12 +57,11 @@ def role_folder(role: str) -> Path:
     """Return the folder of a role: a path, or a name under configs/prompts/roles.
 
     Raises:
-        ConfigError: no such role.
+        UnknownName: no such role.
     """
     if "/" in role:
         return Path(role)
     folder = prompts_folder("roles")
     if not (folder / role).is_dir():
-        known = sorted([*CONTROLS, *(path.name for path in folder.glob("*") if path.is_dir())])
-        raise ConfigError(f"unknown role {role!r}. Known: {', '.join(known)}.{did_you_mean(role, known)}")
+        raise UnknownName("role", role, [*CONTROLS, *(path.name for path in folder.glob("*") if path.is_dir())])
     return folder / role

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from agents.errors import ConfigError
 from debate.decision.decision import Decision, Reader, Rule, by_temperature, elected, last_answers
 
 if TYPE_CHECKING:
@@ -74,9 +75,11 @@ def verifier(*, score: str) -> Rule:
 
     A verifier must not know the right answer: best of agents by the key is a bound, not a score.
     """
-    from agents.registry import load
+    from agents.registry import load, takes
 
     judged = load(score, "verifier", "debate.verifiers")
+    if not takes(judged, 2):
+        raise ConfigError(f"verifier {score!r} is no function of a question and a response")
 
     def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from agents.errors import ConfigError, UnknownName
-from debate.config.named import check_parameters, parse_named
+from agents.registry import load_named
 from debate.decision import ballots, belief_rules
 from debate.decision.answers import judge, last_speaker, lowest_temperature, majority, verifier
 from debate.decision.decision import Decode, Rule
+
+GROUP = "debate.decisions"
 
 
 def decision_rule(decision: str, decode: Decode | None = None) -> Rule:
@@ -21,19 +22,12 @@ def decision_rule(decision: str, decode: Decode | None = None) -> Rule:
         UnknownName: no such rule.
         ConfigError: a parameter that it does not take or lacks, or a rule over beliefs without `decode`.
     """
-    call = parse_named(decision, "decision")
-    known = rules()
-    if call.name not in known:
-        raise UnknownName("decision", call.name, known)
-    made = known[call.name]
-    check_parameters(call, "decision", made, given=("decode",))
-    given: dict[str, Any] = dict(call.parameters)
-    if "decode" in (made.__kwdefaults__ or {}):
+    made, named = load_named(decision, "decision", GROUP, rules(), given=("decode",))
+    given: dict[str, Any] = dict(named.parameters)
+    if "decode" in (getattr(made, "__kwdefaults__", None) or {}):
         given["decode"] = decode
-    try:
-        return made(**given)
-    except TypeError as error:
-        raise ConfigError(f"decision {call.name!r}: {str(error).split('() ')[-1]}") from error
+    rule: Rule = made(**given)
+    return rule
 
 
 def rules() -> dict[str, Callable[..., Rule]]:

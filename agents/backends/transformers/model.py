@@ -20,7 +20,7 @@ from agents.backends.transformers import attention
 from agents.backends.transformers.adapters import Adapters
 from agents.backends.transformers.cache import SlotCache, Window
 from agents.decoding.ending import stop_ids
-from agents.errors import ConfigError, ModelError
+from agents.errors import ConfigError, ModelError, UnknownName
 from agents.fingerprint import fingerprint
 from kernels import EmbeddingTable
 
@@ -56,7 +56,7 @@ class LoadedModel:
         rows: int | None = None,
     ) -> None:
         if dtype not in DTYPES:
-            raise ModelError(f"unknown dtype {dtype!r}. Known: {', '.join(DTYPES)}.")
+            raise UnknownName("dtype", dtype, DTYPES)
         self.name, self.device, self.dtype = name, torch.device(device), DTYPES[dtype]
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)

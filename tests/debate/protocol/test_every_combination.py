@@ -183,9 +183,9 @@ def test_a_judge_is_asked_to_review_and_an_agreement_is_told(config, played):
 
 
 def test_an_unknown_role_is_a_sentence(config, played):
-    from agents.errors import ConfigError
+    from agents.errors import UnknownName
 
-    with pytest.raises(ConfigError, match=r"unknown role 'juge'. Known: .*judge.*Did you mean 'judge'"):
+    with pytest.raises(UnknownName, match=r"unknown role 'juge'. Known: .*judge.*Did you mean 'judge'"):
         played(config(agents={"a": {"role": "juge"}}))
 
 
@@ -193,5 +193,5 @@ def test_an_unknown_encoder_on_an_edge_is_a_sentence_before_anything_is_said(con
     from agents.errors import ConfigError
 
     topology = {"edges": [{"from": "ada", "to": "ben", "encoder": "topc"}]}
-    with pytest.raises(ConfigError, match="agent 'ada': Unknown encoder 'topc'"):
+    with pytest.raises(ConfigError, match="agent 'ada': unknown encoder 'topc'"):
         played(config(agents={"ada": {}, "ben": {}}, topology=topology))
