@@ -220,7 +220,9 @@ FUNCTIONS = {
 }  # fmt: skip
 MOCK = {"backend": "mock", "model": "mock", "rounds": 2, "top_beliefs": 4, "execution": {"in_flight": 1}}
 SPECIALISTS = {
-    "specialists": _real({**MOCK, "task": "discrete_functions", "agents": FUNCTIONS}, "single", "text", "cipher", limit=3, outputs=True),
+    "specialists": _real(
+        {**MOCK, "task": "discrete_functions", "agents": FUNCTIONS}, "single", "text", "cipher", limit=3, outputs=True
+    ),
     "random specialists": Case(
         {
             **MOCK,

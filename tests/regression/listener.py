@@ -26,7 +26,8 @@ def listener(model="mock", *, ballots=False, choice=False, **options):
         said = f"Heard {' '.join(heard) or 'nobody'}, {drawn.hex()[:6]}. Answer: {answer}"
         if ballots:
             other = drawn[9] % 7
-            said += f"\nRanking: {answer} > {other} > 5\nPoints: {answer}=3, {other}=4\nApprove: {other}, 5\nConfidence: {drawn[7] % 100}%"
+            said += f"\nRanking: {answer} > {other} > 5\nPoints: {answer}=3, {other}=4\nApprove: {other}, 5"
+            said += f"\nConfidence: {drawn[7] % 100}%"
         return said
 
     return create_backend("mock", model=model, reply=reply, **options)
