@@ -13,7 +13,8 @@ import torch
 
 from agents.models.discrete_functions.families import FAMILIES, draw
 from agents.observation import Table
-from evals.task import Loaded, Sample, Task, TaskInfo
+from evals.sample import Loaded, Sample
+from evals.task import Task, TaskInfo
 
 DIMS, EXAMPLES = 8, 15
 DEFAULT_SIZE = 200

@@ -21,9 +21,10 @@ from hashlib import sha256
 from typing import Any
 
 from agents.errors import MissingDependency, TaskError
+from evals.sample import Loaded, Sample, Score
 from evals.scoring.bounded import OutOfTime, WorkerDied, worker
 from evals.scoring.text import after_cues, answer_part, boxed
-from evals.task import Loaded, Sample, Score, Task, TaskInfo
+from evals.task import Task, TaskInfo
 
 DEFAULT_SIZE = 200
 TIMEOUT_S = 20.0
