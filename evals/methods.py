@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from agents.errors import ConfigError, UnknownName
 from agents.registry import check_parameters, parse_named
+from agents.speakers import CONTROLS
 from debate.config.load import load_config, validate
-from debate.config.schema import CONTROLS, DebateConfig
+from debate.config.schema import DebateConfig
 from debate.config.shipped import find_config, shipped
 
 if TYPE_CHECKING:

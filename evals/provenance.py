@@ -10,7 +10,6 @@ from typing import Any
 
 from agents.installed import versions
 from agents.prompts import Prompts
-from agents.speakers.agent import Agent
 from debate.config.schema import DebateConfig
 from debate.orchestrator import Debate
 
@@ -33,7 +32,7 @@ def provenance(config: DebateConfig, debates: Mapping[str, Debate]) -> dict[str,
 
 def prompt_hashes(debate: Debate) -> dict[str, str]:
     """Return agent → hash of the prompt files and worked examples that it may read."""
-    return {name: _hash(agent.prompts) for name, agent in debate.agents.items() if isinstance(agent, Agent)}
+    return {name: _hash(files) for name, agent in debate.agents.items() if (files := agent.prompt_files) is not None}
 
 
 @cache

@@ -19,7 +19,6 @@ from agents.backend import Backend, Pending, Request
 from agents.message import Message
 from agents.pretrained import Progress
 from agents.question import Question
-from agents.speakers.agent import Agent
 from agents.supervision.wrapped import Wrapped
 from agents.tokenization import segments
 from debate.build import build_debate
@@ -95,7 +94,7 @@ async def count_prefixes(
         recorders: dict[int, Recorder] = {}
         agents: dict[str, Any] = {}
         for name, agent in debate.agents.items():
-            if isinstance(agent, Agent):
+            if agent.prompt_files is not None:
                 recorder = recorders.setdefault(id(agent.backend), Recorder(agent.backend))
                 agents[name] = replace(agent, backend=recorder)
             else:

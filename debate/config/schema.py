@@ -9,16 +9,15 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from agents.speakers import CONTROLS
 from debate.config.execution import ExecutionConfig
 from debate.config.frozen import Frozen
 from debate.config.groups import expanded, groups
 from debate.config.topology import TopologyConfig
 
-# What an agent may be besides a debater: one that sums up or leads each round, one that speaks once at the end, and the
-# paper's controls, which say what they say without a model.
+# What an agent may be besides a debater or a control: one that sums up or leads each round, one that speaks once at the end.
 CHAIRS = ("summariser", "moderator")
 JUDGES = ("judge",)
-CONTROLS = ("expert", "misaligned", "random", "dummy")
 
 
 class AgentConfig(Frozen):
@@ -53,7 +52,8 @@ class AgentConfig(Frozen):
     weighs: Literal["labels", "texts"] | None = None
     """Does not generate: weighs the labels of a choice, or the options' texts, by log-likelihood, and says that belief."""
     role: str | None = None
-    """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
+    """A folder under configs/prompts/roles (`critic`, `judge`, …), a path, a control (`expert`, `random`, …), or the dotted
+    path of a kind of agent."""
     agreement: float | None = Field(default=None, ge=0, le=1)
     """How much it is asked to agree with the others, 0 to 1 (DebateLLM); not asked by default."""
     group: str | None = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from agents.errors import UnknownName
-from debate.config.schema import CONTROLS
+from agents.speakers import CONTROLS
 
 if TYPE_CHECKING:
     pass

@@ -26,15 +26,8 @@ class Finding:
     text: str
 
 
-def check(config: "DebateConfig") -> list[Finding]:
-    """Return what is wrong with a debate's topology; needs no model.
-
-    Raises:
-        ConfigError: so wrong that there is no topology: an unknown name, a parameter that cannot be.
-    """
-    from debate.protocol.exchange import build_exchange
-
-    exchange = build_exchange(config)
+def check(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:
+    """Return what is wrong with a debate's topology; needs no model."""
     return [
         *_decision(config, exchange),
         *_isolated(config, exchange),

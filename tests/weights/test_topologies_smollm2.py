@@ -64,7 +64,7 @@ def test_layers_hear_vectors_and_words(played):
     said = {turn.key: turn for turn in transcript.turns}
     last = transcript.turns[-1].key
     heard = debate.heard(debate.protocol.inbox(last), debate.agents[last.agent], said)
-    assert all(vectors.is_cipher and not words.is_cipher for (vectors, words), _ in heard)
+    assert all(vectors.is_cipher and not words.is_cipher for vectors, words in (message.content for message in heard))
 
 
 def test_a_summariser_is_heard_in_text(played):
