@@ -11,7 +11,7 @@ from debate.build import build_debate
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
 from debate.config.shipped import find_config
-from debate.decision.decision import Decision, Reader
+from debate.decision.decision import Decision, Poll, Reader
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
 from debate.runtime.backends import Backends
@@ -65,7 +65,7 @@ class DebateSession:
         if self._debate is None:
             self._debate = build_debate(self.config, self._backends, extract=lambda said, _: self._extract(said))
         transcript = await play(self._debate, question)
-        return Answer(self._rule(transcript, self.config.temperatures, self._extract), transcript)
+        return Answer(self._rule(Poll(transcript, self.config.electorate, self._extract)), transcript)
 
     def close(self) -> None:
         """Free the engines."""

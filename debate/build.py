@@ -52,7 +52,7 @@ def build_debate(
     plans = [_Plan(name, config, backends, targets or {}, tuple(shots), checked) for name in config.agents]
     agents = {plan.name: build_speaker(plan) for plan in plans}
     protocol: Protocol = exchange.planned
-    watch = StoppingContext(tuple(config.temperatures), exchange.planned.chairs, extract)
+    watch = StoppingContext(config.electorate.voters, exchange.planned.chairs, extract)
     rule = stopping_rule(config.stopping, watch)
     if rule is not None:
         protocol = Stopped(exchange.planned, rule)

@@ -12,6 +12,7 @@ from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import to_yaml
 from debate.config.schema import DebateConfig
+from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate
 from debate.run_folder.cancel import cancellable
@@ -167,13 +168,12 @@ async def _play(
     observer: Observer,
 ) -> None:
     """Play one method over all samples, many debates side by side."""
-    rule = decision_rule(config.decision, backends.decode)
-    temperatures = config.temperatures
+    rule, electorate = decision_rule(config.decision, backends.decode), config.electorate
     meter = EnergyMeter()
     await play_questions(
         debate,
         [to_question(sample, scorer.task) for sample in samples],
-        decide=lambda transcript: rule(transcript, temperatures, scorer.reader(transcript.question.id)),
+        decide=lambda transcript: rule(Poll(transcript, electorate, scorer.reader(transcript.question.id))),
         judge=lambda question, decision: scorer.score(question.id, decision.answer),
         record=folder.method(row),
         observers=[observer],

@@ -122,11 +122,11 @@ def by_encoder(config: DebateConfig, encoder: str) -> DebateConfig:
 
 def bound(config: DebateConfig, role: str) -> DebateConfig:
     """Return the debate in which everyone but the deciding agent is a control (Pham et al., 2024, section 5)."""
-    if len(config.temperatures) < 2:
+    if len(config.electorate.voters) < 2:
         raise ConfigError(f"method {role!r} puts a control in the place of the other agents; the config has one agent")
     kept = config.deciding_agent
     agents = {
-        name: agent.model_dump() if name == kept or name not in config.temperatures else {"role": role}
+        name: agent.model_dump() if name == kept or name not in config.electorate.voters else {"role": role}
         for name, agent in config.agents.items()
     }
     return _changed(config, agents=agents, decision="lowest_temperature")

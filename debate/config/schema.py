@@ -16,6 +16,7 @@ from debate.config.execution import ExecutionConfig
 from debate.config.frozen import Frozen
 from debate.config.groups import MOST_AGENTS, expanded, groups
 from debate.config.topology import TopologyConfig
+from debate.decision.electorate import Electorate
 
 # What an agent may be besides a debater or a control: one that sums up or leads each round, one that speaks once at the end.
 CHAIRS = ("summariser", "moderator")
@@ -169,19 +170,21 @@ class DebateConfig(Frozen):
         return agents
 
     @property
+    def electorate(self) -> Electorate:
+        """Everyone whose answer counts: not judges and chairs, unless there is nobody else."""
+        voters = tuple(name for name, agent in self.agents.items() if not (agent.is_judge or agent.is_chair))
+        temperatures = {name: float("inf") if a.is_control else a.temperature for name, a in self.agents.items()}
+        return Electorate(voters or tuple(self.agents), temperatures)
+
+    @property
     def temperatures(self) -> dict[str, float]:
-        """Temperature of everyone whose answer counts: not of judges and chairs; a control's is infinite."""
-        counted = {
-            name: float("inf") if agent.is_control else agent.temperature
-            for name, agent in self.agents.items()
-            if not (agent.is_judge or agent.is_chair)
-        }
-        return counted or {name: agent.temperature for name, agent in self.agents.items()}
+        """Temperature of everyone whose answer counts; a control's is infinite."""
+        return self.electorate.of_voters
 
     @property
     def deciding_agent(self) -> str:
         """The agent of the lowest temperature, the first of equals: the paper's answer, chosen before the debate."""
-        return min(self.temperatures, key=self.temperatures.__getitem__)
+        return self.electorate.order()[0]
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

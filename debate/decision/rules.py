@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from agents.registry import load_named
+from agents.errors import ConfigError
+from agents.registry import load_named, takes
 from debate.decision import ballots, belief_rules
 from debate.decision.answers import judge, last_speaker, lowest_temperature, majority, verifier
 from debate.decision.decision import Decode, Rule
@@ -26,8 +27,24 @@ def decision_rule(decision: str, decode: Decode | None = None) -> Rule:
     given: dict[str, Any] = dict(named.parameters)
     if "decode" in (getattr(made, "__kwdefaults__", None) or {}):
         given["decode"] = decode
-    rule: Rule = made(**given)
-    return rule
+    return _of_poll(named.name, made(**given))
+
+
+def _of_poll(name: str, rule: Any) -> Rule:
+    """Return a rule that takes a poll, of one that does, or of one that takes (transcript, temperatures, extract).
+
+    Raises:
+        ConfigError: it takes neither.
+    """
+    if takes(rule, 1):
+        poll_rule: Rule = rule
+        return poll_rule
+    if takes(rule, 3):
+        return lambda poll: rule(poll.transcript, poll.electorate.of_voters, poll.extract)
+    raise ConfigError(
+        f"decision {name!r} makes no rule: a rule is a function of one argument, a debate.decision.decision.Poll, and returns "
+        "a Decision"
+    )
 
 
 def rules() -> dict[str, Callable[..., Rule]]:

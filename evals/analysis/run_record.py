@@ -17,7 +17,7 @@ from agents.errors import DebateError, RunError
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
 from debate.decision.belief_rules import probability, stated
-from debate.decision.decision import Decode, Rule
+from debate.decision.decision import Decode, Poll, Rule
 from debate.decision.option_reading import OptionReading, read_options
 from debate.decision.rules import decision_rule
 from debate.run_folder.reader import DebateRecord, methods_in, read_method
@@ -220,7 +220,7 @@ def _debate_row(
     turns = tuple(_turn_row(turn, question.id, deciding, scorer, seconds, decode) for turn in transcript.turns)
     strict = None
     if rule is not None and decision and transcript.turns:
-        strict_answer = rule(transcript, config.temperatures, scorer.strict_reader(question.id)).answer
+        strict_answer = rule(Poll(transcript, config.electorate, scorer.strict_reader(question.id))).answer
         strict = scorer.score(question.id, strict_answer).value
     return DebateRow(
         question=question.id,
@@ -290,7 +290,7 @@ def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule
     reader = scorer.reader(transcript.question.id)
     for cut in cuts:
         part = Transcript(transcript.question, tuple(cut))
-        score = scorer.score(transcript.question.id, rule(part, config.temperatures, reader).answer)
+        score = scorer.score(transcript.question.id, rule(Poll(part, config.electorate, reader)).answer)
         found.append((part.generated_tokens, score.value))
     return tuple(found)
 

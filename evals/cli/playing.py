@@ -7,7 +7,7 @@ from agents.question import Question
 from debate.build import build_debate
 from debate.cli.options import console, progress
 from debate.config.schema import DebateConfig
-from debate.decision.decision import Decision
+from debate.decision.decision import Decision, Poll
 from debate.decision.rules import decision_rule
 from debate.run_folder.cancel import cancellable
 from debate.run_folder.folder import RunFolder
@@ -25,7 +25,6 @@ async def watch(
     """Debate the given question, or the first questions of the config's task, and print what is said and decided."""
     task = create_task(config.task, seed=config.seed, data=data)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
-    temperatures = config.temperatures
     targets = {Question(sample.id, sample.question): sample.target for sample in samples if sample.target}
     backends = Backends(config, progress)
     rule = decision_rule(config.decision, backends.decode)
@@ -53,7 +52,7 @@ async def watch(
             await play_questions(
                 debate,
                 [to_question(sample, task) for sample in samples],
-                decide=lambda transcript: rule(transcript, temperatures, task.extract),
+                decide=lambda transcript: rule(Poll(transcript, config.electorate, task.extract)),
                 judge=judge,
                 record=record,
                 observers=[screen],

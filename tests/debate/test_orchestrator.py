@@ -18,6 +18,8 @@ from agents.speakers.agent import Agent
 from debate.build import build_debate
 from debate.config.load import validate
 from debate.config.shipped import configs_folder
+from debate.decision.decision import Poll
+from debate.decision.electorate import Electorate
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
 from debate.protocol.rules import SimultaneousRounds
@@ -190,7 +192,9 @@ def test_decisions(rule, answers, expected, reason):
     import re
 
     temperatures = {"ada": 0.9, "ben": 0.1, "eve": 0.5}
-    decision = decision_rule(rule)(transcript_of(answers), temperatures, stated_number)
+    decision = decision_rule(rule)(
+        Poll(transcript_of(answers), Electorate(tuple(temperatures), temperatures), stated_number)
+    )
     assert decision.answer == expected
     assert re.search(reason, decision.reason)
     assert set(decision.answers) == set(answers)

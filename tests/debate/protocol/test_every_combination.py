@@ -162,6 +162,7 @@ FILES = sorted([*configs_folder().glob("*.yaml"), *configs_folder().glob("topolo
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_shipped_config_plays_on_mock(played, task, path):
+    from debate.decision.decision import Poll
     from debate.decision.rules import decision_rule
     from debate.preview.checks import check
     from debate.protocol.exchange import build_exchange
@@ -169,7 +170,7 @@ def test_every_shipped_config_plays_on_mock(played, task, path):
     found = on_mock(path)
     debate, transcript, _ = played(DebateConfig.model_validate({**found.model_dump(by_alias=True), "max_tokens": 40}))
     assert 0 < len(transcript.turns) <= debate.protocol.num_turns
-    decision = decision_rule(found.decision)(transcript, found.temperatures, task.extract)
+    decision = decision_rule(found.decision)(Poll(transcript, found.electorate, task.extract))
     assert decision.answer is not None, decision.reason
     assert [finding for finding in check(found, build_exchange(found)) if finding.kind == "error"] == []
 
