@@ -110,6 +110,9 @@ async def evaluate(
         )
         for reason, count in loaded.removed.items():
             progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
+        available = len(loaded.samples)
+    else:
+        available = len(samples)
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
@@ -132,7 +135,7 @@ async def evaluate(
                 progress(f"going on with {out}: {turns} turns are there")
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
-            facts = provenance(config, debates)
+            facts = {**provenance(config, debates), "limit": chosen.limit, "num_samples": available}
             for row in sorted(names, key=lambda row: needs_budget(names[row])):
                 if needs_budget(names[row]):
                     k = _chosen_k(folder, names[row], progress)
