@@ -3,9 +3,10 @@
     RUN/lm_eval/METHOD/ORG__MODEL/results_TIME.json
     RUN/lm_eval/METHOD/ORG__MODEL/samples_TASK_TIME.jsonl
 
-Keys and hashes are lm-eval 0.4's (`evaluation_tracker.py`, `evaluator.py`): a results file holds one model, so each
-method is one; `exact_match` with the filters `strict-match` and `flexible-extract`, their standard error, hashes of
-documents, prompts and targets. What only a debate has stands under `debate`.
+Keys and hashes are lm-eval 0.4's (`lm_eval/loggers/evaluation_tracker.py`, `lm_eval/evaluator.py`): a results file holds
+one model, so each method is one; `exact_match` with the filters `strict-match` and `flexible-extract`, their standard
+error, hashes of documents, prompts and targets. How it was generated is that of the agent whose answer counts. What only
+a debate has stands under `debate`.
 """
 
 import hashlib
