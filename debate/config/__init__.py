@@ -1,3 +1,3 @@
-"""The config: a YAML file (`load.py`) checked against the schema (`schema.py`), its agents and groups (`groups.py`), topology files,
-shipped files. `debate/build.py` makes agents of it.
+"""The config: a YAML file (`load.py`) checked against the schema (`schema.py`), with agents and groups (`groups.py`), topology
+files and shipped files. `debate/build.py` makes agents of it.
 """
