@@ -12,11 +12,11 @@ from pydantic import Field, field_validator, model_validator
 from agents.component import check_component
 from agents.errors import ConfigError
 from agents.speakers import CONTROLS
+from debate.config.electorate import Electorate
 from debate.config.execution import ExecutionConfig
 from debate.config.frozen import Frozen
 from debate.config.groups import MOST_AGENTS, expanded, groups
 from debate.config.topology import TopologyConfig
-from debate.decision.electorate import Electorate
 
 # What an agent may be besides a debater or a control: one that sums up or leads each round, one that speaks once at the end.
 CHAIRS = ("summariser", "moderator")

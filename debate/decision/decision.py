@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from agents.fingerprint import ModelFingerprint
-from debate.decision.electorate import Electorate
+from debate.config.electorate import Electorate
 
 if TYPE_CHECKING:
     from agents.message import Message

@@ -16,10 +16,10 @@ from agents.prompts import Prompts
 from agents.question import Question
 from agents.speakers.agent import Agent
 from debate.build import build_debate
+from debate.config.electorate import Electorate
 from debate.config.load import validate
 from debate.config.shipped import configs_folder
 from debate.decision.decision import Poll
-from debate.decision.electorate import Electorate
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
 from debate.protocol.rules import SimultaneousRounds

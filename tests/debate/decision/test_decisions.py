@@ -8,8 +8,8 @@ from agents.errors import DebateError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from agents.question import Question
+from debate.config.electorate import Electorate
 from debate.decision.decision import Poll
-from debate.decision.electorate import Electorate
 from debate.decision.rules import decision_rule, rules
 from debate.transcript import Transcript, Turn, TurnKey
 
