@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from agents.atomic_file import write_atomic
 from agents.errors import RunError, writing_failed
 
 FORMAT = 1
@@ -208,25 +209,8 @@ def _check_format(record: Record, path: Path) -> None:
 
 
 def _create(path: Path) -> None:
-    """Write the header aside and rename it into place, so that a journal is never there without one."""
+    """Write a journal of its header alone; it is never there without one."""
     from importlib.metadata import version
 
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        with aside.open("wb") as file:
-            file.write(encode({"kind": "journal", "format": FORMAT, "package": version("cipher-debate")}))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise writing_failed(path, error) from error
-
-
-def sync_folder(path: Path) -> None:
-    """Wait until the disk has a folder's entries."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    header = {"kind": "journal", "format": FORMAT, "package": version("cipher-debate")}
+    write_atomic(path, encode(header), durable=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.errors import writing_failed
+from agents.atomic_file import write_atomic
 from debate.config.load import to_yaml
 from evals.analysis.run_record import DebateRow, MethodRecord
 from evals.analysis.stats import Comparison
@@ -37,14 +37,7 @@ def write_page(analyses: Sequence[Analysis], path: Path, *, title: str = "", bef
     Raises:
         RunError: the disk does not take it.
     """
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(page(analyses, title=title, before=before), encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise writing_failed(path, error) from error
-    return path
+    return write_atomic(path, page(analyses, title=title, before=before))
 
 
 def page(analyses: Sequence[Analysis], *, title: str = "", before: str = "") -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from agents.atomic_file import open_atomic
+from agents.atomic_file import open_atomic, replacing
 from agents.errors import MissingDependency
 from agents.prompts import Prompts
 from debate.config.shipped import prompts_folder
@@ -47,9 +47,8 @@ def train(recipe: Recipe, out: Path, *, say: Say = lambda _: None) -> Path:
         say(f"{recipe.name} is trained already: {done}")
         return done
     model, tokenizer = _run_stages(recipe, out, say)
-    aside = out / f".{done.name}.part"
-    form(recipe).save(model, tokenizer, recipe, aside)
-    aside.rename(done)
+    with replacing(done) as aside:
+        form(recipe).save(model, tokenizer, recipe, aside)
     return done
 
 
@@ -225,7 +224,8 @@ def _stage(
     if stage.steps not in looked:
         trainer.evaluate()
     estimate.before += stage.steps
-    form(recipe).keep(model, finished)
+    with replacing(finished) as aside:
+        form(recipe).keep(model, aside)
 
 
 def _timer(estimate: Estimate) -> Any:
