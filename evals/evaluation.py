@@ -128,7 +128,7 @@ async def evaluate(
             for warning in folder.warnings:
                 progress(warning)
             if folder.is_resumed:
-                turns = sum(result.turns for result in folder.results.rows.values())
+                turns = sum(result.turns for result in folder.state.results.values())
                 progress(f"going on with {out}: {turns} turns are there")
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
@@ -198,7 +198,7 @@ def _chosen_k(folder: RunFolder, name: str, progress: Any) -> int:
     path = folder.path / "budgets.json"
     chosen = _read(path)
     if name not in chosen:
-        k, reason = budget(name, folder.results.rows)
+        k, reason = budget(name, folder.state.results)
         chosen[name] = {"k": k, "reason": reason}
         write_json(path, chosen)
     progress(f"{name}: {chosen[name]['reason']}")

@@ -15,7 +15,8 @@ from agents.supervision.replicas import Replicas
 from agents.supervision.supervised import Supervised
 from debate.config.execution import ExecutionConfig
 from debate.orchestrator import Debate, take
-from debate.run_folder.method_journal import MethodJournal, Strikes
+from debate.run_folder.method_journal import MethodJournal
+from debate.run_folder.run_state import Strikes
 from debate.run_folder.turn_record import Cost
 from debate.transcript import Turn, TurnKey
 

@@ -11,7 +11,7 @@ from support.plain_loops import on_mock
 from agents.errors import ConfigError, RunError
 from debate.config.load import validate
 from debate.config.shipped import configs_folder
-from debate.run_folder.reader import methods_in, read_method
+from debate.run_folder.reader import RunReader, read_method
 from debate.runtime.observer import Observer
 from evals.evaluation import evaluate
 
@@ -94,9 +94,10 @@ def test_cancelling_leaves_what_was_finished_readable(tmp_path, run):
     with pytest.raises(asyncio.CancelledError):
         run(interrupted())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
-    finished = [record for folder in methods_in(tmp_path / "run") for record in read_method(folder) if record.decision]
+    played = RunReader(tmp_path / "run")
+    finished = [record for name in played.methods for record in played.debates(name) if record.decision]
     assert len(finished) >= 9
-    assert [path.name for path in methods_in(tmp_path / "run")] == ["single", "text"]
+    assert played.methods == ["single", "text"]
 
 
 def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
