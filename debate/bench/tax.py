@@ -23,8 +23,8 @@ from agents.pretrained import Progress
 from agents.question import Question
 from agents.registry import create_backend
 from agents.supervision.supervised import Supervised
-from agents.supervision.wrapped import Wrapped
 from agents.tokenizers import byte_tokenizer
+from debate.bench.recorder import Recorder
 from debate.build import build_debate
 from debate.config.execution import EngineConfig
 from debate.config.load import validate
@@ -37,22 +37,6 @@ from debate.runtime.batch import play_questions
 AGENTS = ("ada", "ben")
 ROUNDS = 3
 VOCABULARY = 300
-
-
-class Recording(Wrapped):
-    """A backend that writes down what it is asked."""
-
-    def __init__(self, inner: Backend) -> None:
-        super().__init__(inner)
-        self.requests: list[Request] = []
-
-    def submit(self, request: Request) -> Pending:
-        """Write the request down and pass it on."""
-        self.requests.append(request)
-        return super().submit(request)
-
-    async def close(self) -> None:
-        """Leave the engine as it is: it outlives the recording."""
 
 
 class OneEngine(Backends):
@@ -111,10 +95,10 @@ async def bench_tax(
         )
         questions = [Question(f"q{number}", f"What is the result of {number}+2*3+4-5*6?") for number in range(debates)]
         engine = create_backend("transformers", model=used, dtype="float32", progress=progress, **options)
-        recording = Recording(engine)
-        await _through_debates(config, OneEngine(config, recording), questions, folder / "recorded")
+        recorder = Recorder(engine)
+        await _through_debates(config, OneEngine(config, recorder), questions, folder / "recorded")
         # Submitted in whatever order; a request of round r hears what was said in r - 1, and the first r are the shortest.
-        static = _by_round(recording.requests, len(AGENTS) * debates)
+        static = _by_round(recorder.requests, len(AGENTS) * debates)
         remote: Backends | None = None
         if with_ray:
             # As many threads as the engine in this process has.
@@ -143,7 +127,7 @@ async def bench_tax(
         "model": model or "random Llama",
         "message": message,
         "debates": debates,
-        "turns": len(recording.requests),
+        "turns": len(recorder.requests),
         "tokens": tokens,
         "straight": {"seconds": [took.seconds for took in straight]},
     }

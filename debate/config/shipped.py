@@ -1,15 +1,11 @@
 """Where shipped configs, prompts and roles lie, and what a name or a path stands for."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
 from agents.errors import ConfigError, did_you_mean
 from debate.config.schema import CONTROLS
-
-if TYPE_CHECKING:
-    pass
 
 
 def configs_folder() -> Path:
