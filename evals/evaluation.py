@@ -26,7 +26,7 @@ from evals.provenance import provenance
 from evals.sample import Sample
 from evals.samples import load_selected, to_question, write_samples
 from evals.scorer import Scorer
-from evals.task import create_task
+from evals.task import Task, create_task
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,20 @@ async def evaluate(
         config: the debate and its methods.
         out: the run folder.
         methods: which rows (evals/methods.py); all of the config's by default.
-        limit, data: of the selection, where none is given.
+        limit, data: short for `selection=Selection(limit=…, data=…)`.
         selection: which questions.
-        samples: the questions themselves, in place of a selection.
+        samples: the questions themselves, as a task loaded them.
         overwrite: delete an earlier run in `out`.
         backends: engines that outlive this evaluation; its own are started and closed by default.
         observer: told of everything as it happens.
         progress: called with a sentence for each slow step of a start.
 
     Raises:
+        ConfigError: two arguments say which questions, so that one would have no effect.
         DebateError: anything that the user can mend; mistakes in any method are found before the first is played.
     """
     observer = observer or Observer()
-    chosen = selection or Selection(limit=limit, data=data)
+    chosen = _selection(limit, data, selection, samples)
     names = _rows(methods or method_names(config))
     configs = {row: resolve(config, name) for row, name in names.items()}
     task = create_task(
@@ -104,16 +105,7 @@ async def evaluate(
             f"{config.task}: no worked examples, of {task.num_fewshot} by default: {chosen.data} has no rows for them"
         )
     if samples is None:
-        samples, loaded = load_selected(
-            task,
-            limit=chosen.limit,
-            shuffle=chosen.shuffle,
-            seed=config.seed,
-            sample_ids=chosen.sample_ids,
-            shown=[question for question, _ in shots],
-        )
-        for reason, count in loaded.removed.items():
-            progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
+        samples = _selected(task, chosen, config, [question for question, _ in shots], progress)
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
@@ -180,6 +172,44 @@ async def _play(
         runners=backends.runners(),
     )
     _add_energy(folder.path / "energy.json", row, meter)
+
+
+def _selection(
+    limit: int | None, data: Path | None, selection: Selection | None, samples: Sequence[Sample] | None
+) -> Selection:
+    """Return the selection that the arguments of an evaluation make.
+
+    Raises:
+        ConfigError: an argument would have no effect.
+    """
+    given = ", ".join(f"{name}={value!r}" for name, value in (("limit", limit), ("data", data)) if value is not None)
+    if given and selection is not None:
+        raise ConfigError(f"evaluate: {given} beside a selection has no effect; write Selection({given}, …) instead")
+    chosen, default = selection or Selection(limit=limit, data=data), Selection()
+    if samples is not None:
+        for name in ("limit", "shuffle", "sample_ids"):
+            if (value := getattr(chosen, name)) != getattr(default, name):
+                raise ConfigError(
+                    f"evaluate: {name}={value!r} beside samples has no effect; give the samples to ask, in order"
+                )
+    return chosen
+
+
+def _selected(
+    task: Task, chosen: Selection, config: DebateConfig, shown: Sequence[str], progress: Any
+) -> Sequence[Sample]:
+    """Return the questions of a selection, and say what was left out."""
+    samples, loaded = load_selected(
+        task,
+        limit=chosen.limit,
+        shuffle=chosen.shuffle,
+        seed=config.seed,
+        sample_ids=chosen.sample_ids,
+        shown=shown,
+    )
+    for reason, count in loaded.removed.items():
+        progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
+    return samples
 
 
 def _rows(methods: Sequence[str]) -> dict[str, str]:
