@@ -51,6 +51,25 @@ class Selection:
     data: Path | None = None
     revision: str | None = None
 
+    def task(self, name: str, seed: int) -> Task:
+        """Return the task of a name with the split, examples and files that are chosen."""
+        return create_task(
+            name,
+            seed=seed,
+            data=self.data,
+            split=self.split,
+            num_fewshot=self.num_fewshot,
+            revision=self.revision,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the selection as a run's journal keeps it."""
+        return {
+            **vars(self),
+            "sample_ids": list(self.sample_ids),
+            "data": None if self.data is None else str(self.data),
+        }
+
 
 async def evaluate(
     config: DebateConfig,
@@ -91,14 +110,7 @@ async def evaluate(
     chosen = _selection(limit, data, selection, samples)
     names = _rows(methods or method_names(config))
     configs = {row: resolve(config, name) for row, name in names.items()}
-    task = create_task(
-        config.task,
-        seed=config.seed,
-        data=chosen.data,
-        split=chosen.split,
-        num_fewshot=chosen.num_fewshot,
-        revision=chosen.revision,
-    )
+    task = chosen.task(config.task, config.seed)
     shots = [(shot.question, shot.solution) for shot in task.shots()]
     if task.num_fewshot and not shots:
         progress(
@@ -111,8 +123,7 @@ async def evaluate(
     scorer = Scorer(task, samples)
     targets = {sample.question: sample.target for sample in samples}
     engines = backends or Backends(config, progress)
-    asked = {**vars(chosen), "data": None if chosen.data is None else str(chosen.data), "methods": list(names.values())}
-    asked["sample_ids"] = list(chosen.sample_ids)
+    asked = {**chosen.as_json(), "methods": list(names.values())}
 
     def build(played: DebateConfig) -> Debate:
         return build_debate(played, engines, extract=task.extract, targets=targets, shots=shots)
@@ -121,11 +132,7 @@ async def evaluate(
         with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
             write_samples(out, samples)
             debates = {row: build(played) for row, played in configs.items()}
-            for warning in folder.warnings:
-                progress(warning)
-            if folder.is_resumed:
-                turns = sum(result.turns for result in folder.state.results.values())
-                progress(f"going on with {out}: {turns} turns are there")
+            _tell_of_earlier(folder, progress)
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
             facts = provenance(config, debates)
@@ -210,6 +217,15 @@ def _selected(
     for reason, count in loaded.removed.items():
         progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
     return samples
+
+
+def _tell_of_earlier(folder: RunFolder, progress: Any) -> None:
+    """Say what an earlier session left, and what of it was damaged."""
+    for warning in folder.warnings:
+        progress(warning)
+    if folder.is_resumed:
+        turns = sum(result.turns for result in folder.state.results.values())
+        progress(f"going on with {folder.path}: {turns} turns are there")
 
 
 def _rows(methods: Sequence[str]) -> dict[str, str]:
