@@ -9,7 +9,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,18 +122,31 @@ async def bench_tax(
             await engine.close()
             if remote is not None:
                 await remote.close()
-    straight = arms.pop("straight")
-    report: dict[str, Any] = {
+    facts = {
         "model": model or "random Llama",
         "message": message,
         "debates": debates,
         "turns": len(recorder.requests),
         "tokens": tokens,
-        "straight": {"seconds": [took.seconds for took in straight]},
     }
-    console.print(f"{debates} debates, {report['turns']} turns of up to {tokens} tokens, {message}", markup=False)
+    report = _report(facts, arms, console)
+    if out is not None:
+        write_json(out, report)
+    return report
+
+
+def _report(facts: Mapping[str, Any], arms: Mapping[str, Sequence["Elapsed"]], console: Console) -> dict[str, Any]:
+    """Print the times of every arm beside those of the straight one, and return the figures."""
+    straight = arms["straight"]
+    report: dict[str, Any] = {**facts, "straight": {"seconds": [took.seconds for took in straight]}}
+    console.print(
+        f"{facts['debates']} debates, {facts['turns']} turns of up to {facts['tokens']} tokens, {facts['message']}",
+        markup=False,
+    )
     console.print(f"straight: {statistics.median(report['straight']['seconds']):.2f} s", markup=False)
     for arm, some in arms.items():
+        if arm == "straight":
+            continue
         wall = [one.seconds / other.seconds for one, other in zip(some, straight, strict=True)]
         cpu = [one.cpu / other.cpu for one, other in zip(some, straight, strict=True)]
         report[arm] = {"seconds": [took.seconds for took in some], "ratios": wall}
@@ -143,8 +156,6 @@ async def bench_tax(
             report[arm]["cpu_ratios"] = cpu
             line += f"; in CPU time {_spread(cpu)} ×"
         console.print(line, markup=False)
-    if out is not None:
-        write_json(out, report)
     return report
 
 
