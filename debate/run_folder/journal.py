@@ -78,9 +78,9 @@ class Journal:
 
     def replay(self) -> Iterator[Entry]:
         """Yield what is there, once and to its end, before anything is appended; cut a torn tail."""
-        scan = JournalReader(self.path)
-        yield from scan
-        self.torn, self._end = scan.torn, scan.end
+        reader = JournalReader(self.path)
+        yield from reader
+        self.torn, self._end = reader.torn, reader.end
         if self.torn is not None:
             try:
                 os.ftruncate(self._file, self._end)

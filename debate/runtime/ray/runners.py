@@ -112,7 +112,7 @@ class Runners:
                 continue
             if trouble is None:
                 return Transcript.of(question, said.values())
-            await faults.met(debate, question, trouble.key, trouble.meeting)
+            await faults.record_failure(debate, question, trouble.key, trouble.failure)
             return await play(debate, question, before=said, take=faults.take, on_start=on_start, on_turn=on_turn)
 
     async def ready(self) -> None:
