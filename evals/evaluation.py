@@ -90,6 +90,13 @@ async def evaluate(
     Where `out` holds an earlier run of the same arguments, it is continued: nothing that was said is said again.
     `self-consistency@…` rows are played last, since their k follows from what the debates cost.
 
+    >>> import asyncio
+    >>> from pathlib import Path
+    >>> from debate import load_config
+    >>> rows = asyncio.run(evaluate(load_config("smoke"), out=Path("runs/smoke"), limit=4))
+    >>> [(row.method, row.correct, row.total) for row in rows]
+    [('single', 4, 4), ('text', 4, 4), ('cipher', 4, 4)]
+
     Args:
         config: the debate and its methods.
         out: the run folder.
@@ -116,8 +123,9 @@ async def evaluate(
         progress(
             f"{config.task}: no worked examples, of {task.num_fewshot} by default: {chosen.data} has no rows for them"
         )
+    available = len(samples or ())
     if samples is None:
-        samples = _selected(task, chosen, config, [question for question, _ in shots], progress)
+        samples, available = _selected(task, chosen, config, [question for question, _ in shots], progress)
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
@@ -135,7 +143,7 @@ async def evaluate(
             _tell_of_earlier(folder, progress)
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
-            facts = provenance(config, debates)
+            facts = {**provenance(config, debates), "limit": chosen.limit, "num_samples": available}
             for row in sorted(names, key=lambda row: needs_budget(names[row])):
                 if needs_budget(names[row]):
                     k = _chosen_k(folder, names[row], progress)
@@ -204,8 +212,8 @@ def _selection(
 
 def _selected(
     task: Task, chosen: Selection, config: DebateConfig, shown: Sequence[str], progress: Any
-) -> Sequence[Sample]:
-    """Return the questions of a selection, and say what was left out."""
+) -> tuple[Sequence[Sample], int]:
+    """Return the questions of a selection, and of how many they were chosen; say what was left out."""
     samples, loaded = load_selected(
         task,
         limit=chosen.limit,
@@ -216,7 +224,7 @@ def _selected(
     )
     for reason, count in loaded.removed.items():
         progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
-    return samples
+    return samples, len(loaded.samples)
 
 
 def _tell_of_earlier(folder: RunFolder, progress: Any) -> None:

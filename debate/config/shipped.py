@@ -23,7 +23,7 @@ def shipped() -> list[str]:
 
 
 def find_config(name: Path) -> Path:
-    """Return the file of a path, or of a shipped config's name or path (`configs/x.yaml`, `x`, `topologies/x`)."""
+    """Return the file of a path, or of a shipped config's name or path (`configs/NAME.yaml`, `NAME`, `topologies/NAME`)."""
     if name.exists():
         return name
     inside = name.relative_to("configs") if name.parts[:1] == ("configs",) else name
