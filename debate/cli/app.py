@@ -7,7 +7,8 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from debate.cli.consoles import notes as errors
 
 app = typer.Typer(
     help="""Debates between language models, in text or in CIPHER: the expectation of token embeddings under the
@@ -19,8 +20,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-errors = Console(stderr=True, highlight=False)
-
 INTERRUPTED = 130
 
 # Distributions whose import package has the name of one of ours.
