@@ -50,7 +50,7 @@ def test_speak_and_read(cli, tmp_path):
     code, read, _ = cli("read", file)
     assert code == 0
     assert "reading      4*5=20" in read
-    assert "[26, 16] float32" in read or "embeddings" in read
+    assert "[26, 16] float32, 1,664 bytes" in read
     code, out, _ = cli("speak", "--prompt", "And?", "--backend", "mock", "--model", "mock", "--hear", file)
     assert code == 0
 
