@@ -137,7 +137,7 @@ class Message:
         """Return everything but the tensors, as JSON values; token ids only where no tensor has them."""
         fields: dict[str, object] = {
             "text": self.text,
-            "model": vars(self.model),
+            "model": self.model.sender(),
             "temperature": self.temperature,
             "encoder": self.encoder,
         }

@@ -23,6 +23,7 @@ from agents.decoding.ending import kept_before_stop, stop_ids
 from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
+from agents.model_folder import read_config, read_tokenizer, refuse_other_kinds, weights_hash
 from agents.pretrained import Progress, locate
 from agents.rerender import renormalised
 from agents.tokenization import Segment, choice_ids, segments
@@ -99,8 +100,10 @@ class VLLMBackend(Backend):
             progress(f"warning: {warning}")
         folder = locate(model, revision=revision, progress=progress)
         progress(f"starting vLLM {versions.installed()} with {model} ({dtype}); this takes about a minute")
+        # What is wrong with the folder is said before vLLM sees it.
+        self.tokenizer, self._stop_ids = _tokenizer(folder, model, trust_remote_code)
+        weights = weights_hash(folder, model)
         config = engine_config(folder, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
-        self.tokenizer, self._stop_ids = _tokenizer(folder, trust_remote_code)
         self._context: int = config.model_config.max_model_len
         self._dtype: torch.dtype = config.model_config.dtype
         self._lora = config.lora_config is not None
@@ -117,6 +120,7 @@ class VLLMBackend(Backend):
             tokenizer=tokenizer_hash(self.tokenizer),
             vocabulary=described["vocabulary"],
             width=described["width"],
+            weights=weights,
         )
         self.load = Load()
         self._numbers = itertools.count()
@@ -429,12 +433,13 @@ class VLLMBackend(Backend):
         }
 
 
-def _tokenizer(folder: Path, trust_remote_code: bool) -> tuple[Any, frozenset[int]]:
+def _tokenizer(folder: Path, model: str, trust_remote_code: bool) -> tuple[Any, frozenset[int]]:
     """Return the tokenizer and the ids that end a message, as transformers knows them."""
-    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+    from transformers import GenerationConfig
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    tokenizer: Any = read_tokenizer(folder, name=model, trust_remote_code=trust_remote_code)
+    config = read_config(folder, name=model, trust_remote_code=trust_remote_code)
+    refuse_other_kinds(config, model)
     generation = None
     with contextlib.suppress(OSError):  # a folder may have none
         generation = GenerationConfig.from_pretrained(folder)

@@ -1,0 +1,89 @@
+"""A checkpoint → a model whose every weight is from it, or one sentence that says what is wrong with it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from agents.errors import ModelError
+from agents.model_folder import quiet, some, unreadable, weight_files
+
+
+def load_model(
+    folder: Path,
+    config: Any,
+    *,
+    name: str,
+    dtype: torch.dtype,
+    device: torch.device,
+    attention: str,
+    trust_remote_code: bool = False,
+) -> Any:
+    """Return the model of a folder, ready to compute.
+
+    Args:
+        folder: in transformers' layout, with safetensors.
+        config: the folder's.
+        name: what the user called it, for errors.
+        dtype, device: of the weights.
+        attention: the name of the implementation.
+        trust_remote_code: run code that comes with it.
+
+    Raises:
+        ModelError: it cannot be loaded, weights are missing, left over or of another shape, or some are not finite.
+    """
+    weight_files(folder, name)
+    if (folder / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{name}: {folder} holds a model and an adapter. Keep them apart, and give the adapter as the agent's adapter"
+        )
+    try:
+        with quiet():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                attn_implementation=attention,
+                trust_remote_code=trust_remote_code,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                # Reported below with the missing and the left over.
+                ignore_mismatched_sizes=True,
+            )
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever a checkpoint makes transformers raise
+        raise unreadable("the model", name, folder, error) from error
+    _refuse_incomplete(name, report)
+    _refuse_not_finite(name, model, dtype)
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _refuse_incomplete(name: str, report: dict[str, Any]) -> None:
+    sentences: dict[str, Callable[[str], str]] = {
+        "mismatched_keys": lambda keys: f"has weights of other shapes than its config says ({keys})",
+        "missing_keys": lambda keys: f"lacks weights ({keys}), which would be random",
+        "unexpected_keys": lambda keys: f"has weights that its architecture does not use ({keys})",
+    }
+    for kind, sentence in sentences.items():
+        keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report[kind])
+        if keys:
+            raise ModelError(
+                f"the checkpoint of {name} {sentence(some(keys))}: its answers would not be the model's own. Get it whole, or "
+                "load it with the architecture that it was saved from"
+            )
+
+
+def _refuse_not_finite(name: str, model: torch.nn.Module, dtype: torch.dtype) -> None:
+    for key, weight in (*model.named_parameters(), *model.named_buffers()):
+        if not weight.is_floating_point() or not weight.numel():
+            continue
+        # A NaN is in both, and the least and the greatest are found in one pass at the speed of memory.
+        if not all(bool(torch.isfinite(end)) for end in torch.aminmax(weight.detach())):
+            hint = " If its numbers are too large for float16, use dtype: bfloat16." if dtype == torch.float16 else ""
+            raise ModelError(
+                f"the checkpoint of {name} has weights that are not finite (NaN or infinite), in {key}.{hint}"
+            )
