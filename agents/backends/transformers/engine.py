@@ -17,7 +17,7 @@ from agents.decoding.sampling import sample, uniform
 from agents.errors import PromptTooLong, RequestError
 from agents.message import Message
 from agents.rerender import rerender
-from agents.tokenization import choice_ids, segments
+from agents.tokenization import check_rows, choice_ids, segments
 from kernels.encoders import Encoder
 
 MIN_SHARED_PREFIX = 16
@@ -52,7 +52,9 @@ class Engine:
             self.model.adapters.load(request.adapter)
         keys: list[Key] = []
         parts: list[torch.Tensor] = []
-        for segment in segments(request.prompt, self.model.tokenizer, self.model.fingerprint):
+        found = segments(request.prompt, self.model.tokenizer, self.model.fingerprint)
+        check_rows(found, self.model.tokenizer, self.model.fingerprint)
+        for segment in found:
             if isinstance(segment, Message):
                 keys += [(segment.digest, step) for step in range(segment.num_tokens)]
                 parts.append(rerender(segment, self.model.table.weight, self.model.fingerprint))

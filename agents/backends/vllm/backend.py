@@ -26,7 +26,7 @@ from agents.message import Cipher, Message
 from agents.model_folder import read_config, read_tokenizer, refuse_other_kinds, weights_hash
 from agents.pretrained import Progress, locate
 from agents.rerender import renormalised
-from agents.tokenization import Segment, choice_ids, segments
+from agents.tokenization import Segment, check_rows, choice_ids, segments
 
 
 class VLLMPending(Pending):
@@ -141,6 +141,7 @@ class VLLMBackend(Backend):
     def submit(self, request: Request) -> Pending:
         """Queue a request; see Backend."""
         found = segments(request.prompt, self.tokenizer, self._fingerprint)
+        check_rows(found, self.tokenizer, self._fingerprint)
         length = sum(segment.num_tokens if isinstance(segment, Message) else len(segment) for segment in found)
         if not length:
             raise RequestError("the prompt is empty: there is nothing to answer")
