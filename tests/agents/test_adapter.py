@@ -16,7 +16,7 @@ from agents.backends.mock import MockBackend
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
 from agents.errors import ConfigError, RequestError
-from agents.observation import Case
+from agents.question import Question
 from agents.speakers.agent import Agent
 
 TEXT = "a beginning that every prompt shares, and that is longer than one block of positions; and then "
@@ -134,7 +134,8 @@ def test_agents_of_a_config_that_differ_in_their_adapter_share_one_model(tiny, t
         try:
             debate = build_debate(config, backends)
             pending = {
-                name: agent.speak(Case("What is 1+1?"), None, [], seed=0) for name, agent in debate.agents.items()
+                name: agent.speak(Question("case", "What is 1+1?"), None, [], seed=0)
+                for name, agent in debate.agents.items()
             }
             said = {name: (await one).message for name, one in pending.items()}
             return said, len(backends.started)

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from agents.backend import Pending, Request
+from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import validate
 from debate.config.schema import DebateConfig
 from debate.orchestrator import Debate, play
 from debate.runtime.backends import Backends
-from debate.transcript import Question, Transcript
+from debate.transcript import Transcript
 from evals.tasks.arithmetic import Arithmetic
 
 TASK = Arithmetic(seed=0)

@@ -46,10 +46,10 @@ def test_controls_do_not_decide_and_single_plays_without_them(config):
 def test_an_expert_without_a_key_is_a_sentence(config):
     import asyncio
 
+    from agents.question import Question
     from debate.build import build_debate
     from debate.orchestrator import play
     from debate.runtime.backends import Backends
-    from debate.transcript import Question
 
     made = config(agents={"ada": {}, "c": {"role": "expert"}})
     with pytest.raises(ConfigError, match=r"agent 'c': role expert needs questions with right answers: give --task"):

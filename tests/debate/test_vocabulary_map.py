@@ -160,6 +160,7 @@ def test_in_a_debate_the_share_is_recorded_and_too_little_is_heard_as_text(thres
     import asyncio
 
     from agents.backends.mock import MockBackend
+    from agents.question import Question
     from debate.build import build_debate
     from debate.config.load import validate
     from debate.decision.decision import Decision
@@ -168,7 +169,6 @@ def test_in_a_debate_the_share_is_recorded_and_too_little_is_heard_as_text(thres
     from debate.run_folder.reader import read_method
     from debate.run_folder.turn_record import Cost
     from debate.runtime.backends import Backends
-    from debate.transcript import Question
 
     class Other(MockBackend):
         def __init__(self, model, **options):

@@ -12,7 +12,8 @@ import torch
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.beliefs.cards import create_belief_backend
 from agents.models.discrete_functions.families import draw
-from agents.observation import Audio, Case, Observation, Series, Table, Text
+from agents.observation import Audio, Observation, Series, Table, Text
+from agents.question import Question
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Contract:
 
     backend: str
     options: dict[str, Any]
-    cases: Callable[[], list[Case]]
+    cases: Callable[[], list[Question]]
     empty: Observation
     refused: tuple[tuple[Observation, str], ...]
     other: Observation = field(default_factory=lambda: Series(torch.zeros(4, 1), ("x",)))
@@ -42,13 +43,13 @@ class Contract:
         return create_belief_backend(self.backend, **{**self.options, **self.prepare(folder)})
 
 
-def table_cases() -> list[Case]:
+def table_cases() -> list[Question]:
     """Return examples of conjunctions, of different numbers."""
     found = []
     for count in (1, 3, 7, 15):
         points = draw("conjunction", 1, count + 1, 8, torch.Generator().manual_seed(count))
         labels = tuple("01"[int(y > 0)] for y in points.y[0, :-1])
-        found.append(Case("?", (Table(points.x[0], tuple("abcdefgh"), labels),)))
+        found.append(Question("case", "?", (Table(points.x[0], tuple("abcdefgh"), labels),)))
     return found
 
 
@@ -265,12 +266,14 @@ def small_glyphs(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
-def option_cases() -> list[Case]:
+def option_cases() -> list[Question]:
     """Return questions with options, of different numbers and lengths."""
     return [
-        Case("what barks?", labels=("A", "B"), options=("the dog", "a cat that sleeps")),
-        Case("who sleeps at what?", labels=("A", "B", "C"), options=("cat", "the dog barks at the cat", "the")),
-        Case("the cat", labels=("dog", "cat")),
+        Question("case", "what barks?", labels=("A", "B"), options=("the dog", "a cat that sleeps")),
+        Question(
+            "case", "who sleeps at what?", labels=("A", "B", "C"), options=("cat", "the dog barks at the cat", "the")
+        ),
+        Question("case", "the cat", labels=("dog", "cat")),
     ]
 
 
@@ -282,7 +285,7 @@ def _lmuformer(**options: Any) -> Contract:
     return Contract(
         "lmuformer",
         {},
-        lambda: [Case("?", (_noise(length),)) for length in (1, 300, 2000, 5000)],
+        lambda: [Question("case", "?", (_noise(length),)) for length in (1, 300, 2000, 5000)],
         Audio(torch.zeros(0), 8000),
         (
             (Audio(torch.zeros(100), 16000), "takes sound of 8000 Hz; this has 16000 Hz. Resample it"),
@@ -298,7 +301,7 @@ CONTRACTS = {
     "itransformer": Contract(
         "itransformer",
         {},
-        lambda: [Case("?", (_walk(length, variates),)) for length, variates in ((8, 1), (9, 3), (30, 5))],
+        lambda: [Question("case", "?", (_walk(length, variates),)) for length, variates in ((8, 1), (9, 3), (30, 5))],
         Series(torch.zeros(0, 1), ("x",)),
         (
             (_walk(7), "looks back 8 steps; this series has 7"),
@@ -310,7 +313,7 @@ CONTRACTS = {
     "classical_forecasters": Contract(
         "classical_forecasters",
         {},
-        lambda: [Case("?", (_walk(length, variates),)) for length, variates in ((8, 1), (9, 3), (30, 5))],
+        lambda: [Question("case", "?", (_walk(length, variates),)) for length, variates in ((8, 1), (9, 3), (30, 5))],
         Series(torch.zeros(0, 1), ("x",)),
         (
             (_walk(7), "looks back 8 steps; this series has 7"),
@@ -322,7 +325,7 @@ CONTRACTS = {
     "passt": Contract(
         "passt",
         {},
-        lambda: [Case("?", (_noise(length),)) for length in (1, 300, 2000, 9000)],
+        lambda: [Question("case", "?", (_noise(length),)) for length in (1, 300, 2000, 9000)],
         Audio(torch.zeros(0), 8000),
         (
             (Audio(torch.zeros(100), 16000), "takes sound of 8000 Hz; this has 16000 Hz. Resample it"),
@@ -347,7 +350,7 @@ CONTRACTS = {
     "programs": Contract(
         "transformer_programs",
         {},
-        lambda: [Case(text) for text in ("a b c?", "c", "e d c b a b c d e", "z a", "d d d")],
+        lambda: [Question("case", text) for text in ("a b c?", "c", "e d c b a b c d e", "z a", "d d d")],
         Text(" "),
         (),
         prepare=small_program,

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
+from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import load_config
 from debate.config.shipped import configs_folder
 from debate.decision.rules import decision_rule
 from debate.orchestrator import play
 from debate.runtime.backends import Backends
-from debate.transcript import Question
 from evals.tasks.arithmetic import Arithmetic
 
 pytestmark = pytest.mark.weights

@@ -9,7 +9,8 @@ import torch
 from agents.beliefs.belief import Belief, Gaussian
 from agents.beliefs.pooling import linear, product
 from agents.errors import BeliefError, ObservationError
-from agents.observation import MODALITIES, Audio, Case, Document, Image, Series, Table, Text
+from agents.observation import MODALITIES, Audio, Document, Image, Series, Table, Text
+from agents.question import Question
 
 AB = ("a", "b")
 
@@ -29,7 +30,10 @@ AB = ("a", "b")
         (lambda: Series(torch.zeros(4, 2), ("x",)), "2 columns and 1 names"),
         (lambda: Table(torch.zeros(3, 1), ("x",), ("0",)), "3 rows and 1 labels"),
         (lambda: Document(("word",), torch.zeros(2, 4)), r"1 words and boxes \[2, 4\]"),
-        (lambda: Case("?", (Text("a"), Text("b"))), "at most one observation of a modality; got text, text"),
+        (
+            lambda: Question("case", "?", (Text("a"), Text("b"))),
+            "at most one observation of a modality; got text, text",
+        ),
     ],
 )
 def test_an_observation_that_cannot_be_is_a_sentence(make, sentence):
@@ -44,8 +48,8 @@ def test_every_modality_can_be_empty_and_a_question_is_a_text():
     ]  # fmt: skip
     assert [each.modality for each in nothing] == list(MODALITIES)
     assert all(each.is_empty for each in nothing)
-    assert Case("Why?").observation("text").text == "Why?"
-    assert Case("Why?").observation("audio") is None
+    assert Question("case", "Why?").observation("text").text == "Why?"
+    assert Question("case", "Why?").observation("audio") is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from agents.backend import Prompt, Request, Sampling
 from agents.beliefs.cards import card, cards, create_belief_backend
 from agents.beliefs.verbaliser import Verbaliser
 from agents.errors import ConfigError, RequestError, UnknownName
-from agents.observation import MODALITIES, Case
+from agents.observation import MODALITIES
+from agents.question import Question
 from agents.registry import create_backend, names
 
 
@@ -45,7 +46,7 @@ def test_its_beliefs_are_over_its_labels_and_differ(contract, backend):
 
 def test_it_abstains_on_nothing_and_only_there(contract, backend):
     first = contract.cases()[0]
-    nothing, something = backend.believe([Case("?", (contract.empty,), first.labels, first.options), first])
+    nothing, something = backend.believe([Question("case", "?", (contract.empty,), first.labels, first.options), first])
     assert nothing.abstention == f"the {backend.modality} is empty"
     assert not something.abstention
     assert backend.believe([]) == []
@@ -55,12 +56,12 @@ def test_it_refuses_another_modality_and_what_it_does_not_take(contract, backend
     # A question is a text, so that only other modalities can be missing.
     if backend.modality != "text":
         with pytest.raises(RequestError, match=f"looks at {backend.modality}; this case has {contract.other.modality}"):
-            backend.believe([Case("?", (contract.other,))])
+            backend.believe([Question("case", "?", (contract.other,))])
         with pytest.raises(RequestError, match="this case has only a question"):
-            backend.believe([Case("?")])
+            backend.believe([Question("case", "?")])
     for observation, sentence in contract.refused:
         with pytest.raises(RequestError, match=sentence):
-            backend.believe([Case("?", (observation,))])
+            backend.believe([Question("case", "?", (observation,))])
     # It lives.
     assert backend.believe(contract.cases()[:1])
 

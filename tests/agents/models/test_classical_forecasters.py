@@ -15,7 +15,8 @@ from agents.models.classical_forecasters.training import Recipe, claims, ridge
 from agents.models.forecasts import ett as ett_series
 from agents.models.forecasts.ett import read_ett, windows
 from agents.models.forecasts.network import error, scale
-from agents.observation import Case, Series
+from agents.observation import Series
+from agents.question import Question
 
 SMALL = Recipe(lookback=24, horizon=30, penalties=(0.1, 10.0))
 
@@ -69,7 +70,7 @@ def test_the_recipe_keeps_both_and_ridge_is_better_than_yesterday(tmp_path, monk
         backend.step = 12
         then, now = backend.forecast(series).mean, float(values[-1, -1])
         assert then - 10 == pytest.approx(10 - now, abs=1.5)
-        (belief,) = backend.believe([Case("?", (series,))])
+        (belief,) = backend.believe([Question("case", "?", (series,))])
         assert (belief.best in ("rise", "soar")) == (then > now)
         assert math.isclose(sum(belief.probabilities), 1.0)
 

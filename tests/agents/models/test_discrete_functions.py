@@ -275,19 +275,20 @@ def test_the_shipped_network_is_near_the_optimum_and_better_than_its_nearest_nei
 
 def test_shares_are_different_examples_and_none_is_an_abstention():
     points = drawn("conjunction", functions=1, points=7, dims=8)
-    from agents.observation import Case, Table
+    from agents.observation import Table
+    from agents.question import Question
 
     table = Table(points.x[0], tuple("abcdefgh"), tuple("01"[int(y > 0)] for y in points.y[0, :-1]))
     found = []
     for place in range(3):
         seen = torch.cat([points.x[0, :-1][place::3], points.x[0, -1:]])
         own = Table(seen, tuple("abcdefgh"), table.labels[place::3])
-        (by_share,) = DiscreteFunctions("bayes", share=(place, 3)).believe([Case("?", (table,))])
-        (alone,) = DiscreteFunctions("bayes").believe([Case("?", (own,))])
+        (by_share,) = DiscreteFunctions("bayes", share=(place, 3)).believe([Question("case", "?", (table,))])
+        (alone,) = DiscreteFunctions("bayes").believe([Question("case", "?", (own,))])
         assert by_share == alone
         found.append(by_share)
     assert len({belief.probabilities for belief in found}) == 3
-    (nothing,) = DiscreteFunctions("bayes", share=(6, 7)).believe([Case("?", (table,))])
+    (nothing,) = DiscreteFunctions("bayes", share=(6, 7)).believe([Question("case", "?", (table,))])
     assert nothing == Belief.abstain(("0", "1"), "its share holds no example")
 
 

@@ -12,7 +12,7 @@ from agents.backend import Prompt, Request, Sampling
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import BeliefError, ConfigError, ModelError, RequestError
 from agents.models.glyphs import official, table, training
-from agents.observation import Case
+from agents.question import Question
 from agents.registry import create_backend
 
 pytest.importorskip("matplotlib")
@@ -125,7 +125,7 @@ def test_two_agents_of_separate_training_exchange_vectors_in_a_debates_engine(tm
 
 def test_the_belief_is_the_softmax_of_mean_log_likelihoods(tmp_path):
     backend = create_belief_backend("glyphs", **small_glyphs(tmp_path), temperature=0.5)
-    case = Case("who?", labels=("A", "B"), options=("me", "you all"))
+    case = Question("case", "who?", labels=("A", "B"), options=("me", "you all"))
     scores = []
     for option in case.options:
         text = backend.tokenizer("who?\n" + option)["input_ids"]
@@ -146,7 +146,9 @@ def test_mistakes_are_sentences(tmp_path):
     with pytest.raises(BeliefError, match="temperature must be finite and above 0; got 0"):
         create_belief_backend("glyphs", **options, temperature=0)
     with pytest.raises(RequestError, match="at most 64 characters, question and option; these have 74"):
-        create_belief_backend("glyphs", **options).believe([Case("q" * 12, labels=("A",), options=("o" * 60,))])
+        create_belief_backend("glyphs", **options).believe(
+            [Question("case", "q" * 12, labels=("A",), options=("o" * 60,))]
+        )
     with pytest.raises(ModelError, match="the text is not there: give --data"):
         training.read_text(tmp_path)
 

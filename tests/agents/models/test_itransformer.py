@@ -21,7 +21,8 @@ from agents.models.itransformer.backend import ITransformerBackend
 from agents.models.itransformer.config import ITransformerConfig
 from agents.models.itransformer.model import ITransformer
 from agents.models.itransformer.training import Recipe, TimeTokens, claims, train
-from agents.observation import Case, Series
+from agents.observation import Series
+from agents.question import Question
 
 SMALL = ITransformerConfig(lookback=8, horizon=4, width=8, hidden=12, depth=2, heads=2)
 
@@ -96,14 +97,14 @@ def test_the_forecast_is_a_density_over_changes(tmp_path):
         assert said.mean == pytest.approx(float(backend.model(window)[0, 2, 1]), abs=1e-3)
     assert math.sqrt(said.variance) == pytest.approx(float(window[0, :, 1].std(correction=0)), abs=1e-3)
     normal = NormalDist(said.mean - now, math.sqrt(said.variance))
-    (belief,) = backend.believe([Case("?", (series,))])
+    (belief,) = backend.believe([Question("case", "?", (series,))])
     assert sum(belief.probabilities[:2]) == pytest.approx(normal.cdf(0.0), abs=1e-6)
     assert belief.probabilities[3] == pytest.approx(1 - normal.cdf(0.5), abs=1e-6)
     # At a level where float32 has steps of 0.03, the changes that are there are still seen.
     lifted = Series(((series.values * 32).round() / 32 + 2.0**18), series.names)
     lowered = Series((series.values * 32).round() / 32, series.names)
-    assert backend.believe([Case("?", (lifted,))])[0].probabilities == pytest.approx(
-        backend.believe([Case("?", (lowered,))])[0].probabilities, abs=1e-4
+    assert backend.believe([Question("case", "?", (lifted,))])[0].probabilities == pytest.approx(
+        backend.believe([Question("case", "?", (lowered,))])[0].probabilities, abs=1e-4
     )
 
 

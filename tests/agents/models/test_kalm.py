@@ -18,7 +18,8 @@ from agents.models.kalm.model import Reading
 from agents.models.sentences.batch import batch, last_pooled, mean_pooled
 from agents.models.sentences.contrastive import best_temperature, candidate_logits, cosent, info_nce, prefix
 from agents.models.sentences.corpora import AnswerSet, ScoredPair
-from agents.observation import Audio, Case, Text
+from agents.observation import Audio, Text
+from agents.question import Question
 
 
 def vectors(*shape, seed=0):
@@ -133,7 +134,7 @@ def test_padding_goes_to_the_right_of_tokenizers_that_put_it_left(kalm):
 
 def test_the_belief_is_the_softmax_of_cosines_of_prefixes(tmp_path):
     backend = create_belief_backend("kalm", **small_kalm(tmp_path), dim=4, temperature=0.3, instruction="Query: ")
-    case = Case("what barks?", labels=("A", "B"), options=("the dog", "a cat"))
+    case = Question("case", "what barks?", labels=("A", "B"), options=("the dog", "a cat"))
     (belief,) = backend.believe([case])
     (question,) = backend.questions.embed([Text("what barks?")]).double()
     options = backend.texts.embed([Text("the dog"), Text("a cat")]).double()

@@ -19,10 +19,11 @@ from agents.models.langsamp.corpus import part_of, read_corpus
 from agents.models.langsamp.model import LANGUAGES, SCRIPTS
 from agents.models.seeded import seeded
 from agents.models.sentences.batch import batch
-from agents.observation import Audio, Case, Text
+from agents.observation import Audio, Text
+from agents.question import Question
 
 TEXTS = ["the dog barks", "a cat that sleeps, who?"]
-CASE = Case("what barks?", labels=("A", "B"), options=("the dog", "a cat that sleeps"))
+CASE = Question("case", "what barks?", labels=("A", "B"), options=("the dog", "a cat that sleeps"))
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from agents.models.lmuformer.official import from_official, official_name
 from agents.models.lmuformer.stream import State
 from agents.models.lmuformer.training import RECIPE, accuracy, mean_scores, padded, train
 from agents.models.spoken_digits import DIGITS, read_digits
-from agents.observation import Audio, Case
+from agents.observation import Audio
+from agents.question import Question
 from evals.task import create_task
 
 
@@ -212,11 +213,11 @@ def test_an_agent_believes_after_every_frame(tmp_path):
     small_lmuformer(tmp_path)
     backend = LMUFormerBackend.from_pretrained(str(tmp_path))
     sound = Audio(torch.randn(900, generator=generator()), 8000)
-    (whole,), beliefs = backend.believe([Case("?", (sound,))]), backend.stream(sound)
+    (whole,), beliefs = backend.believe([Question("case", "?", (sound,))]), backend.stream(sound)
     assert len(beliefs) == len(backend.frames(sound))
     assert beliefs[-1].probabilities == pytest.approx(whole.probabilities, abs=1e-5)
     early = LMUFormerBackend.from_pretrained(str(tmp_path), heard=0.5)
-    (half,) = early.believe([Case("?", (sound,))])
+    (half,) = early.believe([Question("case", "?", (sound,))])
     assert half.probabilities == pytest.approx(beliefs[round(0.5 * len(beliefs)) - 1].probabilities, abs=1e-5)
 
 
@@ -326,7 +327,7 @@ def test_an_official_checkpoint_is_read_by_its_names_and_shapes(tmp_path, model)
     cell = "module.block.0.attn.lmu"
     assert set(weights) - set(theirs) == {f"{cell}.{name}" for name in ("A", "B", "H", "fft_H")}
     assert all(torch.equal(tensor.reshape(weights[name].shape), weights[name]) for name, tensor in theirs.items())
-    (belief,) = backend.believe([Case("?", (Audio(torch.randn(16_000, generator=generator()), 16_000),))])
+    (belief,) = backend.believe([Question("case", "?", (Audio(torch.randn(16_000, generator=generator()), 16_000),))])
     assert len(belief.probabilities) == 35
     assert belief.labels[34] == "class 34"
     with pytest.raises(BeliefError, match="looks ahead, as the paper's does, and has no stream"):

@@ -15,7 +15,8 @@ from agents.models.sentences.batch import batch
 from agents.models.sentences.contrastive import cosent
 from agents.models.sentences.encoder import Encoder
 from agents.models.sentences.masking import masked
-from agents.observation import Audio, Case, Text
+from agents.observation import Audio, Text
+from agents.question import Question
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_a_cheap_voter_and_a_full_one_share_a_checkpoint_and_differ(tmp_path):
     options = small_matryoshka(tmp_path)
     cheap = create_belief_backend("matryoshka_2d", **options, layer=1, dim=4)
     full = create_belief_backend("matryoshka_2d", **options)
-    case = Case("what barks?", labels=("A", "B"), options=("the dog", "a cat that sleeps"))
+    case = Question("case", "what barks?", labels=("A", "B"), options=("the dog", "a cat that sleeps"))
     assert cheap.believe([case]) != full.believe([case])
     assert cheap.name == "matryoshka_2d (layer 1, 4 numbers)"
     cheap.save_pretrained(tmp_path / "saved")

@@ -19,7 +19,8 @@ from agents.models.passt.model import PaSST
 from agents.models.passt.official import from_official
 from agents.models.passt.training import RECIPE, accuracy, claims, probed, train, without_patchout
 from agents.models.spoken_digits import DIGITS, read_digits
-from agents.observation import Audio, Case
+from agents.observation import Audio
+from agents.question import Question
 
 SMALL = PaSSTConfig(("a", "b", "c"), width=8, depth=2, heads=2, mels=20, frames=32, patch=8, stride=4, drop_patches=3)
 
@@ -195,7 +196,7 @@ def test_an_official_checkpoint_is_read_by_its_names_and_shapes(tmp_path):
     loaded = backend.model.state_dict()
     assert set(weights) - set(loaded) == {"head_dist.weight", "head_dist.bias"}
     assert all(torch.equal(loaded[name], weights[name]) for name in loaded)
-    (belief,) = backend.believe([Case("?", (Audio(torch.randn(32_000, generator=generator()), 32_000),))])
+    (belief,) = backend.believe([Question("case", "?", (Audio(torch.randn(32_000, generator=generator()), 32_000),))])
     assert len(belief.probabilities) == 527
     assert belief.labels[526] == "class 526"
 
@@ -216,7 +217,7 @@ def test_a_long_sound_is_heard_in_pieces(tmp_path):
     backend = create_belief_backend("passt", **small_passt(tmp_path))
     model, length = backend.model, backend.model.config.samples
     samples = torch.randn(length + length // 2, generator=generator())
-    (belief,) = backend.believe([Case("?", (Audio(samples, 8000),))])
+    (belief,) = backend.believe([Question("case", "?", (Audio(samples, 8000),))])
     with torch.inference_mode():
         halves = torch.stack([samples[:length], samples[length // 2 : length // 2 + length]])
         scores = model(spectrogram(halves, model.config)).mean(0)

@@ -6,10 +6,11 @@ from support.contracts import small_sentence_transformer
 
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import ModelError, RequestError
-from agents.observation import Audio, Case, Text
+from agents.observation import Audio, Text
+from agents.question import Question
 
 pytest.importorskip("sentence_transformers")
-CASE = Case("what barks?", labels=("A", "B"), options=("the dog", "a cat that sleeps"))
+CASE = Question("case", "what barks?", labels=("A", "B"), options=("the dog", "a cat that sleeps"))
 
 
 def test_it_is_the_same_bert_as_read_by_our_own_encoder(tmp_path):

@@ -7,7 +7,7 @@ import torch
 
 from agents.beliefs.belief_backend import EmbeddingBackend, Similarity
 from agents.errors import BeliefError, RequestError
-from agents.observation import Case
+from agents.question import Question
 
 
 class Letters(EmbeddingBackend):
@@ -21,7 +21,7 @@ class Letters(EmbeddingBackend):
 
 
 def test_it_is_the_softmax_of_cosines():
-    case = Case("aab", labels=("A", "B"), options=("a", "b"))
+    case = Question("case", "aab", labels=("A", "B"), options=("a", "b"))
     (belief,) = Similarity(Letters(), temperature=0.5).believe([case])
     cosines = [2 / math.sqrt(5), 1 / math.sqrt(5)]
     weights = [math.exp(cosine / 0.5) for cosine in cosines]
@@ -31,7 +31,11 @@ def test_it_is_the_softmax_of_cosines():
 
 def test_labels_are_compared_where_there_are_no_options_and_nothing_is_an_abstention():
     by_label, nothing, empty = Similarity(Letters()).believe(
-        [Case("dddg", labels=("dog", "cat")), Case("dog"), Case(" ", labels=("dog",))]
+        [
+            Question("case", "dddg", labels=("dog", "cat")),
+            Question("case", "dog"),
+            Question("case", " ", labels=("dog",)),
+        ]
     )
     assert by_label.best == "dog"
     assert nothing.abstention == "the case has no options to compare"
@@ -39,7 +43,7 @@ def test_labels_are_compared_where_there_are_no_options_and_nothing_is_an_absten
 
 
 def test_it_is_the_same_in_any_company():
-    cases = [Case(text, labels=("dog", "cat")) for text in ("god", "act", "tag")]
+    cases = [Question("case", text, labels=("dog", "cat")) for text in ("god", "act", "tag")]
     backend = Similarity(Letters())
     assert backend.believe(cases) == [backend.believe([case])[0] for case in cases]
 

@@ -19,7 +19,8 @@ from agents.models.lmuformer.neurons import spikes
 from agents.models.lmuformer.spiking import SpikingLMUFormer
 from agents.models.lmuformer.stream import State
 from agents.models.seeded import seeded
-from agents.observation import Audio, Case
+from agents.observation import Audio
+from agents.question import Question
 
 CONFIG = LMUFormerConfig(("a", "b", "c"), mels=6, width=16, theta=12, window=32, hop=16, spiking=True)
 
@@ -184,7 +185,7 @@ def test_an_agent_believes_after_every_frame(tmp_path):
     backend.model.double()
     backend.frames = lambda audio: LMUFormerBackend.frames(backend, audio).double()
     sound = Audio(torch.randn(900, generator=generator()), 8000)
-    (whole,), beliefs = backend.believe([Case("?", (sound,))]), backend.stream(sound)
+    (whole,), beliefs = backend.believe([Question("case", "?", (sound,))]), backend.stream(sound)
     assert len(beliefs) == len(backend.frames(sound))
     assert beliefs[-1].probabilities == pytest.approx(whole.probabilities, abs=1e-9)
     assert len({belief.probabilities for belief in beliefs}) > 1

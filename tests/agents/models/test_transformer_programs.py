@@ -24,7 +24,7 @@ from agents.models.transformer_programs.training import (
     train,
     vocabulary,
 )
-from agents.observation import Case
+from agents.question import Question
 
 LETTERS = "abc"
 CONFIG = ProgramConfig(
@@ -168,7 +168,7 @@ def test_texts_are_read_as_words_and_unknown_ones_are_known_to_be():
 def test_a_belief_is_the_softmax_of_scores_and_says_why(tmp_path):
     small_program(tmp_path)
     backend = TransformerPrograms.from_pretrained(str(tmp_path))
-    (belief,) = backend.believe([Case("a b?")])
+    (belief,) = backend.believe([Question("case", "a b?")])
     scores = torch.tensor(backend.program.label_scores(backend.program.words("a b?")), dtype=torch.float64)
     assert belief.probabilities == pytest.approx(torch.softmax(scores / 0.5, 0).tolist(), abs=1e-9)
     assert belief.grounds.count(" is ") == 3

@@ -15,7 +15,7 @@ from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
 from agents.errors import ConfigError, PromptTooLong, RequestError
 from agents.message import Message
-from agents.observation import Case
+from agents.question import Question
 from agents.registry import create_backend
 
 CHOICES = (" A", " B", " a longer choice", " No")
@@ -134,7 +134,7 @@ def chooser(backend, **settings):
     return build_debate(config, engines).agents["ada"]
 
 
-CASE = Case("Which?\n(A) hen\n(B) cow", labels=("A", "B"), options=("hen", "a big cow"))
+CASE = Question("case", "Which?\n(A) hen\n(B) cow", labels=("A", "B"), options=("hen", "a big cow"))
 
 
 def test_an_agent_says_its_belief_over_the_options(run):
@@ -157,7 +157,7 @@ def test_an_agent_says_its_belief_over_the_options(run):
 
 def test_texts_are_weighed_by_their_length():
     agent = chooser(MockBackend(), agent={"weighs": "texts"})
-    request = agent.request(CASE.question, None, [], 0)
+    request = agent.request(CASE.text, None, [], 0)
     assert agent.choices(CASE, request) == (" hen", " a big cow")
     belief = agent.belief(CASE, [-3.0, -9.0])
     assert belief.probabilities == pytest.approx((0.5, 0.5))
@@ -166,7 +166,7 @@ def test_texts_are_weighed_by_their_length():
 def test_what_an_agent_cannot_weigh():
     agent = chooser(MockBackend())
     with pytest.raises(RequestError, match="kind choice or yes/no"):
-        agent.speak(Case("What is 1+1?"), None, [], 0)
+        agent.speak(Question("case", "What is 1+1?"), None, [], 0)
     with pytest.raises(ConfigError, match="encoder: expectation"):
         chooser(MockBackend(), encoder="gumbel")
     with pytest.raises(ConfigError, match="weighs: labels"):

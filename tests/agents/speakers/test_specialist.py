@@ -17,12 +17,12 @@ from agents.models.forecasts import ett as ett_series
 from agents.models.itransformer.backend import ITransformerBackend
 from agents.models.itransformer.config import ITransformerConfig
 from agents.models.itransformer.model import ITransformer
+from agents.question import Question
 from debate.build import build_debate, find_pool
 from debate.config.load import load_config, validate
 from debate.config.shipped import configs_folder
 from debate.orchestrator import play
 from debate.runtime.backends import Backends
-from debate.transcript import Question
 from evals.evaluation import evaluate
 from evals.samples import to_question
 from evals.task import create_task
@@ -96,8 +96,8 @@ def test_labels_are_heard_as_labels():
     debate, transcript = played(config(message="text", agents=agents))
     ada, ben = (turn for turn in transcript.turns if turn.key.round == 1)
     assert ada.message.text in ("Answer: 0", "Answer: 1")
-    own = debate.agents["ada"].believe(to_question(SAMPLES[0], TASK).case)
-    pooled = debate.agents["ada"].believe(to_question(SAMPLES[0], TASK).case, [ben.message])
+    own = debate.agents["ada"].believe(to_question(SAMPLES[0], TASK))
+    pooled = debate.agents["ada"].believe(to_question(SAMPLES[0], TASK), [ben.message])
     heard = read_words(ben.message.text, ("0", "1"), trust=0.7).probabilities
     lift = [max(x, 1e-3) * y for x, y in zip(own.probabilities, heard, strict=True)]
     assert pooled.probabilities == pytest.approx([w / sum(lift) for w in lift], abs=1e-6)

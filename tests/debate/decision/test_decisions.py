@@ -7,8 +7,9 @@ from agents.backend import Usage
 from agents.errors import DebateError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
+from agents.question import Question
 from debate.decision.rules import decision_rule, rules
-from debate.transcript import Question, Transcript, Turn, TurnKey
+from debate.transcript import Transcript, Turn, TurnKey
 
 MODEL = ModelFingerprint("m", "t", "k", 100, 4)
 

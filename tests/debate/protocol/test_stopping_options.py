@@ -3,13 +3,13 @@
 import asyncio
 
 from agents.backends.mock import MockBackend
+from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import validate
 from debate.hearing import Hearing
 from debate.orchestrator import play
 from debate.runtime.backends import Backends
 from debate.topology.edge import Edge
-from debate.transcript import Question
 from evals.task import create_task
 
 QUESTION = Question("q", "Which lays eggs?", labels=("A", "B"), options=("a dog", "a hen"))

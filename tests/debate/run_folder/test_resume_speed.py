@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import validate
 from debate.decision.decision import Decision
@@ -11,7 +12,6 @@ from debate.orchestrator import play
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.turn_record import Cost
 from debate.runtime.backends import Backends
-from debate.transcript import Question
 
 CONFIG = validate({"agents": {"ada": {}, "ben": {}}, "backend": "mock", "model": "mock", "message": "text"}, source="x")
 QUESTION = Question("q", "What is the result of 1+2*3+4-5*6?")

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from agents.errors import RunError
+from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import load_config, validate
 from debate.decision.decision import Decision
@@ -20,7 +21,7 @@ from debate.run_folder.reader import methods_in, read_method, rebuild
 from debate.run_folder.results import Results
 from debate.run_folder.turn_record import Cost
 from debate.runtime.backends import Backends
-from debate.transcript import Question, TurnKey
+from debate.transcript import TurnKey
 
 CONFIG = validate({"agents": {"ada": {}, "ben": {}}, "backend": "mock", "model": "mock", "rounds": 2}, source="x")
 QUESTION = Question("q1", "What is the result of 1+2*3+4-5*6?")

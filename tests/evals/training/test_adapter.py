@@ -18,7 +18,7 @@ from evals.training import adapter, run
 from evals.training import train as training
 from evals.training.recipe import Recipe
 from evals.training.speaking import complete
-from evals.training.turns import Turn
+from evals.training.turns import TaughtTurn
 
 pytest.importorskip("peft")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -71,7 +71,7 @@ def test_the_engine_says_with_it_what_peft_says(trained):
     """In text, greedily, both rows of one batch: the base's own and the adapter's."""
     folder, _ = trained
     model, tokenizer = adapter.load(RECIPE, folder)
-    turn = Turn(replace(PROMPT, format="plain"), "")
+    turn = TaughtTurn(replace(PROMPT, format="plain"), "")
     (want,) = complete(model, tokenizer, [turn], longest=12)
     with model.disable_adapter():
         (base,) = complete(model, tokenizer, [turn], longest=12)

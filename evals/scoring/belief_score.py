@@ -1,6 +1,6 @@
 """Score what an agent believes over the options of a choice, not only the one it names.
 
-`option_belief` (debate/decision/beliefs.py) reads the distribution out of a CIPHER message's kept beliefs. Of an agent that
+`option_belief` (debate/decision/belief_rules.py) reads the distribution out of a CIPHER message's kept beliefs. Of an agent that
 weighs the
 options (agents/speakers/chooser.py) it is exact. Of one that generates it holds the K tokens that the message kept of the step at
 which the option stands: an option outside them has 0, and `missing` names it. With an encoder that perturbs beliefs

@@ -11,8 +11,8 @@ from agents.beliefs.belief import Belief
 from agents.errors import BeliefError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
-from debate.decision.beliefs import option_belief
-from evals.scoring.beliefs import score_belief
+from debate.decision.option_reading import read_options
+from evals.scoring.belief_score import score_belief
 
 WORDS = {0: " A", 1: "B", 2: " C", 3: "the", 4: "A", 5: " Yes", 6: "No"}
 
@@ -46,19 +46,19 @@ def mock():
 def test_a_messages_belief_is_that_of_its_last_option(fingerprint):
     assert isinstance(fingerprint, ModelFingerprint)
     said = message(fingerprint, (1, {1: 0.9, 0: 0.1}), (0, {0: 0.3, 4: 0.3, 1: 0.2}), (3, {3: 0.9}))
-    found = option_belief(said, "ABC", lambda _, token: WORDS.get(token))
+    found = read_options(said, "ABC", lambda _, token: WORDS.get(token))
     assert found is not None
     # " A" and "A" are one option; "C" was not kept.
     assert found.probabilities == pytest.approx({"A": 0.75, "B": 0.25})
     assert (found.step, found.missing, found.is_exact) == (1, ("C",), False)
     assert found.mass == pytest.approx(0.8)
     words = message(fingerprint, (5, {5: 0.6, 6: 0.2}))
-    found = option_belief(words, ("Yes", "No"), lambda _, token: WORDS.get(token))
+    found = read_options(words, ("Yes", "No"), lambda _, token: WORDS.get(token))
     assert found is not None
     assert found.is_exact
     assert score_belief(found.probabilities, "Yes").probability == pytest.approx(0.75)
-    assert option_belief(message(fingerprint, (3, {3: 1.0})), "ABC", lambda _, token: WORDS.get(token)) is None
-    assert option_belief(Message("A", fingerprint, 1.0), "ABC", lambda _, token: WORDS.get(token)) is None
+    assert read_options(message(fingerprint, (3, {3: 1.0})), "ABC", lambda _, token: WORDS.get(token)) is None
+    assert read_options(Message("A", fingerprint, 1.0), "ABC", lambda _, token: WORDS.get(token)) is None
 
 
 def test_scores_of_a_belief():

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agents.errors import ConfigError, UnknownName
 from agents.message import Message
-from debate.decision.decision import Decision, Decode, Extract, Rule, elected, last_answers
+from debate.decision.decision import Decision, Decode, Reader, Rule, elected, last_answers
 from debate.decision.depth import depths, drift, embed, outliers
+from debate.decision.option_reading import read_options
 
 if TYPE_CHECKING:
     from debate.transcript import Transcript
@@ -30,7 +30,7 @@ def weighted(*, by: str = "probability") -> Rule:
     if by not in measures:
         raise UnknownName("confidence", by, measures)
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         voters = [name for name in transcript.agents if name in temperatures and answers[name] is not None]
         found = {name: measures[by](transcript.last_of(name).message) for name in voters}
@@ -57,13 +57,13 @@ def belief_average(*, options: str = "ABCDEFGHIJ", decode: Decode | None = None)
         raise ConfigError("decision belief_average reads tokens, and needs the engines' tokenizers: use it in a config")
     read = decode
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         total: dict[str, float] = {}
         voters = [name for name in transcript.agents if name in temperatures]
         counted = 0
         for name in voters:
-            found = option_belief(transcript.last_of(name).message, options, read)
+            found = read_options(transcript.last_of(name).message, options, read)
             belief = dict(found.probabilities) if found else {}
             answer = answers[name]
             if not belief and answer is not None and len(answer) == 1 and answer in options:
@@ -86,7 +86,7 @@ def deepest(*, threshold: float = 3.0) -> Rule:
     a score, not a test; many that say the same wrong thing make it the deepest.
     """
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         voters = [name for name in transcript.agents if name in temperatures]
         values = depths(embed([transcript.last_of(name).message for name in voters]))
@@ -135,57 +135,3 @@ def stated(message: Message) -> float | None:
     number, percent = found[-1]
     value = float(number) / (100 if percent or float(number) > 1 else 1)
     return value if 0 <= value <= 1 else None
-
-
-@dataclass(frozen=True)
-class OptionBelief:
-    """What a CIPHER message holds of the options of a choice, at the step where it says one.
-
-    Fields:
-        probabilities: label → share, over the options that were kept; sums to 1.
-        mass: their share of the kept belief before it was divided: how much of it was about options at all.
-        missing: labels of which no token was kept. Their belief is at most that of the least token kept.
-        step: which step it is.
-    """
-
-    probabilities: Mapping[str, float]
-    mass: float
-    missing: tuple[str, ...]
-    step: int
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether every option was among the kept tokens."""
-        return not self.missing
-
-
-def option_belief(message: Message, options: Sequence[str], decode: Decode) -> OptionBelief | None:
-    """Return the belief over options at the last step whose nearest token is one of them; None where there is no such step.
-
-    Args:
-        message: what was said; of a text nothing is known.
-        options: labels as single tokens spell them, white space aside, e.g. `A` or `Yes`.
-        decode: token of a model → its text.
-    """
-    cipher = message.cipher
-    if cipher is None or not options:
-        return None
-    labels = set(options)
-
-    def option(token: int) -> str | None:
-        text = (decode(message.model, token) or "").strip()
-        return text if text in labels else None
-
-    for step in range(len(cipher) - 1, -1, -1):
-        if option(int(cipher.nearest[step])) is None:
-            continue
-        belief: dict[str, float] = {}
-        kept = zip(cipher.top_ids[step].tolist(), cipher.top_probabilities[step].tolist(), strict=True)
-        for token, weight in kept:
-            if weight > 0 and (name := option(token)) is not None:
-                belief[name] = belief.get(name, 0.0) + weight
-        total = sum(belief.values())
-        if total > 0:
-            shares = {name: weight / total for name, weight in belief.items()}
-            return OptionBelief(shares, total, tuple(name for name in options if name not in belief), step)
-    return None
