@@ -7,12 +7,17 @@ code where `trust_remote_code` is on and asks on the terminal where nothing is s
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agents.errors import ModelError
+from agents.chat_template import Placed, render
+from agents.control_tokens import control_tokens
+from agents.errors import ModelError, PromptError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # What these say of a checkpoint in a sentence: the end of its architecture's name → what it is.
 KINDS = {
@@ -139,6 +144,80 @@ def weights_hash(folder: Path, name: str) -> str:
         with path.open("rb") as file:
             sha.update(hashlib.file_digest(file, "sha256").digest())
     return sha.hexdigest()
+
+
+def stored_weights(folder: Path, name: str) -> Iterator[tuple[str, "Tensor"]]:
+    """Yield the weights in a model's files by name, one at a time."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in weight_files(folder, name):
+        try:
+            with safe_open(path, "pt") as file:
+                for key in file.keys():  # noqa: SIM118 (no mapping)
+                    yield key, file.get_tensor(key)
+        except (SafetensorError, OSError) as error:
+            raise unreadable(path.name, name, folder, error) from error
+
+
+def refuse_not_finite(weights: Iterable[tuple[str, "Tensor"]], name: str) -> None:
+    """Raise ModelError for the first weight that holds a NaN or an infinity."""
+    import torch
+
+    # Of quantised weights the scales are checked.
+    checked = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+    for key, weight in weights:
+        if weight.dtype not in checked or not weight.numel():
+            continue
+        # A NaN is in both, and the least and the greatest are found in one pass at the speed of memory.
+        if not all(bool(torch.isfinite(end)) for end in torch.aminmax(weight.detach())):
+            hint = (
+                " If its numbers are too large for float16, use dtype: bfloat16."
+                if weight.dtype == torch.float16
+                else ""
+            )
+            raise ModelError(
+                f"the checkpoint of {name} has weights that are not finite (NaN or infinite), in {key}.{hint}"
+            )
+
+
+def remarks(name: str, tokenizer: Any, stop_ids: Collection[int], rows: int) -> list[str]:
+    """Return what a person should know of a model that works all the same, a sentence each.
+
+    Args:
+        name: the model's.
+        tokenizer: its own.
+        stop_ids: the tokens that end its messages.
+        rows: of its embedding table.
+    """
+    found = []
+    if not tokenizer.chat_template:
+        found.append(f"{name} has no chat template: its prompts are plain text")
+    elif (turn_end := _turn_end(tokenizer, name)) and tokenizer.get_vocab()[turn_end] not in stop_ids:
+        found.append(
+            f"the chat template of {name} ends a turn with {turn_end}, which is not one of its end tokens: messages may run on "
+            f"to max_tokens. To end them there: stop: ['{turn_end}']"
+        )
+    if not stop_ids:
+        found.append(f"{name} names no token that ends a message: each runs to max_tokens, or to a string in stop")
+    beyond = sorted(token for token, place in tokenizer.get_vocab().items() if place >= rows)
+    if beyond:
+        found.append(
+            f"the tokenizer of {name} has {len(beyond)} tokens beyond the {rows} rows of its embedding table ({some(beyond)}): a "
+            "prompt that holds one is refused"
+        )
+    return found
+
+
+def _turn_end(tokenizer: Any, name: str) -> str | None:
+    """Return the control token that the chat template writes after what the assistant said."""
+    try:
+        pieces = render([("user", (0,)), ("assistant", (1,)), ("user", (2,))], ("a", "b", "c"), tokenizer, name)
+    except PromptError:  # said where a prompt is refused
+        return None
+    place = next(i for i, piece in enumerate(pieces) if isinstance(piece, Placed) and piece.number == 1)
+    after = pieces[place + 1].text or ""
+    names = [name for name in control_tokens(tokenizer).names if name in after]
+    return min(names, key=after.index, default=None)
 
 
 def read_json(path: Path) -> dict[str, Any]:

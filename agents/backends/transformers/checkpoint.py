@@ -1,5 +1,6 @@
 """A checkpoint → a model whose every weight is from it, or one sentence that says what is wrong with it."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from agents.errors import ModelError
-from agents.model_folder import quiet, some, unreadable, weight_files
+from agents.model_folder import quiet, refuse_not_finite, some, unreadable, weight_files
 
 
 def load_model(
@@ -58,7 +59,7 @@ def load_model(
     except Exception as error:  # whatever a checkpoint makes transformers raise
         raise unreadable("the model", name, folder, error) from error
     _refuse_incomplete(name, report)
-    _refuse_not_finite(name, model, dtype)
+    refuse_not_finite(itertools.chain(model.named_parameters(), model.named_buffers()), name)
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -74,16 +75,4 @@ def _refuse_incomplete(name: str, report: dict[str, Any]) -> None:
             raise ModelError(
                 f"the checkpoint of {name} {sentence(some(keys))}: its answers would not be the model's own. Get it whole, or "
                 "load it with the architecture that it was saved from"
-            )
-
-
-def _refuse_not_finite(name: str, model: torch.nn.Module, dtype: torch.dtype) -> None:
-    for key, weight in (*model.named_parameters(), *model.named_buffers()):
-        if not weight.is_floating_point() or not weight.numel():
-            continue
-        # A NaN is in both, and the least and the greatest are found in one pass at the speed of memory.
-        if not all(bool(torch.isfinite(end)) for end in torch.aminmax(weight.detach())):
-            hint = " If its numbers are too large for float16, use dtype: bfloat16." if dtype == torch.float16 else ""
-            raise ModelError(
-                f"the checkpoint of {name} has weights that are not finite (NaN or infinite), in {key}.{hint}"
             )

@@ -18,7 +18,9 @@ from agents.errors import PromptTooLong, RequestError
 from agents.message import Message
 from agents.rerender import rerender
 from agents.tokenization import check_rows, choice_ids, segments
+from kernels.belief import check_maxima
 from kernels.encoders import Encoder
+from kernels.errors import InvalidBelief, InvalidVector
 
 MIN_SHARED_PREFIX = 16
 
@@ -125,13 +127,18 @@ class Engine:
 
         Each choice is read over the one before it, behind the prompt; but for its last token, that nothing follows.
         """
-        found = []
+        found: list[float] = []
         for ids in row.choices:
             steps = logits[None]
             if len(ids) > 1:
                 said = self.model.table.weight[torch.tensor(ids[:-1], device=self.model.device)]
                 after = self.model.read(self.cache, row.slot, len(row.keys), said, row.request.adapter)
                 steps = torch.cat([steps, after])
+            try:
+                check_maxima(steps.amax(dim=1))
+            except InvalidBelief as error:
+                row.fail(f"choice {len(found) + 1}: {error}")
+                return
             likely = torch.log_softmax(steps.double(), dim=1)
             found.append(float(likely[torch.arange(len(ids)), torch.tensor(ids)].sum()))
         row.choose(found)
@@ -164,10 +171,24 @@ class Engine:
         for encoder, indices in groups.items():
             chosen = [rows[index] for index in indices]
             part = logits if len(indices) == len(rows) else logits[indices]
-            if encoder is None:
-                self._say(chosen, part)
-            else:
-                self._encode(encoder, chosen, part)
+            try:
+                self._answer(encoder, chosen, part)
+            except (InvalidBelief, InvalidVector):
+                for row, alone in zip(chosen, part, strict=True):
+                    self._answer_alone(encoder, row, alone[None])
+
+    def _answer_alone(self, encoder: Encoder | None, row: Row, logits: torch.Tensor) -> None:
+        """Answer one row, and end it where its logits [1, V] are no belief: its neighbours go on."""
+        try:
+            self._answer(encoder, [row], logits)
+        except (InvalidBelief, InvalidVector) as error:
+            row.fail(f"step {row.step}: {error}")
+
+    def _answer(self, encoder: Encoder | None, rows: list[Row], logits: torch.Tensor) -> None:
+        if encoder is None:
+            self._say(rows, logits)
+        else:
+            self._encode(encoder, rows, logits)
 
     def _say(self, rows: list[Row], logits: torch.Tensor) -> None:
         settings = [row.request.sampling for row in rows]

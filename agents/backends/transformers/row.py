@@ -29,6 +29,7 @@ class Row:
         ids: sampled or nearest tokens so far.
         vectors: per step [D], for CIPHER; so are `entropy`, `max_probability`, `top_ids` [K], `top_probabilities` [K].
         next_input: [D], what is fed at the next position.
+        failure: why it cannot be answered; None where it can.
     """
 
     request: Request
@@ -47,6 +48,7 @@ class Row:
     top_probabilities: list[torch.Tensor] = field(default_factory=list)
     next_input: torch.Tensor | None = None
     finish: FinishReason | None = None
+    failure: str | None = None
     kept: int = 0
     pushed: int = 0
 
@@ -71,6 +73,10 @@ class Row:
             self.finish, self.kept = "stop", kept
         if self.finish is None and len(self.ids) >= self.request.sampling.max_tokens:
             self.finish = "length"
+
+    def fail(self, reason: str) -> None:
+        """End without an answer."""
+        self.failure, self.finish = reason, "cancelled"
 
     def choose(self, log_likelihoods: list[float]) -> None:
         """End with the likeliest choice, the first of equals."""

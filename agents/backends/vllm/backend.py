@@ -23,7 +23,15 @@ from agents.decoding.ending import kept_before_stop, stop_ids
 from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
-from agents.model_folder import read_config, read_tokenizer, refuse_other_kinds, weights_hash
+from agents.model_folder import (
+    read_config,
+    read_tokenizer,
+    refuse_not_finite,
+    refuse_other_kinds,
+    remarks,
+    stored_weights,
+    weights_hash,
+)
 from agents.pretrained import Progress, locate
 from agents.rerender import renormalised
 from agents.tokenization import Segment, check_rows, choice_ids, segments
@@ -103,6 +111,7 @@ class VLLMBackend(Backend):
         # What is wrong with the folder is said before vLLM sees it.
         self.tokenizer, self._stop_ids = _tokenizer(folder, model, trust_remote_code)
         weights = weights_hash(folder, model)
+        refuse_not_finite(stored_weights(folder, model), model)
         config = engine_config(folder, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
         self._context: int = config.model_config.max_model_len
         self._dtype: torch.dtype = config.model_config.dtype
@@ -122,6 +131,8 @@ class VLLMBackend(Backend):
             width=described["width"],
             weights=weights,
         )
+        for remark in remarks(model, self.tokenizer, self._stop_ids, self._fingerprint.vocabulary):
+            progress(remark)
         self.load = Load()
         self._numbers = itertools.count()
         self._pending: set[VLLMPending] = set()
@@ -217,7 +228,7 @@ class VLLMBackend(Backend):
         extra: dict[str, Any] | None = None
         if directive is not None:
             extra = directive.extra_args()
-        elif sampling.temperature > 0:
+        else:
             extra = Draw(sampling.temperature, sampling.seed, sampling.top_p, sampling.top_k).extra_args()
         return SamplingParams(
             # What is drawn or mixed is so by the worker, from what is in extra_args; to vLLM every request is greedy.
