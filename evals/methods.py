@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agents.errors import ConfigError, did_you_mean
 from debate.config.load import load_config, validate
 from debate.config.named import check_parameters, parse_named
-from debate.config.schema import CONTROLS, DebateConfig
+from debate.config.schema import CONTROLS, DebateConfig, one_dtype
 from debate.config.shipped import find_config, shipped
 
 if TYPE_CHECKING:
@@ -238,7 +238,10 @@ def method_config(config: DebateConfig, method: str) -> DebateConfig:
         raise ConfigError(f"unknown method {method!r}. Known: {', '.join(known)}.{did_you_mean(method, known)}")
     raw = config.model_dump(exclude={"methods"}, by_alias=True)
     for changes in (BUILT_IN_METHODS.get(method, {}), config.methods.get(method, {})):
-        raw = _merged(raw, changes)
+        try:
+            raw = _merged(raw, one_dtype(changes))
+        except ValueError as error:
+            raise ConfigError(f"methods.{method}: {error}") from error
     changed = validate(raw, source=f"methods.{method}")
     if method == "single":
         name = changed.deciding_agent

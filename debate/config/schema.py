@@ -21,6 +21,23 @@ JUDGES = ("judge",)
 CONTROLS = ("expert", "misaligned", "random", "dummy")
 
 
+def one_dtype(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a debate's keys with the option `dtype` as the debate's own key, which it is another way of writing.
+
+    Raises:
+        ValueError: both are there and differ.
+    """
+    options = raw.get("options")
+    if not isinstance(options, Mapping) or "dtype" not in options:
+        return raw
+    if raw.get("dtype", options["dtype"]) != options["dtype"]:
+        raise ValueError(
+            f"dtype is {raw['dtype']!r} and options.dtype is {options['dtype']!r}, but they are one thing; give dtype alone"
+        )
+    rest = {key: value for key, value in options.items() if key != "dtype"}
+    return {**raw, "dtype": options["dtype"], "options": rest}
+
+
 class AgentConfig(Frozen):
     """One debater. What is not set here is taken from the debate."""
 
@@ -130,7 +147,10 @@ class DebateConfig(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _expand(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping) or not isinstance(given.get("agents"), Mapping):
+        if not isinstance(given, Mapping):
+            return given
+        given = one_dtype(given)
+        if not isinstance(given.get("agents"), Mapping):
             return given
         templates = given.get("templates") or {}
         if not isinstance(templates, Mapping):
@@ -145,6 +165,19 @@ class DebateConfig(Frozen):
             if not name.replace("-", "").replace("_", "").isalnum():
                 raise ValueError(f"agent name {name!r}: use letters, digits, - and _")
         return agents
+
+    def dtype_of(self, name: str) -> str:
+        """Return what an agent's model computes in."""
+        return str(self.agents[name].options.get("dtype", self.dtype))
+
+    @property
+    def engines(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (model, dtype, backend) of each engine that an agent speaks by, in the order of the agents."""
+        spoken = (
+            (agent.model or self.model, self.dtype_of(name), agent.backend or self.backend)
+            for name, agent in self.agents.items()
+        )
+        return tuple(dict.fromkeys(spoken))
 
     @property
     def temperatures(self) -> dict[str, float]:

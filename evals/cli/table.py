@@ -6,6 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from debate.cli.options import console
+from evals.provenance import engines_in_words
 
 FEW = 100
 
@@ -38,7 +39,9 @@ def show_analysis(analysis: Any) -> None:
         for comparison in analysis.comparisons:
             console.print(f"  {comparison.sentence}", markup=False, soft_wrap=True)
     console.print(
-        f"model {config.model}, {config.dtype}, backend {config.backend}, seed {config.seed}", markup=False, style="dim"
+        f"{engines_in_words(method.config for method in analysis.record.methods)}, seed {config.seed}",
+        markup=False,
+        style="dim",
     )
     asked = min((method.accuracy.total for method in analysis.methods), default=0)
     if asked < FEW:
