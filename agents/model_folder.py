@@ -7,7 +7,7 @@ code where `trust_remote_code` is on and asks on the terminal where nothing is s
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,6 +157,22 @@ def stored_weights(folder: Path, name: str) -> Iterator[tuple[str, "Tensor"]]:
                     yield key, file.get_tensor(key)
         except (SafetensorError, OSError) as error:
             raise unreadable(path.name, name, folder, error) from error
+
+
+def refuse_incomplete(name: str, report: Mapping[str, Any]) -> None:
+    """Raise ModelError where transformers' report of a load tells of weights that are not the model's own."""
+    sentences: dict[str, Callable[[str], str]] = {
+        "mismatched_keys": lambda keys: f"has weights of other shapes than its config says ({keys})",
+        "missing_keys": lambda keys: f"lacks weights ({keys}), which would be random",
+        "unexpected_keys": lambda keys: f"has weights that its architecture does not use ({keys})",
+    }
+    for kind, sentence in sentences.items():
+        keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report[kind])
+        if keys:
+            raise ModelError(
+                f"the checkpoint of {name} {sentence(some(keys))}: its answers would not be the model's own. Get it whole, or "
+                "load it with the architecture that it was saved from"
+            )
 
 
 def refuse_not_finite(weights: Iterable[tuple[str, "Tensor"]], name: str) -> None:

@@ -1,7 +1,6 @@
 """A checkpoint → a model whose every weight is from it, or one sentence that says what is wrong with it."""
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from agents.errors import ModelError
-from agents.model_folder import quiet, refuse_not_finite, some, unreadable, weight_files
+from agents.model_folder import quiet, refuse_incomplete, refuse_not_finite, unreadable, weight_files
 
 
 def load_model(
@@ -58,21 +57,6 @@ def load_model(
         raise
     except Exception as error:  # whatever a checkpoint makes transformers raise
         raise unreadable("the model", name, folder, error) from error
-    _refuse_incomplete(name, report)
+    refuse_incomplete(name, report)
     refuse_not_finite(itertools.chain(model.named_parameters(), model.named_buffers()), name)
     return model.to(device).eval().requires_grad_(False)
-
-
-def _refuse_incomplete(name: str, report: dict[str, Any]) -> None:
-    sentences: dict[str, Callable[[str], str]] = {
-        "mismatched_keys": lambda keys: f"has weights of other shapes than its config says ({keys})",
-        "missing_keys": lambda keys: f"lacks weights ({keys}), which would be random",
-        "unexpected_keys": lambda keys: f"has weights that its architecture does not use ({keys})",
-    }
-    for kind, sentence in sentences.items():
-        keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report[kind])
-        if keys:
-            raise ModelError(
-                f"the checkpoint of {name} {sentence(some(keys))}: its answers would not be the model's own. Get it whole, or "
-                "load it with the architecture that it was saved from"
-            )
