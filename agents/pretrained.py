@@ -28,6 +28,8 @@ from agents.model_folder import quiet, refuse_incomplete, unreadable
 Progress = Callable[[str], None]
 
 MANIFEST = "manifest.json"
+# Of a model on the hub: what is read of it.
+FETCHED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 TINY = "tiny/"
 DEBATERS = Path(__file__).resolve().parent / "debaters"
 
@@ -104,6 +106,24 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
     return _from_hub(model, revision, progress)
 
 
+def here(model: str) -> Path | None:
+    """Return the folder of a model that was fetched before or came with this package; the network is not asked.
+
+    For names that others wrote down: what looks like a folder is not opened.
+    """
+    if model.startswith(TINY):
+        return DEBATERS / model.removeprefix(TINY) if model in debaters() else None
+    hub_id = model
+    if model in WHEEL_MODELS:
+        target = cache_home() / "models" / WHEEL_MODELS[model].folder
+        if (target / MANIFEST).is_file():
+            return target
+        hub_id = WHEEL_MODELS[model].hub_id
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", hub_id, re.ASCII):
+        return None
+    return _cached(hub_id, None)
+
+
 def debaters() -> tuple[str, ...]:
     """Return the names of the debaters that come with this package."""
     return tuple(sorted(f"{TINY}{path.parent.name}" for path in DEBATERS.glob("*/config.json")))
@@ -112,19 +132,27 @@ def debaters() -> tuple[str, ...]:
 def _from_hub(hub_id: str, revision: str | None, progress: Progress) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    if (cached := _cached(hub_id, revision)) is not None:
+        return cached
+    progress(f"asking the Hugging Face hub for {hub_id}")
     try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns, local_files_only=True))
-    except Exception:  # not cached: the hub is asked next, and its error is the one to show
-        progress(f"asking the Hugging Face hub for {hub_id}")
-    try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns, etag_timeout=5))
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=FETCHED, etag_timeout=5))
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"cannot get the model {hub_id!r} from the hub ({type(error).__name__}: {reason}). "
             "Check the name and the network, or give a local folder."
         ) from error
+
+
+def _cached(hub_id: str, revision: str | None) -> Path | None:
+    """Return the folder of a model that the hub gave before."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=FETCHED, local_files_only=True))
+    except Exception:  # the library has many for "not there"
+        return None
 
 
 def _locate_wheel_model(spec: WheelModel, progress: Progress) -> Path:
