@@ -90,7 +90,7 @@ async def take(
         engine: through which of its backend's engines; the backend chooses by default.
     """
     inbox = debate.protocol.inbox(key)
-    own = said[inbox.own].message if inbox.own else None
+    own = debate.hearing.heard_part(said[inbox.own].message) if inbox.own else None
     seed = debate.turn_seed(question, key)
     agent = debate.speaker(key)
     if engine is not None and engine is not agent.backend:

@@ -127,6 +127,9 @@ class DebateConfig(Frozen):
     """Turns of each agent in all; the paper's 3 rounds are one initial answer and two of debate."""
     message: Literal["text", "cipher"] = "cipher"
     """What agents send each other."""
+    # Not written where it says what was so before there was a choice: earlier runs can be continued.
+    thinking: Literal["strip", "keep"] = Field(default="strip", exclude_if=lambda thinking: thinking == "strip")
+    """What is heard of a reasoning model: its answer alone, or what it thought before, too. Both are written down."""
     encoder: str = "expectation"
     """How beliefs become vectors."""
     top_beliefs: int = Field(default=8, ge=0)

@@ -14,6 +14,7 @@ from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Key, Row
 from agents.decoding.cipher_step import cipher_step, requested_encoder
 from agents.decoding.sampling import sample, uniform
+from agents.decoding.thinking import left_open
 from agents.errors import PromptTooLong, RequestError
 from agents.message import Message
 from agents.rerender import rerender
@@ -63,6 +64,8 @@ class Engine:
             else:
                 keys += segment
                 parts.append(self.model.table.weight[torch.tensor(segment, device=self.model.device)])
+        last = found[-1] if found else []
+        closing = None if isinstance(last, Message) else left_open(last, self.model.tokenizer)
         if not keys:
             raise RequestError("the prompt is empty: there is nothing to answer")
         choices = choice_ids(request.choices, self.model.tokenizer)
@@ -71,7 +74,9 @@ class Engine:
         if request.adapter is not None:
             # Under an adapter the same tokens have other keys and values.
             keys = [(f"{request.adapter} {key}", 0) for key in keys]
-        return Row(request=request, encoder=encoder, keys=keys, prompt=torch.cat(parts), choices=choices)
+        return Row(
+            request=request, encoder=encoder, keys=keys, prompt=torch.cat(parts), choices=choices, closing=closing
+        )
 
     def add(self, row: Row) -> None:
         """Queue a prepared row."""

@@ -7,6 +7,7 @@ import torch
 
 from agents.backend import FinishReason, Generation, Request, Usage, likeliest
 from agents.decoding.ending import kept_before_stop
+from agents.decoding.thinking import thinking_tokens
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from kernels.encoders import Encoder
@@ -24,6 +25,7 @@ class Row:
         keys: what identifies each prompt position: a token id, or (message digest, step) of a spliced vector.
         prompt: [P, D], the prompt's input embeddings; dropped after prefill.
         choices: the tokens of each choice, of a request that weighs them.
+        closing: the tag that ends its thinking, where its prompt opened one.
         slot: its place in the cache; -1 while it waits.
         cached: prompt positions taken from another row's cache.
         ids: sampled or nearest tokens so far.
@@ -37,6 +39,7 @@ class Row:
     keys: list[Key]
     prompt: torch.Tensor
     choices: list[list[int]] = field(default_factory=list)
+    closing: str | None = None
     log_likelihoods: list[float] = field(default_factory=list)
     slot: int = -1
     cached: int = 0
@@ -96,13 +99,16 @@ class Row:
         """Return the finished request as a value."""
         assert self.finish is not None
         ids = self.ids[: self.kept]
+        thought = 0 if self.choices else thinking_tokens(ids, tokenizer, self.closing)
         message = Message(
-            text=tokenizer.decode(ids),
+            text=tokenizer.decode(ids[thought:]),
             model=model,
             temperature=self.request.sampling.temperature,
             token_ids=tuple(ids),
             encoder=None if self.encoder is None else str(self.encoder),
             cipher=None if self.encoder is None else self._cipher(model),
+            thinking=tokenizer.decode(ids[:thought]) if thought else "",
+            thinking_tokens=thought,
         )
         # What is weighed is read, not generated.
         read, said = sum(map(len, self.choices)), 0 if self.choices else len(self.ids)

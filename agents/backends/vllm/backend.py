@@ -20,6 +20,7 @@ from agents.backends.vllm.draw import Draw
 from agents.backends.vllm.engine import Engine
 from agents.backends.vllm.options import engine_config, quiet
 from agents.decoding.ending import kept_before_stop, stop_ids
+from agents.decoding.thinking import left_open, thinking_tokens
 from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
@@ -64,13 +65,14 @@ class VLLMPending(Pending):
 
 @dataclass
 class Spoken:
-    """What a request has generated so far, and how many of the ids belong to the message."""
+    """What a request has generated so far, how many of the ids belong to the message, and what ends its thinking."""
 
     ids: list[int] = field(default_factory=list)
     kept: int = 0
     cached: int = 0
     finish: FinishReason | None = None
     shown: int = 0
+    closing: str | None = None
 
 
 class VLLMBackend(Backend):
@@ -287,7 +289,8 @@ class VLLMBackend(Backend):
         number: str,
     ) -> tuple[Generation, int]:
         """Return what a request generates, and how much of its text was shown."""
-        spoken = Spoken()
+        last = found[-1]
+        spoken = Spoken(closing=None if isinstance(last, Message) else left_open(last, self.tokenizer))
         await self._engine.revived()
         prompt, length = await self._prompt(found, weights)
         await self._listen(request, pending, spoken, prompt, params, number, lora)
@@ -421,13 +424,16 @@ class VLLMBackend(Backend):
             cipher = Cipher(**said)
             if said["nearest"].tolist() != ids:
                 raise BackendFailed("the vectors that came back are not those of the tokens that came back")
+        thought = thinking_tokens(ids, self.tokenizer, spoken.closing)
         message = Message(
-            text=self.tokenizer.decode(ids),
+            text=self.tokenizer.decode(ids[thought:]),
             model=self._fingerprint,
             temperature=request.sampling.temperature,
             token_ids=tuple(ids),
             encoder=None if directive is None else str(directive.parsed()),
             cipher=cipher,
+            thinking=self.tokenizer.decode(ids[:thought]) if thought else "",
+            thinking_tokens=thought,
         )
         assert spoken.finish is not None
         return Generation(message, Usage(length, spoken.cached, len(spoken.ids)), spoken.finish)
