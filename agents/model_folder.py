@@ -208,15 +208,15 @@ def remarks(name: str, tokenizer: Any, stop_ids: Collection[int], rows: int) -> 
     found = []
     if not tokenizer.chat_template:
         found.append(f"{name} has no chat template: its prompts are plain text")
-    elif (turn_end := _turn_end(tokenizer, name)) and tokenizer.get_vocab()[turn_end] not in stop_ids:
+    elif (turn_end := _turn_end(tokenizer, name)) and tokenizer.convert_tokens_to_ids(turn_end) not in stop_ids:
         found.append(
             f"the chat template of {name} ends a turn with {turn_end}, which is not one of its end tokens: messages may run on "
             f"to max_tokens. To end them there: stop: ['{turn_end}']"
         )
     if not stop_ids:
         found.append(f"{name} names no token that ends a message: each runs to max_tokens, or to a string in stop")
-    beyond = sorted(token for token, place in tokenizer.get_vocab().items() if place >= rows)
-    if beyond:
+    if len(tokenizer) > rows:
+        beyond = sorted(token for token, place in tokenizer.get_vocab().items() if place >= rows)
         found.append(
             f"the tokenizer of {name} has {len(beyond)} tokens beyond the {rows} rows of its embedding table ({some(beyond)}): a "
             "prompt that holds one is refused"

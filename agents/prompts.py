@@ -16,14 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from agents import slots
 from agents.backend import ChatTurn, Part, Prompt
-from agents.errors import PromptError
+from agents.errors import ConfigError, PromptError
 from agents.message import Message
+from agents.yaml_file import read_yaml
 
 Stage = Literal["initial", "debate", "review"]
 # One solution in a prompt: a message, text made of one, or a message with its reading.
@@ -185,9 +185,9 @@ class Prompts:
         if not path.exists():
             return {}
         try:
-            found = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise PromptError(f"{path}: not YAML: {error}") from error
+            found = read_yaml(path)
+        except ConfigError as error:
+            raise PromptError(str(error)) from error
         known = {"cue", "initial", "debate", "review"}
         if not isinstance(found, dict) or set(found) - known:
             raise PromptError(f"{path}: expected the keys {', '.join(sorted(known))}")

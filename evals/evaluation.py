@@ -99,6 +99,10 @@ async def evaluate(
         revision=chosen.revision,
     )
     shots = [(shot.question, shot.solution) for shot in task.shots()]
+    if task.num_fewshot and not shots:
+        progress(
+            f"{config.task}: no worked examples, of {task.num_fewshot} by default: {chosen.data} has no rows for them"
+        )
     if samples is None:
         samples, loaded = load_selected(
             task,

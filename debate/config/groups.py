@@ -9,12 +9,21 @@ agents:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# More agents than this are a misplaced digit: their prompts alone would not fit any model.
+MOST_AGENTS = 10_000
 
-def expanded(agents: Mapping[str, Any], templates: Mapping[str, Any]) -> dict[str, Any]:
+
+def expanded(
+    agents: Mapping[str, Any], templates: Mapping[str, Any], *, most: int | None = MOST_AGENTS
+) -> dict[str, Any]:
     """Return every agent with its own keys; a member of a group carries the group's name.
 
+    Args:
+        agents, templates: as the config writes them.
+        most: limit on the number of agents; None for none.
+
     Raises:
-        ValueError: an unknown template, a count that is no positive number, or two agents of one name.
+        ValueError: an unknown template, a count that is no positive number, two agents of one name, or too many agents.
     """
     found: dict[str, Any] = {}
     for name, given in agents.items():
@@ -23,7 +32,7 @@ def expanded(agents: Mapping[str, Any], templates: Mapping[str, Any]) -> dict[st
             keys = _merged(name, given, templates)
         members = [(name, keys)]
         if isinstance(keys, Mapping) and "count" in keys:
-            members = _members(name, keys)
+            members = _members(name, keys, most)
         for member, own in members:
             if member in found:
                 raise ValueError(f"two agents are called {member!r}: a group's members are its name and a number")
@@ -49,10 +58,12 @@ def _merged(name: str, given: Mapping[str, Any], templates: Mapping[str, Any]) -
     return {**template, **{key: value for key, value in given.items() if key != "like"}}
 
 
-def _members(name: str, keys: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _members(name: str, keys: Mapping[str, Any], most: int | None) -> list[tuple[str, dict[str, Any]]]:
     count = keys["count"]
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ValueError(f"{name}.count: must be a whole number of at least 1; got {count!r}")
+    if most is not None and count > most:
+        raise ValueError(f"{name}.count: at most {most:,}, unless --allow-huge is given; got {count:,}")
     shared = {key: value for key, value in keys.items() if key != "count"}
     shared.setdefault("group", name)
     temperatures = _spread(name, shared.pop("temperature", None), count)

@@ -27,6 +27,7 @@ def run(
     ] = False,
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,
+    allow_huge: options.AllowHuge = False,
     settings: options.Set = None,
 ) -> None:
     """Watch a debate: who speaks, in which round, what each message reads as, and the decision.
@@ -42,11 +43,13 @@ def run(
     from agents.errors import ConfigError
     from evals.cli.playing import watch
 
+    if question is not None and not question.strip():
+        raise ConfigError("the question is empty; write what is to be debated, or give --task")
     if (question is None) == (task is None and limit is None):
         raise ConfigError("give either a question or --task, e.g. debate run --task arithmetic --limit 1")
     extra = [f"message={message}"] if message else []
     if task:
         extra.append(f"task={task}")
-    extra += options.execution(runtime, ray_address)
+    extra += options.execution(runtime, ray_address, allow_huge)
     loaded = options.load(config, settings, model, seed, *extra)
     options.run(watch(loaded, question, limit or 1, data, out, overwrite))

@@ -10,6 +10,7 @@ are read through that layer, so a one-hot belief gives exactly the embedding of 
 
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,18 @@ class LoadedModel:
         config = read_config(folder, name=name, trust_remote_code=trust_remote_code)
         refuse_other_kinds(config, name)
         self.tokenizer: Any = read_tokenizer(folder, name=name, trust_remote_code=trust_remote_code)
-        self.model: Any = load_model(
-            folder,
-            config,
-            name=name,
-            dtype=self.dtype,
-            device=self.device,
-            attention=_attention_for(config),
-            trust_remote_code=trust_remote_code,
-        )
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            # Read twice at once is read once: the second finds the file in memory.
+            weights = aside.submit(weights_hash, folder, name)
+            self.model: Any = load_model(
+                folder,
+                config,
+                name=name,
+                dtype=self.dtype,
+                device=self.device,
+                attention=_attention_for(config),
+                trust_remote_code=trust_remote_code,
+            )
         text_config = config.get_text_config()
         self.by_row = self.model.config._attn_implementation == attention.NAME
         if rows is not None and not self.by_row:
@@ -93,7 +97,7 @@ class LoadedModel:
             self.table = EmbeddingTable(self._looked_up())
             self._check_embeddings_suffice()
         self.adapters = Adapters(self.model)
-        self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer, weights=weights_hash(folder, name))
+        self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer, weights=weights.result())
 
     def _looked_up(self) -> torch.Tensor:
         module = self.model.get_input_embeddings()
