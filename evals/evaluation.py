@@ -71,6 +71,13 @@ async def evaluate(
     Where `out` holds an earlier run of the same arguments, it is continued: nothing that was said is said again.
     `self-consistency@…` rows are played last, since their k follows from what the debates cost.
 
+    >>> import asyncio
+    >>> from pathlib import Path
+    >>> from debate import load_config
+    >>> rows = asyncio.run(evaluate(load_config("smoke"), out=Path("runs/smoke"), limit=4))
+    >>> [(row.method, row.correct, row.total) for row in rows]
+    [('single', 4, 4), ('text', 4, 4), ('cipher', 4, 4)]
+
     Args:
         config: the debate and its methods.
         out: the run folder.
@@ -114,6 +121,9 @@ async def evaluate(
         )
         for reason, count in loaded.removed.items():
             progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
+        available = len(loaded.samples)
+    else:
+        available = len(samples)
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
@@ -136,7 +146,7 @@ async def evaluate(
                 progress(f"going on with {out}: {turns} turns are there")
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
-            facts = provenance(config, debates, configs)
+            facts = {**provenance(config, debates, configs), "limit": chosen.limit, "num_samples": available}
             for row in sorted(names, key=lambda row: needs_budget(names[row])):
                 if needs_budget(names[row]):
                     k = _chosen_k(folder, names[row], progress)

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 
 from debate.cli.app import Interrupted
+from debate.cli.consoles import console as console
+from debate.cli.consoles import notes as notes
 
 T = TypeVar("T")
-
-console = Console(highlight=False)
-notes = Console(stderr=True, highlight=False)
 
 Config = Annotated[Path, typer.Argument(help="A config file, or the name of a shipped one, e.g. smoke.")]
 Set = Annotated[

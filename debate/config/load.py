@@ -13,7 +13,7 @@ from agents.secrets import refuse_secrets
 from agents.yaml_file import parse_yaml, read_yaml
 from debate.config.execution import EngineConfig, ExecutionConfig
 from debate.config.schema import AgentConfig, DebateConfig
-from debate.config.shipped import shipped
+from debate.config.shipped import find_config, shipped
 from debate.config.topology import EdgeConfig, ScheduleConfig, TopologyConfig
 from debate.config.topology_file import read_topology_file
 
@@ -21,12 +21,17 @@ from debate.config.topology_file import read_topology_file
 UNWRITTEN = ("single", "text", "cipher")
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> DebateConfig:
+def load_config(config: Path | str, overrides: Sequence[str] = ()) -> DebateConfig:
     """Return the config in a YAML file, with `key.path=value` overrides applied.
+
+    Args:
+        config: a file, or the name of a shipped one: `smoke`, `topologies/teams`.
+        overrides: each as on the command line, e.g. `agents.ada.temperature=0.2`.
 
     Raises:
         ConfigError: file and key path, what was given, what is allowed.
     """
+    path = find_config(Path(config))
     try:
         raw = read_yaml(path)
     except FileNotFoundError as error:
