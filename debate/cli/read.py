@@ -8,8 +8,6 @@ import typer
 from debate.cli import options
 from debate.cli.app import app
 
-BAR = 10
-
 
 @app.command()
 def read(

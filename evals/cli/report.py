@@ -20,22 +20,21 @@ def report(
     Example:  debate report runs/first
     """
     from agents.errors import MissingDependency
-    from debate.run_folder.reader import read_results, rebuild
+    from debate.run_folder.reader import RunReader
     from evals.analysis.outputs import PAGE, write_outputs
     from evals.analysis.run_record import runs_in
     from evals.cli.screen import results_table
     from evals.cli.table import show_analysis
 
-    for folder in runs_in(run):
-        written = rebuild(folder)
-        options.console.print(f"wrote {written}", markup=False)
+    runs = [RunReader(folder) for folder in runs_in(run)]
+    for one in runs:
+        options.console.print(f"wrote {one.rebuild()}", markup=False)
     try:
-        for analysis in write_outputs(run):
+        for analysis in write_outputs(run, runs):
             show_analysis(analysis)
     except MissingDependency as error:
-        for folder in runs_in(run):
-            results = read_results(folder)
-            options.console.print(results_table(list(results.rows.values()), results.run["config"]["task"]))
+        for one in runs:
+            options.console.print(results_table(list(one.state.results.values()), one.state.table()["task"]))
         options.progress(f"no report page: {error}")
         return
     options.console.print(f"wrote {run / PAGE}", markup=False)
