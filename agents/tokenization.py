@@ -5,7 +5,7 @@ a slot is tokenised alike whether it holds text or vectors. Control tokens are t
 a document or another agent says can begin a turn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, groupby
 from typing import Any
 
@@ -17,16 +17,17 @@ from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 
 Segment = list[int] | Message
+Key = int | tuple[str, int]
+"""What identifies a position of a prompt: a token id, or (message digest, step) of a spliced vector."""
 
 
-def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint, *, vectors: bool = True) -> list[Segment]:
+def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint) -> list[Segment]:
     """Return the prompt as runs of token ids and CIPHER messages, in reading order.
 
     Args:
         prompt: turns of text and messages.
         tokenizer: of the receiving model.
         model: the receiving model.
-        vectors: whether CIPHER messages stay vectors; if not they are read out as text.
 
     Raises:
         PromptError: the model's chat template does not take it, or loses some of it.
@@ -48,8 +49,29 @@ def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint, *, vectors
             found.append(_run(list(run), tokenizer))
         else:
             heard = [parts[piece.number] for piece in run if isinstance(piece, Placed)]
-            found += [_message(part, tokenizer, model, vectors) for part in heard if isinstance(part, Message)]
+            found += [_message(part, tokenizer, model) for part in heard if isinstance(part, Message)]
     return _joined(found)
+
+
+def position_keys(found: Iterable[Segment]) -> list[Key]:
+    """Return the key of every position of a prompt; equal beginnings of keys have equal keys and values in a cache."""
+    keys: list[Key] = []
+    for segment in found:
+        if isinstance(segment, Message):
+            keys += [(segment.digest, step) for step in range(segment.num_tokens)]
+        else:
+            keys += segment
+    return keys
+
+
+def num_common(one: Sequence[Key], other: Sequence[Key]) -> int:
+    """Return how many positions two prompts have in common from the start on."""
+    length = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
 
 
 def is_chat(prompt: Prompt, tokenizer: Any) -> bool:
@@ -108,8 +130,8 @@ def _leading_ids(tokenizer: Any) -> list[int]:
     return whole[: whole.index(bare[0])] if bare and bare[0] in whole else []
 
 
-def _message(message: Message, tokenizer: Any, model: ModelFingerprint, vectors: bool) -> Segment:
-    if message.is_cipher and vectors:
+def _message(message: Message, tokenizer: Any, model: ModelFingerprint) -> Segment:
+    if message.is_cipher:
         return message
     control = control_tokens(tokenizer)
     if message.model.same_tokenizer(model) and control.ids.isdisjoint(message.token_ids):

@@ -12,14 +12,12 @@ from debate.cli.app import app
 if TYPE_CHECKING:
     from agents.fingerprint import ModelFingerprint
 
-BAR = 10
-
 
 @app.command()
 def read(
     file: Annotated[Path, typer.Argument(help="A message file.")],
     alternatives: Annotated[
-        int, typer.Option("--alternatives", "-k", min=0, help="Tokens of each belief to show.")
+        int, typer.Option("--alternatives", "-k", min=0, help="Number of alternatives to show for each belief.")
     ] = 4,
     model: Annotated[
         str | None,

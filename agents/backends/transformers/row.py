@@ -10,9 +10,8 @@ from agents.decoding.ending import kept_before_stop
 from agents.decoding.thinking import thinking_tokens
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
+from agents.tokenization import Key
 from kernels.encoders import Encoder
-
-Key = int | tuple[str, int]
 
 
 @dataclass(eq=False)
@@ -22,7 +21,7 @@ class Row:
     Fields:
         request: what was asked.
         encoder: None for text.
-        keys: what identifies each prompt position: a token id, or (message digest, step) of a spliced vector.
+        keys: of each prompt position.
         prompt: [P, D], the prompt's input embeddings; dropped after prefill.
         choices: the tokens of each choice, of a request that weighs them.
         closing: the tag that ends its thinking, where its prompt opened one.
