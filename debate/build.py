@@ -57,7 +57,7 @@ def build_debate(
     if rule is not None:
         protocol = Stopped(exchange.planned, rule)
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
-    debate = Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped))
+    debate = Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped, config.thinking))
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         agents[name].in_encoder(encoder)
     _check_shortened(exchange, agents)

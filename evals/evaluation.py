@@ -145,7 +145,7 @@ async def evaluate(
             _tell_of_earlier(folder, progress)
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
-            facts = {**provenance(config, debates), "limit": chosen.limit, "num_samples": available}
+            facts = {**provenance(config, debates, configs), "limit": chosen.limit, "num_samples": available}
             for row in sorted(names, key=lambda row: needs_budget(names[row])):
                 if needs_budget(names[row]):
                     k = _chosen_k(folder, names[row], progress)
@@ -157,7 +157,7 @@ async def evaluate(
                     await _play(folder, row, configs[row], debates[row], scorer, samples, engines, observer)
                 observer.method_finished(folder.method(row).result)
                 folder.write_results()
-            folder.finish({**facts, **provenance(config, debates)})
+            folder.finish({**facts, **provenance(config, debates, configs)})
             return [folder.method(row).result for row in names]
     finally:
         if backends is None:

@@ -18,7 +18,7 @@ from agents.errors import ConfigError, UnknownName
 from agents.registry import check_parameters, parse_named
 from agents.speakers import CONTROLS
 from debate.config.load import load_config, merged, validate
-from debate.config.schema import DebateConfig
+from debate.config.schema import DebateConfig, one_dtype
 from debate.config.shipped import find_config, shipped
 
 if TYPE_CHECKING:
@@ -241,7 +241,10 @@ def method_config(config: DebateConfig, method: str) -> DebateConfig:
         raise UnknownName("method", method, known)
     raw = config.model_dump(exclude={"methods"}, by_alias=True)
     for changes in (BUILT_IN_METHODS.get(method, {}), config.methods.get(method, {})):
-        raw = merged(raw, changes)
+        try:
+            raw = merged(raw, one_dtype(changes))
+        except ValueError as error:
+            raise ConfigError(f"methods.{method}: {error}") from error
     changed = validate(raw, source=f"methods.{method}")
     if method == "single":
         name = changed.deciding_agent

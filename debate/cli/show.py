@@ -13,9 +13,13 @@ from debate.cli.app import app
 @app.command()
 def show(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    method: Annotated[str | None, typer.Option("--method", help="Only this method.")] = None,
-    question: Annotated[str | None, typer.Option("--question", "-q", help="Only this question's id.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Most debates of each method.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="Show only this method.")] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", "-q", help="Show only the question with this id.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-L", min=1, help="Maximum number of debates per method.")
+    ] = None,
 ) -> None:
     """Show who said what, and what it came to.
 

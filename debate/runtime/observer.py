@@ -1,4 +1,4 @@
-"""Whoever watches a run: a screen, a counter, a log. Told of everything after it was written down."""
+"""Run observers, e.g. a screen, a counter or a log; events arrive after they are journaled."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol

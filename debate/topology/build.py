@@ -190,6 +190,7 @@ def _put(graph: Graph, config: EdgeConfig, speakers: Sequence[str], hearers: Seq
         is_stated=config.message is not None,
         encoder=config.encoder,
         seen=config.seen or "last",
+        thinking=config.thinking,
         first_tokens=config.first_tokens,
         delay=config.delay,
         weight=config.weight,

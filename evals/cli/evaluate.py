@@ -22,43 +22,54 @@ def evaluate(
     config: options.Config,
     tasks: Annotated[
         str | None,
-        typer.Option("--tasks", "--task", "-t", help="e.g. arithmetic,mmlu:formal_logic; the config's by default."),
+        typer.Option(
+            "--tasks",
+            "--task",
+            "-t",
+            help="Tasks, separated by commas, e.g. arithmetic,mmlu:formal_logic (default: the config's).",
+        ),
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option("--methods", help="Rows of the table, e.g. single,self-consistency@tokens,text,cipher:topk(k=5)."),
+        typer.Option(
+            "--methods", help="Methods to compare, e.g. single,self-consistency@tokens,text,cipher:topk(k=5)."
+        ),
     ] = None,
     limit: options.Limit = None,
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
-    split: Annotated[str | None, typer.Option("--split", help="Of the task; its first by default.")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Dataset split (default: the task's first).")] = None,
     num_fewshot: Annotated[
-        int | None, typer.Option("--num_fewshot", "--num-fewshot", help="Worked examples; the task's own by default.")
+        int | None,
+        typer.Option(
+            "--num_fewshot", "--num-fewshot", help="Number of worked examples in the prompt (default: the task's own)."
+        ),
     ] = None,
-    shuffle: Annotated[bool, typer.Option("--shuffle", help="Ask in an order drawn from --seed.")] = False,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="Ask the questions in an order drawn from --seed.")
+    ] = False,
     sample_id: Annotated[
-        list[str] | None, typer.Option("--sample-id", help="Ask only this question; may be repeated.")
+        list[str] | None, typer.Option("--sample-id", help="Ask only the question with this id; repeatable.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "--output_path", "-o", help="The run folder; runs/CONFIG by default.")
+        Path | None, typer.Option("--out", "--output_path", "-o", help="Run folder (default: runs/CONFIG).")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier run there and start again.")
+        bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")
     ] = False,
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,
     allow_huge: options.AllowHuge = False,
     metrics_port: Annotated[
         int | None,
-        typer.Option(
-            "--metrics-port", min=0, max=65535, help="Serve counters for Prometheus here; 0 takes a free port."
-        ),
+        typer.Option("--metrics-port", min=0, max=65535, help="Port for Prometheus metrics; 0 takes a free one."),
     ] = None,
     metrics_host: Annotated[
         str,
         typer.Option(
-            "--metrics-host", help="Beyond loopback only with CIPHER_DEBATE_METRICS_TOKEN in the environment."
+            "--metrics-host",
+            help="Address for Prometheus metrics; beyond loopback only with CIPHER_DEBATE_METRICS_TOKEN set.",
         ),
     ] = "127.0.0.1",
     settings: options.Set = None,

@@ -11,9 +11,9 @@ from debate.cli.app import app
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder, or a folder of runs; it may be under way.")],
+    run: Annotated[Path, typer.Argument(help="Run folder, or folder of runs; the run may still be going.")],
 ) -> None:
-    """Make again what is derived from a run's journal, print the table, and write report.html.
+    """Rebuild results and HTML from the journal, print the table, and write report.html.
 
     results.json, the transcripts, lm-eval's files, turns.parquet and one HTML page that needs nothing else.
 
@@ -43,10 +43,10 @@ def report(
 @app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="A run folder.")],
-    second: Annotated[Path, typer.Argument(help="Another run over the same questions.")],
+    second: Annotated[Path, typer.Argument(help="Run folder of another run over the same questions.")],
     methods: Annotated[
         str | None,
-        typer.Option("--methods", help="FIRST,SECOND: a method of each run; those that both have by default."),
+        typer.Option("--methods", help="One method of each run, FIRST,SECOND (default: every method that both have)."),
     ] = None,
 ) -> None:
     """Compare two runs question by question: paired differences, first − second.
