@@ -1,7 +1,7 @@
 """Play every method over the same questions, score what it decides, write it down as it happens."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from evals.label_tokens import write_label_tokens
 from evals.methods import budget, method_names, needs_budget, resolve, row_name
 from evals.provenance import provenance
 from evals.sample import Sample
-from evals.samples import load_selected, to_question, write_samples
+from evals.samples import load_selected, read_samples, to_question, write_samples
 from evals.scorer import Scorer
 from evals.task import Task, create_task
 
@@ -139,7 +139,11 @@ async def evaluate(
         return build_debate(played, engines, extract=task.extract, targets=targets, shots=shots)
 
     try:
-        with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
+        others = "" if overwrite else _other_questions(out, samples)
+        fixed = others or _chosen_by_questions(out, names)
+        with RunFolder(out, config, asked=asked, overwrite=overwrite, fixed=fixed) as folder:
+            if others and folder.is_resumed:
+                raise RunError(others)
             write_samples(out, samples)
             debates = {row: build(played) for row, played in configs.items()}
             _tell_of_earlier(folder, progress)
@@ -226,6 +230,27 @@ def _selected(
     for reason, count in loaded.removed.items():
         progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
     return samples, len(loaded.samples)
+
+
+def _other_questions(out: Path, samples: Sequence[Sample]) -> str:
+    """Return a sentence where an earlier run in a folder asked others than the first of these questions; else nothing."""
+    for place, (before, now) in enumerate(zip(read_samples(out), samples, strict=False), start=1):
+        if (before.id, before.question, before.target) != (now.id, now.question, now.target):
+            return (
+                f"{out} holds a run over other questions: its question {place} is {before.id!r} ({before.question[:60]!r}), and "
+                f"now {now.id!r} ({now.question[:60]!r}). Choose another folder with --out, or pass --overwrite."
+            )
+    return ""
+
+
+def _chosen_by_questions(out: Path, rows: Mapping[str, str]) -> str:
+    """Return a sentence where a row of a run follows from which questions are asked, so that none can be added."""
+    for row in (row for row, name in rows.items() if needs_budget(name)):
+        return (
+            f"{out} has the row {row}, whose number of votes was chosen by what the debates over its questions cost; with more "
+            "questions it would be another. Choose another folder with --out, or pass --overwrite."
+        )
+    return ""
 
 
 def _tell_of_earlier(folder: RunFolder, progress: Any) -> None:

@@ -12,7 +12,7 @@
     RUN/METHOD/timings.jsonl             what the same turns took
 
 Opening the folder of an earlier run with the same config goes on with it: a turn that is in the journal is never
-taken again.
+taken again. A higher limit on the number of questions goes on as well, also with a run that is finished.
 """
 
 import asyncio
@@ -60,15 +60,22 @@ class RunFolder(RunStore):
         config: what is run. Its `execution` may differ from the earlier run's: it changes no result.
         asked: what else decides the run's results: methods, limit, data.
         overwrite: delete an earlier run there.
+        fixed: why more questions cannot be added to an earlier run there, in a sentence; by default they can.
 
     Raises:
         RunError: of another config, written to by another process, damaged, or not a run.
     """
 
     def __init__(
-        self, path: Path, config: DebateConfig, *, asked: Mapping[str, Any] | None = None, overwrite: bool = False
+        self,
+        path: Path,
+        config: DebateConfig,
+        *,
+        asked: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        fixed: str = "",
     ) -> None:
-        self.path, self.config = path, config
+        self.path, self.config, self._fixed = path, config, fixed
         self.state = RunState()
         self.warnings: list[str] = []
         self._refuse_strangers(overwrite)
@@ -115,6 +122,11 @@ class RunFolder(RunStore):
         """Read what is there; begin the run, or refuse to go on with another one."""
         self.state.replay(self._journal.replay())
         earlier = self.state.config
+        if earlier is not None and self.is_resumed and _asks_more(earlier, plan):
+            if self._fixed:
+                raise RunError(self._fixed)
+            # The journal then says what the run is of now; what it was begun with stays above.
+            earlier = None
         if earlier is not None and (change := _change(earlier, plan, self.path)):
             if self.is_resumed:
                 raise RunError(change)
@@ -207,6 +219,15 @@ def _this_process() -> dict[str, Any]:
     return {"pid": os.getpid(), "host": socket.gethostname()}
 
 
+def _asks_more(earlier: Record, now: Record) -> bool:
+    """Whether a plan is an earlier one with a higher limit, or none, and nothing else that decides results."""
+    limits = [plan["asked"].get("limit") for plan in (earlier, now)]
+    if limits[0] is None or (limits[1] is not None and limits[1] <= limits[0]):
+        return False
+    same = [{**plan, "asked": {**plan["asked"], "limit": None}, "execution": None} for plan in (earlier, now)]
+    return same[0] == same[1]
+
+
 def _change(earlier: Record, now: Record, path: Path) -> str:
     """Return a sentence with the diff of the YAML where two plans differ in what decides results; else nothing."""
     texts = [
@@ -218,6 +239,13 @@ def _change(earlier: Record, now: Record, path: Path) -> str:
     diff = difflib.unified_diff(
         texts[0].splitlines(), texts[1].splitlines(), f"{path} was begun with", "now asked for", lineterm="", n=1
     )
+    if _asks_more(now, earlier):
+        limit = earlier["asked"].get("limit")
+        most = f"--limit {limit} or more" if limit is not None else "no --limit"
+        return (
+            f"{path} holds more questions than this limit, and none is taken back: run it with {most}, choose another folder "
+            "with --out, or pass --overwrite."
+        )
     return (
         f"{path} holds a run of another config:\n"
         + "\n".join(diff)
