@@ -10,7 +10,7 @@ from agents.atomic_file import write_atomic, write_json
 from agents.errors import ConfigError, RunError
 from agents.question import Question
 from debate.build import build_debate
-from debate.config.load import to_yaml
+from debate.config.load import load_config, to_yaml
 from debate.config.schema import DebateConfig
 from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule
@@ -20,6 +20,7 @@ from debate.run_folder.folder import RunFolder
 from debate.run_folder.results import MethodResult
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
+from debate.runtime.loop_thread import LoopThread
 from debate.runtime.observer import Observer
 from evals.energy import EnergyMeter
 from evals.label_tokens import write_label_tokens
@@ -166,6 +167,19 @@ async def evaluate(
     finally:
         if backends is None:
             await engines.close()
+
+
+def evaluate_sync(config: DebateConfig | Path | str, *, out: Path | str, **arguments: Any) -> list[MethodResult]:
+    """Return what `await evaluate(…)` returns, without an await: in a script, or in a notebook, where a loop runs already.
+
+    Args:
+        config: a config, or the file or name of one, e.g. `smoke`.
+        out: the run folder.
+        arguments: as of `evaluate`.
+    """
+    loaded = config if isinstance(config, DebateConfig) else load_config(config)
+    with LoopThread() as loop:
+        return loop.run(evaluate(loaded, out=Path(out), **arguments))
 
 
 async def _play(

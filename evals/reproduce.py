@@ -152,7 +152,7 @@ async def reproduce(
     experiment = load_experiment(name)
     chosen = tuple(tasks) or experiment.tasks
     if unknown := [task for task in chosen if task not in experiment.tasks]:
-        raise ConfigError(f"{name} has no task {unknown[0]!r}. It has: {', '.join(experiment.tasks)}.")
+        raise UnknownName("task", unknown[0], experiment.tasks, where=name)
     lines: list[Line] = []
     analyses: list[Analysis] = []
     config = None

@@ -63,5 +63,6 @@ def cancel(
     if ask(run, wait):
         options.console.print(f"{run} has stopped", markup=False)
     else:
-        options.console.print(f"{run} was asked to stop and has not yet; `debate status {shlex.quote(str(run))}` tells", markup=False)
+        command = f"debate status {shlex.quote(str(run))}"
+        options.console.print(f"{run} was asked to stop and has not yet; `{command}` tells", markup=False)
         raise typer.Exit(1)

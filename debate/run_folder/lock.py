@@ -1,7 +1,7 @@
 """One writer a run: a lock in its folder, which the system lets go of however its holder dies."""
 
-import shlex
 import json
+import shlex
 from pathlib import Path
 
 from filelock import FileLock, Timeout

@@ -43,6 +43,8 @@ def search(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the search (default: runs/CONFIG-search).")
     ] = None,
+    runtime: options.Runtime = None,
+    ray_address: options.RayAddress = None,
     settings: options.Set = None,
 ) -> None:
     """Search temperatures on validation questions, then test the winner once on questions that the search never saw.
@@ -58,7 +60,8 @@ def search(
     from evals.search.parameters import parse_parameter
     from evals.search.search import search as run_search
 
-    loaded = options.load(config, settings, model, seed, *([f"task={task}"] if task else []))
+    execution = options.execution(runtime, ray_address)
+    loaded = options.load(config, settings, model, seed, *execution, *([f"task={task}"] if task else []))
     folder = out or Path("runs") / f"{config.stem}-search"
     found = options.run(
         run_search(

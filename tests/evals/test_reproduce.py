@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agents.errors import ConfigError, UnknownName
+from agents.errors import UnknownName
 from evals import paper
 from evals.reproduce import experiments, is_the_papers_model, load_experiment, markdown, reproduce
 
@@ -79,7 +79,7 @@ def test_questions_that_cannot_be_had_are_a_line_and_the_rest_runs(tmp_path, run
     assert made.lines[0].ours is None
     assert made.lines[0].note.startswith("not run: ")
     assert {line.task for line in made.lines[1:]} == {"arithmetic"}
-    with pytest.raises(ConfigError, match="table1 has no task 'boolq'"):
+    with pytest.raises(UnknownName, match="table1: unknown task 'boolq'"):
         run(reproduce("table1", out=tmp_path / "s", overrides=MOCK, tasks=["boolq"]))
 
 
