@@ -59,9 +59,10 @@ def test_table_1_has_the_papers_temperatures_and_figures(tmp_path, run):
     assert "cipher − text" in markdown(made)
     # The same command does not play again.
     log = tmp_path / "r" / "arithmetic" / "journal.log"
-    turns = log.read_text().count('"kind": "turn"')
+    turns = log.read_text().count('"kind":"turn"')
+    assert turns
     run(reproduce("table1", out=tmp_path / "r", overrides=MOCK, limit=3, tasks=["arithmetic"]))
-    assert log.read_text().count('"kind": "turn"') == turns
+    assert log.read_text().count('"kind":"turn"') == turns
 
 
 def test_rounds_stand_beside_the_papers(tmp_path, run):
