@@ -14,7 +14,7 @@ import torch
 
 from agents.backend import Backend, Capabilities, Load, Pending, Request
 from agents.backends.transformers.engine import Engine, rows_in
-from agents.backends.transformers.model import LoadedModel, allows_invariance, default_device
+from agents.backends.transformers.model import LoadedModel, default_device
 from agents.backends.transformers.row import Row
 from agents.errors import BackendFailed, ConfigError, OutOfMemory
 from agents.fingerprint import ModelFingerprint
@@ -36,7 +36,7 @@ class TransformersBackend(Backend):
         max_num_seqs: most requests decoded at once.
         prefix_cache: share the keys and values of common prompt prefixes.
         batch_invariant: give a request the same bits whatever shares its batch; on by default on the CPU, where it costs
-            little (docs/determinism.md), for models whose attention allows it.
+            little (docs/determinism.md), for models that allow it.
         revision: of a hub id.
         trust_remote_code: run code that comes with the model.
         progress: called with a sentence for each slow step.
@@ -60,18 +60,20 @@ class TransformersBackend(Backend):
         folder = locate(model, revision=revision, progress=progress)
         progress(f"loading {model} ({dtype})")
         device = device or default_device()
-        if batch_invariant is None:
-            batch_invariant = device == "cpu" and allows_invariance(folder, trust_remote_code=trust_remote_code)
-        elif batch_invariant and device != "cpu":
+        if batch_invariant and device != "cpu":
             raise ConfigError(f"batch_invariant holds on the CPU only, and the device is {device}")
+        padded = batch_invariant is not False and device == "cpu"
         loaded = LoadedModel(
             folder,
             name=model,
             dtype=dtype,
             device=device,
             trust_remote_code=trust_remote_code,
-            rows=max_num_seqs if batch_invariant else None,
+            rows=max_num_seqs if padded else None,
+            insist=batch_invariant is True,
         )
+        if loaded.caveat:
+            progress(f"warning: {loaded.caveat}")
         if device == "cpu":
             self._ready_operators(loaded.table, progress)
         self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache)
