@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from agents.backends.transformers import attention
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.decoder import Decoder, Mode, Way
 from agents.backends.transformers.miniature import SWITCH, Miniature, miniature
@@ -170,6 +171,10 @@ class _Truth:
             raise _Fails("its logits are not finite")
         return logits
 
+    def whole(self, row: int) -> torch.Tensor:
+        """Return the logits [L, V] of a whole row."""
+        return self._whole[row]
+
     def at(self, row: int, position: int) -> torch.Tensor:
         """Return the logits [V] after a row's input at a position."""
         near = self.switch is not None and position < self.switch
@@ -191,12 +196,38 @@ def _small_and_truth(model: Any, inputs: torch.Tensor, *, near: bool) -> tuple[M
     for slices_head in (True, False):
         try:
             small = miniature(model, torch.float32, near=near, slices_head=slices_head)
-            return small, _Truth(small, inputs)
+            truth = _Truth(small, inputs)
+            _check_alternative(small.model, inputs[0], truth)
+            return small, truth
         except _Fails:
             raise
         except Exception as error:  # the model's own code: anything may come
             reason = in_words(error)
     raise _Fails(f"its forward pass does not take vectors: {reason}")
+
+
+def _check_alternative(model: Any, row: torch.Tensor, truth: _Truth) -> None:
+    """Raise _Fails where a model's usual attention gives other logits than its eager one, and nobody knows which is right.
+
+    Where a layer gives numbers that the usual one drops (a cap on scores, sinks), the eager one is right.
+    """
+    usual = attention.register()
+    with contextlib.suppress(ValueError):
+        if model.get_correct_attn_implementation(None) != "sdpa":
+            return
+        model.set_attn_implementation(usual)
+    if model.config._attn_implementation != usual:
+        model.config._attn_implementation = "sdpa"
+    try:
+        error = spread_error(uncached(model, row), truth.whole(0))
+    except Exception:  # it cannot be run: there is no other way to compare with
+        error = 0.0
+    finally:
+        model.config._attn_implementation = "eager"
+    if error > TOLERANCE:
+        raise _Fails(
+            f"its own code gives two results: by eager and by sdpa attention logits are {error:.2g} of their spread apart"
+        )
 
 
 def spread_error(found: torch.Tensor, right: torch.Tensor) -> float:
