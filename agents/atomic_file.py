@@ -9,24 +9,24 @@ from typing import Any
 from agents.errors import writing_failed
 
 
-def write_aside(path: Path, text: str) -> Path:
+def write_atomic(path: Path, text: str) -> Path:
     """Write a file and return its path.
 
     Raises:
         RunError: the disk does not take it.
     """
-    with open_aside(path) as file:
+    with open_atomic(path) as file:
         file.write(text)
     return path
 
 
 def write_json(path: Path, value: Any) -> Path:
     """Write JSON values as a file for people to read too, and return its path; see `write_aside`."""
-    return write_aside(path, json.dumps(value, indent=1) + "\n")
+    return write_atomic(path, json.dumps(value, indent=1) + "\n")
 
 
 @contextlib.contextmanager
-def open_aside(path: Path) -> Iterator[Any]:
+def open_atomic(path: Path) -> Iterator[Any]:
     """Open a file to write beside its place, and rename it there when it is complete."""
     aside = path.with_name(f".{path.name}.part")
     try:

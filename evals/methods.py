@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.errors import ConfigError, did_you_mean
 from debate.config.load import load_config, validate
-from debate.config.named import check_parameters, parse_call
+from debate.config.named import check_parameters, parse_named
 from debate.config.schema import CONTROLS, DebateConfig
 from debate.config.shipped import find_config, shipped
 
@@ -57,7 +57,7 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
     if name in (BY_TOKENS, BY_TIME):
         return self_consistency(config, k=k or 1)
     if name.split("(")[0] == SELF_CONSISTENCY:
-        call = parse_call(name, "method")
+        call = parse_named(name, "method")
         check_parameters(call, "method", self_consistency)
         return self_consistency(config, **call.parameters)
     if name in CONTROLS:

@@ -26,7 +26,7 @@ from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
 from evals.evaluation import Selection, evaluate
 from evals.paper import Figure
-from evals.search.search import Found, search
+from evals.search.search import SearchResult, search
 
 FULL = 200
 """Questions of the paper's validation and test sets."""
@@ -313,7 +313,7 @@ def _pair_lines(task: str, method: MethodRecord, analysis: Analysis) -> list[Lin
     return lines
 
 
-def _temperature_lines(task: str, found: Found) -> list[Line]:
+def _temperature_lines(task: str, found: SearchResult) -> list[Line]:
     values = ", ".join(
         f"{value:.2f}" if isinstance(value, float) else str(value) for value in found.best.values.values()
     )

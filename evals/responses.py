@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import TaskError, writing_failed
-from evals.datasets.rows import Row, read_rows
+from evals.datasets.rows import DataRow, read_rows
 from evals.sample import Sample, Score
 from evals.task import Task
 
@@ -77,7 +77,7 @@ def write_verdicts(verdicts: Iterable[Verdict], path: Path) -> None:
         raise writing_failed(path, error) from error
 
 
-def _verdict(task: Task, row: Row, known: dict[str, Sample]) -> Verdict:
+def _verdict(task: Task, row: DataRow, known: dict[str, Sample]) -> Verdict:
     response = row.get("response")
     if not isinstance(response, str):
         raise row.error(f"response is a text; this is a {type(response).__name__}")
@@ -100,7 +100,9 @@ def _verdict(task: Task, row: Row, known: dict[str, Sample]) -> Verdict:
     return Verdict(name, target, strict, flexible)
 
 
-def _sample(task: Task, row: Row, name: str, target: str, options: tuple[str, ...], known: dict[str, Sample]) -> Sample:
+def _sample(
+    task: Task, row: DataRow, name: str, target: str, options: tuple[str, ...], known: dict[str, Sample]
+) -> Sample:
     if task.info.kind != "generated":
         return Sample(name, "", target, options)
     if name not in known:

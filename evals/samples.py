@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from agents.errors import RunError, writing_failed
-from debate.transcript import Question
+from agents.question import Question
 from evals.sample import Loaded, Sample
 from evals.selection import select, without
 from evals.task import Task

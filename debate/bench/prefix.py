@@ -18,6 +18,7 @@ from agents.atomic_file import write_json
 from agents.backend import Backend, Pending, Request
 from agents.message import Message
 from agents.pretrained import Progress
+from agents.question import Question
 from agents.speakers.agent import Agent
 from agents.supervision.wrapped import Wrapped
 from agents.tokenization import segments
@@ -26,7 +27,7 @@ from debate.config.load import load_config
 from debate.config.schema import DebateConfig
 from debate.orchestrator import Debate, play, take
 from debate.runtime.backends import Backends
-from debate.transcript import Question, Turn, TurnKey
+from debate.transcript import Turn, TurnKey
 
 Key = int | tuple[str, int]
 

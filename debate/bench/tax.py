@@ -20,6 +20,7 @@ from rich.console import Console
 from agents.atomic_file import write_json
 from agents.backend import Backend, Pending, Request
 from agents.pretrained import Progress
+from agents.question import Question
 from agents.registry import create_backend
 from agents.supervision.supervised import Supervised
 from agents.supervision.wrapped import Wrapped
@@ -32,7 +33,6 @@ from debate.decision.decision import Decision
 from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
-from debate.transcript import Question
 
 AGENTS = ("ada", "ben")
 ROUNDS = 3
@@ -121,7 +121,7 @@ async def bench_tax(
             placed = {"default": EngineConfig(num_cpus=torch.get_num_threads())}
             execution = config.execution.model_copy(update={"runtime": "ray", "engines": placed})
             remote = Backends(config.model_copy(update={"execution": execution}), progress)
-        arms: dict[str, list[Took]] = {}
+        arms: dict[str, list[Elapsed]] = {}
         try:
             for number in range(rounds + 1):
                 progress(f"round {number + 1} of {rounds + 1}" + (" (not counted)" if number == 0 else ""))
@@ -187,20 +187,20 @@ def random_llama(folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Took:
+class Elapsed:
     """What something took: seconds by the clock, and of this process's CPU time."""
 
     seconds: float
     cpu: float
 
     @classmethod
-    def since(cls, start: "Took") -> "Took":
+    def since(cls, start: "Elapsed") -> "Elapsed":
         """Return what was taken since a moment."""
         now = cls.now()
         return cls(now.seconds - start.seconds, now.cpu - start.cpu)
 
     @classmethod
-    def now(cls) -> "Took":
+    def now(cls) -> "Elapsed":
         """Return the moment."""
         return cls(time.perf_counter(), time.process_time())
 
@@ -209,11 +209,13 @@ def _spread(ratios: Sequence[float]) -> str:
     return f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
 
 
-async def _through_debates(config: DebateConfig, backends: Backends, questions: Sequence[Question], out: Path) -> Took:
+async def _through_debates(
+    config: DebateConfig, backends: Backends, questions: Sequence[Question], out: Path
+) -> Elapsed:
     """Return what the debates take, journal on; starting is not counted."""
     debate = build_debate(config, backends)
     with RunFolder(out, config) as run:
-        start = Took.now()
+        start = Elapsed.now()
         await play_questions(
             debate,
             questions,
@@ -221,15 +223,15 @@ async def _through_debates(config: DebateConfig, backends: Backends, questions: 
             record=run.method("bench"),
             execution=config.execution,
         )
-        return Took.since(start)
+        return Elapsed.since(start)
 
 
-async def _straight(engine: Backend, static: Sequence[Sequence[Request]]) -> Took:
+async def _straight(engine: Backend, static: Sequence[Sequence[Request]]) -> Elapsed:
     """Return what the engine takes for the same requests, round by round."""
-    start = Took.now()
+    start = Elapsed.now()
     for requests in static:
         await asyncio.gather(*(_answer(engine.submit(request)) for request in requests))
-    return Took.since(start)
+    return Elapsed.since(start)
 
 
 async def _answer(pending: Pending) -> None:

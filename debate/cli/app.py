@@ -74,7 +74,10 @@ def main() -> None:
 COMMANDS = "debate.commands"
 OWN = ("show", "status", "speak", "read", "backends", "topology", "doctor", "model", "bench")
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
-ORDER = "run eval search reproduce score show report compare status cancel speak read tasks backends train doctor".split()
+ORDER = (
+    *("run", "eval", "search", "reproduce", "score", "show", "report", "compare", "status", "cancel"),
+    *("speak", "read", "tasks", "backends", "train", "doctor"),
+)
 
 
 def _add_commands() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def configs_folder() -> Path:
     """Return the folder of shipped configs and prompts: beside the sources, or inside an installed package."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parent.parent
     beside = here.parent / "configs"
     return beside if beside.is_dir() else here / "shipped_configs"
 

@@ -28,7 +28,7 @@ from typing import Any
 
 import yaml
 
-from agents.atomic_file import write_aside, write_json
+from agents.atomic_file import write_atomic, write_json
 from agents.errors import DebateError, RunError
 from agents.fingerprint import ModelFingerprint
 from agents.installed import DECISIVE, versions
@@ -38,7 +38,7 @@ from debate.run_folder import journal
 from debate.run_folder.journal import Journal, Record
 from debate.run_folder.lock import LOCK, hold
 from debate.run_folder.log import Log
-from debate.run_folder.message_store import MESSAGES, Blobs
+from debate.run_folder.message_store import MESSAGES, MessageStore
 from debate.run_folder.method_journal import MethodJournal
 from debate.run_folder.reader import write_views
 from debate.run_folder.results import Results
@@ -85,9 +85,9 @@ class RunFolder(RunStore):
             fsync = config.execution.fsync
             self._journal = Journal(path / journal.NAME, fsync=fsync)
             opened.callback(lambda: self._journal.close())
-            self.blobs = Blobs(path / MESSAGES, durable=fsync == "always")
+            self.messages = MessageStore(path / MESSAGES, durable=fsync == "always")
             self._replay({**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})})
-            write_aside(path / "config.yaml", to_yaml(config))
+            write_atomic(path / "config.yaml", to_yaml(config))
             self.write_status("running", {})
             # All is well: what was opened stays open until `close`.
             self._opened = opened.pop_all()
@@ -141,7 +141,7 @@ class RunFolder(RunStore):
             )
         for warning in self.warnings:
             self.log.event(warning, "warning")
-        self.blobs.keep(digests)
+        self.messages.keep(digests)
         if earlier is None:
             self.append({"kind": "run", "config": plan})
         facts = {"python": platform.python_version(), "packages": versions(DECISIVE)}

@@ -76,7 +76,7 @@ class Journal:
 
     def replay(self) -> Iterator[Entry]:
         """Yield what is there, once and to its end, before anything is appended; cut a torn tail."""
-        scan = Scan(self.path)
+        scan = JournalReader(self.path)
         yield from scan
         self.torn, self._end = scan.torn, scan.end
         if self.torn is not None:
@@ -131,7 +131,7 @@ class Journal:
             os.close(self._file)
 
 
-class Scan:
+class JournalReader:
     """Iterates the records of a journal; when it has ended, `end` is where they end and `torn` what follows.
 
     Raises:

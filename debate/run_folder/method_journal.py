@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.errors import MessageError, RunError
+from agents.question import Question
 from debate.decision.decision import Decision
 from debate.run_folder.journal import Record
 from debate.run_folder.results import MethodResult
 from debate.run_folder.store import RunStore
 from debate.run_folder.turn_record import Cost, read_turn, turn_key, turn_record
-from debate.transcript import Question, Turn, TurnKey
+from debate.transcript import Turn, TurnKey
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class MethodJournal:
         for key, offset in self._said[question.id].items():
             record = self._store.read(offset)
             try:
-                said[key] = read_turn(record, self._store.blobs)
+                said[key] = read_turn(record, self._store.messages)
             except MessageError as error:
                 self._store.warnings.append(f"{error}; the turn is taken again")
         return said
@@ -99,7 +100,7 @@ class MethodJournal:
             RunError: the disk does not take it, or the turn was said before in other words.
         """
         if turn.message.is_cipher:
-            self._store.blobs.put(turn.message)
+            self._store.messages.put(turn.message)
         said = self._said[question.id]
         if turn.key in said:
             # Its vectors were lost to a power cut; the record was not.

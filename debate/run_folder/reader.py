@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from agents.atomic_file import open_aside, write_json
+from agents.atomic_file import open_atomic, write_json
 from agents.errors import RunError
+from agents.question import Question
 from debate.run_folder import journal
-from debate.run_folder.journal import Record, Scan
-from debate.run_folder.message_store import MESSAGES, Blobs
+from debate.run_folder.journal import JournalReader, Record
+from debate.run_folder.message_store import MESSAGES, MessageStore
 from debate.run_folder.results import Results
 from debate.run_folder.turn_record import read_turn
-from debate.transcript import Question, Transcript
+from debate.transcript import Transcript
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ def read_method(path: Path) -> Iterator[DebateRecord]:
         RunError: not a run, or a damaged journal.
         MessageError: a message that is missing or damaged.
     """
-    run, blobs = path.parent, Blobs(path.parent / MESSAGES)
+    run, messages = path.parent, MessageStore(path.parent / MESSAGES)
     file = run / journal.NAME
     debates: dict[str, list[int]] = {}
     ends: dict[str, int] = {}
     texts: dict[str, str] = {}
-    for entry in Scan(file):
+    for entry in JournalReader(file):
         record = entry.record
         if record.get("method") != path.name:
             continue
@@ -64,7 +65,7 @@ def read_method(path: Path) -> Iterator[DebateRecord]:
             return journal.decode(lines.readline(), file, offset)
 
         for identity, offsets in debates.items():
-            turns = [read_turn(at(offset), blobs) for offset in offsets]
+            turns = [read_turn(at(offset), messages) for offset in offsets]
             end = at(ends[identity]) if identity in ends else None
             failed = end is not None and end["kind"] == "failed"
             yield DebateRecord(
@@ -87,7 +88,7 @@ def methods_in(path: Path) -> list[Path]:
         RunError: the folder is not a run.
     """
     require_run(path)
-    names = {entry.record["method"] for entry in Scan(path / journal.NAME) if "method" in entry.record}
+    names = {entry.record["method"] for entry in JournalReader(path / journal.NAME) if "method" in entry.record}
     return [path / name for name in sorted(names)]
 
 
@@ -99,7 +100,7 @@ def read_results(path: Path) -> Results:
     """
     require_run(path)
     results = Results()
-    for entry in Scan(path / journal.NAME):
+    for entry in JournalReader(path / journal.NAME):
         results.add(entry.record)
     return results
 
@@ -121,7 +122,7 @@ def write_views(path: Path) -> None:
     # Method → question → (round, place, offset) of each record.
     methods: dict[str, dict[str, list[tuple[int, int, int]]]] = {}
     last = 1 << 62
-    for entry in Scan(file):
+    for entry in JournalReader(file):
         record = entry.record
         if "method" not in record:
             continue
@@ -138,7 +139,7 @@ def write_views(path: Path) -> None:
 
 def _write_view(folder: Path, questions: Iterable[list[tuple[int, int, int]]], lines: BinaryIO) -> None:
     """Write the two files of one method from the places of its records."""
-    with open_aside(folder / "transcript.jsonl") as turns, open_aside(folder / "timings.jsonl") as times:
+    with open_atomic(folder / "transcript.jsonl") as turns, open_atomic(folder / "timings.jsonl") as times:
         for places in questions:
             for *_, offset in sorted(places):
                 lines.seek(offset)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from debate.run_folder import journal
-from debate.run_folder.journal import Record, Scan
+from debate.run_folder.journal import JournalReader, Record
 from debate.run_folder.lock import is_being_written
 from debate.run_folder.reader import require_run
 from debate.run_folder.results import MethodResult, Results
@@ -72,7 +72,7 @@ def status_of(run: Path) -> Status:
     require_run(run)
     status, results = Status(*_state(run)), Results()
     recent: list[tuple[float, int, bool]] = []
-    for entry in Scan(run / journal.NAME):
+    for entry in JournalReader(run / journal.NAME):
         record = entry.record
         results.add(record)
         status.sessions += record["kind"] == "session"

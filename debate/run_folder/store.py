@@ -5,7 +5,7 @@ from pathlib import Path
 
 from debate.run_folder.journal import Journal, Record
 from debate.run_folder.log import Log
-from debate.run_folder.message_store import Blobs
+from debate.run_folder.message_store import MessageStore
 from debate.run_folder.results import Results
 
 
@@ -23,7 +23,7 @@ class RunStore:
     path: Path
     results: Results
     warnings: list[str]
-    blobs: Blobs
+    messages: MessageStore
     log: Log
     _journal: Journal
 

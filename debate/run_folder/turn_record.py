@@ -6,7 +6,7 @@ from typing import Any
 from agents.backend import Usage
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
-from debate.run_folder.message_store import Blobs
+from debate.run_folder.message_store import MessageStore
 from debate.transcript import Turn, TurnKey
 
 
@@ -51,7 +51,7 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
     return fields
 
 
-def read_turn(record: dict[str, Any], blobs: Blobs) -> Turn:
+def read_turn(record: dict[str, Any], messages: MessageStore) -> Turn:
     """Return the turn of a record.
 
     Raises:
@@ -61,7 +61,7 @@ def read_turn(record: dict[str, Any], blobs: Blobs) -> Turn:
         model = ModelFingerprint(**record["model"])
         message = Message(record["text"], model, record["temperature"], tuple(record["token_ids"]))
     else:
-        message = blobs.get(record["digest"])
+        message = messages.get(record["digest"])
     usage, cost = record["usage"], record["cost"]
     return Turn(
         key=turn_key(record),

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agents.errors import BackendFailed, EngineLost, OutOfMemory, TurnTimedOut
+from agents.question import Question
 from agents.supervision.replicas import Replicas
 from agents.supervision.supervised import Supervised
 from debate.config.execution import ExecutionConfig
 from debate.orchestrator import Debate, take
 from debate.run_folder.method_journal import MethodJournal, Strikes
 from debate.run_folder.turn_record import Cost
-from debate.transcript import Question, Turn, TurnKey
+from debate.transcript import Turn, TurnKey
 
 
 class GivenUp(Exception):
@@ -24,7 +25,7 @@ class GivenUp(Exception):
 
 
 @dataclass(frozen=True)
-class Meeting:
+class TurnFailure:
     """A turn that an engine failed over, as a runner tells it.
 
     Fields:
@@ -90,7 +91,7 @@ class Faults:
             if not isinstance(failure, EngineLost):
                 alone = _tried_alone_next(tries, failure)
 
-    async def met(self, debate: Debate, question: Question, key: TurnKey, meeting: Meeting) -> None:
+    async def met(self, debate: Debate, question: Question, key: TurnKey, meeting: TurnFailure) -> None:
         """Write down a failure that a runner met, and mend its engine; `take` goes on from there.
 
         Args:

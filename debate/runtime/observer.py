@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from agents.backend import Backend
+from agents.question import Question
 from debate.decision.decision import Decision
 from debate.orchestrator import Debate
-from debate.transcript import Question, Turn, TurnKey
+from debate.transcript import Turn, TurnKey
 
 
-class Verdict(Protocol):
+class AnswerScore(Protocol):
     """How an answer fared, as a task says it."""
 
     @property

@@ -12,7 +12,7 @@ import networkx as nx
 
 from agents.errors import ConfigError, UnknownName
 from agents.registry import load
-from debate.config.named import Call, check_parameters, parse_call
+from debate.config.named import Named, check_parameters, parse_named
 
 Names = Sequence[str]
 Graph: TypeAlias = "nx.DiGraph[str]"
@@ -162,14 +162,14 @@ TOPOLOGIES: dict[str, Generator] = {
 REDRAWN = ("dynamic",)
 
 
-def find_generator(topology: str) -> tuple[Generator, Call]:
+def find_generator(topology: str) -> tuple[Generator, Named]:
     """Return the generator that a config names, with its parameters: a known name or a dotted path.
 
     Raises:
         UnknownName: no such topology.
         ConfigError: a parameter that it does not take.
     """
-    call = parse_call(topology, "topology")
+    call = parse_named(topology, "topology")
     if call.name in TOPOLOGIES:
         generator = TOPOLOGIES[call.name]
     elif "." in call.name:

@@ -27,10 +27,10 @@ def prefix(
 
     Example:  debate bench prefix --backends transformers,vllm
     """
+    from agents.question import Question
     from debate.bench.prefix import bench_prefix
     from debate.config.schema import DebateConfig
     from debate.config.shipped import find_config
-    from debate.transcript import Question
     from evals.task import create_task
 
     def questions(loaded: DebateConfig) -> list[Question]:

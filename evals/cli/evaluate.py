@@ -68,9 +68,9 @@ def evaluate(
     command goes on where it was: no turn is taken twice. What the names of methods mean: docs/evaluation.md.
     """
     from agents.errors import MissingDependency
-    from evals.cli.screen import Screen, results_table
     from debate.runtime.observer import Observer, Together
     from evals.analysis.outputs import PAGE, write_outputs
+    from evals.cli.screen import Screen, results_table
     from evals.cli.table import show_analysis
     from evals.evaluation import Selection
     from evals.evaluation import evaluate as run_evaluation

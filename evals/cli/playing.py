@@ -3,9 +3,9 @@
 import contextlib
 from pathlib import Path
 
+from agents.question import Question
 from debate.build import build_debate
 from debate.cli.options import console, progress
-from evals.cli.screen import Screen
 from debate.config.schema import DebateConfig
 from debate.decision.decision import Decision
 from debate.decision.rules import decision_rule
@@ -13,7 +13,7 @@ from debate.run_folder.cancel import cancellable
 from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
-from debate.transcript import Question
+from evals.cli.screen import Screen
 from evals.sample import Sample, Score
 from evals.samples import to_question
 from evals.task import create_task

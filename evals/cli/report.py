@@ -20,10 +20,10 @@ def report(
     Example:  debate report runs/first
     """
     from agents.errors import MissingDependency
-    from evals.cli.screen import results_table
     from debate.run_folder.reader import read_results, rebuild
     from evals.analysis.outputs import PAGE, write_outputs
     from evals.analysis.run_record import runs_in
+    from evals.cli.screen import results_table
     from evals.cli.table import show_analysis
 
     for folder in runs_in(run):

@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from debate.cli.lines import decision_line, turn_line
 from debate.cli.options import console, notes
 from debate.runtime.observer import Observer
 
@@ -122,24 +123,6 @@ def accuracy_so_far(correct: int, scored: int) -> str:
     except MissingDependency:
         return f"{correct}/{scored}"
     return f"{correct}/{scored} ({100 * interval.low:.0f}–{100 * interval.high:.0f} %)"
-
-
-def turn_line(turn: Any) -> Text:
-    """Return one line: round, agent, how it spoke, and what; a CIPHER message is shown by its reading."""
-    message = turn.message
-    kind = f"{message.encoder}, {message.num_bytes:,} B" if message.is_cipher else "text"
-    # Of an API only the count is known, not the tokens.
-    count = message.num_tokens if message.model.tokenizer else turn.usage.generated_tokens
-    line = Text(f"round {turn.key.round}  {turn.key.agent}  ", style="bold")
-    line.append(f"[{kind}, {count} tokens] ", style="dim")
-    return line.append(message.text.strip().replace("\n", " ⏎ "))
-
-
-def decision_line(decision: Any, score: Any) -> Text:
-    """Return one line: the answer, how it fared where that is known, and how it was reached."""
-    verdict = f" ({score.value}; {score.target} is right)" if score else ""
-    answer = "no answer" if decision.answer is None else decision.answer
-    return Text(f"decision: {answer}{verdict}: {decision.reason}", style="bold")
 
 
 def results_table(rows: Sequence[Any], task: str) -> Table:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from agents.errors import TaskError
 from evals.datasets.hub import HubSource, hub_rows
-from evals.datasets.rows import Row, read_rows
+from evals.datasets.rows import DataRow, read_rows
 from evals.sample import Loaded, Sample, Score
 from evals.scoring.mathematics import boxed_expression, equal, spelled, stated_expression
 from evals.scoring.numbers import final_number, normalised, stated_number
@@ -46,7 +46,7 @@ class DatasetTask(Task):
         return None
 
     @abstractmethod
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row.
 
         Raises:
@@ -61,7 +61,7 @@ class DatasetTask(Task):
         samples: list[Sample] = []
         removed: dict[str, int] = {}
         notes: list[str] = []
-        first: dict[str, tuple[Row, Sample]] = {}
+        first: dict[str, tuple[DataRow, Sample]] = {}
         repeats: list[str] = []
         rows_in = 0
         for row in rows:
@@ -116,7 +116,7 @@ class DatasetTask(Task):
         """Return a sample worked out."""
         return Shot(sample.question, f"Answer: {sample.target}")
 
-    def sample_id(self, row: Row) -> str:
+    def sample_id(self, row: DataRow) -> str:
         """Return the id of a row's sample: task, split unless it is the first, and number."""
         split = "" if self.split == self.info.splits[0] else f"-{self.split}"
         return f"{self.name.replace(':', '-')}{split}-{row.number:04d}"
@@ -125,7 +125,7 @@ class DatasetTask(Task):
         """Return the names that a split's file may have in a folder."""
         return self.files.get(split, ())
 
-    def file_rows(self, path: Path) -> Iterable[Row]:
+    def file_rows(self, path: Path) -> Iterable[DataRow]:
         """Return the rows of a file."""
         return read_rows(path, header=self.header)
 
@@ -139,7 +139,7 @@ class DatasetTask(Task):
                 return [path]
         return []
 
-    def _rows(self, split: str) -> tuple[str, Iterable[Row]]:
+    def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is not None:
             if not self.data.is_dir():
                 return str(self.data), self.file_rows(self.data)
@@ -199,7 +199,7 @@ class ChoiceTask(DatasetTask):
             raise TaskError(f"the target is none of the options: {str(given)[:80]!r}")
         return label
 
-    def choice(self, row: Row, stem: str, options: Sequence[str], answer: object, **metadata: Any) -> Sample:
+    def choice(self, row: DataRow, stem: str, options: Sequence[str], answer: object, **metadata: Any) -> Sample:
         """Return the sample of a row: the options stand below the stem, `(A) …` a line."""
         texts = tuple(str(option).strip() for option in options)
         if not 2 <= len(texts) <= len(LETTERS):
@@ -243,7 +243,7 @@ class WordTask(DatasetTask):
                 return word
         raise TaskError(f"the target is none of {', '.join(self.words)}: {str(given)[:80]!r}")
 
-    def question(self, row: Row, text: str, answer: Any, **metadata: Any) -> Sample:
+    def question(self, row: DataRow, text: str, answer: Any, **metadata: Any) -> Sample:
         """Return the sample of a row."""
         try:
             target = self.read_target(answer)

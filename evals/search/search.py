@@ -15,12 +15,12 @@ from typing import Any
 
 from agents.atomic_file import write_json
 from agents.errors import ConfigError, RunError
+from agents.question import Question
 from debate.config.schema import DebateConfig
 from debate.decision.decision import Decision
 from debate.run_folder.results import MethodResult
 from debate.runtime.backends import Backends
 from debate.runtime.observer import Observer
-from debate.transcript import Question
 from evals.evaluation import Selection, evaluate
 from evals.methods import resolve
 from evals.paper import TEMPERATURES
@@ -31,7 +31,7 @@ from evals.search.study import PRUNE_EVERY, PRUNE_FROM, Trial, importance, open_
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search came to.
 
     Fields:
@@ -61,7 +61,7 @@ async def search(
     selection: Selection | None = None,
     split: str | None = None,
     progress: Any = lambda _: None,
-) -> Found:
+) -> SearchResult:
     """Return the best setting and its one result on the test questions.
 
     Args:
@@ -122,7 +122,7 @@ async def search(
         )
     finally:
         await backends.close()
-    found = Found(done, best, rows[0], questions.how, importance(study))
+    found = SearchResult(done, best, rows[0], questions.how, importance(study))
     _write(out, found, plan)
     return found
 
@@ -231,7 +231,7 @@ def _paper(config: DebateConfig, method: str, varied: Sequence[Parameter]) -> di
     return dict(zip(ordered, known, strict=True))
 
 
-def _write(out: Path, found: Found, plan: Mapping[str, Any]) -> None:
+def _write(out: Path, found: SearchResult, plan: Mapping[str, Any]) -> None:
     row = {**vars(found.test), "accuracy": found.test.accuracy}
     content = {
         **plan,

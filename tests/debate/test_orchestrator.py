@@ -13,6 +13,7 @@ from agents.backends.mock import MockBackend
 from agents.errors import ConfigError, UnknownName
 from agents.message import Message
 from agents.prompts import Prompts
+from agents.question import Question
 from agents.speakers.agent import Agent
 from debate.build import build_debate
 from debate.config.load import validate
@@ -22,7 +23,7 @@ from debate.orchestrator import Debate, play
 from debate.protocol.rules import SimultaneousRounds
 from debate.runtime.backends import Backends
 from debate.topology.generators import build_graph, complete, heard_by
-from debate.transcript import Question, TurnKey
+from debate.transcript import TurnKey
 from evals.scoring.numbers import stated_number
 
 QUESTION = Question("q", "What is the result of 1+2*3+4-5*6?")

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from conftest_helpers import on_mock
+from support.plain_loops import on_mock
 
 from agents.errors import ConfigError, RunError
 from debate.config.load import validate
@@ -116,7 +116,7 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
     sorted(
         path
         for path in (*configs_folder().glob("*.yaml"), *configs_folder().glob("specialists/*.yaml"))
-        # They need data sets and trained models, and have tests of their own (tests/specialists/test_debates.py).
+        # They need data sets and trained models, and have tests of their own (tests/agents/speakers/test_specialist.py).
         if path.name not in ("spoken_digits.yaml", "series.yaml", "answers.yaml")
     ),
     ids=lambda path: path.name,

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from faulty_backend import HAPPENED
+from support.faulty_backend import HAPPENED
 
 from agents.errors import BackendFailed, PromptTooLong
 from agents.supervision.supervised import Gate
@@ -14,7 +14,7 @@ from debate.run_folder.reader import read_method
 from evals.evaluation import evaluate
 
 
-def config_of(backend="faulty_backend:FaultyBackend", execution=None, **options):
+def config_of(backend="support.faulty_backend:FaultyBackend", execution=None, **options):
     raw = {
         "agents": {"ada": {"temperature": 0.2}, "ben": {"temperature": 0.8}},
         "backend": backend,
