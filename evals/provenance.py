@@ -3,11 +3,12 @@
 import hashlib
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agents.backend import Backend
 from agents.installed import versions
 from agents.prompts import Prompts
 from agents.speakers.agent import Agent
@@ -26,9 +27,15 @@ def provenance(config: DebateConfig, debates: Mapping[str, Debate]) -> dict[str,
         "packages": versions(PACKAGES),
         "git_hash": git_hash(),
         "models": {str(backend.fingerprint.model): vars(backend.fingerprint) for backend in backends},
+        "decoding": decoding(backends),
         "dtype": config.dtype,
         "prompts": {name: prompt_hashes(debate) for name, debate in debates.items()},
     }
+
+
+def decoding(backends: Iterable[Backend]) -> dict[str, dict[str, Any]]:
+    """Return model → the mode in which it is decoded, of backends that have several."""
+    return {str(backend.fingerprint.model): dict(backend.decoding) for backend in backends if backend.decoding}
 
 
 def prompt_hashes(debate: Debate) -> dict[str, str]:

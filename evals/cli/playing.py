@@ -14,6 +14,7 @@ from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
 from evals.cli.screen import Screen
+from evals.provenance import decoding
 from evals.sample import Sample, Score
 from evals.samples import to_question
 from evals.task import create_task
@@ -61,7 +62,7 @@ async def watch(
                 execution=config.execution.model_copy(update={"in_flight": 1}),
             )
             if folder:
-                folder.finish({})
+                folder.finish({"decoding": decoding(backends.started)})
         if out:
             console.print(f"transcript: {out}", markup=False)
     finally:

@@ -7,6 +7,7 @@ same bytes on one machine.
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -99,6 +100,17 @@ class TransformersBackend(Backend):
     def fingerprint(self) -> ModelFingerprint:
         """The loaded model's."""
         return self.engine.model.fingerprint
+
+    @property
+    def decoding(self) -> Mapping[str, Any]:
+        """The mode that the model was found to need: its way, whether it is batch invariant, and the rows of a step."""
+        model = self.engine.model
+        return {
+            "way": model.mode.way,
+            "batch_invariant": model.rows is not None,
+            "rows": model.rows,
+            **({"why": model.caveat} if model.caveat else {}),
+        }
 
     def submit(self, request: Request) -> Pending:
         """Queue a request; see Backend."""

@@ -9,6 +9,7 @@ company is tried in the model's own dtype, at its own sizes.
 
 import contextlib
 import inspect
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +29,7 @@ TOLERANCE = 1e-3
 BLOCK = 8
 LENGTH = 40
 ROWS = 4
+APART = "its attention does not read rows of different lengths together"
 # Parts of the names of torch's operators that add up products, whose last bits depend on their shapes.
 PRODUCTS = ("mm", "mv", "matmul", "linear", "conv", "einsum", "dot", "inner")
 
@@ -69,9 +71,7 @@ class Verdict:
         if self.context is not None:
             return f"{name} is held to its first {self.context} positions, since after them {self.beyond}"
         if self.way == "single":
-            return (
-                f"{name} is decoded one request at a time, by its own attention: in one batch, {self.refused['by_row']}"
-            )
+            return f"{name} is decoded one request at a time: {APART}"
         if not self.invariant:
             return f"{name} is not batch invariant (the last bits of a message depend on what shares its batch): {self.variant}"
         return ""
@@ -212,10 +212,9 @@ def _check_alternative(model: Any, row: torch.Tensor, truth: _Truth) -> None:
     Where a layer gives numbers that the usual one drops (a cap on scores, sinks), the eager one is right.
     """
     usual = attention.register()
-    with contextlib.suppress(ValueError):
-        if model.get_correct_attn_implementation(None) != "sdpa":
-            return
-        model.set_attn_implementation(usual)
+    if model.get_correct_attn_implementation(None) != "sdpa":
+        return
+    _give_attention(model, usual)
     if model.config._attn_implementation != usual:
         model.config._attn_implementation = "sdpa"
     try:
@@ -239,8 +238,7 @@ def spread_error(found: torch.Tensor, right: torch.Tensor) -> float:
 
 def _fault(small: Miniature, mode: Mode, inputs: torch.Tensor, truth: _Truth) -> str:
     """Return why a way of decoding does not hold; empty if it does."""
-    with contextlib.suppress(ValueError):
-        small.model.set_attn_implementation(mode.attention)
+    _give_attention(small.model, mode.attention)
     if small.model.config._attn_implementation != mode.attention:
         return "its attention is its own and cannot be exchanged"
     game = _Game(small, mode, inputs, truth)
@@ -251,6 +249,15 @@ def _fault(small: Miniature, mode: Mode, inputs: torch.Tensor, truth: _Truth) ->
     except Exception as error:  # the model's own code: anything may come
         return in_words(error)
     return ""
+
+
+def _give_attention(model: Any, name: str) -> None:
+    """Let a model have an attention implementation, if it can."""
+    if name == model.config._attn_implementation or not model._can_set_attn_implementation():
+        return
+    # Classes that have no plain attention refuse.
+    with contextlib.suppress(ValueError):
+        model.set_attn_implementation(name)
 
 
 class _Game:
@@ -338,6 +345,7 @@ class _Game:
 def in_words(error: Exception) -> str:
     """Return an exception of a model's own code, or of ours, in words."""
     text = (str(error).strip().splitlines() or ["without a word"])[0][:200]
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
     if isinstance(error, NotImplementedError):
         return text
     if isinstance(error, TypeError) and "unexpected keyword argument" in text:

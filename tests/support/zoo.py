@@ -1,6 +1,6 @@
 """A zoo of tiny random models, one for each architecture of transformers' causal models that is small enough to build.
 
-`python tests/agents/zoo.py FOLDER` writes them all; `debate model check FOLDER/*` then makes the table of docs/models.md.
+`python tests/support/zoo.py FOLDER` writes them all; `debate model check FOLDER/*` then makes the table of docs/models.md.
 """
 
 import sys
