@@ -362,19 +362,19 @@ def _variant(model: Any, inputs: torch.Tensor, way: Way, rows: int | None) -> st
     if way == "masked":
         return "its attention is of its own kind, and adds every row up over the longest row's length"
     small = miniature(model, model.dtype)
-    small.model.set_attn_implementation(Mode(way).attention)
-    decoder = Decoder(small.model, Mode(way, rows), inputs.device, BLOCK)
+    _give_attention(small.model, Mode(way).attention)
+    decoder = Decoder(small.model, Mode(way, rows), inputs.device, inputs.shape[1])
     inputs = inputs.to(model.dtype)
     lengths = [5, 2 * BLOCK + 3, 2 * BLOCK, BLOCK - 1]
+    cache = SlotCache(decoder.num_layers)
+    cache.reserve(ROWS, inputs.shape[1])
+    for row, length in enumerate(lengths):
+        decoder.prefill(cache, row, 0, inputs[row, :length])
 
     def decoded(chosen: Sequence[int]) -> tuple[torch.Tensor, set[Any]]:
-        cache = SlotCache(decoder.num_layers)
-        for slot, row in enumerate(chosen):
-            cache.reserve(slot + 1, inputs.shape[1])
-            decoder.prefill(cache, slot, 0, inputs[row, : lengths[row]])
         positions = torch.tensor([lengths[row] for row in chosen], device=inputs.device)
         with _Shapes() as shapes:
-            logits = decoder.decode(cache, inputs[list(chosen), positions], positions)
+            logits = decoder.decode(cache, inputs[list(chosen), positions], positions, slots=list(chosen))
         return logits, shapes.seen
 
     together, shapes = decoded(range(ROWS))

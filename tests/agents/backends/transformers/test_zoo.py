@@ -21,7 +21,7 @@ from agents.errors import ModelError
 from agents.tokenization import segments
 
 # One passes the windows (8 and 16) while it is answered, one the switch (64) and a block (64) of prompts.
-TEXTS = ["Hi", "What is it?", "Tell me at length, and step by step, what twelve and seven", "A big number, " * 6]
+TEXTS = ["Hi", "What is it?", "Tell me, step by step, what twelve and seven are in", "A big number, " * 6]
 STEPS = 8
 TOLERANCE = 1e-4
 DOCS = Path(__file__).parents[4] / "docs" / "models.md"
