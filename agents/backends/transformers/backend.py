@@ -72,6 +72,7 @@ class TransformersBackend(Backend):
             trust_remote_code=trust_remote_code,
             rows=max_num_seqs if padded else None,
             insist=batch_invariant is True,
+            progress=progress,
         )
         if loaded.caveat:
             progress(f"warning: {loaded.caveat}")

@@ -12,11 +12,13 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from agents.backends.transformers.decoder import Decoder
-from agents.backends.transformers.proof import in_words, prove, spread_error, without_cache
+from agents.backends.transformers.proof import Verdict, prove
+from agents.backends.transformers.truth import in_words, spread_error, without_cache
 from agents.backends.transformers.verdicts import verdict_of
 from agents.decoding.ending import stop_ids
 from agents.errors import ConfigError, ModelError
 from agents.fingerprint import fingerprint
+from agents.pretrained import Progress
 from kernels import EmbeddingTable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -37,6 +39,7 @@ class LoadedModel(Decoder):
         rows: the decode batch is padded to this many rows, rounded up to whole tiles, so that a row has the same bits
             whatever shares its batch; None leaves it as it is, and reads prompts in one piece.
         insist: refuse a model that cannot be batch invariant; if not, do without and say so in `caveat`.
+        progress: called with a sentence if the model has to be checked first.
 
     Raises:
         ModelError: it cannot be loaded, or not be decoded as its own code says.
@@ -53,6 +56,7 @@ class LoadedModel(Decoder):
         trust_remote_code: bool = False,
         rows: int | None = None,
         insist: bool = True,
+        progress: Progress = lambda _: None,
     ) -> None:
         if dtype not in DTYPES:
             raise ModelError(f"unknown dtype {dtype!r}. Known: {', '.join(DTYPES)}.")
@@ -80,12 +84,12 @@ class LoadedModel(Decoder):
         self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer)
         # Matrix libraries treat the rows of an incomplete tile by other instructions than the rest.
         tiled = rows if rows is None or rows == 1 else -(-rows // TILE) * TILE
-        self.verdict = verdict_of(
-            self.fingerprint,
-            self.model,
-            tiled,
-            lambda: prove(self.model, name, self.table.weight, self.context, tiled),
-        )
+
+        def verdict() -> Verdict:
+            progress(f"checking once that {name} is decoded as its own code does")
+            return prove(self.model, name, self.table.weight, self.context, tiled)
+
+        self.verdict = verdict_of(self.fingerprint, self.model, tiled, verdict)
         if tiled is not None and not self.verdict.invariant and insist:
             raise ConfigError(f"{name} cannot be batch invariant: {self.verdict.variant}; set batch_invariant: false")
         mode = self.verdict.mode(tiled)

@@ -15,8 +15,8 @@ from transformers.utils import logging
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
-from agents.backends.transformers.proof import spread_error
 from agents.backends.transformers.survey import ROWS, line_of
+from agents.backends.transformers.truth import spread_error
 from agents.errors import ModelError
 from agents.tokenization import segments
 
