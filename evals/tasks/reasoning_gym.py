@@ -22,7 +22,8 @@ from typing import Any
 
 from agents.errors import MissingDependency, TaskError
 from evals.scoring.bounded import OutOfTime, WorkerDied, worker
-from evals.scoring.text import after_cues, answer_part, boxed
+from evals.scoring.run_ons import answer_part
+from evals.scoring.text import after_cues, boxed
 from evals.task import Loaded, Sample, Score, Task, TaskInfo
 
 DEFAULT_SIZE = 200

@@ -14,6 +14,7 @@ import torch
 from agents.errors import ModelError, TaskError
 from agents.models.spoken_digits import DIGITS, read_digits
 from agents.sound_files import with_noise
+from evals.scoring.text import said
 from evals.task import Loaded, Sample, Task, TaskInfo
 
 RATIOS = ("20", "10", "5", "0", "-5", "-10")
@@ -71,9 +72,9 @@ class SpokenDigits(Task):
 
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the digit after the last `Answer:`, as a word; else the only one that is said."""
-        _, cue, after = response.lower().rpartition("answer:")
-        said = [word for word in _WORD.findall(after) if (word in DIGITS or (word.isdigit() and len(word) == 1))]
-        words = [DIGITS[int(word)] if word.isdigit() else word for word in said]
+        _, cue, after = said(response).lower().rpartition("answer:")
+        digits = [word for word in _WORD.findall(after) if (word in DIGITS or (word.isdigit() and len(word) == 1))]
+        words = [DIGITS[int(word)] if word.isdigit() else word for word in digits]
         if cue and words:
             return words[0]
         return words[0] if len(set(words)) == 1 else None
