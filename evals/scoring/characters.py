@@ -40,8 +40,8 @@ _UNESCAPED = (("\x08oxed", "\\boxed"), ("\x0crac", "\\frac"))
 def plain(text: str) -> str:
     """Return a text in which equal digits, signs, widths, spaces and fractions are one character each.
 
-    Digits of all scripts and full-width letters become ASCII, minus signs `-`, `10⁶` `10^{6}`, `2½` `2 1/2`; invisible characters go, and lone
-    surrogates, which no file can hold, become U+FFFD.
+    Digits of all scripts and full-width letters become ASCII, minus signs `-`, `10⁶` `10^{6}`, `2½` `2 1/2`; invisible
+    characters go, and lone surrogates, which no file can hold, become U+FFFD.
     """
     for odd, meant in _UNESCAPED:
         text = text.replace(odd, meant)

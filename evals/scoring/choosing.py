@@ -36,7 +36,10 @@ _CHOOSES = tuple(
         rf"\b(?:final|choice|option|letter|ans|answer|selection|verdict)\s?(?:[:=]|\s-\s)\s?{_X}",
     )
 )
-_WRONG = r"(?:wrong|incorrect|false|eliminated|ruled\sout|impossible|out\b|excluded|invalid|irrelevant|inaccurate|unlikely|not\b|✗|❌|✘)"
+_WRONG = (
+    r"(?:wrong|incorrect|false|eliminated|ruled\sout|impossible|out\b|excluded|invalid|irrelevant|inaccurate|unlikely|not\b"
+    r"|✗|❌|✘)"
+)
 _REJECTED = re.compile(
     rf"\s?(?:\([^()\n]{{0,60}}\)\s?)?(?::|['’]s|is|are|was|seems|can|could|cannot|can['’]t|isn['’]t|must|does|looks|would)?\s?(?:(?:be|both|also|clearly)\s)?{_WRONG}"
     r"|\s(?:isn|can|doesn|couldn|wouldn)['’]t\b|\scannot\b|\s?(?:or|and|/)\s?[(]?[A-Z](?!\w)",
@@ -101,7 +104,7 @@ def ruled_out(text: str, labels: Sequence[str]) -> set[str]:
 
 
 def undenied(clause: str) -> str | None:
-    """Return an announcement from where it says what is meant, without hedges: of "not A but B" what follows "but"; None of "not A"."""
+    """Return an announcement from where it says what is meant: of "not A but B" from "B", of "most likely B" too; None of "not A"."""
     corrected = _CORRECTED.match(clause)
     meant = clause[corrected.end() :] if corrected else clause
     if _DENIED.match(meant):

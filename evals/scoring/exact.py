@@ -1,7 +1,8 @@
 """Whether two parsed expressions are equal, for the scoring process: math-verify's verdict, and what it does not see.
 
-math-verify (github huggingface/Math-Verify) compares numbers to 15 places after the point, which makes all tiny numbers equal, and rounds to 6 where one is a decimal:
-here numbers that it calls equal must agree to as many *significant* places. Inequalities are compared with intervals as sets.
+math-verify (github huggingface/Math-Verify) compares numbers to 15 places after the point, which makes all tiny numbers equal, and
+rounds to 6 where one is a decimal: here numbers that it calls equal must agree in significant places as well. Inequalities are
+compared with intervals as sets of numbers.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ EXACT, DECIMAL = 250, 5
 
 
 def equal(answer: str, target: str) -> bool:
-    """Return whether two expressions in LaTeX are equal. Only math-verify's LaTeX reader sees them: nothing is evaluated as code."""
+    """Return whether two expressions in LaTeX are equal. Only math-verify's LaTeX reader sees them: nothing is run as code."""
     from math_verify import LatexExtractionConfig, parse, verify
 
     config = [LatexExtractionConfig()]

@@ -20,11 +20,13 @@ _FORMULA = re.compile(
 )
 # A row break is no escape of the space or bracket that follows it.
 _SPACES = re.compile(
-    r"(\\\\)(?:\[[\d.\s]{1,8}(?:pt|em|ex|mm|cm)\])?|\\[,!;:> ]|\\(?:left|right|displaystyle|limits|quad|qquad)(?![A-Za-z])|\s+|~|\{,\}"
+    r"(\\\\)(?:\[[\d.\s]{1,8}(?:pt|em|ex|mm|cm)\])?|\\[,!;:> ]|\\(?:left|right|displaystyle|limits|quad|qquad)(?![A-Za-z])"
+    r"|\s+|~|\{,\}"
 )
 _WORDS = re.compile(r"\\(?:text|mathrm|textrm|mbox|operatorname)\s?\{")
 _SYMBOLS = {
-    "π": "\\pi ", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ", "×": "\\times ", "·": "\\cdot ",
+    "π": "\\pi ", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ",
+    "×": "\\times ", "·": "\\cdot ",
     "⋅": "\\cdot ", "÷": "\\div ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "°": "^\\circ ", "±": "\\pm ", "∅": "\\emptyset ",
     "θ": "\\theta ", "α": "\\alpha ", "β": "\\beta ", "≈": "\\approx ",
 }  # fmt: skip
@@ -116,10 +118,8 @@ def _stated(text: str) -> str | None:
         found = spelled(_inside(formula) if formula else _until_reason(rest))
         if found and len(found) <= LONGEST:
             return found
-    last = None
-    for last in _FORMULA.finditer(text):
-        pass
-    return (spelled(_inside(last)) if last else None) or stated_number(text)
+    formulas = list(_FORMULA.finditer(text))
+    return (spelled(_inside(formulas[-1])) if formulas else None) or stated_number(text)
 
 
 def _inside(formula: re.Match[str]) -> str:
@@ -133,7 +133,7 @@ def _until_reason(clause: str) -> str:
 
 
 def _improper(found: re.Match[str]) -> str:
-    """Return a mixed number as one fraction, `2\\frac{1}{2}` as `\\frac{5}{2}`; a whole before an improper fraction multiplies it."""
+    """Return a mixed number as one fraction, `2\\frac{1}{2}` as `\\frac{5}{2}`; an improper fraction is multiplied."""
     whole, over, under = (
         int(found["whole"]),
         int(found["over"] or found["over1"]),

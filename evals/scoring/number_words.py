@@ -1,12 +1,13 @@
-"""Numbers in words: English ("two hundred and five") and Chinese or Japanese numerals ("一百二十", "十八"). Pure, linear in the text."""
+"""Numbers in words: English ("two hundred and five"), Chinese and Japanese ("一百二十"). Pure, linear in the text."""
 
 import re
 from fractions import Fraction
 
 from evals.scoring.numerals import NUMBER, spelled
 
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_UNITS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen""".split()
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SMALL = {
     **{word: place for place, word in enumerate(_UNITS)},
     **{word: 10 * place for place, word in enumerate(_TENS, start=2)},
@@ -21,7 +22,18 @@ _ENGLISH = re.compile(
 _ONE_OF = re.compile(r"\bone\s(?:of|that|who|which)\b", re.IGNORECASE)
 _DIGITS = {
     **{sign: place for place, sign in enumerate("零一二三四五六七八九")},
-    **{"〇": 0, "两": 2, "兩": 2, "壹": 1, "贰": 2, "叁": 3, "肆": 4, "伍": 5, "陆": 6, "柒": 7, "捌": 8, "玖": 9},
+    "〇": 0,
+    "两": 2,
+    "兩": 2,
+    "壹": 1,
+    "贰": 2,
+    "叁": 3,
+    "肆": 4,
+    "伍": 5,
+    "陆": 6,
+    "柒": 7,
+    "捌": 8,
+    "玖": 9,
 }
 _PLACES = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1000, "仟": 1000}
 _MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}

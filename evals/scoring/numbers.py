@@ -7,12 +7,11 @@ if it were asked again ("Question: …"), does not count.
 """
 
 import re
-from fractions import Fraction
 
 from evals.scoring import numerals
 from evals.scoring.characters import plain
 from evals.scoring.number_words import number_in_words
-from evals.scoring.numerals import NUMBER, is_denied, numbers_in, read_alone, spelled
+from evals.scoring.numerals import is_denied, numbers_in, read_alone, spelled
 from evals.scoring.text import after_cues, answer_tags, boxes, first_sentence, last_line, said, without_markup
 
 _LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)](?=[ \t]+\S|[ \t]*$)", re.MULTILINE)
@@ -91,9 +90,9 @@ def _stated(text: str) -> str | None:
             return _after_box(text[box.stop :]) or found
     if (found := _announced_after(text)) is not None:
         return found
-    if label := _LABELLED.search(text.rstrip()):
-        if (found := normalised(label["number"].strip().removesuffix("."))) is not None:
-            return found
+    label = _LABELLED.search(text.rstrip())
+    if label and (found := normalised(label["number"].strip().removesuffix("."))) is not None:
+        return found
     later: str | None = None
     for place, rest in enumerate(after_cues(text)):
         clause = first_sentence(rest)

@@ -1,7 +1,8 @@
 """How numbers are written, and what they are worth: pure, exact, linear in the length of the text.
 
-Digits with thousands separated by commas, spaces, dots or apostrophes; fractions and mixed numbers; powers; powers of ten behind an E or a
-times sign; scale words ("1.2 million", "5k", "3万"). Texts are those of `text.without_markup`: LaTeX and other scripts are gone.
+Digits with thousands separated by commas, spaces, dots or apostrophes; fractions and mixed numbers; powers; powers of ten
+behind an E or a times sign; scale words ("1.2 million", "5k", "3万"). Texts are those of `text.without_markup`, without
+LaTeX or other scripts.
 """
 
 import math
@@ -12,11 +13,11 @@ from fractions import Fraction
 
 # Every quantifier over digits is possessive, so a failed match is not tried again at another length.
 _WHOLE = (
-    r"(?:\d{1,3}(?:\.\d{3}){2,}+(?![.\d])"
-    r"|\d{1,3}(?:\.\d{3})++,\d{1,2}(?!\d)"
-    r"|\d{1,2}(?:,\d{2}(?=,))++,\d{3}(?!\d)(?:\.\d++)?+"
-    r"|[1-9]\d{0,2}(?:(?P<gap>[ '’_])\d{3}(?!\d)(?!\s?/))(?:(?P=gap)\d{3}(?!\d)(?!\s?/))*+(?:\.\d++)?+"
-    r"|\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?+"
+    r"(?:\d{1,3}(?:\.\d{3}){2,9}+(?![.\d])"
+    r"|\d{1,3}(?:\.\d{3}){1,9}+,\d{1,2}(?!\d)"
+    r"|\d{1,2}(?:,\d{2}(?=,)){1,9}+,\d{3}(?!\d)(?:\.\d++)?+"
+    r"|[1-9]\d{0,2}(?:(?P<gap>[ '’_])\d{3}(?!\d)(?!\s?/))(?:(?P=gap)\d{3}(?!\d)(?!\s?/)){0,9}+(?:\.\d++)?+"
+    r"|\d++(?:,\d{3}(?!\d)){0,130}+(?:\.\d++)?+"
     r"|\.\d++)"
 )
 _POWER = (
@@ -36,7 +37,7 @@ NUMBER = re.compile(
     r"(?!(?:\^\{?)?(?:st|nd|rd|th)\b|-[A-Za-z])"
     r"(?:(?:\s{1,2}|\s(?:and|&)\s)(?P<over>\d{1,9})\s?/\s?(?P<below>\d{1,9})(?![\d.]*\d)"
     rf"|(?:{_TENS}|{_POWER})?"
-    r"(?:\s?/\s?(?P<under>-?\d++(?:,\d{3}(?!\d))*+(?!\.?\d|,\d)))?)"
+    r"(?:\s?/\s?(?P<under>-?\d++(?:,\d{3}(?!\d)){0,130}+(?!\.?\d|,\d)))?)"
     rf"(?:{_SCALE})?"
 )
 _MINUS = re.compile(

@@ -9,6 +9,8 @@ from evals.scoring.numbers import concluded_number, first_number
 from evals.scoring.numerals import NUMBER, spelled, value
 from evals.scoring.text import after_cues, answer_tags, boxed, first_sentence, last_line, said, without_markup
 
+# Options are looked for by their texts in so much of a response, its end.
+LONGEST = 10_000
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # "(B)", "B)", "B.", "B" alone, "option B"; before it only what cannot be a word.
 _LEADING = re.compile(
@@ -53,7 +55,12 @@ def stated_option(response: str, labels: Sequence[str], options: Sequence[str] =
         return found
     if len(out) == len(labels) - 1:
         return next(label for label in labels if label not in out)
-    return choice.named(text) or choice.equals(concluded_number(text)) or choice.bracketed(text) or choice.called(text)
+    return (
+        choice.named(text[-LONGEST:])
+        or choice.equals(concluded_number(text))
+        or choice.bracketed(text)
+        or choice.called(text)
+    )
 
 
 def final_option(response: str, labels: Sequence[str]) -> str | None:

@@ -6,6 +6,7 @@ answer comes a run-on, after an introduction or nothing a restatement.
 """
 
 import re
+from itertools import islice
 
 from evals.scoring.thinking import spoken
 
@@ -32,7 +33,8 @@ _ANNOUNCED = re.compile(
     re.IGNORECASE,
 )
 _INTRODUCES = re.compile(
-    r"\b(?:let(?:['’]?s| me| us)|i(?:['’]ll| will| need| have to)|we(?:['’]re| are| need| have to| want)|given|to (?:solve|find|answer)"
+    r"\b(?:let(?:['’]?s| me| us)|i(?:['’]ll| will| need| have to)|we(?:['’]re| are| need| have to| want)|given"
+    r"|to (?:solve|find|answer)"
     r"|here(?:['’]s| is)|sure|okay|ok|certainly|of course|first|restat\w+|understand\w*|step|great|good|thanks?|hello|hi"
     r"|(?:the|this) (?:problem|question|task|exercise)|below|following|solution|analysis|explanation|reasoning)\b",
     re.IGNORECASE,
@@ -41,6 +43,8 @@ _CALCULATES = re.compile(r"=\s{0,3}[$€£¥]?-?\d|\b(?:therefore|thus|hence|in 
 _HEADING = re.compile(r"^[ \t]*(?:#{1,6} [^\n]{0,200}|\*\*[^*\n]{0,200}\*\*:?|-{3,})[ \t]*$", re.MULTILINE)
 # What introduces a restatement is no longer than this.
 _INTRODUCTION = 400
+# Labels of one response that are looked at.
+_MOST_LABELS = 200
 
 
 def answer_part(response: str) -> str:
@@ -50,7 +54,7 @@ def answer_part(response: str) -> str:
     found = _ANNOUNCED.search(text)
     announced = found.end() if found else len(text) + 1
     after = [max((m.start() for m in kind.finditer(text)), default=-1) for kind in (_REPLY, _ANNOUNCED)]
-    for label in _LABEL.finditer(text, begin):
+    for label in islice(_LABEL.finditer(text, begin), _MOST_LABELS):
         if _is_run_on(text, label, announced, *after):
             return text[: label.start()]
     return text

@@ -1,4 +1,4 @@
-"""What all readers of responses share: boxes and tags, announcements, sentences, and the markup around them. Pure, linear in the text."""
+"""What all readers of responses share: boxes, tags, announcements, sentences, markup. Pure, linear in the length of the text."""
 
 import re
 from collections.abc import Iterator
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from evals.scoring.characters import plain
 from evals.scoring.run_ons import answer_part
 
+# Announcements of one response that are looked at.
+MOST_CUES = 200
 # What announces an answer. The words between "answer" and "is" are bounded, so a cue costs a bounded time.
 _CUE = re.compile(
     r"####"
@@ -134,7 +136,7 @@ def after_cues(text: str) -> Iterator[str]:
 
     It is the rest of the line, up to the next announcement; where nothing stands there, the next line that has something.
     """
-    cues = list(_CUE.finditer(text))
+    cues = list(_CUE.finditer(text))[-MOST_CUES:]
     end = len(text)
     for cue in reversed(cues):
         for line in text[cue.end() : end].split("\n", 4)[:4]:
