@@ -1,4 +1,4 @@
-"""A debate as a plain callable: `with Debater(config) as ask: ask("What is 3+4*5?").answer`. No event loop in sight."""
+"""A debate as a plain callable: `with DebateSession(config) as ask: ask("What is 3+4*5?").answer`. No event loop in sight."""
 
 import asyncio
 import itertools
@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from debate.config import DebateConfig, find_config, load_config
-from debate.decision import Decision, Extract, decision_rule
+from agents.question import Question
+from debate.build import build_debate
+from debate.config.load import load_config
+from debate.config.schema import DebateConfig
+from debate.config.shipped import find_config
+from debate.decision.decision import Decision, Reader
+from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
-from debate.setup import Backends, build_debate
-from debate.transcript import Question, Transcript
+from debate.runtime.backends import Backends
+from debate.transcript import Transcript
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Answer:
         return self.decision.answer
 
 
-class Debater:
+class DebateSession:
     """Debates one question a call; engines are started once and held until it is closed.
 
     Args:
@@ -37,7 +42,7 @@ class Debater:
         DebateError: a config, model or prompt that cannot be used.
     """
 
-    def __init__(self, config: DebateConfig | Path | str, *, extract: Extract | None = None) -> None:
+    def __init__(self, config: DebateConfig | Path | str, *, extract: Reader | None = None) -> None:
         self.config = config if isinstance(config, DebateConfig) else load_config(find_config(Path(config)))
         self._extract = extract or _whole
         self._runner = asyncio.Runner()
@@ -80,3 +85,7 @@ class Debater:
 
 def _whole(response: str) -> str | None:
     return response.strip() or None
+
+
+# The earlier name.
+Debater = DebateSession

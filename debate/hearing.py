@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agents.agent import Agent
-from agents.controls import Control
 from agents.errors import ConfigError
 from agents.message import Cipher, Message
 from agents.prompts import Heard
-from agents.specialist import Specialist
+from agents.speakers.agent import Agent
+from agents.speakers.controls import Control
+from agents.speakers.specialist import Specialist
 from agents.tokenizers import tokenizer_of
 from agents.vocabulary_map import VocabularyMap
-from debate.stopping import Extract
+from debate.protocol.stopping import Extract
 from debate.topology.edge import Edge
 
 Speaker = Agent | Control | Specialist

@@ -15,10 +15,12 @@ from typing import Any
 from agents.backend import Backend
 from agents.errors import PromptTooLong
 from agents.prompts import Heard
+from agents.question import Question
 from debate.hearing import Hearing, Speaker, takes_vectors
-from debate.protocol import PLAIN, Inbox, Protocol, TurnKey
-from debate.stopping import Said, options_of
-from debate.transcript import Question, Transcript, Turn
+from debate.protocol.protocol import Inbox, Protocol
+from debate.protocol.stopping import options_of
+from debate.topology.edge import PLAIN
+from debate.transcript import SpokenTurns, Transcript, Turn, TurnKey
 
 OnStart = Callable[[Question, TurnKey], None]
 OnTurn = Callable[[Question, Turn], None]
@@ -95,7 +97,7 @@ async def take(
         agent = replace(agent, backend=engine)
     heard = debate.heard(inbox, agent, said)
     words = [message for message, _ in heard]
-    pending = agent.speak(question.case, own, words, seed)
+    pending = agent.speak(question, own, words, seed)
     try:
         generation = await pending
     except asyncio.CancelledError:
@@ -137,7 +139,7 @@ async def play(
         on_start: called when a turn is submitted.
         on_turn: called when a turn was said, before anyone hears it.
     """
-    said = Said(question.options)
+    said = SpokenTurns(question.options)
     under_way: dict[asyncio.Task[Turn], TurnKey] = {}
 
     def start(turns: tuple[TurnKey, ...]) -> None:

@@ -3,36 +3,21 @@
 The order is the plan's and not the clock's, so that a debate that was interrupted and went on is the same transcript.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from agents.backend import FinishReason, Usage
 from agents.message import Message
-from agents.observation import Case, Observation
-from debate.protocol import TurnKey
+from agents.question import Question
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is debated.
+@dataclass(frozen=True, order=True)
+class TurnKey:
+    """One agent's turn in one round; rounds count from 1."""
 
-    Fields:
-        id, text: as asked.
-        observations: what specialists look at; they come with the sample and are not written down with the debate.
-        labels: how the possible answers are called, where the task says so.
-        options: their texts.
-    """
-
-    id: str
-    text: str
-    observations: tuple[Observation, ...] = field(default=(), compare=False, repr=False)
-    labels: tuple[str, ...] = field(default=(), compare=False)
-    options: tuple[str, ...] = field(default=(), compare=False)
-
-    @property
-    def case(self) -> Case:
-        """The question as what a belief is formed about."""
-        return Case(self.text, self.observations, self.labels, self.options)
+    round: int
+    agent: str
 
 
 @dataclass(frozen=True)
@@ -92,3 +77,16 @@ class Transcript:
     def generated_tokens(self) -> int:
         """Steps decoded in all."""
         return sum(turn.usage.generated_tokens for turn in self.turns)
+
+
+class SpokenTurns(dict[TurnKey, "Turn"]):
+    """The turns of a debate under way, which knows when it began, and between which options it is.
+
+    Args:
+        options: the question's; () of no choice.
+    """
+
+    def __init__(self, options: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.began = time.monotonic()
+        self.options = options

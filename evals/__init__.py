@@ -4,17 +4,17 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
-    "Analysis": "evals.analysis",
-    "Loaded": "evals.task",
-    "Sample": "evals.task",
-    "Score": "evals.task",
+    "Analysis": "evals.analysis.summary",
+    "Loaded": "evals.sample",
+    "Sample": "evals.sample",
+    "Score": "evals.sample",
     "Selection": "evals.evaluation",
     "Task": "evals.task",
-    "analyse_run": "evals.outputs",
+    "analyse_run": "evals.analysis.outputs",
     "create_task": "evals.task",
     "evaluate": "evals.evaluation",
     "select": "evals.selection",
-    "write_outputs": "evals.outputs",
+    "write_outputs": "evals.analysis.outputs",
 }
 __all__ = sorted(_PUBLIC)
 

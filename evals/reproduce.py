@@ -14,17 +14,19 @@ import yaml
 from pydantic import Field, ValidationError
 
 from agents.errors import ConfigError, DebateError, did_you_mean, writing_failed
-from debate.config import DebateConfig, configs_folder, validate
-from debate.frozen import Frozen
-from debate.observer import Observer
+from debate.config.frozen import Frozen
+from debate.config.load import validate
+from debate.config.schema import DebateConfig
+from debate.config.shipped import configs_folder
+from debate.runtime.observer import Observer
 from evals import paper
-from evals.analysis import Analysis, Share
+from evals.analysis.outputs import analyse_run, write_outputs
+from evals.analysis.report import table, write_page
+from evals.analysis.run_record import MethodRecord
+from evals.analysis.summary import Analysis, Share
 from evals.evaluation import Selection, evaluate
-from evals.outputs import analyse_run, write_outputs
 from evals.paper import Figure
-from evals.report import table, write_page
-from evals.run_record import MethodRecord
-from evals.search import Found, search
+from evals.search.search import SearchResult, search
 
 FULL = 200
 """Questions of the paper's validation and test sets."""
@@ -311,7 +313,7 @@ def _pair_lines(task: str, method: MethodRecord, analysis: Analysis) -> list[Lin
     return lines
 
 
-def _temperature_lines(task: str, found: Found) -> list[Line]:
+def _temperature_lines(task: str, found: SearchResult) -> list[Line]:
     values = ", ".join(
         f"{value:.2f}" if isinstance(value, float) else str(value) for value in found.best.values.values()
     )

@@ -3,22 +3,19 @@
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from agents.errors import TaskError, UnknownName
-
-if TYPE_CHECKING:
-    from evals.task import Loaded, Sample, Task
+from evals.sample import Loaded, Sample
 
 
 def select(
-    samples: "Sequence[Sample]",
+    samples: Sequence[Sample],
     *,
     limit: int | None = None,
     shuffle: bool = False,
     seed: int = 0,
     sample_ids: Sequence[str] = (),
-) -> "Sequence[Sample]":
+) -> Sequence[Sample]:
     """Return the samples asked for, each once.
 
     Args:
@@ -44,28 +41,7 @@ def select(
     return chosen[:limit]
 
 
-def load_selected(
-    task: "Task",
-    *,
-    limit: int | None = None,
-    shuffle: bool = False,
-    seed: int = 0,
-    sample_ids: Sequence[str] = (),
-    shown: Iterable[str] = (),
-) -> "tuple[Sequence[Sample], Loaded]":
-    """Return the samples to ask, and the split they are from with its counts.
-
-    Args:
-        task: whose samples.
-        limit, shuffle, seed, sample_ids: as of `select`.
-        shown: questions that the prompts show with their answers; rows that ask them are removed and counted.
-    """
-    # A generated task is drawn as long as the limit, unless what is asked for may stand anywhere in it.
-    loaded = without(task.load(None if shuffle or sample_ids else limit), shown, "shown in the prompt")
-    return select(loaded.samples, limit=limit, shuffle=shuffle, seed=seed, sample_ids=sample_ids), loaded
-
-
-def without(loaded: "Loaded", questions: Iterable[str], reason: str) -> "Loaded":
+def without(loaded: Loaded, questions: Iterable[str], reason: str) -> Loaded:
     """Return a split without the samples that ask one of the questions, whatever their white space; they are counted."""
     shown = {plain(question) for question in questions}
     kept = tuple(sample for sample in loaded.samples if plain(sample.question) not in shown)

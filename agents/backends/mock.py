@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage, likeliest
-from agents.cipher_step import requested_encoder
+from agents.decoding.cipher_step import requested_encoder
 from agents.errors import PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, fingerprint
 from agents.message import Cipher, Message

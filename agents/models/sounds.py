@@ -7,11 +7,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from agents.beliefs.sound_files import with_noise
 from agents.errors import RequestError
 from agents.models.spoken_digits import Clip
 from agents.observation import Audio, Observation
 from agents.pretrained import Progress
-from agents.sound_files import with_noise
 
 # White noise of the training, drawn anew for each clip and epoch, and of the test.
 SNR_DB = (0.0, 30.0)

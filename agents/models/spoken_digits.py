@@ -4,9 +4,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.beliefs.sound_files import read_wav
 from agents.errors import ModelError
 from agents.observation import Audio
-from agents.sound_files import read_wav
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

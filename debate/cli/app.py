@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Annotated
 
 import typer
@@ -70,8 +70,29 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-_COMMANDS = (
-    "run evaluate search reproduce score show report status speak read tasks backends train topology doctor model bench"
+# Entry points of this group name modules that add commands to `app` when they are imported: those of `evals`, and plug-ins'.
+COMMANDS = "debate.commands"
+OWN = ("show", "status", "speak", "read", "backends", "topology", "doctor", "model", "bench")
+# What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
+ORDER = (
+    *("run", "eval", "search", "reproduce", "score", "show", "report", "compare", "status", "cancel"),
+    *("speak", "read", "tasks", "backends", "train", "doctor"),
 )
-for _name in _COMMANDS.split():
-    import_module(f"debate.cli.{_name}")
+
+
+def _add_commands() -> None:
+    for name in OWN:
+        import_module(f"debate.cli.{name}")
+    for point in entry_points(group=COMMANDS):
+        try:
+            point.load()
+        except Exception as error:  # a plug-in's fault must not take the other commands with it
+            errors.print(f"! commands of {point.value} are not there: {error}", markup=False)
+    app.registered_commands.sort(key=lambda info: _place(str(info.name or getattr(info.callback, "__name__", ""))))
+
+
+def _place(name: str) -> int:
+    return ORDER.index(name) if name in ORDER else len(ORDER)
+
+
+_add_commands()

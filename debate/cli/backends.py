@@ -20,7 +20,7 @@ def backends(
     """
     from rich.table import Table
 
-    from agents.cards import card, cards
+    from agents.beliefs.cards import card, cards
     from agents.registry import names
 
     def shown(title: str, rows: list[tuple[str, str]]) -> None:

@@ -46,7 +46,7 @@ def engine(
 
     Example:  debate bench engine --backends transformers,vllm --rows 1,16 -T 0.25,1
     """
-    from debate.bench_engine import Plan, bench_engine
+    from debate.bench.engine import Plan, bench_engine
 
     names = tuple(options.listed(backends))
     plan = Plan(names, _numbers(temperatures, float), _numbers(rows, int), tokens, rounds, encoder)
@@ -55,50 +55,7 @@ def engine(
             model=model,
             dtype=dtype,
             plan=plan,
-            backend_options=_by_backend(names, set_options),
-            out=out,
-            console=options.console,
-            progress=options.progress,
-        )
-    )
-
-
-@bench.command()
-def prefix(
-    config: Annotated[Path, typer.Argument(help="A config of a debate.")] = Path("first_debate"),
-    backends: Annotated[str, typer.Option("--backends", help="Registered ones.")] = "transformers",
-    settings: options.Set = None,
-    model: options.Model = None,
-    limit: Annotated[int, typer.Option("--limit", "-L", min=1, help="Questions, played one after the other.")] = 4,
-    block: Annotated[int, typer.Option("--block", min=1, help="Positions that are shared together.")] = 32,
-    set_options: Annotated[
-        list[str] | None,
-        typer.Option("--option", metavar="[BACKEND.]KEY=VALUE", help="Of one backend or of all; repeatable."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
-) -> None:
-    """How much of a debate's prompts is computed again round by round, beside what could be shared.
-
-    Example:  debate bench prefix --backends transformers,vllm
-    """
-    from debate.bench_prefix import bench_prefix
-    from debate.config import DebateConfig, find_config
-    from debate.transcript import Question
-    from evals.task import create_task
-
-    def questions(loaded: DebateConfig) -> list[Question]:
-        samples = create_task(loaded.task, seed=loaded.seed).samples(limit)
-        return [Question(sample.id, sample.question) for sample in samples]
-
-    names = tuple(options.listed(backends))
-    options.run(
-        bench_prefix(
-            config=find_config(config),
-            settings=[*(settings or []), *([f"model={model}"] if model else [])],
-            backends=names,
-            options=_by_backend(names, set_options),
-            questions=questions,
-            block=block,
+            backend_options=options_by_backend(names, set_options),
             out=out,
             console=options.console,
             progress=options.progress,
@@ -170,7 +127,7 @@ def drift(
 
     Example:  debate bench drift --tokens 48
     """
-    from debate.bench_drift import bench_drift
+    from debate.bench.drift import bench_drift
 
     options.run(bench_drift(model=model, tokens=tokens, out=out, console=options.console, progress=options.progress))
 
@@ -199,12 +156,12 @@ def orchestrator(
     """
     import contextlib
 
-    from debate.bench_orchestrator import bench_orchestrator
+    from debate.bench.orchestrator import bench_orchestrator
 
     with contextlib.ExitStack() as stack:
         where: dict[str, Any] = {}
         if runtime == "ray":
-            from debate.ray_runtime.simulated_nodes import DESK, simulated_nodes
+            from debate.runtime.ray.simulated_nodes import DESK, simulated_nodes
 
             address = stack.enter_context(simulated_nodes(nodes, replicas))
             where = {"ray_address": address, "placement": {"resources": {DESK: 1}}}
@@ -243,7 +200,7 @@ def tax(
 
     Example:  debate bench tax --debates 64 --rounds 5
     """
-    from debate.bench_tax import bench_tax
+    from debate.bench.tax import bench_tax
 
     options.run(
         bench_tax(
@@ -274,7 +231,7 @@ def _numbers(listed: str, kind: type[N]) -> tuple[N, ...]:
         raise ConfigError(f"expected numbers with commas between them, e.g. 1,16; got {listed!r}") from error
 
 
-def _by_backend(names: Sequence[str], given: list[str] | None) -> dict[str, dict[str, Any]]:
+def options_by_backend(names: Sequence[str], given: list[str] | None) -> dict[str, dict[str, Any]]:
     """Return each backend's options: those that begin with its name and a dot, and those that begin with nobody's."""
     found = options.backend_options(given)
     of_all = {key: value for key, value in found.items() if key.split(".")[0] not in names}

@@ -47,7 +47,8 @@ def execution(runtime: str | None, ray_address: str | None) -> list[str]:
 
 def load(config: Path, settings: list[str] | None, model: str | None, seed: int | None, *extra: str) -> Any:
     """Return the config of the shared options; options win over --set, --set over the file."""
-    from debate.config import find_config, load_config
+    from debate.config.load import load_config
+    from debate.config.shipped import find_config
 
     named = [f"{key}={value}" for key, value in (("model", model), ("seed", seed)) if value is not None]
     return load_config(find_config(config), [*(settings or []), *named, *extra])

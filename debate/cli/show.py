@@ -22,8 +22,8 @@ def show(
     Example:  debate show runs/first --method cipher --limit 1
     """
     from agents.errors import RunError
-    from debate.cli.screen import turn_line
-    from debate.run_reader import methods_in, read_method
+    from debate.cli.lines import turn_line
+    from debate.run_folder.reader import methods_in, read_method
 
     folders = [folder for folder in methods_in(run) if method in (None, folder.name)]
     if not folders:

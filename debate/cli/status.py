@@ -22,7 +22,7 @@ def status(
     """
     from rich.table import Table
 
-    from debate.status import status_of
+    from debate.run_folder.status import status_of
 
     found = status_of(run)
     out = options.console
@@ -59,7 +59,7 @@ def cancel(
 
     Example:  debate cancel runs/first
     """
-    from debate.cancel import cancel as ask
+    from debate.run_folder.cancel import cancel as ask
 
     if ask(run, wait):
         options.console.print(f"{run} has stopped", markup=False)

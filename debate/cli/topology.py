@@ -26,11 +26,12 @@ def list_() -> None:
 
     Example:  debate topology list
     """
-    from debate.config import CONTROLS, prompts_folder, shipped
-    from debate.decision import rules
-    from debate.graph import TOPOLOGIES
-    from debate.protocols import PROTOCOLS
-    from debate.stopping import RULES
+    from debate.config.schema import CONTROLS
+    from debate.config.shipped import prompts_folder, shipped
+    from debate.decision.rules import rules
+    from debate.protocol.rules import PROTOCOLS
+    from debate.protocol.stopping import RULES
+    from debate.topology.generators import TOPOLOGIES
 
     _table("topology", TOPOLOGIES, ())
     _table("protocol", PROTOCOLS, ("judges", "chairs", "order", "seed"))
@@ -47,9 +48,9 @@ def show(which: Which, agents: Agents = 6, settings: options.Set = None) -> None
 
     Example:  debate topology show topologies/teams
     """
-    from debate.exchange import build_exchange
-    from debate.topology.facts import facts, lines
-    from debate.topology.sketch import sketch
+    from debate.preview.facts import facts, lines
+    from debate.preview.sketch import sketch
+    from debate.protocol.exchange import build_exchange
 
     config = _config(which, agents, settings)
     exchange = build_exchange(config)
@@ -75,8 +76,8 @@ def draw(
 
         debate topology draw "small_world(k=4, p=0.2)" --agents 20 --out small.png
     """
-    from debate.exchange import build_exchange
-    from debate.topology.sketch import sketch
+    from debate.preview.sketch import sketch
+    from debate.protocol.exchange import build_exchange
 
     config = _config(which, agents, settings)
     exchange = build_exchange(config)
@@ -84,11 +85,11 @@ def draw(
         options.console.print(sketch(config, exchange), markup=False, soft_wrap=True)
         return
     if out.suffix in (".graphml", ".json"):
-        from debate.topology.files import write_topology_file
+        from debate.preview.export import write_topology_file
 
         write_topology_file(out, exchange.topology.union())
     else:
-        from debate.topology.picture import draw as draw_picture
+        from debate.preview.picture import draw as draw_picture
 
         draw_picture(config, exchange, out, title=title)
     options.console.print(f"wrote {out}", markup=False)
@@ -118,7 +119,7 @@ def map_(
 
     Example:  debate topology map smollm2 bytes --run runs/first
     """
-    from debate.vocabulary_report import report
+    from debate.preview.vocabulary import report
 
     for line in report(sender, receiver, text=text, run=run):
         options.console.print(line, markup=False, soft_wrap=True)
@@ -126,7 +127,8 @@ def map_(
 
 def _config(which: Path, agents: int, settings: list[str] | None) -> Any:
     """Return the config of a file, or of so many agents under a topology's name."""
-    from debate.config import find_config, load_config, validate
+    from debate.config.load import load_config, validate
+    from debate.config.shipped import find_config
 
     path = find_config(which)
     name = str(which)
@@ -142,7 +144,7 @@ def _config(which: Path, agents: int, settings: list[str] | None) -> Any:
 
 def _print_findings(config: Any) -> bool:
     """Print what `check` finds, and return whether any of it is refused."""
-    from debate.topology.checks import check as find
+    from debate.preview.checks import check as find
 
     findings = find(config)
     for finding in findings:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.errors import ConfigError, did_you_mean
-from debate.graph import REDRAWN, Graph, build_graph, find_generator, is_drawn
-from debate.topology.config import EdgeConfig, Ends, ScheduleConfig, TopologyConfig
+from debate.config.topology import EdgeConfig, Ends, ScheduleConfig, TopologyConfig
 from debate.topology.edge import Edge, Form
+from debate.topology.generators import REDRAWN, Graph, build_graph, find_generator, is_drawn
 
 
 @dataclass(frozen=True)

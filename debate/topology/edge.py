@@ -34,3 +34,7 @@ class Edge:
     def wants_vectors(self) -> bool:
         """Whether the hearer is to get vectors."""
         return self.message != "text"
+
+
+# How a message is heard where nothing else is said.
+PLAIN = Edge()

@@ -104,7 +104,7 @@ def ruled_out(text: str, labels: Sequence[str]) -> set[str]:
 
 
 def undenied(clause: str) -> str | None:
-    """Return an announcement from where it says what is meant: of "not A but B" from "B", of "most likely B" too; None of "not A"."""
+    """Return an announcement from where it says what is meant: from "B" of "not A but B"; None of "not A"."""
     corrected = _CORRECTED.match(clause)
     meant = clause[corrected.end() :] if corrected else clause
     if _DENIED.match(meant):

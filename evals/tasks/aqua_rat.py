@@ -2,10 +2,11 @@
 
 import re
 
-from evals.dataset_task import ChoiceTask
-from evals.hub import HubSource
-from evals.rows import Row
-from evals.task import Sample, TaskInfo
+from evals.datasets.dataset_task import ChoiceTask
+from evals.datasets.hub import HubSource
+from evals.datasets.rows import DataRow
+from evals.sample import Sample
+from evals.task import TaskInfo
 
 _MARK = re.compile(r"^\s*\(?[A-E]\s*\)\s*")
 
@@ -20,7 +21,7 @@ class AquaRat(ChoiceTask):
     most_options = 5
     hub = HubSource("deepmind/aqua_rat", "raw", "main", {"test": "test", "validation": "validation", "train": "train"})
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row."""
         options = row.get("options")
         if not isinstance(options, list):

@@ -4,10 +4,11 @@ Rows of the hub have `choices` with text and label; files of LLM-Adapters' layou
 `Answer1: … Answer2: …`, and `answer` as `answer3`.
 """
 
-from evals.dataset_task import ChoiceTask, instruction_options, numbered
-from evals.hub import HubSource
-from evals.rows import Row
-from evals.task import Sample, TaskInfo
+from evals.datasets.dataset_task import ChoiceTask, instruction_options, numbered
+from evals.datasets.hub import HubSource
+from evals.datasets.rows import DataRow
+from evals.sample import Sample
+from evals.task import TaskInfo
 
 _COMMIT = "210d026faf9955653af8916fad021475a3f00453"
 _SPLITS = {"test": "test", "validation": "validation", "train": "train"}
@@ -18,7 +19,7 @@ class LabelledChoice(ChoiceTask):
 
     most_options = 5
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         if row.has("instruction"):
             stem, options = instruction_options(row.text("instruction"))

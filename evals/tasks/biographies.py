@@ -9,10 +9,11 @@ what is mentioned, not what is true: figures are not those of the paper. Facts w
 import re
 from collections.abc import Sequence
 
-from evals.dataset_task import DatasetTask, Unusable
-from evals.rows import Row
+from evals.datasets.dataset_task import DatasetTask, Unusable
+from evals.datasets.rows import DataRow
+from evals.sample import Sample, Score
 from evals.scoring.thinking import spoken
-from evals.task import Sample, Score, TaskInfo
+from evals.task import TaskInfo
 
 COVERED = 0.5
 _TERM = re.compile(r"\b(?:[A-Z][\w'’-]+|\d[\d,.]*\d|\d)")
@@ -36,7 +37,7 @@ class Biographies(DatasetTask):
     )
     files = {"test": ("article.json",)}
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a person; the target is the facts, a line each."""
         person, facts = row.text("key"), row.text("value")
         lines = [line.strip().lstrip("-*• ").strip() for line in facts.split("\n")]

@@ -4,11 +4,12 @@ LLM-Adapters' layout have none, and are the closed-book task: `metadata["passage
 The published test split has no answers; its validation split is what is scored, also under the name `test` in such files.
 """
 
-from evals.dataset_task import WordTask
-from evals.hub import HubSource
-from evals.rows import Row
+from evals.datasets.dataset_task import WordTask
+from evals.datasets.hub import HubSource
+from evals.datasets.rows import DataRow
+from evals.sample import Sample
 from evals.scoring.words import TRUE_FALSE
-from evals.task import Sample, TaskInfo
+from evals.task import TaskInfo
 
 
 class BoolQ(WordTask):
@@ -26,7 +27,7 @@ class BoolQ(WordTask):
         {"validation": "validation", "train": "train"},
     )
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         if row.has("instruction"):
             text = row.text("instruction").rpartition("\n\nAnswer format")[0] or row.text("instruction")

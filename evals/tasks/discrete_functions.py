@@ -13,8 +13,9 @@ import torch
 
 from agents.models.discrete_functions.families import FAMILIES, draw
 from agents.observation import Table
+from evals.sample import Loaded, Sample
 from evals.scoring.text import said
-from evals.task import Loaded, Sample, Task, TaskInfo
+from evals.task import Task, TaskInfo
 
 DIMS, EXAMPLES = 8, 15
 DEFAULT_SIZE = 200

@@ -11,8 +11,9 @@ from agents.errors import ModelError, TaskError
 from agents.models.forecasts.backend import BORDERS, LABELS
 from agents.models.forecasts.ett import SPLITS, read_ett
 from agents.observation import Series
+from evals.sample import Loaded, Sample
 from evals.scoring.words import final_word, stated_word
-from evals.task import Loaded, Sample, Task, TaskInfo
+from evals.task import Task, TaskInfo
 
 VARIATE = "OT"
 HOURS, APART, SHOWN = 12, 13, 7 * 24

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from agents.errors import TaskError
-from evals.dataset_task import MathematicsTask
-from evals.hub import HubSource
-from evals.rows import Row
-from evals.task import Sample, TaskInfo
+from evals.datasets.dataset_task import MathematicsTask
+from evals.datasets.hub import HubSource
+from evals.datasets.rows import DataRow
+from evals.sample import Sample
+from evals.task import TaskInfo
 
 _AIME = {
     "2024": HubSource("HuggingFaceH4/aime_2024", None, "2fe88a2f1091d5048c0f36abc874fb997b3dd99a", {"test": "train"}),
@@ -22,7 +23,7 @@ _AIME = {
 class Problems(MathematicsTask):
     """A problem, an expression."""
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         if row.has("prompt"):
             prompt = row.get("prompt")

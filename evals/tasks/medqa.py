@@ -6,10 +6,11 @@ Rows of the hub have options as an object of letter to text and answer_idx; the 
 
 import re
 
-from evals.dataset_task import ChoiceTask
-from evals.hub import HubSource
-from evals.rows import Row
-from evals.task import Sample, TaskInfo
+from evals.datasets.dataset_task import ChoiceTask
+from evals.datasets.hub import HubSource
+from evals.datasets.rows import DataRow
+from evals.sample import Sample
+from evals.task import TaskInfo
 
 _MARK = re.compile(r"^[A-D]\.\s*")
 
@@ -28,7 +29,7 @@ class MedQA(ChoiceTask):
         {"test": "test", "train": "train"},
     )
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         options, stem = row.get("options"), row.text("question")
         if isinstance(options, dict):

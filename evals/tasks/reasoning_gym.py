@@ -21,10 +21,11 @@ from hashlib import sha256
 from typing import Any
 
 from agents.errors import MissingDependency, TaskError
+from evals.sample import Loaded, Sample, Score
 from evals.scoring.bounded import OutOfTime, WorkerDied, worker
 from evals.scoring.run_ons import answer_part
 from evals.scoring.text import after_cues, boxed
-from evals.task import Loaded, Sample, Score, Task, TaskInfo
+from evals.task import Task, TaskInfo
 
 DEFAULT_SIZE = 200
 TIMEOUT_S = 20.0

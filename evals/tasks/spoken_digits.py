@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 import torch
 
+from agents.beliefs.sound_files import with_noise
 from agents.errors import ModelError, TaskError
 from agents.models.spoken_digits import DIGITS, read_digits
-from agents.sound_files import with_noise
+from evals.sample import Loaded, Sample
 from evals.scoring.text import said
-from evals.task import Loaded, Sample, Task, TaskInfo
+from evals.task import Task, TaskInfo
 
 RATIOS = ("20", "10", "5", "0", "-5", "-10")
 _WORD = re.compile(r"[a-z]+|\d+")

@@ -7,10 +7,11 @@ order drawn from the question, the same in every run.
 
 import random
 
-from evals.dataset_task import ChoiceTask
-from evals.hub import HubSource
-from evals.rows import Row
-from evals.task import Sample, TaskInfo
+from evals.datasets.dataset_task import ChoiceTask
+from evals.datasets.hub import HubSource
+from evals.datasets.rows import DataRow
+from evals.sample import Sample
+from evals.task import TaskInfo
 
 
 class TruthfulQA(ChoiceTask):
@@ -27,7 +28,7 @@ class TruthfulQA(ChoiceTask):
         {"validation": "validation"},
     )
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         if row.has("mc1_targets"):
             targets = row.get("mc1_targets")

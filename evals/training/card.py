@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.stats import wilson
+from evals.analysis.stats import wilson
 from evals.training.recipe import Recipe
 
 

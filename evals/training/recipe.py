@@ -7,7 +7,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agents.errors import ConfigError
-from debate.frozen import Frozen
+from debate.config.frozen import Frozen
 
 Kind = Literal["steps", "solve", "debate"]
 Knows = Literal["even", "odd"]

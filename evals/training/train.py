@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from agents.atomic_file import open_atomic
 from agents.errors import MissingDependency
 from agents.prompts import Prompts
-from debate.aside import open_aside
-from debate.config import prompts_folder
+from debate.config.shipped import prompts_folder
 from evals.training import adapter, whole
 from evals.training.experts import ExpertCurriculum
 from evals.training.recipe import Recipe, Stage
@@ -248,7 +248,7 @@ def _pool(path: Path, sample: Callable[[], Iterator[Attempts]], say: Say) -> lis
     """Return the pool of a stage, sampled once and kept."""
     if not path.is_file():
         say("sampling solutions for the debate turns")
-        with open_aside(path) as file:
+        with open_atomic(path) as file:
             for attempts in sample():
                 file.write(json.dumps(asdict(attempts)) + "\n")
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

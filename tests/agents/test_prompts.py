@@ -8,7 +8,7 @@ from agents.errors import PromptError
 from agents.message import Message
 from agents.prompts import Prompts
 from agents.tokenization import segments
-from debate.config import configs_folder
+from debate.config.shipped import configs_folder
 
 MODEL = MockBackend().fingerprint
 

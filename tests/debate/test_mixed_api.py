@@ -5,13 +5,15 @@ import sys
 from dataclasses import replace
 
 import pytest
-from chat_server import ChatServer, Fault
+from support.chat_server import ChatServer, Fault
 
 from agents.errors import ConfigError, PromptTooLong
-from debate.config import configs_folder, load_config, validate
-from debate.protocol import TurnKey
-from debate.run_reader import read_method
-from debate.setup import Backends, build_debate
+from debate.build import build_debate
+from debate.config.load import load_config, validate
+from debate.config.shipped import configs_folder
+from debate.run_folder.reader import read_method
+from debate.runtime.backends import Backends
+from debate.transcript import TurnKey
 from evals.evaluation import evaluate
 
 KEY = "sk-test-0123456789abcdef"

@@ -8,19 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.agent import Agent
 from agents.backend import Generation, Pending, Sampling, Usage
 from agents.backends.mock import MockBackend
 from agents.errors import ConfigError, UnknownName
 from agents.message import Message
 from agents.prompts import Prompts
-from debate.config import configs_folder, validate
-from debate.decision import decision_rule
-from debate.graph import build_graph, complete, heard_by
+from agents.question import Question
+from agents.speakers.agent import Agent
+from debate.build import build_debate
+from debate.config.load import validate
+from debate.config.shipped import configs_folder
+from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
-from debate.protocol import SimultaneousRounds, TurnKey
-from debate.setup import Backends, build_debate
-from debate.transcript import Question
+from debate.protocol.rules import SimultaneousRounds
+from debate.runtime.backends import Backends
+from debate.topology.generators import build_graph, complete, heard_by
+from debate.transcript import TurnKey
 from evals.scoring.numbers import stated_number
 
 QUESTION = Question("q", "What is the result of 1+2*3+4-5*6?")

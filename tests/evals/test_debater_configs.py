@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from conftest_helpers import on_mock
+from support.plain_loops import on_mock
 
-from debate.config import configs_folder
+from debate.config.shipped import configs_folder
 from evals.evaluation import Selection, evaluate
 
 FILES = sorted((configs_folder() / "debaters").glob("*.yaml"))

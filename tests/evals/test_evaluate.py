@@ -6,12 +6,13 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from conftest_helpers import on_mock
+from support.plain_loops import on_mock
 
 from agents.errors import ConfigError, RunError
-from debate.config import configs_folder, validate
-from debate.observer import Observer
-from debate.run_reader import methods_in, read_method
+from debate.config.load import validate
+from debate.config.shipped import configs_folder
+from debate.run_folder.reader import methods_in, read_method
+from debate.runtime.observer import Observer
 from evals.evaluation import evaluate
 
 CONFIG = validate(
@@ -115,7 +116,7 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
     sorted(
         path
         for path in (*configs_folder().glob("*.yaml"), *configs_folder().glob("specialists/*.yaml"))
-        # They need data sets and trained models, and have tests of their own (tests/specialists/test_debates.py).
+        # They need data sets and trained models, and have tests of their own (tests/agents/speakers/test_specialist.py).
         if path.name not in ("spoken_digits.yaml", "series.yaml", "answers.yaml")
     ),
     ids=lambda path: path.name,

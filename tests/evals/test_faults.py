@@ -4,17 +4,17 @@ import asyncio
 import json
 
 import pytest
-from faulty_backend import HAPPENED
+from support.faulty_backend import HAPPENED
 
 from agents.errors import BackendFailed, PromptTooLong
-from debate.config import validate
-from debate.journal import Scan
-from debate.run_reader import read_method
-from debate.supervised import Gate
+from agents.supervision.supervised import Gate
+from debate.config.load import validate
+from debate.run_folder.journal import Scan
+from debate.run_folder.reader import read_method
 from evals.evaluation import evaluate
 
 
-def config_of(backend="faulty_backend:FaultyBackend", execution=None, **options):
+def config_of(backend="support.faulty_backend:FaultyBackend", execution=None, **options):
     raw = {
         "agents": {"ada": {"temperature": 0.2}, "ben": {"temperature": 0.8}},
         "backend": backend,
@@ -140,7 +140,7 @@ def test_a_users_mistake_is_not_tried_again(tmp_path, run):
 
 def test_an_engine_that_comes_back_as_another_model_is_refused(run):
     from agents.backends.mock import MockBackend
-    from debate.supervised import Supervised
+    from agents.supervision.supervised import Supervised
 
     seeds = iter([0, 1])
 

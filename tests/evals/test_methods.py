@@ -3,8 +3,8 @@
 import pytest
 
 from agents.errors import ConfigError
-from debate.config import validate
-from debate.results import MethodResult
+from debate.config.load import validate
+from debate.run_folder.results import MethodResult
 from evals.methods import BY_TIME, BY_TOKENS, budget, is_baseline, is_bound, pairs, resolve, row_name
 
 CONFIG = validate(

@@ -49,7 +49,7 @@ def test_table_1_has_the_papers_temperatures_and_figures(tmp_path, run):
     made = run(reproduce("table1", out=tmp_path / "r", overrides=MOCK, limit=3, tasks=["arithmetic"]))
     assert [line.method for line in made.lines] == ["single", "self-consistency(k=5)", "text", "cipher"]
     assert str(made.lines[-1].paper["LLaMA2-70B"]) == "85.0"
-    from debate.config import load_config
+    from debate.config.load import load_config
 
     temperatures = {}
     for method in ("single", "text", "cipher"):

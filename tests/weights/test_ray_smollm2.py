@@ -1,9 +1,10 @@
 """The real model in a process of its own: the same bytes as in this one."""
 
 import pytest
-from runtime.outcomes import outcome
+from support.outcomes import outcome
 
-from debate.config import configs_folder, load_config
+from debate.config.load import load_config
+from debate.config.shipped import configs_folder
 from evals.evaluation import evaluate
 
 pytest.importorskip("ray")

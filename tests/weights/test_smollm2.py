@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from conftest_helpers import generate, plain_cipher_loop
+from support.plain_loops import generate, plain_cipher_loop
 
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers.engine import Engine
@@ -100,7 +100,7 @@ def test_a_row_is_the_same_alone_and_in_a_batch(smollm2, dtype):
 
 
 def test_evaluation_twice_is_the_same_bytes(smollm2, tmp_path):
-    from debate.config import load_config
+    from debate.config.load import load_config
     from evals.evaluation import evaluate
 
     config = load_config(

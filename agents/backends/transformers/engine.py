@@ -12,11 +12,11 @@ from agents.backend import Request
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Key, Row
-from agents.cipher_step import cipher_step, requested_encoder
+from agents.decoding.cipher_step import cipher_step, requested_encoder
+from agents.decoding.sampling import sample, uniform
 from agents.errors import PromptTooLong, RequestError
 from agents.message import Message
 from agents.rerender import rerender
-from agents.sampling import sample, uniform
 from agents.tokenization import choice_ids, segments
 from kernels.encoders import Encoder
 

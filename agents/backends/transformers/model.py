@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from agents.backends.transformers import attention
 from agents.backends.transformers.adapters import Adapters
 from agents.backends.transformers.cache import SlotCache, Window
-from agents.ending import stop_ids
+from agents.decoding.ending import stop_ids
 from agents.errors import ConfigError, ModelError
 from agents.fingerprint import fingerprint
 from kernels import EmbeddingTable

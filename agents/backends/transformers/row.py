@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from agents.backend import FinishReason, Generation, Request, Usage, likeliest
-from agents.ending import kept_before_stop
+from agents.decoding.ending import kept_before_stop
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from kernels.encoders import Encoder

@@ -19,7 +19,7 @@ from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.draw import Draw
 from agents.backends.vllm.engine import Engine
 from agents.backends.vllm.options import engine_config, quiet
-from agents.ending import kept_before_stop, stop_ids
+from agents.decoding.ending import kept_before_stop, stop_ids
 from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agents.cipher_step import requested_encoder
+from agents.decoding.cipher_step import requested_encoder
 from agents.errors import RequestError
 from kernels.encoders import Encoder
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.sampling import sample, uniform
+from agents.decoding.sampling import sample, uniform
 
 KEY = "draw"
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from agents.backends.vllm.speaker import Vocabulary
-from agents.cipher_step import without_padding
+from agents.decoding.cipher_step import without_padding
 from kernels import EmbeddingTable, nearest_token
 from kernels.encoders import Encoder, Encoding
 

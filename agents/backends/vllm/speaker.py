@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.store import Steps, Store
-from agents.cipher_step import cipher_step
+from agents.decoding.cipher_step import cipher_step
 from agents.errors import BackendFailed
 from kernels import EmbeddingTable
 from kernels.encoders import Encoder, Encoding

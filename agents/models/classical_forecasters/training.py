@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.claims import Claim
+from agents.beliefs.claims import Claim
 from agents.errors import MissingDependency
 from agents.models.checkpoint import CONFIG
 from agents.models.classical_forecasters.backend import ClassicalForecaster

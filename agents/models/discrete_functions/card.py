@@ -1,6 +1,6 @@
 """The card of the discrete-function agents."""
 
-from agents.cards import Card
+from agents.beliefs.cards import Card
 
 CARD = Card(
     name="discrete_functions",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.claims import Claim
+from agents.beliefs.claims import Claim
 from agents.models.discrete_functions.backend import CONFIG, DiscreteFunctions
 from agents.models.discrete_functions.config import LearnerConfig
 from agents.models.discrete_functions.families import Points, draw, taught

@@ -8,11 +8,12 @@ from typing import Any, Self
 
 import torch
 
-from agents.belief import Belief
-from agents.belief_backend import BeliefBackend
+from agents.beliefs.belief import Belief
+from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError, RequestError
 from agents.models.sentences.folder import save_model, write_settings
-from agents.observation import Case, Observation, Text
+from agents.observation import Observation, Text
+from agents.question import Question
 
 STORED = "glyphs.json"
 
@@ -68,7 +69,7 @@ class Glyphs(BeliefBackend):
                 f"glyphs reads at most {longest} characters, question and option; the question has {len(observation.text)}"
             )
 
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         beliefs = []
         for case, text in zip(cases, observations, strict=True):
             labels, options = case.alternatives

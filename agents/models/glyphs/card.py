@@ -1,6 +1,6 @@
 """The card of language models on a frozen table of glyphs."""
 
-from agents.cards import Card
+from agents.beliefs.cards import Card
 
 CARD = Card(
     name="glyphs",

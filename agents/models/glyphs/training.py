@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.claims import Claim
+from agents.beliefs.claims import Claim
 from agents.errors import ModelError
 from agents.models.glyphs.backend import STORED, Glyphs
 from agents.models.glyphs.official import find_published, published_table

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.claims import Claim
+from agents.beliefs.claims import Claim
 from agents.models.checkpoint import CONFIG, load_model, save_model
 from agents.models.forecasts.ett import read_ett, windows
 from agents.models.forecasts.network import covered, error, fit_spread, scale

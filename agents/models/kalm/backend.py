@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from agents.belief_backend import Similarity
+from agents.beliefs.belief_backend import Similarity
 from agents.errors import ConfigError, ModelError
 from agents.models.kalm.model import Encoder, Reading
 from agents.models.sentences.batch import batch

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.claims import Claim
+from agents.beliefs.claims import Claim
 from agents.models.kalm.backend import STORED, KaLM
 from agents.models.kalm.losses import Loss, soup
 from agents.models.kalm.model import Encoder, Reading

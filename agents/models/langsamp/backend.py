@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from agents.belief_backend import Similarity
+from agents.beliefs.belief_backend import Similarity
 from agents.errors import ModelError
 from agents.models.langsamp.model import LANGUAGES, SCRIPTS, MaskedModel
 from agents.models.sentences.encoder import LayerEmbedding

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from agents.claims import Claim
+from agents.beliefs.claims import Claim
 from agents.models.langsamp.backend import STORED, LangSAMP
 from agents.models.langsamp.corpus import FIT, TRAIN, Corpus, read_corpus
 from agents.models.langsamp.measures import among_four, chance_of_relatives, measured, shared_tokens, translations

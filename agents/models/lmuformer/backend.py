@@ -7,8 +7,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from agents.belief import Belief
-from agents.belief_backend import BeliefBackend
+from agents.beliefs.belief import Belief
+from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError
 from agents.models.checkpoint import load_model, save_model
 from agents.models.lmuformer.config import LMUFormerConfig
@@ -17,7 +17,8 @@ from agents.models.lmuformer.network import network
 from agents.models.lmuformer.official import from_official
 from agents.models.lmuformer.stream import State, Streamed
 from agents.models.sounds import check_sound
-from agents.observation import Audio, Case, Observation
+from agents.observation import Audio, Observation
+from agents.question import Question
 
 LONGEST_S = 30.0
 
@@ -64,7 +65,7 @@ class LMUFormerBackend(BeliefBackend):
         """The backend's name."""
         return "lmuformer"
 
-    def labels(self, case: Case) -> tuple[str, ...]:
+    def labels(self, case: Question) -> tuple[str, ...]:
         """Return the model's."""
         return self.model.config.labels
 
@@ -87,7 +88,7 @@ class LMUFormerBackend(BeliefBackend):
         return [self._belief(self.model.step(frame[None], state)[0]) for frame in self.frames(audio)]
 
     @torch.inference_mode()
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         beliefs = []
         for audio in observations:
             # One sound at a time, so that none is padded to another's length.

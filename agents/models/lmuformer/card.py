@@ -1,6 +1,6 @@
 """The card of LMUFormer."""
 
-from agents.cards import Card
+from agents.beliefs.cards import Card
 
 CARD = Card(
     name="lmuformer",

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.claims import Claim
+from agents.beliefs.claims import Claim
+from agents.beliefs.sound_files import with_noise
 from agents.models.checkpoint import CONFIG
 from agents.models.lmuformer.backend import LMUFormerBackend
 from agents.models.lmuformer.config import LMUFormerConfig
@@ -20,7 +21,6 @@ from agents.models.sounds import SNR_DB, TEST_SNR_DB, M, Recipe, digits_of, in_t
 from agents.models.spoken_digits import DIGITS, Clip, read_digits
 from agents.observation import Audio
 from agents.pretrained import Progress
-from agents.sound_files import with_noise
 
 RECIPE = Recipe(epochs=20, batch=30, learning_rate=3e-3, weight_decay=1e-3)
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from agents.belief_backend import Similarity
+from agents.beliefs.belief_backend import Similarity
 from agents.errors import ModelError
 from agents.models.sentences.encoder import Encoder, LayerEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings

@@ -1,6 +1,6 @@
 """The card of 2D Matryoshka sentence embeddings."""
 
-from agents.cards import Card
+from agents.beliefs.cards import Card
 
 CARD = Card(
     name="matryoshka_2d",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.claims import Claim
+from agents.beliefs.claims import Claim
 from agents.errors import MissingDependency
 from agents.models.matryoshka_2d.backend import STORED, Matryoshka2D
 from agents.models.matryoshka_2d.losses import layer_losses

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.belief import Belief
-from agents.belief_backend import BeliefBackend
+from agents.beliefs.belief import Belief
+from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError
 from agents.models.checkpoint import load_model, save_model
 from agents.models.passt.config import PaSSTConfig
@@ -17,7 +17,8 @@ from agents.models.passt.features import spectrogram
 from agents.models.passt.model import PaSST
 from agents.models.passt.official import from_official
 from agents.models.sounds import check_sound
-from agents.observation import Case, Observation
+from agents.observation import Observation
+from agents.question import Question
 
 LONGEST_S = 60.0
 
@@ -61,7 +62,7 @@ class PaSSTBackend(BeliefBackend):
         """The backend's name."""
         return "passt"
 
-    def labels(self, case: Case) -> tuple[str, ...]:
+    def labels(self, case: Question) -> tuple[str, ...]:
         """Return the model's."""
         return self.model.config.labels
 
@@ -70,7 +71,7 @@ class PaSSTBackend(BeliefBackend):
         check_sound(self.name, observation, rate_hz=self.model.config.rate_hz, longest_s=LONGEST_S)
 
     @torch.inference_mode()
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         beliefs = []
         for audio in observations:
             frames = spectrogram(pieces(audio.samples, self.model.config.samples), self.model.config)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.claims import Claim
+from agents.beliefs.claims import Claim
+from agents.beliefs.sound_files import with_noise
 from agents.models.checkpoint import CONFIG
 from agents.models.passt.backend import PaSSTBackend
 from agents.models.passt.config import PaSSTConfig
@@ -20,7 +21,6 @@ from agents.models.seeded import seeded
 from agents.models.sounds import SNR_DB, Recipe, digits_of, in_test_noise, train_on_digits
 from agents.models.spoken_digits import DIGITS, Clip, read_digits
 from agents.pretrained import Progress
-from agents.sound_files import with_noise
 
 RECIPE = Recipe(epochs=50, batch=30, learning_rate=2e-3, weight_decay=0.01)
 RIDGE = 1.0

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from agents.belief_backend import Similarity
+from agents.beliefs.belief_backend import Similarity
 from agents.errors import ModelError, RequestError
 from agents.models.sentences.embedding import SentenceEmbedding
 from agents.models.sentences.folder import read_settings, write_settings

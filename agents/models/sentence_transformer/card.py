@@ -1,6 +1,6 @@
 """The card of sentence-transformers' models."""
 
-from agents.cards import Card
+from agents.beliefs.cards import Card
 
 CARD = Card(
     name="sentence_transformers",

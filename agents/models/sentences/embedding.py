@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from agents.belief_backend import EmbeddingBackend
+from agents.beliefs.belief_backend import EmbeddingBackend
 from agents.errors import RequestError
 from agents.observation import Observation, Text
 

@@ -1,6 +1,6 @@
 """The card of transformer programs."""
 
-from agents.cards import Card
+from agents.beliefs.cards import Card
 
 CARD = Card(
     name="transformer_programs",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.claims import Claim
+from agents.beliefs.claims import Claim
 from agents.errors import ModelError
 from agents.models.seeded import seeded
 from agents.models.transformer_programs.backend import STORED, TransformerPrograms

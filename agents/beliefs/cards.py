@@ -1,0 +1,110 @@
+"""What is known of a belief backend before it is imported. Entry points of the group `debate.belief_backends` name cards.
+
+A module that holds a card imports nothing else: `debate backends` reads them all.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from agents.errors import ConfigError, MissingDependency
+from agents.registry import load, names
+
+if TYPE_CHECKING:
+    from agents.beliefs.belief_backend import BeliefBackend
+
+GROUP = "debate.belief_backends"
+
+
+@dataclass(frozen=True)
+class Card:
+    """A belief backend in words.
+
+    Fields:
+        name: as configs write it.
+        paper: authors, year and identifier.
+        modality: what it looks at.
+        message: what its belief is over.
+        checkpoint: what it loads by default, and what else it can.
+        licence: of the code and the checkpoint.
+        backend: dotted path of the class, `module:Class`.
+        packages: import names that it needs beyond the core install.
+        extra: of cipher-debate, which brings them.
+        training: dotted path of the recipe, `module:function`; empty where there is nothing to train.
+        note: what a user must know, e.g. that it is not for clinical use.
+    """
+
+    name: str
+    paper: str
+    modality: str
+    message: str
+    checkpoint: str
+    licence: str
+    backend: str
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    training: str = ""
+    note: str = ""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The packages that are not installed."""
+        return tuple(package for package in self.packages if find_spec(package) is None)
+
+    def resolve(self, path: str) -> Any:
+        """Return what a dotted path of this card, `module:attribute`, stands for.
+
+        Raises:
+            MissingDependency: a package that it needs, with the install line.
+        """
+        if self.missing:
+            raise MissingDependency(f"the belief backend {self.name!r}", self.missing[0], self.extra)
+        module, _, attribute = path.partition(":")
+        return getattr(import_module(module), attribute)
+
+
+def card(name: str) -> Card:
+    """Return the card of a registered belief backend.
+
+    Raises:
+        UnknownName: no such backend; the message lists those that exist.
+        ConfigError: what is registered is no card.
+    """
+    found = load(name, "belief backend", GROUP)
+    if not isinstance(found, Card):
+        raise ConfigError(f"belief backend {name!r}: its entry point is a {type(found).__name__}, not a Card")
+    return found
+
+
+def cards() -> list[Card]:
+    """Return every registered card, by name."""
+    return [card(name) for name in names(GROUP)]
+
+
+def is_belief_backend(name: str) -> bool:
+    """Whether a name is registered as a belief backend; nothing is imported."""
+    return name in names(GROUP)
+
+
+def create_belief_backend(name: str, *, checkpoint: str | None = None, **options: Any) -> "BeliefBackend":
+    """Return a belief backend that is ready.
+
+    Args:
+        name: a registered name; `debate backends` lists them.
+        checkpoint: what it loads; its default otherwise.
+        options: its own.
+
+    Raises:
+        MissingDependency: a package that it needs, with the install line.
+        ConfigError: an option that it does not take.
+    """
+    known = card(name)
+    made = known.resolve(known.backend)
+    try:
+        backend: BeliefBackend = made.from_pretrained(checkpoint, **options)
+    except TypeError as error:
+        if "unexpected keyword argument" in str(error):
+            raise ConfigError(f"belief backend {name!r}: {str(error).split('() ')[-1]}") from error
+        raise
+    return backend

@@ -1,0 +1,1 @@
+"""One step of decoding: sampling a token, the CIPHER step, and where a message ends."""

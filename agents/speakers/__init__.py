@@ -1,0 +1,1 @@
+"""Everything that takes a turn: language model, chooser, specialist, control."""

@@ -1,0 +1,94 @@
+"""An agent that does not generate: it weighs the options of a choice by their log-likelihood, and says that belief.
+
+This is how harnesses score multiple choice (lm-eval's `acc`, and `acc_norm` for texts by their length): p(option) is
+softmax over options of log p(option | prompt). Here it is also a debater: it hears others in its prompt, and what it says is
+its belief, verbalised, so that a CIPHER message of it is the expected embedding over the options.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from agents.backend import Generation, Pending, Request
+from agents.beliefs.belief import Belief
+from agents.beliefs.verbaliser import Verbaliser, Words, check_encoder
+from agents.errors import ConfigError, RequestError
+from agents.message import Message
+from agents.prompts import Heard
+from agents.question import Question
+from agents.speakers.agent import Agent
+from agents.tokenization import is_chat
+
+Weighed = Literal["labels", "texts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chooser(Agent):
+    """An agent that weighs options.
+
+    Fields:
+        verbaliser: belief → message, in the engine's tokens.
+        weighs: the options' labels; or their texts, each log-likelihood divided by the text's bytes.
+        words: how a text says the belief: the best label, or all shares in percent with it.
+    """
+
+    verbaliser: Verbaliser
+    weighs: Weighed = "labels"
+    words: Words = "label"
+
+    def __post_init__(self) -> None:
+        if not self.backend.capabilities.weighs:
+            raise ConfigError(
+                f"agent {self.name!r}: its backend does not tell how likely options are, so it cannot weigh them. The backends "
+                "transformers, vllm and mock do."
+            )
+        check_encoder(self.name, self.encoder)
+        super().__post_init__()
+
+    def speak(self, case: Question, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
+        """Submit the question with its options; what comes back is said as a belief.
+
+        Raises:
+            RequestError: the case is no choice.
+            PromptTooLong: naming this agent.
+        """
+        if not case.labels or (self.weighs == "texts" and not case.options):
+            raise RequestError(
+                f"agent {self.name!r} weighs the options of a choice, and this question has none: give it a task of kind choice "
+                "or yes/no (`debate tasks`), or drop `weighs`"
+            )
+        asked = replace(self.request(case.text, own, others, seed), encoder=None)
+        said = Pending()
+        said.become(
+            self.submit(replace(asked, choices=self.choices(case, asked))),
+            lambda generation: self._said(case, generation),
+        )
+        return said
+
+    def choices(self, case: Question, request: Request) -> tuple[str, ...]:
+        """Return what is weighed: each option as it goes on from the prompt's end."""
+        # A plain prompt ends in the cue by itself.
+        lead = request.prompt.cue if is_chat(request.prompt, self.verbaliser.tokenizer) else ""
+        return tuple(f"{lead} {option}" for option in (case.labels if self.weighs == "labels" else case.options))
+
+    def belief(self, case: Question, log_likelihoods: Sequence[float]) -> Belief:
+        """Return the belief over labels."""
+        if self.weighs == "texts":
+            lengths = [len(option.encode()) for option in case.options]
+            log_likelihoods = [value / length for value, length in zip(log_likelihoods, lengths, strict=True)]
+        return Belief.from_log_likelihoods(case.labels, log_likelihoods)
+
+    def _said(self, case: Question, generation: Generation) -> Generation:
+        if generation.finish_reason == "cancelled":
+            return generation
+        return replace(generation, message=self.say(self.belief(case, generation.log_likelihoods)))
+
+    def say(self, belief: Belief) -> Message:
+        """Return the message of a belief."""
+        return self.verbaliser.say(
+            belief,
+            sender=self.backend.fingerprint.model,
+            temperature=self.sampling.temperature,
+            encoder=self.encoder,
+            words=self.words,
+        )

@@ -1,0 +1,23 @@
+"""A turn and a decision as one line each."""
+
+from typing import Any
+
+from rich.text import Text
+
+
+def turn_line(turn: Any) -> Text:
+    """Return one line: round, agent, how it spoke, and what; a CIPHER message is shown by its reading."""
+    message = turn.message
+    kind = f"{message.encoder}, {message.num_bytes:,} B" if message.is_cipher else "text"
+    # Of an API only the count is known, not the tokens.
+    count = message.num_tokens if message.model.tokenizer else turn.usage.generated_tokens
+    line = Text(f"round {turn.key.round}  {turn.key.agent}  ", style="bold")
+    line.append(f"[{kind}, {count} tokens] ", style="dim")
+    return line.append(message.text.strip().replace("\n", " ⏎ "))
+
+
+def decision_line(decision: Any, score: Any) -> Text:
+    """Return one line: the answer, how it fared where that is known, and how it was reached."""
+    verdict = f" ({score.value}; {score.target} is right)" if score else ""
+    answer = "no answer" if decision.answer is None else decision.answer
+    return Text(f"decision: {answer}{verdict}: {decision.reason}", style="bold")

@@ -1,0 +1,1 @@
+"""The config: schema, loading, shipped files, topology files."""

@@ -1,0 +1,72 @@
+"""How a run is carried out: where engines are, how many debates at once, how often something is tried again.
+
+Nothing here changes what is said, so a run may be continued with other values.
+"""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from debate.config.frozen import Frozen
+
+DEFAULT_ENGINE = "default"
+
+
+class EngineConfig(Frozen):
+    """Where the engines of a model are placed on Ray, in the resources that its nodes offer."""
+
+    replicas: int = Field(default=1, ge=1)
+    """Engines that share the model's turns."""
+    num_cpus: float = Field(default=1.0, ge=0)
+    """Of each bundle of each replica."""
+    num_gpus: float = Field(default=0.0, ge=0)
+    """Of each bundle of each replica; a fraction shares a GPU."""
+    resources: dict[str, float] = Field(default_factory=dict)
+    """Custom resources of each bundle of each replica, by the names that nodes were started with."""
+    bundles: int = Field(default=1, ge=1)
+    """Workers of a tensor-parallel engine: reserved together, on one node, as a placement group."""
+    outstanding: int = Field(default=256, ge=1)
+    """Most turns that are with one replica at once; further ones wait in the driver."""
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """What one worker asks of a node, by Ray's names of resources."""
+        asked = {"CPU": self.num_cpus, "GPU": self.num_gpus, **self.resources}
+        return {name: amount for name, amount in asked.items() if amount}
+
+
+class ExecutionConfig(Frozen):
+    """How a run is carried out."""
+
+    in_flight: int = Field(default=32, ge=1)
+    """Most debates at once: enough to keep an engine's batch full, few enough to hold in memory."""
+    turn_timeout_s: float | None = Field(default=None, gt=0)
+    """Seconds after which a turn counts as hung and its engine is started again; no limit by default."""
+    tries: int = Field(default=3, ge=1)
+    """How often engines may fail over one question before it is given up and recorded as failed."""
+    fsync: Literal["always", "everysec", "no"] = "everysec"
+    """When the disk must have the journal: after each record, each second, or when the system likes."""
+    runtime: Literal["local", "ray"] = "local"
+    """Engines in this process, or each in a process of its own, on this machine or a cluster (docs/ray.md)."""
+    ray_address: str | None = None
+    """HOST:PORT of a Ray cluster that is there; by default one is started on this machine for the run."""
+    engines: dict[str, EngineConfig] = Field(default_factory=dict)
+    """Model → placement of its engines on Ray; `default` is for those not named."""
+    runners: int = Field(default=0, ge=0)
+    """On Ray: processes that play the debates; 0 plays them in the driver, which is faster up to some size (docs/ray.md)."""
+    runner_patience_s: float = Field(default=60.0, ge=3)
+    """How long a runner may say nothing, not even that nothing has happened, until it is ended and another begun."""
+    node_patience_s: float = Field(default=300.0, ge=0)
+    """How long to wait for a node to come back when no engine of a model is left."""
+
+    @model_validator(mode="after")
+    def _only_on_ray(self) -> "ExecutionConfig":
+        if self.runtime != "ray" and self.ray_address is not None:
+            raise ValueError("ray_address needs runtime: ray (--runtime ray)")
+        if self.runtime != "ray" and self.runners:
+            raise ValueError("runners needs runtime: ray (--runtime ray)")
+        return self
+
+    def engine(self, model: str) -> EngineConfig:
+        """Return the placement of a model's engines."""
+        return self.engines.get(model) or self.engines.get(DEFAULT_ENGINE) or EngineConfig()

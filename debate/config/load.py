@@ -1,0 +1,159 @@
+"""A config file, or a plain mapping, as a checked config; errors name the file and the key path."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from agents.errors import ConfigError, did_you_mean
+from agents.secrets import refuse_secrets
+from debate.config.execution import EngineConfig, ExecutionConfig
+from debate.config.schema import AgentConfig, DebateConfig
+from debate.config.shipped import shipped
+from debate.config.topology import EdgeConfig, ScheduleConfig, TopologyConfig
+from debate.config.topology_file import read_topology_file
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> DebateConfig:
+    """Return the config in a YAML file, with `key.path=value` overrides applied.
+
+    Raises:
+        ConfigError: file and key path, what was given, what is allowed.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"no config file {path}. Shipped ones: {', '.join(shipped()) or 'none found'}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {_one_line(error)}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: a config is a mapping of keys to values; this is a {type(raw).__name__}")
+    for override in overrides:
+        _override(raw, override)
+    return validate(_with_file(raw, path.parent), source=str(path))
+
+
+def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
+    """Return the config of a plain mapping; errors name the source and the key path.
+
+    Raises:
+        ConfigError: a mistake, or a key of a server in it: a config is copied into run folders.
+    """
+    # Before anything else, so that no other mistake is explained by repeating the key.
+    for path, found in _options(raw):
+        refuse_secrets(found, where=f"{source}: {path}")
+    try:
+        return DebateConfig.model_validate(raw)
+    except ValidationError as error:
+        details = error.errors()
+        if isinstance(raw.get("topology"), Mapping):
+            # A mapping was meant: that it is no name either says nothing.
+            details = [detail for detail in details if detail["loc"][-1:] != ("str",)]
+        raise ConfigError("\n".join(dict.fromkeys(_explain(source, raw, detail) for detail in details))) from error
+
+
+def to_yaml(config: DebateConfig) -> str:
+    """Return the resolved config as YAML."""
+    return yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False)
+
+
+def _with_file(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the config with the topology file that it names read into it: nodes as agents, edges before its own."""
+    topology = raw.get("topology")
+    if not isinstance(topology, dict) or "file" not in topology:
+        return raw
+    path = Path(str(topology["file"])).expanduser()
+    agents, edges = read_topology_file(path if path.is_absolute() else folder / path)
+    own = raw.get("agents") or {}
+    rest = {key: value for key, value in topology.items() if key != "file"}
+    merged = _merged(agents, own) if isinstance(own, Mapping) else own
+    return {**raw, "agents": merged, "topology": {**rest, "edges": [*edges, *(rest.get("edges") or [])]}}
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return base with changes, mapping by mapping; a change to null removes the key."""
+    merged = dict(base)
+    for key, value in changes.items():
+        if value is None and isinstance(merged.get(key), dict):
+            del merged[key]
+        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merged(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: write key.path=value, e.g. --set agents.ada.temperature=0.2")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not YAML: {_one_line(error)}") from error
+    *parents, last = key.strip().split(".")
+    place = raw
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {override!r}: {parent} is not a mapping")
+    place[last] = value
+
+
+def _options(raw: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every mapping of backend options in a raw config, of agents, templates and methods too."""
+    if not isinstance(raw, Mapping):
+        return
+    for key, value in raw.items():
+        where = f"{path}.{key}" if path else str(key)
+        if key == "options" and isinstance(value, Mapping):
+            yield where, value
+        else:
+            yield from _options(value, where)
+
+
+def _explain(source: str, raw: Mapping[str, Any], detail: Any) -> str:
+    # Of a choice between kinds pydantic names the kind tried as well; the file has no such key.
+    kinds = ("str", "TopologyConfig", "tuple[str, ...]")
+    place = [part for part in detail["loc"] if part not in kinds]
+    if place[:1] == ["agents"] and len(place) > 1 and place[1] not in (raw.get("agents") or {}):
+        # A member of a group: the file has the group's name.
+        place[1] = str(place[1]).rstrip("0123456789")
+    where = ".".join(str(part) for part in place)
+    if detail["type"] == "extra_forbidden":
+        *parents, key = place
+        model = _model_at(parents)
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        return f"{source}: {where}: unknown key {key!r}. Known: {', '.join(known)}.{did_you_mean(str(key), known)}"
+    if detail["type"] == "missing":
+        return f"{source}: {where}: this key is needed"
+    given = detail.get("input")
+    reason = detail["msg"].removeprefix("Value error, ")
+    if not where:
+        return f"{source}: {reason}"
+    return f"{source}: {where}: {reason}; got {given!r}"
+
+
+def _model_at(parents: Sequence[Any]) -> type[BaseModel]:
+    match [part for part in parents if isinstance(part, str)]:
+        case ["agents", *_]:
+            return AgentConfig
+        case ["execution", "engines", *_]:
+            return EngineConfig
+        case ["execution", *_]:
+            return ExecutionConfig
+        case ["topology", "edges", *_]:
+            return EdgeConfig
+        case ["topology", "schedule", *_]:
+            return ScheduleConfig
+        case ["topology", *_]:
+            return TopologyConfig
+    return DebateConfig
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

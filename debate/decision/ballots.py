@@ -1,0 +1,118 @@
+"""Votes that say more than one answer: approval, points, rankings (the voting protocols of MALLM, Becker et al., 2025).
+
+An agent's ballot is what it wrote in its last message, `Approve: 4, 7`, `Points: 4=3, 7=1` or `Ranking: 4 > 7`;
+without such a line it is what the agent's own answers over the rounds say, the latest first. Every entry is read as
+the task reads answers.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from debate.decision.decision import Decision, Reader, Rule, elected, last_answers
+
+if TYPE_CHECKING:
+    from debate.transcript import Transcript
+
+_LINE = re.compile(r"^[ \t]*(approve|points|ranking)[ \t]*:[ \t]*(.+)$", re.IGNORECASE | re.MULTILINE)
+Ballot = dict[str, float]
+
+
+def approval() -> Rule:
+    """The answer that most agents approve of; each approves of as many as it likes."""
+    return _rule("approve", lambda ranked: dict.fromkeys(ranked, 1.0), "{:.0f} approvals")
+
+
+def cumulative(*, points: int = 10) -> Rule:
+    """The answer with most points; each agent shares out the same number, a later answer twice the one before."""
+
+    def share(ranked: list[str]) -> Ballot:
+        halves = [0.5**place for place in range(len(ranked))]
+        return {answer: points * half / sum(halves) for answer, half in zip(ranked, halves, strict=True)}
+
+    return _rule("points", share, "{:.1f} points", total=points)
+
+
+def borda() -> Rule:
+    """The answer with most Borda points: of n answers given, an agent's first gets n − 1, its next n − 2, and so on."""
+
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
+        answers = last_answers(transcript, extract)
+        rankings = _rankings(transcript, temperatures, extract)
+        table = {answer for ranking in rankings for answer in ranking}
+        votes = {answer: 0.0 for ranking in rankings for answer in ranking}
+        for ranking in rankings:
+            for place, answer in enumerate(ranking):
+                votes[answer] += len(table) - 1 - place
+        return elected(votes, answers, temperatures, lambda most: f"{most:.0f} Borda points")
+
+    return rule
+
+
+def ranked() -> Rule:
+    """Instant run-off: answers with fewest first places are struck until one has more than half of the ballots."""
+
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
+        answers = last_answers(transcript, extract)
+        rankings = _rankings(transcript, temperatures, extract)
+        struck: set[str] = set()
+        for run in range(1, len({answer for ranking in rankings for answer in ranking}) + 1):
+            left = [[answer for answer in ranking if answer not in struck] for ranking in rankings]
+            firsts = {answer: 0.0 for ranking in left for answer in ranking}
+            counted = [ranking for ranking in left if ranking]
+            for ranking in counted:
+                firsts[ranking[0]] += 1
+            if max(firsts.values()) * 2 > len(counted) or len(set(firsts.values())) == 1:
+                describe = f"{{:.0f}} first places in run {run}".format
+                return elected(firsts, answers, temperatures, describe)
+            struck |= {answer for answer, count in firsts.items() if count == min(firsts.values())}
+        return Decision(None, "nobody gave an answer", answers)
+
+    return rule
+
+
+def _rule(line: str, derive: Callable[[list[str]], Ballot], describe: str, total: float | None = None) -> Rule:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
+        answers = last_answers(transcript, extract)
+        votes: Ballot = {}
+        for name in transcript.agents:
+            if name not in temperatures:
+                continue
+            ballot = _written(transcript, name, line, extract) or derive(_own_answers(transcript, name, extract))
+            scale = total / sum(ballot.values()) if total and sum(ballot.values()) > 0 else 1.0
+            for answer, weight in ballot.items():
+                votes[answer] = votes.get(answer, 0.0) + weight * scale
+        return elected(votes, answers, temperatures, describe.format)
+
+    return rule
+
+
+def _rankings(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> list[list[str]]:
+    voters = [name for name in transcript.agents if name in temperatures]
+    return [
+        list(_written(transcript, name, "ranking", extract)) or _own_answers(transcript, name, extract)
+        for name in voters
+    ]
+
+
+def _written(transcript: "Transcript", agent: str, line: str, extract: Reader) -> Ballot:
+    """Return the ballot of a message's last line of that kind, in the order written; empty without one."""
+    lines = [text for kind, text in _LINE.findall(transcript.last_of(agent).message.text) if kind.lower() == line]
+    ballot: Ballot = {}
+    for entry in re.split(r"[,>;]", lines[-1]) if lines else []:
+        written, _, points = entry.partition("=")
+        try:
+            weight = float(points) if points.strip() else 1.0
+        except ValueError:
+            continue
+        answer = extract(f"Answer: {written.strip()}")
+        if answer is not None and weight >= 0:
+            ballot.setdefault(answer, weight)
+    return ballot
+
+
+def _own_answers(transcript: "Transcript", agent: str, extract: Reader) -> list[str]:
+    """Return an agent's different answers over the rounds, the latest first."""
+    said = sorted((t for t in transcript.turns if t.key.agent == agent), key=lambda turn: -turn.key.round)
+    found = (extract(turn.message.text) for turn in said)
+    return list(dict.fromkeys(answer for answer in found if answer is not None))

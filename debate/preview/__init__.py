@@ -1,0 +1,1 @@
+"""What a topology will do, before anything runs: checks, facts, pictures."""

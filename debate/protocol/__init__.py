@@ -1,0 +1,1 @@
+"""Who speaks when, what each hears, and when a debate ends."""

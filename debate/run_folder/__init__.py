@@ -1,0 +1,1 @@
+"""Everything of a run that is on disk: journal, messages, results, status."""

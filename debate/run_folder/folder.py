@@ -1,0 +1,239 @@
+"""A run on disk: the journal, which is the run, and what is derived from it.
+
+    RUN/journal.log                      what was decided, record by record (debate/run_folder/journal.py)
+    RUN/messages/DI/DIGEST.safetensors   the CIPHER messages, by content
+    RUN/config.yaml                      the resolved config
+    RUN/run.json                         status, who writes it, versions, model fingerprints
+    RUN/log.jsonl                        events, for people
+    RUN/lock                             held by the one process that writes
+    derived, and rebuilt by `debate report`:
+    RUN/results.json                     the table
+    RUN/METHOD/transcript.jsonl          turns and decisions in the order of questions and plan; no times
+    RUN/METHOD/timings.jsonl             what the same turns took
+
+Opening the folder of an earlier run with the same config goes on with it: a turn that is in the journal is never
+taken again.
+"""
+
+import asyncio
+import contextlib
+import difflib
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.atomic_file import write_atomic, write_json
+from agents.errors import DebateError, RunError
+from agents.fingerprint import ModelFingerprint
+from agents.installed import DECISIVE, versions
+from debate.config.load import to_yaml
+from debate.config.schema import DebateConfig
+from debate.run_folder import journal
+from debate.run_folder.journal import Journal, Record
+from debate.run_folder.lock import LOCK, hold
+from debate.run_folder.log import Log
+from debate.run_folder.message_store import MESSAGES, MessageStore
+from debate.run_folder.method_journal import MethodJournal
+from debate.run_folder.reader import write_views
+from debate.run_folder.results import Results
+from debate.run_folder.store import RunStore
+
+FORMAT = 2
+LOG = "log.jsonl"
+# Its presence asks the writing process to stop.
+CANCEL = "cancel"
+# What may lie in a folder that a run was begun in but whose journal was not yet.
+BEGUN = {LOCK, LOG, CANCEL, "config.yaml", "run.json"}
+
+
+class RunFolder(RunStore):
+    """The folder of one run, open for writing by this process alone; as a context manager it notes how the run ended.
+
+    Args:
+        path: where; made if need be. The folder of an earlier run with the same config is continued.
+        config: what is run. Its `execution` may differ from the earlier run's: it changes no result.
+        asked: what else decides the run's results: methods, limit, data.
+        overwrite: delete an earlier run there.
+
+    Raises:
+        RunError: of another config, written to by another process, damaged, or not a run.
+    """
+
+    def __init__(
+        self, path: Path, config: DebateConfig, *, asked: Mapping[str, Any] | None = None, overwrite: bool = False
+    ) -> None:
+        self.path, self.config = path, config
+        self.results = Results()
+        self.warnings: list[str] = []
+        self._methods: dict[str, MethodJournal] = {}
+        self._models: dict[str, ModelFingerprint] = {}
+        self._refuse_strangers(overwrite)
+        with contextlib.ExitStack() as opened:
+            lock = hold(path)
+            opened.callback(lock.release)
+            if overwrite:
+                self._clear()
+            (path / CANCEL).unlink(missing_ok=True)
+            self.log = Log(path / LOG)
+            opened.callback(self.log.close)
+            fsync = config.execution.fsync
+            self._journal = Journal(path / journal.NAME, fsync=fsync)
+            opened.callback(lambda: self._journal.close())
+            self.messages = MessageStore(path / MESSAGES, durable=fsync == "always")
+            self._replay({**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})})
+            write_atomic(path / "config.yaml", to_yaml(config))
+            self.write_status("running", {})
+            # All is well: what was opened stays open until `close`.
+            self._opened = opened.pop_all()
+
+    def _refuse_strangers(self, overwrite: bool) -> None:
+        path = self.path
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} exists and is not a run; nothing was written. Choose another folder with --out.")
+        if not path.exists() or (path / journal.NAME).exists():
+            return
+        if (path / "run.json").exists() and any(path.glob("*/transcript.jsonl")):
+            if overwrite:
+                return
+            raise RunError(
+                f"{path} holds a run of an earlier version, which kept no journal and cannot be continued. Choose another "
+                "folder with --out, or pass --overwrite."
+            )
+        if any(file.name not in BEGUN and not file.name.endswith(".part") for file in path.iterdir()):
+            raise RunError(f"{path} exists and is not a run; nothing was written. Choose another folder with --out.")
+
+    def _clear(self) -> None:
+        for file in self.path.iterdir():
+            if file.name != LOCK:
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+    def _replay(self, plan: Record) -> None:
+        """Read what is there; begin the run, or refuse to go on with another one."""
+        digests: set[str] = set()
+        earlier: Record | None = None
+        for entry in self._journal.replay():
+            record = entry.record
+            if record["kind"] == "run":
+                earlier = record["config"]
+            if record["kind"] == "models":
+                self._models |= {name: ModelFingerprint(**model) for name, model in record["models"].items()}
+            if record["kind"] == "turn" and record["encoder"] is not None:
+                digests.add(record["digest"])
+            self.results.add(record)
+            if "method" in record:
+                self.method(record["method"]).note(record, entry.offset)
+        if earlier is not None and (change := _change(earlier, plan, self.path)):
+            if self.is_resumed:
+                raise RunError(change)
+            # Nothing was said under the other config, which may have been a mistake: there is nothing to lose.
+            self._begin_anew()
+            earlier = None
+        if torn := self._journal.torn:
+            self.warnings.append(
+                f"{self._journal.path}: a torn record of {torn.num_bytes} bytes was cut off at byte {torn.offset}; the "
+                "turn is taken again"
+            )
+        for warning in self.warnings:
+            self.log.event(warning, "warning")
+        self.messages.keep(digests)
+        if earlier is None:
+            self.append({"kind": "run", "config": plan})
+        facts = {"python": platform.python_version(), "packages": versions(DECISIVE)}
+        self.append({"kind": "session", **_this_process(), **facts})
+
+    def _begin_anew(self) -> None:
+        path = self._journal.path
+        self._journal.close()
+        path.unlink()
+        self._journal = Journal(path, fsync=self.config.execution.fsync)
+        list(self._journal.replay())
+        self.results, self._methods, self._models = Results(), {}, {}
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether an earlier session said or gave up anything."""
+        return any(row.turns or row.total for row in self.results.rows.values())
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is not None:
+                interrupted = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
+                # If the disk still takes it; the error under way is the one to report.
+                with contextlib.suppress(DebateError):
+                    reason = str(error) or type(error).__name__
+                    self.write_status("interrupted" if interrupted else "failed", {"error": reason})
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the journal and let another process write."""
+        self._opened.close()
+
+    def note_models(self, models: Iterable[ModelFingerprint]) -> None:
+        """Write down which models speak; refuse others than an earlier session's.
+
+        Raises:
+            RunError: a name stands for other weights or another tokenizer than before.
+        """
+        named = {str(model.model): model for model in models}
+        for name, now in named.items():
+            before = self._models.get(name, now)
+            if before != now:
+                raise RunError(
+                    f"{self.path} was begun with {before}; {name} is now {now}. Its turns would be of two models: use the same "
+                    "weights, another --out, or --overwrite."
+                )
+        self.append({"kind": "models", "models": {name: vars(model) for name, model in named.items()}})
+
+    def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
+        """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""
+        if status != "running":
+            self.log.event(status, "error" if status == "failed" else "info", error=facts.get("error"))
+        write_json(self.path / "run.json", {"format": FORMAT, "status": status, **_this_process(), **facts})
+
+    def finish(self, facts: Mapping[str, Any]) -> None:
+        """Write what is derived, and that the run is finished."""
+        self.write_results()
+        write_views(self.path)
+        self.write_status("finished", facts)
+
+    def write_results(self) -> Path:
+        """Write results.json and return its path."""
+        return write_json(self.path / "results.json", self.results.table())
+
+    def method(self, name: str) -> MethodJournal:
+        """Return the journal of one method."""
+        if name not in self._methods:
+            self._methods[name] = MethodJournal(self, name)
+        return self._methods[name]
+
+
+def _this_process() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname()}
+
+
+def _change(earlier: Record, now: Record, path: Path) -> str:
+    """Return a sentence with the diff of the YAML where two plans differ in what decides results; else nothing."""
+    texts = [
+        yaml.safe_dump({key: value for key, value in plan.items() if key != "execution"}, sort_keys=False)
+        for plan in (earlier, now)
+    ]
+    if texts[0] == texts[1]:
+        return ""
+    diff = difflib.unified_diff(
+        texts[0].splitlines(), texts[1].splitlines(), f"{path} was begun with", "now asked for", lineterm="", n=1
+    )
+    return (
+        f"{path} holds a run of another config:\n"
+        + "\n".join(diff)
+        + "\nRun it with the config that it was begun with, choose another folder with --out, or pass --overwrite."
+    )

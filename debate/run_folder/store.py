@@ -1,0 +1,40 @@
+"""What the journals of methods write to and read from: the journal of the run, its messages, log and results."""
+
+import time
+from pathlib import Path
+
+from debate.run_folder.journal import Journal, Record
+from debate.run_folder.log import Log
+from debate.run_folder.message_store import MessageStore
+from debate.run_folder.results import Results
+
+
+class RunStore:
+    """The records and messages of one run, open for writing.
+
+    Fields:
+        path: of the run folder.
+        results: what the records so far come to.
+        warnings: what was found damaged, in sentences.
+        blobs: the CIPHER messages.
+        log: events, for people.
+    """
+
+    path: Path
+    results: Results
+    warnings: list[str]
+    messages: MessageStore
+    log: Log
+    _journal: Journal
+
+    def append(self, record: Record) -> int:
+        """Write a record to the journal and add it to the results; return its offset."""
+        stamped = {**record, "t": round(time.time(), 3)}
+        offset = self._journal.append(stamped)
+        self.results.add(stamped)
+        self.log.record(stamped)
+        return offset
+
+    def read(self, offset: int) -> Record:
+        """Return the record at an offset of the journal."""
+        return self._journal.read(offset)

@@ -1,0 +1,1 @@
+"""Where and how debates are played: batches, engines, faults, observers, Ray."""

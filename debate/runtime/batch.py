@@ -1,0 +1,114 @@
+"""One debate over many questions: played side by side, decided, written down, then shown. `run` and `eval` both use it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from agents.question import Question
+from debate.config.execution import ExecutionConfig
+from debate.decision.decision import Decision
+from debate.orchestrator import Debate, play
+from debate.run_folder.method_journal import MethodJournal
+from debate.runtime.faults import Faults, GivenUp
+from debate.runtime.observer import AnswerScore, Observer
+from debate.transcript import Transcript, Turn, TurnKey
+
+if TYPE_CHECKING:
+    from debate.runtime.ray.runners import Runners
+
+Decide = Callable[[Transcript], Decision]
+Judge = Callable[[Question, Decision], AnswerScore | None]
+
+
+async def play_questions(
+    debate: Debate,
+    questions: Sequence[Question],
+    *,
+    decide: Decide,
+    judge: Judge = lambda question, decision: None,
+    record: MethodJournal | None = None,
+    observers: Sequence[Observer] = (),
+    execution: ExecutionConfig | None = None,
+    runners: "Runners | None" = None,
+) -> None:
+    """Play a debate over every question; what was said and decided is written down before anyone is told of it.
+
+    Args:
+        debate: agents and protocol.
+        questions: begun in this order.
+        decide: transcript → decision.
+        judge: decision → verdict, where the right answer is known.
+        record: where it is written; what it holds already is not played again.
+        observers: told of everything as it happens.
+        execution: debates at once, time-out and tries.
+        runners: processes that play the debates; this one does by default.
+
+    Raises:
+        DebateError: a mistake that trying again does not mend, of the first debate that meets it; the others are ended.
+    """
+    told = observers or (Observer(),)
+    execution = execution or ExecutionConfig()
+    faults = Faults(execution, record)
+
+    def on_start(question: Question, turn: TurnKey) -> None:
+        for observer in told:
+            observer.turn_started(question, turn)
+
+    def on_turn(question: Question, turn: Turn) -> None:
+        cost = faults.costs.pop((question.id, turn.key))
+        if record is not None:
+            record.append_turn(question, turn, cost)
+        for observer in told:
+            observer.turn_said(question, turn)
+
+    def end(question: Question, transcript: Transcript) -> None:
+        decision = decide(transcript)
+        verdict = judge(question, decision)
+        if record is not None:
+            scored = {"score": verdict.value, "target": verdict.target} if verdict else {}
+            record.append_decision(question, decision, scored)
+        for observer in told:
+            observer.debate_decided(question, decision, verdict)
+
+    def give_up(question: Question, reason: str) -> None:
+        if record is not None:
+            record.append_failed(question, reason)
+        for observer in told:
+            observer.debate_failed(question, reason)
+
+    if record is not None:
+        record.open(len(questions), debate.protocol.num_turns)
+        questions = [question for question in questions if not record.is_over(question)]
+    waiting = iter(questions)
+
+    async def player() -> None:
+        for question in waiting:
+            for observer in told:
+                observer.debate_started(question)
+            before = record.begin(question) if record is not None else None
+            try:
+                if runners is None or faults.has_strikes(question):
+                    transcript = await play(
+                        debate, question, before=before, take=faults.take, on_start=on_start, on_turn=on_turn
+                    )
+                else:
+                    transcript = await runners.play(
+                        debate, question, before or {}, faults=faults, on_start=on_start, on_turn=on_turn
+                    )
+            except GivenUp as failure:
+                give_up(question, str(failure))
+            else:
+                end(question, transcript)
+
+    await all_or_first_error([player() for _ in range(min(execution.in_flight, len(questions)))])
+
+
+async def all_or_first_error(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Wait for all of them; when one fails end the others and raise its error."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

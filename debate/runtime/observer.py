@@ -1,0 +1,93 @@
+"""Whoever watches a run: a screen, a counter, a log. Told of everything after it was written down."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from agents.backend import Backend
+from agents.question import Question
+from debate.decision.decision import Decision
+from debate.orchestrator import Debate
+from debate.transcript import Turn, TurnKey
+
+
+class AnswerScore(Protocol):
+    """How an answer fared, as a task says it."""
+
+    @property
+    def value(self) -> str:
+        """`correct`, `incorrect` or `no answer`."""
+
+    @property
+    def target(self) -> str:
+        """The right answer."""
+
+
+class Observer:
+    """What a screen is told. It shows nothing itself: derive from it and say what is to be shown."""
+
+    def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
+        """A method begins."""
+
+    def debate_started(self, question: Question) -> None:
+        """A debate begins."""
+
+    def turn_started(self, question: Question, turn: TurnKey) -> None:
+        """A turn was submitted."""
+
+    def turn_said(self, question: Question, turn: Turn) -> None:
+        """A turn was said."""
+
+    def debate_decided(self, question: Question, decision: Decision, score: Any) -> None:
+        """A debate ended; `score` is a Verdict, or None where nothing tells what is right."""
+
+    def debate_failed(self, question: Question, reason: str) -> None:
+        """A debate was given up, since engines failed over it."""
+
+    def method_finished(self, row: Any) -> None:
+        """A method ended; `row` is its line of the table."""
+
+
+class Together(Observer):
+    """Several observers, told in turn.
+
+    Args:
+        observers: each is told of everything.
+    """
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
+        """A method begins."""
+        for observer in self._observers:
+            observer.method_started(method, debate, total, backends)
+
+    def debate_started(self, question: Question) -> None:
+        """A debate begins."""
+        for observer in self._observers:
+            observer.debate_started(question)
+
+    def turn_started(self, question: Question, turn: TurnKey) -> None:
+        """A turn was submitted."""
+        for observer in self._observers:
+            observer.turn_started(question, turn)
+
+    def turn_said(self, question: Question, turn: Turn) -> None:
+        """A turn was said."""
+        for observer in self._observers:
+            observer.turn_said(question, turn)
+
+    def debate_decided(self, question: Question, decision: Decision, score: Any) -> None:
+        """A debate ended."""
+        for observer in self._observers:
+            observer.debate_decided(question, decision, score)
+
+    def debate_failed(self, question: Question, reason: str) -> None:
+        """A debate was given up."""
+        for observer in self._observers:
+            observer.debate_failed(question, reason)
+
+    def method_finished(self, row: Any) -> None:
+        """A method ended."""
+        for observer in self._observers:
+            observer.method_finished(row)

@@ -1,0 +1,203 @@
+"""A run in lm-evaluation-harness's layout, so that what reads its files reads ours.
+
+    RUN/lm_eval/METHOD/ORG__MODEL/results_TIME.json
+    RUN/lm_eval/METHOD/ORG__MODEL/samples_TASK_TIME.jsonl
+
+Keys and hashes are lm-eval 0.4's (`evaluation_tracker.py`, `evaluator.py`): a results file holds one model, so each
+method is one; `exact_match` with the filters `strict-match` and `flexible-extract`, their standard error, hashes of
+documents, prompts and targets. What only a debate has stands under `debate`.
+"""
+
+import hashlib
+import json
+import math
+import platform
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from agents.errors import writing_failed
+from evals.analysis.run_record import DebateRow, MethodRecord, RunRecord
+
+FOLDER = "lm_eval"
+FILTERS = ("strict-match", "flexible-extract")
+LM_EVAL = "0.4"
+
+
+def write_lm_eval(record: RunRecord) -> list[Path]:
+    """Write a run's results and samples files anew, and return the results files; they are dated as its results.json.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
+    root = record.path / FOLDER
+    dated = record.path / "results.json"
+    date = dated.stat().st_mtime if dated.is_file() else time.time()
+    written = []
+    try:
+        shutil.rmtree(root, ignore_errors=True)
+        for method in record.methods:
+            if not method.debates:
+                continue
+            folder = root / method.name / sanitised(record.config.model)
+            folder.mkdir(parents=True)
+            samples = [line for place, debate in enumerate(method.debates) for line in _samples(place, debate, method)]
+            stamp = _stamp(date)
+            lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
+            (folder / f"samples_{_task_name(record)}_{stamp}.jsonl").write_text(lines, encoding="utf-8")
+            path = folder / f"results_{stamp}.json"
+            content = _results(record, method, samples, date)
+            path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            written.append(path)
+    except OSError as error:
+        raise writing_failed(root, error) from error
+    return written
+
+
+def hash_string(text: str) -> str:
+    """Return lm-eval's hash: SHA-256 in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sanitised(model: str) -> str:
+    """Return a model's name as a folder: `org/model` → `org__model`."""
+    return re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model)
+
+
+def _samples(doc_id: int, debate: DebateRow, method: MethodRecord) -> list[dict[str, Any]]:
+    """Return a debate's lines, one a filter as lm-eval writes them."""
+    doc = {"id": debate.question, "question": debate.text, "answer": debate.target}
+    doc_hash = hash_string(json.dumps(doc, indent=2, ensure_ascii=False))
+    deciding = [turn for turn in debate.turns if turn.is_deciding] or list(debate.turns)
+    last = deciding[-1] if deciding else None
+    # The prompt of a debate is its question and how it is debated; the wording is hashed in `debate.prompts`.
+    gen = {"max_gen_toks": method.config.max_tokens, "until": list(method.config.stop)}
+    lines = []
+    for name in FILTERS:
+        verdict = debate.verdict if name == "flexible-extract" else debate.strict_verdict
+        if verdict is None:
+            continue
+        filtered = debate.answer if name == "flexible-extract" else last.strict_answer if last else None
+        lines.append(
+            {
+                "doc_id": doc_id,
+                "doc": doc,
+                "target": debate.target,
+                "arguments": {"gen_args_0": {"arg_0": debate.text, "arg_1": gen}},
+                "resps": [[last.text if last else ""]],
+                "filtered_resps": ["[invalid]" if filtered is None else filtered],
+                "filter": name,
+                "metrics": ["exact_match"],
+                "doc_hash": doc_hash,
+                "prompt_hash": hash_string(debate.text),
+                "target_hash": hash_string(debate.target),
+                "exact_match": float(verdict == "correct"),
+            }
+        )
+    return lines
+
+
+def _results(record: RunRecord, method: MethodRecord, samples: list[dict[str, Any]], date: float) -> dict[str, Any]:
+    task, config = record.config.task, method.config
+    entry: dict[str, Any] = {"alias": task}
+    for name in FILTERS:
+        scores = [sample["exact_match"] for sample in samples if sample["filter"] == name]
+        if not scores:
+            continue
+        mean = sum(scores) / len(scores)
+        entry[f"exact_match,{name}"] = mean
+        entry[f"exact_match_stderr,{name}"] = (
+            math.sqrt(mean * (1 - mean) / (len(scores) - 1)) if len(scores) > 1 else "N/A"
+        )
+    seconds = record.seconds.get(method.name)
+    first = [sample for sample in samples if sample["filter"] == "flexible-extract"]
+    hashes = [sample["doc_hash"] + sample["prompt_hash"] + sample["target_hash"] for sample in samples]
+    seed = config.seed
+    gen = {"max_gen_toks": config.max_tokens, "until": list(config.stop), "do_sample": True}
+    return {
+        "results": {task: entry},
+        "group_subtasks": {task: []},
+        "configs": {
+            task: {
+                "task": task,
+                "output_type": "generate_until",
+                "generation_kwargs": gen,
+                "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+                "repeats": 1,
+                "num_fewshot": 0,
+            }
+        },
+        "versions": {task: 1.0},
+        "n-shot": {task: 0},
+        "higher_is_better": {task: {"exact_match": True}},
+        "n-samples": {task: {"original": len(first), "effective": len(first)}},
+        "config": {
+            "model": config.backend,
+            "model_args": f"pretrained={config.model},dtype={config.dtype}",
+            "batch_size": "auto",
+            "batch_sizes": [],
+            "device": None,
+            "use_cache": None,
+            "limit": None,
+            "bootstrap_iters": 0,
+            "gen_kwargs": gen,
+            "random_seed": seed,
+            "numpy_seed": seed,
+            "torch_seed": seed,
+            "fewshot_seed": seed,
+        },
+        "git_hash": record.facts.get("git_hash"),
+        "date": date,
+        "pretty_env_info": f"python {platform.python_version()}; {platform.platform()}",
+        "transformers_version": _version("transformers"),
+        "lm_eval_version": LM_EVAL,
+        "upper_git_hash": None,
+        "task_hashes": {task: hash_string("".join(hashes))},
+        "model_source": config.backend,
+        "model_name": config.model,
+        "model_name_sanitized": sanitised(config.model),
+        "system_instruction": None,
+        "system_instruction_sha": None,
+        "fewshot_as_multiturn": None,
+        "chat_template": None,
+        "chat_template_sha": None,
+        "start_time": date - (seconds or 0.0),
+        "end_time": date,
+        "total_evaluation_time_seconds": None if seconds is None else str(seconds),
+        "debate": {
+            "written_by": f"cipher-debate {_version('cipher-debate')}",
+            "method": method.name,
+            "message": config.message,
+            "encoder": config.encoder if config.message == "cipher" else None,
+            "rounds": config.rounds,
+            "agents": {name: agent.model_dump(mode="json", exclude_none=True) for name, agent in config.agents.items()},
+            "prompts": _prompt_hashes(record.facts, method.name),
+            "no_answer": sum(debate.verdict == "no answer" for debate in method.debates),
+            "failed": sum(debate.verdict == "failed" for debate in method.debates),
+        },
+    }
+
+
+def _prompt_hashes(facts: Mapping[str, Any], method: str) -> Any:
+    return facts.get("prompts", {}).get(method)
+
+
+def _task_name(record: RunRecord) -> str:
+    return re.sub(r"[^\w\-.]+", "_", record.config.task)
+
+
+def _stamp(date: float) -> str:
+    from datetime import datetime
+
+    return datetime.fromtimestamp(date).isoformat().replace(":", "-")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

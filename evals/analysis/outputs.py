@@ -1,0 +1,40 @@
+"""Everything that is derived from a finished run, written into its folder: lm-eval's files, the table of turns, the page."""
+
+from pathlib import Path
+
+from evals.analysis.lm_eval_files import write_lm_eval
+from evals.analysis.report import write_page
+from evals.analysis.run_record import read_run, runs_in
+from evals.analysis.summary import Analysis, analyse
+from evals.analysis.turn_table import write_turns
+
+PAGE, TURNS = "report.html", "turns.parquet"
+
+
+def analyse_run(path: Path) -> Analysis:
+    """Return the analysis of a run folder: each method's summary, and their paired comparisons.
+
+    Raises:
+        RunError: not a run, or a damaged one.
+        MissingDependency: the extra `evals` is not installed.
+    """
+    return analyse(read_run(path))
+
+
+def write_outputs(path: Path) -> list[Analysis]:
+    """Write what is derived from a run, or from each run right below a folder, and return their analyses.
+
+    The page of several runs is one, in the folder itself.
+
+    Raises:
+        RunError: there is no run, or the disk does not take it.
+        MissingDependency: the extra `evals` is not installed.
+    """
+    analyses = []
+    for run in runs_in(path):
+        analysis = analyse_run(run)
+        write_lm_eval(analysis.record)
+        write_turns(analysis.record, run / TURNS)
+        analyses.append(analysis)
+    write_page(analyses, path / PAGE)
+    return analyses

@@ -1,0 +1,323 @@
+"""A finished run read back for analysis: every turn with the answer it gave and how that fared, every debate with its end.
+
+Everything comes from the run folder: transcripts through `debate.run_folder.reader`, the questions from samples.jsonl, each
+method's resolved config from METHOD/config.yaml. A folder that holds several runs (one a task) is read run by run.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.errors import DebateError, RunError
+from debate.config.load import load_config
+from debate.config.schema import DebateConfig
+from debate.decision.belief_rules import probability, stated
+from debate.decision.decision import Decode, Rule
+from debate.decision.option_reading import OptionReading, read_options
+from debate.decision.rules import decision_rule
+from debate.run_folder.reader import DebateRecord, methods_in, read_method
+from debate.transcript import Transcript, Turn
+from evals.energy import Energy
+from evals.label_tokens import read_label_tokens
+from evals.methods import resolve
+from evals.samples import read_samples
+from evals.scorer import Scorer
+from evals.task import create_task
+
+
+@dataclass(frozen=True)
+class TurnRow:
+    """One turn, flat.
+
+    Fields:
+        question, round, agent: which turn.
+        is_deciding: whether the agent's answer is the one that counts by temperature.
+        temperature, encoder: how it spoke; encoder is None for text.
+        answer, verdict: flexibly extracted, and scored.
+        strict_answer, strict_verdict: in the form that the task asks for.
+        prompt_tokens, cached_tokens, generated_tokens, message_bytes, seconds: cost; seconds is None where not kept.
+        confidence: of a CIPHER message the geometric mean of each step's highest probability; of a text what it states.
+        entropy: [T] float32, nats, of each step's belief; empty for text.
+        belief: over the options of a choice, where a CIPHER message says one of them.
+        finish_reason, seed, heard, digest, text: as in the transcript.
+    """
+
+    question: str
+    round: int
+    agent: str
+    is_deciding: bool
+    temperature: float
+    encoder: str | None
+    answer: str | None
+    verdict: str
+    strict_answer: str | None
+    strict_verdict: str
+    prompt_tokens: int
+    cached_tokens: int
+    generated_tokens: int
+    message_bytes: int
+    seconds: float | None
+    confidence: float | None
+    finish_reason: str
+    seed: int
+    heard: tuple[tuple[int, str], ...]
+    digest: str
+    text: str
+    entropy: NDArray[np.float32] = field(repr=False, compare=False)
+    belief: OptionReading | None = field(repr=False, compare=False, default=None)
+
+
+@dataclass(frozen=True)
+class DebateRow:
+    """One debate of one question.
+
+    Fields:
+        question, text, target: what was asked, and the right answer.
+        answer, verdict, reason: what it came to.
+        strict_verdict: of the same decision over strictly extracted answers; None for decisions that read beliefs.
+        failure: why it was given up; None where it was not.
+        turns: in order.
+        prefixes: (generated tokens, verdict) had it ended earlier: after each round, or of votes without exchange after
+            each further voter. None where the decision cannot be taken again without the engine.
+    """
+
+    question: str
+    text: str
+    target: str
+    answer: str | None
+    verdict: str
+    reason: str
+    strict_verdict: str | None
+    failure: str | None
+    turns: tuple[TurnRow, ...]
+    prefixes: tuple[tuple[int, str], ...] | None
+
+
+@dataclass(frozen=True)
+class MethodRecord:
+    """One method of a run.
+
+    Fields:
+        name: its row of the table.
+        config: the debate that it played.
+        debates: those that ended, sorted by question.
+        unfinished: questions begun and not ended.
+    """
+
+    name: str
+    config: DebateConfig
+    debates: tuple[DebateRow, ...]
+    unfinished: int
+
+    def outcomes(self, *, strict: bool = False) -> dict[str, list[float]]:
+        """Return question → [1 if correct else 0], for paired statistics; failed debates and no answer are 0."""
+        verdicts = ((d.question, d.strict_verdict if strict else d.verdict) for d in self.debates)
+        return {question: [float(verdict == "correct")] for question, verdict in verdicts}
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run.
+
+    Fields:
+        path: its folder.
+        config: that it was begun with.
+        facts: of run.json: versions, fingerprints, status, git hash.
+        seconds: method → wall time, as far as results.json says it.
+        energy: method → what it spent, where it was measured.
+        methods: in the order of the table.
+    """
+
+    path: Path
+    config: DebateConfig
+    facts: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    energy: Mapping[str, Energy]
+    methods: tuple[MethodRecord, ...]
+
+    def method(self, name: str) -> MethodRecord:
+        """Return a method by name."""
+        for found in self.methods:
+            if found.name == name:
+                return found
+        known = ", ".join(found.name for found in self.methods) or "none"
+        raise RunError(f"{self.path} has no method {name!r}. It has: {known}.")
+
+
+def runs_in(path: Path) -> list[Path]:
+    """Return the run folders of a path: itself, or those right below it.
+
+    Raises:
+        RunError: there is no run.
+    """
+    if (path / "run.json").is_file():
+        return [path]
+    found = sorted(file.parent for file in path.glob("*/run.json"))
+    if not found:
+        raise RunError(f"{path} is not a run: it has no run.json, nor has any folder in it")
+    return found
+
+
+def read_run(path: Path) -> RunRecord:
+    """Return a run, scored again from its transcripts.
+
+    Raises:
+        RunError: not a run, or a damaged one.
+    """
+    folders = {folder.name: folder for folder in methods_in(path)}
+    config = load_config(path / "config.yaml")
+    facts = _json(path / "run.json")
+    rows = _json(path / "results.json").get("methods", {})
+    order = [name for name in rows if name in folders]
+    order += [name for name in folders if name not in order]
+    scorer = Scorer(create_task(config.task, seed=config.seed), read_samples(path))
+    decode = read_label_tokens(path)
+    methods = tuple(_read_method(folders[name], _config_of(folders[name], config), scorer, decode) for name in order)
+    seconds = {name: float(row["seconds"]) for name, row in rows.items() if "seconds" in row}
+    energy = {name: Energy(**spent) for name, spent in _json(path / "energy.json").items()}
+    return RunRecord(path, config, facts, seconds, energy, methods)
+
+
+def _config_of(folder: Path, config: DebateConfig) -> DebateConfig:
+    """Return the config that a method played; folders without one (of `debate run`) are of a method by name."""
+    own = folder / "config.yaml"
+    return load_config(own) if own.is_file() else resolve(config, folder.name)
+
+
+def _read_method(folder: Path, config: DebateConfig, scorer: Scorer, decode: Decode) -> MethodRecord:
+    seconds = _seconds(folder)
+    try:
+        rule: Rule | None = decision_rule(config.decision)
+    except DebateError:
+        # A decision over beliefs needs the engine's tokenizer: what it came to is in the transcript, no more.
+        rule = None
+    rows, unfinished = [], 0
+    for record in read_method(folder):
+        if record.decision is None and record.failure is None:
+            unfinished += 1
+        else:
+            rows.append(_debate_row(record, config, scorer, rule, seconds, decode))
+    return MethodRecord(folder.name, config, tuple(sorted(rows, key=lambda row: row.question)), unfinished)
+
+
+def _debate_row(
+    record: DebateRecord,
+    config: DebateConfig,
+    scorer: Scorer,
+    rule: Rule | None,
+    seconds: Mapping[tuple[str, int, str], float],
+    decode: Decode,
+) -> DebateRow:
+    transcript, decision = record.transcript, record.decision or {}
+    question = transcript.question
+    scorer.know(question, decision.get("target"))
+    deciding = config.deciding_agent
+    turns = tuple(_turn_row(turn, question.id, deciding, scorer, seconds, decode) for turn in transcript.turns)
+    strict = None
+    if rule is not None and decision and transcript.turns:
+        strict_answer = rule(transcript, config.temperatures, scorer.strict_reader(question.id)).answer
+        strict = scorer.score(question.id, strict_answer).value
+    return DebateRow(
+        question=question.id,
+        text=question.text,
+        target=scorer.target(question.id),
+        answer=decision.get("answer"),
+        verdict="failed" if record.failure is not None else str(decision.get("score", "")),
+        reason=str(record.failure if record.failure is not None else decision.get("reason", "")),
+        strict_verdict=strict,
+        failure=record.failure,
+        turns=turns,
+        prefixes=None if rule is None or not decision else _prefixes(transcript, config, scorer, rule),
+    )
+
+
+def _turn_row(
+    turn: Turn,
+    question: str,
+    deciding: str,
+    scorer: Scorer,
+    seconds: Mapping[tuple[str, int, str], float],
+    decode: Decode,
+) -> TurnRow:
+    message = turn.message
+    flexible, strict = scorer.flexible(question, message.text), scorer.strict(question, message.text)
+    confidence = probability(message) if message.is_cipher else stated(message)
+    entropy = message.cipher.entropy.numpy() if message.cipher is not None else np.empty(0, dtype=np.float32)
+    return TurnRow(
+        question=question,
+        round=turn.key.round,
+        agent=turn.key.agent,
+        is_deciding=turn.key.agent == deciding,
+        temperature=message.temperature,
+        encoder=message.encoder,
+        answer=flexible.answer,
+        verdict=flexible.value,
+        strict_answer=strict.answer,
+        strict_verdict=strict.value,
+        prompt_tokens=turn.usage.prompt_tokens,
+        cached_tokens=turn.usage.cached_tokens,
+        generated_tokens=turn.usage.generated_tokens,
+        message_bytes=message.num_bytes,
+        seconds=seconds.get((question, turn.key.round, turn.key.agent)),
+        confidence=confidence,
+        finish_reason=turn.finish_reason,
+        seed=turn.seed,
+        heard=tuple((key.round, key.agent) for key in turn.heard),
+        digest=message.digest,
+        text=message.text,
+        entropy=np.array(entropy, dtype=np.float32),
+        belief=read_options(message, scorer.labels(question), decode),
+    )
+
+
+def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule: Rule) -> tuple[tuple[int, str], ...]:
+    """Return what the debate would have come to after each round; of independent voters after each of them."""
+    turns = transcript.turns
+    if transcript.rounds > 1:
+        cuts: Sequence[Sequence[Turn]] = [
+            [turn for turn in turns if turn.key.round <= number] for number in range(1, transcript.rounds + 1)
+        ]
+    else:
+        place = {name: number for number, name in enumerate(config.agents)}
+        voted = sorted(turns, key=lambda turn: place.get(turn.key.agent, 0))
+        cuts = [voted[:count] for count in range(1, len(voted) + 1)]
+    found = []
+    reader = scorer.reader(transcript.question.id)
+    for cut in cuts:
+        part = Transcript(transcript.question, tuple(cut))
+        score = scorer.score(transcript.question.id, rule(part, config.temperatures, reader).answer)
+        found.append((part.generated_tokens, score.value))
+    return tuple(found)
+
+
+def _seconds(folder: Path) -> dict[tuple[str, int, str], float]:
+    """Return what each turn took, where the run kept it."""
+    file = folder / "timings.jsonl"
+    if not file.is_file():
+        return {}
+    found = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+            found[row["question"], row["round"], row["agent"]] = float(row["seconds"])
+        except (ValueError, KeyError, TypeError):
+            # A torn last line of a run that was killed; times are no part of a result.
+            continue
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: not an object")
+    return found

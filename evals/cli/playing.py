@@ -1,0 +1,68 @@
+"""`debate run`: play questions one after the other for somebody who watches."""
+
+import contextlib
+from pathlib import Path
+
+from agents.question import Question
+from debate.build import build_debate
+from debate.cli.options import console, progress
+from debate.config.schema import DebateConfig
+from debate.decision.decision import Decision
+from debate.decision.rules import decision_rule
+from debate.run_folder.cancel import cancellable
+from debate.run_folder.folder import RunFolder
+from debate.runtime.backends import Backends
+from debate.runtime.batch import play_questions
+from evals.cli.screen import Screen
+from evals.sample import Sample, Score
+from evals.samples import to_question
+from evals.task import create_task
+
+
+async def watch(
+    config: DebateConfig, question: str | None, limit: int, data: Path | None, out: Path | None, overwrite: bool
+) -> None:
+    """Debate the given question, or the first questions of the config's task, and print what is said and decided."""
+    task = create_task(config.task, seed=config.seed, data=data)
+    samples = [Sample("question", question, "")] if question else task.samples(limit)
+    temperatures = config.temperatures
+    targets = {sample.id: sample.target for sample in samples}
+    right = {sample.question: sample.target for sample in samples if sample.target}
+    backends = Backends(config, progress)
+    rule = decision_rule(config.decision, backends.decode)
+
+    def judge(question: Question, decision: Decision) -> Score | None:
+        target = targets[question.id]
+        return task.score(decision.answer, target) if target else None
+
+    try:
+        debate = build_debate(config, backends, extract=task.extract, targets=right)
+        async with contextlib.AsyncExitStack() as stack:
+            asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
+            folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
+            record = folder.method(config.message) if folder else None
+            if folder:
+                for warning in folder.warnings:
+                    progress(warning)
+                if folder.is_resumed:
+                    progress(f"going on with {out}; what was decided is not played again (debate show {out})")
+                folder.note_models(backend.fingerprint for backend in backends.started)
+            if out:
+                await stack.enter_async_context(cancellable(out))
+            screen = stack.enter_context(Screen(verbose=True))
+            screen.method_started(config.message, debate, len(samples), backends.started)
+            await play_questions(
+                debate,
+                [to_question(sample, task) for sample in samples],
+                decide=lambda transcript: rule(transcript, temperatures, task.extract),
+                judge=judge,
+                record=record,
+                observers=[screen],
+                execution=config.execution.model_copy(update={"in_flight": 1}),
+            )
+            if folder:
+                folder.finish({})
+        if out:
+            console.print(f"transcript: {out}", markup=False)
+    finally:
+        await backends.close()

@@ -1,0 +1,73 @@
+"""`debate report` and `debate compare`: what is derived from finished runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debate.cli import options
+from debate.cli.app import app
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a folder of runs; it may be under way.")],
+) -> None:
+    """Make again what is derived from a run's journal, print the table, and write report.html.
+
+    results.json, the transcripts, lm-eval's files, turns.parquet and one HTML page that needs nothing else.
+
+    Example:  debate report runs/first
+    """
+    from agents.errors import MissingDependency
+    from debate.run_folder.reader import read_results, rebuild
+    from evals.analysis.outputs import PAGE, write_outputs
+    from evals.analysis.run_record import runs_in
+    from evals.cli.screen import results_table
+    from evals.cli.table import show_analysis
+
+    for folder in runs_in(run):
+        written = rebuild(folder)
+        options.console.print(f"wrote {written}", markup=False)
+    try:
+        for analysis in write_outputs(run):
+            show_analysis(analysis)
+    except MissingDependency as error:
+        for folder in runs_in(run):
+            results = read_results(folder)
+            options.console.print(results_table(list(results.rows.values()), results.run["config"]["task"]))
+        options.progress(f"no report page: {error}")
+        return
+    options.console.print(f"wrote {run / PAGE}", markup=False)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run folder.")],
+    second: Annotated[Path, typer.Argument(help="Another run over the same questions.")],
+    methods: Annotated[
+        str | None,
+        typer.Option("--methods", help="FIRST,SECOND: a method of each run; those that both have by default."),
+    ] = None,
+) -> None:
+    """Compare two runs question by question: paired differences, first − second.
+
+    Example:  debate compare runs/tuned runs/untuned --methods cipher,cipher
+    """
+    from agents.errors import ConfigError
+    from evals.analysis.run_record import read_run
+    from evals.analysis.summary import compare_methods, compare_runs
+
+    one, other = read_run(first), read_run(second)
+    if one.config.task != other.config.task:
+        raise ConfigError(f"{first} is of {one.config.task} and {second} of {other.config.task}: nothing to compare")
+    if methods is None:
+        found = compare_runs(one, other)
+    else:
+        names = options.listed(methods)
+        if len(names) != 2:
+            raise ConfigError(f"--methods {methods!r}: name one method of each run, e.g. cipher,text")
+        labels = (f"{first}/", f"{second}/")
+        found = compare_methods([(one.method(names[0]), other.method(names[1]))], labels)
+    for comparison in found:
+        options.console.print(comparison.sentence, markup=False, soft_wrap=True)

@@ -1,0 +1,85 @@
+"""`debate reproduce`: the paper's experiments, at any scale."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from debate.cli import options
+from debate.cli.app import app
+
+
+@app.command()
+def reproduce(
+    experiment: Annotated[
+        str,
+        typer.Argument(help="table1, table2, rounds, debaters, temperature, partial, bounds or encoders; or a file."),
+    ],
+    model: options.Model = None,
+    limit: Annotated[int, typer.Option("--limit", "-L", min=1, help="Most questions a task; the paper's 200.")] = 200,
+    tasks: Annotated[str | None, typer.Option("--tasks", "-t", help="Only these of the experiment's.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A folder of benchmark files, e.g. with gsm8k/ and mmlu/ in it.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Of the temperature search.")] = None,
+    second_model: Annotated[
+        str | None, typer.Option("--second-model", help="Of the other debater, for table2; the same model by default.")
+    ] = None,
+    seed: options.Seed = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="runs/reproduce-EXPERIMENT by default.")] = None,
+    settings: options.Set = None,
+) -> None:
+    """Run one of the paper's experiments and print our figures beside the paper's, with intervals and caveats.
+
+    Example:  debate reproduce table1 --model smollm2 --limit 3
+
+    With the paper's model on a machine that holds it, the same command is the paper's experiment. What was run is kept:
+    the same command goes on.
+    """
+    import yaml
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from agents.errors import ConfigError
+    from evals.cli.screen import Screen
+    from evals.reproduce import cells, load_experiment
+    from evals.reproduce import reproduce as run_experiment
+
+    shared = load_experiment(experiment).debate
+    overrides: dict[str, Any] = {key: value for key, value in (("model", model), ("seed", seed)) if value is not None}
+    for setting in settings or ():
+        key, equals, text = setting.partition("=")
+        if not equals or "." in key:
+            raise ConfigError(f"--set {setting!r}: an experiment takes whole keys, e.g. backend=mock or max_tokens=64")
+        overrides[key] = yaml.safe_load(text)
+    if second_model is not None:
+        agents = {name: dict(agent or {}) for name, agent in shared["agents"].items()}
+        agents[list(agents)[-1]]["model"] = second_model
+        overrides["agents"] = agents
+    folder = out or Path("runs") / f"reproduce-{Path(experiment).stem}"
+    with Screen() as screen:
+        made = options.run(
+            run_experiment(
+                experiment,
+                out=folder,
+                overrides=overrides,
+                limit=limit,
+                tasks=options.listed(tasks),
+                data=data,
+                trials=trials,
+                observer=screen,
+                progress=options.progress,
+            )
+        )
+    header, *rows = cells(made)
+    table = Table(title=made.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in header:
+        table.add_column(name, justify="left" if name in ("task", "method", "figure", "note") else "right")
+    for row in rows:
+        table.add_row(*row)
+    options.console.print(table)
+    for task, sentence in made.sentences:
+        options.console.print(f"  {task}: {sentence}", markup=False, soft_wrap=True)
+    for sentence in made.caveats:
+        options.console.print(f"! {sentence}", markup=False)
+    options.console.print(f"wrote {folder}/reproduce.md, reproduce.json, report.html", markup=False)

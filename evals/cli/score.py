@@ -1,0 +1,57 @@
+"""`debate score`: responses that are there already, scored."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debate.cli import options
+from debate.cli.app import app
+
+
+@app.command()
+def score(
+    file: Annotated[
+        Path, typer.Argument(help='JSON lines of {"target": …, "response": …}; id and options if need be.')
+    ],
+    task: Annotated[str, typer.Option("--task", "-t", help="gsm8k, mmlu:formal_logic, …: how answers are read.")],
+    output_path: Annotated[
+        Path | None, typer.Option("--output_path", "-o", help="Write a line of JSON for each verdict there.")
+    ] = None,
+    seed: options.Seed = None,
+    split: Annotated[str | None, typer.Option("--split", help="Of a generated task: which its ids are of.")] = None,
+    confidence: Annotated[float, typer.Option("--confidence", min=0.5, max=0.999, help="Of the intervals.")] = 0.95,
+) -> None:
+    """Score responses made anywhere, by the task's strict form and leniently.
+
+    Example:  debate score --task gsm8k responses.jsonl -o verdicts.jsonl
+
+    Strict is the form that the task asks for at the end of a response, flexible the answer wherever it stands. No answer is
+    counted by itself; intervals are Wilson's.
+    """
+    from rich.table import Table
+
+    from evals.analysis.stats import wilson
+    from evals.responses import READINGS, VALUES, Tally, score_file, write_verdicts
+    from evals.task import create_task
+
+    verdicts = score_file(create_task(task, seed=seed or 0, split=split), file)
+    if output_path is not None:
+        write_verdicts(verdicts, output_path)
+    tally = Tally.of(verdicts)
+    table = Table(title=f"{task}: {tally.rows_in} responses", title_justify="left")
+    table.add_column("reading")
+    for heading in ("accuracy", f"{confidence:.0%} interval", *VALUES):
+        table.add_column(heading, justify="right")
+    for reading in READINGS:
+        counts = tally.counts[reading]
+        interval = wilson(counts["correct"], tally.rows_in, confidence)
+        table.add_row(
+            reading,
+            f"{counts['correct'] / tally.rows_in:.1%}",
+            f"{interval.low:.1%} to {interval.high:.1%}",
+            *(str(counts[value]) for value in VALUES),
+        )
+    options.console.print(table)
+    if output_path is not None:
+        options.console.print(f"verdicts: {output_path}", markup=False)

@@ -1,0 +1,161 @@
+"""What a person watches: the debates under way, and the running score. Quiet when the output is not a terminal."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from debate.cli.lines import decision_line, turn_line
+from debate.cli.options import console, notes
+from debate.runtime.observer import Observer
+
+REFRESH_PER_S = 4
+RECENT = 6
+
+
+class Screen(Observer):
+    """Shows evaluations and runs.
+
+    Args:
+        verbose: print every turn and decision, for `debate run`, which plays one debate at a time.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self.verbose = verbose
+        self._live = Live(
+            self, console=notes, refresh_per_second=REFRESH_PER_S, transient=True, auto_refresh=notes.is_terminal
+        )
+        self._method, self._total, self._started = "", 0, time.perf_counter()
+        self._decided = self._correct = self._scored = self._tokens = self._turns = 0
+        self._under_way: dict[tuple[str, Any], float] = {}
+        self._recent: deque[Text] = deque(maxlen=RECENT)
+        self._said = self._planned = 0
+
+    def __enter__(self) -> "Screen":
+        if notes.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.stop()
+
+    def method_started(self, method: str, debate: Any, total: int, backends: Sequence[Any]) -> None:
+        """Begin a method."""
+        self._method, self._total, self._started = method, total, time.perf_counter()
+        self._decided = self._correct = self._scored = self._tokens = self._turns = 0
+        self._planned = debate.protocol.num_turns
+        if not notes.is_terminal:
+            notes.print(f"· {method}: {total} questions, {len(debate.agents)} agent(s)", markup=False)
+
+    def debate_started(self, question: Any) -> None:
+        """Begin a debate."""
+        self._said = 0
+        if self.verbose:
+            console.rule(question.text, align="left", style="dim")
+
+    def turn_started(self, question: Any, turn: Any) -> None:
+        """A turn was submitted."""
+        self._under_way[question.id, turn] = time.perf_counter()
+
+    def turn_said(self, question: Any, turn: Any) -> None:
+        """A turn was said."""
+        self._under_way.pop((question.id, turn.key), None)
+        self._tokens += turn.usage.generated_tokens
+        self._turns += 1
+        self._said += 1
+        said = turn_line(turn)
+        if self.verbose:
+            console.print(said)
+        else:
+            self._recent.append(Text(f"{question.id}  ").append(said))
+
+    def debate_decided(self, question: Any, decision: Any, score: Any) -> None:
+        """A debate ended."""
+        self._decided += 1
+        if score is not None:
+            self._scored += 1
+            self._correct += score.value == "correct"
+        if self.verbose:
+            console.print(decision_line(decision, score))
+            if saved := self._planned - self._said:
+                console.print(f"ended early: {saved} of {self._planned} turns saved", markup=False)
+
+    def debate_failed(self, question: Any, reason: str) -> None:
+        """A debate was given up."""
+        self._decided += 1
+        self._under_way = {key: since for key, since in self._under_way.items() if key[0] != question.id}
+        notes.print(f"! {question.id} failed: {reason}", markup=False)
+
+    def method_finished(self, row: Any) -> None:
+        """A method ended."""
+        notes.print(f"· {row.method}: {row.correct}/{row.total} correct, {row.seconds:.0f} s", markup=False)
+
+    def __rich__(self) -> RenderableType:
+        seconds = max(time.perf_counter() - self._started, 1e-6)
+        rate = self._tokens / seconds
+        head = f"{self._method}  {self._decided}/{self._total} questions   {self._turns} turns   {rate:.0f} tokens/s"
+        if self._scored:
+            head += f"   accuracy so far {accuracy_so_far(self._correct, self._scored)}"
+        if self._decided:
+            head += f"   about {seconds / self._decided * (self._total - self._decided):.0f} s left"
+        speaking = Table.grid(padding=(0, 2))
+        for (question, turn), since in list(self._under_way.items())[:8]:
+            speaking.add_row(question, f"round {turn.round}", turn.agent, f"{time.perf_counter() - since:.0f} s")
+        if len(self._under_way) > 8:
+            speaking.add_row(f"and {len(self._under_way) - 8} more")
+        return Panel(Group(Text(head), speaking, *self._recent), title="debate", title_align="left")
+
+
+def accuracy_so_far(correct: int, scored: int) -> str:
+    """Return a running accuracy with its interval, where the extra `evals` is there to compute it."""
+    from agents.errors import MissingDependency
+    from evals.analysis.stats import wilson
+
+    try:
+        interval = wilson(correct, scored)
+    except MissingDependency:
+        return f"{correct}/{scored}"
+    return f"{correct}/{scored} ({100 * interval.low:.0f}–{100 * interval.high:.0f} %)"
+
+
+def results_table(rows: Sequence[Any], task: str) -> Table:
+    """Return the table of methods."""
+    total = rows[0].asked if rows else 0
+    failed = any(row.failed for row in rows)
+    table = Table(
+        title=f"{task}: {total} questions, the same for every method",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    lost = ("failed",) if failed else ()
+    for name in ("method", "correct", "share", "none", *lost, "turns", "tokens", "prompt", "cached", "KiB", "s"):
+        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row.method,
+            f"{row.correct}/{row.total}",
+            f"{100 * row.accuracy:.1f}%",
+            str(row.no_answer),
+            *([str(row.failed)] if failed else []),
+            str(row.turns),
+            f"{row.generated_tokens:,}",
+            f"{row.prompt_tokens:,}",
+            f"{row.cached_tokens:,}",
+            f"{row.message_bytes / 1024:,.0f}",
+            f"{row.seconds:.1f}",
+        )
+    table.caption = (
+        "none: questions without an answer, counted as wrong; tokens: generated; prompt, cached: tokens read, cached being "
+        "the part that was not computed again; KiB: messages; s: wall time, engines started"
+        + ("; failed: given up after their engines failed, counted as wrong" if failed else "")
+    )
+    return table

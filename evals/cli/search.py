@@ -1,0 +1,78 @@
+"""`debate search`: temperatures, or any value of a config, on validation questions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debate.cli import options
+from debate.cli.app import app
+
+
+@app.command()
+def search(
+    config: options.Config,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="The config's by default.")] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary", help="KEY.PATH=LOW:HIGH or KEY.PATH=A|B; may be repeated. Default: agents' temperatures."
+        ),
+    ] = None,
+    method: Annotated[str | None, typer.Option("--method", help="The row; the config's message by default.")] = None,
+    trials: Annotated[int, typer.Option("--trials", min=1, help="In all, earlier sessions included.")] = 30,
+    sampler: Annotated[
+        str,
+        typer.Option(
+            "--sampler",
+            help="tpe, gp, random; grid: all combinations of --vary KEY.PATH=A|B; paper: the paper's temperatures.",
+        ),
+    ] = "tpe",
+    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Give up trials that fall behind.")] = True,
+    split: Annotated[
+        str | None, typer.Option("--split", help="To search on; the task's validation split by default.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-L", min=1, help="Most questions to search on, and to test on.")
+    ] = 200,
+    model: options.Model = None,
+    seed: options.Seed = None,
+    data: options.Data = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="runs/CONFIG-search by default.")] = None,
+    settings: options.Set = None,
+) -> None:
+    """Search temperatures on validation questions, then test the winner once on questions that the search never saw.
+
+    Example:  debate search cipher_vs_text --trials 30 --limit 200 --vary agents.ada.temperature=0.01:2
+
+    The same command goes on with an interrupted search. The test split is refused as what to search on.
+    """
+    from evals.analysis.outputs import analyse_run
+    from evals.cli.table import show_analysis
+    from evals.evaluation import Selection
+    from evals.search.page import write_search_page
+    from evals.search.parameters import parse_parameter
+    from evals.search.search import search as run_search
+
+    loaded = options.load(config, settings, model, seed, *([f"task={task}"] if task else []))
+    folder = out or Path("runs") / f"{config.stem}-search"
+    found = options.run(
+        run_search(
+            loaded,
+            out=folder,
+            parameters=[parse_parameter(text) for text in vary or ()],
+            method=method or "",
+            trials=trials,
+            sampler=sampler,
+            prune=prune,
+            selection=Selection(limit=limit, data=data),
+            split=split,
+            progress=options.progress,
+        )
+    )
+    page = write_search_page(found, folder)
+    options.console.print(
+        f"winner of {len(found.trials)} trials, on questions that the search never saw:", markup=False
+    )
+    show_analysis(analyse_run(folder / "test"))
+    options.console.print(f"report: {page}", markup=False)

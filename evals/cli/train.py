@@ -1,0 +1,131 @@
+"""`debate train`: a tiny debater from random weights, or what a belief backend loads."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debate.cli import options
+from debate.cli.app import app
+
+HEADINGS = ("claim", "ours", "baseline", "difference (95 % over seeds)", "asked", "verdict")
+SEEDS, THREADS, QUESTIONS = 3, 1, 1000
+RUNS = Path("runs") / "train"
+
+
+@app.command()
+def train(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A debater: a recipe file, or the name of a shipped one, e.g. ada. Or a belief backend, e.g. kalm; "
+            "`debate backends` lists them."
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="runs/train/NAME by default.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Debaters: of another sister.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            min=1,
+            help=f"Debaters: of the processor; two trainings of one beat one of two.  [default: {THREADS}]",
+        ),
+    ] = None,
+    questions: Annotated[
+        int | None,
+        typer.Option(
+            "--questions",
+            min=1,
+            help=f"Debaters: of the test split, asked at the end, for the card.  [default: {QUESTIONS}]",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", min=1, help=f"Belief backends: so many trainings, from seed 0.  [default: {SEEDS}]"),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Belief backends: folder of what it is trained on.")
+    ] = None,
+) -> None:
+    """Train a tiny debater, or what a belief backend loads.
+
+    Example:  debate train ada
+
+    Example:  debate train kalm --data DATA --seeds 3
+
+    A debater: its held-out loss and accuracy are plotted, and its card is written; use it as `--model
+    runs/train/ada/model`. A belief backend: what its paper claims is checked at our size over several seeds, ours against
+    the baseline with an interval, pass or null. What was trained is kept: the same command goes on where it stopped.
+    """
+    from agents.beliefs.cards import GROUP
+    from agents.registry import names
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    options.quiet_transformers()
+    if name in names(GROUP) and not Path(name).is_file():
+        _refuse(name, "belief backend", {"--seed": seed, "--threads": threads, "--questions": questions})
+        _train_backend(name, out or RUNS / name, seeds or SEEDS, data)
+    else:
+        _refuse(name, "debater", {"--seeds": seeds, "--data": data})
+        _train_debater(Path(name), out, seed, threads or THREADS, questions or QUESTIONS)
+
+
+def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: int, questions: int) -> None:
+    import torch
+
+    from agents.beliefs.cards import GROUP
+    from agents.errors import ConfigError
+    from agents.registry import names
+    from debate.config.shipped import configs_folder, find_config
+    from evals.training.recipe import load_recipe
+    from evals.training.run import finish
+    from evals.training.train import train as run_training
+
+    path = recipe if recipe.exists() else find_config(Path("training") / recipe)
+    if not path.is_file():
+        path = configs_folder() / "training" / f"{recipe.stem}.yaml"
+    if not path.is_file():
+        shipped = sorted(file.stem for file in (configs_folder() / "training").glob("*.yaml"))
+        raise ConfigError(
+            f"nothing to train is called {str(recipe)!r}: it is no file, no debater ({', '.join(shipped)}) and no belief "
+            f"backend ({', '.join(names(GROUP))})"
+        )
+    loaded = load_recipe(path)
+    if seed is not None:
+        loaded = loaded.model_copy(update={"seed": seed})
+    folder = out or RUNS / loaded.name
+    torch.set_num_threads(threads)
+    made = run_training(loaded, folder, say=options.progress)
+    for line in finish(loaded, folder, questions=questions):
+        options.console.print(line, markup=False)
+    options.console.print(f"the model: {made}", markup=False)
+
+
+def _train_backend(name: str, folder: Path, seeds: int, data: Path | None) -> None:
+    from rich.table import Table
+
+    from agents.beliefs.cards import card
+    from agents.beliefs.claims import table
+    from agents.errors import ConfigError
+
+    known = card(name)
+    if not known.training:
+        raise ConfigError(f"{name} has nothing to train: {known.checkpoint}")
+    claims = known.resolve(known.training)(folder, seeds=seeds, data=data, progress=options.progress)
+    shown = Table(title=f"{name}: {known.paper}", title_justify="left")
+    for heading in HEADINGS:
+        shown.add_column(heading, overflow="fold")
+    for row in table(claims):
+        shown.add_row(*row)
+    options.console.print(shown)
+    if known.note:
+        options.console.print(known.note, markup=False)
+
+
+def _refuse(name: str, kind: str, given: dict[str, object]) -> None:
+    from agents.errors import ConfigError
+
+    if wrong := [option for option, value in given.items() if value is not None]:
+        raise ConfigError(f"{', '.join(wrong)}: not of a {kind}, which {name} is. `debate train --help` says what is.")

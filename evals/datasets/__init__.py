@@ -1,0 +1,1 @@
+"""Rows from files and the hub, and tasks made from them."""

@@ -1,0 +1,303 @@
+"""Tasks whose questions are rows: from a file, a folder of files, or the hub. Nothing is dropped without being counted."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from agents.errors import TaskError
+from evals.datasets.hub import HubSource, hub_rows
+from evals.datasets.rows import DataRow, read_rows
+from evals.sample import Loaded, Sample, Score
+from evals.scoring.mathematics import boxed_expression, equal, spelled, stated_expression
+from evals.scoring.numbers import final_number, normalised, stated_number
+from evals.scoring.options import LETTERS, final_option, option_label, stated_option
+from evals.scoring.words import final_word, stated_word
+from evals.selection import plain
+from evals.task import Shot, Task
+
+# Sentences about rows that are kept in full; the rest are counted.
+MOST_NOTES = 5
+
+
+class Unusable(Exception):
+    """A row of the published file that is known to be broken: it is left out, counted, and named in a note."""
+
+
+class DatasetTask(Task):
+    """A task over rows.
+
+    A subclass says where they are (`hub`, `files`) and what a row means (`parse`).
+
+    `--data` takes a file of the split, or a folder in which `files` are looked for.
+    """
+
+    # Split → names of its file in a folder, the first that exists.
+    files: ClassVar[Mapping[str, Sequence[str]]] = {}
+    # Whether the first line of a CSV names its columns.
+    header: ClassVar[bool] = True
+    # The split that worked examples are taken from, its first rows.
+    shot_split: ClassVar[str | None] = None
+
+    @property
+    def hub(self) -> HubSource | None:
+        """The dataset on the hub, if it is there."""
+        return None
+
+    @abstractmethod
+    def parse(self, row: DataRow) -> Sample:
+        """Return the sample of a row.
+
+        Raises:
+            TaskError: a column that is missing or empty, with file and row.
+            Unusable: a row that is known to be broken in what was published.
+        """
+
+    def load(self, at_least: int | None = None) -> Loaded:
+        """Return every sample of the split, those that the prompt shows left out, with counts."""
+        source, rows = self._rows(self.split)
+        shown = {plain(shot.question) for shot in self.shots()}
+        samples: list[Sample] = []
+        removed: dict[str, int] = {}
+        notes: list[str] = []
+        first: dict[str, tuple[DataRow, Sample]] = {}
+        repeats: list[str] = []
+        rows_in = 0
+        for row in rows:
+            rows_in += 1
+            try:
+                sample = self.parse(row)
+            except Unusable as error:
+                removed[str(error)] = removed.get(str(error), 0) + 1
+                notes.append(f"{row.place}: {error}; left out")
+                continue
+            question = plain(sample.question)
+            if question in shown:
+                removed["few-shot example"] = removed.get("few-shot example", 0) + 1
+                continue
+            if question in first:
+                before, other = first[question]
+                differs = (
+                    "" if other.target == sample.target else f", with another answer ({sample.target}, {other.target})"
+                )
+                repeats.append(f"{row.place}: the question of {before.place} again{differs}; kept")
+            first.setdefault(question, (row, sample))
+            samples.append(sample)
+        if not rows_in:
+            raise TaskError(f"{source}: no questions in it")
+        notes += repeats[:MOST_NOTES]
+        if len(repeats) > MOST_NOTES:
+            notes.append(f"{source}: {len(repeats) - MOST_NOTES} more questions that stood before; kept")
+        return Loaded(tuple(samples), rows_in, removed, tuple(notes), source, len(repeats))
+
+    def shots(self) -> tuple[Shot, ...]:
+        """Return the first rows of `shot_split`, worked; () where none are asked for or the data have none."""
+        return self._shots
+
+    @cached_property
+    def _shots(self) -> tuple[Shot, ...]:
+        if not self.num_fewshot:
+            return ()
+        if self.shot_split is None:
+            raise TaskError(f"task {self.name!r} has no rows for worked examples: --num_fewshot 0")
+        if self.data is not None and not self._found(self.shot_split):
+            # A single file, or a folder without that split: no rows to show.
+            return ()
+        _, rows = self._rows(self.shot_split)
+        found: list[Shot] = []
+        for row in rows:
+            if len(found) == self.num_fewshot:
+                break
+            found.append(self.shot(self.parse(row)))
+        return tuple(found)
+
+    def shot(self, sample: Sample) -> Shot:
+        """Return a sample worked out."""
+        return Shot(sample.question, f"Answer: {sample.target}")
+
+    def sample_id(self, row: DataRow) -> str:
+        """Return the id of a row's sample: task, split unless it is the first, and number."""
+        split = "" if self.split == self.info.splits[0] else f"-{self.split}"
+        return f"{self.name.replace(':', '-')}{split}-{row.number:04d}"
+
+    def candidates(self, split: str) -> Sequence[str]:
+        """Return the names that a split's file may have in a folder."""
+        return self.files.get(split, ())
+
+    def file_rows(self, path: Path) -> Iterable[DataRow]:
+        """Return the rows of a file."""
+        return read_rows(path, header=self.header)
+
+    def _found(self, split: str) -> list[Path]:
+        """Return the files of a split in the folder that --data names; none where it names a file."""
+        assert self.data is not None
+        if not self.data.is_dir():
+            return []
+        for name in self.candidates(split):
+            if (path := self.data / name).is_file():
+                return [path]
+        return []
+
+    def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
+        if self.data is not None:
+            if not self.data.is_dir():
+                return str(self.data), self.file_rows(self.data)
+            found = self._found(split)
+            if not found:
+                wanted = ", ".join(self.candidates(split)) or "no file of that split is known"
+                raise TaskError(f"{self.data}: no file for the split {split!r} of {self.name!r}. Looked for: {wanted}.")
+            source = str(found[0]) if len(found) == 1 else f"{self.data} ({len(found)} files)"
+            return source, (row for path in found for row in self.file_rows(path))
+        hub = self.hub
+        if hub is None or split not in hub.splits:
+            raise TaskError(f"task {self.name!r} has no {split} split on the hub: give a file or folder with --data")
+        return hub_rows(hub, split, self.revision)
+
+
+class NumberTask(DatasetTask):
+    """A task whose answer is one number."""
+
+    def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the stated number."""
+        return stated_number(response)
+
+    def extract_strict(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the number of a response that ends in `Answer: N`, `The answer is N` or `#### N`."""
+        return final_number(response)
+
+    def read_target(self, given: Any, options: Sequence[str] = ()) -> str:
+        """Return the number, also of a rationale that ends in `#### N`."""
+        number = normalised(str(given).rpartition("####")[2].strip())
+        if number is None:
+            raise TaskError(f"the target is no number: {str(given)[:80]!r}")
+        return number
+
+
+class ChoiceTask(DatasetTask):
+    """A task whose answer is one of several options, called A, B, C, …"""
+
+    # How many options there can be; where a sample's own are not given, letters up to there are read.
+    most_options: ClassVar[int] = 4
+
+    def labels(self, sample: Sample) -> tuple[str, ...]:
+        """Return the letters of the options."""
+        return tuple(LETTERS[: len(sample.options)])
+
+    def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the letter of the chosen option; by its text as well, where the options are given."""
+        return stated_option(response, self._letters(options), options)
+
+    def extract_strict(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the letter of a response that ends in `Answer: X` or `The answer is (X)`."""
+        return final_option(response, self._letters(options))
+
+    def read_target(self, given: Any, options: Sequence[str] = ()) -> str:
+        """Return the letter, also of an option's text or its place from 0."""
+        label = option_label(given, self._letters(options), options)
+        if label is None:
+            raise TaskError(f"the target is none of the options: {str(given)[:80]!r}")
+        return label
+
+    def choice(self, row: DataRow, stem: str, options: Sequence[str], answer: object, **metadata: Any) -> Sample:
+        """Return the sample of a row: the options stand below the stem, `(A) …` a line."""
+        texts = tuple(str(option).strip() for option in options)
+        if not 2 <= len(texts) <= len(LETTERS):
+            raise row.error(f"a choice has 2 to {len(LETTERS)} options; this one has {len(texts)}")
+        if not all(texts):
+            raise row.error(f"option {LETTERS[texts.index('')]} is empty")
+        if answer is None or str(answer).strip() == "":
+            raise row.error(f"no answer; the split {self.split!r} may be published without them")
+        label = option_label(answer, LETTERS[: len(texts)], texts)
+        if label is None:
+            raise row.error(f"the answer {str(answer)[:60]!r} is none of the {len(texts)} options")
+        listed = "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, texts, strict=False))
+        return Sample(self.sample_id(row), f"{stem.strip()}\n{listed}", label, texts, metadata)
+
+    def _letters(self, options: Sequence[str]) -> str:
+        return LETTERS[: len(options) or self.most_options]
+
+
+class WordTask(DatasetTask):
+    """A task whose answer is one of two words, e.g. yes or no; the words are its options."""
+
+    words: ClassVar[Mapping[str, Sequence[str]]]
+
+    def labels(self, sample: Sample) -> tuple[str, ...]:
+        """Return the words."""
+        return tuple(self.words)
+
+    def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the word that the response answers with."""
+        return stated_word(response, self.words)
+
+    def extract_strict(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the word of a response whose last line ends in `Answer: word`."""
+        return final_word(response, self.words)
+
+    def read_target(self, given: Any, options: Sequence[str] = ()) -> str:
+        """Return the word, also of a truth value."""
+        said = str(given).strip().lower()
+        for word, spellings in self.words.items():
+            if said in spellings or said == word.lower():
+                return word
+        raise TaskError(f"the target is none of {', '.join(self.words)}: {str(given)[:80]!r}")
+
+    def question(self, row: DataRow, text: str, answer: Any, **metadata: Any) -> Sample:
+        """Return the sample of a row."""
+        try:
+            target = self.read_target(answer)
+        except TaskError as error:
+            raise row.error(str(error)) from error
+        return Sample(self.sample_id(row), text, target, tuple(self.words), metadata)
+
+
+class MathematicsTask(DatasetTask):
+    """A task whose answer is an expression, compared by math-verify."""
+
+    def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the expression in the last box, else what is announced."""
+        return stated_expression(response)
+
+    def extract_strict(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the expression of a response whose last line has a box or ends in `Answer: …`."""
+        return boxed_expression(response)
+
+    def score(self, answer: str | None, target: str) -> Score:
+        """Return the score; `failed` where the comparison took too long."""
+        if answer is None:
+            return Score("no answer", None, target)
+        verdict = equal(answer, target)
+        if isinstance(verdict, str):
+            return Score("failed", answer, target, reason=verdict)
+        return Score("correct" if verdict else "incorrect", answer, target)
+
+    def read_target(self, given: Any, options: Sequence[str] = ()) -> str:
+        """Return the expression in one spelling."""
+        target = spelled(str(given))
+        if not target:
+            raise TaskError("the target is empty")
+        return target
+
+
+def numbered(answer: str) -> int | None:
+    """Return the place of `answer3`, as some files name options, from 0; None of anything else."""
+    digits = answer.strip().lower().removeprefix("answer").strip()
+    return int(digits) - 1 if digits.isdigit() and len(digits) < 3 else None
+
+
+def instruction_options(instruction: str) -> tuple[str, list[str]]:
+    """Return stem and options of an instruction that lists `Answer1: … Answer2: …`, as LLM-Adapters' files do."""
+    body, _, _ = instruction.rpartition("\n\nAnswer format")
+    stem, mark, listed = body.rpartition("\n\nAnswer1:")
+    if not mark:
+        return instruction, []
+    options: list[str] = []
+    rest, number = listed, 2
+    while True:
+        option, mark, rest = rest.partition(f" Answer{number}:")
+        options.append(option.strip())
+        if not mark:
+            break
+        number += 1
+    return stem.split(": ", 1)[-1].strip(), options

@@ -1,0 +1,78 @@
+"""The questions of a run, kept beside it, and how an answer to one of them is read and scored."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from agents.errors import RunError, writing_failed
+from agents.question import Question
+from evals.sample import Loaded, Sample
+from evals.selection import select, without
+from evals.task import Task
+
+FILE = "samples.jsonl"
+
+
+def to_question(sample: Sample, task: Task) -> Question:
+    """Return a sample as what is debated."""
+    return Question(sample.id, sample.question, sample.observations, task.labels(sample), sample.options)
+
+
+def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
+    """Write the questions of a run into its folder.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
+    path = folder / FILE
+    aside = path.with_name(f".{FILE}.part")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            for sample in samples:
+                fields = {**vars(sample), "metadata": dict(sample.metadata)}
+                # What was looked at is the task's to keep; a run folder holds text.
+                del fields["observations"]
+                file.write(json.dumps(fields, ensure_ascii=False, default=str) + "\n")
+        aside.replace(path)
+    except OSError as error:
+        raise writing_failed(path, error) from error
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """Return the questions of a run; none where it kept none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return []
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row: Mapping[str, object] = json.loads(line)
+            found.append(Sample(**{**row, "options": tuple(row["options"])}))  # type: ignore[arg-type]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}:{number}: a damaged line ({type(error).__name__}: {error})") from error
+    return found
+
+
+def load_selected(
+    task: Task,
+    *,
+    limit: int | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    sample_ids: Sequence[str] = (),
+    shown: Iterable[str] = (),
+) -> tuple[Sequence[Sample], Loaded]:
+    """Return the samples to ask, and the split they are from with its counts.
+
+    Args:
+        task: whose samples.
+        limit, shuffle, seed, sample_ids: as of `select`.
+        shown: questions that the prompts show with their answers; rows that ask them are removed and counted.
+    """
+    # A generated task is drawn as long as the limit, unless what is asked for may stand anywhere in it.
+    loaded = without(task.load(None if shuffle or sample_ids else limit), shown, "shown in the prompt")
+    return select(loaded.samples, limit=limit, shuffle=shuffle, seed=seed, sample_ids=sample_ids), loaded

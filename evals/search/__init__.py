@@ -1,0 +1,1 @@
+"""The search for temperatures and other settings on validation questions."""
