@@ -25,7 +25,7 @@ from evals.methods import budget, method_names, needs_budget, resolve, row_name
 from evals.provenance import provenance
 from evals.sample import Sample
 from evals.samples import load_selected, to_question, write_samples
-from evals.scorer import Scorer
+from evals.scorer import SafeExtract, Scorer
 from evals.task import create_task
 
 
@@ -119,7 +119,7 @@ async def evaluate(
     asked["sample_ids"] = list(chosen.sample_ids)
 
     def build(played: DebateConfig) -> Debate:
-        return build_debate(played, engines, extract=task.extract, targets=targets, shots=shots)
+        return build_debate(played, engines, extract=SafeExtract(task), targets=targets, shots=shots)
 
     try:
         with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
@@ -169,7 +169,7 @@ async def _play(
         debate,
         [to_question(sample, scorer.task) for sample in samples],
         decide=lambda transcript: rule(transcript, temperatures, scorer.reader(transcript.question.id)),
-        judge=lambda question, decision: scorer.score(question.id, decision.answer),
+        judge=scorer.judge,
         record=folder.method(row),
         observers=[observer],
         execution=config.execution,

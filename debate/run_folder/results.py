@@ -75,9 +75,9 @@ class Results:
             row.total += 1
             row.planned_turns += self._planned.get(method, 0)
             row.answers[record["question"]] = record.get("answer")
-            row.failed += kind == "failed"
+            row.failed += kind == "failed" or record.get("score") == "failed"
             row.correct += record.get("score") == "correct"
-            row.no_answer += kind == "decision" and record["answer"] is None
+            row.no_answer += kind == "decision" and record["answer"] is None and record.get("score") != "failed"
 
     def table(self) -> dict[str, Any]:
         """Return what results.json holds; in it only `seconds` and `cached_tokens` depend on timing."""

@@ -3,7 +3,6 @@
 import contextlib
 from pathlib import Path
 
-from agents.question import Question
 from debate.build import build_debate
 from debate.cli.options import console, progress
 from debate.config.schema import DebateConfig
@@ -13,9 +12,11 @@ from debate.run_folder.cancel import cancellable
 from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
+from debate.transcript import Transcript
 from evals.cli.screen import Screen
 from evals.sample import Sample, Score
 from evals.samples import to_question
+from evals.scorer import SafeExtract, Scorer
 from evals.task import create_task
 
 
@@ -26,17 +27,16 @@ async def watch(
     task = create_task(config.task, seed=config.seed, data=data)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
     temperatures = config.temperatures
-    targets = {sample.id: sample.target for sample in samples}
+    scorer = Scorer(task, samples)
     right = {sample.question: sample.target for sample in samples if sample.target}
     backends = Backends(config, progress)
     rule = decision_rule(config.decision, backends.decode)
 
-    def judge(question: Question, decision: Decision) -> Score | None:
-        target = targets[question.id]
-        return task.score(decision.answer, target) if target else None
+    def judge(transcript: Transcript, decision: Decision) -> Score | None:
+        return scorer.judge(transcript, decision) if scorer.target(transcript.question.id) else None
 
     try:
-        debate = build_debate(config, backends, extract=task.extract, targets=right)
+        debate = build_debate(config, backends, extract=SafeExtract(task), targets=right)
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
@@ -54,7 +54,7 @@ async def watch(
             await play_questions(
                 debate,
                 [to_question(sample, task) for sample in samples],
-                decide=lambda transcript: rule(transcript, temperatures, task.extract),
+                decide=lambda transcript: rule(transcript, temperatures, scorer.reader(transcript.question.id)),
                 judge=judge,
                 record=record,
                 observers=[screen],

@@ -1,7 +1,7 @@
 """Whether two parsed expressions are equal, for the scoring process: math-verify's verdict, and what it does not see.
 
-math-verify (github huggingface/Math-Verify) compares numbers to 15 places after the point, which makes all tiny numbers equal,
-and rounds to 6 where one is a decimal: here numbers that it calls equal must agree in significant places as well. Inequalities are
+math-verify (github huggingface/Math-Verify) compares numbers to 15 places after the point, where all tiny ones are equal, and
+rounds to 6 where one is a decimal: here numbers that it calls equal must agree in significant places as well. Inequalities are
 compared with intervals as sets of numbers.
 """
 
