@@ -36,28 +36,23 @@ _CHOOSES = tuple(
         rf"\b(?:final|choice|option|letter|ans|answer|selection|verdict)\s?(?:[:=]|\s-\s)\s?{_X}",
     )
 )
-_WRONG = (
-    r"(?:wrong|incorrect|false|eliminated|ruled\sout|impossible|out\b|excluded|invalid|irrelevant|inaccurate|unlikely|not\b"
-    r"|✗|❌|✘)"
+# Without a verb these may be an option's own text, "(B) False", but for the first few.
+_WRONG = r"(?:wrong|incorrect|eliminated|ruled\sout|✗|❌|✘)"
+_VERB = r"(?:is|are|was|were|seems?|can|could|must|do|does|looks?|would)"
+_ADVERB = r"(?:(?:be|both|all|also|clearly|therefore|just|obviously|definitely|probably)\s){0,2}"
+_IS_WRONG = (
+    rf"(?:\s{_VERB}\s{_ADVERB}(?:{_WRONG}|false|impossible|out\b|excluded|invalid|irrelevant|inaccurate|unlikely|not\b)"
+    rf"|(?:\s{_VERB}n['’]t|\scan['’]t|\scannot)\b|:?\s{_WRONG})"
 )
-_REJECTED = re.compile(
-    rf"\s?(?:\([^()\n]{{0,60}}\)\s?)?(?::|['’]s|is|are|was|seems|can|could|cannot|can['’]t|isn['’]t|must|does|looks|would)?\s?(?:(?:be|both|also|clearly)\s)?{_WRONG}"
-    r"|\s(?:isn|can|doesn|couldn|wouldn)['’]t\b|\scannot\b|\s?(?:or|and|/)\s?[(]?[A-Z](?!\w)",
-    re.IGNORECASE,
-)
+_REJECTED = re.compile(rf"(?:\s?\([^()\n]{{0,60}}\))?{_IS_WRONG}|\s?(?:or|and|/)\s?[(]?[A-Z](?!\w)", re.IGNORECASE)
 _DENIES = re.compile(r"\b(?:not|never|neither|if|suppose|assume|whether|unless)\b|n['’]t\b", re.IGNORECASE)
 _SENTENCES = re.compile(r"[.;?!,\n]")
 _LISTED = r"(?P<list>[(]?[A-Z][)]?(?:(?:,\s(?:and\s|or\s)?|\s(?:and|or|nor|&)\s|/)[(]?[A-Z][)]?(?![\w'’])){0,12})"
 _RULED_OUT = (
+    re.compile(rf"(?<![\w'’]){_LISTED}(?:\s\([^()\n]{{1,60}}\)|[:)]\s[^.\n]{{0,60}}?)?{_IS_WRONG}", re.IGNORECASE),
     re.compile(
-        rf"(?<![\w'’]){_LISTED}(?:\s\([^()\n]{{1,60}}\)|[:)]\s[^.\n]{{0,60}}?)?:?\s(?:(?:is|are|can|could|do|does|must|was|were|seems?)\s)?"
-        rf"(?:(?:both|all|also|clearly|be|therefore|just|obviously|definitely)\s)?{_WRONG}",
-        re.IGNORECASE,
-    ),
-    re.compile(rf"(?<![\w'’]){_LISTED}\s(?:isn['’]t|aren['’]t|can['’]t|cannot|doesn['’]t|don['’]t)\b", re.IGNORECASE),
-    re.compile(
-        rf"\b(?:eliminates?|rules?\sout|ruled\sout|excludes?|discard|reject|cross\sout|neither|cannot\sbe|can['’]t\sbe|isn['’]t|not)\s(?:{_NOUN}s?\s)?{_LISTED}"
-        r"(?![\w'’])",
+        r"\b(?:eliminates?|rules?\sout|ruled\sout|excludes?|discard|reject|cross\sout|neither|cannot\sbe|can['’]t\sbe|isn['’]t|not)\s"
+        rf"(?:{_NOUN}s?\s)?{_LISTED}(?![\w'’])",
         re.IGNORECASE,
     ),
 )

@@ -53,7 +53,7 @@ def _numbers_differ(one: Any, other: Any) -> bool:
     if isinstance(one, Rational) and isinstance(other, Rational) and not isinstance(one, Float):
         return bool(one != other)
     if not (one.is_finite and other.is_finite):
-        return False
+        return bool(one != other)
     digits = DECIMAL if one.has(Float) or other.has(Float) else EXACT
     a, b = one.evalf(digits + 20), other.evalf(digits + 20)
     if not (a.is_comparable and b.is_comparable):
@@ -64,7 +64,7 @@ def _numbers_differ(one: Any, other: Any) -> bool:
 
 def _same_solutions(one: Any, other: Any) -> bool | None:
     """Return whether inequalities, or one and an interval, mean the same numbers; None where that is not what they are."""
-    from sympy.sets import FiniteSet, Set
+    from sympy.sets import Set
 
     sets = [_solutions(side) for side in (one, other)]
     if sets == [None, None]:
@@ -73,13 +73,27 @@ def _same_solutions(one: Any, other: Any) -> bool | None:
     if len(unknowns) == 2 and unknowns[0] != unknowns[1]:
         return None
     first, second = (found if found is not None else side for found, side in zip(sets, (one, other), strict=True))
-    if (
-        not (isinstance(first, Set) and isinstance(second, Set))
-        or isinstance(first, FiniteSet)
-        or isinstance(second, FiniteSet)
-    ):
+    parts = [_intervals(side) for side in (first, second)]
+    if parts[0] is None or parts[1] is None:
         return None
-    return bool(first == second) or first.symmetric_difference(second).is_empty is True
+    return len(parts[0]) == len(parts[1]) and all(_same_interval(a, b) for a, b in zip(*parts, strict=True))
+
+
+def _intervals(found: Any) -> list[Any] | None:
+    """Return the intervals that a set of numbers is made of, from left to right; None of other sets."""
+    from sympy import Union
+    from sympy.sets import Interval
+
+    parts = list(found.args) if isinstance(found, Union) else [found]
+    if not all(isinstance(part, Interval) and part.start.is_number and part.end.is_number for part in parts):
+        return None
+    return sorted(parts, key=lambda part: float(part.start))
+
+
+def _same_interval(one: Any, other: Any) -> bool:
+    if (one.left_open, one.right_open) != (other.left_open, other.right_open):
+        return False
+    return not (_numbers_differ(one.start, other.start) or _numbers_differ(one.end, other.end))
 
 
 def _solutions(found: Any) -> Any:

@@ -14,6 +14,8 @@ from evals.scoring.text import after_cues, answer_tags, boxed, boxes, last_line,
 
 TIMEOUT_S = 10.0
 LONGEST = 2000
+# Brackets inside brackets: parsers take exponential time over them.
+DEEPEST = 40
 _FORMULA = re.compile(
     r"(?<!\\)\$\$?(?P<dollars>(?:[^$\\]|\\.){1,2000}+)\$\$?"
     r"|\\\((?P<round>(?:[^\\]|\\(?![()]))+?)\\\)|\\\[(?P<square>(?:[^\\]|\\\\|\\(?![\[\]\\]))+?)\\\]"
@@ -21,7 +23,7 @@ _FORMULA = re.compile(
 # A row break is no escape of the space or bracket that follows it.
 _SPACES = re.compile(
     r"(\\\\)(?:\[[\d.\s]{1,8}(?:pt|em|ex|mm|cm)\])?|\\[,!;:> ]|\\(?:left|right|displaystyle|limits|quad|qquad)(?![A-Za-z])"
-    r"|\s+|~|\{,\}"
+    r"|(\\[A-Za-z]+\s)\s*(?=[A-Za-z])|\s+|~|\{,\}"
 )
 _WORDS = re.compile(r"\\(?:text|mathrm|textrm|mbox|operatorname)\s?\{")
 _SYMBOLS = {
@@ -93,8 +95,19 @@ def spelled(expression: str) -> str:
     text = _JOINED.sub(r"\\text{ \1 }", _MIXED.sub(_improper, text))
     if unit := _UNIT.fullmatch(text):
         text = unit["number"]
+    if (number := normalised(text)) is not None:
+        return number
     text = _SPACES.sub(_kept, text) if not _WORDS.search(text) else " ".join(text.split())
     return normalised(text) or text
+
+
+def _depth(text: str) -> int:
+    """Return how many brackets stand inside each other at most."""
+    deepest = depth = 0
+    for character in text:
+        depth += (character in "{([") - (character in "})]")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _last_boxes(text: str) -> str | None:
@@ -115,7 +128,9 @@ def _last_boxes(text: str) -> str | None:
 def _stated(text: str) -> str | None:
     for rest in after_cues(text):
         formula = _FORMULA.search(rest)
-        found = spelled(_inside(formula) if formula else _until_reason(rest))
+        head = _until_reason(rest)
+        # "11, since $x = 12 - 1$": the formula is in the reason.
+        found = spelled(_inside(formula) if formula and formula.start() < len(head) else head)
         if found and len(found) <= LONGEST:
             return found
     formulas = list(_FORMULA.finditer(text))
@@ -145,7 +160,7 @@ def _improper(found: re.Match[str]) -> str:
 
 
 def _kept(found: re.Match[str]) -> str:
-    return found[1] or ""
+    return found[1] or found[2] or ""
 
 
 def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | str:
@@ -162,6 +177,8 @@ def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | s
         return said == right
     if len(answer) > LONGEST:
         return f"the answer has {len(answer)} characters, of at most {LONGEST}"
+    if (depth := _depth(answer)) > DEEPEST:
+        return f"the answer has {depth} braces inside each other, of at most {DEEPEST}"
     try:
         reply = worker().ask({"do": "math", "answer": answer, "target": target}, timeout_s)
     except OutOfTime:

@@ -45,6 +45,9 @@ _CHINESE = re.compile(
     rf"(?P<minus>[负負])?(?P<signs>(?!一(?:共|样|樣|起|定|般|旦|直|些|下))[{_SIGNS}]{{1,40}})(?:[点點](?P<decimals>[{''.join(_DIGITS)}]{{1,20}}))?"
 )
 
+# 三分之一: of three parts one.
+_PARTS = re.compile(rf"(?P<under>[{_SIGNS}]{{1,12}})分之(?P<over>[{_SIGNS}]{{1,12}})")
+
 
 def number_in_words(text: str, *, anywhere: bool = False) -> str | None:
     """Return the number that a clause without digits gives in words, spelled as numbers are; None where it gives none.
@@ -56,6 +59,8 @@ def number_in_words(text: str, *, anywhere: bool = False) -> str | None:
     text = text[:400]
     if NUMBER.search(text) or _ONE_OF.search(text):
         return None
+    if parts := _PARTS.search(text):
+        return spelled(_chinese(parts["over"]) / (_chinese(parts["under"]) or 1))
     if found := list(_CHINESE.finditer(text)):
         chosen = found[-1 if anywhere else 0]
         number = _chinese(chosen["signs"]) + _decimals(chosen["decimals"] or "")

@@ -42,6 +42,12 @@ _ASIDE = re.compile(
     r"(?<=[\w%)$])\s?(?:\((?=[^()]{0,300}[=A-Za-z])[^()]{0,300}\)|\[(?=[^\[\]]{0,300}[=A-Za-z])[^\[\]]{0,300}\])"
 )
 _OPEN_ASIDE = re.compile(r"(?<=[\w%)$])\s\((?=[^()]{0,300}$)")
+# How chat models take their leave.
+_FAREWELL = re.compile(
+    r"\n[ \t]{0,9}(?:(?:please )?let me know|i hope|hope (?:this|that)|feel free|if you (?:have|need|want|would)"
+    r"|is there anything|would you like|do you (?:have|want|need))\b[^\n]*$",
+    re.IGNORECASE,
+)
 _NUMBER_AND_COMMA = re.compile(r"\s*[$€£¥]?[-\d.,]*\d%?(?:\s[A-Za-z]{1,20}){0,2},\s(?!which\b|or\b)")
 
 
@@ -111,6 +117,7 @@ def _stated(text: str) -> str | None:
         return later
     if (first := _BEGINS.match(text)) and (found := normalised(first["number"].removesuffix("."))) is not None:
         return found
+    text = _FAREWELL.sub("", text.rstrip())
     # The marks of a numbered list are no answers, unless there is nothing else.
     found = _before_cut(text) or _concluded(text) or _last(_LIST_MARK.sub("", text)) or _last(text)
     return found or number_in_words(_last_sentence(text), anywhere=True)
@@ -176,7 +183,7 @@ def _last(text: str) -> str | None:
     sentence = _last_sentence(text)
     if _EQUALS.search(sentence) and (value := _first(sentence)) is not None:
         return value
-    found = list(numbers_in(text))
+    found = list(numbers_in(_ASIDE.sub("", sentence))) or list(numbers_in(text))
     return _read(found[-1]) if found else None
 
 

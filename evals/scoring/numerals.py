@@ -35,14 +35,14 @@ NUMBER = re.compile(
     rf"(?P<sign>-?)(?:(?P<currency>[$€£¥₹₩₽])\s?)?(?P<inner>-?)(?P<whole>{_WHOLE})"
     r"(?P<e>[eE][-+]?\d{1,3}(?!\w|\.\d))?+"
     r"(?!(?:\^\{?)?(?:st|nd|rd|th)\b|-[A-Za-z])"
-    r"(?:(?:\s{1,2}|\s(?:and|&)\s)(?P<over>\d{1,9})\s?/\s?(?P<below>\d{1,9})(?![\d.]*\d)"
+    r"(?:(?:\s{1,2}|\s(?:and|&)\s)(?P<over>\d{1,9})\s?/\s?(?P<below>\d{1,9})(?![\d.]*\d)|\s(?P<half>and\sa\shalf)\b"
     rf"|(?:{_TENS}|{_POWER})?"
     r"(?:\s?/\s?(?P<under>-?\d++(?:,\d{3}(?!\d)){0,130}+(?!\.?\d|,\d)))?)"
     rf"(?:{_SCALE})?"
 )
 _MINUS = re.compile(
     r"(?:(?:^\s+|[=(:≈~]\s{0,2}|\b(?:is|was|be|equals|answer)\s{1,2})-\s{1,2}"
-    r"|\bnegative\s{1,2}|(?:^\s*|[=(:≈]\s{0,2}|\b(?:is|was|be|equals)\s{1,2})minus\s{1,2})[$€£¥]?$",
+    r"|\bnegative\s{1,2}|(?:^\s*|[=(:≈]\s{0,2}|\b(?:is|was|be|equals|to|at|of|about|exactly)\s{1,2})minus\s{1,2})[$€£¥]?$",
     re.IGNORECASE,
 )
 _NOT = re.compile(r"\bnot\s{1,2}[$€£¥]?-?$", re.IGNORECASE)
@@ -81,7 +81,7 @@ def is_denied(found: re.Match[str]) -> bool:
 
 def read_alone(text: str) -> Fraction | None:
     """Return the value of a text that is a number and nothing else but its currency or percent sign."""
-    bare = re.sub(r"\s?[%°€£¥₹]$", "", text.strip())
+    bare = re.sub(r"\s?[%°€£¥₹]$", "", " ".join(text.split()))
     bare = re.sub(r"^(?:\+\s?|(-)\s)", r"\1", bare)
     if len(bare) > LONGEST:
         return None
@@ -113,6 +113,8 @@ def _magnitude(found: re.Match[str]) -> Fraction | None:
     number = _decimal(found["whole"], found["e"] or "")
     if number is not None and found["over"]:
         number += _ratio(found["over"], found["below"])
+    if number is not None and found["half"]:
+        number += Fraction(1, 2)
     power = found["power"] or found["power_"] or found["power__"]
     tens = found["tens"] or found["tens_"]
     if number is not None and power:

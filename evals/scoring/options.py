@@ -201,6 +201,6 @@ def _number_alone(text: str) -> str | None:
 
 def _words(text: str) -> str:
     """Return the words and numbers of a text in lower case and one spelling, single spaces between them."""
-    text = NUMBER.sub(lambda found: spelled(value(found)) or found[0], text)
+    text = NUMBER.sub(lambda found: found[0] if found[0].isdigit() else spelled(value(found)) or found[0], text)
     pieces = (piece.strip(".") for piece in _BETWEEN.split(text.casefold()))
     return " ".join(piece for piece in pieces if any(map(str.isalnum, piece)))

@@ -11,7 +11,8 @@ MOST_CUES = 200
 # What announces an answer. The words between "answer" and "is" are bounded, so a cue costs a bounded time.
 _CUE = re.compile(
     r"####"
-    r"|\banswers?\b(?!\s(?:cannot|can['’]t|couldn['’]t|could\snot|isn['’]t|must\snot)\b)(?:[^.\n:=?!]{0,60}?(?:\b(?:is|are|was|be|equals)\b|[:=]|→|->)\s*[:=]?|(?=\s+[-$(]{0,2}\d)|(?=\s*\*\*))"
+    r"|\banswers?\b(?!\s(?:cannot|can['’]t|couldn['’]t|could\snot|isn['’]t|must\snot)\b)"
+    r"(?:[^.\n:=?!]{0,60}?(?:\b(?:is|are|was|be|equals)\b|[:=]|→|->)(?:[ \t]*[:=])?|(?=\s+[-$(]{0,2}\d)|(?=\s*\*\*))"
     r"|\b(?:ans|final (?:result|value|total))\s?[:=.]"
     r"|(?:答案|答え|解答|正解|정답|答)[^\n。，,:=]{0,10}?(?:[:=]|[是为為はが은는]|(?=\s?\d))\s*:?",
     re.IGNORECASE,
@@ -33,7 +34,8 @@ _BARE_BOX = re.compile(r"\\boxed\s{1,2}(?P<inner>[^\s{}$\\]{1,40})")
 _TAG = re.compile(r"<(?P<close>/?)\s?(?:final[ _-]?)?answer\s?>", re.IGNORECASE)
 # A row break `\\`, with its space `\\[2pt]` or not, is no escape of what follows it.
 _THIN = re.compile(
-    r"(\\\\)|\{\s?(?:,|\\[,;:! ])\s?\}|,\s?\\!\s?|\\!|\\[,;:> ]|\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])|\\([()\[\]])"
+    r"(\\\\)|\{\s?(?:,|\\[,;:! ])\s?\}|,\s?\\!\s?|\\!|\\[,;:> ]|~"
+    r"|\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])|\\([()\[\]])"
 )
 _BOLD = re.compile(r"(?<!\d)\*\*|\*\*(?!\d)|(?<!\w)__|__(?!\w)")
 _STRUCK = re.compile(r"~~[^~\n]{1,200}~~")

@@ -24,8 +24,9 @@ def main() -> None:
     os.dup2(2, 1)
     print(json.dumps({"ready": True}), file=replies, flush=True)
     for line in sys.stdin:
+        request = json.loads(line)
         try:
-            reply = _answer(json.loads(line))
+            reply = _answer(request)
         except ModuleNotFoundError as error:
             reply = {"missing": error.name}
         except Exception as error:

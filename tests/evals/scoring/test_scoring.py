@@ -13,7 +13,8 @@ from evals.scoring.bounded import OutOfTime, Worker, WorkerDied
 from evals.scoring.mathematics import boxed_expression, equal, spelled, stated_expression
 from evals.scoring.numbers import final_number, normalised, stated_number
 from evals.scoring.options import final_option, option_label, stated_option
-from evals.scoring.text import answer_part, boxed, without_markup
+from evals.scoring.run_ons import answer_part
+from evals.scoring.text import boxed, without_markup
 from evals.scoring.words import TRUE_FALSE, YES_NO, final_text, final_word, stated_text, stated_word
 
 HERE = Path(__file__).parent
@@ -124,7 +125,7 @@ def test_gsm8k_rationales_read_as_published(benchmark):
         ("Answer: 1e3", "1000"),
         ("Answer: 12 * 10", "12"),
         (".5 of it", "0.5"),
-        ("Answer: 1\u00a0234", "1"),
+        ("Answer: 1\u00a0234", "1234"),
         ("The answer is **\\$1{,}500**", "1500"),
         ("So 3 and 4 make 7, which is the final answer! Of 2 you heard before.", "7"),
         ("12 - 6 = 6, which is the answer to her question.\nThe number", "6"),
@@ -252,7 +253,7 @@ def test_reading_is_linear_in_any_repetition(pieces):
             read(text)
         return time.process_time() - start
 
-    small, large = min(seconds(400) for _ in range(3)), min(seconds(3200) for _ in range(3))
+    small, large = min(seconds(200) for _ in range(3)), min(seconds(1600) for _ in range(3))
     assert large < 24 * small + 0.05
 
 
