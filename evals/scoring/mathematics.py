@@ -14,7 +14,7 @@ from evals.scoring.text import after_cues, answer_tags, boxed, boxes, last_line,
 
 TIMEOUT_S = 10.0
 LONGEST = 2000
-# Brackets inside brackets: parsers take exponential time over them.
+# Brackets inside each other: a parser may take very long over more.
 DEEPEST = 40
 _FORMULA = re.compile(
     r"(?<!\\)\$\$?(?P<dollars>(?:[^$\\]|\\.){1,2000}+)\$\$?"
@@ -178,7 +178,7 @@ def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | s
     if len(answer) > LONGEST:
         return f"the answer has {len(answer)} characters, of at most {LONGEST}"
     if (depth := _depth(answer)) > DEEPEST:
-        return f"the answer has {depth} braces inside each other, of at most {DEEPEST}"
+        return f"the answer has {depth} brackets inside each other, of at most {DEEPEST}"
     try:
         reply = worker().ask({"do": "math", "answer": answer, "target": target}, timeout_s)
     except OutOfTime:

@@ -30,8 +30,9 @@ READERS = {
 }
 # What patterns over numbers, letters, markup and labels could go back over again and again.
 PIECES = [
-    "1", "1,", "1,111,", "1.111.", "12,", "½ ", "10⁶", "1×10^", "one hundred and ", "A ", "B, ", "A is wrong ", "I choose ", "(A) ",
-    "\\boxed{", "\\boxed{1} and ", "\\frac{1}", "$", "#### 1", "\nQuestion: ", "\nQ: x = 1", "</think>", "<answer>", "\n", "(1=", "1 (", "{",
+    "1", "1,", "1,111,", "1.111.", "12,", "½ ", "10⁶", "1×10^", "one hundred and ", "A ", "B, ", "A is wrong ", "(A) ",
+    "I choose ", "\\boxed{", "\\boxed{1} and ", "\\frac{1}", "$", "#### 1", "\nQuestion: ", "\nQ: x = 1", "</think>",
+    "<answer>", "\n", "(1=", "1 (", "{",
 ]  # fmt: skip
 
 

@@ -198,5 +198,5 @@ def test_boxes(text, inside):
 
 def test_a_comparison_that_raises_is_a_failure_and_the_next_is_made():
     assert equal("x", "\\begin{pmatrix}1\\\\2\\end{pmatrix}") is not True
-    assert equal("{" * 900 + "x" + "}" * 900, "y") == "the answer has 900 braces inside each other, of at most 40"
+    assert equal("{" * 900 + "x" + "}" * 900, "y") == "the answer has 900 brackets inside each other, of at most 40"
     assert equal("2x", "x+x") is True
