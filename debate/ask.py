@@ -1,4 +1,11 @@
-"""A debate as a plain callable: `with DebateSession(config) as ask: ask("What is 3+4*5?").answer`. No event loop in sight."""
+"""A debate as a plain callable, with no event loop in sight.
+
+>>> from debate import DebateSession
+>>> with DebateSession("smoke", extract=lambda response: response.rpartition("Answer: ")[2]) as ask:
+...     said = ask("What is the result of 3+4*5+6-2*7?")
+>>> said.answer, said.decision.reason, len(said.transcript.turns)
+('15', 'ada has the lowest temperature, 0.15', 6)
+"""
 
 import asyncio
 import itertools
@@ -10,7 +17,6 @@ from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
-from debate.config.shipped import find_config
 from debate.decision.decision import Decision, Reader
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
@@ -43,7 +49,7 @@ class DebateSession:
     """
 
     def __init__(self, config: DebateConfig | Path | str, *, extract: Reader | None = None) -> None:
-        self.config = config if isinstance(config, DebateConfig) else load_config(find_config(Path(config)))
+        self.config = config if isinstance(config, DebateConfig) else load_config(config)
         self._extract = extract or _whole
         self._runner = asyncio.Runner()
         self._backends = Backends(self.config)
@@ -74,7 +80,7 @@ class DebateSession:
         finally:
             self._runner.close()
 
-    def __enter__(self) -> "Debater":
+    def __enter__(self) -> "DebateSession":
         return self
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""All messages of one debate, round by round, in the protocol's order. Values only; `run_folder.py` puts them on disk.
+"""All messages of one debate, round by round, in the protocol's order. Values only; `run_folder/` puts them on disk.
 
 The order is the plan's and not the clock's, so that a debate that was interrupted and went on is the same transcript.
 """

@@ -71,6 +71,13 @@ async def evaluate(
     Where `out` holds an earlier run of the same arguments, it is continued: nothing that was said is said again.
     `self-consistency@…` rows are played last, since their k follows from what the debates cost.
 
+    >>> import asyncio
+    >>> from pathlib import Path
+    >>> from debate import load_config
+    >>> rows = asyncio.run(evaluate(load_config("smoke"), out=Path("runs/smoke"), limit=4))
+    >>> [(row.method, row.correct, row.total) for row in rows]
+    [('single', 4, 4), ('text', 4, 4), ('cipher', 4, 4)]
+
     Args:
         config: the debate and its methods.
         out: the run folder.
@@ -99,6 +106,10 @@ async def evaluate(
         revision=chosen.revision,
     )
     shots = [(shot.question, shot.solution) for shot in task.shots()]
+    if task.num_fewshot and not shots:
+        progress(
+            f"{config.task}: no worked examples, of {task.num_fewshot} by default: {chosen.data} has no rows for them"
+        )
     if samples is None:
         samples, loaded = load_selected(
             task,
@@ -110,6 +121,9 @@ async def evaluate(
         )
         for reason, count in loaded.removed.items():
             progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
+        available = len(loaded.samples)
+    else:
+        available = len(samples)
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
@@ -132,7 +146,7 @@ async def evaluate(
                 progress(f"going on with {out}: {turns} turns are there")
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
-            facts = provenance(config, debates)
+            facts = {**provenance(config, debates), "limit": chosen.limit, "num_samples": available}
             for row in sorted(names, key=lambda row: needs_budget(names[row])):
                 if needs_budget(names[row]):
                     k = _chosen_k(folder, names[row], progress)

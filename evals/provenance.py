@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.installed import versions
-from agents.prompts import Prompts
+from agents.prompts import STAGES, Prompts
 from agents.speakers.agent import Agent
 from debate.config.schema import DebateConfig
 from debate.orchestrator import Debate
@@ -28,12 +28,22 @@ def provenance(config: DebateConfig, debates: Mapping[str, Debate]) -> dict[str,
         "models": {str(backend.fingerprint.model): vars(backend.fingerprint) for backend in backends},
         "dtype": config.dtype,
         "prompts": {name: prompt_hashes(debate) for name, debate in debates.items()},
+        "num_fewshot": {name: num_fewshot(debate) for name, debate in debates.items()},
     }
 
 
 def prompt_hashes(debate: Debate) -> dict[str, str]:
     """Return agent → hash of the prompt files and worked examples that it may read."""
     return {name: _hash(agent.prompts) for name, agent in debate.agents.items() if isinstance(agent, Agent)}
+
+
+def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
+    """Return agent → stage → worked examples in the prompts of that stage, of agents that read prompts."""
+    return {
+        name: {stage: agent.prompts.num_shots(stage) for stage in STAGES}
+        for name, agent in debate.agents.items()
+        if isinstance(agent, Agent)
+    }
 
 
 @cache

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
 from agents.errors import ConfigError, DebateError, did_you_mean, writing_failed
+from agents.yaml_file import read_yaml
 from debate.config.frozen import Frozen
 from debate.config.load import validate
 from debate.config.schema import DebateConfig
@@ -112,8 +112,8 @@ def load_experiment(name: str) -> Experiment:
         known = experiments()
         raise ConfigError(f"unknown experiment {name!r}. Known: {', '.join(known)}.{did_you_mean(name, known)}")
     try:
-        return Experiment.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError) as error:
+        return Experiment.model_validate(read_yaml(path))
+    except ValidationError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 

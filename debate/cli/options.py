@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 
 from debate.cli.app import Interrupted
+from debate.cli.consoles import console as console
+from debate.cli.consoles import notes as notes
 
 T = TypeVar("T")
-
-console = Console(highlight=False)
-notes = Console(stderr=True, highlight=False)
 
 Config = Annotated[Path, typer.Argument(help="A config file, or the name of a shipped one, e.g. smoke.")]
 Set = Annotated[
@@ -37,11 +35,14 @@ RayAddress = Annotated[
     str | None,
     typer.Option("--ray-address", help="HOST:PORT of a Ray cluster; by default --runtime ray starts one here."),
 ]
+AllowHuge = Annotated[
+    bool, typer.Option("--allow-huge", help="Allow groups and topologies that are refused for their size.")
+]
 
 
-def execution(runtime: str | None, ray_address: str | None) -> list[str]:
-    """Return the overrides of the options that say where engines are."""
-    given = {"runtime": runtime, "ray_address": ray_address}
+def execution(runtime: str | None, ray_address: str | None, allow_huge: bool = False) -> list[str]:
+    """Return the overrides of the options that say how a run is carried out."""
+    given = {"runtime": runtime, "ray_address": ray_address, "allow_huge": allow_huge or None}
     return [f"execution.{key}={value}" for key, value in given.items() if value is not None]
 
 
@@ -60,20 +61,16 @@ def backend_options(given: list[str] | None) -> dict[str, Any]:
     Raises:
         ConfigError: no such pair; or a key of a server, which is not repeated.
     """
-    import yaml
-
     from agents.errors import ConfigError
     from agents.secrets import refuse_secrets
+    from agents.yaml_file import parse_yaml
 
     found: dict[str, Any] = {}
     for pair in given or []:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise ConfigError(f"--option {key!r}: write KEY=VALUE, e.g. --option max_num_seqs=4")
-        try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--option {key}: the value is not YAML") from error
+        found[key] = parse_yaml(value, source=f"--option {key}")
     refuse_secrets(found, where="--option")
     return found
 

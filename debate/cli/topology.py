@@ -43,7 +43,7 @@ def list_() -> None:
 
 
 @topology.command()
-def show(which: Which, agents: Agents = 6, settings: options.Set = None) -> None:
+def show(which: Which, agents: Agents = 6, settings: options.Set = None, allow_huge: options.AllowHuge = False) -> None:
     """Show who hears whom, and what a debate costs: degree, diameter, messages, bytes, tokens.
 
     Example:  debate topology show topologies/teams
@@ -52,7 +52,7 @@ def show(which: Which, agents: Agents = 6, settings: options.Set = None) -> None
     from debate.preview.sketch import sketch
     from debate.protocol.exchange import build_exchange
 
-    config = _config(which, agents, settings)
+    config = _config(which, agents, settings, allow_huge)
     exchange = build_exchange(config)
     options.console.print(sketch(config, exchange), markup=False, soft_wrap=True)
     for line in lines(facts(config, exchange)):
@@ -67,6 +67,7 @@ def draw(
     title: Annotated[str, typer.Option("--title", help="Above the picture.")] = "",
     agents: Agents = 6,
     settings: options.Set = None,
+    allow_huge: options.AllowHuge = False,
 ) -> None:
     """Draw a topology: a picture with --out, otherwise in the terminal.
 
@@ -79,7 +80,7 @@ def draw(
     from debate.preview.sketch import sketch
     from debate.protocol.exchange import build_exchange
 
-    config = _config(which, agents, settings)
+    config = _config(which, agents, settings, allow_huge)
     exchange = build_exchange(config)
     if out is None:
         options.console.print(sketch(config, exchange), markup=False, soft_wrap=True)
@@ -96,12 +97,14 @@ def draw(
 
 
 @topology.command()
-def check(which: Which, agents: Agents = 6, settings: options.Set = None) -> None:
+def check(
+    which: Which, agents: Agents = 6, settings: options.Set = None, allow_huge: options.AllowHuge = False
+) -> None:
     """Say what cannot be and what is probably not meant; exit code 2 where the debate would be refused.
 
     Example:  debate topology check topologies/teams
     """
-    config = _config(which, agents, settings)
+    config = _config(which, agents, settings, allow_huge)
     if _print_findings(config):
         raise typer.Exit(2)
 
@@ -125,7 +128,7 @@ def map_(
         options.console.print(line, markup=False, soft_wrap=True)
 
 
-def _config(which: Path, agents: int, settings: list[str] | None) -> Any:
+def _config(which: Path, agents: int, settings: list[str] | None, allow_huge: bool) -> Any:
     """Return the config of a file, or of so many agents under a topology's name."""
     from debate.config.load import load_config, validate
     from debate.config.shipped import find_config
@@ -133,13 +136,13 @@ def _config(which: Path, agents: int, settings: list[str] | None) -> Any:
     path = find_config(which)
     name = str(which)
     if path.exists() or path.suffix in (".yaml", ".yml") or "/" in name:
-        return load_config(path, settings or [])
+        return load_config(path, [*(settings or []), *options.execution(None, None, allow_huge)])
     if settings:
         from agents.errors import ConfigError
 
         raise ConfigError("--set changes a config file; a topology's name takes its parameters in parentheses")
-    group = {"agent": {"count": agents}}
-    return validate({"backend": "mock", "model": "mock", "agents": group, "topology": name}, source=name)
+    keys = {"agents": {"agent": {"count": agents}}, "topology": name, "execution": {"allow_huge": allow_huge}}
+    return validate({"backend": "mock", "model": "mock", **keys}, source=name)
 
 
 def _print_findings(config: Any) -> bool:

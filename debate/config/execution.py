@@ -56,6 +56,8 @@ class ExecutionConfig(Frozen):
     """On Ray: processes that play the debates; 0 plays them in the driver, which is faster up to some size (docs/ray.md)."""
     runner_patience_s: float = Field(default=60.0, ge=3)
     """How long a runner may say nothing, not even that nothing has happened, until it is ended and another begun."""
+    allow_huge: bool = False
+    """Play topologies and groups of a size that is refused as a probable mistake (`--allow-huge`)."""
     node_patience_s: float = Field(default=300.0, ge=0)
     """How long to wait for a node to come back when no engine of a model is left."""
 

@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from agents.component import check_component
+from agents.errors import ConfigError
 from debate.config.execution import ExecutionConfig
 from debate.config.frozen import Frozen
-from debate.config.groups import expanded, groups
+from debate.config.groups import MOST_AGENTS, expanded, groups
 from debate.config.topology import TopologyConfig
 
 # What an agent may be besides a debater: one that sums up or leads each round, one that speaks once at the end, and the
@@ -24,7 +26,7 @@ CONTROLS = ("expert", "misaligned", "random", "dummy")
 class AgentConfig(Frozen):
     """One debater. What is not set here is taken from the debate."""
 
-    temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    temperature: float = Field(default=1.0, ge=0, le=1000, allow_inf_nan=False)
     """Of its belief, softmax(z / temperature); 0 is greedy."""
     encoder: str | None = None
     """How its beliefs become vectors; only in CIPHER debates. `none` for an agent that only speaks text."""
@@ -106,21 +108,21 @@ class DebateConfig(Frozen):
     """How much agents are asked to agree with each other, 0 to 1; not asked by default."""
     min_mapped: float = Field(default=0.6, ge=0, le=1)
     """Between tokenizers: the least share of a message's belief that must map for it to be heard as vectors."""
-    rounds: int = Field(default=3, ge=1)
+    rounds: int = Field(default=3, ge=1, le=10_000)
     """Turns of each agent in all; the paper's 3 rounds are one initial answer and two of debate."""
     message: Literal["text", "cipher"] = "cipher"
     """What agents send each other."""
     encoder: str = "expectation"
     """How beliefs become vectors."""
-    top_beliefs: int = Field(default=8, ge=0)
+    top_beliefs: int = Field(default=8, ge=0, le=1_000_000)
     """Tokens of each belief that a CIPHER message keeps, for reading and for receivers with another table."""
-    max_tokens: int = Field(default=128, ge=1)
+    max_tokens: int = Field(default=128, ge=1, le=10_000_000)
     """Most steps of one message."""
     stop: tuple[str, ...] = ()
     """Strings that end a message where they begin."""
     decision: str = "lowest_temperature"
     """How the transcript becomes an answer."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Of everything that is drawn."""
     execution: ExecutionConfig = ExecutionConfig()
     """How the run is carried out: debates at once, time-outs, retries, the journal's fsync policy."""
@@ -136,7 +138,27 @@ class DebateConfig(Frozen):
         if not isinstance(templates, Mapping):
             raise ValueError("templates: a mapping of name to an agent's keys")
         rest = {key: value for key, value in given.items() if key != "templates"}
-        return {**rest, "agents": expanded(given["agents"], templates)}
+        return {
+            **rest,
+            "agents": expanded(given["agents"], templates, most=None if _allows_huge(given) else MOST_AGENTS),
+        }
+
+    @field_validator("stop")
+    @classmethod
+    def _stops(cls, stop: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in stop:
+            raise ValueError("an empty text would end every message at once; leave it out")
+        return stop
+
+    @field_validator("methods")
+    @classmethod
+    def _methods(cls, methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name in methods:
+            try:
+                check_component(name, "method")
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        return methods
 
     @field_validator("agents")
     @classmethod
@@ -165,3 +187,10 @@ class DebateConfig(Frozen):
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Group → members."""
         return groups(self.agents)
+
+
+def _allows_huge(given: Mapping[str, Any]) -> bool:
+    execution = given.get("execution")
+    if isinstance(execution, ExecutionConfig):
+        return execution.allow_huge
+    return isinstance(execution, Mapping) and execution.get("allow_huge") is True

@@ -42,6 +42,7 @@ def evaluate(
     ] = False,
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,
+    allow_huge: options.AllowHuge = False,
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -75,7 +76,7 @@ def evaluate(
     from evals.evaluation import Selection
     from evals.evaluation import evaluate as run_evaluation
 
-    names, execution = options.listed(tasks), options.execution(runtime, ray_address)
+    names, execution = options.listed(tasks), options.execution(runtime, ray_address, allow_huge)
     loaded = [
         options.load(config, settings, model, seed, *execution, *([f"task={name}"] if name else []))
         for name in names or [""]

@@ -36,11 +36,11 @@ def reproduce(
     With the paper's model on a machine that holds it, the same command is the paper's experiment. What was run is kept:
     the same command goes on.
     """
-    import yaml
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from agents.errors import ConfigError
+    from agents.yaml_file import parse_yaml
     from evals.cli.screen import Screen
     from evals.reproduce import cells, load_experiment
     from evals.reproduce import reproduce as run_experiment
@@ -51,7 +51,7 @@ def reproduce(
         key, equals, text = setting.partition("=")
         if not equals or "." in key:
             raise ConfigError(f"--set {setting!r}: an experiment takes whole keys, e.g. backend=mock or max_tokens=64")
-        overrides[key] = yaml.safe_load(text)
+        overrides[key] = parse_yaml(text, source=f"--set {setting!r}")
     if second_model is not None:
         agents = {name: dict(agent or {}) for name, agent in shared["agents"].items()}
         agents[list(agents)[-1]]["model"] = second_model

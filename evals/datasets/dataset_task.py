@@ -103,6 +103,12 @@ class DatasetTask(Task):
             raise TaskError(f"task {self.name!r} has no rows for worked examples: --num_fewshot 0")
         if self.data is not None and not self._found(self.shot_split):
             # A single file, or a folder without that split: no rows to show.
+            if self.asks_for_shots:
+                wanted = ", ".join(self.candidates(self.shot_split)) or self.shot_split
+                raise TaskError(
+                    f"--num_fewshot {self.num_fewshot}: {self.data} has no rows of the {self.shot_split} split for worked "
+                    f"examples; give a folder that also has {wanted}, or --num_fewshot 0"
+                )
             return ()
         _, rows = self._rows(self.shot_split)
         found: list[Shot] = []

@@ -16,7 +16,9 @@ def test_an_evaluation_in_five_lines(tmp_path):
     from evals import analyse_run, evaluate
 
     asyncio.run(evaluate(load_config(configs_folder() / "smoke.yaml"), out=tmp_path / "run", limit=5))
-    print(analyse_run(tmp_path / "run").comparisons[0].sentence)
+    comparison = analyse_run(tmp_path / "run").comparisons[0]
+    assert (comparison.first, comparison.second) == ("cipher", "text")
+    assert "5 paired questions" in comparison.sentence
 
 
 def test_public_names_are_functions_however_they_are_reached():

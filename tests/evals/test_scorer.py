@@ -8,7 +8,6 @@ import pytest
 from agents.errors import MissingDependency
 from agents.question import Question
 from debate.config.load import validate
-from debate.decision.decision import Decision
 from debate.run_folder.reader import read_method
 from evals.analysis.run_record import read_run
 from evals.analysis.summary import analyse
@@ -28,6 +27,7 @@ def config_of(decision, **replies):
     script |= {re.escape(questions[int(place[1:])]): reply for place, reply in replies.items()}
     raw = {
         "task": TASK,
+        "prompts": "arithmetic",
         "agents": {"ada": {"temperature": 0.2}, "ben": {"temperature": 0.8}},
         "backend": "mock",
         "model": "mock",

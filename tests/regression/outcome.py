@@ -17,6 +17,8 @@ VARYING = {
     "total_evaluation_time_seconds", "pretty_env_info", "transformers_version", "lm_eval_version", "written_by", "timestamp",
     "cached_tokens", "joules", "source",
 }  # fmt: skip
+# Keys of configs that are younger than the recording → the default, in lower case.
+ADDED = {"allow_huge": "false"}
 # Hashes of floating-point numbers.
 BITS = {"digest", "table"}
 # Files that hold times or energy only, or are for people; the journal is read record by record.
@@ -115,7 +117,15 @@ def content(file: Path) -> Any:
         return steady(json.loads(text))
     if file.suffix == ".jsonl":
         return [steady(json.loads(line)) for line in text.splitlines()]
+    if file.suffix == ".yaml":
+        lines = text.splitlines(keepends=True)
+        return "".join(line for line in lines if not is_added(*line.strip().partition(": ")[::2]))
     return _figures(text) if file.suffix == ".html" else text
+
+
+def is_added(key: str, value: Any) -> bool:
+    """Whether this is a key that came after the recording, with the value under which everything is as before."""
+    return key in ADDED and str(value).lower() == ADDED[key]
 
 
 def _figures(page: str) -> list[list[str]]:
@@ -134,7 +144,7 @@ def _figures(page: str) -> list[list[str]]:
 def steady(value: Any) -> Any:
     """Return plain data without what varies between two runs of one config."""
     if isinstance(value, dict):
-        return {key: steady(inner) for key, inner in value.items() if key not in VARYING}
+        return {key: steady(inner) for key, inner in value.items() if key not in VARYING and not is_added(key, inner)}
     if isinstance(value, list | tuple):
         return [steady(inner) for inner in value]
     return value

@@ -50,7 +50,7 @@ def test_speak_and_read(cli, tmp_path):
     code, read, _ = cli("read", file)
     assert code == 0
     assert "reading      4*5=20" in read
-    assert "[26, 16] float32" in read or "embeddings" in read
+    assert "[26, 16] float32, 1,664 bytes" in read
     code, out, _ = cli("speak", "--prompt", "And?", "--backend", "mock", "--model", "mock", "--hear", file)
     assert code == 0
 
@@ -129,7 +129,7 @@ def test_foreign_packages_are_named_at_the_start(cli, monkeypatch):
             return "0.1"
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(sys.modules["debate.cli.app"], "version", version)
+    monkeypatch.setattr(sys.modules["debate.cli.app"], "installed", version)
     _, _, err = cli("topology", "list")
     assert "! kernels is installed here too" in err
     assert "openai-agents" not in err
@@ -209,7 +209,7 @@ def test_ctrl_c_ends_cleanly_and_what_was_finished_is_readable(cli, tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert "interrupted; what was finished is on disk" in err
+    assert "Interrupted. Run the same command to continue." in err
     assert json.loads((tmp_path / "r" / "run.json").read_text())["status"] == "interrupted"
     code, out, _ = cli("show", tmp_path / "r", "--limit", 2)
     assert (code, out.count("decision:")) == (0, 2)

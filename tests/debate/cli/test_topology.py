@@ -55,7 +55,7 @@ def test_undirected_files_are_heard_both_ways(tmp_path):
     ("name", "content", "said"),
     [
         ("g.graphml", "<graphml", "not a graphml graph"),
-        ("g.json", "{}", "not a json graph"),
+        ("g.json", "{}", "node-link JSON is a mapping with nodes and edges"),
         ("g.json", "[", "not a json graph"),
         ("g.yaml", "nodes: []", "has the keys agents and edges"),
         ("g.txt", "", "ends in .graphml, .json"),

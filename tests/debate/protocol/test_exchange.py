@@ -1,7 +1,7 @@
 """Who hears whom, in what form, when: read off the plan, without a model."""
 
 import asyncio
-import contextlib
+import itertools
 import time
 
 import pytest
@@ -22,6 +22,11 @@ from debate.transcript import TurnKey
 def exchange_of(**keys):
     base = {"backend": "mock", "agents": {"a": {"count": 4}}}
     return build_exchange(validate({**base, **keys}, source="test"))
+
+
+def debate_of(**keys):
+    config = validate({"backend": "mock", "model": "mock", **keys}, source="test")
+    return build_debate(config, Backends(config))
 
 
 any_topology, any_protocol = st.sampled_from(sorted(TOPOLOGIES)), st.sampled_from(sorted(PROTOCOLS))
@@ -310,6 +315,57 @@ anything = st.recursive(
     st.dictionaries(st.sampled_from(["topology", "agents", "protocol", "stopping", "templates"]), anything, max_size=3)
 )
 @settings(max_examples=300, deadline=None)
-def test_any_config_is_a_debate_or_a_sentence(keys):
-    with contextlib.suppress(DebateError):
-        exchange_of(**keys)
+def test_any_config_is_an_exchange_that_can_be_played_or_a_sentence_that_names_a_key(keys):
+    refusal, planned = None, None
+    try:
+        planned = exchange_of(**keys).planned
+    except DebateError as error:
+        refusal = str(error)
+    if planned is not None:
+        assert set(order_of(planned)) == set(planned.plan)
+    else:
+        assert any(key.removesuffix("s") in refusal for key in keys), refusal
+
+
+# Of each key what may stand there, and what is refused, with the reason; None is what nobody has to mend.
+GROUPS = [
+    ({"a": {"count": 3}}, None),
+    ({"ada": {}, "a": {"count": 2, "temperature": [0.1, 0.9]}}, None),
+    ({"a": {"count": 0}}, "a.count: must be a whole number"),
+    ({"a": {"count": 2}, "a1": {}}, "two agents are called 'a1'"),
+    ({}, "agents: .*at least 1"),
+]
+EXCHANGES = [
+    ("ring(hops=2)", None),
+    ({"generator": "sparse(k=1)", "edges": [{"from": "a1", "to": "*", "message": "both"}]}, None),
+    ({"schedule": [{"rounds": [2], "generator": "complete"}]}, None),
+    ("rng", "unknown topology 'rng'.*Did you mean 'ring'"),
+    ("ring(hop=2)", "It takes: hops"),
+    ({"edges": [{"from": "a1", "to": "zed"}]}, "topology.edges.0.to: unknown agent 'zed'"),
+    ({"edges": [{"from": "a1", "to": "a2", "rounds": [9]}]}, "begins in round 9"),
+]
+ORDERS = [
+    ("feed_forward", None),
+    ("gossip(peers=2)", None),
+    ("gosip", "unknown protocol 'gosip'"),
+    ("relay(peers=1)", "protocol 'relay' has no parameter 'peers'"),
+]
+ENDS = [
+    ("fixed", None),
+    ("budget(tokens=9)", None),
+    ("budget", "needs tokens or seconds"),
+    ("share(off=1)", "stopping rule 'share' has no parameter 'off'"),
+]
+
+
+@pytest.mark.parametrize(("stopping", "unending"), ENDS, ids=lambda given: str(given)[:20])
+@pytest.mark.parametrize(("protocol", "disorder"), ORDERS, ids=lambda given: str(given)[:20])
+def test_a_combination_is_refused_for_the_reason_of_a_part_and_else_not(protocol, disorder, stopping, unending):
+    for (agents, ungrouped), (topology, unheard) in itertools.product(GROUPS, EXCHANGES):
+        keys = {"agents": agents, "topology": topology, "protocol": protocol, "stopping": stopping}
+        reasons = [reason for reason in (ungrouped, unheard, disorder, unending) if reason]
+        if reasons:
+            with pytest.raises(DebateError, match="|".join(reasons)):
+                debate_of(**keys)
+        else:
+            assert debate_of(**keys).protocol.num_turns == 9

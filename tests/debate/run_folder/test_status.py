@@ -44,7 +44,7 @@ def test_a_run_under_way_is_seen_and_stopped(under_way):
     assert status.seconds_left > 0
     assert cancel(run, 30)
     _, err = process.communicate(timeout=30)
-    assert (process.returncode, "interrupted; what was finished is on disk" in err) == (130, True)
+    assert (process.returncode, "Interrupted. Run the same command to continue." in err) == (130, True)
     assert status_of(run).state == "interrupted"
     with pytest.raises(RunError, match="is not under way"):
         cancel(run, 1)

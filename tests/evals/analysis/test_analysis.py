@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from agents.errors import ConfigError, RunError
 from debate.config.load import validate
 from debate.run_folder.reader import methods_in, read_method
+from evals import energy
 from evals.analysis.lm_eval_files import hash_string
 from evals.analysis.outputs import analyse_run, write_outputs
 from evals.analysis.run_record import read_run, runs_in
@@ -27,6 +29,18 @@ CONFIG = validate(
     source="x",
 )
 METHODS = ["single", "self-consistency(k=3)", "text", "cipher", "expert"]
+
+
+def write_questions(data):
+    """Write a file of GSM8K and a folder of MMLU."""
+    data.mkdir(parents=True)
+    row = {"question": "How many are {}?", "answer": "That is\n#### {}"}
+    lines = [json.dumps({key: text.format(number) for key, text in row.items()}) for number in range(4)]
+    (data / "gsm.jsonl").write_text("\n".join(lines) + "\n")
+    for split, count in (("dev", 5), ("test", 4)):
+        (data / split).mkdir()
+        rows = "".join(f"{split} {number}?,one,two,three,four,B\n" for number in range(count))
+        (data / split / f"anatomy_{split}.csv").write_text(rows)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +194,89 @@ def test_lm_evals_files_have_its_keys_and_hashes(folder):
     assert results["task_hashes"]["arithmetic"] == hash_string(joined)
 
 
+def lm_eval_of(folder, method):
+    (path,) = folder.glob(f"lm_eval/{method}/mock/results_*.json")
+    (samples,) = folder.glob(f"lm_eval/{method}/mock/samples_*.jsonl")
+    return json.loads(path.read_text()), json.loads(samples.read_text().splitlines()[0])
+
+
+def test_lm_evals_files_say_how_each_method_was_generated(tmp_path, run):
+    agents = {"ada": {"temperature": 0, "top_p": 0.5}, "ben": {"temperature": 0.8, "top_p": 0.9}}
+    methods = {
+        "greedy": {"rounds": 1, "message": "text", "agents": {"ben": {"temperature": 0.5}}},
+        "sampled": {"message": "text", "agents": {"ada": {"temperature": 0.9}}},
+        "self-consistency(k=3)": {},
+        "belief": {"message": "cipher", "agents": {"ada": {"temperature": 0.2}}},
+        "drawing": {"message": "cipher", "encoder": "gumbel", "agents": {"ada": {"temperature": 0.2}}},
+    }
+    config = validate({**CONFIG.model_dump(), "agents": agents, "methods": methods, "stop": ["X"]}, source="x")
+    run(evaluate(config, out=tmp_path / "run", limit=3))
+    write_outputs(tmp_path / "run")
+    expected = {
+        "greedy": {"do_sample": False, "temperature": 0.0},
+        "sampled": {"do_sample": True, "temperature": 0.8, "top_p": 0.9},
+        "self-consistency(k=3)": {"do_sample": True, "temperature": 0.7, "top_p": 0.5},
+        "belief": {"do_sample": False, "temperature": 0.2},
+        "drawing": {"do_sample": True, "temperature": 0.2},
+    }
+    for method, sampling in expected.items():
+        results, sample = lm_eval_of(tmp_path / "run", method)
+        told = {"max_gen_toks": 64, "until": ["X"], **sampling}
+        assert results["configs"]["arithmetic"]["generation_kwargs"] == results["config"]["gen_kwargs"] == told
+        assert sample["arguments"]["gen_args_0"]["arg_1"] == told
+        assert results["config"]["limit"] == 3
+
+
+@pytest.mark.parametrize(
+    ("task", "asked", "shots"),
+    # Of the prompt files where the task has none of its own; of the data's other split where it is there.
+    [
+        ("arithmetic", None, 2),
+        ("gsm8k", None, 2),
+        ("mmlu:anatomy", None, 5),
+        ("mmlu:anatomy", 3, 3),
+        ("mmlu:anatomy", 0, 2),
+    ],
+)
+def test_lm_evals_files_count_the_worked_examples_that_were_shown(tmp_path, run, task, asked, shots):
+    write_questions(tmp_path / "data")
+    data = {"gsm8k": tmp_path / "data" / "gsm.jsonl", "mmlu:anatomy": tmp_path / "data"}.get(task)
+    selection = Selection(limit=2, data=data, num_fewshot=asked)
+    config = CONFIG.model_copy(update={"task": task})
+    run(evaluate(config, out=tmp_path / "run", methods=["single", "cipher"], selection=selection))
+    write_outputs(tmp_path / "run")
+    for method in ("single", "cipher"):
+        results, _ = lm_eval_of(tmp_path / "run", method)
+        assert results["n-shot"] == {task: shots}
+        assert results["configs"][task]["num_fewshot"] == shots
+
+
+def test_lm_evals_files_of_an_older_run_do_not_guess_the_worked_examples(folder, tmp_path):
+    older = tmp_path / "older"
+    shutil.copytree(folder, older)
+    facts = json.loads((older / "run.json").read_text())
+    (older / "run.json").write_text(json.dumps({key: facts[key] for key in facts if key != "num_fewshot"}))
+    write_outputs(older)
+    results, _ = lm_eval_of(older, "cipher")
+    assert results["n-shot"] == {"arithmetic": None}
+
+
+def test_a_likelihood_row_is_a_multiple_choice_of_lm_eval_and_generates_nothing(tmp_path, run):
+    write_questions(tmp_path / "data")
+    selection = Selection(limit=2, data=tmp_path / "data")
+    config = CONFIG.model_copy(update={"task": "mmlu:anatomy"})
+    run(evaluate(config, out=tmp_path / "run", methods=["likelihood"], selection=selection))
+    write_outputs(tmp_path / "run")
+    results, sample = lm_eval_of(tmp_path / "run", "likelihood")
+    entry = results["configs"]["mmlu:anatomy"]
+    assert (entry["output_type"], entry["generation_kwargs"], entry["num_fewshot"]) == (
+        "multiple_choice",
+        {"do_sample": False},
+        5,
+    )
+    assert sample["arguments"]["gen_args_0"]["arg_1"] == {"do_sample": False}
+
+
 def test_the_table_of_turns_is_tidy(folder, analysis):
     parquet = pytest.importorskip("pyarrow.parquet")
     write_outputs(folder)
@@ -285,7 +382,9 @@ def test_which_questions_are_asked(tmp_path, run):
     assert asked("one", Selection(sample_ids=(first[2],))) == [first[2]]
 
 
-def test_rapl_is_read_where_it_is_readable(tmp_path):
+def test_rapl_is_read_where_it_is_readable(tmp_path, monkeypatch):
+    # A machine with a GPU counts that as well.
+    monkeypatch.setattr(energy, "_nvml", list)
     (tmp_path / "intel-rapl:0").mkdir()
     (tmp_path / "intel-rapl:0:0").mkdir()
     (tmp_path / "intel-rapl:0" / "max_energy_range_uj").write_text("10000000\n")
@@ -295,8 +394,8 @@ def test_rapl_is_read_where_it_is_readable(tmp_path):
     counter.write_text("2000000\n")
     found = meter.read()
     # Nine of ten joules, then the counter began again and reached two.
-    assert "intel-rapl:0" in found.source
-    if found.source == "intel-rapl:0":
-        assert found.joules == pytest.approx(3.0)
+    assert found.source == "intel-rapl:0"
+    assert found.joules == pytest.approx(3.0)
     nothing = EnergyMeter(tmp_path / "none").read()
-    assert nothing.joules is None or "nvml" in nothing.source
+    assert nothing.joules is None
+    assert "no readable RAPL domain" in nothing.source

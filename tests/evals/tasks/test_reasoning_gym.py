@@ -7,9 +7,10 @@ import re
 import pytest
 
 from agents.errors import TaskError
+from evals.scoring import reasoning_gym as ours
 from evals.scoring.bounded import Worker
 from evals.task import create_task
-from evals.tasks import reasoning_gym as ours
+from evals.tasks.reasoning_gym import ReasoningGym
 
 library = pytest.importorskip("reasoning_gym.factory")
 
@@ -18,7 +19,7 @@ UNWRITTEN = {"boxnet", "graph_color", "rubiks_cube", "rush_hour", "propositional
 
 
 def test_every_task_is_there_by_name():
-    assert set(ours.ReasoningGym.variants()) == set(library.DATASETS) - {"composite"}
+    assert set(ReasoningGym.variants()) == set(library.DATASETS) - {"composite"}
     with pytest.raises(TaskError, match=r"write reasoning_gym:NAME"):
         create_task("reasoning_gym")
     with pytest.raises(TaskError, match="takes no data file"):
@@ -26,7 +27,7 @@ def test_every_task_is_there_by_name():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in ours.ReasoningGym.variants() if n != "knight_swap"])
+@pytest.mark.parametrize("name", [n for n in ReasoningGym.variants() if n != "knight_swap"])
 def test_the_answer_of_each_task_gets_the_full_mark(name):
     task = create_task(f"reasoning_gym:{name}")
     samples = task.load(2).samples
@@ -44,7 +45,7 @@ def test_the_answer_of_each_task_gets_the_full_mark(name):
 def test_another_process_draws_the_same_questions():
     first, second = Worker(), Worker()
     try:
-        for name in ours.ReasoningGym.variants():
+        for name in ReasoningGym.variants():
             if name == "knight_swap":
                 continue
             request = {"do": "generate", "task": name, "size": 200, "seed": 5, "count": 2}

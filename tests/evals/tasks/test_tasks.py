@@ -1,7 +1,6 @@
 """Tasks and how answers are read out of responses."""
 
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -64,18 +63,6 @@ def test_stated_number(response, answer):
 def test_a_stated_integer_is_found(number):
     assert stated_number(f"Step 1 of 2.\nAnswer: {number}") == str(number)
     assert normalised(f"{number:,}") == str(number)
-
-
-@given(st.text(alphabet="0123456789,.-$ answer:#\n", max_size=300))
-def test_reading_never_fails(text):
-    stated_number(text)
-
-
-def test_reading_is_linear():
-    for piece in ("1,", "-", "$", "answer ", "#", "1,111"):
-        start = time.perf_counter()
-        stated_number(piece * 20_000)
-        assert time.perf_counter() - start < 2
 
 
 def gsm8k_file(tmp_path, *lines):
