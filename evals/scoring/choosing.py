@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 _NOUN = r"(?:option|choice|letter|answer|alternative)"
 # A letter that is meant as an option: a capital, in brackets or not, and no part of a word or formula.
-_X = r"[(\[]?(?P<letter>[A-Z])[)\]]?(?![\w'’^=+*/-])"
+_X = r"[\"'“`]?[(\[]?(?P<letter>[A-Z])[)\]]?(?![A-Za-zÀ-ɏ\d_'’^=+*/-])"
 _IS = r"(?:is|must\sbe|would\sbe|should\sbe|has\sto\sbe|can\sonly\sbe|seems|appears|looks)(?:\sto\sbe)?"
 _ENDS = r"(?=\s?(?:[.,;!)。，]|$)|\s(?:because|since|as|is|due|given)\b|\s\()"
 _SURELY = r"(?:(?:definitely|clearly|therefore|thus|only|just|probably|likely|indeed|obviously|simply)\s)?"
@@ -20,7 +20,7 @@ _MINDS = (
 _CHOOSES = tuple(
     re.compile(pattern, re.IGNORECASE | re.MULTILINE)
     for pattern in (
-        rf"\b(?:I|we)(?:['’](?:d|ll|m|ve)|\s(?:would|will|am|have|shall))?\s(?:\w{{1,12}}\s){{0,2}}?{_MINDS}\s(?:that\s)?"
+        rf"\b(?:I|we|let)(?:['’](?:d|ll|m|ve|s)|\s(?:would|will|am|have|shall))?\s(?:\w{{1,12}}\s){{0,2}}?{_MINDS}\s(?:that\s)?"
         rf"(?:it(?:['’]s|\s{_IS})\s)?(?:the\s)?(?:correct\s)?(?:{_NOUN}\s)?(?:is\s)?{_X}",
         rf"\b(?:choose|select|pick)\s(?:{_NOUN}\s)?{_X}{_ENDS}",
         rf"(?:选择?|選擇?|选项|應該是|应该是|故选|所以)\s?{_X}",
@@ -29,11 +29,13 @@ _CHOOSES = tuple(
         r"(?:correct|right|best|accurate|appropriate|answer|solution)\b(?!\sif\b)|:\s?(?:correct|right)\b|\s?[✓✅✔])",
         rf"\b(?:correct|right|best|only|remaining|final|my|chosen|our|accurate)\s(?:\w{{1,12}}\s)?"
         rf"(?:option|choice|letter|one|pick|selection|response|alternative)(?:\s\w{{1,12}}){{0,3}}?\s?(?:{_IS}|:|=)\s?(?:{_NOUN}\s)?{_X}",
-        rf"\b(?:so|thus|therefore|hence|leaving|leaves|finally|conclusion)\b[,:]?\s(?:that\s)?"
+        rf"\b(?:so|thus|therefore|hence|ergo|leaving|leaves|finally|conclusion)\b[,:]?\s(?:that\s)?"
         rf"(?:it(?:['’]s|\s{_IS})\s|this\s{_IS}\s|we\shave\s|(?:me|us)\swith\s|with\s|only\s|(?:we\s)?get\s)?{_SURELY}(?:(?:the\s)?{_NOUN}\s)?{_X}{_ENDS}",
         rf"\b(?:it|this|which|must|that\smeans|meaning)(?:['’]s|\s{_IS}|\sbe)?\s{_SURELY}(?:{_NOUN}\s)?{_X}(?=\s?(?:[.,;!)。，]|$)|\s(?:because|since)\b)",
+        rf"\bonly\s(?:{_NOUN}\s)?{_X}\s(?:fits|works|remains|matches|is\sleft|satisfies|makes\ssense)\b",
         rf"(?:→|=>|⇒|➡|✓|✅|✔)\s?{_X}{_ENDS}",
-        rf"\b(?:final|choice|option|letter|ans|answer|selection|verdict)\s?(?:[:=]|\s-\s)\s?{_X}",
+        rf"\b(?:final|choice|option|letter|ans|answer|selection|verdict|solution|pick)[\"']?\s?(?:[:=]|\s-\s|\sis\s)\s?{_X}"
+        rf"(?:(?<=[)\]])|(?=[\"'”`])|{_ENDS})",
     )
 )
 # Without a verb these may be an option's own text, "(B) False", but for the first few.

@@ -14,7 +14,7 @@ LONGEST = 10_000
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # "(B)", "B)", "B.", "B" alone, "option B"; before it only what cannot be a word.
 _LEADING = re.compile(
-    r"[\s\"'*_:`\[$-]{0,10}(?:(?:the\s)?(?:option|choice|letter|answer)\s{1,3})?(?P<open>[(\[{]?)\s?(?P<letter>[A-Za-z])"
+    r"[\s\"'*_:`\[$-]{0,10}(?:(?:the\s)?(?:option|choice|letter|answer)\s{1,3})?[\"'“`]?(?P<open>[(\[{]?)\s?(?P<letter>[A-Za-z])"
     r"(?P<close>\s?[)\]}]|[.:,;!?\"'*`$。，、：；]|\s|$|(?=[\u3040-\u9fff]))",
     re.IGNORECASE,
 )
@@ -26,6 +26,7 @@ _BETWEEN = re.compile(r"[^\w.%$/^+√-]+")
 # After a bare "A" these show that it is the letter: "A because …"; any other word, that it is the article: "A dog".
 _AFTER_LETTER = re.compile(r"\s*(?:because|since|as|and|or|is|by|for|due|which|but|not|,|-|–|—|$|\n)")
 _ALONE = re.compile(r"[\s*_`\"'(\[]{0,6}(?P<letter>[A-Z])[\s*_`\"')\].]{0,6}")
+_ENDS = re.compile(r"[.?!]\s{1,3}[(]?(?P<letter>[A-Z])[)]?[.!]?$")
 _LINE_LABEL = re.compile(r"^[\s*_>-]{0,6}(?:(?:[Oo]ption|[Cc]hoice)\s)?[(\[]?(?P<letter>[A-Z])[)\].:]", re.MULTILINE)
 
 
@@ -44,11 +45,11 @@ def stated_option(response: str, labels: Sequence[str], options: Sequence[str] =
     text = without_markup(said(response))
     choice = _Choice(labels, options)
     for inner in (*reversed(answer_tags(text)), *reversed(boxed(text))):
-        if found := choice.leading(inner) or choice.named(inner) or choice.bracketed(inner):
+        found = choice.leading(inner) or _announced_in(inner, choice) or choice.named(inner) or choice.bracketed(inner)
+        if found := found or choice_in_other_words(inner, labels):
             return found
-    for rest in after_cues(text):
-        if found := _announced(rest, choice):
-            return found
+    if found := _announced_in(text, choice):
+        return found
     out = ruled_out(text, labels)
     found = choice_in_other_words(text, labels) or _alone(text, choice) or _begun(text, choice)
     if found and found not in out:
@@ -140,6 +141,11 @@ class _Choice:
         return named[0][0] if len(named) == 1 else None
 
 
+def _announced_in(text: str, choice: _Choice) -> str | None:
+    """Return the option of the last announcement that tells one."""
+    return next((found for rest in after_cues(text) if (found := _announced(rest, choice))), None)
+
+
 def _announced(rest: str, choice: _Choice) -> str | None:
     """Return the option that stands after an announcement; None where it is denied, asked, or one of several."""
     clause = first_sentence(rest)
@@ -166,6 +172,8 @@ def _alone(text: str, choice: _Choice) -> str | None:
     """Return the letter that is the last line, or labels it where no other line is labelled."""
     line = last_line(text)
     if (match := _ALONE.fullmatch(line)) and match["letter"] in choice.labels:
+        return match["letter"]
+    if (match := _ENDS.search(line[-60:])) and match["letter"] in choice.labels:
         return match["letter"]
     labelled = _LINE_LABEL.findall(text)
     if len(labelled) == 1 and (match := _LINE_LABEL.match(line)) and match["letter"] in choice.labels:

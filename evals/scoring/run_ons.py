@@ -40,6 +40,8 @@ _INTRODUCES = re.compile(
     re.IGNORECASE,
 )
 _CALCULATES = re.compile(r"=\s{0,3}[$€£¥]?-?\d|\b(?:therefore|thus|hence|in total|altogether)\b", re.IGNORECASE)
+# A number, a letter or a word that is an answer by itself.
+_BARE = re.compile(r"[($]{0,2}(?:[A-Z]|-?[\d.,/]{1,20}|yes|no|true|false)\W{0,3}", re.IGNORECASE)
 _HEADING = re.compile(r"^[ \t]*(?:#{1,6} [^\n]{0,200}|\*\*[^*\n]{0,200}\*\*:?|-{3,})[ \t]*$", re.MULTILINE)
 # What introduces a restatement is no longer than this.
 _INTRODUCTION = 400
@@ -87,6 +89,8 @@ def _is_run_on(text: str, label: re.Match[str], announced: int, last_reply: int,
     before = _HEADING.sub("", text[max(0, label.start() - 4 * _INTRODUCTION) : label.start()]).strip(" \t\n*#>_-")
     if not before or before.endswith((":", "：")):
         return False
+    if _BARE.fullmatch(before):
+        return True
     works = _CALCULATES.search(before) is not None
     if not works and label.start() <= _INTRODUCTION and _INTRODUCES.search(before):
         return False

@@ -32,7 +32,11 @@ def stated_word(response: str, words: Mapping[str, Sequence[str]]) -> str | None
         leading = _WORD.search(line[:40])
         if leading and leading.group().lower() in meaning:
             return meaning[leading.group().lower()]
-    found = {meaning[word.lower()] for word in _WORD.findall(text) if word.lower() in meaning}
+    found = {
+        _opposite(answer, words) if _NOT.search(text[max(0, word.start() - 20) : word.start()]) else answer
+        for word in _WORD.finditer(text)
+        if (answer := meaning.get(word.group().lower())) is not None
+    }
     return found.pop() if len(found) == 1 else None
 
 

@@ -97,6 +97,19 @@ def test_gsm8k_rationales_read_as_published(benchmark):
         assert stated_number(answer) == final_number(answer) == target
 
 
+def test_gsm8k_published_verdicts(benchmark):
+    """OpenAI's four models of 2021 on the test set (openai/grade-school-math, example_model_solutions.jsonl): 5,276 verdicts."""
+    right = total = 0
+    for line in benchmark("gsm8k/example_model_solutions.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        target = normalised(row["ground_truth"].rpartition("A:")[2].strip())
+        for solved in (value for value in row.values() if isinstance(value, dict)):
+            total += 1
+            right += (stated_number(solved["solution"]) == target) == solved["is_correct"]
+    assert total == 5276
+    assert right >= 0.997 * total
+
+
 @pytest.mark.parametrize(
     ("response", "answer"),
     [
