@@ -195,7 +195,7 @@ CAPITALS = ("Paris", "London", "Berlin", "Rome")
         ("The answer is A</think>The answer is B", "B"),
         ("<think>The answer is B", None),
         (
-            "C is wrong because Berlin is in Germany. D is wrong because Rome is in Italy. A is wrong because Paris is in France.",
+            "C is wrong because Berlin is in Germany. D is wrong because Rome is in Italy. A is wrong, since Paris is in France.",
             "B",
         ),
         ("Not A, not C, not D.", "B"),
