@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.errors import TaskError, writing_failed
+from agents.atomic_file import write_atomic
+from agents.errors import TaskError
 from evals.datasets.rows import DataRow, read_rows
 from evals.sample import Sample, Score
 from evals.scorer import read_response, score_answer
@@ -70,13 +71,9 @@ def score_file(task: Task, path: Path) -> list[Verdict]:
 
 def write_verdicts(verdicts: Iterable[Verdict], path: Path) -> None:
     """Write a line of JSON for each verdict."""
-    lines = [json.dumps(verdict.as_json(), ensure_ascii=False) + "\n" for verdict in verdicts]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A lone surrogate in an answer is no text that a file can hold.
-        path.write_text("".join(lines), encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise writing_failed(path, error) from error
+    lines = "".join(json.dumps(verdict.as_json(), ensure_ascii=False) + "\n" for verdict in verdicts)
+    # A lone surrogate in an answer is no text that a file can hold.
+    write_atomic(path, lines.encode("utf-8", errors="replace"))
 
 
 def _verdict(task: Task, row: DataRow, known: dict[str, Sample]) -> Verdict:
