@@ -104,6 +104,8 @@ def _build(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Message:
         token_ids=tuple(header["token_ids"] if cipher is None else cipher.nearest.tolist()),
         encoder=header["encoder"],
         cipher=cipher,
+        thinking=header.get("thinking", ""),
+        thinking_tokens=header.get("thinking_tokens", 0),
     )
     if message.digest != header["digest"]:
         raise MessageError("the checksum does not match: the content was changed or damaged")

@@ -175,12 +175,12 @@ class RunFolder(RunStore):
         named = {str(model.model): model for model in models}
         for name, now in named.items():
             before = self.state.models.get(name, now)
-            if before != now:
+            if not before.is_again(now):
                 raise RunError(
                     f"{self.path} was begun with {before}; {name} is now {now}. Its turns would be of two models: use the same "
                     "weights, another --out, or --overwrite."
                 )
-        self.append({"kind": "models", "models": {name: vars(model) for name, model in named.items()}})
+        self.append({"kind": "models", "models": {name: model.record() for name, model in named.items()}})
 
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""

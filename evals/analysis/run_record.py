@@ -17,7 +17,7 @@ from agents.errors import DebateError, RunError
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
 from debate.decision.belief_rules import probability, stated
-from debate.decision.decision import Decode, Rule
+from debate.decision.decision import Decode, Poll, Rule
 from debate.decision.option_reading import OptionReading, read_options
 from debate.decision.rules import decision_rule
 from debate.run_folder.reader import DebateRecord, RunReader
@@ -224,7 +224,7 @@ def _debate_row(
     turns = tuple(_turn_row(turn, question.id, deciding, scorer, seconds, decode) for turn in transcript.turns)
     strict = None
     if rule is not None and decision and transcript.turns:
-        strictly = rule(transcript, config.temperatures, scorer.reader(question.id, strict=True))
+        strictly = rule(Poll(transcript, config.electorate, scorer.reader(question.id, strict=True)))
         strict = scorer.judge(transcript, strictly, strict=True).value
     return DebateRow(
         question=question.id,
@@ -294,7 +294,7 @@ def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule
     reader = scorer.reader(transcript.question.id)
     for cut in cuts:
         part = Transcript(transcript.question, tuple(cut))
-        score = scorer.judge(part, rule(part, config.temperatures, reader))
+        score = scorer.judge(part, rule(Poll(part, config.electorate, reader)))
         found.append((part.generated_tokens, score.value))
     return tuple(found)
 

@@ -3,10 +3,11 @@
 import contextlib
 from pathlib import Path
 
+from agents.question import Question
 from debate.build import build_debate
 from debate.cli.options import console, progress
 from debate.config.schema import DebateConfig
-from debate.decision.decision import Decision
+from debate.decision.decision import Decision, Poll
 from debate.decision.rules import decision_rule
 from debate.run_folder.cancel import cancellable
 from debate.run_folder.folder import RunFolder
@@ -26,9 +27,8 @@ async def watch(
     """Debate the given question, or the first questions of the config's task, and print what is said and decided."""
     task = create_task(config.task, seed=config.seed, data=data)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
-    temperatures = config.temperatures
     scorer = Scorer(task, samples)
-    right = {sample.question: sample.target for sample in samples if sample.target}
+    targets = {Question(sample.id, sample.question): sample.target for sample in samples if sample.target}
     backends = Backends(config, progress)
     rule = decision_rule(config.decision, backends.decode)
 
@@ -36,7 +36,7 @@ async def watch(
         return scorer.judge(transcript, decision) if scorer.target(transcript.question.id) else None
 
     try:
-        debate = build_debate(config, backends, extract=SafeExtract(task), targets=right)
+        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets)
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
@@ -54,7 +54,9 @@ async def watch(
             await play_questions(
                 debate,
                 [to_question(sample, task) for sample in samples],
-                decide=lambda transcript: rule(transcript, temperatures, scorer.reader(transcript.question.id)),
+                decide=lambda transcript: rule(
+                    Poll(transcript, config.electorate, scorer.reader(transcript.question.id))
+                ),
                 judge=judge,
                 record=record,
                 observers=[screen],
