@@ -8,16 +8,16 @@ import typer
 from debate.cli import options
 from debate.cli.app import app
 
-topology = typer.Typer(help="Who hears whom: list, show, draw and check topologies.", no_args_is_help=True)
+topology = typer.Typer(help="List, show, draw and check topologies: who hears whom.", no_args_is_help=True)
 app.add_typer(topology, name="topology")
 
 Which = Annotated[Path, typer.Argument(help="A config file, a shipped one (topologies/teams), or a topology's name.")]
-Agents = Annotated[int, typer.Option("--agents", "-n", min=1, help="How many, where only a topology's name is given.")]
+Agents = Annotated[int, typer.Option("--agents", "-n", min=1, help="Number of agents (only with a topology name).")]
 
 
 @topology.callback()
 def group() -> None:
-    """Who hears whom: list, show, draw and check topologies."""
+    """List, show, draw and check topologies: who hears whom."""
 
 
 @topology.command("list")
@@ -26,7 +26,7 @@ def list_() -> None:
 
     Example:  debate topology list
     """
-    from debate.config.schema import CONTROLS
+    from agents.speakers import CONTROLS
     from debate.config.shipped import prompts_folder, shipped
     from debate.decision.rules import rules
     from debate.protocol.rules import PROTOCOLS
@@ -57,14 +57,17 @@ def show(which: Which, agents: Agents = 6, settings: options.Set = None, allow_h
     options.console.print(sketch(config, exchange), markup=False, soft_wrap=True)
     for line in lines(facts(config, exchange)):
         options.console.print(line, markup=False, soft_wrap=True)
-    _print_findings(config)
+    _print_findings(config, exchange)
 
 
 @topology.command()
 def draw(
     which: Which,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="A .svg, .png or .pdf, or .graphml or .json.")] = None,
-    title: Annotated[str, typer.Option("--title", help="Above the picture.")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Picture file (.svg, .png, .pdf) or graph file (.graphml, .json)."),
+    ] = None,
+    title: Annotated[str, typer.Option("--title", help="Title of the picture.")] = "",
     agents: Agents = 6,
     settings: options.Set = None,
     allow_huge: options.AllowHuge = False,
@@ -104,18 +107,22 @@ def check(
 
     Example:  debate topology check topologies/teams
     """
+    from debate.protocol.exchange import build_exchange
+
     config = _config(which, agents, settings, allow_huge)
-    if _print_findings(config):
+    if _print_findings(config, build_exchange(config)):
         raise typer.Exit(2)
 
 
 @topology.command("map")
 def map_(
-    sender: Annotated[str, typer.Argument(help="smollm2, a model's folder, a tokenizer.json, or `bytes`.")],
-    receiver: Annotated[str, typer.Argument(help="Likewise.")],
-    text: Annotated[Path | None, typer.Option("--text", help="A text file to spell, token by token.")] = None,
+    sender: Annotated[
+        str, typer.Argument(help="Model that speaks: smollm2, a model folder, a tokenizer.json, or `bytes`.")
+    ],
+    receiver: Annotated[str, typer.Argument(help="Model that hears, in the same forms.")],
+    text: Annotated[Path | None, typer.Option("--text", help="Text file whose tokens are mapped.")] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", help="A run of the sender, whose CIPHER messages to map.")
+        Path | None, typer.Option("--run", help="Run folder of the sender, whose CIPHER messages are mapped.")
     ] = None,
 ) -> None:
     """Say how much of one model's vocabulary and messages another with another tokenizer can hear as vectors.
@@ -145,11 +152,11 @@ def _config(which: Path, agents: int, settings: list[str] | None, allow_huge: bo
     return validate({"backend": "mock", "model": "mock", **keys}, source=name)
 
 
-def _print_findings(config: Any) -> bool:
+def _print_findings(config: Any, exchange: Any) -> bool:
     """Print what `check` finds, and return whether any of it is refused."""
     from debate.preview.checks import check as find
 
-    findings = find(config)
+    findings = find(config, exchange)
     for finding in findings:
         options.console.print(f"{finding.kind}: {finding.text}", markup=False, soft_wrap=True)
     if not findings:

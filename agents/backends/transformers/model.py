@@ -5,19 +5,21 @@ are read through that layer, so a one-hot belief gives exactly the embedding of 
 """
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from agents.backends.transformers.checkpoint import load_model
 from agents.backends.transformers.decoder import Decoder
 from agents.backends.transformers.proof import Verdict, prove
 from agents.backends.transformers.truth import in_words, spread_error, without_cache
 from agents.backends.transformers.verdicts import verdict_of
 from agents.decoding.ending import stop_ids
-from agents.errors import ConfigError, ModelError
+from agents.errors import ConfigError, ModelError, UnknownName
 from agents.fingerprint import fingerprint
+from agents.model_folder import read_config, read_tokenizer, refuse_other_kinds, weights_hash
 from agents.pretrained import Progress
 from kernels import EmbeddingTable
 
@@ -59,29 +61,30 @@ class LoadedModel(Decoder):
         progress: Progress = lambda _: None,
     ) -> None:
         if dtype not in DTYPES:
-            raise ModelError(f"unknown dtype {dtype!r}. Known: {', '.join(DTYPES)}.")
+            raise UnknownName("dtype", dtype, DTYPES)
         self.name, self.device = name, torch.device(device)
-        try:
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-            self.model: Any = AutoModelForCausalLM.from_pretrained(
+        config = read_config(folder, name=name, trust_remote_code=trust_remote_code)
+        refuse_other_kinds(config, name)
+        self.tokenizer: Any = read_tokenizer(folder, name=name, trust_remote_code=trust_remote_code)
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            # Read twice at once is read once: the second finds the file in memory.
+            weights = aside.submit(weights_hash, folder, name)
+            self.model: Any = load_model(
                 folder,
-                config=config,
+                config,
+                name=name,
                 dtype=DTYPES[dtype],
-                attn_implementation="eager",
+                device=self.device,
+                attention="eager",
                 trust_remote_code=trust_remote_code,
-                use_safetensors=True,
-            ).to(self.device)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ModelError(f"cannot load the model {name!r} from {folder}: {error}") from error
-        self.model.eval().requires_grad_(False)
+            )
         context = getattr(config.get_text_config(), "max_position_embeddings", None) or 0
         self.context = int(context) if context > 0 else 1_000_000
         self.stop_ids = stop_ids(self.model.generation_config, self.model.config, self.tokenizer)
         with torch.inference_mode():
             self.table = EmbeddingTable(self._looked_up())
             self._check_embeddings_suffice()
-        self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer)
+        self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer, weights=weights.result())
         # Matrix libraries treat the rows of an incomplete tile by other instructions than the rest.
         tiled = rows if rows is None or rows == 1 else -(-rows // TILE) * TILE
 
@@ -119,8 +122,8 @@ class LoadedModel(Decoder):
             by_vector = self.model(inputs_embeds=self.table.weight[ids], **without_cache(self.model)).logits
         except Exception as error:  # the model's own code: anything may come
             raise ModelError(f"{self.name} cannot hear vectors: {in_words(error)}") from error
-        # The same numbers go in, so nearly the same come out, whatever the dtype.
-        if spread_error(by_vector, by_id) > 1e-2:
+        # The same numbers go in, so nearly the same come out, whatever the dtype. What overflows it ends its own turn.
+        if torch.isfinite(by_id).all() and spread_error(by_vector, by_id) > 1e-2:
             raise ModelError(f"{self.name} reads more of a token than its embedding, so it cannot hear vectors")
 
 

@@ -119,7 +119,7 @@ def in_words(error: Exception) -> str:
     text = (str(error).strip().splitlines() or ["without a word"])[0][:200]
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
-        return "there is no memory left for some of its layers in float32"
+        return "there is no memory left for it"
     if isinstance(error, NotImplementedError):
         return text
     if isinstance(error, TypeError) and "unexpected keyword argument" in text:
