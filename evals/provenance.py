@@ -35,7 +35,7 @@ def provenance(
         "packages": versions(PACKAGES),
         "git_hash": git_hash(),
         "models": {str(backend.fingerprint.model): backend.fingerprint.record() for backend in backends},
-        "decoding": decoding(backends),
+        **decoding(backends),
         "dtype": config.dtype,
         "speakers": {name: speakers(configs[name], debate) for name, debate in debates.items()},
         "prompts": {name: prompt_hashes(debate) for name, debate in debates.items()},
@@ -43,9 +43,10 @@ def provenance(
     }
 
 
-def decoding(backends: Iterable[Backend]) -> dict[str, dict[str, Any]]:
-    """Return model → the mode in which it is decoded, of backends that have several."""
-    return {str(backend.fingerprint.model): dict(backend.decoding) for backend in backends if backend.decoding}
+def decoding(backends: Iterable[Backend]) -> dict[str, Any]:
+    """Return `decoding`: model → the mode in which it is decoded, of backends that have several; nothing where there are none."""
+    modes = {str(backend.fingerprint.model): dict(backend.decoding) for backend in backends if backend.decoding}
+    return {"decoding": modes} if modes else {}
 
 
 def engines_in_words(configs: Iterable[DebateConfig]) -> str:

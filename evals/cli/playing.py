@@ -64,7 +64,7 @@ async def watch(
                 execution=config.execution.model_copy(update={"in_flight": 1}),
             )
             if folder:
-                folder.finish({"decoding": decoding(backends.started)})
+                folder.finish(decoding(backends.started))
         if out:
             console.print(f"transcript: {out}", markup=False)
     finally:
