@@ -24,7 +24,7 @@ from debate.runtime.backends import Backends
 from debate.runtime.loop_thread import LoopThread
 
 # How answers are read is the tasks' to say, which stand above this package: found by name, as any extension is.
-TASKS = "evals.task:create_task"
+TASKS, READERS = "evals.task:create_task", "evals.scorer:SafeExtract"
 
 
 class DebateSession:
@@ -103,12 +103,8 @@ class DebateSession:
 def _task_reader(config: DebateConfig) -> Reader:
     """Return how the config's task reads the answer that a response gives."""
     task = load(TASKS, "task", "")(config.task, seed=config.seed)
-
-    def read(response: str) -> str | None:
-        found: str | None = task.extract(response)
-        return found
-
-    return read
+    reader: Reader = load(READERS, "reader", "")(task)
+    return reader
 
 
 # The earlier name.

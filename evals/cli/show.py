@@ -85,7 +85,8 @@ def _print(name: str, record: "DebateRecord") -> None:
     if decision is None:
         options.console.print("not finished", style="bold")
         return
-    score = f" ({decision['score']}; {decision['target']} is right)" if "score" in decision else ""
+    why = f", {decision['score_reason']}" if decision.get("score_reason") else ""
+    score = f" ({decision['score']}{why}; {decision['target']} is right)" if "score" in decision else ""
     answer = decision["answer"] if decision["answer"] is not None else "no answer"
     options.console.print(f"decision: {answer}{score}: {decision['reason']}", markup=False, style="bold")
 
@@ -95,7 +96,7 @@ def _as_json(name: str, record: "DebateRecord") -> dict[str, Any]:
     from debate.transcript import turn_fields
 
     transcript, decision = record.transcript, record.decision
-    kept = ("answer", "answers", "reason", "score", "target")
+    kept = ("answer", "answers", "reason", "score", "score_reason", "target")
     return {
         "method": name,
         "question": transcript.question.id,
