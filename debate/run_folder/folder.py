@@ -241,10 +241,12 @@ def _change(earlier: Record, now: Record, path: Path) -> str:
     )
     if _asks_more(now, earlier):
         limit = earlier["asked"].get("limit")
-        most = f"--limit {limit} or more" if limit is not None else "no --limit"
+        before, most = (
+            ("every question", "no limit") if limit is None else (f"{limit} questions", f"--limit {limit} or more")
+        )
         return (
-            f"{path} holds more questions than this limit, and none is taken back: run it with {most}, choose another folder "
-            "with --out, or pass --overwrite."
+            f"{path} is a run over {before}, and none of them is taken back: run it with {most}, choose another folder with "
+            "--out, or pass --overwrite."
         )
     return (
         f"{path} holds a run of another config:\n"
