@@ -24,6 +24,7 @@ from typing import Any
 
 from agents.errors import MissingDependency, ModelError, UnknownName
 from agents.model_folder import quiet, refuse_incomplete, unreadable
+from kernels.names import did_you_mean
 
 Progress = Callable[[str], None]
 
@@ -99,9 +100,10 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
     if path.is_file():
         return _converted(path, progress)
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
-        known = ", ".join([*WHEEL_MODELS, *debaters()])
+        known = [*WHEEL_MODELS, *debaters()]
         raise ModelError(
-            f"unknown model {model!r}: no such folder, and not a hub id (owner/name). Known short names: {known}."
+            f"unknown model {model!r}: no such folder, and not a hub id (owner/name). Known short names: {', '.join(known)}."
+            f"{did_you_mean(model, known)}"
         )
     return _from_hub(model, revision, progress)
 

@@ -10,6 +10,7 @@ from agents.errors import MissingDependency, TaskError, UnknownName
 from agents.registry import check_options, load, load_class, names
 from evals.sample import Loaded, Sample, Score
 from evals.selection import select
+from kernels.names import did_you_mean
 
 GROUP = "debate.tasks"
 # The names that splits have here; a source's own names (`val`, `valid`, …) are mapped to them.
@@ -88,7 +89,9 @@ class Task(ABC):
             self.name = f"{self.name}:{variant}"
         splits = self.info.splits
         if split is not None and split not in splits:
-            raise TaskError(f"task {self.name!r} has no split {split!r}. It has: {', '.join(splits)}.")
+            raise TaskError(
+                f"task {self.name!r} has no split {split!r}. It has: {', '.join(splits)}.{did_you_mean(split, splits)}"
+            )
         self.split = split or splits[0]
         if num_fewshot is not None and num_fewshot < 0:
             raise TaskError(f"--num_fewshot must be at least 0; got {num_fewshot}")

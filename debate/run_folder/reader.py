@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,10 @@ def read_method(path: Path) -> Iterator[DebateRecord]:
 def require_run(path: Path) -> None:
     """Raise RunError unless a folder is a run."""
     if not (path / journal.NAME).is_file():
-        raise RunError(f"{path} is not a run: it has no {journal.NAME}")
+        beside = path.parent.glob(f"*/{journal.NAME}") if path.parent.is_dir() else ()
+        known = {run.parent.name: str(run.parent) for run in beside}
+        meant = next((f" Did you mean {known[name]!r}?" for name in get_close_matches(path.name, known, n=1)), "")
+        raise RunError(f"{path} is not a run: it has no {journal.NAME}.{meant}")
 
 
 def _in_order(method: MethodState, at: Callable[[int], Record]) -> Iterator[Record]:

@@ -28,6 +28,7 @@ from evals.methods import resolve
 from evals.samples import read_samples
 from evals.scorer import Scorer
 from evals.task import create_task
+from kernels.names import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,9 @@ class RunRecord:
         for found in self.methods:
             if found.name == name:
                 return found
-        known = ", ".join(found.name for found in self.methods) or "none"
-        raise RunError(f"{self.path} has no method {name!r}. It has: {known}.")
+        known = [found.name for found in self.methods]
+        meant = did_you_mean(name, known)
+        raise RunError(f"{self.path} has no method {name!r}. It has: {', '.join(known) or 'none'}.{meant}")
 
 
 def runs_in(path: Path) -> list[Path]:

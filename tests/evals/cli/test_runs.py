@@ -234,3 +234,29 @@ def test_run_takes_temperature_prompts_and_role(cli, tmp_path):
 def test_run_refuses_what_it_cannot_use(cli, option, sentence):
     code, _, err = cli("run", "What is the result of 3+4*5+6-2*7?", "--config", "smoke", *option)
     assert (code, sentence in err) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("eval", "smoke", "--model", "smolm2", "--set", "backend=transformers"), "smollm2"),
+        (("eval", "smoke", "--task", "arithmatic"), "arithmetic"),
+        (("eval", "smoke", "--split", "tset"), "test"),
+        (("eval", "smoke", "--methods", "ciper"), "cipher"),
+        (("eval", "topologies/team"), "topologies/teams"),
+        (("eval", "smoke", "--methods", "topologies/team.yaml"), "topologies/teams"),
+        (("config", "show", "expert"), "debaters/experts"),
+    ],
+)
+def test_a_misspelt_name_is_recognised(cli, tmp_path, arguments, meant):
+    more = () if arguments[0] == "config" else ("--limit", 1, "--out", tmp_path / "r")
+    code, _, err = cli(*arguments, *more)
+    assert (code, f"Did you mean {meant!r}?" in err) == (2, True), err
+
+
+def test_a_misspelt_run_and_method_are_recognised(cli, play, tmp_path):
+    folder = play("first")
+    code, _, err = cli("show", tmp_path / "frist")
+    assert (code, f"Did you mean '{folder}'?" in err) == (2, True)
+    code, _, err = cli("compare", folder, folder, "--methods", "ciper,text")
+    assert (code, "Did you mean 'cipher'?" in err) == (2, True)
