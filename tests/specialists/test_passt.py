@@ -18,7 +18,7 @@ from agents.models.passt.features import kaldi_filters, spectrogram
 from agents.models.passt.model import PaSST
 from agents.models.passt.official import from_official
 from agents.models.passt.training import RECIPE, accuracy, claims, probed, train, without_patchout
-from agents.models.spoken_digits import DIGITS, read_digits
+from agents.models.sounds.spoken_digits import DIGITS, read_digits
 from agents.observation import Audio, Case
 
 SMALL = PaSSTConfig(("a", "b", "c"), width=8, depth=2, heads=2, mels=20, frames=32, patch=8, stride=4, drop_patches=3)
@@ -197,7 +197,7 @@ def test_an_official_checkpoint_is_read_by_its_names_and_shapes(tmp_path):
     assert all(torch.equal(loaded[name], weights[name]) for name in loaded)
     (belief,) = backend.believe([Case("?", (Audio(torch.randn(32_000, generator=generator()), 32_000),))])
     assert len(belief.probabilities) == 527
-    assert belief.labels[526] == "class 526"
+    assert (belief.labels[0], belief.labels[526]) == ("Speech", "Field recording")
 
 
 @pytest.mark.parametrize(("stride", "rows", "columns"), [(10, 12, 99), (12, 10, 83), (14, 9, 71), (16, 8, 62)])
@@ -210,9 +210,12 @@ def test_strides_are_read_off_the_grid(tmp_path, stride, rows, columns):
 
 
 def test_a_long_sound_is_heard_in_pieces(tmp_path):
-    assert pieces(torch.arange(10.0), 4).tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [6, 7, 8, 9]]
-    assert pieces(torch.arange(3.0), 4).tolist() == [[0, 1, 2, 0]]
-    assert pieces(torch.arange(5.0), 4).tolist() == [[0, 1, 2, 3], [2, 3, 4, 0]]
+    four = PaSSTConfig(
+        ("a",), longest=4, hop=1, patch=4, stride=1, mels=4, frames=4, drop_bands=0, drop_times=0, drop_patches=0
+    )
+    assert pieces(torch.arange(10.0), four).tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [6, 7, 8, 9]]
+    assert pieces(torch.arange(3.0), four).tolist() == [[0, 1, 2, 0]]
+    assert pieces(torch.arange(5.0), four).tolist() == [[0, 1, 2, 3], [2, 3, 4, 0]]
     backend = create_belief_backend("passt", **small_passt(tmp_path))
     model, length = backend.model, backend.model.config.samples
     samples = torch.randn(length + length // 2, generator=generator())
@@ -221,6 +224,69 @@ def test_a_long_sound_is_heard_in_pieces(tmp_path):
         halves = torch.stack([samples[:length], samples[length // 2 : length // 2 + length]])
         scores = model(spectrogram(halves, model.config)).mean(0)
     assert belief.probabilities == pytest.approx(torch.softmax(scores / 0.7, 0).tolist(), abs=1e-4)
+
+
+# The scores of github kkoutini/passt_hear21 @ 5f1cce6 (its wrapper, with torchaudio 2.9.1's filters) on `lively` weights and
+# `chirp`, by columns of time and hop: sounds of 1, 3, 10 and 20 s.
+PUBLISHED = {
+    (99, 320): ((-1.62701, -0.58217, 0.65254), (-1.71931, -0.61649, 0.61685), (-1.81408, -0.49504, 0.59869),
+                (-1.81412, -0.48984, 0.63827)),
+    (200, 160): ((-0.88646, -1.33114, 0.24005), (-0.97127, -1.39219, 0.20495), (-0.99149, -1.39020, 0.14483),
+                 (-0.93107, -1.36319, 0.10141)),
+    (200, 320): ((-0.91283, -1.34532, 0.34397), (-0.99729, -1.39261, 0.26797), (-1.00087, -1.39885, 0.16191),
+                 (-0.96664, -1.36112, 0.12841)),
+    (320, 100): ((0.24385, 0.72226, 1.31770), (0.20825, 0.70477, 1.32479), (0.22508, 0.66968, 1.19152),
+                 (0.19485, 0.51524, 1.35140)),
+}  # fmt: skip
+
+
+def lively(columns):
+    """Return official weights of width 64, so large that every patch counts."""
+
+    def scaled(name, value):
+        if name == "head.0.weight" or ("norm" in name and name.endswith("weight")):
+            return 1 + value
+        return (20 if name == "patch_embed.proj.weight" else 8) * value
+
+    return {name: scaled(name, value) for name, value in official(64, 1, 12, columns, 3).items()}
+
+
+def chirp(seconds):
+    t = torch.arange(seconds * 32_000, dtype=torch.float64) / 32_000
+    rising = torch.sin(2 * math.pi * (220 + 330 * t) * t)
+    return (0.5 * rising * torch.sin(3 * t) + 0.2 * torch.sin(2 * math.pi * 3000 * t)).float()
+
+
+@pytest.mark.parametrize(("columns", "hop"), PUBLISHED)
+def test_an_official_file_hears_what_the_published_code_hears(tmp_path, columns, hop):
+    torch.save(lively(columns), tmp_path / "x.pt")
+    backend = PaSSTBackend(from_official(tmp_path / "x.pt", hop=hop if columns == 200 else None))
+    assert backend.config.hop == hop
+    with torch.inference_mode():
+        for seconds, want in zip((1, 3, 10, 20), PUBLISHED[columns, hop], strict=True):
+            found = backend.class_scores(Audio(chirp(seconds), 32_000)).tolist()
+            assert found == pytest.approx(want, abs=1e-4)
+
+
+def test_a_hop_that_tensors_do_not_tell_is_told_by_the_name_or_asked_for(tmp_path):
+    weights = official(64, 1, 12, 200, 3)
+    for name, hop, seconds in (("passt-s-f128-stfthop160-p16.pt", 160, 10), ("passt-s-f128-20sec-p16.pt", 320, 20)):
+        torch.save(weights, tmp_path / name)
+        config = from_official(tmp_path / name).config
+        assert (config.hop, config.samples) == (hop, seconds * 32_000)
+    torch.save(weights, tmp_path / "mine.pt")
+    with pytest.raises(
+        ModelError, match=r"file of 20 s and of the one with hop 160.*options: \{hop: 320\} or \{hop: 160\}"
+    ):
+        from_official(tmp_path / "mine.pt")
+    backend = create_belief_backend("passt", checkpoint=str(tmp_path / "mine.pt"), hop=160)
+    assert backend.model.config.hop == 160
+    torch.save(official(64, 1, 12, 77, 3), tmp_path / "odd.pt")
+    with pytest.raises(ModelError, match="no published file has 77 columns"):
+        from_official(tmp_path / "odd.pt")
+    small_passt(tmp_path / "ours")
+    with pytest.raises(ModelError, match="hop is for official"):
+        create_belief_backend("passt", checkpoint=str(tmp_path / "ours"), hop=160)
 
 
 TINY = PaSSTConfig(
