@@ -32,6 +32,7 @@ class Card:
         packages: import names that it needs beyond the core install.
         extra: of cipher-debate, which brings them.
         training: dotted path of the recipe, `module:function`; empty where there is nothing to train.
+        published: dotted path of the recipe as the published code trains it, where that is another one.
         note: what a user must know, e.g. that it is not for clinical use.
     """
 
@@ -45,6 +46,7 @@ class Card:
     packages: tuple[str, ...] = ()
     extra: str = ""
     training: str = ""
+    published: str = ""
     note: str = ""
 
     @property
