@@ -91,7 +91,7 @@ class KaLM(Similarity):
                 reading = Reading(**{**stored.pop("reading", {}), **given})
             else:
                 reading, stored["instruction"] = published_reading(folder, given)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"no KaLM in {folder}: {str(error).splitlines()[0]}") from error
         body, tokenizer = load_encoder(folder, Qwen2Model, kind="qwen2", backend="kalm", what="KaLM")
         return cls(Encoder(body, reading), tokenizer, **{**stored, **options})

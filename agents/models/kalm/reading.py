@@ -1,8 +1,7 @@
 """How a published checkpoint is read: its pooling, its attention and its length, from its own files or not at all.
 
-The files are sentence-transformers': `modules.json` names the modules, the pooling's `config.json` its kind, and
-`sentence_bert_config.json` the length. Whether attention is causal stands in transformers' `config.json` (`is_causal`), or is
-what transformers' Qwen2 does; where a checkpoint has attention in code of its own, which is not run, it has to be said.
+Whether attention is causal stands in transformers' `config.json` (`is_causal`), or is what transformers' Qwen2 does; where a
+checkpoint has attention in code of its own, which is not run, it has to be said.
 """
 
 import json
@@ -11,14 +10,10 @@ from typing import Any
 
 from agents.errors import ModelError
 from agents.models.kalm.model import Reading
-from agents.models.sentences.folder import read_settings
+from agents.models.sentences import published
 
 POOLINGS = {"mean": "mean", "lasttoken": "last"}
 """sentence-transformers' name → ours."""
-_OLD = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean", "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-        "weightedmean_tokens": "weightedmean", "lasttoken": "lasttoken"}  # fmt: skip
-"""Kinds in files of before version 6: `pooling_mode_…`: true → its name now."""
-TAKEN = ("Transformer", "Pooling", "Normalize")
 
 
 def published_reading(folder: Path, given: dict[str, Any]) -> tuple[Reading, str]:
@@ -30,41 +25,18 @@ def published_reading(folder: Path, given: dict[str, Any]) -> tuple[Reading, str
 
     Raises:
         ModelError: what is not said by anybody, or what is not done here.
-        OSError, ValueError: a file that cannot be read.
+        OSError, ValueError, KeyError: a file that cannot be read.
     """
-    modules = json.loads((folder / "modules.json").read_text()) if (folder / "modules.json").is_file() else []
-    kinds = {str(module["type"]).rpartition(".")[2]: str(module["path"]) for module in modules}
-    if odd := [kind for kind in kinds if kind not in TAKEN]:
-        raise ModelError(f"{folder} has a module {odd[0]}; kalm reads {', '.join(TAKEN)}. Use sentence_transformers.")
     found: dict[str, Any] = {}
     if "pooling" not in given:
-        found["pooling"] = _pooling(folder, kinds)
+        found["pooling"] = published.pooling(folder, "kalm", POOLINGS)
+        if found["pooling"] is None:
+            raise ModelError(f"{folder} does not say how it pools: give options: {{pooling: mean}} or last")
     if "bidirectional" not in given:
         found["bidirectional"] = _bidirectional(folder)
-    longest = read_settings(folder / "sentence_bert_config.json").get("max_seq_length")
-    if longest:
-        found["longest"] = int(longest)
-    prompts = read_settings(folder / "config_sentence_transformers.json").get("prompts") or {}
-    return Reading(**{**found, **given}), str(prompts.get("query", ""))
-
-
-def _pooling(folder: Path, kinds: dict[str, str]) -> str:
-    if "Pooling" not in kinds:
-        raise ModelError(
-            f"{folder} does not say how it pools (no modules.json): give options: {{pooling: mean}} or last"
-        )
-    config = json.loads((folder / kinds["Pooling"] / "config.json").read_text())
-    if not config.get("include_prompt", True):
-        raise ModelError(
-            f"{folder} leaves its prompt out of the pooling, which kalm does not. Use sentence_transformers."
-        )
-    modes = config.get("pooling_mode")
-    if modes is None:
-        modes = [name for key, name in _OLD.items() if config.get(f"pooling_mode_{key}")]
-    named = [modes] if isinstance(modes, str) else list(modes)
-    if len(named) != 1 or named[0] not in POOLINGS:
-        raise ModelError(f"{folder} pools by {', '.join(named) or 'nothing'}; kalm reads {', '.join(POOLINGS)}")
-    return POOLINGS[named[0]]
+    if (longest := published.longest(folder)) is not None:
+        found["longest"] = longest
+    return Reading(**{**found, **given}), published.query_prompt(folder)
 
 
 def _bidirectional(folder: Path) -> bool:
