@@ -29,9 +29,16 @@ class Observation:
 
 @dataclass(frozen=True, eq=False)
 class Text(Observation):
-    """A text."""
+    """A text.
+
+    Fields:
+        text: as it is.
+        language, script: that it is in, e.g. `rus` (ISO 639-3) and `CYRILLIC`, where that is known.
+    """
 
     text: str
+    language: str | None = None
+    script: str | None = None
 
     @property
     def is_empty(self) -> bool:

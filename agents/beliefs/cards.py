@@ -12,7 +12,7 @@ from agents.errors import ConfigError, MissingDependency
 from agents.registry import load, names
 
 if TYPE_CHECKING:
-    from agents.beliefs.belief_backend import BeliefBackend
+    from agents.beliefs.belief_backend import BeliefBackend, EmbeddingBackend
 
 GROUP = "debate.belief_backends"
 
@@ -110,3 +110,21 @@ def create_belief_backend(name: str, *, checkpoint: str | None = None, **options
             raise ConfigError(f"belief backend {name!r}: {str(error).split('() ')[-1]}") from error
         raise
     return backend
+
+
+def create_text_embedding(name: str, *, checkpoint: str | None = None) -> "EmbeddingBackend":
+    """Return what a belief backend embeds texts with.
+
+    Args:
+        name: a registered name.
+        checkpoint: what it loads; its default otherwise.
+
+    Raises:
+        ConfigError: it embeds no texts; others as of `create_belief_backend`.
+    """
+    from agents.beliefs.belief_backend import Similarity
+
+    backend = create_belief_backend(name, checkpoint=checkpoint)
+    if not isinstance(backend, Similarity) or backend.embedding.modality != "text":
+        raise ConfigError(f"{name} embeds no texts: take kalm, langsamp, matryoshka_2d or sentence_transformers")
+    return backend.embedding

@@ -274,6 +274,15 @@ def option_cases() -> list[Case]:
     ]
 
 
+def gap_cases() -> list[Case]:
+    """Return texts with a gap, and words that may stand there, of one token and of several."""
+    return [
+        Case("?", (Text("the ___ barks", "eng", "LATIN"),), ("A", "B"), ("dog", "sleeps")),
+        Case("?", (Text("___?", "rus", "CYRILLIC"),), ("A", "B", "C"), ("what", "zebra", "a")),
+        Case("?", (Text("at a cat that ___", "bel", "CYRILLIC"),), ("cat", "barks")),
+    ]
+
+
 def _noise(length: int) -> Audio:
     return Audio(torch.randn(length, generator=torch.Generator().manual_seed(length)), 8000)
 
@@ -339,6 +348,18 @@ CONTRACTS = {
         prepare=small_glyphs,
     ),
     "kalm": Contract("kalm", {}, option_cases, Text(" "), (), prepare=small_kalm),
+    "langsamp_cloze": Contract(
+        "langsamp_cloze",
+        {},
+        gap_cases,
+        Text(" ", "eng", "LATIN"),
+        (
+            (Text("the dog barks", "eng", "LATIN"), "fills in one gap, ___; the text has 0"),
+            (Text("the ___ barks", "deu", "LATIN"), "is told the language, and knows bel, eng, rus; the text has deu"),
+            (Text("the ___ barks", "eng"), "is told the script, and knows CYRILLIC, LATIN; the text has none"),
+        ),
+        prepare=small_langsamp,
+    ),
     "langsamp": Contract("langsamp", {}, option_cases, Text(" "), (), prepare=small_langsamp),
     "matryoshka_2d": Contract("matryoshka_2d", {}, option_cases, Text(" "), (), prepare=small_matryoshka),
     "sentence_transformers": Contract(

@@ -1,7 +1,6 @@
 """The recipe: TREC's questions (Li and Roth, 2002) by six kinds, Gumbel-softmax from 3.0 down to 0.01, Adam at 5e-2."""
 
 import math
-import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,10 @@ from agents.models.transformer_programs.backend import STORED, TransformerProgra
 from agents.models.transformer_programs.config import BOS, EOS, PAD, UNKNOWN, ProgramConfig, split
 from agents.models.transformer_programs.model import HIGHEST, LOWEST, SoftProgram
 from agents.models.transformer_programs.program import harden
+from agents.models.transformer_programs.trec import KINDS, read_trec
 from agents.observation import Case
 from agents.pretrained import Progress
 
-KINDS = {
-    "ABBR": "abbreviation", "DESC": "description", "ENTY": "thing", "HUM": "person", "LOC": "place", "NUM": "number",
-}  # fmt: skip
 VALIDATION = 500
 
 
@@ -67,22 +64,6 @@ class Questions:
 
     words: Tensor
     labels: Tensor
-
-
-def read_trec(data: Path | None, split_name: str) -> list[tuple[str, str]]:
-    """Return (kind, question) of nltk_data's qc.zip, found in a folder or under its `nltk_text`.
-
-    Raises:
-        ModelError: it is not there.
-    """
-    tried = [] if data is None else [data, data / "qc.zip", data / "nltk_text" / "qc.zip"]
-    path = next((each for each in tried if each.is_file()), None)
-    if path is None:
-        raise ModelError("the questions of TREC are not there: give --data with nltk_data's packages/corpora/qc.zip")
-    with zipfile.ZipFile(path) as archive:
-        lines = archive.read(f"qc/{split_name}.txt").decode("latin-1").splitlines()
-    pairs = [line.partition(" ") for line in lines if line.strip()]
-    return [(KINDS[kind.partition(":")[0]], question) for kind, _, question in pairs]
 
 
 def published_config(questions: list[tuple[str, str]]) -> ProgramConfig:

@@ -1,0 +1,114 @@
+"""LangSAMP filling in a word: its belief by hand, languages told, guessed and ignored, tables as controls have them."""
+
+import pytest
+import torch
+from specialists.contracts import gap_cases, small_langsamp
+from specialists.test_shipped_debates import tatoeba
+
+from agents.beliefs.cards import create_belief_backend
+from agents.errors import BeliefError, ConfigError, RequestError, UnknownName
+from agents.models.langsamp.model import LANGUAGES, SCRIPTS
+from agents.observation import Case, Text
+from evals.task import create_task
+
+
+@pytest.fixture
+def made(tmp_path):
+    options = small_langsamp(tmp_path / "made")
+    return lambda **more: create_belief_backend("langsamp_cloze", **options, **more)
+
+
+@torch.inference_mode()
+def test_a_word_is_as_likely_as_the_heads_belief_at_its_masks(made):
+    """transformers' own masked model on the masked text, its state moved by the tables' rows before the head."""
+    backend, text = made(), Text("the ___ barks", "rus", "LATIN")
+    tokenizer, body = backend.tokenizer, backend.model.body
+    for word in ("dog", "zebra"):
+        said = tokenizer(word, add_special_tokens=False)["input_ids"]
+        around = [tokenizer(part, add_special_tokens=False)["input_ids"] for part in ("the", "barks")]
+        row = [
+            tokenizer.bos_token_id,
+            *around[0],
+            *[tokenizer.mask_token_id] * len(said),
+            *around[1],
+            tokenizer.eos_token_id,
+        ]
+        h = body.roberta(torch.tensor([row])).last_hidden_state[0]
+        h = h + backend.model.table(LANGUAGES).weight[2] + backend.model.table(SCRIPTS).weight[1]
+        beliefs = torch.log_softmax(body.lm_head(h).double(), -1)
+        want = [float(beliefs[1 + len(around[0]) + place, token]) for place, token in enumerate(said)]
+        assert backend.likelihood(text, word) == pytest.approx(sum(want) / len(want), abs=1e-4)
+    assert len(said) > 1
+    (belief,) = made(temperature=0.5).believe([Case("?", (text,), ("dog", "zebra"))])
+    scores = torch.tensor([backend.likelihood(text, word) for word in ("dog", "zebra")], dtype=torch.float64)
+    assert belief.probabilities == pytest.approx(torch.softmax(scores / 0.5, 0).tolist())
+
+
+def test_the_tables_act(made):
+    cases = gap_cases()
+    told, swapped, random, none = (
+        made(**options).believe(cases)
+        for options in ({}, {"tables": "swapped"}, {"tables": "random"}, {"language": "none"})
+    )
+    assert len({tuple(b.probabilities for b in beliefs) for beliefs in (told, swapped, random, none)}) == 4
+    # Rows one further are the next language's.
+    backend, other = made(), made(tables="swapped")
+    assert torch.equal(other.rows[LANGUAGES][1], backend.rows[LANGUAGES][0])
+    lengths = [made(tables=kind).rows[LANGUAGES].norm(dim=1) for kind in ("intact", "random")]
+    torch.testing.assert_close(*lengths)
+
+
+@torch.inference_mode()
+def test_a_guessed_language_makes_what_is_seen_likeliest(made):
+    backend, text = made(language="guess"), Text("the dog ___ at a cat")
+    shown = torch.tensor(
+        [
+            [
+                backend.tokenizer.bos_token_id,
+                *backend.tokenizer("the dog at a cat", add_special_tokens=False)["input_ids"],
+            ]
+        ]
+    )
+    *_, h = backend.model.encoder.states(shown, torch.ones_like(shown, dtype=torch.bool))
+    best, row = -1e9, None
+    for language in backend.model.table(LANGUAGES).weight:
+        for script in backend.model.table(SCRIPTS).weight:
+            beliefs = torch.log_softmax(backend.model.body.lm_head(h[0, 1:] + language + script), -1)
+            found = float(beliefs[torch.arange(shown.shape[1] - 1), shown[0, 1:]].mean())
+            best, row = max((best, row), (found, language + script), key=lambda pair: pair[0])
+    assert torch.equal(backend.guessed(shown, h), row)
+    # It needs not be told.
+    assert not backend.believe([Case("?", (text,), ("barks", "sleeps"))])[0].abstention
+
+
+def test_mistakes_are_sentences(made, tmp_path):
+    with pytest.raises(UnknownName, match="unknown way to know the language 'told'"):
+        made(language="told")
+    with pytest.raises(UnknownName, match="unknown kind of tables 'swaped'.*Did you mean 'swapped'"):
+        made(tables="swaped")
+    with pytest.raises(BeliefError, match="temperature must be finite"):
+        made(temperature=0.0)
+    with pytest.raises(RequestError, match="reads at most 20 tokens"):
+        made().believe([Case("?", (Text("dog " * 20 + "___", "eng", "LATIN"),), ("cat", "dog"))])
+    backend = made()
+    backend.backend.languages = ()
+    backend.backend.save_pretrained(tmp_path / "nameless")
+    with pytest.raises(ConfigError, match=r"no tables whose rows have names: give options: \{language: none\}"):
+        create_belief_backend("langsamp_cloze", checkpoint=str(tmp_path / "nameless"))
+
+
+def test_missing_words_are_asked_about(tmp_path):
+    task = create_task("missing_word", data=tatoeba(tmp_path))
+    samples = task.samples()
+    assert {sample.metadata["language"] for sample in samples} == {"eng", "rus", "bel", "deu"}
+    for sample in samples:
+        (text,) = sample.observations
+        assert text.text.count("___") == 1
+        assert text.text in sample.question
+        right = sample.options["ABCD".index(sample.target)]
+        assert len(set(sample.options)) == 4
+        if text.language == "rus":
+            assert right in ["кот", "собака", "дом", "сад", "лес"]
+            assert text.script == "CYRILLIC"
+    assert task.samples() == samples
+    assert create_task("missing_word", data=tmp_path, split="validation").samples() != samples
