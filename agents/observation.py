@@ -182,12 +182,14 @@ class Case:
         observations: at most one of each modality.
         labels: how the possible answers are called, where the task says so.
         options: their texts, in the same order, where they have any.
+        round: of the debate, from 1; agents that look at more each time go by it.
     """
 
     question: str
     observations: tuple[Observation, ...] = ()
     labels: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    round: int = 1
 
     def __post_init__(self) -> None:
         kinds = [observation.modality for observation in self.observations]

@@ -96,7 +96,7 @@ async def take(
         agent = replace(agent, backend=engine)
     heard = debate.heard(inbox, agent, said)
     words = [message for message, _ in heard]
-    pending = agent.speak(question.case, own, words, seed)
+    pending = agent.speak(replace(question.case, round=key.round), own, words, seed)
     try:
         generation = await pending
     except asyncio.CancelledError:

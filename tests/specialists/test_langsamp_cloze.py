@@ -37,10 +37,12 @@ def test_a_word_is_as_likely_as_the_heads_belief_at_its_masks(made):
         h = h + backend.model.table(LANGUAGES).weight[2] + backend.model.table(SCRIPTS).weight[1]
         beliefs = torch.log_softmax(body.lm_head(h).double(), -1)
         want = [float(beliefs[1 + len(around[0]) + place, token]) for place, token in enumerate(said)]
-        assert backend.likelihood(text, word) == pytest.approx(sum(want) / len(want), abs=1e-4)
+        assert backend.likelihood(text, word, backend.rows_of(text)) == pytest.approx(sum(want) / len(want), abs=1e-4)
     assert len(said) > 1
     (belief,) = made(temperature=0.5).believe([Case("?", (text,), ("dog", "zebra"))])
-    scores = torch.tensor([backend.likelihood(text, word) for word in ("dog", "zebra")], dtype=torch.float64)
+    scores = torch.tensor(
+        [backend.likelihood(text, word, backend.rows_of(text)) for word in ("dog", "zebra")], dtype=torch.float64
+    )
     assert belief.probabilities == pytest.approx(torch.softmax(scores / 0.5, 0).tolist())
 
 
@@ -61,24 +63,38 @@ def test_the_tables_act(made):
 @torch.inference_mode()
 def test_a_guessed_language_makes_what_is_seen_likeliest(made):
     backend, text = made(language="guess"), Text("the dog ___ at a cat")
-    shown = torch.tensor(
-        [
-            [
-                backend.tokenizer.bos_token_id,
-                *backend.tokenizer("the dog at a cat", add_special_tokens=False)["input_ids"],
-            ]
-        ]
-    )
-    *_, h = backend.model.encoder.states(shown, torch.ones_like(shown, dtype=torch.bool))
-    best, row = -1e9, None
+    around = [backend.tokenizer(part, add_special_tokens=False)["input_ids"] for part in ("the dog", "at a cat")]
+    row = [
+        backend.tokenizer.bos_token_id,
+        *around[0],
+        backend.tokenizer.mask_token_id,
+        *around[1],
+        backend.tokenizer.eos_token_id,
+    ]
+    h = backend.model.body.roberta(torch.tensor([row])).last_hidden_state[0]
+    places = [place for place, token in enumerate(row) if token in around[0] + around[1]]
+    found = {}
     for language in backend.model.table(LANGUAGES).weight:
         for script in backend.model.table(SCRIPTS).weight:
-            beliefs = torch.log_softmax(backend.model.body.lm_head(h[0, 1:] + language + script), -1)
-            found = float(beliefs[torch.arange(shown.shape[1] - 1), shown[0, 1:]].mean())
-            best, row = max((best, row), (found, language + script), key=lambda pair: pair[0])
-    assert torch.equal(backend.guessed(shown, h), row)
+            beliefs = torch.log_softmax(backend.model.body.lm_head(h + language + script), -1)
+            likely = sum(float(beliefs[place, row[place]]) for place in places)
+            found[likely] = language + script
+    assert torch.equal(backend.guessed(text), found[max(found)])
     # It needs not be told.
     assert not backend.believe([Case("?", (text,), ("barks", "sleeps"))])[0].abstention
+
+
+def test_a_long_text_is_read_around_its_gap(made):
+    backend = made()
+    longest = backend.model.encoder.longest
+    for before, after in ((0, 30), (30, 0), (30, 30), (3, 30), (2, 3)):
+        shown, first = backend._shown(Text("dog " * before + "___" + " cat" * after), 2)
+        dog, cat = (backend.tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("dog", "cat"))
+        mask, row = backend.tokenizer.mask_token_id, shown[0].tolist()
+        assert row[first : first + 2] == [mask, mask]
+        assert len(row) == min(longest, 4 + before * len(dog) + after * len(cat))
+        assert set(row[1:first]) <= set(dog)
+        assert set(row[first + 2 : -1]) <= set(cat)
 
 
 def test_mistakes_are_sentences(made, tmp_path):
@@ -88,8 +104,8 @@ def test_mistakes_are_sentences(made, tmp_path):
         made(tables="swaped")
     with pytest.raises(BeliefError, match="temperature must be finite"):
         made(temperature=0.0)
-    with pytest.raises(RequestError, match="reads at most 20 tokens"):
-        made().believe([Case("?", (Text("dog " * 20 + "___", "eng", "LATIN"),), ("cat", "dog"))])
+    with pytest.raises(RequestError, match="reads at most 20 tokens; a word here has "):
+        made().believe([Case("?", (Text("the ___", "eng", "LATIN"),), ("cat", "zebra" * 20))])
     backend = made()
     backend.backend.languages = ()
     backend.backend.save_pretrained(tmp_path / "nameless")

@@ -94,6 +94,7 @@ DATA = {
     "series": ett,
     "sounds": recordings,
     "spoken_digits": digits,
+    "stream": digits,
     "words": tatoeba,
 }
 SETTINGS = {

@@ -101,61 +101,82 @@ class LangSAMPCloze(BeliefBackend):
             if not options:
                 beliefs.append(Belief.abstain(labels, "the case has no options to fill in"))
                 continue
-            scores = [self.likelihood(text, option) / self.temperature for option in options]
+            rows = self.rows_of(text)
+            scores = [self.likelihood(text, option, rows) / self.temperature for option in options]
             beliefs.append(Belief.from_log_likelihoods(labels, scores))
         return beliefs
 
     @torch.inference_mode()
-    def likelihood(self, text: Text, word: str) -> float:
+    def likelihood(self, text: Text, word: str, rows: Tensor) -> float:
         """Return the mean log-probability of a word's tokens, in nats, all of them masked in the gap.
 
+        Args:
+            text: with the gap.
+            word: that may stand there.
+            rows: [D], what the tables add (see `rows_of`).
+
         Raises:
-            RequestError: the text with the word is longer than the model reads.
+            RequestError: the word is longer than the model reads.
         """
-        around = text.text.partition(GAP)
-        before, said, after = (self._tokens(part) for part in (around[0], word, around[2]))
-        first, count = 1 + len(before), len(said)
-        masked = [self.tokenizer.mask_token_id] * count
-        shown = torch.tensor([[self.tokenizer.bos_token_id, *before, *masked, *after, self.tokenizer.eos_token_id]])
-        longest = self.model.encoder.longest
-        if shown.shape[1] > longest:
-            raise RequestError(
-                f"{self.name} reads at most {longest} tokens; this text has {shown.shape[1]} with {word!r}"
-            )
+        said = self._tokens(word)
+        shown, first = self._shown(text, len(said))
         *_, states = self.model.encoder.states(shown, torch.ones_like(shown, dtype=torch.bool))
-        places = slice(first, first + count)
-        logits = self.model.body.lm_head(states[0, places] + self._pair(text, shown, states))
-        found = torch.log_softmax(logits.double(), -1)[torch.arange(count), torch.tensor(said)]
+        places = slice(first, first + len(said))
+        logits = self.model.body.lm_head(states[0, places] + rows)
+        found = torch.log_softmax(logits.double(), -1)[torch.arange(len(said)), torch.tensor(said)]
         return float(found.mean())
 
-    @torch.inference_mode()
-    def guessed(self, shown: Tensor, states: Tensor) -> Tensor:
-        """Return the rows' sum [D] under which the visible tokens [1, T] are likeliest, each read at its own place."""
-        pairs = self.rows[LANGUAGES][:, None] + self.rows[SCRIPTS][None]
-        special = torch.tensor(self.tokenizer.all_special_ids)
-        there = ~torch.isin(shown[0], special)
-        tokens, seen = shown[0, there], states[0, there]
-        likely = [
-            float(
-                torch.log_softmax(self.model.body.lm_head(seen + pair).double(), -1).gather(1, tokens[:, None]).mean()
-            )
-            for pair in pairs.flatten(0, 1)
-        ]
-        best: Tensor = pairs.flatten(0, 1)[max(range(len(likely)), key=likely.__getitem__)]
-        return best
-
-    def _pair(self, text: Text, shown: Tensor, states: Tensor) -> Tensor:
-        if self.language == "none" or not self.rows:
-            return states.new_zeros(states.shape[-1])
+    def rows_of(self, text: Text) -> Tensor:
+        """Return the sum [D] of the tables' rows that are added for a text."""
         if self.language == "guess":
-            return self.guessed(shown, states)
+            return self.guessed(text)
+        if self.language == "none":
+            return torch.zeros(self.model.encoder.width)
         assert text.language is not None
         assert text.script is not None
-        language, script = self.rows[LANGUAGES], self.rows[SCRIPTS]
         found: Tensor = (
-            language[self.backend.languages.index(text.language)] + script[self.backend.scripts.index(text.script)]
+            self.rows[LANGUAGES][self.backend.languages.index(text.language)]
+            + self.rows[SCRIPTS][self.backend.scripts.index(text.script)]
         )
         return found
+
+    @torch.inference_mode()
+    def guessed(self, text: Text) -> Tensor:
+        """Return the sum of rows [D] under which the words around the gap are likeliest, each read at its own place."""
+        shown, _ = self._shown(text, 1)
+        *_, states = self.model.encoder.states(shown, torch.ones_like(shown, dtype=torch.bool))
+        pairs = (self.rows[LANGUAGES][:, None] + self.rows[SCRIPTS][None]).flatten(0, 1)
+        there = ~torch.isin(shown[0], torch.tensor(self.tokenizer.all_special_ids))
+        tokens, seen = shown[0, there], states[0, there]
+        if not len(tokens):
+            return pairs.mean(0)
+        # One language at a time: the head's beliefs of all at once would not fit.
+        likely = torch.stack([self._surely(seen + pair, tokens) for pair in pairs])
+        return pairs[likely.argmax()]
+
+    def _surely(self, states: Tensor, tokens: Tensor) -> Tensor:
+        """Return the mean log-probability of tokens [T], each read off its own state [T, D]."""
+        logits = self.model.body.lm_head(states)
+        found: Tensor = (logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)).mean()
+        return found
+
+    def _shown(self, text: Text, count: int) -> tuple[Tensor, int]:
+        """Return the tokens [1, T] of a text with so many masks in its gap, and where the first of them stands.
+
+        What is further from the gap than the model reads is left out, evenly on both sides.
+        """
+        around = text.text.partition(GAP)
+        before, after = self._tokens(around[0]), self._tokens(around[2])
+        room = self.model.encoder.longest - 2 - count
+        if room < 0:
+            raise RequestError(
+                f"{self.name} reads at most {self.model.encoder.longest} tokens; a word here has {count}"
+            )
+        left = min(len(before), max(room // 2, room - len(after)))
+        before, after = before[len(before) - left :], after[: room - left]
+        masks = [self.tokenizer.mask_token_id] * count
+        row = [self.tokenizer.bos_token_id, *before, *masks, *after, self.tokenizer.eos_token_id]
+        return torch.tensor([row]), 1 + len(before)
 
     def _tokens(self, text: str) -> list[int]:
         found: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"] if text.strip() else []

@@ -15,7 +15,7 @@ from agents.models.lmuformer.network import network
 from agents.models.lmuformer.official import from_official
 from agents.models.lmuformer.stream import State, Streamed
 from agents.models.sounds.backend import SoundBackend
-from agents.observation import Audio
+from agents.observation import Audio, Case
 
 
 class LMUFormerBackend(SoundBackend):
@@ -23,19 +23,28 @@ class LMUFormerBackend(SoundBackend):
 
     Args:
         model, temperature, scores: as of SoundBackend.
-        heard: share of the frames after which the belief is formed; an agent that answers early.
+        heard: share of the frames after which the belief is formed; an agent that answers early. Or one share a round of the
+            debate, ascending, the last one for what follows: an agent that answers while it hears.
     """
 
     model: Streamed
     what, suffix, longest_s = "LMUFormer", ".pth", 30.0
 
     def __init__(
-        self, model: Streamed, *, heard: float = 1.0, temperature: float = 1.0, scores: str = "softmax"
+        self,
+        model: Streamed,
+        *,
+        heard: float | Sequence[float] = 1.0,
+        temperature: float = 1.0,
+        scores: str = "softmax",
     ) -> None:
-        if not 0 < heard <= 1:
-            raise BeliefError(f"heard is a share above 0 and at most 1; got {heard}")
+        shares = list(heard) if isinstance(heard, Sequence) else [heard]
+        if not shares or not all(0 < share <= 1 for share in shares):
+            raise BeliefError(f"heard is a share above 0 and at most 1, or one a round; got {heard}")
+        if shares != sorted(shares):
+            raise BeliefError(f"what was heard stays heard: shares of rounds ascend; got {shares}")
         super().__init__(model, temperature=temperature, scores=scores)
-        self.heard = heard
+        self.heard, self.shares = heard, shares
 
     @classmethod
     def made(cls, sizes: dict[str, Any]) -> Streamed:
@@ -67,6 +76,22 @@ class LMUFormerBackend(SoundBackend):
         return [self._belief(self.model.step(frame[None], state)[0]) for frame in self.frames(audio)]
 
     def class_scores(self, audio: Audio) -> Tensor:
-        """Return the mean score [K] of the frames of one sound that are heard."""
-        scores: Tensor = self.model(self.frames(audio)[None])[0]
-        return scores[: max(1, round(self.heard * len(scores)))].mean(0)
+        """Return the mean score [K] of the frames of one sound that are heard first."""
+        return self.scores_after(audio, self.shares[0])
+
+    def scores_after(self, audio: Audio, share: float) -> Tensor:
+        """Return the mean score [K] of a share of the frames of one sound, with nothing heard of the others."""
+        frames = self.frames(audio)
+        count = max(1, round(share * len(frames)))
+        if self.model.config.look_ahead:
+            frames = frames[:count]
+        scores: Tensor = self.model(frames[None])[0]
+        return scores[:count].mean(0)
+
+    @torch.inference_mode()
+    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+        # One sound at a time, so that none is padded to another's length.
+        return [
+            self._belief(self.scores_after(audio, self.shares[min(case.round, len(self.shares)) - 1]))
+            for case, audio in zip(cases, observations, strict=True)
+        ]
