@@ -120,6 +120,17 @@ def small_passt(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_scenes(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random PaSST that knows six recordings of two classes."""
+    from agents.models.passt.backend import PaSSTBackend
+    from agents.models.passt.scenes import PaSSTEmbedding, PaSSTScenes
+
+    embedding = PaSSTEmbedding(PaSSTBackend.from_pretrained(small_passt(folder, seed=seed)["checkpoint"]))
+    vectors = embedding.embed([_noise(2000 + place) for place in range(6)])
+    PaSSTScenes(embedding, vectors, ("hiss", "rush") * 3, neighbours=3).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
 def small_itransformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write a random iTransformer that sees eight steps and forecasts four."""
     from agents.models.itransformer.backend import ITransformerBackend
@@ -338,6 +349,14 @@ CONTRACTS = {
             (Audio(torch.zeros(2_900_000), 48000), "at most 60 s"),
         ),
         prepare=small_passt,
+    ),
+    "passt_scenes": Contract(
+        "passt_scenes",
+        {},
+        lambda: [Case("?", (_noise(length),)) for length in (1, 300, 2000, 9000)],
+        Audio(torch.zeros(0), 8000),
+        ((Audio(torch.zeros(500_000), 8000), "at most 60 s"),),
+        prepare=small_scenes,
     ),
     "glyphs": Contract(
         "glyphs",

@@ -91,6 +91,7 @@ DATA = {
     "answers": answer_sentences,
     "glyphs": shakespeare,
     "questions": trec,
+    "scenes": digits,
     "series": ett,
     "sounds": recordings,
     "spoken_digits": digits,
@@ -98,6 +99,7 @@ DATA = {
     "words": tatoeba,
 }
 SETTINGS = {
+    "scenes": ["agents.scenes.options.examples=data/train.zip"],
     "functions_mixed": ["backend=mock", "model=mock"],
     "sounds": ["task=sounds", "agents.passt.checkpoint=one", "agents.passt20.checkpoint=two"],
 }
@@ -111,6 +113,7 @@ PREPARED = {
     "lmuformer": contracts.small_lmuformer,
     "matryoshka_2d": contracts.small_matryoshka,
     "passt": contracts.small_passt,
+    "passt_scenes": contracts.small_passt,
     "sentence_transformers": contracts.small_sentence_transformer,
     "transformer_programs": contracts.small_program,
 }
