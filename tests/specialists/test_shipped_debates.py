@@ -151,16 +151,19 @@ def test_every_belief_backend_is_in_a_shipped_debate():
     assert set(names(GROUP)) <= found
 
 
-def test_lines_that_follow_are_asked_about(tmp_path):
-    task = create_task("next_line", data=shakespeare(tmp_path))
+def test_lines_are_misspelled_in_one_place(tmp_path):
+    task = create_task("spelling", data=shakespeare(tmp_path))
     samples = task.samples()
     for sample in samples[:20]:
-        follows = sample.options["ABCD".index(sample.target)]
+        right = sample.options["ABCD".index(sample.target)]
         number = int(sample.observations[0].text.split()[4])
-        assert follows == f"And then came number {number + 1} to the king,"
+        assert right == f"And then came number {number + 1} to the king,"
         assert len(set(sample.options)) == 4
+        for other in set(sample.options) - {right}:
+            assert sorted(other) == sorted(right)
+            assert sum(a != b for a, b in zip(other, right, strict=True)) == 2
     assert task.samples() == samples
-    validation = create_task("next_line", data=tmp_path, split="validation").samples()
+    validation = create_task("spelling", data=tmp_path, split="validation").samples()
     assert not {s.observations[0].text for s in validation} & {s.observations[0].text for s in samples}
 
 
