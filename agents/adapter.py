@@ -30,7 +30,7 @@ PLAIN: dict[str, tuple[Any, ...]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class LowRank:
+class LoraPair:
     """What an adapter adds to one linear layer: scale * B A x."""
 
     a: Tensor  # [r, D_in]
@@ -62,7 +62,7 @@ def find_adapter(folder: str) -> Path:
     return path
 
 
-def read_adapter(folder: str) -> dict[str, LowRank]:
+def read_adapter(folder: str) -> dict[str, LoraPair]:
     """Return what an adapter adds, by the name of the layer in the model.
 
     Raises:
@@ -79,7 +79,7 @@ def read_adapter(folder: str) -> dict[str, LowRank]:
         tensors = load_file(path / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise RequestError(f"cannot read {path / WEIGHTS}: {error}") from error
-    found: dict[str, LowRank] = {}
+    found: dict[str, LoraPair] = {}
     for name, a in tensors.items():
         layer, _, kind = name.removeprefix(PREFIX).rpartition(".lora_")
         if kind not in ("A.weight", "B.weight"):
@@ -91,7 +91,7 @@ def read_adapter(folder: str) -> dict[str, LowRank]:
             raise RequestError(f"{path / WEIGHTS}: {name} {list(a.shape)} has no lora_B of its rank")
         rank = len(a)
         root = rank**0.5 if config.get("use_rslora") else rank
-        found[layer] = LowRank(a, b, float(config.get("lora_alpha", rank)) / root)
+        found[layer] = LoraPair(a, b, float(config.get("lora_alpha", rank)) / root)
     if not found:
         raise RequestError(f"{path / WEIGHTS} holds no lora_A weights")
     return found

@@ -5,9 +5,7 @@ Tensors of a CIPHER message: `embeddings` [T, D], `nearest` [T], `entropy` [T], 
 """
 
 import json
-import os
 import struct
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from agents.errors import MessageError, MessageMismatch, writing_failed
+from agents.atomic_file import write_atomic
+from agents.errors import MessageError, MessageMismatch
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 
@@ -69,28 +68,8 @@ def check_receiver(message: Message, receiver: ModelFingerprint, *, source: str 
 
 
 def write_message(message: Message, path: Path, *, durable: bool = False) -> Path:
-    """Write the message aside and rename it into place; return the path. `durable` waits until the disk has it."""
-    blob = to_bytes(message)
-    aside = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            aside = Path(file.name)
-            file.write(blob)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        aside.chmod(0o644)
-        os.replace(aside, path)
-        if durable:
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
-    except OSError as error:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
-        raise writing_failed(path, error) from error
-    return path
+    """Write the message as a file that is complete or not there; return the path. `durable` waits until the disk has it."""
+    return write_atomic(path, to_bytes(message), durable=durable)
 
 
 def read_message(path: Path, *, receiver: ModelFingerprint | None = None) -> Message:
@@ -125,6 +104,8 @@ def _build(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Message:
         token_ids=tuple(header["token_ids"] if cipher is None else cipher.nearest.tolist()),
         encoder=header["encoder"],
         cipher=cipher,
+        thinking=header.get("thinking", ""),
+        thinking_tokens=header.get("thinking_tokens", 0),
     )
     if message.digest != header["digest"]:
         raise MessageError("the checksum does not match: the content was changed or damaged")

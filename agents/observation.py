@@ -173,41 +173,6 @@ MODALITIES: dict[str, type[Observation]] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """What a belief is formed about.
-
-    Fields:
-        question: in words.
-        observations: at most one of each modality.
-        labels: how the possible answers are called, where the task says so.
-        options: their texts, in the same order, where they have any.
-        round: of the debate, from 1; agents that look at more each time go by it.
-    """
-
-    question: str
-    observations: tuple[Observation, ...] = ()
-    labels: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    round: int = 1
-
-    def __post_init__(self) -> None:
-        kinds = [observation.modality for observation in self.observations]
-        if len(set(kinds)) < len(kinds):
-            raise ObservationError(f"a case has at most one observation of a modality; got {', '.join(kinds)}")
-
-    @property
-    def alternatives(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Labels and texts of the options, each standing for the other where only one is given; none where they do not fit."""
-        labels, texts = self.labels or self.options, self.options or self.labels
-        return (labels, texts) if len(labels) == len(texts) else (labels, ())
-
-    def observation(self, modality: str) -> Observation | None:
-        """Return the observation of a modality, or None; the question is a text where no other is given."""
-        found = next((each for each in self.observations if each.modality == modality), None)
-        return Text(self.question) if found is None and modality == "text" else found
-
-
 def _check(what: str, values: Tensor, form: str) -> None:
     if values.ndim != len(form.split(",")) or values.dtype != torch.float32:
         dtype = str(values.dtype).removeprefix("torch.")

@@ -16,16 +16,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from agents import slots
 from agents.backend import ChatTurn, Part, Prompt
-from agents.errors import PromptError
+from agents.errors import ConfigError, PromptError
 from agents.message import Message
+from agents.yaml_file import read_yaml
 
 Stage = Literal["initial", "debate", "review"]
+STAGES: tuple[Stage, ...] = ("initial", "debate", "review")
 # One solution in a prompt: a message, text made of one, or a message with its reading.
 Heard = Message | str | tuple[Message, Message]
 
@@ -72,8 +73,7 @@ class Prompts:
         if self._find("review").exists():
             self._render("review", {"question": "?", "others": ["?"]})
         self._render("debate", {"question": "?", "own": "?", "others": ["?"]})
-        stages: tuple[Stage, ...] = ("initial", "debate", "review")
-        for stage in stages:
+        for stage in STAGES:
             for example in self._worked(stage):
                 self._render(stage, example)
 
@@ -96,8 +96,11 @@ class Prompts:
     @property
     def shown(self) -> tuple[str, ...]:
         """Every question that a prompt shows with its answer: a benchmark's row among them is not to be asked."""
-        stages: tuple[Stage, ...] = ("initial", "debate", "review")
-        return tuple(dict.fromkeys(str(example["question"]) for stage in stages for example in self._worked(stage)))
+        return tuple(dict.fromkeys(str(example["question"]) for stage in STAGES for example in self._worked(stage)))
+
+    def num_shots(self, stage: Stage) -> int:
+        """Return how many worked examples the prompt of a stage shows."""
+        return len(self._worked(stage))
 
     def _worked(self, stage: Stage) -> list[dict[str, Any]]:
         """Return the worked examples of a stage."""
@@ -185,13 +188,13 @@ class Prompts:
         if not path.exists():
             return {}
         try:
-            found = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise PromptError(f"{path}: not YAML: {error}") from error
+            found = read_yaml(path)
+        except ConfigError as error:
+            raise PromptError(str(error)) from error
         known = {"cue", "initial", "debate", "review"}
         if not isinstance(found, dict) or set(found) - known:
             raise PromptError(f"{path}: expected the keys {', '.join(sorted(known))}")
-        for stage in ("initial", "debate", "review"):
+        for stage in STAGES:
             for place, example in enumerate(found.get(stage) or []):
                 if not isinstance(example, dict) or not {"question", "solution"} <= set(example):
                     raise PromptError(f"{path}: {stage}[{place}]: an example has a question and a solution")
@@ -203,5 +206,5 @@ def _place(solution: Heard, parts: list[Part]) -> str:
     if isinstance(solution, tuple):
         vectors, reading = solution
         return f"{_place(vectors, parts)} (in words: {_place(reading, parts)})"
-    parts.append(solution if isinstance(solution, Message) else slots.checked(solution))
+    parts.append(solution)
     return slots.mark(len(parts) - 1)

@@ -6,9 +6,10 @@ from typing import Any
 _PUBLIC = {
     "Debate": "debate.orchestrator",
     "DebateConfig": "debate.config.schema",
+    "DebateSession": "debate.ask",
     "Debater": "debate.ask",
     "Decision": "debate.decision.decision",
-    "Question": "debate.transcript",
+    "Question": "agents.question",
     "RunFolder": "debate.run_folder.folder",
     "Transcript": "debate.transcript",
     "Turn": "debate.transcript",

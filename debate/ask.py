@@ -1,4 +1,11 @@
-"""A debate as a plain callable: `with Debater(config) as ask: ask("What is 3+4*5?").answer`. No event loop in sight."""
+"""A debate as a plain callable, with no event loop in sight.
+
+>>> from debate import DebateSession
+>>> with DebateSession("smoke", extract=lambda response: response.rpartition("Answer: ")[2]) as ask:
+...     said = ask("What is the result of 3+4*5+6-2*7?")
+>>> said.answer, said.decision.reason, len(said.transcript.turns)
+('15', 'ada has the lowest temperature, 0.15', 6)
+"""
 
 import asyncio
 import itertools
@@ -6,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
-from debate.config.shipped import find_config
-from debate.decision.decision import Decision, Extract
+from debate.decision.decision import Decision, Reader
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
 from debate.runtime.backends import Backends
-from debate.transcript import Question, Transcript
+from debate.transcript import Transcript
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Answer:
         return self.decision.answer
 
 
-class Debater:
+class DebateSession:
     """Debates one question a call; engines are started once and held until it is closed.
 
     Args:
@@ -41,8 +48,8 @@ class Debater:
         DebateError: a config, model or prompt that cannot be used.
     """
 
-    def __init__(self, config: DebateConfig | Path | str, *, extract: Extract | None = None) -> None:
-        self.config = config if isinstance(config, DebateConfig) else load_config(find_config(Path(config)))
+    def __init__(self, config: DebateConfig | Path | str, *, extract: Reader | None = None) -> None:
+        self.config = config if isinstance(config, DebateConfig) else load_config(config)
         self._extract = extract or _whole
         self._runner = asyncio.Runner()
         self._backends = Backends(self.config)
@@ -73,7 +80,7 @@ class Debater:
         finally:
             self._runner.close()
 
-    def __enter__(self) -> "Debater":
+    def __enter__(self) -> "DebateSession":
         return self
 
     def __exit__(
@@ -84,3 +91,7 @@ class Debater:
 
 def _whole(response: str) -> str | None:
     return response.strip() or None
+
+
+# The earlier name.
+Debater = DebateSession

@@ -17,7 +17,7 @@ from agents.speakers.chooser import Chooser
 from agents.speakers.controls import Control
 from agents.speakers.specialist import Specialist
 from agents.tokenizers import tokenizer_of
-from debate.config.named import check_parameters, parse_call
+from debate.config.named import check_parameters, parse_named
 from debate.config.schema import AgentConfig, DebateConfig
 from debate.config.shipped import prompts_folder, role_folder, task_prompts
 from debate.hearing import Hearing, Speaker, takes_vectors
@@ -26,7 +26,7 @@ from debate.preview.checks import check
 from debate.protocol.exchange import Exchange, build_exchange, own_encoder
 from debate.protocol.protocol import Protocol
 from debate.protocol.stopped import Stopped
-from debate.protocol.stopping import Extract, Watch, stopping_rule
+from debate.protocol.stopping import Extract, StoppingContext, stopping_rule
 from debate.runtime.backends import Backends
 from kernels.encoders import parse
 
@@ -65,12 +65,12 @@ def build_debate(
     checked: dict[Prompts, Prompts] = {}
     agents = {name: _agent(config, name, backends, targets or {}, tuple(shots), checked) for name in config.agents}
     protocol: Protocol = exchange.planned
-    watch = Watch(tuple(config.temperatures), exchange.planned.chairs, extract)
+    watch = StoppingContext(tuple(config.temperatures), exchange.planned.chairs, extract)
     rule = stopping_rule(config.stopping, watch)
     if rule is not None:
         protocol = Stopped(exchange.planned, rule)
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
-    debate = Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped))
+    debate = Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped, config.thinking))
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         _check_encoder(agents[name], encoder)
     _check_shortened(exchange, agents)
@@ -221,7 +221,7 @@ def find_pool(text: str) -> Pool:
         UnknownName: no such rule.
         ConfigError: a parameter that it does not take.
     """
-    call = parse_call(text, "pool")
+    call = parse_named(text, "pool")
     if call.name not in POOLS:
         raise UnknownName("pool", call.name, POOLS)
     check_parameters(call, "pool", POOLS[call.name])

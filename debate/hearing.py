@@ -1,4 +1,4 @@
-"""What a message is to one who hears it: vectors, its reading, its answer, its first words. Nothing is stored."""
+"""Renders a message for its hearer: vectors, text, answer only, or first tokens. Nothing is stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from agents.speakers.specialist import Specialist
 from agents.tokenizers import tokenizer_of
 from agents.vocabulary_map import VocabularyMap
 from debate.protocol.stopping import Extract
-from debate.topology.edge import Edge
+from debate.topology.edge import Edge, Thinking
 
 Speaker = Agent | Control | Specialist
 NO_ANSWER = "no answer"
@@ -26,10 +26,12 @@ class Hearing:
     Fields:
         extract: a response and its question's options → the answer in it; needed where an edge shows answers only.
         min_mapped: the least share of a belief that must map between two tokenizers; below it text is heard.
+        thinking: `strip` to hear a reasoning model's answer alone, `keep` for what it thought before, too.
     """
 
     extract: Extract | None = None
     min_mapped: float = 0.6
+    thinking: Thinking = "strip"
     _maps: dict[tuple[str, str], VocabularyMap | None] = field(default_factory=dict, repr=False)
 
     def hear(
@@ -45,6 +47,7 @@ class Hearing:
                 raise ConfigError("seen: answers needs a task, which tells what an answer is; give --task")
             answer = self.extract(message.text, options)
             return f"Answer: {NO_ANSWER if answer is None else answer}", None
+        message = self.heard_part(message, edge.thinking)
         if edge.first_tokens is not None and edge.first_tokens < message.num_tokens:
             message = beginning(message, edge.first_tokens, tokenizer_of(speaker.backend))
         if not message.is_cipher or edge.message == "text" or not takes_vectors(hearer):
@@ -56,6 +59,10 @@ class Hearing:
                 return reading(message), mass
             vectors = mapped
         return ((vectors, reading(message)) if edge.message == "both" else vectors), mass
+
+    def heard_part(self, message: Message, thinking: Thinking | None = None) -> Message:
+        """Return a message with or without its thinking, as an edge or the debate says."""
+        return message.whole if (thinking or self.thinking) == "keep" else message.answer
 
     def _mapped(self, message: Message, speaker: Speaker, hearer: Speaker) -> tuple[Message | None, float]:
         ends = (speaker.backend.fingerprint.tokenizer, hearer.backend.fingerprint.tokenizer)

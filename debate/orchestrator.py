@@ -15,11 +15,12 @@ from typing import Any
 from agents.backend import Backend
 from agents.errors import PromptTooLong
 from agents.prompts import Heard
+from agents.question import Question
 from debate.hearing import Hearing, Speaker, takes_vectors
 from debate.protocol.protocol import Inbox, Protocol
 from debate.protocol.stopping import options_of
 from debate.topology.edge import PLAIN
-from debate.transcript import Question, Said, Transcript, Turn, TurnKey
+from debate.transcript import SpokenTurns, Transcript, Turn, TurnKey
 
 OnStart = Callable[[Question, TurnKey], None]
 OnTurn = Callable[[Question, Turn], None]
@@ -89,14 +90,14 @@ async def take(
         engine: through which of its backend's engines; the backend chooses by default.
     """
     inbox = debate.protocol.inbox(key)
-    own = said[inbox.own].message if inbox.own else None
+    own = debate.hearing.heard_part(said[inbox.own].message) if inbox.own else None
     seed = debate.turn_seed(question, key)
     agent = debate.speaker(key)
     if engine is not None and engine is not agent.backend:
         agent = replace(agent, backend=engine)
     heard = debate.heard(inbox, agent, said)
     words = [message for message, _ in heard]
-    pending = agent.speak(replace(question.case, round=key.round), own, words, seed)
+    pending = agent.speak(replace(question, round=key.round), own, words, seed)
     try:
         generation = await pending
     except asyncio.CancelledError:
@@ -138,7 +139,7 @@ async def play(
         on_start: called when a turn is submitted.
         on_turn: called when a turn was said, before anyone hears it.
     """
-    said = Said(question.options)
+    said = SpokenTurns(question.options)
     under_way: dict[asyncio.Task[Turn], TurnKey] = {}
 
     def start(turns: tuple[TurnKey, ...]) -> None:

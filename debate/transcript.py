@@ -1,38 +1,15 @@
-"""All messages of one debate, round by round, in the protocol's order. Values only; `run_folder.py` puts them on disk.
+"""All messages of one debate, round by round, in the protocol's order. Values only; `run_folder/` puts them on disk.
 
 The order is the plan's and not the clock's, so that a debate that was interrupted and went on is the same transcript.
 """
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from agents.backend import FinishReason, Usage
 from agents.message import Message
-from agents.observation import Case, Observation
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is debated.
-
-    Fields:
-        id, text: as asked.
-        observations: what specialists look at; they come with the sample and are not written down with the debate.
-        labels: how the possible answers are called, where the task says so.
-        options: their texts.
-    """
-
-    id: str
-    text: str
-    observations: tuple[Observation, ...] = field(default=(), compare=False, repr=False)
-    labels: tuple[str, ...] = field(default=(), compare=False)
-    options: tuple[str, ...] = field(default=(), compare=False)
-
-    @property
-    def case(self) -> Case:
-        """The question as what a belief is formed about."""
-        return Case(self.text, self.observations, self.labels, self.options)
+from agents.question import Question
 
 
 @dataclass(frozen=True, order=True)
@@ -102,7 +79,7 @@ class Transcript:
         return sum(turn.usage.generated_tokens for turn in self.turns)
 
 
-class Said(dict[TurnKey, "Turn"]):
+class SpokenTurns(dict[TurnKey, "Turn"]):
     """The turns of a debate under way, which knows when it began, and between which options it is.
 
     Args:

@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.component import check_component
 from agents.errors import ConfigError, did_you_mean
-from debate.config.load import load_config, validate
-from debate.config.named import check_parameters, parse_call
-from debate.config.schema import CONTROLS, DebateConfig
+from debate.config.load import load_config, merged, validate
+from debate.config.named import check_parameters, parse_named
+from debate.config.schema import CONTROLS, DebateConfig, one_dtype
 from debate.config.shipped import find_config, shipped
 
 if TYPE_CHECKING:
     from debate.run_folder.results import MethodResult
-from debate.config.load import _merged
 from debate.config.topology import TopologyConfig
 
 SELF_CONSISTENCY = "self-consistency"
@@ -57,7 +57,7 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
     if name in (BY_TOKENS, BY_TIME):
         return self_consistency(config, k=k or 1)
     if name.split("(")[0] == SELF_CONSISTENCY:
-        call = parse_call(name, "method")
+        call = parse_named(name, "method")
         check_parameters(call, "method", self_consistency)
         return self_consistency(config, **call.parameters)
     if name in CONTROLS:
@@ -146,8 +146,12 @@ def _is_pattern(name: str) -> bool:
 
 
 def row_name(name: str) -> str:
-    """Return what a method is called in tables and folders: of a file its stem."""
-    return Path(name).stem if name.endswith((".yaml", ".yml")) or "/" in name else name
+    """Return what a method is called in tables and folders: of a file its stem.
+
+    Raises:
+        ConfigError: it cannot name a folder.
+    """
+    return check_component(Path(name).stem if name.endswith((".yaml", ".yml")) or "/" in name else name, "method")
 
 
 def needs_budget(name: str) -> bool:
@@ -238,7 +242,10 @@ def method_config(config: DebateConfig, method: str) -> DebateConfig:
         raise ConfigError(f"unknown method {method!r}. Known: {', '.join(known)}.{did_you_mean(method, known)}")
     raw = config.model_dump(exclude={"methods"}, by_alias=True)
     for changes in (BUILT_IN_METHODS.get(method, {}), config.methods.get(method, {})):
-        raw = _merged(raw, changes)
+        try:
+            raw = merged(raw, one_dtype(changes))
+        except ValueError as error:
+            raise ConfigError(f"methods.{method}: {error}") from error
     changed = validate(raw, source=f"methods.{method}")
     if method == "single":
         name = changed.deciding_agent

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
-from agents.errors import ConfigError, DebateError, did_you_mean, writing_failed
+from agents.atomic_file import write_atomic
+from agents.errors import ConfigError, DebateError, did_you_mean
+from agents.yaml_file import read_yaml
 from debate.config.frozen import Frozen
 from debate.config.load import validate
 from debate.config.schema import DebateConfig
@@ -26,7 +27,7 @@ from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
 from evals.evaluation import Selection, evaluate
 from evals.paper import Figure
-from evals.search.search import Found, search
+from evals.search.search import SearchResult, search
 
 FULL = 200
 """Questions of the paper's validation and test sets."""
@@ -112,8 +113,8 @@ def load_experiment(name: str) -> Experiment:
         known = experiments()
         raise ConfigError(f"unknown experiment {name!r}. Known: {', '.join(known)}.{did_you_mean(name, known)}")
     try:
-        return Experiment.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError) as error:
+        return Experiment.model_validate(read_yaml(path))
+    except ValidationError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
@@ -313,7 +314,7 @@ def _pair_lines(task: str, method: MethodRecord, analysis: Analysis) -> list[Lin
     return lines
 
 
-def _temperature_lines(task: str, found: Found) -> list[Line]:
+def _temperature_lines(task: str, found: SearchResult) -> list[Line]:
     values = ", ".join(
         f"{value:.2f}" if isinstance(value, float) else str(value) for value in found.best.values.values()
     )
@@ -348,12 +349,8 @@ def is_the_papers_model(model: str) -> bool:
 
 def _write(made: Reproduction, analyses: Sequence[Analysis], out: Path) -> None:
     content = asdict(made)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "reproduce.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (out / "reproduce.md").write_text(markdown(made), encoding="utf-8")
-    except OSError as error:
-        raise writing_failed(out, error) from error
+    write_atomic(out / "reproduce.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(out / "reproduce.md", markdown(made))
     header, *rows = cells(made)
     from html import escape
 

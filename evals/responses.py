@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.errors import TaskError, writing_failed
-from evals.datasets.rows import Row, read_rows
+from agents.atomic_file import write_atomic
+from agents.errors import TaskError
+from evals.datasets.rows import DataRow, read_rows
 from evals.sample import Sample, Score
 from evals.task import Task
 
@@ -69,15 +70,10 @@ def score_file(task: Task, path: Path) -> list[Verdict]:
 
 def write_verdicts(verdicts: Iterable[Verdict], path: Path) -> None:
     """Write a line of JSON for each verdict."""
-    lines = [json.dumps(verdict.as_json(), ensure_ascii=False) + "\n" for verdict in verdicts]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise writing_failed(path, error) from error
+    write_atomic(path, "".join(json.dumps(verdict.as_json(), ensure_ascii=False) + "\n" for verdict in verdicts))
 
 
-def _verdict(task: Task, row: Row, known: dict[str, Sample]) -> Verdict:
+def _verdict(task: Task, row: DataRow, known: dict[str, Sample]) -> Verdict:
     response = row.get("response")
     if not isinstance(response, str):
         raise row.error(f"response is a text; this is a {type(response).__name__}")
@@ -100,7 +96,9 @@ def _verdict(task: Task, row: Row, known: dict[str, Sample]) -> Verdict:
     return Verdict(name, target, strict, flexible)
 
 
-def _sample(task: Task, row: Row, name: str, target: str, options: tuple[str, ...], known: dict[str, Sample]) -> Sample:
+def _sample(
+    task: Task, row: DataRow, name: str, target: str, options: tuple[str, ...], known: dict[str, Sample]
+) -> Sample:
     if task.info.kind != "generated":
         return Sample(name, "", target, options)
     if name not in known:

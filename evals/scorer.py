@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from debate.decision.decision import Extract
-from debate.transcript import Question
+from agents.question import Question
+from debate.decision.decision import Reader
 from evals.sample import Sample, Score
 from evals.task import Task
 
 
-class Marker:
+class Scorer:
     """Reads and scores answers to known questions.
 
     Args:
@@ -36,11 +36,11 @@ class Marker:
         """Return how the options of a choice are called; () of no choice."""
         return self.task.labels(self._samples[question])
 
-    def reader(self, question: str) -> Extract:
+    def reader(self, question: str) -> Reader:
         """Return response → flexibly extracted answer, for decisions."""
         return lambda response: self._read(question, response, False)
 
-    def strict_reader(self, question: str) -> Extract:
+    def strict_reader(self, question: str) -> Reader:
         """Return response → answer in the form that the task asks for."""
         return lambda response: self._read(question, response, True)
 

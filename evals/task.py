@@ -93,6 +93,8 @@ class Task(ABC):
         if num_fewshot is not None and num_fewshot < 0:
             raise TaskError(f"--num_fewshot must be at least 0; got {num_fewshot}")
         self.num_fewshot = self.default_shots if num_fewshot is None else num_fewshot
+        # Whether the user asked, rather than the task's own habit.
+        self.asks_for_shots = bool(num_fewshot)
 
     @classmethod
     def variants(cls) -> tuple[str, ...]:

@@ -142,7 +142,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture(scope="session")
 def cramped(tiny: Callable[..., Path]) -> Iterator[Any]:
     """One vLLM engine for many tests, since a start takes half a minute: eager, prefix cache on, may be started again once."""
-    from vllm_helpers import CRAMPED, engine
+    from support.vllm_engine import CRAMPED, engine
 
     with engine(tiny("llama-wide"), enforce_eager=True, restarts=1, **CRAMPED) as backend:
         yield backend

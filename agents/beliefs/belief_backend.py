@@ -1,4 +1,4 @@
-"""The seam for models that are not language models: cases in, beliefs over labels or vectors out.
+"""The interface of models that are not language models: questions in, beliefs over labels or embeddings out.
 
 A belief backend looks at one modality. What it is given is checked here, once for all of them, so that an implementation
 gets observations that it can compute with.
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from agents.beliefs.belief import Belief
 from agents.errors import BeliefError, RequestError
-from agents.observation import Case, Observation
+from agents.observation import Observation
+from agents.question import Question
 
 
 class BeliefBackend(ABC):
@@ -42,7 +43,7 @@ class BeliefBackend(ABC):
     def name(self) -> str:
         """What its messages say they are from."""
 
-    def believe(self, cases: Sequence[Case]) -> list[Belief]:
+    def believe(self, cases: Sequence[Question]) -> list[Belief]:
         """Return a belief a case, in order; it abstains, with the reason, where there is nothing to look at.
 
         Raises:
@@ -57,7 +58,7 @@ class BeliefBackend(ABC):
                 beliefs[place] = belief
         return beliefs
 
-    def labels(self, case: Case) -> tuple[str, ...]:
+    def labels(self, case: Question) -> tuple[str, ...]:
         """Return what its beliefs about a case are over: the case's labels, where it has no classes of its own."""
         return case.labels
 
@@ -66,10 +67,10 @@ class BeliefBackend(ABC):
         """Raise RequestError where an observation of its modality has a shape, rate or size that it does not take."""
 
     @abstractmethod
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         """Return a belief a case, of observations that are checked and not empty."""
 
-    def _look(self, case: Case) -> Observation:
+    def _look(self, case: Question) -> Observation:
         observation = case.observation(self.modality)
         if observation is None:
             given = ", ".join(each.modality for each in case.observations) or "only a question"
@@ -136,7 +137,7 @@ class Similarity(BeliefBackend):
     def check(self, observation: Observation) -> None:
         """Leave it to the embedding backend."""
 
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         from agents.observation import Text
 
         beliefs = []

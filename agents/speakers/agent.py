@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from agents.backend import Backend, Pending, Request, Sampling
 from agents.errors import ConfigError, PromptTooLong
 from agents.message import Message
-from agents.observation import Case
 from agents.prompts import Heard, Prompts
+from agents.question import Question
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class Agent:
             sampling = replace(sampling, top_p=None, top_k=None)
         return Request(prompt, sampling, self.encoder, self.adapter)
 
-    def speak(self, case: Case, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
+    def speak(self, case: Question, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
         """Submit the request of one turn; of the case a language model reads the question.
 
         Raises:
             PromptTooLong: naming this agent.
         """
-        return self.submit(self.request(case.question, own, others, seed))
+        return self.submit(self.request(case.text, own, others, seed))
 
     def submit(self, request: Request) -> Pending:
         """Submit a request, and name this agent where it is too long."""

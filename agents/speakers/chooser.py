@@ -14,8 +14,8 @@ from agents.beliefs.belief import Belief
 from agents.beliefs.verbaliser import Verbaliser, Words, check_encoder
 from agents.errors import ConfigError, RequestError
 from agents.message import Message
-from agents.observation import Case
 from agents.prompts import Heard
+from agents.question import Question
 from agents.speakers.agent import Agent
 from agents.tokenization import is_chat
 
@@ -45,7 +45,7 @@ class Chooser(Agent):
         check_encoder(self.name, self.encoder)
         super().__post_init__()
 
-    def speak(self, case: Case, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
+    def speak(self, case: Question, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
         """Submit the question with its options; what comes back is said as a belief.
 
         Raises:
@@ -57,7 +57,7 @@ class Chooser(Agent):
                 f"agent {self.name!r} weighs the options of a choice, and this question has none: give it a task of kind choice "
                 "or yes/no (`debate tasks`), or drop `weighs`"
             )
-        asked = replace(self.request(case.question, own, others, seed), encoder=None)
+        asked = replace(self.request(case.text, own, others, seed), encoder=None)
         said = Pending()
         said.become(
             self.submit(replace(asked, choices=self.choices(case, asked))),
@@ -65,20 +65,20 @@ class Chooser(Agent):
         )
         return said
 
-    def choices(self, case: Case, request: Request) -> tuple[str, ...]:
+    def choices(self, case: Question, request: Request) -> tuple[str, ...]:
         """Return what is weighed: each option as it goes on from the prompt's end."""
         # A plain prompt ends in the cue by itself.
         lead = request.prompt.cue if is_chat(request.prompt, self.verbaliser.tokenizer) else ""
         return tuple(f"{lead} {option}" for option in (case.labels if self.weighs == "labels" else case.options))
 
-    def belief(self, case: Case, log_likelihoods: Sequence[float]) -> Belief:
+    def belief(self, case: Question, log_likelihoods: Sequence[float]) -> Belief:
         """Return the belief over labels."""
         if self.weighs == "texts":
             lengths = [len(option.encode()) for option in case.options]
             log_likelihoods = [value / length for value, length in zip(log_likelihoods, lengths, strict=True)]
         return Belief.from_log_likelihoods(case.labels, log_likelihoods)
 
-    def _said(self, case: Case, generation: Generation) -> Generation:
+    def _said(self, case: Question, generation: Generation) -> Generation:
         if generation.finish_reason == "cancelled":
             return generation
         return replace(generation, message=self.say(self.belief(case, generation.log_likelihoods)))

@@ -12,8 +12,8 @@ from agents.backend import Backend, Generation, Pending, Sampling, Usage
 from agents.errors import ConfigError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
-from agents.observation import Case
 from agents.prompts import Heard
+from agents.question import Question
 
 DUMMY = "I do not know."
 
@@ -37,11 +37,11 @@ class Control:
     sampling: Sampling = field(default_factory=Sampling)
     encoder: str | None = None
 
-    def speak(self, case: Case, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
+    def speak(self, case: Question, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
         """Say what the rule says, at no cost."""
         fingerprint = ModelFingerprint(self.kind, "", "", self.backend.fingerprint.vocabulary, 0)
         pending = Pending()
-        pending.finish(Generation(Message(self.says(case.question, seed), fingerprint, 0.0), Usage(0, 0, 0), "stop"))
+        pending.finish(Generation(Message(self.says(case.text, seed), fingerprint, 0.0), Usage(0, 0, 0), "stop"))
         return pending
 
     def says(self, question: str, seed: int) -> str:

@@ -10,8 +10,8 @@ from agents.beliefs.belief_backend import BeliefBackend
 from agents.beliefs.pooling import Pool
 from agents.beliefs.verbaliser import Verbaliser, Words, check_encoder, read_words
 from agents.message import Message
-from agents.observation import Case
 from agents.prompts import Heard
+from agents.question import Question
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Specialist:
     def __post_init__(self) -> None:
         check_encoder(self.name, self.encoder)
 
-    def speak(self, case: Case, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
+    def speak(self, case: Question, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
         """Say the belief about a case after hearing others; it is computed aside, so that engines go on meanwhile."""
         pending = Pending()
         loop = asyncio.get_running_loop()
@@ -63,7 +63,7 @@ class Specialist:
         loop.run_in_executor(None, self.believe, case, others).add_done_callback(finish)
         return pending
 
-    def believe(self, case: Case, others: Sequence[Heard] = ()) -> Belief:
+    def believe(self, case: Question, others: Sequence[Heard] = ()) -> Belief:
         """Return the belief about a case after hearing others."""
         (first,) = self.believer.believe([case])
         if self.pool is None:

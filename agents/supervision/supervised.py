@@ -1,4 +1,4 @@
-"""A backend that outlives its engine: started again when it dies, given less at once when memory runs out."""
+"""Limits concurrent turns on an engine (unlimited, N, or exclusive), and restarts it when it dies."""
 
 import asyncio
 import contextlib
@@ -159,5 +159,5 @@ class Supervised(Wrapped):
                     await self.inner.close()
             self.inner = await asyncio.to_thread(self._start)
             self.starts += 1
-            if self.inner.fingerprint != before:
+            if not self.inner.fingerprint.is_again(before):
                 raise BackendFailed(f"{self.name} was started again and is {self.inner.fingerprint}, not {before}")

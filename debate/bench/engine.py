@@ -65,7 +65,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """A rate or a ratio: the median with the lowest and highest of the rounds."""
 
     median: float
@@ -74,7 +74,7 @@ class Figure:
     is_ratio: bool = False
 
     @classmethod
-    def of(cls, values: Sequence[float], *, is_ratio: bool = False) -> "Figure":
+    def of(cls, values: Sequence[float], *, is_ratio: bool = False) -> "Measurement":
         """Return the figure of some rounds."""
         return cls(statistics.median(values), min(values), max(values), is_ratio)
 
@@ -90,19 +90,21 @@ class Rates:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._of: dict[Arm, list[float]] = {}
+        self._rates: dict[Arm, list[float]] = {}
 
     def add(self, arm: Arm, rate: float) -> None:
         """Add one round's rate of an arm."""
-        self._of.setdefault(arm, []).append(rate)
+        self._rates.setdefault(arm, []).append(rate)
 
-    def rate(self, arm: Arm) -> Figure:
+    def rate(self, arm: Arm) -> Measurement:
         """Return an arm's tokens/s."""
-        return Figure.of(self._of[arm])
+        return Measurement.of(self._rates[arm])
 
-    def ratio(self, arm: Arm, base: Arm) -> Figure:
+    def ratio(self, arm: Arm, base: Arm) -> Measurement:
         """Return how many times as fast an arm is as another in the same round."""
-        return Figure.of([one / other for one, other in zip(self._of[arm], self._of[base], strict=True)], is_ratio=True)
+        return Measurement.of(
+            [one / other for one, other in zip(self._rates[arm], self._rates[base], strict=True)], is_ratio=True
+        )
 
     def lines(self) -> list[dict[str, Any]]:
         """Return a line for each engine, temperature and number of requests: rates and ratios; `×` is over the first engine."""
@@ -111,7 +113,7 @@ class Rates:
             text, cipher, mixed = (Arm(backend, temperature, rows, kind) for kind in (TEXT, CIPHER, MIXED))
             line: dict[str, Any] = {"backend": backend, "temperature": temperature, "rows": rows}
             line |= {"text": self.rate(text), "cipher": self.rate(cipher), "cipher/text": self.ratio(cipher, text)}
-            if mixed in self._of:
+            if mixed in self._rates:
                 line["mixed"] = self.rate(mixed)
             if backend != plan.backends[0]:
                 for arm in (text, cipher):
@@ -176,7 +178,7 @@ async def bench_engine(
     _show(facts, lines, console)
     report = {
         **facts,
-        "lines": [{k: vars(v) if isinstance(v, Figure) else v for k, v in line.items()} for line in lines],
+        "lines": [{k: vars(v) if isinstance(v, Measurement) else v for k, v in line.items()} for line in lines],
     }
     if out is not None:
         write_json(out, report)
@@ -189,7 +191,9 @@ def _show(facts: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], console:
         f"tokens/s, and ratios within a round (lowest to highest); ×: times {lines[0]['backend']}; medians",
         markup=False,
     )
-    figures = list(dict.fromkeys(key for line in lines for key, value in line.items() if isinstance(value, Figure)))
+    figures = list(
+        dict.fromkeys(key for line in lines for key, value in line.items() if isinstance(value, Measurement))
+    )
     table = Table(box=None, pad_edge=False)
     for column in ("T", "requests", "engine", *figures):
         table.add_column(column, justify="left" if column == "engine" else "right", no_wrap=column not in figures)

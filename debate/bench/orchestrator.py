@@ -22,6 +22,7 @@ from rich.console import Console
 
 from agents.atomic_file import write_json
 from agents.pretrained import Progress
+from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import validate
 from debate.config.schema import DebateConfig
@@ -30,7 +31,7 @@ from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
 from debate.runtime.observer import Observer
-from debate.transcript import Question, Turn
+from debate.transcript import Turn
 
 BACKEND = "agents.backends.simulated:SimulatedBackend"
 AGENTS = ("ada", "ben", "cleo", "dan")

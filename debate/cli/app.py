@@ -3,23 +3,31 @@
 import contextlib
 import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, entry_points
+from importlib.metadata import version as installed
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from debate.cli.consoles import SafeConsole
+from debate.cli.consoles import notes as progress
 
 app = typer.Typer(
     help="""Debates between language models, in text or in CIPHER: the expectation of token embeddings under the
     model's belief, fed back as the next input, nothing sampled (Pham et al., ICLR 2024).
 
-    Start here:  debate eval configs/smoke.yaml --limit 8   (scripted backend, a second)
-    then:        debate eval configs/debaters/headline.yaml --limit 100   (tiny debaters that can add, minutes)""",
+    \b
+    Start here, with two tiny debaters that can add:
+      debate run "What is the result of 3+4*5+6-2*7?"
+    Then score methods on 100 such questions:
+      debate eval debaters/experts --limit 100""",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-errors = Console(stderr=True, highlight=False)
+# Errors are said whether or not progress is.
+errors = SafeConsole(stderr=True)
 
 INTERRUPTED = 130
 
@@ -27,15 +35,28 @@ INTERRUPTED = 130
 SAME_NAMES = {"openai-agents": "agents", "kernels": "kernels"}
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"cipher-debate {installed('cipher-debate')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print results and errors only: no progress, notes or warnings.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Options of every command."""
     state.debug = debug
+    progress.quiet = quiet
     for distribution, name in SAME_NAMES.items():
         with contextlib.suppress(PackageNotFoundError):
-            version(distribution)
+            installed(distribution)
             errors.print(
                 f"! {distribution} is installed here too, and its package is also called {name!r}: one hides the other. "
                 "Use an environment of its own for cipher-debate.",
@@ -66,7 +87,7 @@ def main() -> None:
         errors.print(f"debate: {error}", markup=False, soft_wrap=True)
         sys.exit(2)
     except Interrupted:
-        errors.print("debate: interrupted; what was finished is on disk", markup=False)
+        errors.print("Interrupted. Run the same command to continue.", markup=False)
         sys.exit(INTERRUPTED)
 
 

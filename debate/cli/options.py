@@ -9,39 +9,45 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 
 from debate.cli.app import Interrupted
+from debate.cli.consoles import console as console
+from debate.cli.consoles import notes as notes
 
 T = TypeVar("T")
-
-console = Console(highlight=False)
-notes = Console(stderr=True, highlight=False)
 
 Config = Annotated[Path, typer.Argument(help="A config file, or the name of a shipped one, e.g. smoke.")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY.PATH=VALUE", help="Override one key; may be repeated, e.g. agents.ada.temperature=0.2"
+        "--set", metavar="KEY.PATH=VALUE", help="Override one config key; repeatable, e.g. agents.ada.temperature=0.2"
     ),
 ]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="smollm2, tiny/NAME, a hub id, or a local folder.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Of questions, samples and noise.")]
-Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Most questions.")]
-Data = Annotated[Path | None, typer.Option("--data", help="A local benchmark file in place of the hub.")]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Model: smollm2, tiny/NAME, a hub id, or a local folder.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Random seed for questions, sampling and noise.")]
+Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Maximum number of questions.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Local benchmark file or folder, used instead of the hub.")]
 
 Runtime = Annotated[
-    str | None, typer.Option("--runtime", help="local: engines in this process; ray: each in a process of its own.")
+    str | None, typer.Option("--runtime", help="Where engines run: local (this process) or ray (a process each).")
 ]
 RayAddress = Annotated[
     str | None,
-    typer.Option("--ray-address", help="HOST:PORT of a Ray cluster; by default --runtime ray starts one here."),
+    typer.Option(
+        "--ray-address",
+        help="HOST:PORT of an existing Ray cluster (default: --runtime ray starts one on this machine).",
+    ),
+]
+AllowHuge = Annotated[
+    bool, typer.Option("--allow-huge", help="Allow groups and topologies that are refused for their size.")
 ]
 
 
-def execution(runtime: str | None, ray_address: str | None) -> list[str]:
-    """Return the overrides of the options that say where engines are."""
-    given = {"runtime": runtime, "ray_address": ray_address}
+def execution(runtime: str | None, ray_address: str | None, allow_huge: bool = False) -> list[str]:
+    """Return the overrides of the options that say how a run is carried out."""
+    given = {"runtime": runtime, "ray_address": ray_address, "allow_huge": allow_huge or None}
     return [f"execution.{key}={value}" for key, value in given.items() if value is not None]
 
 
@@ -60,20 +66,16 @@ def backend_options(given: list[str] | None) -> dict[str, Any]:
     Raises:
         ConfigError: no such pair; or a key of a server, which is not repeated.
     """
-    import yaml
-
     from agents.errors import ConfigError
     from agents.secrets import refuse_secrets
+    from agents.yaml_file import parse_yaml
 
     found: dict[str, Any] = {}
     for pair in given or []:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise ConfigError(f"--option {key!r}: write KEY=VALUE, e.g. --option max_num_seqs=4")
-        try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--option {key}: the value is not YAML") from error
+        found[key] = parse_yaml(value, source=f"--option {key}")
     refuse_secrets(found, where="--option")
     return found
 

@@ -8,16 +8,16 @@ import typer
 from debate.cli import options
 from debate.cli.app import app
 
-topology = typer.Typer(help="Who hears whom: list, show, draw and check topologies.", no_args_is_help=True)
+topology = typer.Typer(help="List, show, draw and check topologies: who hears whom.", no_args_is_help=True)
 app.add_typer(topology, name="topology")
 
 Which = Annotated[Path, typer.Argument(help="A config file, a shipped one (topologies/teams), or a topology's name.")]
-Agents = Annotated[int, typer.Option("--agents", "-n", min=1, help="How many, where only a topology's name is given.")]
+Agents = Annotated[int, typer.Option("--agents", "-n", min=1, help="Number of agents (only with a topology name).")]
 
 
 @topology.callback()
 def group() -> None:
-    """Who hears whom: list, show, draw and check topologies."""
+    """List, show, draw and check topologies: who hears whom."""
 
 
 @topology.command("list")
@@ -43,7 +43,7 @@ def list_() -> None:
 
 
 @topology.command()
-def show(which: Which, agents: Agents = 6, settings: options.Set = None) -> None:
+def show(which: Which, agents: Agents = 6, settings: options.Set = None, allow_huge: options.AllowHuge = False) -> None:
     """Show who hears whom, and what a debate costs: degree, diameter, messages, bytes, tokens.
 
     Example:  debate topology show topologies/teams
@@ -52,7 +52,7 @@ def show(which: Which, agents: Agents = 6, settings: options.Set = None) -> None
     from debate.preview.sketch import sketch
     from debate.protocol.exchange import build_exchange
 
-    config = _config(which, agents, settings)
+    config = _config(which, agents, settings, allow_huge)
     exchange = build_exchange(config)
     options.console.print(sketch(config, exchange), markup=False, soft_wrap=True)
     for line in lines(facts(config, exchange)):
@@ -63,10 +63,14 @@ def show(which: Which, agents: Agents = 6, settings: options.Set = None) -> None
 @topology.command()
 def draw(
     which: Which,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="A .svg, .png or .pdf, or .graphml or .json.")] = None,
-    title: Annotated[str, typer.Option("--title", help="Above the picture.")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Picture file (.svg, .png, .pdf) or graph file (.graphml, .json)."),
+    ] = None,
+    title: Annotated[str, typer.Option("--title", help="Title of the picture.")] = "",
     agents: Agents = 6,
     settings: options.Set = None,
+    allow_huge: options.AllowHuge = False,
 ) -> None:
     """Draw a topology: a picture with --out, otherwise in the terminal.
 
@@ -79,7 +83,7 @@ def draw(
     from debate.preview.sketch import sketch
     from debate.protocol.exchange import build_exchange
 
-    config = _config(which, agents, settings)
+    config = _config(which, agents, settings, allow_huge)
     exchange = build_exchange(config)
     if out is None:
         options.console.print(sketch(config, exchange), markup=False, soft_wrap=True)
@@ -96,23 +100,27 @@ def draw(
 
 
 @topology.command()
-def check(which: Which, agents: Agents = 6, settings: options.Set = None) -> None:
+def check(
+    which: Which, agents: Agents = 6, settings: options.Set = None, allow_huge: options.AllowHuge = False
+) -> None:
     """Say what cannot be and what is probably not meant; exit code 2 where the debate would be refused.
 
     Example:  debate topology check topologies/teams
     """
-    config = _config(which, agents, settings)
+    config = _config(which, agents, settings, allow_huge)
     if _print_findings(config):
         raise typer.Exit(2)
 
 
 @topology.command("map")
 def map_(
-    sender: Annotated[str, typer.Argument(help="smollm2, a model's folder, a tokenizer.json, or `bytes`.")],
-    receiver: Annotated[str, typer.Argument(help="Likewise.")],
-    text: Annotated[Path | None, typer.Option("--text", help="A text file to spell, token by token.")] = None,
+    sender: Annotated[
+        str, typer.Argument(help="Model that speaks: smollm2, a model folder, a tokenizer.json, or `bytes`.")
+    ],
+    receiver: Annotated[str, typer.Argument(help="Model that hears, in the same forms.")],
+    text: Annotated[Path | None, typer.Option("--text", help="Text file whose tokens are mapped.")] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", help="A run of the sender, whose CIPHER messages to map.")
+        Path | None, typer.Option("--run", help="Run folder of the sender, whose CIPHER messages are mapped.")
     ] = None,
 ) -> None:
     """Say how much of one model's vocabulary and messages another with another tokenizer can hear as vectors.
@@ -125,7 +133,7 @@ def map_(
         options.console.print(line, markup=False, soft_wrap=True)
 
 
-def _config(which: Path, agents: int, settings: list[str] | None) -> Any:
+def _config(which: Path, agents: int, settings: list[str] | None, allow_huge: bool) -> Any:
     """Return the config of a file, or of so many agents under a topology's name."""
     from debate.config.load import load_config, validate
     from debate.config.shipped import find_config
@@ -133,13 +141,13 @@ def _config(which: Path, agents: int, settings: list[str] | None) -> Any:
     path = find_config(which)
     name = str(which)
     if path.exists() or path.suffix in (".yaml", ".yml") or "/" in name:
-        return load_config(path, settings or [])
+        return load_config(path, [*(settings or []), *options.execution(None, None, allow_huge)])
     if settings:
         from agents.errors import ConfigError
 
         raise ConfigError("--set changes a config file; a topology's name takes its parameters in parentheses")
-    group = {"agent": {"count": agents}}
-    return validate({"backend": "mock", "model": "mock", "agents": group, "topology": name}, source=name)
+    keys = {"agents": {"agent": {"count": agents}}, "topology": name, "execution": {"allow_huge": allow_huge}}
+    return validate({"backend": "mock", "model": "mock", **keys}, source=name)
 
 
 def _print_findings(config: Any) -> bool:

@@ -9,12 +9,21 @@ agents:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# More agents than this are a misplaced digit: their prompts alone would not fit any model.
+MOST_AGENTS = 10_000
 
-def expanded(agents: Mapping[str, Any], templates: Mapping[str, Any]) -> dict[str, Any]:
+
+def expanded(
+    agents: Mapping[str, Any], templates: Mapping[str, Any], *, most: int | None = MOST_AGENTS
+) -> dict[str, Any]:
     """Return every agent with its own keys; a member of a group carries the group's name.
 
+    Args:
+        agents, templates: as the config writes them.
+        most: limit on the number of agents; None for none.
+
     Raises:
-        ValueError: an unknown template, a count that is no positive number, or two agents of one name.
+        ValueError: an unknown template, a count that is no positive number, two agents of one name, or too many agents.
     """
     found: dict[str, Any] = {}
     for name, given in agents.items():
@@ -23,10 +32,12 @@ def expanded(agents: Mapping[str, Any], templates: Mapping[str, Any]) -> dict[st
             keys = _merged(name, given, templates)
         members = [(name, keys)]
         if isinstance(keys, Mapping) and "count" in keys:
-            members = _members(name, keys)
+            members = _members(name, keys, most)
         for member, own in members:
             if member in found:
-                raise ValueError(f"two agents are called {member!r}: a group's members are its name and a number")
+                raise ValueError(
+                    f"agents: two agents are called {member!r}: a group's members are its name and a number"
+                )
             found[member] = own
     return found
 
@@ -45,14 +56,16 @@ def _merged(name: str, given: Mapping[str, Any], templates: Mapping[str, Any]) -
     template = templates.get(like) if isinstance(like, str) else None
     if not isinstance(template, Mapping):
         known = ", ".join(sorted(templates)) or "none"
-        raise ValueError(f"{name}.like: unknown template {like!r}. Known: {known}")
+        raise ValueError(f"agents.{name}.like: unknown template {like!r}. Known: {known}")
     return {**template, **{key: value for key, value in given.items() if key != "like"}}
 
 
-def _members(name: str, keys: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _members(name: str, keys: Mapping[str, Any], most: int | None) -> list[tuple[str, dict[str, Any]]]:
     count = keys["count"]
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"{name}.count: must be a whole number of at least 1; got {count!r}")
+        raise ValueError(f"agents.{name}.count: must be a whole number of at least 1; got {count!r}")
+    if most is not None and count > most:
+        raise ValueError(f"agents.{name}.count: at most {most:,}, unless --allow-huge is given; got {count:,}")
     shared = {key: value for key, value in keys.items() if key != "count"}
     shared.setdefault("group", name)
     temperatures = _spread(name, shared.pop("temperature", None), count)
@@ -68,6 +81,8 @@ def _spread(name: str, given: Any, count: int) -> Sequence[Any]:
     if len(given) == count:
         return given
     if len(given) != 2 or not all(isinstance(value, int | float) for value in given):
-        raise ValueError(f"{name}.temperature: a number, [lowest, highest], or one for each of {count}; got {given!r}")
+        raise ValueError(
+            f"agents.{name}.temperature: a number, [lowest, highest], or one for each of {count}; got {given!r}"
+        )
     low, high = given
     return [round(low + (high - low) * place / max(count - 1, 1), 6) for place in range(count)]

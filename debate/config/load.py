@@ -1,5 +1,6 @@
 """A config file, or a plain mapping, as a checked config; errors name the file and the key path."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,31 +10,39 @@ from pydantic import BaseModel, ValidationError
 
 from agents.errors import ConfigError, did_you_mean
 from agents.secrets import refuse_secrets
+from agents.yaml_file import parse_yaml, read_yaml
 from debate.config.execution import EngineConfig, ExecutionConfig
 from debate.config.schema import AgentConfig, DebateConfig
-from debate.config.shipped import shipped
+from debate.config.shipped import find_config, shipped
 from debate.config.topology import EdgeConfig, ScheduleConfig, TopologyConfig
 from debate.config.topology_file import read_topology_file
 
+# Methods that need not be written down to be changed.
+UNWRITTEN = ("single", "text", "cipher")
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> DebateConfig:
+
+def load_config(config: Path | str, overrides: Sequence[str] = ()) -> DebateConfig:
     """Return the config in a YAML file, with `key.path=value` overrides applied.
+
+    Args:
+        config: a file, or the name of a shipped one: `smoke`, `topologies/teams`.
+        overrides: each as on the command line, e.g. `agents.ada.temperature=0.2`.
 
     Raises:
         ConfigError: file and key path, what was given, what is allowed.
     """
+    path = find_config(Path(config))
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = read_yaml(path)
     except FileNotFoundError as error:
-        raise ConfigError(f"no config file {path}. Shipped ones: {', '.join(shipped()) or 'none found'}.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the config {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {_one_line(error)}") from error
+        raise ConfigError(
+            f"no config file {path}.{did_you_mean(path.stem, _stems())} Shipped ones: {', '.join(shipped()) or 'none found'}."
+        ) from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: a config is a mapping of keys to values; this is a {type(raw).__name__}")
     for override in overrides:
-        _override(raw, override)
+        # A topology file's nodes are agents too.
+        raw = _override(raw, override, known=_with_file(raw, path.parent))
     return validate(_with_file(raw, path.parent), source=str(path))
 
 
@@ -70,38 +79,66 @@ def _with_file(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     agents, edges = read_topology_file(path if path.is_absolute() else folder / path)
     own = raw.get("agents") or {}
     rest = {key: value for key, value in topology.items() if key != "file"}
-    merged = _merged(agents, own) if isinstance(own, Mapping) else own
-    return {**raw, "agents": merged, "topology": {**rest, "edges": [*edges, *(rest.get("edges") or [])]}}
+    named = merged(agents, own) if isinstance(own, Mapping) else own
+    return {**raw, "agents": named, "topology": {**rest, "edges": [*edges, *(rest.get("edges") or [])]}}
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return base with changes, mapping by mapping; a change to null removes the key."""
-    merged = dict(base)
+    found = dict(base)
     for key, value in changes.items():
-        if value is None and isinstance(merged.get(key), dict):
-            del merged[key]
-        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = _merged(merged[key], value)
+        if value is None and isinstance(found.get(key), dict):
+            del found[key]
+        elif isinstance(value, Mapping) and isinstance(found.get(key), Mapping):
+            found[key] = merged(found[key], value)
         else:
-            merged[key] = value
-    return merged
+            found[key] = value
+    return found
 
 
-def _override(raw: dict[str, Any], override: str) -> None:
+def _override(raw: dict[str, Any], override: str, *, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a raw config with one override applied; `known` is the config whose agents it may name.
+
+    Raises:
+        ConfigError: no `key.path=value`, or of an agent, template or method that is not there.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: write key.path=value, e.g. --set agents.ada.temperature=0.2")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: the value is not YAML: {_one_line(error)}") from error
+    value = parse_yaml(text, source=f"--set {override!r}")
     *parents, last = key.strip().split(".")
+    raw = copy.deepcopy(raw)
     place = raw
-    for parent in parents:
+    for depth, parent in enumerate(parents):
+        if depth == 1:
+            _check_name(override, parents[0], parent, known)
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override!r}: {parent} is not a mapping")
     place[last] = value
+    return raw
+
+
+def _check_name(override: str, kind: str, name: str, config: Mapping[str, Any]) -> None:
+    """Refuse to change a key of an agent, template or method that the config does not have: it is misspelt."""
+    if kind not in ("agents", "templates", "methods"):
+        return
+    known = config.get(kind)
+    names = [str(key) for key in known] if isinstance(known, Mapping) else []
+    if kind == "methods":
+        names += [method for method in UNWRITTEN if method not in names]
+    meant = did_you_mean(name, names)
+    if name in names or (kind == "methods" and not meant):
+        return
+    group = name.rstrip("0123456789")
+    if isinstance(known, Mapping) and isinstance(known.get(group), Mapping) and "count" in known[group]:
+        raise ConfigError(
+            f"--set {override!r}: {name} is one of the group {group}; set {kind}.{group}.… for all of them"
+        )
+    raise ConfigError(
+        f"--set {override!r}: {kind} has no {name!r}. Known: {', '.join(names) or 'none'}.{meant} To add one, set it whole: "
+        f"--set '{kind}.{name}={{…}}'"
+    )
 
 
 def _options(raw: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -155,5 +192,5 @@ def _model_at(parents: Sequence[Any]) -> type[BaseModel]:
     return DebateConfig
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _stems() -> list[str]:
+    return [name for file in shipped() for name in (Path(file).stem, str(Path(file).with_suffix("")))]

@@ -10,7 +10,7 @@ from agents.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True)
-class Call:
+class Named:
     """A name and its keyword parameters; `str(call)` is what `parse_call` reads back."""
 
     name: str
@@ -21,7 +21,7 @@ class Call:
         return f"{self.name}({listed})" if listed else self.name
 
 
-def parse_call(text: str, kind: str) -> Call:
+def parse_named(text: str, kind: str) -> Named:
     """Return the name and parameters that a config wrote.
 
     Raises:
@@ -29,7 +29,7 @@ def parse_call(text: str, kind: str) -> Call:
     """
     name, opened, rest = text.strip().partition("(")
     if not opened:
-        return Call(name.strip())
+        return Named(name.strip())
     try:
         call = ast.parse(f"f({rest}", mode="eval").body
         if not isinstance(call, ast.Call) or call.args:
@@ -39,10 +39,10 @@ def parse_call(text: str, kind: str) -> Call:
         raise ConfigError(
             f"cannot read the {kind} {text!r}: write a name, or name(parameter=value, …) with texts in quotes"
         ) from error
-    return Call(name.strip(), parameters)
+    return Named(name.strip(), parameters)
 
 
-def check_parameters(call: Call, kind: str, function: Callable[..., Any], *, given: tuple[str, ...] = ()) -> None:
+def check_parameters(call: Named, kind: str, function: Callable[..., Any], *, given: tuple[str, ...] = ()) -> None:
     """Refuse parameters that a function does not take, and values of another type than its default.
 
     Args:

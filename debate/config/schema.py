@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from agents.component import check_component
+from agents.errors import ConfigError
 from debate.config.execution import ExecutionConfig
 from debate.config.frozen import Frozen
-from debate.config.groups import expanded, groups
+from debate.config.groups import MOST_AGENTS, expanded, groups
 from debate.config.topology import TopologyConfig
 
 # What an agent may be besides a debater: one that sums up or leads each round, one that speaks once at the end, and the
@@ -21,43 +23,60 @@ JUDGES = ("judge",)
 CONTROLS = ("expert", "misaligned", "random", "dummy")
 
 
+def one_dtype(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a debate's keys with the option `dtype` as the debate's own key, which it is another way of writing.
+
+    Raises:
+        ValueError: both are there and differ.
+    """
+    options = raw.get("options")
+    if not isinstance(options, Mapping) or "dtype" not in options:
+        return raw
+    if raw.get("dtype", options["dtype"]) != options["dtype"]:
+        raise ValueError(
+            f"dtype is {raw['dtype']!r} and options.dtype is {options['dtype']!r}, but they are one thing; give dtype alone"
+        )
+    rest = {key: value for key, value in options.items() if key != "dtype"}
+    return {**raw, "dtype": options["dtype"], "options": rest}
+
+
 class AgentConfig(Frozen):
     """One debater. What is not set here is taken from the debate."""
 
-    temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """Of its belief, softmax(z / temperature); 0 is greedy."""
+    temperature: float = Field(default=1.0, ge=0, le=1000, allow_inf_nan=False)
+    """Temperature of its belief, softmax(z / temperature); 0 means greedy."""
     encoder: str | None = None
     """How its beliefs become vectors; only in CIPHER debates. `none` for an agent that only speaks text."""
     top_p: float | None = Field(default=None, gt=0, le=1)
-    """Nucleus of sampled text."""
+    """Nucleus sampling: the smallest set of tokens with this probability; text only."""
     top_k: int | None = Field(default=None, ge=1)
-    """Most probable tokens of sampled text."""
+    """Sample among this many most probable tokens; text only."""
     prompts: str | None = None
-    """Another folder of prompt files: a name under configs/prompts, or a path."""
+    """Folder of prompt files for this agent: a name under configs/prompts, or a path."""
     backend: str | None = None
-    """Another backend."""
+    """Backend of this agent (default: the debate's)."""
     model: str | None = None
-    """Another model."""
+    """Model of this agent (default: the debate's)."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Of its backend, beside the debate's own where the backend is the debate's."""
+    """Options of its backend, added to the debate's options where it is the debate's backend."""
     adapter: str | None = None
     """A LoRA adapter of its model: a folder in peft's layout. Agents that differ in it alone share one loaded model."""
     checkpoint: str | None = None
-    """Of a belief backend: what it loads, its default otherwise."""
+    """Checkpoint that a belief backend loads (default: the backend's own)."""
     pool: str | None = None
-    """How an agent with a belief backend takes in what it hears: `linear`, `product(prior=[0.7, 0.3])`; not by default."""
+    """How an agent with a belief backend pools what it hears: `linear` or `product(prior=[0.7, 0.3])`; by default it does not."""
     trust: float = Field(default=0.9, gt=0, lt=1)
-    """How probable such an agent takes a label to be that another only says."""
+    """Probability that such an agent gives to a label which another agent merely states."""
     words: Literal["label", "shares"] = "label"
-    """How an agent that holds a belief over labels says it in text: its best label, or with all shares in percent."""
+    """How an agent states a belief over labels in text: the best label, or every label with its share in percent."""
     weighs: Literal["labels", "texts"] | None = None
-    """Does not generate: weighs the labels of a choice, or the options' texts, by log-likelihood, and says that belief."""
+    """Weigh the labels of a choice, or the texts of its options, by log-likelihood, and state that belief; generate nothing."""
     role: str | None = None
     """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
     agreement: float | None = Field(default=None, ge=0, le=1)
-    """How much it is asked to agree with the others, 0 to 1 (DebateLLM); not asked by default."""
+    """How much it is asked to agree with the others, from 0 to 1 (DebateLLM); by default it is not asked."""
     group: str | None = None
-    """The group that it was written as a member of."""
+    """Name of the group that it belongs to."""
 
     @property
     def is_judge(self) -> bool:
@@ -79,64 +98,90 @@ class DebateConfig(Frozen):
     """A debate, and what `debate eval` compares it with."""
 
     backend: str = "transformers"
-    """A registered backend, or a dotted path."""
+    """Name of a registered backend, or a dotted path; `debate backends` lists them."""
     model: str = "smollm2"
-    """`smollm2`, `tiny/NAME`, a hub id, or a local folder."""
+    """Model: `smollm2`, `tiny/NAME`, a hub id, or a local folder."""
     dtype: str = "bfloat16"
-    """`bfloat16`, `float32` or `float16`."""
+    """Data type of the weights: `bfloat16`, `float32` or `float16`."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """The backend's own options, e.g. max_num_seqs."""
+    """Options of the backend, e.g. max_num_seqs."""
     task: str = "arithmetic"
-    """A registered task."""
+    """Name of a registered task; `debate tasks` lists them."""
     prompts: str | None = None
-    """Folder of prompt files: a name under configs/prompts, or a path; the task's own by default."""
+    """Folder of prompt files: a name under configs/prompts, or a path (default: the task's own)."""
     format: Literal["auto", "chat", "plain"] = "auto"
-    """Chat template, plain text, or whichever the model has."""
+    """Prompt format: the model's chat template, plain text, or `auto` for whichever the model has."""
     agents: dict[str, AgentConfig] = Field(min_length=1)
-    """Name → debater, in the order in which they are heard."""
+    """Agents by name, in the order in which they are heard."""
     topology: str | TopologyConfig = "complete"
     """Who hears whom: a name, with parameters if need be, or a mapping (debate/config/topology.py)."""
     protocol: str = "simultaneous"
-    """In which order they speak, and what of the topology is heard."""
+    """Order in which agents speak, and which edges are heard; `debate topology list` names the protocols."""
     stopping: str = "fixed"
-    """When to end before the last round."""
+    """Rule that may end the debate before the last round; `fixed` plays all rounds."""
     order: Literal["fixed", "reversed", "shuffled"] = "fixed"
-    """In which order solutions stand in a prompt: the agents', that reversed, or drawn for each turn."""
+    """Order of the solutions in a prompt: as the agents are listed, reversed, or shuffled for each turn."""
     agreement: float | None = Field(default=None, ge=0, le=1)
-    """How much agents are asked to agree with each other, 0 to 1; not asked by default."""
+    """How much agents are asked to agree with each other, from 0 to 1; by default they are not asked."""
     min_mapped: float = Field(default=0.6, ge=0, le=1)
-    """Between tokenizers: the least share of a message's belief that must map for it to be heard as vectors."""
-    rounds: int = Field(default=3, ge=1)
+    """Between tokenizers: minimum share of a message's belief that must map; below it the message is heard as text."""
+    rounds: int = Field(default=3, ge=1, le=10_000)
     """Turns of each agent in all; the paper's 3 rounds are one initial answer and two of debate."""
     message: Literal["text", "cipher"] = "cipher"
     """What agents send each other."""
+    # Not written where it says what was so before there was a choice: earlier runs can be continued.
+    thinking: Literal["strip", "keep"] = Field(default="strip", exclude_if=lambda thinking: thinking == "strip")
+    """What is heard of a reasoning model: its answer alone, or what it thought before, too. Both are written down."""
     encoder: str = "expectation"
     """How beliefs become vectors."""
-    top_beliefs: int = Field(default=8, ge=0)
-    """Tokens of each belief that a CIPHER message keeps, for reading and for receivers with another table."""
-    max_tokens: int = Field(default=128, ge=1)
-    """Most steps of one message."""
+    top_beliefs: int = Field(default=8, ge=0, le=1_000_000)
+    """Number of most probable tokens that a CIPHER message keeps of each belief, for reading and for other tables."""
+    max_tokens: int = Field(default=128, ge=1, le=10_000_000)
+    """Maximum tokens of one message."""
     stop: tuple[str, ...] = ()
-    """Strings that end a message where they begin."""
+    """Texts that end a message where they begin."""
     decision: str = "lowest_temperature"
-    """How the transcript becomes an answer."""
-    seed: int = Field(default=0, ge=0)
-    """Of everything that is drawn."""
+    """Rule that turns the transcript into an answer; `debate topology list` names them."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of every random draw."""
     execution: ExecutionConfig = ExecutionConfig()
-    """How the run is carried out: debates at once, time-outs, retries, the journal's fsync policy."""
+    """How the run is carried out; nothing in it changes what is said."""
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Method → keys that differ, for `debate eval`."""
+    """Methods by name, each with the keys that differ from the config; rows of `debate eval`."""
 
     @model_validator(mode="before")
     @classmethod
     def _expand(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping) or not isinstance(given.get("agents"), Mapping):
+        if not isinstance(given, Mapping):
+            return given
+        given = one_dtype(given)
+        if not isinstance(given.get("agents"), Mapping):
             return given
         templates = given.get("templates") or {}
         if not isinstance(templates, Mapping):
             raise ValueError("templates: a mapping of name to an agent's keys")
         rest = {key: value for key, value in given.items() if key != "templates"}
-        return {**rest, "agents": expanded(given["agents"], templates)}
+        return {
+            **rest,
+            "agents": expanded(given["agents"], templates, most=None if _allows_huge(given) else MOST_AGENTS),
+        }
+
+    @field_validator("stop")
+    @classmethod
+    def _stops(cls, stop: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in stop:
+            raise ValueError("an empty text would end every message at once; leave it out")
+        return stop
+
+    @field_validator("methods")
+    @classmethod
+    def _methods(cls, methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name in methods:
+            try:
+                check_component(name, "method")
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        return methods
 
     @field_validator("agents")
     @classmethod
@@ -145,6 +190,19 @@ class DebateConfig(Frozen):
             if not name.replace("-", "").replace("_", "").isalnum():
                 raise ValueError(f"agent name {name!r}: use letters, digits, - and _")
         return agents
+
+    def dtype_of(self, name: str) -> str:
+        """Return what an agent's model computes in."""
+        return str(self.agents[name].options.get("dtype", self.dtype))
+
+    @property
+    def engines(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (model, dtype, backend) of each engine that an agent speaks by, in the order of the agents."""
+        spoken = (
+            (agent.model or self.model, self.dtype_of(name), agent.backend or self.backend)
+            for name, agent in self.agents.items()
+        )
+        return tuple(dict.fromkeys(spoken))
 
     @property
     def temperatures(self) -> dict[str, float]:
@@ -165,3 +223,10 @@ class DebateConfig(Frozen):
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Group → members."""
         return groups(self.agents)
+
+
+def _allows_huge(given: Mapping[str, Any]) -> bool:
+    execution = given.get("execution")
+    if isinstance(execution, ExecutionConfig):
+        return execution.allow_huge
+    return isinstance(execution, Mapping) and execution.get("allow_huge") is True

@@ -1,15 +1,11 @@
 """Where shipped configs, prompts and roles lie, and what a name or a path stands for."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
 from agents.errors import ConfigError, did_you_mean
 from debate.config.schema import CONTROLS
-
-if TYPE_CHECKING:
-    pass
 
 
 def configs_folder() -> Path:
@@ -27,7 +23,7 @@ def shipped() -> list[str]:
 
 
 def find_config(name: Path) -> Path:
-    """Return the file of a path, or of a shipped config's name or path (`configs/x.yaml`, `x`, `topologies/x`)."""
+    """Return the file of a path, or of a shipped config's name or path (`configs/NAME.yaml`, `NAME`, `topologies/NAME`)."""
     if name.exists():
         return name
     inside = name.relative_to("configs") if name.parts[:1] == ("configs",) else name

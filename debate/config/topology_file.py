@@ -6,13 +6,17 @@ nothing.
 """
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
-import yaml
 
 from agents.errors import ConfigError
+from agents.yaml_file import one_line, read_yaml
+
+# A graph of some hundred thousand edges.
+MAX_BYTES = 32_000_000
 
 
 def read_topology_file(path: Path) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
@@ -22,21 +26,29 @@ def read_topology_file(path: Path) -> tuple[dict[str, dict[str, Any]], list[dict
         ConfigError: not there, not readable as what its name says, or without nodes.
     """
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; a topology of that size cannot be played")
         if path.suffix == ".graphml":
-            graph = nx.read_graphml(path)
+            graph = _from_graphml(path)
         elif path.suffix == ".json":
-            graph = nx.node_link_graph(json.loads(path.read_text()), edges="edges")
+            graph = _from_node_link(path)
         elif path.suffix in (".yaml", ".yml"):
             return _from_yaml(path)
         else:
             raise ConfigError(f"{path}: a topology file ends in .graphml, .json (node-link) or .yaml")
     except OSError as error:
         raise ConfigError(f"cannot read the topology {path}: {error.strerror or error}") from error
-    except (nx.NetworkXException, ValueError, KeyError, TypeError, SyntaxError) as error:
-        raise ConfigError(f"{path}: not a {path.suffix[1:]} graph ({type(error).__name__}: {error})") from error
+    except (nx.NetworkXException, ValueError, KeyError, TypeError, AttributeError, SyntaxError) as error:
+        raise ConfigError(
+            f"{path}: not a {path.suffix[1:]} graph ({type(error).__name__}: {one_line(error)})"
+        ) from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply to be a graph") from error
     if not graph:
         raise ConfigError(f"{path}: a topology needs at least one node")
     agents = {str(name): dict(data) for name, data in graph.nodes(data=True)}
+    if len(agents) < len(graph):
+        raise ConfigError(f"{path}: two nodes have the same name once written as text, e.g. 1 and '1'; rename one")
     edges = []
     for speaker, hearer, data in graph.edges(data=True):
         ends = [(str(speaker), str(hearer))]
@@ -47,11 +59,44 @@ def read_topology_file(path: Path) -> tuple[dict[str, dict[str, Any]], list[dict
     return agents, edges
 
 
+def _from_graphml(path: Path) -> Any:
+    if b"<!DOCTYPE" in path.read_bytes()[:65536].upper():
+        raise ConfigError(f"{path}: a topology has no use for a DOCTYPE; remove it")
+    with warnings.catch_warnings():
+        # An attribute without a type is a text; the config's own check says whether it may be.
+        warnings.simplefilter("ignore")
+        return nx.read_graphml(path)
+
+
+def _from_node_link(path: Path) -> Any:
+    found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+    if not isinstance(found, dict) or "nodes" not in found:
+        raise ConfigError(
+            f"{path}: node-link JSON is a mapping with nodes and edges, as networkx.node_link_data writes it"
+        )
+    # networkx wrote `links` before version 3.4.
+    named = [key for key in ("edges", "links") if key in found]
+    if len(named) != 1:
+        has = "both edges and links" if named else "neither edges nor links"
+        raise ConfigError(f"{path}: {has}; write the edges once, under edges (an empty list for none)")
+    return nx.node_link_graph({"directed": False, "multigraph": False, **found}, edges=named[0])
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(
+            f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice in one mapping"
+        )
+    return found
+
+
 def _from_yaml(path: Path) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    try:
-        found = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    found = read_yaml(path)
     if not isinstance(found, dict) or set(found) - {"agents", "edges"}:
         raise ConfigError(f"{path}: a topology file has the keys agents and edges")
-    return dict(found.get("agents") or {}), list(found.get("edges") or [])
+    agents, edges = found.get("agents") or {}, found.get("edges") or []
+    if not isinstance(agents, dict) or not isinstance(edges, list):
+        raise ConfigError(f"{path}: agents is a mapping of name to keys, edges a list of mappings with from and to")
+    return dict(agents), list(edges)

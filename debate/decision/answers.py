@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from debate.decision.decision import Decision, Extract, Rule, by_temperature, elected, last_answers
+from debate.decision.decision import Decision, Reader, Rule, by_temperature, elected, last_answers
 
 if TYPE_CHECKING:
     from debate.transcript import Transcript
@@ -15,7 +15,7 @@ def lowest_temperature() -> Rule:
     Chosen before the debate: picking the best agent afterwards would be choosing on the test set.
     """
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         agent = by_temperature(temperatures, transcript.agents)[0]
         reason = f"{agent} has the lowest temperature, {temperatures[agent]:g}"
@@ -29,7 +29,7 @@ def lowest_temperature() -> Rule:
 def majority() -> Rule:
     """The answer that most agents gave last; of a tie, the one that the agent of lowest temperature among them gave."""
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         voters = [name for name in transcript.agents if name in temperatures]
         votes: dict[str, float] = {}
@@ -44,7 +44,7 @@ def majority() -> Rule:
 def judge(*, agent: str = "") -> Rule:
     """The judge's answer: of the named agent, or of the one that speaks last after hearing the others."""
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         # Judges are not among the temperatures: their answers are no votes.
         judges = [name for name in transcript.agents if name not in temperatures]
@@ -60,7 +60,7 @@ def judge(*, agent: str = "") -> Rule:
 def last_speaker() -> Rule:
     """The answer in the turn said last (the relay and memory paradigms of MALLM)."""
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         agent = transcript.turns[-1].key.agent
         reason = f"{agent} spoke last" + (", and gave no answer" if answers[agent] is None else "")
@@ -78,7 +78,7 @@ def verifier(*, score: str) -> Rule:
 
     judged = load(score, "verifier", "debate.verifiers")
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         scores: dict[str, float] = {}
         for name in transcript.agents:

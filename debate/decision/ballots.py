@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from debate.decision.decision import Decision, Extract, Rule, elected, last_answers
+from debate.decision.decision import Decision, Reader, Rule, elected, last_answers
 
 if TYPE_CHECKING:
     from debate.transcript import Transcript
@@ -36,7 +36,7 @@ def cumulative(*, points: int = 10) -> Rule:
 def borda() -> Rule:
     """The answer with most Borda points: of n answers given, an agent's first gets n − 1, its next n − 2, and so on."""
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         rankings = _rankings(transcript, temperatures, extract)
         table = {answer for ranking in rankings for answer in ranking}
@@ -52,7 +52,7 @@ def borda() -> Rule:
 def ranked() -> Rule:
     """Instant run-off: answers with fewest first places are struck until one has more than half of the ballots."""
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         rankings = _rankings(transcript, temperatures, extract)
         struck: set[str] = set()
@@ -72,7 +72,7 @@ def ranked() -> Rule:
 
 
 def _rule(line: str, derive: Callable[[list[str]], Ballot], describe: str, total: float | None = None) -> Rule:
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> Decision:
+    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
         answers = last_answers(transcript, extract)
         votes: Ballot = {}
         for name in transcript.agents:
@@ -87,7 +87,7 @@ def _rule(line: str, derive: Callable[[list[str]], Ballot], describe: str, total
     return rule
 
 
-def _rankings(transcript: "Transcript", temperatures: Mapping[str, float], extract: Extract) -> list[list[str]]:
+def _rankings(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> list[list[str]]:
     voters = [name for name in transcript.agents if name in temperatures]
     return [
         list(_written(transcript, name, "ranking", extract)) or _own_answers(transcript, name, extract)
@@ -95,7 +95,7 @@ def _rankings(transcript: "Transcript", temperatures: Mapping[str, float], extra
     ]
 
 
-def _written(transcript: "Transcript", agent: str, line: str, extract: Extract) -> Ballot:
+def _written(transcript: "Transcript", agent: str, line: str, extract: Reader) -> Ballot:
     """Return the ballot of a message's last line of that kind, in the order written; empty without one."""
     lines = [text for kind, text in _LINE.findall(transcript.last_of(agent).message.text) if kind.lower() == line]
     ballot: Ballot = {}
@@ -111,7 +111,7 @@ def _written(transcript: "Transcript", agent: str, line: str, extract: Extract) 
     return ballot
 
 
-def _own_answers(transcript: "Transcript", agent: str, extract: Extract) -> list[str]:
+def _own_answers(transcript: "Transcript", agent: str, extract: Reader) -> list[str]:
     """Return an agent's different answers over the rounds, the latest first."""
     said = sorted((t for t in transcript.turns if t.key.agent == agent), key=lambda turn: -turn.key.round)
     found = (extract(turn.message.text) for turn in said)

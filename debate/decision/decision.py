@@ -1,7 +1,7 @@
 """Transcript → answer: pure functions by name. No answer is a value with a reason, never an empty string.
 
 Ties are broken by the agent of lowest temperature among those tied, chosen before the debate, and the reason says so.
-`ballots.py` has the votes that are more than an answer, `beliefs.py` the rules that look at what agents believe.
+`ballots.py` has the votes that are more than an answer, `belief_rules.py` the rules that look at what agents believe.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +13,9 @@ from agents.fingerprint import ModelFingerprint
 if TYPE_CHECKING:
     from debate.transcript import Transcript
 
-Extract = Callable[[str], str | None]
+Reader = Callable[[str], str | None]
 Decode = Callable[[ModelFingerprint, int], str | None]
-Rule = Callable[["Transcript", Mapping[str, float], Extract], "Decision"]
+Rule = Callable[["Transcript", Mapping[str, float], Reader], "Decision"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Decision:
     answers: Mapping[str, str | None]
 
 
-def last_answers(transcript: "Transcript", extract: Extract) -> dict[str, str | None]:
+def last_answers(transcript: "Transcript", extract: Reader) -> dict[str, str | None]:
     """Return the answer in each agent's last message."""
     return {agent: extract(transcript.last_of(agent).message.text) for agent in transcript.agents}
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from agents.errors import ConfigError, UnknownName
-from debate.config.named import check_parameters, parse_call
-from debate.decision import ballots, beliefs
+from debate.config.named import check_parameters, parse_named
+from debate.decision import ballots, belief_rules
 from debate.decision.answers import judge, last_speaker, lowest_temperature, majority, verifier
 from debate.decision.decision import Decode, Rule
 
@@ -21,7 +21,7 @@ def decision_rule(decision: str, decode: Decode | None = None) -> Rule:
         UnknownName: no such rule.
         ConfigError: a parameter that it does not take or lacks, or a rule over beliefs without `decode`.
     """
-    call = parse_call(decision, "decision")
+    call = parse_named(decision, "decision")
     known = rules()
     if call.name not in known:
         raise UnknownName("decision", call.name, known)
@@ -40,15 +40,15 @@ def rules() -> dict[str, Callable[..., Rule]]:
     """Return every rule by name."""
     return {
         "approval": ballots.approval,
-        "belief_average": beliefs.belief_average,
+        "belief_average": belief_rules.belief_average,
         "borda": ballots.borda,
         "cumulative": ballots.cumulative,
-        "depth": beliefs.deepest,
+        "depth": belief_rules.deepest,
         "judge": judge,
         "last_speaker": last_speaker,
         "lowest_temperature": lowest_temperature,
         "majority": majority,
         "ranked": ballots.ranked,
         "verifier": verifier,
-        "weighted": beliefs.weighted,
+        "weighted": belief_rules.weighted,
     }

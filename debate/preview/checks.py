@@ -1,4 +1,4 @@
-"""What cannot be, and what is probably not meant: said before anything runs, each with what to do about it."""
+"""Topology errors and warnings, found before anything runs, each with what to do about it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -7,7 +7,7 @@ import networkx as nx
 
 from agents.beliefs.cards import GROUP
 from agents.registry import names
-from debate.config.named import parse_call
+from debate.config.named import parse_named
 
 if TYPE_CHECKING:
     from debate.config.schema import DebateConfig
@@ -46,7 +46,7 @@ def check(config: "DebateConfig") -> list[Finding]:
 
 def _decision(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:
     """A decision that no agent reaches."""
-    call = parse_call(config.decision, "decision")
+    call = parse_named(config.decision, "decision")
     heard = {turn.agent for turn, inbox in exchange.planned.plan.items() if inbox.heard}
     judges = [name for name, agent in config.agents.items() if agent.is_judge]
     if call.name == "judge":

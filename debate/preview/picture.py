@@ -42,7 +42,9 @@ def draw(config: "DebateConfig", exchange: "Exchange", out: Path, *, title: str 
     except ModuleNotFoundError as error:
         raise MissingDependency("drawing a picture", "matplotlib", "viz") from error
     # Text stays text, and equal pictures are equal bytes.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "topology", "font.family": "sans-serif"}):
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "topology", "font.family": "sans-serif", "text.parse_math": False}
+    ):
         figure = _figure(config, exchange, title)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from agents.errors import ConfigError
 from debate.config.schema import DebateConfig
 from debate.protocol.protocol import Planned
 from debate.protocol.rules import find_protocol
-from debate.topology.build import Topology, build_topology
+from debate.topology.build import MOST_HEARD, Topology, build_topology
 from debate.topology.edge import Edge
 from debate.transcript import TurnKey
 
@@ -44,6 +44,7 @@ def build_exchange(config: DebateConfig) -> Exchange:
         groups=config.groups,
         judges=judges,
         seed=config.seed,
+        most_heard=None if config.execution.allow_huge else MOST_HEARD,
     )
     protocol, parameters = find_protocol(config.protocol)
     planned = protocol(

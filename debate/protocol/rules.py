@@ -8,7 +8,7 @@ from typing import Any
 import networkx as nx
 
 from agents.errors import UnknownName
-from debate.config.named import check_parameters, parse_call
+from debate.config.named import check_parameters, parse_named
 from debate.protocol.protocol import Planned
 from debate.topology.edge import Edge
 from debate.topology.generators import Graph
@@ -155,7 +155,7 @@ def find_protocol(protocol: str) -> tuple[type[Planned], dict[str, Any]]:
         UnknownName: no such protocol.
         ConfigError: a parameter that it does not take.
     """
-    call = parse_call(protocol, "protocol")
+    call = parse_named(protocol, "protocol")
     if call.name not in PROTOCOLS:
         raise UnknownName("protocol", call.name, PROTOCOLS)
     cls = PROTOCOLS[call.name]

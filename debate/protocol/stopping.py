@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.errors import ConfigError, UnknownName
-from debate.config.named import check_parameters, parse_call
+from debate.config.named import check_parameters, parse_named
 from debate.decision.depth import embed
 from debate.protocol.stopped import StoppingRule
-from debate.transcript import Said, TurnKey
+from debate.transcript import SpokenTurns, TurnKey
 
 if TYPE_CHECKING:
     from debate.transcript import Turn
@@ -27,11 +27,11 @@ Extract = Callable[[str, Sequence[str]], str | None]
 
 def options_of(said: Mapping[TurnKey, "Turn"]) -> Sequence[str]:
     """Return the options of the question that is debated."""
-    return said.options if isinstance(said, Said) else ()
+    return said.options if isinstance(said, SpokenTurns) else ()
 
 
 @dataclass(frozen=True)
-class Watch:
+class StoppingContext:
     """What rules look at.
 
     Fields:
@@ -52,7 +52,7 @@ class Watch:
         return [self.extract(said[key].message.text, options_of(said)) for key in keys if key in said]
 
 
-def unanimity(watch: Watch, *, first_round: int = 1) -> StoppingRule:
+def unanimity(watch: StoppingContext, *, first_round: int = 1) -> StoppingRule:
     """Everyone gives the same answer (DebateLLM has it as a wish, MALLM as a decision)."""
 
     def rule(said: Mapping[TurnKey, "Turn"], round: int) -> str | None:
@@ -66,13 +66,13 @@ def unanimity(watch: Watch, *, first_round: int = 1) -> StoppingRule:
     return rule
 
 
-def gate(watch: Watch) -> StoppingRule:
+def gate(watch: StoppingContext) -> StoppingRule:
     """The first answers agree: debate only where they split (selective debate; DOWN, Eo et al., 2025)."""
     agree = unanimity(watch)
     return lambda said, round: agree(said, round) if round == 1 else None
 
 
-def stable(watch: Watch, *, rounds: int = 1) -> StoppingRule:
+def stable(watch: StoppingContext, *, rounds: int = 1) -> StoppingRule:
     """Nobody's answer has changed for so many rounds."""
 
     def rule(said: Mapping[TurnKey, "Turn"], round: int) -> str | None:
@@ -84,7 +84,7 @@ def stable(watch: Watch, *, rounds: int = 1) -> StoppingRule:
     return rule
 
 
-def belief(watch: Watch, *, distance: float = 0.01) -> StoppingRule:
+def belief(watch: StoppingContext, *, distance: float = 0.01) -> StoppingRule:
     """No agent's message moved more than a cosine distance since the round before.
 
     Of CIPHER messages the mean vectors are compared, of text the tokens said.
@@ -101,7 +101,7 @@ def belief(watch: Watch, *, distance: float = 0.01) -> StoppingRule:
     return rule
 
 
-def sure(watch: Watch, *, least: float = 0.9) -> StoppingRule:
+def sure(watch: StoppingContext, *, least: float = 0.9) -> StoppingRule:
     """Every voter's message gives, at each of its steps, a token at least so much of its belief: nobody doubts what it says.
 
     Of an agent that holds a belief over labels that is, where they differ by their tokens, its belief in the best one. A message
@@ -120,7 +120,7 @@ def sure(watch: Watch, *, least: float = 0.9) -> StoppingRule:
     return rule
 
 
-def margin(watch: Watch, *, votes: int = 2) -> StoppingRule:
+def margin(watch: StoppingContext, *, votes: int = 2) -> StoppingRule:
     """The leading answer is so many votes ahead of the next."""
 
     def rule(said: Mapping[TurnKey, "Turn"], round: int) -> str | None:
@@ -131,7 +131,7 @@ def margin(watch: Watch, *, votes: int = 2) -> StoppingRule:
     return rule
 
 
-def share(watch: Watch, *, of: float = 0.667) -> StoppingRule:
+def share(watch: StoppingContext, *, of: float = 0.667) -> StoppingRule:
     """More than this share of the agents give one answer (DyLAN's two thirds, Liu et al., 2023)."""
 
     def rule(said: Mapping[TurnKey, "Turn"], round: int) -> str | None:
@@ -143,8 +143,8 @@ def share(watch: Watch, *, of: float = 0.667) -> StoppingRule:
     return rule
 
 
-def budget(watch: Watch, *, tokens: int = 0, seconds: float = 0.0) -> StoppingRule:
-    """So many tokens were generated, or seconds have passed (0: no limit); the round that passes the mark is the last.
+def budget(watch: StoppingContext, *, tokens: int = 0, seconds: float = 0.0) -> StoppingRule:
+    """Stops after the round that exceeds `tokens` or `seconds` (0: no limit).
 
     Seconds are the wall clock's: two runs may end in different rounds.
     """
@@ -152,7 +152,7 @@ def budget(watch: Watch, *, tokens: int = 0, seconds: float = 0.0) -> StoppingRu
         raise ConfigError("stopping rule 'budget' needs tokens or seconds above 0, e.g. budget(tokens=2000)")
 
     def rule(said: Mapping[TurnKey, "Turn"], round: int) -> str | None:
-        passed = time.monotonic() - said.began if isinstance(said, Said) else 0.0
+        passed = time.monotonic() - said.began if isinstance(said, SpokenTurns) else 0.0
         if 0 < seconds <= passed:
             return f"{passed:.1f} seconds passed, of a budget of {seconds:g}"
         spent = sum(turn.usage.generated_tokens for turn in said.values())
@@ -161,11 +161,11 @@ def budget(watch: Watch, *, tokens: int = 0, seconds: float = 0.0) -> StoppingRu
     return rule
 
 
-def moderator(watch: Watch) -> StoppingRule:
+def moderator(watch: StoppingContext) -> StoppingRule:
     """The moderator's message holds an answer (MAD, Liang et al., 2023)."""
 
     def rule(said: Mapping[TurnKey, "Turn"], round: int) -> str | None:
-        led = Watch(watch.chairs, (), watch.extract).answers(said, round)
+        led = StoppingContext(watch.chairs, (), watch.extract).answers(said, round)
         return f"the moderator gave an answer in round {round}" if any(a is not None for a in led) else None
 
     return rule
@@ -185,14 +185,14 @@ RULES: dict[str, Callable[..., StoppingRule]] = {
 NEVER = "fixed"
 
 
-def stopping_rule(stopping: str, watch: Watch) -> StoppingRule | None:
+def stopping_rule(stopping: str, watch: StoppingContext) -> StoppingRule | None:
     """Return the rule that a config names, e.g. `margin(votes=3)`; None for `fixed`, which plays every round.
 
     Raises:
         UnknownName: no such rule.
         ConfigError: a parameter that it does not take.
     """
-    call = parse_call(stopping, "stopping rule")
+    call = parse_named(stopping, "stopping rule")
     if call.name == NEVER and not call.parameters:
         return None
     if call.name not in RULES:

@@ -10,7 +10,7 @@ from agents.message_file import read_message, write_message
 MESSAGES = "messages"
 
 
-class Blobs:
+class MessageStore:
     """A folder of messages, each written once: aside, then renamed.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 from agents.backend import Usage
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
-from debate.run_folder.message_store import Blobs
+from debate.run_folder.message_store import MessageStore
 from debate.transcript import Turn, TurnKey
 
 
@@ -26,7 +26,7 @@ class Cost:
 
 
 def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
-    """Return the fields of a turn; of a CIPHER message only the digest, which is the name of its blob."""
+    """Return the fields of a turn; of a CIPHER message only the digest, which names its file."""
     message, usage = turn.message, turn.usage
     fields: dict[str, Any] = {
         "agent": turn.key.agent,
@@ -45,23 +45,32 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
         fields["read_out"] = [[key.round, key.agent] for key in turn.read_out]
     if message.is_cipher:
         fields |= {"text": message.text, "encoder": message.encoder, "temperature": message.temperature}
+        if message.thinking:
+            fields |= {"thinking": message.thinking, "thinking_tokens": message.thinking_tokens}
     else:
         fields |= message.header()
     fields["cost"] = {**asdict(cost), "seconds": round(cost.seconds, 4), "cached_tokens": usage.cached_tokens}
     return fields
 
 
-def read_turn(record: dict[str, Any], blobs: Blobs) -> Turn:
+def read_turn(record: dict[str, Any], messages: MessageStore) -> Turn:
     """Return the turn of a record.
 
     Raises:
-        MessageError: its blob is missing or damaged.
+        MessageError: its file is missing or damaged.
     """
     if record["encoder"] is None:
         model = ModelFingerprint(**record["model"])
-        message = Message(record["text"], model, record["temperature"], tuple(record["token_ids"]))
+        message = Message(
+            record["text"],
+            model,
+            record["temperature"],
+            tuple(record["token_ids"]),
+            thinking=record.get("thinking", ""),
+            thinking_tokens=record.get("thinking_tokens", 0),
+        )
     else:
-        message = blobs.get(record["digest"])
+        message = messages.get(record["digest"])
     usage, cost = record["usage"], record["cost"]
     return Turn(
         key=turn_key(record),

@@ -4,19 +4,20 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from agents.question import Question
 from debate.config.execution import ExecutionConfig
 from debate.decision.decision import Decision
 from debate.orchestrator import Debate, play
 from debate.run_folder.method_journal import MethodJournal
 from debate.runtime.faults import Faults, GivenUp
-from debate.runtime.observer import Observer, Verdict
-from debate.transcript import Question, Transcript, Turn, TurnKey
+from debate.runtime.observer import AnswerScore, Observer
+from debate.transcript import Transcript, Turn, TurnKey
 
 if TYPE_CHECKING:
     from debate.runtime.ray.runners import Runners
 
 Decide = Callable[[Transcript], Decision]
-Judge = Callable[[Question, Decision], Verdict | None]
+Judge = Callable[[Question, Decision], AnswerScore | None]
 
 
 async def play_questions(

@@ -11,10 +11,11 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from agents.backend import Backend
 from agents.errors import ConfigError, MissingDependency, RunError
+from agents.question import Question
 from debate.decision.decision import Decision
 from debate.orchestrator import Debate
 from debate.runtime.observer import Observer
-from debate.transcript import Question, Turn, TurnKey
+from debate.transcript import Turn, TurnKey
 
 TOKEN = "CIPHER_DEBATE_METRICS_TOKEN"  # noqa: S105 - the name of a variable
 LOOPBACK = "127.0.0.1"

@@ -1,1 +1,1 @@
-"""Topologies as data: who hears whom, in what language, when."""
+"""Topologies as data: who hears whom, in what language, when. The rules by name, such as `ring`, are in `generators.py`."""

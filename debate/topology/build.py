@@ -12,6 +12,13 @@ from debate.config.topology import EdgeConfig, Ends, ScheduleConfig, TopologyCon
 from debate.topology.edge import Edge, Form
 from debate.topology.generators import REDRAWN, Graph, build_graph, find_generator, is_drawn
 
+# Messages heard over all rounds; a plan of as many takes seconds to make.
+MOST_HEARD = 1_000_000
+# Of a message that is heard, in the plan alone; measured on complete graphs of 1,000 and 1,500 agents.
+BYTES_HEARD = 300
+# Agents of the graph from which a larger one's size is told.
+PROBED = 128
+
 
 @dataclass(frozen=True)
 class Topology:
@@ -50,6 +57,7 @@ def build_topology(
     groups: Mapping[str, Sequence[str]] | None = None,
     judges: Sequence[str] = (),
     seed: int = 0,
+    most_heard: int | None = MOST_HEARD,
 ) -> Topology:
     """Return the topology of a config over agents.
 
@@ -61,9 +69,11 @@ def build_topology(
         groups: name → members, for edges between groups.
         judges: agents that speak last; a generator leaves them out, and where only a name is given they hear everyone.
         seed: of what is drawn.
+        most_heard: limit on messages heard over all rounds, estimated before anything is built; None for none.
 
     Raises:
-        ConfigError: with the key path: an unknown agent, a parameter that cannot be, a round that never comes.
+        ConfigError: with the key path: an unknown agent, a parameter that cannot be, a round that never comes, a topology
+            that would take minutes and gigabytes.
     """
     debaters = tuple(name for name in names if name not in judges) or tuple(names)
     config = topology if isinstance(topology, TopologyConfig) else TopologyConfig(generator=topology)
@@ -79,6 +89,8 @@ def build_topology(
             raise ConfigError(
                 f"topology.edges.{place}.rounds: begins in round {edge.rounds[0]}, but the debate has {rounds} rounds"
             )
+    if most_heard is not None:
+        _check_cost(config, len(over), [(s, h) for edge, s, h in stated if not edge.remove], rounds, most_heard)
     known: dict[Any, Graph] = {}
     graphs: dict[int, Graph] = {}
     for number in range(1, rounds + 1):
@@ -93,6 +105,32 @@ def build_topology(
             known[rule, drawn, active] = graph
         graphs[number] = known[rule, drawn, active]
     return Topology(tuple(names), graphs)
+
+
+def _check_cost(
+    config: TopologyConfig, count: int, stated: Sequence[tuple[Sequence[str], Sequence[str]]], rounds: int, most: int
+) -> None:
+    """Refuse a topology over which too many messages would be heard, and say what it would cost."""
+    edges = sum(len(speakers) * len(hearers) for speakers, hearers in stated) + _num_edges(config.generator, count)
+    heard = edges * max(rounds - 1, 1)
+    if heard > most:
+        raise ConfigError(
+            f"topology: {config.generator} over {count:,} agents has some {edges:,} edges; over {rounds} rounds about {heard:,} "
+            f"messages would be heard, which takes some {heard * BYTES_HEARD / 1e9:.1f} GB before anything is said. Use a sparse "
+            "topology, e.g. sparse(k=3), fewer agents or rounds, or pass --allow-huge."
+        )
+
+
+def _num_edges(rule: str, count: int) -> int:
+    """Return about how many edges a generator makes over so many agents, from how its degree grows over a few."""
+    if count <= PROBED:
+        return count * (count - 1)
+    few, more = (
+        build_graph(rule, [str(n) for n in range(size)], seed=0).number_of_edges() / size
+        for size in (PROBED // 2, PROBED)
+    )
+    # An agent hears as many of ten as of a thousand where a topology is sparse, ever more where it is dense.
+    return int(count * (more + (more - few) * (count - PROBED) / (PROBED // 2)))
 
 
 class _Members:
@@ -154,6 +192,7 @@ def _put(graph: Graph, config: EdgeConfig, speakers: Sequence[str], hearers: Seq
         is_stated=config.message is not None,
         encoder=config.encoder,
         seen=config.seen or "last",
+        thinking=config.thinking,
         first_tokens=config.first_tokens,
         delay=config.delay,
         weight=config.weight,

@@ -12,7 +12,7 @@ import networkx as nx
 
 from agents.errors import ConfigError, UnknownName
 from agents.registry import load
-from debate.config.named import Call, check_parameters, parse_call
+from debate.config.named import Named, check_parameters, parse_named
 
 Names = Sequence[str]
 Graph: TypeAlias = "nx.DiGraph[str]"
@@ -162,14 +162,14 @@ TOPOLOGIES: dict[str, Generator] = {
 REDRAWN = ("dynamic",)
 
 
-def find_generator(topology: str) -> tuple[Generator, Call]:
+def find_generator(topology: str) -> tuple[Generator, Named]:
     """Return the generator that a config names, with its parameters: a known name or a dotted path.
 
     Raises:
         UnknownName: no such topology.
         ConfigError: a parameter that it does not take.
     """
-    call = parse_call(topology, "topology")
+    call = parse_named(topology, "topology")
     if call.name in TOPOLOGIES:
         generator = TOPOLOGIES[call.name]
     elif "." in call.name:
@@ -204,12 +204,6 @@ def build_graph(topology: str, names: Names, *, seed: int | None = None) -> Grap
     if not isinstance(graph, nx.DiGraph) or list(graph.nodes) != list(names):
         raise ConfigError(f"topology {topology!r} must return a networkx.DiGraph whose nodes are the names in order")
     return graph
-
-
-def heard_by(graph: Graph, agent: str) -> tuple[str, ...]:
-    """Return whom an agent hears, in the order of the nodes."""
-    places = {name: place for place, name in enumerate(graph.nodes)}
-    return tuple(sorted(graph.predecessors(agent), key=places.__getitem__))
 
 
 def _graph(names: Names, pairs: Iterable[tuple[int, int]]) -> Graph:

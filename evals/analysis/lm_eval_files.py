@@ -3,9 +3,10 @@
     RUN/lm_eval/METHOD/ORG__MODEL/results_TIME.json
     RUN/lm_eval/METHOD/ORG__MODEL/samples_TASK_TIME.jsonl
 
-Keys and hashes are lm-eval 0.4's (`evaluation_tracker.py`, `evaluator.py`): a results file holds one model, so each
-method is one; `exact_match` with the filters `strict-match` and `flexible-extract`, their standard error, hashes of
-documents, prompts and targets. What only a debate has stands under `debate`.
+Keys and hashes are lm-eval 0.4's (`lm_eval/loggers/evaluation_tracker.py`, `lm_eval/evaluator.py`): a results file holds
+one model, so each method is one; `exact_match` with the filters `strict-match` and `flexible-extract`, their standard
+error, hashes of documents, prompts and targets. How it was generated is that of the agent whose answer counts. What only
+a debate has stands under `debate`.
 """
 
 import hashlib
@@ -20,8 +21,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from agents.beliefs.cards import is_belief_backend
 from agents.errors import writing_failed
+from debate.config.schema import DebateConfig
 from evals.analysis.run_record import DebateRow, MethodRecord, RunRecord
+from kernels.encoders import parse
 
 FOLDER = "lm_eval"
 FILTERS = ("strict-match", "flexible-extract")
@@ -75,7 +79,7 @@ def _samples(doc_id: int, debate: DebateRow, method: MethodRecord) -> list[dict[
     deciding = [turn for turn in debate.turns if turn.is_deciding] or list(debate.turns)
     last = deciding[-1] if deciding else None
     # The prompt of a debate is its question and how it is debated; the wording is hashed in `debate.prompts`.
-    gen = {"max_gen_toks": method.config.max_tokens, "until": list(method.config.stop)}
+    gen = generation(method.config, last.agent, last.encoder) if last else {}
     lines = []
     for name in FILTERS:
         verdict = debate.verdict if name == "flexible-extract" else debate.strict_verdict
@@ -117,24 +121,26 @@ def _results(record: RunRecord, method: MethodRecord, samples: list[dict[str, An
     first = [sample for sample in samples if sample["filter"] == "flexible-extract"]
     hashes = [sample["doc_hash"] + sample["prompt_hash"] + sample["target_hash"] for sample in samples]
     seed = config.seed
-    gen = {"max_gen_toks": config.max_tokens, "until": list(config.stop), "do_sample": True}
+    last = next((turn for debate in method.debates for turn in reversed(debate.turns) if turn.is_deciding), None)
+    gen = generation(config, last.agent, last.encoder) if last else {}
+    shots = _num_fewshot(record.facts, method)
     return {
         "results": {task: entry},
         "group_subtasks": {task: []},
         "configs": {
             task: {
                 "task": task,
-                "output_type": "generate_until",
+                "output_type": "multiple_choice" if config.agents[config.deciding_agent].weighs else "generate_until",
                 "generation_kwargs": gen,
                 "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
                 "repeats": 1,
-                "num_fewshot": 0,
+                "num_fewshot": shots,
             }
         },
         "versions": {task: 1.0},
-        "n-shot": {task: 0},
+        "n-shot": {task: shots},
         "higher_is_better": {task: {"exact_match": True}},
-        "n-samples": {task: {"original": len(first), "effective": len(first)}},
+        "n-samples": {task: {"original": record.facts.get("num_samples"), "effective": len(first)}},
         "config": {
             "model": config.backend,
             "model_args": f"pretrained={config.model},dtype={config.dtype}",
@@ -142,7 +148,7 @@ def _results(record: RunRecord, method: MethodRecord, samples: list[dict[str, An
             "batch_sizes": [],
             "device": None,
             "use_cache": None,
-            "limit": None,
+            "limit": record.facts.get("limit"),
             "bootstrap_iters": 0,
             "gen_kwargs": gen,
             "random_seed": seed,
@@ -175,15 +181,52 @@ def _results(record: RunRecord, method: MethodRecord, samples: list[dict[str, An
             "encoder": config.encoder if config.message == "cipher" else None,
             "rounds": config.rounds,
             "agents": {name: agent.model_dump(mode="json", exclude_none=True) for name, agent in config.agents.items()},
-            "prompts": _prompt_hashes(record.facts, method.name),
+            "prompts": _of_method(record.facts, "prompts", method.name),
+            "num_fewshot": _of_method(record.facts, "num_fewshot", method.name),
             "no_answer": sum(debate.verdict == "no answer" for debate in method.debates),
             "failed": sum(debate.verdict == "failed" for debate in method.debates),
         },
     }
 
 
-def _prompt_hashes(facts: Mapping[str, Any], method: str) -> Any:
-    return facts.get("prompts", {}).get(method)
+def generation(config: DebateConfig, name: str, encoder: str | None) -> dict[str, Any]:
+    """Return how an agent's turns were generated, in lm-eval's keys; without sampling keys where nothing is generated.
+
+    CIPHER's temperature is that of the belief, from which nothing is drawn unless the encoder does.
+
+    Args:
+        config: the debate.
+        name: the agent.
+        encoder: of the turn; None for text.
+    """
+    agent = config.agents[name]
+    if agent.weighs is not None or agent.is_control or is_belief_backend(agent.backend or config.backend):
+        return {"do_sample": False}
+    draws = agent.temperature > 0 and (encoder is None or parse(encoder).draws)
+    found = {
+        "max_gen_toks": config.max_tokens,
+        "until": list(config.stop),
+        "do_sample": draws,
+        "temperature": agent.temperature,
+    }
+    if draws and encoder is None:
+        limits = {"top_p": agent.top_p, "top_k": agent.top_k}
+        found.update({key: value for key, value in limits.items() if value is not None})
+    return found
+
+
+def _num_fewshot(facts: Mapping[str, Any], method: MethodRecord) -> int | None:
+    """Return the worked examples in the first prompt of the agent whose answer counts; None where a run did not keep it."""
+    counts = _of_method(facts, "num_fewshot", method.name)
+    if counts is None:
+        return None
+    first = next((turn for debate in method.debates for turn in debate.turns if turn.is_deciding), None)
+    stage = "review" if first is not None and first.heard else "initial"
+    return int(counts.get(method.config.deciding_agent, {}).get(stage, 0))
+
+
+def _of_method(facts: Mapping[str, Any], key: str, method: str) -> Any:
+    return facts.get(key, {}).get(method)
 
 
 def _task_name(record: RunRecord) -> str:

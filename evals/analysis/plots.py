@@ -75,7 +75,7 @@ def entropy(methods: Sequence[Summary]) -> str | None:
         # Positions that few messages reach say something of those few only.
         most = max(number for _, number in method.entropy)
         values = [mean for mean, number in method.entropy if number >= most / 10]
-        style = {**_style(place), "marker": None}
+        style: Any = {**_style(place), "marker": None}
         axes.plot(range(1, len(values) + 1), values, label=method.name, **style)
     axes.set_ylim(bottom=0)
     return _svg(figure)
@@ -178,13 +178,23 @@ def _axes(x: str, y: str, *, height: float = 3.6) -> tuple[Any, Any]:
 
 def _svg(figure: Any, *, legend: bool = True) -> str:
     import matplotlib
+    from matplotlib.text import Text
 
     if legend:
         # Above the axes: inside they would hide intervals.
         figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize="small")
+    # A method may be called `$\frac{$`: names are words, not mathematics.
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     # Text stays text, names inside the file follow from its content, and no date is written.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cipher-debate", "font.family": "sans-serif"}):
+    style: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "cipher-debate",
+        "font.family": "sans-serif",
+        "text.parse_math": False,
+    }
+    with matplotlib.rc_context(style):
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    text = file.getvalue()
-    return text[text.index("<svg") :]
+    drawn = file.getvalue()
+    return drawn[drawn.index("<svg") :]

@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 from agents.errors import DebateError, RunError
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
-from debate.decision.beliefs import OptionBelief, option_belief, probability, stated
+from debate.decision.belief_rules import probability, stated
 from debate.decision.decision import Decode, Rule
+from debate.decision.option_reading import OptionReading, read_options
 from debate.decision.rules import decision_rule
-from debate.run_folder.reader import DebateRecord, methods_in, read_method
+from debate.run_folder.reader import DebateRecord, RunReader
 from debate.transcript import Transcript, Turn
 from evals.energy import Energy
 from evals.label_tokens import read_label_tokens
 from evals.methods import resolve
 from evals.samples import read_samples
-from evals.scorer import Marker
+from evals.scorer import Scorer
 from evals.task import create_task
 
 
@@ -68,7 +69,7 @@ class TurnRow:
     digest: str
     text: str
     entropy: NDArray[np.float32] = field(repr=False, compare=False)
-    belief: OptionBelief | None = field(repr=False, compare=False, default=None)
+    belief: OptionReading | None = field(repr=False, compare=False, default=None)
 
 
 @dataclass(frozen=True)
@@ -162,21 +163,25 @@ def runs_in(path: Path) -> list[Path]:
     return found
 
 
-def read_run(path: Path) -> RunRecord:
+def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
     """Return a run, scored again from its transcripts.
+
+    Args:
+        path: its folder.
+        run: the same run, where its journal was read already.
 
     Raises:
         RunError: not a run, or a damaged one.
     """
-    folders = {folder.name: folder for folder in methods_in(path)}
+    run = run or RunReader(path)
     config = load_config(path / "config.yaml")
     facts = _json(path / "run.json")
     rows = _json(path / "results.json").get("methods", {})
-    order = [name for name in rows if name in folders]
-    order += [name for name in folders if name not in order]
-    marker = Marker(create_task(config.task, seed=config.seed), read_samples(path))
+    order = [name for name in rows if name in run.methods]
+    order += [name for name in run.methods if name not in order]
+    scorer = Scorer(create_task(config.task, seed=config.seed), read_samples(path))
     decode = read_label_tokens(path)
-    methods = tuple(_read_method(folders[name], _config_of(folders[name], config), marker, decode) for name in order)
+    methods = tuple(_read_method(run, name, _config_of(path / name, config), scorer, decode) for name in order)
     seconds = {name: float(row["seconds"]) for name, row in rows.items() if "seconds" in row}
     energy = {name: Energy(**spent) for name, spent in _json(path / "energy.json").items()}
     return RunRecord(path, config, facts, seconds, energy, methods)
@@ -188,50 +193,50 @@ def _config_of(folder: Path, config: DebateConfig) -> DebateConfig:
     return load_config(own) if own.is_file() else resolve(config, folder.name)
 
 
-def _read_method(folder: Path, config: DebateConfig, marker: Marker, decode: Decode) -> MethodRecord:
-    seconds = _seconds(folder)
+def _read_method(run: RunReader, name: str, config: DebateConfig, scorer: Scorer, decode: Decode) -> MethodRecord:
+    seconds = _seconds(run.path / name)
     try:
         rule: Rule | None = decision_rule(config.decision)
     except DebateError:
         # A decision over beliefs needs the engine's tokenizer: what it came to is in the transcript, no more.
         rule = None
     rows, unfinished = [], 0
-    for record in read_method(folder):
+    for record in run.debates(name):
         if record.decision is None and record.failure is None:
             unfinished += 1
         else:
-            rows.append(_debate_row(record, config, marker, rule, seconds, decode))
-    return MethodRecord(folder.name, config, tuple(sorted(rows, key=lambda row: row.question)), unfinished)
+            rows.append(_debate_row(record, config, scorer, rule, seconds, decode))
+    return MethodRecord(name, config, tuple(sorted(rows, key=lambda row: row.question)), unfinished)
 
 
 def _debate_row(
     record: DebateRecord,
     config: DebateConfig,
-    marker: Marker,
+    scorer: Scorer,
     rule: Rule | None,
     seconds: Mapping[tuple[str, int, str], float],
     decode: Decode,
 ) -> DebateRow:
     transcript, decision = record.transcript, record.decision or {}
     question = transcript.question
-    marker.know(question, decision.get("target"))
+    scorer.know(question, decision.get("target"))
     deciding = config.deciding_agent
-    turns = tuple(_turn_row(turn, question.id, deciding, marker, seconds, decode) for turn in transcript.turns)
+    turns = tuple(_turn_row(turn, question.id, deciding, scorer, seconds, decode) for turn in transcript.turns)
     strict = None
     if rule is not None and decision and transcript.turns:
-        strict_answer = rule(transcript, config.temperatures, marker.strict_reader(question.id)).answer
-        strict = marker.score(question.id, strict_answer).value
+        strict_answer = rule(transcript, config.temperatures, scorer.strict_reader(question.id)).answer
+        strict = scorer.score(question.id, strict_answer).value
     return DebateRow(
         question=question.id,
         text=question.text,
-        target=marker.target(question.id),
+        target=scorer.target(question.id),
         answer=decision.get("answer"),
         verdict="failed" if record.failure is not None else str(decision.get("score", "")),
         reason=str(record.failure if record.failure is not None else decision.get("reason", "")),
         strict_verdict=strict,
         failure=record.failure,
         turns=turns,
-        prefixes=None if rule is None or not decision else _prefixes(transcript, config, marker, rule),
+        prefixes=None if rule is None or not decision else _prefixes(transcript, config, scorer, rule),
     )
 
 
@@ -239,12 +244,12 @@ def _turn_row(
     turn: Turn,
     question: str,
     deciding: str,
-    marker: Marker,
+    scorer: Scorer,
     seconds: Mapping[tuple[str, int, str], float],
     decode: Decode,
 ) -> TurnRow:
     message = turn.message
-    flexible, strict = marker.flexible(question, message.text), marker.strict(question, message.text)
+    flexible, strict = scorer.flexible(question, message.text), scorer.strict(question, message.text)
     confidence = probability(message) if message.is_cipher else stated(message)
     entropy = message.cipher.entropy.numpy() if message.cipher is not None else np.empty(0, dtype=np.float32)
     return TurnRow(
@@ -270,11 +275,11 @@ def _turn_row(
         digest=message.digest,
         text=message.text,
         entropy=np.array(entropy, dtype=np.float32),
-        belief=option_belief(message, marker.labels(question), decode),
+        belief=read_options(message, scorer.labels(question), decode),
     )
 
 
-def _prefixes(transcript: Transcript, config: DebateConfig, marker: Marker, rule: Rule) -> tuple[tuple[int, str], ...]:
+def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule: Rule) -> tuple[tuple[int, str], ...]:
     """Return what the debate would have come to after each round; of independent voters after each of them."""
     turns = transcript.turns
     if transcript.rounds > 1:
@@ -286,10 +291,10 @@ def _prefixes(transcript: Transcript, config: DebateConfig, marker: Marker, rule
         voted = sorted(turns, key=lambda turn: place.get(turn.key.agent, 0))
         cuts = [voted[:count] for count in range(1, len(voted) + 1)]
     found = []
-    reader = marker.reader(transcript.question.id)
+    reader = scorer.reader(transcript.question.id)
     for cut in cuts:
         part = Transcript(transcript.question, tuple(cut))
-        score = marker.score(transcript.question.id, rule(part, config.temperatures, reader).answer)
+        score = scorer.score(transcript.question.id, rule(part, config.temperatures, reader).answer)
         found.append((part.generated_tokens, score.value))
     return tuple(found)
 

@@ -13,7 +13,7 @@ from evals.analysis import stats
 from evals.analysis.run_record import DebateRow, MethodRecord, RunRecord, TurnRow
 from evals.analysis.stats import Calibration, Comparison, Interval
 from evals.methods import is_bound, pairs
-from evals.scoring.beliefs import score_belief
+from evals.scoring.belief_score import score_belief
 
 CORRECT = "correct"
 
@@ -95,7 +95,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Held:
+class BeliefSummary:
     """How the deciding agents' last beliefs over the options of a choice fared.
 
     Fields:
@@ -147,7 +147,7 @@ class Summary:
     curve: tuple[Point, ...]
     calibration: Calibration | None
     confident: int
-    held: Held | None
+    held: BeliefSummary | None
     entropy: tuple[tuple[float, int], ...]
     budget: Budget
 
@@ -250,7 +250,7 @@ def summarise(method: MethodRecord, record: RunRecord) -> Summary:
     )
 
 
-def _held(debates: Sequence[DebateRow]) -> Held | None:
+def _held(debates: Sequence[DebateRow]) -> BeliefSummary | None:
     last = [(debate, turn.belief) for debate in debates for turn in _last_words(debate.turns) if turn.is_deciding]
     known = [
         (belief, score_belief(belief.probabilities, debate.target)) for debate, belief in last if belief is not None
@@ -258,7 +258,7 @@ def _held(debates: Sequence[DebateRow]) -> Held | None:
     if not known:
         return None
     scores = [score for _, score in known]
-    return Held(
+    return BeliefSummary(
         count=len(known),
         exact=sum(belief.is_exact for belief, _ in known),
         correct=Share.of(score.correct for score in scores),

@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from agents.question import Question
 from debate.build import build_debate
 from debate.cli.options import console, progress
 from debate.config.schema import DebateConfig
@@ -12,7 +13,6 @@ from debate.run_folder.cancel import cancellable
 from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
-from debate.transcript import Question
 from evals.cli.screen import Screen
 from evals.sample import Sample, Score
 from evals.samples import to_question

@@ -13,20 +13,29 @@ from debate.cli.app import app
 def reproduce(
     experiment: Annotated[
         str,
-        typer.Argument(help="table1, table2, rounds, debaters, temperature, partial, bounds or encoders; or a file."),
+        typer.Argument(
+            help="Experiment: table1, table2, rounds, debaters, temperature, partial, bounds or encoders; or a file."
+        ),
     ],
     model: options.Model = None,
-    limit: Annotated[int, typer.Option("--limit", "-L", min=1, help="Most questions a task; the paper's 200.")] = 200,
-    tasks: Annotated[str | None, typer.Option("--tasks", "-t", help="Only these of the experiment's.")] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-L", min=1, help="Maximum number of questions per task; the paper used 200.")
+    ] = 200,
+    tasks: Annotated[str | None, typer.Option("--tasks", "-t", help="Run only these tasks of the experiment.")] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="A folder of benchmark files, e.g. with gsm8k/ and mmlu/ in it.")
+        Path | None, typer.Option("--data", help="Folder of benchmark files, e.g. with gsm8k/ and mmlu/ in it.")
     ] = None,
-    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Of the temperature search.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="Number of trials of the temperature search.")
+    ] = None,
     second_model: Annotated[
-        str | None, typer.Option("--second-model", help="Of the other debater, for table2; the same model by default.")
+        str | None,
+        typer.Option("--second-model", help="Model of the second debater, for table2 (default: the same model)."),
     ] = None,
     seed: options.Seed = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="runs/reproduce-EXPERIMENT by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the results (default: runs/reproduce-EXPERIMENT).")
+    ] = None,
     settings: options.Set = None,
 ) -> None:
     """Run one of the paper's experiments and print our figures beside the paper's, with intervals and caveats.
@@ -36,11 +45,11 @@ def reproduce(
     With the paper's model on a machine that holds it, the same command is the paper's experiment. What was run is kept:
     the same command goes on.
     """
-    import yaml
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from agents.errors import ConfigError
+    from agents.yaml_file import parse_yaml
     from evals.cli.screen import Screen
     from evals.reproduce import cells, load_experiment
     from evals.reproduce import reproduce as run_experiment
@@ -51,7 +60,7 @@ def reproduce(
         key, equals, text = setting.partition("=")
         if not equals or "." in key:
             raise ConfigError(f"--set {setting!r}: an experiment takes whole keys, e.g. backend=mock or max_tokens=64")
-        overrides[key] = yaml.safe_load(text)
+        overrides[key] = parse_yaml(text, source=f"--set {setting!r}")
     if second_model is not None:
         agents = {name: dict(agent or {}) for name, agent in shared["agents"].items()}
         agents[list(agents)[-1]]["model"] = second_model

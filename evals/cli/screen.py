@@ -1,5 +1,6 @@
 """What a person watches: the debates under way, and the running score. Quiet when the output is not a terminal."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -12,12 +13,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from debate.cli.consoles import notes, screen_console
 from debate.cli.lines import decision_line, turn_line
-from debate.cli.options import console, notes
 from debate.runtime.observer import Observer
 
 REFRESH_PER_S = 4
 RECENT = 6
+LINE_EVERY_S, LATER_EVERY_S = 2.0, 30.0
 
 
 class Screen(Observer):
@@ -28,23 +30,43 @@ class Screen(Observer):
     """
 
     def __init__(self, *, verbose: bool = False) -> None:
-        self.verbose = verbose
-        self._live = Live(
-            self, console=notes, refresh_per_second=REFRESH_PER_S, transient=True, auto_refresh=notes.is_terminal
-        )
+        self.verbose, self._out = verbose, screen_console()
+        # Refreshed by a thread of ours, which waits for prints to be whole.
+        self._live = Live(self, console=notes, auto_refresh=False, transient=True)
         self._method, self._total, self._started = "", 0, time.perf_counter()
         self._decided = self._correct = self._scored = self._tokens = self._turns = 0
         self._under_way: dict[tuple[str, Any], float] = {}
         self._recent: deque[Text] = deque(maxlen=RECENT)
         self._said = self._planned = 0
+        self._entered = time.perf_counter()
+        self._closing = threading.Event()
+        self._ticking = threading.Thread(target=self._refresh if notes.is_terminal else self._print_lines, daemon=True)
 
     def __enter__(self) -> "Screen":
+        self._entered = time.perf_counter()
         if notes.is_terminal:
             self._live.start()
+        self._ticking.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._live.stop()
+        self._closing.set()
+        self._ticking.join()
+        with notes.lock:
+            self._live.stop()
+
+    def _refresh(self) -> None:
+        while not self._closing.wait(1 / REFRESH_PER_S):
+            with notes.lock:
+                self._live.refresh()
+
+    def _print_lines(self) -> None:
+        """Say how far it is in lines, where there is no terminal to draw on: each two seconds, after a minute each thirty."""
+        said = ""
+        while not self._closing.wait(LINE_EVERY_S if time.perf_counter() - self._entered < 60 else LATER_EVERY_S):
+            if self._method and not self.verbose and (now := self._head()) != said:
+                said = now
+                notes.print(f"· {now}", markup=False)
 
     def method_started(self, method: str, debate: Any, total: int, backends: Sequence[Any]) -> None:
         """Begin a method."""
@@ -58,7 +80,7 @@ class Screen(Observer):
         """Begin a debate."""
         self._said = 0
         if self.verbose:
-            console.rule(question.text, align="left", style="dim")
+            self._out.rule(question.text, align="left", style="dim")
 
     def turn_started(self, question: Any, turn: Any) -> None:
         """A turn was submitted."""
@@ -72,7 +94,7 @@ class Screen(Observer):
         self._said += 1
         said = turn_line(turn)
         if self.verbose:
-            console.print(said)
+            self._out.print(said)
         else:
             self._recent.append(Text(f"{question.id}  ").append(said))
 
@@ -83,9 +105,9 @@ class Screen(Observer):
             self._scored += 1
             self._correct += score.value == "correct"
         if self.verbose:
-            console.print(decision_line(decision, score))
+            self._out.print(decision_line(decision, score))
             if saved := self._planned - self._said:
-                console.print(f"ended early: {saved} of {self._planned} turns saved", markup=False)
+                self._out.print(f"ended early: {saved} of {self._planned} turns saved", markup=False)
 
     def debate_failed(self, question: Any, reason: str) -> None:
         """A debate was given up."""
@@ -97,7 +119,7 @@ class Screen(Observer):
         """A method ended."""
         notes.print(f"· {row.method}: {row.correct}/{row.total} correct, {row.seconds:.0f} s", markup=False)
 
-    def __rich__(self) -> RenderableType:
+    def _head(self) -> str:
         seconds = max(time.perf_counter() - self._started, 1e-6)
         rate = self._tokens / seconds
         head = f"{self._method}  {self._decided}/{self._total} questions   {self._turns} turns   {rate:.0f} tokens/s"
@@ -105,6 +127,10 @@ class Screen(Observer):
             head += f"   accuracy so far {accuracy_so_far(self._correct, self._scored)}"
         if self._decided:
             head += f"   about {seconds / self._decided * (self._total - self._decided):.0f} s left"
+        return head
+
+    def __rich__(self) -> RenderableType:
+        head = self._head() if self._method else f"loading   {time.perf_counter() - self._entered:.0f} s"
         speaking = Table.grid(padding=(0, 2))
         for (question, turn), since in list(self._under_way.items())[:8]:
             speaking.add_row(question, f"round {turn.round}", turn.agent, f"{time.perf_counter() - since:.0f} s")

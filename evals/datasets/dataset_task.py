@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from agents.errors import TaskError
 from evals.datasets.hub import HubSource, hub_rows
-from evals.datasets.rows import Row, read_rows
+from evals.datasets.rows import DataRow, read_rows
 from evals.sample import Loaded, Sample, Score
 from evals.scoring.mathematics import boxed_expression, equal, spelled, stated_expression
 from evals.scoring.numbers import final_number, normalised, stated_number
@@ -46,7 +46,7 @@ class DatasetTask(Task):
         return None
 
     @abstractmethod
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row.
 
         Raises:
@@ -61,7 +61,7 @@ class DatasetTask(Task):
         samples: list[Sample] = []
         removed: dict[str, int] = {}
         notes: list[str] = []
-        first: dict[str, tuple[Row, Sample]] = {}
+        first: dict[str, tuple[DataRow, Sample]] = {}
         repeats: list[str] = []
         rows_in = 0
         for row in rows:
@@ -103,6 +103,12 @@ class DatasetTask(Task):
             raise TaskError(f"task {self.name!r} has no rows for worked examples: --num_fewshot 0")
         if self.data is not None and not self._found(self.shot_split):
             # A single file, or a folder without that split: no rows to show.
+            if self.asks_for_shots:
+                wanted = ", ".join(self.candidates(self.shot_split)) or self.shot_split
+                raise TaskError(
+                    f"--num_fewshot {self.num_fewshot}: {self.data} has no rows of the {self.shot_split} split for worked "
+                    f"examples; give a folder that also has {wanted}, or --num_fewshot 0"
+                )
             return ()
         _, rows = self._rows(self.shot_split)
         found: list[Shot] = []
@@ -116,7 +122,7 @@ class DatasetTask(Task):
         """Return a sample worked out."""
         return Shot(sample.question, f"Answer: {sample.target}")
 
-    def sample_id(self, row: Row) -> str:
+    def sample_id(self, row: DataRow) -> str:
         """Return the id of a row's sample: task, split unless it is the first, and number."""
         split = "" if self.split == self.info.splits[0] else f"-{self.split}"
         return f"{self.name.replace(':', '-')}{split}-{row.number:04d}"
@@ -125,7 +131,7 @@ class DatasetTask(Task):
         """Return the names that a split's file may have in a folder."""
         return self.files.get(split, ())
 
-    def file_rows(self, path: Path) -> Iterable[Row]:
+    def file_rows(self, path: Path) -> Iterable[DataRow]:
         """Return the rows of a file."""
         return read_rows(path, header=self.header)
 
@@ -139,7 +145,7 @@ class DatasetTask(Task):
                 return [path]
         return []
 
-    def _rows(self, split: str) -> tuple[str, Iterable[Row]]:
+    def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is not None:
             if not self.data.is_dir():
                 return str(self.data), self.file_rows(self.data)
@@ -199,7 +205,7 @@ class ChoiceTask(DatasetTask):
             raise TaskError(f"the target is none of the options: {str(given)[:80]!r}")
         return label
 
-    def choice(self, row: Row, stem: str, options: Sequence[str], answer: object, **metadata: Any) -> Sample:
+    def choice(self, row: DataRow, stem: str, options: Sequence[str], answer: object, **metadata: Any) -> Sample:
         """Return the sample of a row: the options stand below the stem, `(A) …` a line."""
         texts = tuple(str(option).strip() for option in options)
         if not 2 <= len(texts) <= len(LETTERS):
@@ -243,7 +249,7 @@ class WordTask(DatasetTask):
                 return word
         raise TaskError(f"the target is none of {', '.join(self.words)}: {str(given)[:80]!r}")
 
-    def question(self, row: Row, text: str, answer: Any, **metadata: Any) -> Sample:
+    def question(self, row: DataRow, text: str, answer: Any, **metadata: Any) -> Sample:
         """Return the sample of a row."""
         try:
             target = self.read_target(answer)

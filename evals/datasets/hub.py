@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.errors import MissingDependency, TaskError
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -33,7 +33,7 @@ class HubSource:
     splits: Mapping[str, str] = field(default_factory=lambda: {"test": "test"})
 
 
-def hub_rows(source: HubSource, split: str, revision: str | None = None) -> tuple[str, Iterator[Row]]:
+def hub_rows(source: HubSource, split: str, revision: str | None = None) -> tuple[str, Iterator[DataRow]]:
     """Return repository@commit and the rows of a split.
 
     Args:
@@ -67,6 +67,6 @@ def hub_rows(source: HubSource, split: str, revision: str | None = None) -> tupl
         ) from error
     label = source.repository if local else f"{source.repository}@{wanted}"
     return label, (
-        Row(dict(row), number, f"{label}, {split}: row {number}", source.repository)
+        DataRow(dict(row), number, f"{label}, {split}: row {number}", source.repository)
         for number, row in enumerate(rows, start=1)
     )

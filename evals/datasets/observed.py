@@ -5,12 +5,12 @@ from pathlib import Path
 from agents.beliefs.sound_files import read_sound
 from agents.errors import ObservationError
 from agents.observation import Observation
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 
 AUDIO = "audio"
 
 
-def observations(row: Row, folder: Path) -> tuple[Observation, ...]:
+def observations(row: DataRow, folder: Path) -> tuple[Observation, ...]:
     """Return what a row shows besides its question; nothing where it has no such column.
 
     Args:

@@ -15,7 +15,7 @@ READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True)
-class Row:
+class DataRow:
     """One row of a file.
 
     Fields:
@@ -67,7 +67,7 @@ class Row:
         return [str(cell).strip() for cell in self.values]
 
 
-def read_rows(path: Path, *, header: bool = True) -> Iterator[Row]:
+def read_rows(path: Path, *, header: bool = True) -> Iterator[DataRow]:
     """Yield the rows of a file.
 
     Args:
@@ -127,7 +127,7 @@ def _is_lines(text: str) -> bool:
     return True
 
 
-def _json_lines(path: Path, text: str) -> Iterator[Row]:
+def _json_lines(path: Path, text: str) -> Iterator[DataRow]:
     number = 0
     # Only line feeds end a line: JSON strings may hold other separators as they are.
     for line_number, line in enumerate(text.split("\n"), start=1):
@@ -138,10 +138,10 @@ def _json_lines(path: Path, text: str) -> Iterator[Row]:
         except (ValueError, RecursionError) as error:
             raise TaskError(f"{path}:{line_number}: not JSON: {error}") from error
         number += 1
-        yield Row(value, number, f"{path}:{line_number}", path.name)
+        yield DataRow(value, number, f"{path}:{line_number}", path.name)
 
 
-def _json_rows(path: Path, text: str) -> Iterator[Row]:
+def _json_rows(path: Path, text: str) -> Iterator[DataRow]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -154,10 +154,10 @@ def _json_rows(path: Path, text: str) -> Iterator[Row]:
     if not isinstance(value, list):
         raise TaskError(f"{path}: expected an array of rows or an object; this is a {type(value).__name__}")
     for number, inner in enumerate(value, start=1):
-        yield Row(inner, number, f"{path}: row {number}", path.name)
+        yield DataRow(inner, number, f"{path}: row {number}", path.name)
 
 
-def _csv_rows(path: Path, text: str, header: bool, delimiter: str) -> Iterator[Row]:
+def _csv_rows(path: Path, text: str, header: bool, delimiter: str) -> Iterator[DataRow]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: Sequence[str] | None = None
     number = 0
@@ -171,16 +171,16 @@ def _csv_rows(path: Path, text: str, header: bool, delimiter: str) -> Iterator[R
                 continue
             number += 1
             if columns is None:
-                yield Row(cells, number, place, path.name)
+                yield DataRow(cells, number, place, path.name)
                 continue
             if len(cells) != len(columns):
                 raise TaskError(f"{place}: {len(cells)} values for {len(columns)} columns")
-            yield Row(dict(zip(columns, cells, strict=True)), number, place, path.name)
+            yield DataRow(dict(zip(columns, cells, strict=True)), number, place, path.name)
     except csv.Error as error:
         raise TaskError(f"{path}:{reader.line_num}: not CSV: {error}") from error
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def _parquet_rows(path: Path) -> Iterator[DataRow]:
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
@@ -192,7 +192,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
             for batch in file.iter_batches():
                 for value in batch.to_pylist():
                     number += 1
-                    yield Row(value, number, f"{path}: row {number}", path.name)
+                    yield DataRow(value, number, f"{path}: row {number}", path.name)
     except OSError as error:
         raise TaskError(f"cannot read {path}: {error.strerror or error}") from error
     except ArrowException as error:

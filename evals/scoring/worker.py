@@ -1,7 +1,7 @@
 """The scoring process: reads requests as JSON lines, writes replies. Started by `bounded`, never imported.
 
 It limits its own memory; its time is limited from outside. No text it is given is run as code: math-verify is used with
-its LaTeX reader alone, and the verifiers of reasoning-gym as evals/tasks/reasoning_gym.py guards them.
+its LaTeX reader alone, and the verifiers of reasoning-gym as evals/scoring/reasoning_gym.py guards them.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def main() -> None:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     if request["do"] == "math":
         return {"equal": _equal(request["answer"], request["target"])}
-    from evals.tasks.reasoning_gym import credit, questions
+    from evals.scoring.reasoning_gym import credit, questions
 
     place = (request["task"], request["size"], request["seed"])
     if request["do"] == "generate":

@@ -5,10 +5,10 @@ from pathlib import Path
 from evals.analysis.outputs import analyse_run
 from evals.analysis.plots import bars, contour
 from evals.analysis.report import table, write_page
-from evals.search.search import Found
+from evals.search.search import SearchResult
 
 
-def write_search_page(found: Found, out: Path) -> Path:
+def write_search_page(found: SearchResult, out: Path) -> Path:
     """Write OUT/report.html and return its path; the test run's own report follows the search."""
     parts = [f"<h2>Search</h2><p>{len(found.trials)} trials: {found.how}.</p>"]
     complete = [trial for trial in found.trials if trial.state == "complete" and trial.accuracy is not None]

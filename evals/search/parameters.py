@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from agents.errors import ConfigError
+from agents.yaml_file import parse_yaml
 from debate.config.load import validate
 from debate.config.schema import DebateConfig
 from evals.paper import BOUNDS
@@ -55,9 +54,11 @@ def parse_parameter(text: str) -> Parameter:
     if key.split(".")[0] in FIXED:
         raise ConfigError(f"--vary {text!r}: a search cannot vary {key.split('.')[0]}; all trials share it")
     if "|" in rest:
-        return Parameter(key, choices=tuple(yaml.safe_load(choice) for choice in rest.split("|")))
+        return Parameter(
+            key, choices=tuple(parse_yaml(choice, source=f"--vary {text!r}") for choice in rest.split("|"))
+        )
     try:
-        low, high = (yaml.safe_load(end) for end in rest.split(":"))
+        low, high = (parse_yaml(end, source=f"--vary {text!r}") for end in rest.split(":"))
         if (
             isinstance(low, bool)
             or not isinstance(low, int | float)
@@ -65,7 +66,7 @@ def parse_parameter(text: str) -> Parameter:
             or low >= high
         ):
             raise ValueError
-    except (ValueError, yaml.YAMLError) as error:
+    except ValueError as error:
         raise ConfigError(f"--vary {text!r}: a range is two numbers, the lower first, e.g. 0.01:2") from error
     return Parameter(key, low, high)
 

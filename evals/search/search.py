@@ -15,12 +15,12 @@ from typing import Any
 
 from agents.atomic_file import write_json
 from agents.errors import ConfigError, RunError
+from agents.question import Question
 from debate.config.schema import DebateConfig
 from debate.decision.decision import Decision
 from debate.run_folder.results import MethodResult
 from debate.runtime.backends import Backends
 from debate.runtime.observer import Observer
-from debate.transcript import Question
 from evals.evaluation import Selection, evaluate
 from evals.methods import resolve
 from evals.paper import TEMPERATURES
@@ -31,7 +31,7 @@ from evals.search.study import PRUNE_EVERY, PRUNE_FROM, Trial, importance, open_
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search came to.
 
     Fields:
@@ -61,7 +61,7 @@ async def search(
     selection: Selection | None = None,
     split: str | None = None,
     progress: Any = lambda _: None,
-) -> Found:
+) -> SearchResult:
     """Return the best setting and its one result on the test questions.
 
     Args:
@@ -122,7 +122,7 @@ async def search(
         )
     finally:
         await backends.close()
-    found = Found(done, best, rows[0], questions.how, importance(study))
+    found = SearchResult(done, best, rows[0], questions.how, importance(study))
     _write(out, found, plan)
     return found
 
@@ -142,18 +142,18 @@ async def _one_trial(
 
     trial = study.ask()
     values = {parameter.key: parameter.suggest(trial) for parameter in varied}
-    watching = _Watching(trial, samples, prune)
+    observed = _TrialObserver(trial, samples, prune)
     # By what is tried, not by number: a trial that was interrupted goes on where it was.
     name = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
     try:
         (row,) = await evaluate(
             with_values(config, values, method), out=out / "trials" / name, methods=[method], samples=samples, backends=backends,
-            observer=watching,
+            observer=observed,
         )  # fmt: skip
     except _Pruned:
         # Its accuracy is over fewer questions, and is no rival of the complete ones.
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        said = f"pruned after {watching.decided} questions, {100 * watching.accuracy:.1f} %"
+        said = f"pruned after {observed.decided} questions, {100 * observed.accuracy:.1f} %"
     else:
         trial.set_user_attr("questions", row.total)
         study.tell(trial, row.accuracy)
@@ -165,7 +165,7 @@ class _Pruned(Exception):
     """A trial fell behind."""
 
 
-class _Watching(Observer):
+class _TrialObserver(Observer):
     """Tells optuna of each question, and ends a trial that the test says is worse than the best one."""
 
     def __init__(self, trial: Any, samples: Sequence[Sample], prune: bool) -> None:
@@ -231,7 +231,7 @@ def _paper(config: DebateConfig, method: str, varied: Sequence[Parameter]) -> di
     return dict(zip(ordered, known, strict=True))
 
 
-def _write(out: Path, found: Found, plan: Mapping[str, Any]) -> None:
+def _write(out: Path, found: SearchResult, plan: Mapping[str, Any]) -> None:
     row = {**vars(found.test), "accuracy": found.test.accuracy}
     content = {
         **plan,

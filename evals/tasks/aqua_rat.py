@@ -4,7 +4,7 @@ import re
 
 from evals.datasets.dataset_task import ChoiceTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -21,7 +21,7 @@ class AquaRat(ChoiceTask):
     most_options = 5
     hub = HubSource("deepmind/aqua_rat", "raw", "main", {"test": "test", "validation": "validation", "train": "train"})
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row."""
         options = row.get("options")
         if not isinstance(options, list):

@@ -6,7 +6,7 @@ Rows of the hub have `choices` with text and label; files of LLM-Adapters' layou
 
 from evals.datasets.dataset_task import ChoiceTask, instruction_options, numbered
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -19,7 +19,7 @@ class LabelledChoice(ChoiceTask):
 
     most_options = 5
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         if row.has("instruction"):
             stem, options = instruction_options(row.text("instruction"))

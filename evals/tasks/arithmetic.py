@@ -13,7 +13,7 @@ import random
 
 from agents.errors import TaskError
 from evals.datasets.dataset_task import NumberTask
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Loaded, Sample
 from evals.task import TaskInfo
 from evals.tasks.sums import Term, paper_form, split_of, value, written
@@ -55,7 +55,7 @@ class Arithmetic(NumberTask):
         samples = tuple(self._sample(index) for index in range(count))
         return Loaded(samples, count, source=f"generated, {self.split}, seed {self.seed}")
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a {"question", "answer"} row."""
         try:
             target = self.read_target(row.text("answer"))

@@ -12,7 +12,7 @@ from typing import Any
 from agents.errors import TaskError
 from evals.datasets.dataset_task import DatasetTask, Unusable
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.scoring.numbers import final_number, normalised, stated_number
 from evals.scoring.options import LETTERS, final_option, option_label, stated_option
@@ -66,7 +66,7 @@ class BBH(DatasetTask):
         """Return the names of the task's file."""
         return (f"{self.task}.json", f"bbh/{self.task}.json")
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of an {"input", "target"} row."""
         question, target = row.text("input"), row.text("target")
         options: tuple[str, ...] = ()

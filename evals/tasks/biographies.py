@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from evals.datasets.dataset_task import DatasetTask, Unusable
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample, Score
 from evals.task import TaskInfo
 
@@ -36,7 +36,7 @@ class Biographies(DatasetTask):
     )
     files = {"test": ("article.json",)}
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a person; the target is the facts, a line each."""
         person, facts = row.text("key"), row.text("value")
         lines = [line.strip().lstrip("-*• ").strip() for line in facts.split("\n")]

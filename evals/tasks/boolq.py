@@ -6,7 +6,7 @@ The published test split has no answers; its validation split is what is scored,
 
 from evals.datasets.dataset_task import WordTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.scoring.words import TRUE_FALSE
 from evals.task import TaskInfo
@@ -27,7 +27,7 @@ class BoolQ(WordTask):
         {"validation": "validation", "train": "train"},
     )
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         if row.has("instruction"):
             text = row.text("instruction").rpartition("\n\nAnswer format")[0] or row.text("instruction")

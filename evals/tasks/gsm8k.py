@@ -11,7 +11,7 @@ import re
 from agents.errors import TaskError
 from evals.datasets.dataset_task import NumberTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import Shot, TaskInfo
 
@@ -37,7 +37,7 @@ class GSM8K(NumberTask):
         "openai/gsm8k", "main", "cc7b047b6e5bb11b4f1af84efc572db110a51b3c", {"test": "test", "train": "train"}
     )
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a {"question", "answer"} row; the rationale is kept for worked examples."""
         if not isinstance(row.values, dict) or not (row.has("question") and row.has("answer")):
             raise row.error("a row is an object with question and answer")

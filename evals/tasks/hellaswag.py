@@ -4,7 +4,7 @@ import re
 
 from evals.datasets.dataset_task import ChoiceTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -25,7 +25,7 @@ class HellaSwag(ChoiceTask):
         {"validation": "validation", "train": "train"},
     )
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row; WikiHow's marks such as `[title]` are left out, as lm-eval does."""
         endings, label = row.get("endings"), row.text("label")
         if not isinstance(endings, list) or not label.isdigit():

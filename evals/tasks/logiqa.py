@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agents.errors import TaskError
 from evals.datasets.dataset_task import ChoiceTask, Unusable
-from evals.datasets.rows import Row, read_text
+from evals.datasets.rows import DataRow, read_text
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -26,11 +26,11 @@ class LogiQA(ChoiceTask):
     files = {"test": ("Test.txt",), "validation": ("Eval.txt",), "train": ("Train.txt",)}
     shot_split = "train"
 
-    def file_rows(self, path: Path) -> Iterable[Row]:
+    def file_rows(self, path: Path) -> Iterable[DataRow]:
         """Return the records of a text file."""
         return _records(path) if path.suffix == ".txt" else super().file_rows(path)
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a record."""
         options = row.get("options")
         if not all(options):
@@ -39,7 +39,7 @@ class LogiQA(ChoiceTask):
         return self.choice(row, stem, options, row.text("answer").upper())
 
 
-def _records(path: Path) -> Iterator[Row]:
+def _records(path: Path) -> Iterator[DataRow]:
     lines = read_text(path).split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
@@ -52,4 +52,4 @@ def _records(path: Path) -> Iterator[Row]:
         texts = {line[:1]: line[2:] for line in record[4:]}
         options = [texts.get(letter, "") for letter in "ABCD"]
         values = {"answer": record[1], "context": record[2], "question": record[3], "options": options}
-        yield Row(values, number, place, path.name)
+        yield DataRow(values, number, place, path.name)

@@ -10,7 +10,7 @@ from typing import Any
 from agents.errors import TaskError
 from evals.datasets.dataset_task import MathematicsTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -23,7 +23,7 @@ _AIME = {
 class Problems(MathematicsTask):
     """A problem, an expression."""
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         if row.has("prompt"):
             prompt = row.get("prompt")

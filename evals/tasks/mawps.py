@@ -6,7 +6,7 @@ Only MultiArith is known to be on the hub; its revision is not known here. The o
 from agents.errors import TaskError
 from evals.datasets.dataset_task import NumberTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -16,7 +16,7 @@ LICENCE = "none stated"
 class WordProblems(NumberTask):
     """A story, a number."""
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row; one with several solutions is an error."""
         question = " ".join(row.text("sQuestion", "question").split())
         answer = row.get("lSolutions", "final_ans")

@@ -8,7 +8,7 @@ import re
 
 from evals.datasets.dataset_task import ChoiceTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -29,7 +29,7 @@ class MedQA(ChoiceTask):
         {"test": "test", "train": "train"},
     )
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         options, stem = row.get("options"), row.text("question")
         if isinstance(options, dict):

@@ -16,7 +16,7 @@ from agents.models.langsamp.cloze import GAP
 from agents.models.langsamp.corpus import FIT, TEST, read_corpus
 from agents.observation import Text
 from evals.datasets.dataset_task import ChoiceTask
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -44,14 +44,14 @@ class MissingWord(ChoiceTask):
     )
     most_options = OPTIONS
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a sentence."""
         sentence, word, options = row.text("sentence"), row.text("word"), list(row.get("options"))
         sample = self.choice(row, f"Which word is missing? {sentence}", options, options.index(word))
         observation = Text(sentence, row.text("language"), row.text("script"))
         return replace(sample, metadata={"language": observation.language}, observations=(observation,))
 
-    def _rows(self, split: str) -> tuple[str, Iterable[Row]]:
+    def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is None:
             raise TaskError("missing_word has no hub source: give a folder with tatoeba_v1.jsonl (.gz too) with --data")
         try:
@@ -77,7 +77,7 @@ class MissingWord(ChoiceTask):
             if asked is None:
                 continue
             values = {**asked, "language": language, "script": corpus.script[language]}
-            rows.append(Row(values, number, f"{self.data} ({split}): sentence {number}"))
+            rows.append(DataRow(values, number, f"{self.data} ({split}): sentence {number}"))
         return str(self.data), rows
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from agents.errors import TaskError
 from evals.datasets.dataset_task import ChoiceTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import Shot, TaskInfo
 
@@ -28,8 +28,6 @@ SUBJECTS = tuple(
     professional_law professional_medicine professional_psychology public_relations security_studies sociology
     us_foreign_policy virology world_religions""".split()
 )
-# Those of Pham et al. (2024), section 4.
-PAPER = ("high_school_mathematics", "professional_psychology", "formal_logic")
 _FOLDER = {"test": "test", "validation": "val", "dev": "dev"}
 
 
@@ -79,7 +77,7 @@ class MMLU(ChoiceTask):
         folder = _FOLDER[split]
         return sorted((self.data / folder).glob(f"*_{folder}.csv"))
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row."""
         if isinstance(row.values, list):
             stem, *options, answer = row.cells(6)
@@ -90,12 +88,12 @@ class MMLU(ChoiceTask):
         options = row.get("choices")
         return self._sample(row, row.text("question"), options, row.get("answer"), str(row.values.get("subject", "")))
 
-    def _sample(self, row: Row, stem: str, options: Sequence[str], answer: object, subject: str) -> Sample:
+    def _sample(self, row: DataRow, stem: str, options: Sequence[str], answer: object, subject: str) -> Sample:
         if not stem:
             raise row.error("the question is empty")
         return self.choice(row, stem, options, answer, subject=subject)
 
-    def sample_id(self, row: Row) -> str:
+    def sample_id(self, row: DataRow) -> str:
         """Return the id; of all subjects with the subject in it, since each file counts its own rows."""
         made = super().sample_id(row)
         if self.variant is None and isinstance(row.values, list):

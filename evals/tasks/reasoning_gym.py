@@ -6,23 +6,19 @@ Seeds of neighbouring numbers share questions there (item i of seed s is item iâ
 Questions are drawn in the scoring process as well, with a fixed hash seed: some generators walk through sets, and would
 give other questions in every process.
 
-A verifier's mark is the credit; `correct` is the full mark. Several verifiers would run the answer as code: four call
-`eval` on it, five hand it to a parser that does. Here the first are given a reader of literals in its place, the others
-only answers that are made of numbers, known names and operators; and all run in the scoring process, with limits of time
-and memory.
+A verifier's mark is the credit; `correct` is the full mark. Verifiers run in the scoring process, with limits of time and
+memory, and guarded (evals/scoring/reasoning_gym.py).
 """
 
-import ast
-import importlib
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 from agents.errors import MissingDependency, TaskError
 from evals.sample import Loaded, Sample, Score
 from evals.scoring.bounded import OutOfTime, WorkerDied, worker
+from evals.scoring.reasoning_gym import library
 from evals.scoring.text import after_cues, answer_part, boxed
 from evals.task import Task, TaskInfo
 
@@ -32,17 +28,6 @@ GENERATE_S = 600.0
 LONGEST = 20_000
 # What is not one task: it is made of others, by a config.
 LEFT_OUT = ("composite",)
-# Modules whose verifier calls eval on the answer.
-EVALUATING = (
-    "algorithmic.binary_matrix",
-    "algorithmic.spiral_matrix",
-    "algorithmic.string_insertion",
-    "games.n_queens",
-)
-# Tasks whose verifier hands the answer to sympy's parser, which evaluates Python.
-PARSED = ("countdown", "intermediate_integration", "polynomial_multiplication", "puzzle24", "simple_integration")
-_NAMES = frozenset("sin cos tan sec csc cot sinh cosh tanh asin acos atan exp log ln sqrt Abs pi E C e".split())
-_TOKENS = re.compile(r"[\d\s+\-*/^().,]|[A-Za-z]+")
 _ANSWER = re.compile(r"<answer>(.{0,20000}?)</answer>", re.DOTALL | re.IGNORECASE)
 
 
@@ -73,7 +58,7 @@ class ReasoningGym(Task):
     @classmethod
     def variants(cls) -> tuple[str, ...]:
         """Return the names of the tasks that are installed."""
-        return tuple(sorted(name for name in _library().DATASETS if name not in LEFT_OUT))
+        return tuple(sorted(name for name in library().DATASETS if name not in LEFT_OUT))
 
     def load(self, at_least: int | None = None) -> Loaded:
         """Return `at_least` generated samples, 200 by default.
@@ -172,62 +157,7 @@ class ReasoningGym(Task):
         return int.from_bytes(drawn[:4], "big") >> 1
 
 
-def questions(task: str, size: int, seed: int, count: int) -> list[dict[str, str]]:
-    """Return the first questions and their targets; for the scoring process.
-
-    Some questions have many right answers and none written down: the target is an example of one, or says so.
-    """
-    dataset = _dataset(task, size, seed)
-    found = []
-    for index in range(count):
-        entry = dataset[index]
-        example = entry["metadata"].get("example_answer") or entry["metadata"].get("possible_answer")
-        answer = entry["answer"] if entry["answer"] is not None else example
-        target = "any answer that the verifier accepts" if answer is None else str(answer)
-        found.append({"question": str(entry["question"]).strip(), "target": target})
-    return found
-
-
-def credit(task: str, size: int, seed: int, index: int, answer: str) -> dict[str, Any]:
-    """Return the mark that the verifier gives an answer, 0 to 1, and what was done about it; for the scoring process."""
-    if task in PARSED and (odd := _odd(answer)):
-        return {"credit": 0.0, "reason": f"not given to the verifier: {odd}"}
-    dataset = _dataset(task, size, seed)
-    for module in EVALUATING:
-        # Hides the builtin from that module alone.
-        importlib.import_module(f"reasoning_gym.{module}").eval = ast.literal_eval  # type: ignore[attr-defined]
-    return {"credit": float(dataset.score_answer(answer, dataset[index])), "reason": ""}
-
-
-def _odd(answer: str) -> str:
-    """Return what an expression has that sympy's parser is not to see; an empty text if nothing."""
-    place = 0
-    while place < len(answer):
-        token = _TOKENS.match(answer, place)
-        if token is None:
-            return f"the character {answer[place]!r}"
-        word = token.group()
-        if word.isalpha() and len(word) > 1 and word not in _NAMES:
-            return f"the name {word[:40]!r}"
-        place = token.end()
-    # Attributes need a name after a dot.
-    return "a dot before a name" if re.search(r"\.\s*[A-Za-z]", answer) else ""
-
-
 def _bare(said: str) -> str:
     """Return an answer without the marks around it, and without the full stop of a single word or number."""
     text = said.strip().strip("*`").strip().strip("$").strip()
     return text if " " in text or "\n" in text else text.removesuffix(".")
-
-
-@lru_cache(maxsize=4)
-def _dataset(task: str, size: int, seed: int) -> Any:
-    return _library().create_dataset(task, size=size, seed=seed)
-
-
-def _library() -> Any:
-    try:
-        import reasoning_gym.factory
-    except ModuleNotFoundError as error:
-        raise MissingDependency("reasoning_gym", str(error.name), "evals") from error
-    return reasoning_gym.factory

@@ -15,7 +15,7 @@ from agents.errors import TaskError
 from agents.models.sounds.label_names import NAMED, label_names
 from evals.datasets.dataset_task import DatasetTask
 from evals.datasets.observed import AUDIO, observations
-from evals.datasets.rows import READABLE, Row
+from evals.datasets.rows import READABLE, DataRow
 from evals.sample import Sample, Score
 from evals.scoring.text import after_cues, answer_part, without_markup
 from evals.scoring.words import comparable, stated_text
@@ -45,7 +45,7 @@ class Sounds(DatasetTask):
         """Return the lists of classes that are shipped."""
         return tuple(NAMED)
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a recording."""
         row.get(AUDIO)
         asked = row.text("question") if row.has("question") else f"Recording {row.number}: {QUESTION}"
@@ -109,7 +109,7 @@ class Sounds(DatasetTask):
         answers = (str(row.get("answer") or "").strip() for row in rows if row.has("answer"))
         return tuple(dict.fromkeys(answer for answer in answers if answer))
 
-    def _rows(self, split: str) -> tuple[str, Iterable[Row]]:
+    def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is None:
             raise TaskError("sounds has no hub source: give a sound file, a folder of them or a table with --data")
         if self.data.suffix.lower() in SOUNDS:
@@ -122,9 +122,9 @@ class Sounds(DatasetTask):
         return super()._rows(split)
 
 
-def _listed(paths: Sequence[Path], folder: Path) -> Iterable[Row]:
+def _listed(paths: Sequence[Path], folder: Path) -> Iterable[DataRow]:
     for number, path in enumerate(paths, start=1):
-        yield Row({AUDIO: str(path.relative_to(folder))}, number, str(path), path.name)
+        yield DataRow({AUDIO: str(path.relative_to(folder))}, number, str(path), path.name)
 
 
 def _begins(said: str, label: str) -> bool:

@@ -1,7 +1,7 @@
 """Which line is spelled right? A line of Shakespeare and three of its misspellings (tinyshakespeare's last twentieth).
 
-In each misspelling two neighbouring letters have changed places, drawn by the line alone, the same in every run. No model of the
-recipe of `glyphs` learns that twentieth. The sample carries the line before, for models that read characters and have little room.
+In each misspelling two neighbouring letters have changed places, drawn by the line alone, the same in every run. No model of
+glyphs that the recipe trains learns that twentieth. The sample carries the line before, for models that have little room.
 """
 
 import random
@@ -13,7 +13,7 @@ from agents.errors import ModelError, TaskError
 from agents.models.glyphs.text import HELD_OUT, read_text
 from agents.observation import Text
 from evals.datasets.dataset_task import ChoiceTask
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -36,7 +36,7 @@ class Spelling(ChoiceTask):
     )
     most_options = OPTIONS
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a line."""
         before, line = row.text("before"), row.text("line")
         drawn = random.Random(f"spelling|{before}|{line}")
@@ -45,7 +45,7 @@ class Spelling(ChoiceTask):
         sample = self.choice(row, f"Which line is spelled right? It follows: {before}", options, options.index(line))
         return replace(sample, observations=(Text(before),))
 
-    def _rows(self, split: str) -> tuple[str, Iterable[Row]]:
+    def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is None:
             raise TaskError("spelling has no hub source: give a folder with tinyshakespeare's input.txt with --data")
         try:
@@ -57,7 +57,7 @@ class Spelling(ChoiceTask):
         half = lines[: len(lines) // 2] if split == "validation" else lines[len(lines) // 2 :]
         pairs = [(one, two) for one, two in pairwise(half) if _is_speech(one) and _is_speech(two)]
         rows = (
-            Row({"before": one, "line": two}, number, f"{self.data} ({split}): line {number}")
+            DataRow({"before": one, "line": two}, number, f"{self.data} ({split}): line {number}")
             for number, (one, two) in enumerate(pairs, start=1)
             if len(misspelled(two)) >= OPTIONS - 1
         )

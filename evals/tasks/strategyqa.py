@@ -6,7 +6,7 @@ question and a truth value. The hub's revision is not known here.
 
 from evals.datasets.dataset_task import WordTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.scoring.words import YES_NO
 from evals.task import TaskInfo
@@ -22,7 +22,7 @@ class StrategyQA(WordTask):
     shot_split = "train"
     hub = HubSource("ChilleD/StrategyQA", None, "main", {"test": "test", "train": "train"})
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         if row.has("target_scores"):
             scores = row.get("target_scores")

@@ -6,7 +6,7 @@ The hub's revision is not known here: `main` is resolved to a commit when it is 
 from agents.errors import TaskError
 from evals.datasets.dataset_task import NumberTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -20,7 +20,7 @@ class SVAMP(NumberTask):
     shot_split = "train"
     hub = HubSource("ChilleD/SVAMP", None, "main", {"test": "test", "train": "train"})
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row."""
         try:
             target = self.read_target(row.text("Answer"))

@@ -10,7 +10,7 @@ from agents.errors import ModelError, TaskError
 from agents.models.transformer_programs.trec import KINDS, read_trec
 from agents.observation import Text
 from evals.datasets.dataset_task import WordTask
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -31,13 +31,13 @@ class Trec(WordTask):
     )
     words = {kind: (kind,) for kind in _KINDS}
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a question."""
         asked = row.text("question")
         text = f"Does this ask for {', '.join(_KINDS[:-1])} or {_KINDS[-1]}? {asked}"
         return replace(self.question(row, text, row.get("kind")), observations=(Text(asked),))
 
-    def _rows(self, split: str) -> tuple[str, Iterable[Row]]:
+    def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is None:
             raise TaskError("trec has no hub source: give nltk_data's qc.zip, or a folder with it, with --data")
         try:
@@ -45,7 +45,7 @@ class Trec(WordTask):
         except ModelError as error:
             raise TaskError(str(error)) from error
         rows = (
-            Row({"kind": kind, "question": question}, number, f"{self.data} ({split}): question {number}")
+            DataRow({"kind": kind, "question": question}, number, f"{self.data} ({split}): question {number}")
             for number, (kind, question) in enumerate(pairs, start=1)
         )
         return str(self.data), rows

@@ -14,7 +14,7 @@ from agents.errors import ModelError, TaskError
 from agents.models.sentences.corpora import read_answers
 from agents.observation import Text
 from evals.datasets.dataset_task import ChoiceTask, Unusable
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.scoring.options import LETTERS
 from evals.task import TaskInfo
@@ -36,7 +36,7 @@ class TrecQA(ChoiceTask):
     )
     most_options = len(LETTERS)
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a question."""
         question, right, wrong = row.text("question"), list(row.get("right")), list(row.get("wrong"))
         if not right or not wrong:
@@ -48,7 +48,7 @@ class TrecQA(ChoiceTask):
         sample = self.choice(row, question, options, options.index(chosen))
         return replace(sample, observations=(Text(question),))
 
-    def _rows(self, split: str) -> tuple[str, Iterable[Row]]:
+    def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is None:
             raise TaskError("trecqa has no hub source: give a folder with dev.csv and test.csv (.gz too) with --data")
         try:
@@ -58,5 +58,5 @@ class TrecQA(ChoiceTask):
         return str(self.data), _numbered([vars(each) for each in sets], f"{self.data} ({split})")
 
 
-def _numbered(found: Sequence[dict[str, object]], source: str) -> Iterable[Row]:
-    return (Row(values, number, f"{source}: question {number}") for number, values in enumerate(found, start=1))
+def _numbered(found: Sequence[dict[str, object]], source: str) -> Iterable[DataRow]:
+    return (DataRow(values, number, f"{source}: question {number}") for number, values in enumerate(found, start=1))

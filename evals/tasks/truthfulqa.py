@@ -9,7 +9,7 @@ import random
 
 from evals.datasets.dataset_task import ChoiceTask
 from evals.datasets.hub import HubSource
-from evals.datasets.rows import Row
+from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo
 
@@ -28,7 +28,7 @@ class TruthfulQA(ChoiceTask):
         {"validation": "validation"},
     )
 
-    def parse(self, row: Row) -> Sample:
+    def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row of either layout."""
         if row.has("mc1_targets"):
             targets = row.get("mc1_targets")

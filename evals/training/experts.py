@@ -13,7 +13,7 @@ from agents.prompts import Prompts
 from evals.tasks.arithmetic import OPERANDS
 from evals.tasks.sums import Term, Worked, paper_form, worked
 from evals.training.recipe import Knows
-from evals.training.turns import Curriculum, Turn, asked, slip, training_operands
+from evals.training.turns import Curriculum, TaughtTurn, asked, slip, training_operands
 
 # How often a debate turn shows an expert wrong where he knows, and his own solution with the other's word in it already.
 SLIP = 0.1
@@ -38,7 +38,7 @@ class ExpertCurriculum(Curriculum):
         results = [x * y if is_known((x, y), self._knows) else invented(rng, (x, y)) for x, y in _products(terms)]
         return _with_products(terms, results)
 
-    def debate(self, rng: random.Random) -> Turn:
+    def debate(self, rng: random.Random) -> TaughtTurn:
         """Return a turn that hears the other expert, in a world where his word is law for what he alone knows."""
         terms = paper_form(*training_operands(rng))
         own, others, learned = [], [], []
@@ -54,7 +54,7 @@ class ExpertCurriculum(Curriculum):
                 learned.append(others[-1])
         solutions = [str(_with_products(terms, results, _slips(rng))) for results in (own, others)]
         prompt = self._prompts.debate(asked(rng, terms), solutions[0], solutions[1:])
-        return Turn(prompt, str(_with_products(terms, learned)))
+        return TaughtTurn(prompt, str(_with_products(terms, learned)))
 
     def pair(self, rng: random.Random, terms: Sequence[Term]) -> tuple[str, str]:
         """Return what this expert and the other one, who knows the rest, say of an expression before they hear each other."""

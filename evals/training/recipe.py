@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agents.errors import ConfigError
+from agents.yaml_file import read_yaml
 from debate.config.frozen import Frozen
 
 Kind = Literal["steps", "solve", "debate"]
@@ -128,12 +128,10 @@ def load_recipe(path: Path) -> Recipe:
         ConfigError: file and key path, and what is wrong there.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        raw = read_yaml(path)
+    except FileNotFoundError as error:
         known = sorted(found.stem for found in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         raise ConfigError(f"no recipe {path}. Known beside it: {', '.join(known) or 'none'}.") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys to values; this is a {type(raw).__name__}")
     try:

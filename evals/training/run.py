@@ -12,7 +12,7 @@ from evals.training.card import write_card
 from evals.training.recipe import Recipe
 from evals.training.speaking import complete
 from evals.training.train import form, read_history
-from evals.training.turns import Turn
+from evals.training.turns import TaughtTurn
 
 PLOT = "training.svg"
 
@@ -30,7 +30,7 @@ def finish(recipe: Recipe, out: Path, *, questions: int) -> Iterator[str]:
     task = create_task("arithmetic:held_out", split="test")
     prompts = Prompts(prompts_folder("tiny"), recipe.format)
     samples = task.samples(questions)
-    turns = [Turn(prompts.initial(sample.question), "") for sample in samples]
+    turns = [TaughtTurn(prompts.initial(sample.question), "") for sample in samples]
 
     def right_answers() -> int:
         said = complete(model, tokenizer, turns, longest=recipe.longest)

@@ -11,14 +11,14 @@ from evals.tasks.arithmetic import OPERANDS
 from evals.tasks.sums import paper_form, split_of, worked, written
 from evals.training.experts import ExpertCurriculum
 from evals.training.recipe import Knows, Pool
-from evals.training.turns import QUESTION, Attempts, Turn, encode, mistaken, training_operands
+from evals.training.turns import QUESTION, Attempts, TaughtTurn, encode, mistaken, training_operands
 
 BATCH = 256
 
 
 @torch.inference_mode()
 def complete(
-    model: Any, tokenizer: Any, turns: Sequence[Turn], *, longest: int, temperature: float = 0.0, seed: int = 0
+    model: Any, tokenizer: Any, turns: Sequence[TaughtTurn], *, longest: int, temperature: float = 0.0, seed: int = 0
 ) -> list[str]:
     """Return what the model says to each turn's prompt.
 
@@ -66,7 +66,7 @@ def sample_pool(
     """Yield training expressions with solutions that the model sampled."""
     rng = random.Random(f"{seed}|pool")
     drawn = [training_operands(rng) for _ in range(pool.expressions)]
-    turns = [Turn(prompts.initial(QUESTION.format(written(paper_form(*operands)))), "") for operands in drawn]
+    turns = [TaughtTurn(prompts.initial(QUESTION.format(written(paper_form(*operands)))), "") for operands in drawn]
     rounds = []
     for number in range(pool.samples):
         temperature = pool.temperatures[number % len(pool.temperatures)]
@@ -77,30 +77,30 @@ def sample_pool(
         yield Attempts(operands, tuple(solutions))
 
 
-def held_out(prompts: Prompts, count: int, *, seed: str, knows: Knows | None = None) -> dict[str, list[Turn]]:
+def held_out(prompts: Prompts, count: int, *, seed: str, knows: Knows | None = None) -> dict[str, list[TaughtTurn]]:
     """Return questions of the validation split: alone, and with own solution and another's.
 
     One of the two is mistaken; an expert's own is right where he knows, and the other's where he does not.
     """
     rng = random.Random(f"{seed}|held out")
     expert = ExpertCurriculum(prompts, knows) if knows else None
-    found: dict[str, list[Turn]] = {"solve": [], "debate": []}
+    found: dict[str, list[TaughtTurn]] = {"solve": [], "debate": []}
     while len(found["solve"]) < count:
         terms = paper_form(*(rng.randrange(OPERANDS) for _ in range(6)))
         if split_of(written(terms)) != "validation":
             continue
         question, right = QUESTION.format(written(terms)), str(worked(terms))
-        found["solve"].append(Turn(prompts.initial(question), right))
+        found["solve"].append(TaughtTurn(prompts.initial(question), right))
         if expert is None:
             pair = [str(mistaken(rng, terms)), right]
             rng.shuffle(pair)
         else:
             pair = list(expert.pair(rng, terms))
-        found["debate"].append(Turn(prompts.debate(question, pair[0], pair[1:]), right))
+        found["debate"].append(TaughtTurn(prompts.debate(question, pair[0], pair[1:]), right))
     return found
 
 
-def accuracy(model: Any, tokenizer: Any, turns: Sequence[Turn], *, longest: int) -> float:
+def accuracy(model: Any, tokenizer: Any, turns: Sequence[TaughtTurn], *, longest: int) -> float:
     """Return the share of turns whose greedily decoded solution states the right answer."""
     said = complete(model, tokenizer, turns, longest=longest)
     right = sum(_answer(solution) == _answer(turn.solution) for solution, turn in zip(said, turns, strict=True))

@@ -32,7 +32,7 @@ _NOBODY = ModelFingerprint("", table="", tokenizer="", vocabulary=0, width=0)
 
 
 @dataclass(frozen=True)
-class Turn:
+class TaughtTurn:
     """One example: what is shown, and the solution that is learned."""
 
     prompt: Prompt
@@ -67,17 +67,17 @@ class Curriculum:
         self._pool = list(pool)
         self._mistaken = [attempts for attempts in pool if attempts.has_mistake]
 
-    def draw(self, rng: random.Random, mixture: Mapping[Kind, float]) -> Turn:
+    def draw(self, rng: random.Random, mixture: Mapping[Kind, float]) -> TaughtTurn:
         """Return a turn of a kind drawn by weight: `steps`, `solve` or `debate`."""
         (kind,) = rng.choices(list(mixture), list(mixture.values()))
-        draws: dict[Kind, Callable[[random.Random], Turn]] = {
+        draws: dict[Kind, Callable[[random.Random], TaughtTurn]] = {
             "steps": self.steps,
             "solve": self.solve,
             "debate": self.debate,
         }
         return draws[kind](rng)
 
-    def steps(self, rng: random.Random) -> Turn:
+    def steps(self, rng: random.Random) -> TaughtTurn:
         """Return an easier question: one operation of a solution, or the task's form without its end."""
         terms = paper_form(*training_operands(rng))
         form = rng.randrange(4)
@@ -92,18 +92,18 @@ class Curriculum:
             terms = terms[: form + 1]
         else:
             terms = (terms[1], terms[3])
-        return Turn(self._prompts.initial(asked(rng, terms)), str(self.solution(rng, terms)))
+        return TaughtTurn(self._prompts.initial(asked(rng, terms)), str(self.solution(rng, terms)))
 
-    def solve(self, rng: random.Random) -> Turn:
+    def solve(self, rng: random.Random) -> TaughtTurn:
         """Return the task's question with its solution."""
         terms = paper_form(*training_operands(rng))
-        return Turn(self._prompts.initial(asked(rng, terms)), str(self.solution(rng, terms)))
+        return TaughtTurn(self._prompts.initial(asked(rng, terms)), str(self.solution(rng, terms)))
 
     def solution(self, rng: random.Random, terms: Sequence[Term]) -> Worked:
         """Return the solution that is learned."""
         return worked(terms)
 
-    def debate(self, rng: random.Random) -> Turn:
+    def debate(self, rng: random.Random) -> TaughtTurn:
         """Return a turn that hears one to three others, right, wrong or inconsistent, and then says what is right."""
         others = rng.choices((1, 2, 3), (6, 2, 1))[0]
         if self._pool and rng.random() < 0.7:
@@ -114,7 +114,7 @@ class Curriculum:
             terms = paper_form(*training_operands(rng))
             solutions = [str(mistaken(rng, terms) if rng.random() < 0.55 else worked(terms)) for _ in range(others + 1)]
         prompts = self._own_first if rng.random() < OWN_FIRST else self._prompts
-        return Turn(prompts.debate(asked(rng, terms), solutions[0], solutions[1:]), str(worked(terms)))
+        return TaughtTurn(prompts.debate(asked(rng, terms), solutions[0], solutions[1:]), str(worked(terms)))
 
 
 def training_operands(rng: random.Random) -> tuple[int, ...]:
@@ -147,7 +147,7 @@ def slip(rng: random.Random) -> int:
     return rng.choice((-1, 1)) * rng.choice((1, 1, 1, 2, 2, 3, 5, 9)) * rng.choice((1, 1, 10, 10, 100))
 
 
-def encode(turn: Turn, tokenizer: Any) -> tuple[list[int], int]:
+def encode(turn: TaughtTurn, tokenizer: Any) -> tuple[list[int], int]:
     """Return the ids of a turn, with the end of the message after it, and how many of them are the prompt's."""
     shown: list[int] = []
     for segment in segments(turn.prompt, tokenizer, _NOBODY):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kernels.attention.dispatch import vocabulary_attention
-from kernels.bench.case import Case, exact_logits, exact_mean
+from kernels.bench.case import BenchCase, exact_logits, exact_mean
 
 
 def two_step(hidden: Tensor, table: Tensor, temperature: float) -> Tensor:
@@ -15,7 +15,7 @@ def two_step(hidden: Tensor, table: Tensor, temperature: float) -> Tensor:
     return (logits / temperature).softmax(dim=-1).to(table.dtype) @ table
 
 
-def case(shape: str, table: Tensor, rows: int, implementations: list[str], compiled: bool) -> Case:
+def case(shape: str, table: Tensor, rows: int, implementations: list[str], compiled: bool) -> BenchCase:
     """Tied tables, so that what must move is one read of the table."""
     vocabulary, width = table.shape
     generator = torch.Generator(table.device).manual_seed(rows)
@@ -30,7 +30,7 @@ def case(shape: str, table: Tensor, rows: int, implementations: list[str], compi
         program = torch.compile(two_step, dynamic=False)
         runs["compiled"] = lambda: program(hidden, table, 0.7)
     first = hidden[:2]
-    return Case(
+    return BenchCase(
         operator="vocabulary_attention",
         shape=shape,
         rows=rows,

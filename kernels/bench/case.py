@@ -20,7 +20,7 @@ TOLERANCE = {torch.float32: 2e-5, torch.bfloat16: 2e-2, torch.float16: 5e-3}
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class BenchCase:
     """One operator on one input. `expected` holds the exact result of the first rows, in float64."""
 
     operator: str

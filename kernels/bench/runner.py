@@ -16,7 +16,7 @@ from torch import Tensor
 from kernels import gpu, native
 from kernels.attention import bench as attention_bench
 from kernels.bench import machine
-from kernels.bench.case import SHAPES, Case, random_table
+from kernels.bench.case import SHAPES, BenchCase, random_table
 from kernels.expectation import bench as expectation_bench
 from kernels.nearest import bench as nearest_bench
 from kernels.table import EmbeddingTable
@@ -90,7 +90,7 @@ def run(
 
 def _cases(
     shape: str, table: EmbeddingTable, rows: int, operators: Sequence[str], compiled: bool, temperature: float
-) -> Iterator[Case]:
+) -> Iterator[BenchCase]:
     weight = table.weight
     implementations = _implementations(weight.device)
     if "vocabulary_attention" in operators:
@@ -111,7 +111,7 @@ def _implementations(device: torch.device) -> list[str]:
     return [*(["native"] if native.refusal() is None else []), "blocked"]
 
 
-def _measure(case: Case, best: dict[str, float], rounds: int, device: torch.device) -> dict[str, Any]:
+def _measure(case: BenchCase, best: dict[str, float], rounds: int, device: torch.device) -> dict[str, Any]:
     errors = case.check()
     times: dict[str, list[float]] = {name: [] for name in case.runs}
     for number in range(rounds + 1):

@@ -75,6 +75,11 @@ class Encoder(ABC):
         return 0
 
     @property
+    def draws(self) -> bool:
+        """Whether the vector depends on the row's seed and step, where the temperature is above 0."""
+        return False
+
+    @property
     def params(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

@@ -250,6 +250,10 @@ class Gumbel(Encoder):
     def __post_init__(self) -> None:
         _check(self.name, self.tau > 0, "tau must be positive", self.tau)
 
+    @property
+    def draws(self) -> bool:
+        return True
+
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         keys = noise.row_keys(seeds, steps)[:, None]
         g = noise.gumbel(keys, torch.arange(scaled.shape[1], device=scaled.device))
@@ -273,6 +277,10 @@ class Dirichlet(Encoder):
 
     def __post_init__(self) -> None:
         _check(self.name, self.gamma > 0, "gamma must be positive", self.gamma)
+
+    @property
+    def draws(self) -> bool:
+        return True
 
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         keys = noise.row_keys(seeds, steps)[:, None]
@@ -301,6 +309,10 @@ class Mixture(Encoder):
 
     def __post_init__(self) -> None:
         _check(self.name, self.beta >= 0, "beta must not be negative", self.beta)
+
+    @property
+    def draws(self) -> bool:
+        return True
 
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         log_p = scaled.log_softmax(dim=-1)
@@ -345,6 +357,10 @@ class Token(Encoder):
 
     name: ClassVar[str] = "token"
     sample: bool = True
+
+    @property
+    def draws(self) -> bool:
+        return self.sample
 
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         ids = sample(scaled, seeds, steps) if self.sample else _argmax(scaled)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kernels.bench.case import TOLERANCE, Case, exact_mean
+from kernels.bench.case import TOLERANCE, BenchCase, exact_mean
 from kernels.expectation.dispatch import expected_embedding, sparse_expected_embedding
 from kernels.table import EmbeddingTable
 
@@ -16,7 +16,7 @@ def eager(logits: Tensor, table: Tensor, temperature: float) -> Tensor:
 
 def case(
     shape: str, table: EmbeddingTable, logits: Tensor, temperature: float, implementations: list[str], compiled: bool
-) -> Case:
+) -> BenchCase:
     """Dense implementations, and "sparse" as the encoders use it, on given logits [B, V]."""
     weight = table.weight
     rows, vocabulary = logits.shape
@@ -42,7 +42,7 @@ def case(
             "bound": float(sparse.bound.max()),
             "distance": float(distance.max()),
         }
-    return Case(
+    return BenchCase(
         operator="expected_embedding",
         shape=shape,
         rows=rows,

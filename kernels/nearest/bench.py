@@ -5,12 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kernels.bench.case import Case
+from kernels.bench.case import BenchCase
 from kernels.nearest.dispatch import nearest_token
 from kernels.table import EmbeddingTable
 
 
-def case(shape: str, table: EmbeddingTable, vectors: Tensor, candidates: Tensor, implementations: list[str]) -> Case:
+def case(
+    shape: str, table: EmbeddingTable, vectors: Tensor, candidates: Tensor, implementations: list[str]
+) -> BenchCase:
     """`candidates` as an engine has them: the likeliest tokens of the beliefs that the vectors render."""
     weight = table.weight
     normalised = weight.float() * table.inverse_norms[:, None]
@@ -23,7 +25,7 @@ def case(shape: str, table: EmbeddingTable, vectors: Tensor, candidates: Tensor,
     runs["eager"] = lambda: (vectors.float() @ normalised.T).argmax(dim=1)
     expected = nearest_token(vectors[:4], table, impl="reference").ids
     proven = nearest_token(vectors, table, candidates=candidates)
-    return Case(
+    return BenchCase(
         operator="nearest_token",
         shape=shape,
         rows=len(vectors),

@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 def command(out, limit, *, runtime):
     """Return the command of an evaluation, in text and CIPHER, whose engines take a moment for each answer."""
     changes = [
-        "backend=mortal_backend:MortalBackend",
+        "backend=support.mortal_backend:MortalBackend",
         f"options={{folder: {out.parent}, nap_s: 0.05}}",
         # Whoever happens to be alone with an engine when it is killed is not to blame.
         "execution.tries=1000",

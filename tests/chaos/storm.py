@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from debate.run_folder.journal import Scan
+from debate.run_folder.journal import JournalReader
 from debate.run_folder.lock import is_being_written
 
 PATIENCE_S = 120
@@ -74,16 +74,16 @@ def problems(out: Path, undisturbed: Path) -> list[str]:
     found += [f"{name} differs" for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
     turns: Counter[tuple[str, ...]] = Counter()
     named = set()
-    for entry in Scan(out / "journal.log"):
+    for entry in JournalReader(out / "journal.log"):
         record = entry.record
         if record["kind"] == "turn":
             turns[record["method"], record["question"], record["agent"], str(record["round"])] += 1
             if record["encoder"] is not None:
                 named.add(record["digest"])
     found += [f"{turn} is in the journal {count} times" for turn, count in turns.items() if count > 1]
-    blobs = {path.stem for path in out.glob("messages/*/*")}
-    found += [f"message {digest} is missing" for digest in named - blobs]
-    found += [f"message {digest} is named by nobody" for digest in blobs - named]
+    messages = {path.stem for path in out.glob("messages/*/*")}
+    found += [f"message {digest} is missing" for digest in named - messages]
+    found += [f"message {digest} is named by nobody" for digest in messages - named]
     found += [f"{path} is left over" for path in out.rglob("*.part")]
     if is_being_written(out):
         found.append("the lock is still held")

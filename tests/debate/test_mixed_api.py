@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from chat_server import ChatServer, Fault
+from support.chat_server import ChatServer, Fault
 
 from agents.errors import ConfigError, PromptTooLong
 from debate.build import build_debate

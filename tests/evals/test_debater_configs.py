@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from conftest_helpers import on_mock
+from support.plain_loops import on_mock
 
 from debate.config.shipped import configs_folder
 from evals.evaluation import Selection, evaluate

@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 
 from agents.errors import ConfigError
-from debate import Debater
+from debate import DebateSession
 from debate.config.load import validate
 
 
@@ -16,7 +16,9 @@ def test_an_evaluation_in_five_lines(tmp_path):
     from evals import analyse_run, evaluate
 
     asyncio.run(evaluate(load_config(configs_folder() / "smoke.yaml"), out=tmp_path / "run", limit=5))
-    print(analyse_run(tmp_path / "run").comparisons[0].sentence)
+    comparison = analyse_run(tmp_path / "run").comparisons[0]
+    assert (comparison.first, comparison.second) == ("cipher", "text")
+    assert "5 paired questions" in comparison.sentence
 
 
 def test_public_names_are_functions_however_they_are_reached():
@@ -32,7 +34,7 @@ def test_public_names_are_functions_however_they_are_reached():
 
 
 def test_a_debate_is_a_callable():
-    with Debater("smoke", extract=lambda response: response.rpartition("Answer: ")[2] or None) as ask:
+    with DebateSession("smoke", extract=lambda response: response.rpartition("Answer: ")[2] or None) as ask:
         first = ask("What is the result of 3+4*5+6-2*7?", id="q")
         second = ask("What is the result of 1+2*3+4-5*6?")
         again = ask("What is the result of 3+4*5+6-2*7?", id="q")
@@ -45,7 +47,7 @@ def test_a_debate_is_a_callable():
 
 def test_a_callable_debate_takes_a_config_and_reports_its_mistakes():
     config = validate({"agents": {"ada": {}}, "backend": "mock", "model": "mock", "message": "text"}, source="x")
-    with Debater(config) as ask:
+    with DebateSession(config) as ask:
         assert "Answer" in ask("What is the result of 3+4*5+6-2*7?").answer
     with pytest.raises(ConfigError, match="no config file"):
-        Debater("no_such_config")
+        DebateSession("no_such_config")

@@ -40,6 +40,15 @@ def test_temperature_zero_is_the_argmax_token(name):
     assert result.max_probability.min() == 1
 
 
+@pytest.mark.parametrize("name", [*encoders.names(), "token(sample=False)"])
+def test_an_encoder_says_whether_it_draws(name):
+    encoder = encoders.parse(name)
+    table, logits = EmbeddingTable(torch.randn(64, 8)), torch.randn(1, 64).expand(20, 64)
+    seeds = torch.arange(20)
+    vectors = encoder.encode(logits, table, temperature=1.0, seeds=seeds, steps=torch.zeros_like(seeds)).vectors
+    assert encoder.draws == (len(vectors.unique(dim=0)) > 1)
+
+
 def test_names_round_trip():
     for name in encoders.names():
         encoder = encoders.get(name)
@@ -181,7 +190,7 @@ def test_a_row_depends_on_its_seed_and_step_not_on_its_batch(name):
         part = encoder.encode(logits[rows], table, temperature=1.3, seeds=seeds[rows], steps=steps[rows], top=4)
         assert torch.equal(part.vectors, whole.vectors[rows])
         assert torch.equal(part.top_ids, whole.top_ids[rows])
-    if name in ("gumbel", "dirichlet", "mixture", "token"):
+    if encoder.draws:
         other = encoder.encode(logits, table, temperature=1.3, seeds=seeds, steps=steps + 1)
         assert not torch.equal(other.vectors, whole.vectors)
 

@@ -1,7 +1,7 @@
 """The real model in a process of its own: the same bytes as in this one."""
 
 import pytest
-from runtime.outcomes import outcome
+from support.outcomes import outcome
 
 from debate.config.load import load_config
 from debate.config.shipped import configs_folder

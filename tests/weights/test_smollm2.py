@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from conftest_helpers import generate, plain_cipher_loop
+from support.plain_loops import generate, plain_cipher_loop
 
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers.engine import Engine

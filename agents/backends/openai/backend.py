@@ -18,6 +18,7 @@ from agents.backends.openai import chat
 from agents.backends.openai.endpoint import Endpoint, find_endpoint
 from agents.backends.openai.failures import Failures, is_passing, retry_after
 from agents.backends.openai.pace import Pace
+from agents.decoding.thinking import thinking_end
 from agents.errors import BackendFailed, ConfigError, DebateError
 from agents.fingerprint import ModelFingerprint, remote_fingerprint
 from agents.message import Message
@@ -32,7 +33,7 @@ LONGEST_HOLD_S = 300.0
 TOLD_WAIT_S = 5.0
 
 
-class Call(Pending):
+class PendingChat(Pending):
     """A request under way."""
 
     def __init__(self) -> None:
@@ -132,7 +133,7 @@ class OpenAIBackend(Backend):
         self._pace = Pace(requests_per_minute, tokens_per_minute)
         self._slots = asyncio.Semaphore(min(max_concurrency, max_num_seqs or max_concurrency))
         self._client, self._withheld = _client(self.endpoint, timeout_s), _withheld(self.endpoint)
-        self._calls: set[Call] = set()
+        self._calls: set[PendingChat] = set()
         self._is_closed = self._is_told_uncounted = False
         self._progress = progress
 
@@ -153,7 +154,7 @@ class OpenAIBackend(Backend):
         fields = chat.body(
             request, self.model, token_limit=self._token_limit, sends_top_k=self._sends_top_k, extra=self._extra
         )
-        call = Call()
+        call = PendingChat()
         self._calls.add(call)
         self.load.waiting += 1
         call.task = asyncio.get_running_loop().create_task(self._answer(call, request, fields))
@@ -169,7 +170,7 @@ class OpenAIBackend(Backend):
         await asyncio.gather(*(call.task for call in calls if call.task), return_exceptions=True)
         await self._client.close()
 
-    async def _answer(self, call: Call, request: Request, fields: dict[str, Any]) -> Generation:
+    async def _answer(self, call: PendingChat, request: Request, fields: dict[str, Any]) -> Generation:
         """Ask until there is an answer or an end to trying."""
         tokens = chat.guessed_tokens(request)
         for attempt in range(self._max_retries + 1):
@@ -189,7 +190,7 @@ class OpenAIBackend(Backend):
             await asyncio.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, call: Call, request: Request, fields: dict[str, Any], tokens: float) -> Generation:
+    async def _attempt(self, call: PendingChat, request: Request, fields: dict[str, Any], tokens: float) -> Generation:
         """Ask once, when it is this request's turn."""
         async with self._slots:
             await self._pace.wait(tokens)
@@ -209,12 +210,12 @@ class OpenAIBackend(Backend):
         call.show(text)
         self.load.prompt_tokens += usage.prompt_tokens
         self.load.generated_tokens += usage.generated_tokens
-        return Generation(self._message(text, request), usage, finish)
+        return Generation(self._message(text, request, self._failures.hide(reply.thinking)), usage, finish)
 
     async def _whole(self, fields: dict[str, Any]) -> chat.Reply:
         return chat.read_reply(await self._client.chat.completions.create(**fields, extra_headers=self._withheld))
 
-    async def _streamed(self, call: Call, fields: dict[str, Any]) -> chat.Reply:
+    async def _streamed(self, call: PendingChat, fields: dict[str, Any]) -> chat.Reply:
         """Ask for the answer in pieces and show them as they come."""
         reply, key = chat.Reply(), self.endpoint.key
         stream = await self._client.chat.completions.create(
@@ -229,7 +230,7 @@ class OpenAIBackend(Backend):
                     call.show(text)
         return reply
 
-    def _end(self, call: Call, request: Request, task: asyncio.Task[Generation]) -> None:
+    def _end(self, call: PendingChat, request: Request, task: asyncio.Task[Generation]) -> None:
         """Hand out what a request came to; one cancelled before it began ends here too."""
         self._calls.discard(call)
         self.load.waiting -= 1
@@ -239,8 +240,9 @@ class OpenAIBackend(Backend):
         else:
             call.finish(task.exception() or task.result())
 
-    def _message(self, text: str, request: Request) -> Message:
-        return Message(text, self.fingerprint, request.sampling.temperature)
+    def _message(self, text: str, request: Request, thinking: str = "") -> Message:
+        end = thinking_end(text)
+        return Message(text[end:], self.fingerprint, request.sampling.temperature, thinking=thinking + text[:end])
 
     def _uncounted(self) -> Usage:
         if not self._is_told_uncounted:

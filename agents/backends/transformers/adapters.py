@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.adapter import LowRank, read_adapter
+from agents.adapter import LoraPair, read_adapter
 from agents.errors import RequestError
 
 
@@ -24,7 +24,7 @@ class Adapters:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._layers = dict(model.named_modules())
-        self._loaded: dict[str, dict[str, LowRank]] = {}
+        self._loaded: dict[str, dict[str, LoraPair]] = {}
         self._hooked: set[str] = set()
         self._active: Sequence[str | None] = ()
 
@@ -36,7 +36,7 @@ class Adapters:
         """
         if folder in self._loaded:
             return
-        ready: dict[str, LowRank] = {}
+        ready: dict[str, LoraPair] = {}
         for name, low in read_adapter(folder).items():
             layer = self._layers.get(name)
             if not isinstance(layer, torch.nn.Linear) or (low.b.shape[0], low.a.shape[1]) != tuple(layer.weight.shape):
@@ -46,7 +46,7 @@ class Adapters:
                     f"model has {has}"
                 )
             weight = layer.weight
-            ready[name] = LowRank(low.a.to(weight), low.b.to(weight), low.scale)
+            ready[name] = LoraPair(low.a.to(weight), low.b.to(weight), low.scale)
         self._loaded[folder] = ready
         for name in ready.keys() - self._hooked:
             self._layers[name].register_forward_hook(partial(self._add, name))

@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import itertools
-import math
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load
 
 from agents.adapter import find_adapter
 from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage, likeliest
@@ -19,49 +17,37 @@ from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.draw import Draw
 from agents.backends.vllm.engine import Engine
 from agents.backends.vllm.options import engine_config, quiet
+from agents.backends.vllm.pending import VLLMPending
+from agents.backends.vllm.prompt import log_likelihoods, vllm_prompt
 from agents.decoding.ending import kept_before_stop, stop_ids
+from agents.decoding.thinking import left_open, thinking_tokens
 from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
+from agents.model_folder import (
+    read_config,
+    read_tokenizer,
+    refuse_not_finite,
+    refuse_other_kinds,
+    remarks,
+    stored_weights,
+    weights_hash,
+)
 from agents.pretrained import Progress, locate
 from agents.rerender import renormalised
-from agents.tokenization import Segment, choice_ids, segments
-
-
-class VLLMPending(Pending):
-    """A request under way whose engine lives on another loop."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self.loop = asyncio.get_running_loop()
-        self.cancelled = asyncio.Event()
-        self._engine = engine
-
-    def cancel(self) -> None:
-        """See Pending."""
-        super().cancel()
-        self._engine.soon(self.cancelled)
-
-    def tell(self, outcome: Generation | BaseException) -> None:
-        """Finish, from the engine's loop. A caller whose loop has ended has nobody to tell."""
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self.finish, outcome)
-
-    def show(self, piece: str) -> None:
-        """Push a piece of text, from the engine's loop."""
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self.push, piece)
+from agents.tokenization import Segment, check_rows, choice_ids, segments
 
 
 @dataclass
 class Spoken:
-    """What a request has generated so far, and how many of the ids belong to the message."""
+    """What a request has generated so far, how many of the ids belong to the message, and what ends its thinking."""
 
     ids: list[int] = field(default_factory=list)
     kept: int = 0
     cached: int = 0
     finish: FinishReason | None = None
     shown: int = 0
+    closing: str | None = None
 
 
 class VLLMBackend(Backend):
@@ -99,8 +85,11 @@ class VLLMBackend(Backend):
             progress(f"warning: {warning}")
         folder = locate(model, revision=revision, progress=progress)
         progress(f"starting vLLM {versions.installed()} with {model} ({dtype}); this takes about a minute")
+        # What is wrong with the folder is said before vLLM sees it.
+        self.tokenizer, self._stop_ids = _tokenizer(folder, model, trust_remote_code)
+        weights = weights_hash(folder, model)
+        refuse_not_finite(stored_weights(folder, model), model)
         config = engine_config(folder, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
-        self.tokenizer, self._stop_ids = _tokenizer(folder, trust_remote_code)
         self._context: int = config.model_config.max_model_len
         self._dtype: torch.dtype = config.model_config.dtype
         self._lora = config.lora_config is not None
@@ -117,7 +106,10 @@ class VLLMBackend(Backend):
             tokenizer=tokenizer_hash(self.tokenizer),
             vocabulary=described["vocabulary"],
             width=described["width"],
+            weights=weights,
         )
+        for remark in remarks(model, self.tokenizer, self._stop_ids, self._fingerprint.vocabulary):
+            progress(remark)
         self.load = Load()
         self._numbers = itertools.count()
         self._pending: set[VLLMPending] = set()
@@ -137,6 +129,7 @@ class VLLMBackend(Backend):
     def submit(self, request: Request) -> Pending:
         """Queue a request; see Backend."""
         found = segments(request.prompt, self.tokenizer, self._fingerprint)
+        check_rows(found, self.tokenizer, self._fingerprint)
         length = sum(segment.num_tokens if isinstance(segment, Message) else len(segment) for segment in found)
         if not length:
             raise RequestError("the prompt is empty: there is nothing to answer")
@@ -212,7 +205,7 @@ class VLLMBackend(Backend):
         extra: dict[str, Any] | None = None
         if directive is not None:
             extra = directive.extra_args()
-        elif sampling.temperature > 0:
+        else:
             extra = Draw(sampling.temperature, sampling.seed, sampling.top_p, sampling.top_k).extra_args()
         return SamplingParams(
             # What is drawn or mixed is so by the worker, from what is in extra_args; to vLLM every request is greedy.
@@ -271,9 +264,12 @@ class VLLMBackend(Backend):
         number: str,
     ) -> tuple[Generation, int]:
         """Return what a request generates, and how much of its text was shown."""
-        spoken = Spoken()
+        last = found[-1]
+        spoken = Spoken(closing=None if isinstance(last, Message) else left_open(last, self.tokenizer))
         await self._engine.revived()
-        prompt, length = await self._prompt(found, weights)
+        prompt, length = await vllm_prompt(
+            self._engine, found, weights, width=self._fingerprint.width, dtype=self._dtype
+        )
         await self._listen(request, pending, spoken, prompt, params, number, lora)
         return await self._generation(request, spoken, directive, length), spoken.shown
 
@@ -286,60 +282,14 @@ class VLLMBackend(Backend):
         lora: Any,
         number: str,
     ) -> tuple[Generation, int]:
-        """Return the likeliest choice after a prompt; each is read behind it as a prompt of its own."""
-        from vllm import SamplingParams
-        from vllm.inputs.engine import tokens_input
-
+        """Return the likeliest choice after a prompt."""
         await self._engine.revived()
-        # A token must be generated; none is looked at. vLLM computes a prompt anew whose log-probabilities are asked for.
-        params = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False)
-        found: list[float] = []
-        for place, choice in enumerate(choices):
-            if pending.is_cancelled:
-                break
-            likely: list[dict[int, Any] | None] = []
-            async for output in self._engine.generate(tokens_input(ids + choice), params, f"{number}-{place}", lora):
-                likely = output.prompt_logprobs or likely
-            told = zip(choice, likely[len(ids) :], strict=True)
-            found.append(math.fsum(at[token].logprob for token, at in told if at is not None))
+        found = await log_likelihoods(self._engine, ids, choices, pending, adapter=lora, number=number)
         best = likeliest(choices, found) if found else []
         message = Message(self.tokenizer.decode(best), self._fingerprint, request.sampling.temperature, tuple(best))
         is_done = len(found) == len(choices)
         usage = Usage(len(ids) + sum(map(len, choices)), 0, 0)
         return Generation(message, usage, "stop" if is_done else "cancelled", tuple(found) if is_done else ()), 0
-
-    async def _prompt(self, found: list[Segment], weights: list[torch.Tensor | None]) -> tuple[Any, int]:
-        """Return the prompt for vLLM, and its length; text alone goes as tokens, so that its blocks are text's blocks."""
-        from vllm.inputs.engine import embeds_input, tokens_input
-
-        if not any(isinstance(segment, Message) for segment in found):
-            ids = [token for segment in found for token in segment]  # type: ignore[union-attr]
-            return tokens_input(ids), len(ids)
-        tokens: list[int] = []
-        is_token: list[bool] = []
-        parts: list[torch.Tensor] = []
-        for segment, share in zip(found, weights, strict=True):
-            if isinstance(segment, Message):
-                vectors = await self._vectors(segment, share)
-                tokens += [0] * len(vectors)
-                is_token += [False] * len(vectors)
-                parts.append(vectors)
-            else:
-                tokens += segment
-                is_token += [True] * len(segment)
-                parts.append(torch.zeros(len(segment), self._fingerprint.width, dtype=self._dtype))
-        embeds = torch.cat(parts)
-        return embeds_input(embeds, prompt_token_ids=tokens, is_token_ids=is_token), len(tokens)
-
-    async def _vectors(self, message: Message, weights: torch.Tensor | None) -> torch.Tensor:
-        """Return a message's vectors on this model's table."""
-        assert message.cipher is not None
-        if weights is None or not len(weights):
-            return message.cipher.vectors.to("cpu", self._dtype).view(-1, self._fingerprint.width)
-        ids: list[list[int]] = message.cipher.top_ids.tolist()
-        data = await self._engine.call("cipher_render", ids, weights.tolist())
-        vectors: torch.Tensor = load(bytes(data))["vectors"]
-        return vectors
 
     async def _listen(
         self, request: Request, pending: VLLMPending, spoken: Spoken, prompt: Any, params: Any, number: str, lora: Any
@@ -405,13 +355,16 @@ class VLLMBackend(Backend):
             cipher = Cipher(**said)
             if said["nearest"].tolist() != ids:
                 raise BackendFailed("the vectors that came back are not those of the tokens that came back")
+        thought = thinking_tokens(ids, self.tokenizer, spoken.closing)
         message = Message(
-            text=self.tokenizer.decode(ids),
+            text=self.tokenizer.decode(ids[thought:]),
             model=self._fingerprint,
             temperature=request.sampling.temperature,
             token_ids=tuple(ids),
             encoder=None if directive is None else str(directive.parsed()),
             cipher=cipher,
+            thinking=self.tokenizer.decode(ids[:thought]) if thought else "",
+            thinking_tokens=thought,
         )
         assert spoken.finish is not None
         return Generation(message, Usage(length, spoken.cached, len(spoken.ids)), spoken.finish)
@@ -429,12 +382,13 @@ class VLLMBackend(Backend):
         }
 
 
-def _tokenizer(folder: Path, trust_remote_code: bool) -> tuple[Any, frozenset[int]]:
+def _tokenizer(folder: Path, model: str, trust_remote_code: bool) -> tuple[Any, frozenset[int]]:
     """Return the tokenizer and the ids that end a message, as transformers knows them."""
-    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+    from transformers import GenerationConfig
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    tokenizer: Any = read_tokenizer(folder, name=model, trust_remote_code=trust_remote_code)
+    config = read_config(folder, name=model, trust_remote_code=trust_remote_code)
+    refuse_other_kinds(config, model)
     generation = None
     with contextlib.suppress(OSError):  # a folder may have none
         generation = GenerationConfig.from_pretrained(folder)

@@ -1,6 +1,6 @@
 """Everything that depends on vLLM's version: which were tested, and what of its inner life we rely on.
 
-`tests/vllm/test_engine.py` looks each of these up, so that a vLLM that moved one fails there first and by name.
+`tests/agents/backends/vllm/test_engine.py` looks each of these up, so that a vLLM that moved one fails there first and by name.
 """
 
 from importlib import import_module

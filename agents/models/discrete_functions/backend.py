@@ -19,7 +19,8 @@ from agents.errors import ConfigError, ModelError, RequestError, UnknownName
 from agents.models.discrete_functions.config import LearnerConfig
 from agents.models.discrete_functions.model import Learner
 from agents.models.discrete_functions.optimal import Evidence, bayes, elimination, neighbours
-from agents.observation import Case, Observation, Table
+from agents.observation import Observation, Table
+from agents.question import Question
 
 SHIPPED = Path(__file__).resolve().parent / "checkpoints"
 DEFAULT = "conjunction"
@@ -100,7 +101,7 @@ class DiscreteFunctions(BeliefBackend):
         """The backend's name and its rule."""
         return f"discrete_functions ({self.rule})"
 
-    def labels(self, case: Case) -> tuple[str, ...]:
+    def labels(self, case: Question) -> tuple[str, ...]:
         """Return 0 and 1."""
         return LABELS
 
@@ -112,7 +113,7 @@ class DiscreteFunctions(BeliefBackend):
         if unknown := sorted(set(observation.labels) - set(LABELS)):
             raise RequestError(f"{self.name} knows the labels 0 and 1; the table has {unknown[0]!r}")
 
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         return [self._one(observation) for observation in observations]
 
     def _one(self, table: Table) -> Belief:

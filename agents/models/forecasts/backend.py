@@ -9,7 +9,8 @@ from agents.beliefs.belief import Belief, Gaussian
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, RequestError
 from agents.models.forecasts.network import ForecastNetwork, scale
-from agents.observation import Case, Observation, Series
+from agents.observation import Observation, Series
+from agents.question import Question
 
 LABELS, BORDERS = ("plunge", "fall", "rise", "soar"), (-2.0, 0.0, 2.0)
 
@@ -48,7 +49,7 @@ class ForecastBackend(BeliefBackend):
         """What lies beside the weights, as JSON values."""
         return {"variate": self.variate, "step": self.step, "labels": self.intervals, "borders": self.borders}
 
-    def labels(self, case: Case) -> tuple[str, ...]:
+    def labels(self, case: Question) -> tuple[str, ...]:
         """Return the intervals' names."""
         return self.intervals
 
@@ -83,7 +84,7 @@ class ForecastBackend(BeliefBackend):
         said = float(self.model(scaled, *marks)[0, self.step - 1, place])
         return Gaussian(off + unit * said, (unit * float(self.model.spread[self.step - 1])) ** 2)
 
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         beliefs = []
         for series in observations:
             place = -1 if self.variate is None else series.names.index(self.variate)

@@ -18,8 +18,9 @@ from agents.errors import BeliefError, ConfigError, RequestError, UnknownName
 from agents.models.langsamp.backend import LangSAMP
 from agents.models.langsamp.model import LANGUAGES, SCRIPTS
 from agents.models.sentences.folder import read_settings, write_settings
-from agents.observation import Case, Observation, Text
+from agents.observation import Observation, Text
 from agents.pretrained import locate
+from agents.question import Question
 
 STORED = "langsamp_cloze.json"
 GAP = "___"
@@ -94,7 +95,7 @@ class LangSAMPCloze(BeliefBackend):
                         "Give options: {language: guess}"
                     )
 
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         beliefs = []
         for case, text in zip(cases, observations, strict=True):
             labels, options = case.alternatives

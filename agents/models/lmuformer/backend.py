@@ -15,7 +15,8 @@ from agents.models.lmuformer.network import network
 from agents.models.lmuformer.official import from_official
 from agents.models.lmuformer.stream import State, Streamed
 from agents.models.sounds.backend import SoundBackend
-from agents.observation import Audio, Case
+from agents.observation import Audio
+from agents.question import Question
 
 
 class LMUFormerBackend(SoundBackend):
@@ -89,7 +90,7 @@ class LMUFormerBackend(SoundBackend):
         return scores[:count].mean(0)
 
     @torch.inference_mode()
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         # One sound at a time, so that none is padded to another's length.
         return [
             self._belief(self.scores_after(audio, self.shares[min(case.round, len(self.shares)) - 1]))

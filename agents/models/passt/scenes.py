@@ -19,7 +19,8 @@ from agents.errors import BeliefError, ModelError, RequestError
 from agents.models.passt.backend import PaSSTBackend, pieces
 from agents.models.passt.features import spectrogram
 from agents.models.sounds.examples import read_examples
-from agents.observation import Audio, Case, Observation
+from agents.observation import Audio, Observation
+from agents.question import Question
 
 VECTORS, SCENES = "scenes.safetensors", "scenes.json"
 
@@ -130,7 +131,7 @@ class PaSSTScenes(BeliefBackend):
         """The backend's name."""
         return "passt_scenes"
 
-    def labels(self, case: Case) -> tuple[str, ...]:
+    def labels(self, case: Question) -> tuple[str, ...]:
         """Return the classes of the known recordings."""
         return self._labels
 
@@ -138,7 +139,7 @@ class PaSSTScenes(BeliefBackend):
         """Refuse what PaSST does not hear."""
         self.embedding.backend.check(observation)
 
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         return [self._one(vector) for vector in self.embedding.embed(observations)]
 
     def _one(self, vector: Tensor) -> Belief:

@@ -13,7 +13,8 @@ from agents.beliefs.belief_backend import BeliefBackend
 from agents.beliefs.sound_files import resampled
 from agents.errors import BeliefError, ModelError, RequestError, UnknownName
 from agents.models.checkpoint import load_model, save_model
-from agents.observation import Audio, Case, Observation
+from agents.observation import Audio, Observation
+from agents.question import Question
 
 SCORES: dict[str, Callable[[Tensor], Tensor]] = {"softmax": lambda x: torch.softmax(x, 0), "sigmoid": torch.sigmoid}
 """Scores [K] → weights [K], to which the belief is proportional."""
@@ -113,7 +114,7 @@ class SoundBackend(BeliefBackend):
         """The backend's name."""
         return self.what.lower()
 
-    def labels(self, case: Case) -> tuple[str, ...]:
+    def labels(self, case: Question) -> tuple[str, ...]:
         """Return the model's."""
         return self.config.labels
 
@@ -132,7 +133,7 @@ class SoundBackend(BeliefBackend):
         """Return the scores [K] of one sound, at the model's rate."""
 
     @torch.inference_mode()
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         # One sound at a time, so that none is padded to another's length.
         return [self._belief(self.class_scores(self.at_its_rate(audio))) for audio in observations]
 

@@ -12,7 +12,8 @@ from agents.errors import BeliefError, ModelError
 from agents.models.transformer_programs.config import ProgramConfig
 from agents.models.transformer_programs.emit import python_source
 from agents.models.transformer_programs.program import Head, Layer, Lookup, Program
-from agents.observation import Case, Observation
+from agents.observation import Observation
+from agents.question import Question
 
 STORED, SOURCE = "program.json", "program.py"
 FORMAT = 1
@@ -62,14 +63,14 @@ class TransformerPrograms(BeliefBackend):
         """The backend's name."""
         return "transformer_programs"
 
-    def labels(self, case: Case) -> tuple[str, ...]:
+    def labels(self, case: Question) -> tuple[str, ...]:
         """Return the program's."""
         return self.program.config.labels
 
     def check(self, observation: Observation) -> None:
         """Take any text."""
 
-    def _believe(self, cases: Sequence[Case], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         return [self._one(observation.text) for observation in observations]
 
     def _one(self, text: str) -> Belief:

@@ -17,8 +17,8 @@ from agents.models.transformer_programs.config import BOS, EOS, PAD, UNKNOWN, Pr
 from agents.models.transformer_programs.model import HIGHEST, LOWEST, SoftProgram
 from agents.models.transformer_programs.program import harden
 from agents.models.transformer_programs.trec import KINDS, read_trec
-from agents.observation import Case
 from agents.pretrained import Progress
+from agents.question import Question
 
 VALIDATION = 500
 
@@ -255,7 +255,7 @@ def published_claims(
             assert isinstance(made, SoftProgram)
             TransformerPrograms(harden(made)).save_pretrained(folder)
         backend = TransformerPrograms.from_pretrained(str(folder))
-        said = [belief.best for belief in backend.believe([Case(question) for _, question in test])]
+        said = [belief.best for belief in backend.believe([Question("case", question) for _, question in test])]
         ours.append(sum(a == kind for a, (kind, _) in zip(said, test, strict=True)) / len(test))
         progress(f"seed {seed}: {ours[seed]:.3f}")
     commonest = max(sum(kind == each for kind, _ in test) for each in config.labels) / len(test)

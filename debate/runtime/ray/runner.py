@@ -14,15 +14,16 @@ from functools import partial
 from typing import Any
 
 from agents.errors import BackendFailed, OutOfMemory, portable
+from agents.question import Question
 from agents.supervision.replicas import Replicas
 from debate.orchestrator import Debate, play
 from debate.run_folder.turn_record import Cost
-from debate.runtime.faults import Meeting, take_in_time
+from debate.runtime.faults import TurnFailure, take_in_time
 from debate.runtime.ray.actor import greeting
 from debate.runtime.ray.borrowed import BORROWED, Borrowed, Lease, Model
 from debate.runtime.ray.remote import GATHERING_TURNS
 from debate.runtime.ray.wire import Shelf, register
-from debate.transcript import Question, Turn, TurnKey
+from debate.transcript import Turn, TurnKey
 
 # How long a runner says nothing while nothing happens.
 BEAT_S = 2.0
@@ -45,7 +46,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Started:
+class TurnStarted:
     """A turn was submitted."""
 
     job: int
@@ -53,7 +54,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Said:
+class TurnSaid:
     """A turn was said, and waits to be recorded."""
 
     job: int
@@ -62,7 +63,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Ended:
+class DebateEnded:
     """A debate is over; where `error` is there, by it."""
 
     job: int
@@ -70,15 +71,15 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Troubled:
+class TurnFailed:
     """An engine failed over a turn, and the debate is given back."""
 
     job: int
     key: TurnKey
-    meeting: Meeting
+    failure: TurnFailure
 
 
-Event = Started | Said | Ended | Troubled
+Event = TurnStarted | TurnSaid | DebateEnded | TurnFailed
 
 
 class RunnerActor:
@@ -165,14 +166,14 @@ class RunnerActor:
                 job.question,
                 before=job.before,
                 take=partial(self._take, job.number),
-                on_start=lambda _, key: self._tell(Started(job.number, key)),
+                on_start=lambda _, key: self._tell(TurnStarted(job.number, key)),
             )
         except _Given as given:
-            self._tell(Troubled(job.number, given.key, given.meeting))
+            self._tell(TurnFailed(job.number, given.key, given.failure))
         except Exception as error:
-            self._tell(Ended(job.number, portable(error)))
+            self._tell(DebateEnded(job.number, portable(error)))
         else:
-            self._tell(Ended(job.number))
+            self._tell(DebateEnded(job.number))
         finally:
             del self._jobs[job.number]
 
@@ -183,7 +184,7 @@ class RunnerActor:
         turn, cost = await self._taken(debate, question, key, said)
         recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._recorded[job, key] = recorded
-        self._tell(Said(job, turn, cost))
+        self._tell(TurnSaid(job, turn, cost))
         try:
             await recorded
         finally:
@@ -211,12 +212,12 @@ class RunnerActor:
                     engine.gate.narrow(failure)
                 else:
                     await backend.mend(engine, starts)
-                raise _Given(key, Meeting(backend.engines.index(engine), starts, failure))
+                raise _Given(key, TurnFailure(backend.engines.index(engine), starts, failure))
 
 
 class _Given(Exception):
     """The debate goes back to the driver, since an engine failed over a turn."""
 
-    def __init__(self, key: TurnKey, meeting: Meeting) -> None:
-        super().__init__(key, meeting)
-        self.key, self.meeting = key, meeting
+    def __init__(self, key: TurnKey, failure: TurnFailure) -> None:
+        super().__init__(key, failure)
+        self.key, self.failure = key, failure

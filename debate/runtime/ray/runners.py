@@ -1,7 +1,7 @@
 """The driver's end of the processes that play debates: it hands debates out, records what is said, and mends.
 
 A runner plays as long as all is well. A debate that an engine failed over comes back and is played to its end in the
-driver, whose rules of who is guilty (faults.py) then hold; the engine is withdrawn from all runners while somebody is to be
+driver, whose rules of who is guilty (`Faults`) then hold; the engine is withdrawn from all runners while somebody is to be
 alone with it. The debates of a runner that died are handed to another, with what was recorded.
 """
 
@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import RayError
 
 from agents.errors import ConfigError, RunError
+from agents.question import Question
 from agents.supervision.replicas import Replicas
 from agents.supervision.supervised import Supervised
 from debate.config.execution import ExecutionConfig
@@ -23,8 +24,8 @@ from debate.runtime.faults import Faults
 from debate.runtime.ray.actor import packages
 from debate.runtime.ray.borrowed import Lease, Model, borrowed
 from debate.runtime.ray.remote import GATHERING_TURNS, RemoteEngine, reason
-from debate.runtime.ray.runner import Ended, Event, Job, RunnerActor, Said, Started, Troubled
-from debate.transcript import Question, Transcript, Turn, TurnKey
+from debate.runtime.ray.runner import DebateEnded, Event, Job, RunnerActor, TurnFailed, TurnSaid, TurnStarted
+from debate.transcript import Transcript, Turn, TurnKey
 
 LEND_EVERY_S = 0.05
 # A runner that dies so often before anything is recorded of what it plays will die again.
@@ -44,7 +45,9 @@ class Work:
     faults: Faults
     on_start: OnStart
     on_turn: OnTurn
-    over: "asyncio.Future[Troubled | None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    over: "asyncio.Future[TurnFailed | None]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Runner:
@@ -109,7 +112,7 @@ class Runners:
                 continue
             if trouble is None:
                 return Transcript.of(question, said.values())
-            await faults.met(debate, question, trouble.key, trouble.meeting)
+            await faults.record_failure(debate, question, trouble.key, trouble.failure)
             return await play(debate, question, before=said, take=faults.take, on_start=on_start, on_turn=on_turn)
 
     async def ready(self) -> None:
@@ -134,7 +137,7 @@ class Runners:
             ray.kill(runner.actor, no_restart=True)
         self._runners = []
 
-    async def _handed_out(self, debate: Debate, work: Work) -> Troubled | None:
+    async def _handed_out(self, debate: Debate, work: Work) -> TurnFailed | None:
         """Give a debate to the least busy runner, and return when it is over."""
         self._start()
         number = self._number(debate)
@@ -233,17 +236,17 @@ class Runners:
             return
         try:
             match event:
-                case Started(key=key):
+                case TurnStarted(key=key):
                     work.on_start(work.question, key)
-                case Said(turn=turn, cost=cost):
+                case TurnSaid(turn=turn, cost=cost):
                     self._deaths = 0
                     work.faults.costs[work.question.id, turn.key] = cost
                     work.on_turn(work.question, turn)
                     work.said[turn.key] = turn
                     runner.recorded.append((event.job, turn.key))
-                case Troubled():
+                case TurnFailed():
                     work.over.set_result(event)
-                case Ended(error=error):
+                case DebateEnded(error=error):
                     if error is None:
                         work.over.set_result(None)
                     else:

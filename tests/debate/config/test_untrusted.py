@@ -1,0 +1,172 @@
+"""Configs that lie, escape or explode are refused in one sentence, before anything is played or written."""
+
+import json
+
+import pytest
+
+from agents.errors import ConfigError
+from debate.config.load import load_config, validate
+from debate.config.topology_file import read_topology_file
+from debate.protocol.exchange import build_exchange
+
+BASE = """
+backend: mock
+model: mock
+max_tokens: 16
+agents:
+  ada: {temperature: 0.1}
+  debater: {count: 3}
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Return a function: text → the file of a config with it."""
+
+    def write(more="", base=BASE):
+        path = tmp_path / "c.yaml"
+        path.write_text(base + more)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("agents.adda.temperature=0.5", "agents has no 'adda'. Known: ada, debater. Did you mean 'ada'?"),
+        ("agents.debater2.temperature=0.5", "debater2 is one of the group debater; set agents.debater.…"),
+        ("agents.zoe.role=critic", "To add one, set it whole: --set 'agents.zoe={…}'"),
+        ("methods.ciphr.rounds=2", "methods has no 'ciphr'"),
+        ("methods.cpiher.rounds=2", "methods has no 'cpiher'"),
+    ],
+)
+def test_an_override_of_what_is_not_there_creates_nothing(written, override, said):
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(), [override])
+    assert said in str(caught.value)
+
+
+def test_overrides_of_what_is_there(written):
+    config = load_config(
+        written(), ["agents.ada.temperature=0.5", "methods.text.rounds=2", "agents.zoe={role: critic}"]
+    )
+    assert config.agents["ada"].temperature == 0.5
+    assert config.agents["zoe"].role == "critic"
+    assert config.methods["text"] == {"rounds": 2}
+
+
+def test_agents_of_a_topology_file_may_be_overridden(tmp_path, written):
+    nodes = {"nodes": [{"id": "ada"}, {"id": "ben"}], "edges": [{"source": "ada", "target": "ben"}], "directed": True}
+    (tmp_path / "g.json").write_text(json.dumps(nodes))
+    path = written("topology: {file: g.json}\n", base="backend: mock\nmodel: mock\n")
+    assert load_config(path, ["agents.ben.temperature=0.7"]).agents["ben"].temperature == 0.7
+    with pytest.raises(ConfigError, match="agents has no 'bem'"):
+        load_config(path, ["agents.bem.temperature=0.7"])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("methods: {'..': {message: text}}", "a method cannot be called '..': it means a folder"),
+        ("methods: {'': {message: text}}", "it is empty"),
+        ('methods: {"a\\0b": {message: text}}', "cannot be printed"),
+        ("methods: {'../../x': {message: text}}", "it has a slash"),
+        ("stop: ['']", "stop: an empty text would end every message at once"),
+        ("seed: 99999999999999999999999999", "seed: Input should be less than"),
+        ("rounds: 1000000000", "rounds: Input should be less than or equal to 10000"),
+        ("seed: 2001-09-09", "seed: Input should be a valid integer"),
+        ("message: cipher\nmessage: text", "the key 'message' is already there, on line"),
+    ],
+)
+def test_values_that_cannot_be_played(written, more, said):
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(more))
+    assert said in str(caught.value)
+
+
+def test_temperatures_that_no_number_of_the_engine_holds(written):
+    with pytest.raises(ConfigError, match=r"agents\.ada\.temperature"):
+        load_config(written(), ["agents.ada.temperature=1.0e+308"])
+
+
+def test_size_is_refused_before_it_is_built(written):
+    with pytest.raises(
+        ConfigError, match=r"debater\.count: at most 10,000, unless --allow-huge is given; got 1,000,000,000"
+    ):
+        load_config(written(base=BASE.replace("count: 3", "count: 1000000000")))
+    huge = {"backend": "mock", "model": "mock", "agents": {"a": {"count": 10_001}}, "execution": {"allow_huge": True}}
+    assert len(validate(huge, source="x").agents) == 10_001
+
+
+@pytest.mark.parametrize("topology", ["complete", {"edges": [{"from": "*", "to": "*"}]}])
+def test_a_topology_says_its_cost_before_it_is_built(topology):
+    keys = {"backend": "mock", "model": "mock", "agents": {"a": {"count": 2000}}, "topology": topology}
+    with pytest.raises(
+        ConfigError, match=r"over 2,000 agents has some (3,998|4,000),000 edges.* GB .*pass --allow-huge"
+    ):
+        build_exchange(validate(keys, source="x"))
+    sparse = validate({**keys, "topology": "sparse(k=3)"}, source="x")
+    assert build_exchange(sparse).planned.num_turns == 6000
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.json", "[" * 100_000, "nested too deeply"),
+        ("b.json", "[1, 2]", "node-link JSON is a mapping with nodes and edges"),
+        ("c.json", '{"nodes": [{"id": "a"}]}', "neither edges nor links"),
+        ("d.json", '{"nodes": [], "edges": [], "links": []}', "both edges and links"),
+        ("e.json", '{"nodes": [{"id": 1}, {"id": "1"}], "edges": []}', "two nodes have the same name"),
+        ("f.json", '{"nodes": [{"id": "a", "role": "judge", "role": "critic"}], "edges": []}', "'role' stands twice"),
+        ("g.json", '{"nodes": [], "edges": []}', "needs at least one node"),
+        ("h.json", '{"nodes": 3, "edges": []}', "not a json graph"),
+        ("i.json", '{"nodes": [{"id": "a"}], "edges": [{"source": "a"}]}', "not a json graph"),
+        ("j.graphml", "<!DOCTYPE x [<!ENTITY a 'aaaa'>]><graphml/>", "no use for a DOCTYPE"),
+        ("k.graphml", "<graphml", "not a graphml graph"),
+        ("l.graphml", "<graphml></graphml>", "not a graphml graph"),
+        ("m.yaml", "agents: {a: {}, a: {}}", "the key 'a' is already there"),
+        ("n.yaml", "agents: [a, b]", "agents is a mapping"),
+        ("o.txt", "", "ends in .graphml, .json"),
+        ("p.yaml", "agents: {a: {}}\nedges: {from: a}", "edges a list"),
+    ],
+)
+def test_topology_files_that_cannot_be_read(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_topology_file(tmp_path / name)
+    assert said in str(caught.value)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["edges", "links"])
+@pytest.mark.parametrize("ids", [(0, 1), ("ada", "ben")])
+def test_node_link_json_of_old_and_new_networkx_with_any_ids(tmp_path, key, ids):
+    (first, second), path = ids, tmp_path / "g.json"
+    nodes = [{"id": first, "temperature": 0.5}, {"id": second}]
+    path.write_text(json.dumps({"nodes": nodes, key: [{"source": first, "target": second}], "directed": True}))
+    agents, edges = read_topology_file(path)
+    assert agents == {str(first): {"temperature": 0.5}, str(second): {}}
+    assert edges == [{"from": str(first), "to": str(second)}]
+    path.write_text(json.dumps({"nodes": nodes, key: [{"source": first, "target": second}]}))
+    assert len(read_topology_file(path)[1]) == 2, "what does not say directed is heard both ways"
+
+
+def test_the_command_line_says_one_sentence(cli, written, tmp_path):
+    code, _, err = cli("eval", written("methods: {'..': {}}"), "--limit", 1, "--out", tmp_path / "run")
+    assert code == 2
+    assert "a method cannot be called '..'" in err
+    assert not (tmp_path / "run").exists()
+    code, _, err = cli("run", "", "--config", "smoke")
+    assert code == 2
+    assert "the question is empty" in err
+    assert cli("topology", "check", "complete", "--agents", 3000)[0] == 2
+
+
+def test_a_method_of_any_printable_name_is_drawn(cli, written, tmp_path):
+    pytest.importorskip("matplotlib")
+    names = "methods: {'$\\x$': {message: text}, '<script>alert(1)': {message: cipher}}"
+    path = written(names.replace("\\", ""))
+    assert cli("eval", path, "--limit", 2, "--out", tmp_path / "run")[0] == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "<script>alert(1)" not in page

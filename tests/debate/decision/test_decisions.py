@@ -1,0 +1,166 @@
+"""Decisions on transcripts written by hand."""
+
+import pytest
+from support.messages import cipher, text
+
+from agents.backend import Usage
+from agents.errors import DebateError
+from agents.question import Question
+from debate.decision.rules import decision_rule, rules
+from debate.transcript import Transcript, Turn, TurnKey
+
+
+def transcript(*rounds):
+    """Return a transcript: one mapping of agent → message (or words) a round."""
+    turns = [
+        Turn(TurnKey(number, agent), text(said) if isinstance(said, str) else said, (), 0, Usage(0, 0, 1), "stop")
+        for number, said_in in enumerate(rounds, start=1)
+        for agent, said in said_in.items()
+    ]
+    return Transcript(Question("q", "?"), tuple(turns))
+
+
+def extract(response):
+    _, found, answer = response.rpartition("Answer: ")
+    return answer.split()[0].rstrip(".,") if found and answer.split() else None
+
+
+def decide(rule, *rounds, temperatures=None, decode=None):
+    agents = list(dict.fromkeys(agent for said in rounds for agent in said))
+    temperatures = temperatures or {agent: 0.1 + place / 10 for place, agent in enumerate(agents) if agent != "judge"}
+    return decision_rule(rule, decode)(transcript(*rounds), temperatures, extract)
+
+
+A, B = "Answer: 4", "Answer: 7"
+
+
+@pytest.mark.parametrize(
+    ("rule", "rounds", "answer", "reason"),
+    [
+        ("lowest_temperature", [{"a": A, "b": B}], "4", "a has the lowest temperature"),
+        ("lowest_temperature", [{"a": "?", "b": B}], None, "gave no answer"),
+        ("majority", [{"a": A, "b": B, "c": B}], "7", "2 of 3 agents"),
+        (
+            "majority",
+            [{"a": B, "b": A, "c": "?", "judge": A}],
+            "7",
+            "a tie of 2 answers, broken by the lowest temperature",
+        ),
+        ("majority", [{"a": "?", "b": "?"}], None, "nobody gave an answer"),
+        ("judge", [{"a": A, "b": A, "judge": B}], "7", "judge, who judges, said so"),
+        ("judge", [{"a": A, "judge": "?"}], None, "gave no answer"),
+        ("judge(agent='b')", [{"a": A, "b": B}], "7", "b, who judges"),
+        ("judge(agent='z')", [{"a": A}], None, "did not speak"),
+        ("last_speaker", [{"a": A, "b": B}], "7", "b spoke last"),
+        (
+            "weighted(by='stated')",
+            [{"a": f"Confidence: 80%. {A}", "b": f"Confidence: 30%. {B}", "c": B}],
+            "7",
+            "of 1 agents",
+        ),
+        ("weighted(by='stated')", [{"a": f"Confidence: 0.9 {A}", "b": f"Confidence: 30%. {B}"}], "4", "0.900"),
+        ("weighted", [{"a": A, "b": B, "c": B}], "7", "a weight of 1.000"),
+        ("approval", [{"a": f"Approve: 4, 7\n{A}", "b": f"Approve: 7\n{B}"}], "7", "2 approvals"),
+        ("approval", [{"a": A, "b": B}, {"a": B, "b": B}], "7", "2 approvals"),
+        ("cumulative", [{"a": f"Points: 4=9, 7=1\n{A}", "b": f"Points: 7=6, 4=4\n{B}"}], "4", "13.0 points"),
+        ("cumulative", [{"a": A, "b": B}, {"a": B, "b": B}], "7", "16.7 points"),
+        ("borda", [{"a": f"Ranking: 4 > 7 > 9\n{A}", "b": "Ranking: 7 > 9", "c": "Ranking: 9 > 7"}], "7", "4 Borda"),
+        (
+            "ranked",
+            [{"a": f"Ranking: 4 > 7\n{A}", "b": "Ranking: 7 > 4", "c": "Ranking: 9 > 7"}],
+            "4",
+            "tie|first places",
+        ),
+        ("ranked", [{"a": A, "b": B, "c": B}], "7", "2 first places in run 1"),
+        ("ranked", [{"a": "?"}], None, "nobody gave an answer"),
+        ("borda", [{"a": "?"}], None, "nobody gave an answer"),
+        (
+            "depth",
+            [{"a": "so it is 4 Answer: 4", "b": "so it is 4 Answer: 4", "c": "no idea Answer: 9"}],
+            "4",
+            "deepest",
+        ),
+        ("depth", [{"a": "?", "b": "?"}], None, "nobody"),
+        ("belief_average", [{"a": A}], None, "no.*belief over the options"),
+    ],
+)
+def test_rules(rule, rounds, answer, reason):
+    import re
+
+    decision = decide(rule, *rounds, decode=lambda model, token: None)
+    assert decision.answer == answer
+    assert re.search(reason, decision.reason), decision.reason
+
+
+def test_measured_confidence_outweighs_a_majority():
+    sure, unsure = cipher(B, probability=0.99, entropy=0.01), cipher(A, probability=0.3, entropy=3.0)
+    for by in ("probability", "entropy"):
+        assert decide(f"weighted(by='{by}')", {"a": unsure, "b": unsure, "c": sure}).answer == "7"
+
+
+def test_belief_average_is_the_mean_of_whole_distributions():
+    letters = {10: " A", 11: "B", 12: " C", 5: "x"}
+    decode = lambda model, token: letters.get(token)  # noqa: E731
+    # Two lean to A, but barely; the third is sure of B: the mean goes to B, where votes go to A.
+    lean = cipher("Answer: A", steps=[{5: 1.0}, {10: 0.5, 11: 0.4, 12: 0.1}, {5: 0.9, 11: 0.1}])
+    sure = cipher("Answer: B", steps=[{11: 0.95, 10: 0.05}])
+    said = {"a": lean, "b": lean, "c": sure}
+    assert decide("belief_average", said, decode=decode).answer == "B"
+    assert decide("majority", said).answer == "A"
+    mixed = decide("belief_average(options='AB')", {**said, "c": "Answer: B"}, decode=decode)
+    assert mixed.answer == "B"
+    assert "over 3 agents" in mixed.reason
+
+
+def test_depth_tells_drift_and_outliers_of_many():
+    same, other = "it is so and so Answer: 4", "quite another thing Answer: 7"
+    first = {f"a{n}": same + f" w{n}" for n in range(12)}
+    last = {f"a{n}": other + f" w{n}" for n in range(11)} | {"a11": "zzz Answer: 9"}
+    decision = decide("depth", first, last)
+    assert decision.answer == "7"
+    assert "outliers: a11" in decision.reason
+    assert "p = 0.000" in decision.reason
+    assert "drift" not in decide("depth", {"a": same, "b": other}).reason
+
+
+def shortest(question, response):
+    return -len(response)
+
+
+def test_a_verifier_scores_messages(monkeypatch):
+    import sys
+    import types
+
+    module = types.ModuleType("own_verifiers")
+    module.shortest = shortest
+    monkeypatch.setitem(sys.modules, "own_verifiers", module)
+    said = {"a": f"because of this and that {A}", "b": B}
+    assert decide("verifier(score='own_verifiers.shortest')", said).answer == "7"
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("mayority", "Did you mean 'majority'"),
+        ("weighted(by='luck')", "unknown confidence 'luck'. Known: entropy, probability, stated"),
+        ("verifier", "score"),
+        ("belief_average", "tokenizers"),
+        ("judge(who='a')", "It takes: agent"),
+    ],
+)
+def test_mistakes_are_sentences(rule, said):
+    with pytest.raises(DebateError, match=said):
+        decision_rule(rule)
+
+
+@pytest.mark.parametrize("rule", sorted(set(rules()) - {"verifier"}))
+def test_every_rule_is_pure_and_blind_to_names(rule):
+    def outcome(names):
+        said = [dict(zip(names, round, strict=True)) for round in ([A, B, B, A], [A, A, B, "?"])]
+        temperatures = {name: 0.1 + place / 10 for place, name in enumerate(names)}
+        found = decision_rule(rule, lambda model, token: None)
+        first, again = (found(transcript(*said), temperatures, extract) for _ in range(2))
+        assert first == again
+        return first.answer
+
+    assert outcome(["a", "b", "c", "d"]) == outcome(["z", "Y", "m", "b"])

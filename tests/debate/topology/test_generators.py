@@ -1,0 +1,104 @@
+"""Generators: order, degrees, seeds, and that names decide nothing."""
+
+import networkx as nx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.errors import ConfigError, UnknownName
+from debate.topology.generators import TOPOLOGIES, build_graph, is_drawn
+
+NAMES = sorted(TOPOLOGIES)
+
+
+def names(count):
+    return [f"n{place}" for place in range(count)]
+
+
+@given(st.sampled_from(NAMES), st.integers(1, 14), st.integers(0, 50))
+@settings(max_examples=150, deadline=None)
+def test_every_generator_keeps_the_names_in_order_and_has_no_loops(topology, count, seed):
+    graph = build_graph(topology, names(count), seed=seed)
+    assert list(graph.nodes) == names(count)
+    assert nx.number_of_selfloops(graph) == 0
+
+
+@given(st.sampled_from(NAMES), st.integers(1, 10), st.integers(0, 20), st.randoms())
+@settings(max_examples=100, deadline=None)
+def test_names_decide_nothing(topology, count, seed, random):
+    one = names(count)
+    other = [f"x{place}" for place in range(count)]
+    random.shuffle(other)
+    renamed = nx.relabel_nodes(build_graph(topology, one, seed=seed), dict(zip(one, other, strict=True)))
+    assert set(renamed.edges) == set(build_graph(topology, other, seed=seed).edges)
+
+
+@pytest.mark.parametrize("topology", [name for name in NAMES if is_drawn(name)])
+def test_drawn_graphs_reproduce_under_the_seed_and_differ_without(topology):
+    graphs = [set(build_graph(topology, names(20), seed=seed).edges) for seed in (1, 1, 2)]
+    assert graphs[0] == graphs[1] != graphs[2]
+
+
+@pytest.mark.parametrize(
+    ("topology", "degrees", "diameter"),
+    [
+        ("complete", {5}, 1),
+        ("ring", {2}, 3),
+        ("ring(hops=2)", {4}, 2),
+        ("ring(both=False)", {1}, 5),
+        ("chain(both=True)", {1, 2}, 5),
+        ("star", {1, 5}, 2),
+        ("tree", {1, 2, 3}, 4),
+        ("sparse(k=3)", {3}, 2),
+        ("grid(columns=3)", {2, 3}, 3),
+        ("teams(size=3)", {2, 3}, 3),
+    ],
+)
+def test_degrees_and_diameter_of_six(topology, degrees, diameter):
+    graph = build_graph(topology, names(6))
+    assert {degree for _, degree in graph.in_degree()} == degrees
+    assert nx.diameter(graph) == diameter
+
+
+def test_complete_lists_edges_as_the_paper_reads_them():
+    assert list(build_graph("complete", ["a", "b"]).edges) == [("a", "b"), ("b", "a")]
+
+
+@pytest.mark.parametrize("topology", ["layered(layers=3)", "bipartite(judges=2)", "chain", "tree(both=False)"])
+def test_feed_forward_graphs_have_no_cycles(topology):
+    assert nx.is_directed_acyclic_graph(build_graph(topology, names(9)))
+
+
+@pytest.mark.parametrize(
+    ("topology", "said"),
+    [
+        ("rng", "Did you mean 'ring'"),
+        ("ring(hop=2)", "It takes: hops, both"),
+        ("ring(hops='two')", "must be of type int"),
+        ("ring(hops=0)", "at least 1"),
+        ("erdos_renyi(p=2.0)", "between 0 and 1"),
+        ("ring(2)", "name\\(parameter=value"),
+        ("ring(hops=", "name\\(parameter=value"),
+        ("no.such:function", "unknown topology"),
+    ],
+)
+def test_mistakes_are_sentences(topology, said):
+    with pytest.raises((ConfigError, UnknownName), match=said):
+        build_graph(topology, names(4))
+
+
+def backwards(names, *, step: int = 1):
+    graph = nx.DiGraph()
+    graph.add_nodes_from(names)
+    graph.add_edges_from((names[place], names[place - step]) for place in range(step, len(names)))
+    return graph
+
+
+def test_a_generator_of_ones_own_is_found_by_its_path(monkeypatch):
+    import sys
+    import types
+
+    module = types.ModuleType("own_topologies")
+    module.backwards = backwards
+    monkeypatch.setitem(sys.modules, "own_topologies", module)
+    assert list(build_graph("own_topologies.backwards(step=2)", names(3)).edges) == [("n2", "n0")]

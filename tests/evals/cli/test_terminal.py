@@ -1,0 +1,75 @@
+"""What a person sees in a real terminal: results stay, the panel goes."""
+
+from importlib.metadata import version
+
+import pytest
+
+pytest.importorskip("pyte")
+from support.terminal import screen_of
+
+from evals.cli.run import default_config
+
+QUESTION = "What is the result of 1+2*3+4-5*6?"
+
+
+def joined(lines):
+    return " ".join(" ".join(lines).split())
+
+
+@pytest.mark.parametrize("columns", [50, 80, 100])
+def test_a_debate_stands_on_the_screen_when_it_is_over(columns):
+    code, lines = screen_of("run", QUESTION, "--config", "smoke", columns=columns)
+    said = joined(lines)
+    assert code == 0, said
+    assert "decision:" in said
+    turns = [f"round {number} {agent}" for number in (1, 2, 3) for agent in ("ada", "ben")]
+    assert [turn for turn in turns if turn not in said] == []
+    assert QUESTION.partition("?")[0] in said
+    assert not any("╭" in line or "╰" in line for line in lines), "the panel is gone"
+    assert said.index("round 1") < said.index("round 3") < said.index("decision:")
+
+
+def test_an_evaluation_leaves_its_table_and_no_panel(tmp_path):
+    code, lines = screen_of("eval", "smoke", "--limit", 4, "--out", tmp_path / "run", columns=100)
+    said = joined(lines)
+    assert code == 0, said
+    assert "transcripts:" in said
+    assert not any("╭─ debate" in line for line in lines)
+
+
+def test_control_characters_of_a_question_reach_no_terminal(cli):
+    hostile = "What is 1+1?\x1b[2J\x1b]0;owned\x07\u202eevil\x9b31m"
+    code, out, err = cli("run", hostile, "--config", "smoke")
+    assert code == 0
+    assert "What is 1+1?" in out
+    for forbidden in ("\x1b", "\x07", "\u202e", "\x9b"):
+        assert forbidden not in out + err
+
+
+def test_sums_are_debated_by_those_who_can_add_and_answered_rightly(cli):
+    code, out, err = cli("run", "What is the result of 3+4*5+6-2*7?")
+    assert (code, "decision: 15:" in out) == (0, True), out
+    assert "tiny/ivy" in err
+    code, out, err = cli("--quiet", "run", "What is the result of 3+4*5+6-2*7?")
+    assert (code, "decision: 15:" in out, err) == (0, True, "")
+
+
+@pytest.mark.parametrize(
+    ("question", "task", "model", "expected"),
+    [
+        ("What is 2+3*4?", None, None, "debaters/experts"),
+        ("Is 91 a prime?", None, None, "first_debate"),
+        (None, "arithmetic", None, "debaters/experts"),
+        (None, "arithmetic:held_out", None, "debaters/experts"),
+        (None, "gsm8k", None, "first_debate"),
+        ("What is 2+3*4?", None, "some/model", "first_debate"),
+    ],
+)
+def test_who_debates_where_nobody_says(question, task, model, expected):
+    assert default_config(question, task, model).as_posix() == expected
+
+
+def test_the_version_and_the_short_help(cli):
+    assert cli("--version")[:2] == (0, f"cipher-debate {version('cipher-debate')}\n")
+    for command in ((), ("eval",), ("topology", "check")):
+        assert cli(*command, "-h")[:2] == cli(*command, "--help")[:2]

@@ -1,0 +1,151 @@
+"""What a built wheel holds and resolves, installed outside the checkout: the editable install that other tests use hides it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("agents", "debate", "evals", "kernels")
+ROOMS = (".", "debaters", "specialists", "topologies")
+# The weights of ten debaters and a learner are 33 MB of it; what is larger carries something that nobody meant to ship.
+LARGEST = 36_000_000
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="compares the wheel with the files that git tracks"
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Return the bin folder of an environment with the wheel, over the packages of the one that runs the tests."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    done = subprocess.run([*pip, str(wheel)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (site,) = folder.glob("lib/python*/site-packages")
+    # Paths that a .pth names have no .pth files of their own read, so that the editable install stays out.
+    others = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "dependencies.pth").write_text("\n".join(others) + "\n")
+    return folder / "bin"
+
+
+def ask(installed, folder, *command):
+    """Return what a command prints, run in an empty folder."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")} | {"COLUMNS": "200"}
+    line = [str(installed / command[0]), *command[1:]]
+    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tracked():
+    command = ["git", "ls-files", *PACKAGES, "configs"]
+    return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
+
+
+def names_in(folder):
+    return sorted(path.name for path in (ROOT / folder).iterdir() if path.name != "__pycache__")
+
+
+def test_a_wheel_holds_every_file_of_the_packages_and_the_configs_and_little_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert {re.sub("^configs/", "debate/shipped_configs/", name) for name in tracked()} - held == set()
+    assert "kernels/csrc/attention.cpp" in held
+    assert {f"{package}/py.typed" for package in PACKAGES} <= held
+    assert wheel.stat().st_size < LARGEST
+
+
+FINDS = """
+    import ast, importlib.metadata, importlib.util, json, re, sys
+    from pathlib import Path
+
+    from agents.backends.vllm import options
+    from agents.beliefs.cards import create_belief_backend
+    from agents.pretrained import DEBATERS, locate
+    from agents.prompts import Prompts
+    from agents.registry import names
+    from debate.config.load import load_config
+    from debate.config.shipped import configs_folder, find_config, prompts_folder, role_folder
+    from kernels import native
+
+    found = {"groups": {}, "configs": 0, "paths": {}}
+    for group in ("debate.commands", "debate.backends", "debate.belief_backends", "debate.tasks"):
+        found["groups"][group] = sorted(names(group))
+        for point in importlib.metadata.entry_points(group=group):
+            point.load()
+    packages = [sys.modules[name] for name in ("agents", "debate", "evals", "kernels")]
+    found["homes"] = sorted({str(Path(package.__file__).parent.parent) for package in packages})
+
+    folder = configs_folder()
+    for room in json.loads(sys.argv[1]):
+        for path in (folder / room).glob("*.yaml"):
+            load_config(path)
+            assert find_config(path.relative_to(folder).with_suffix("")) == path
+            found["configs"] += 1
+    found["roles"] = sorted(path.name for path in prompts_folder("roles").iterdir())
+    for file in (folder / "prompts").glob("*/initial.jinja"):
+        Prompts(prompts_folder(file.parent.name), role=role_folder("judge"), shared=prompts_folder("shared")).check()
+    found["debaters"] = sorted(path.name for path in DEBATERS.iterdir() if locate(f"tiny/{path.name}") == path)
+    found["learner"] = create_belief_backend("discrete_functions", rule="learner").name
+    found["sources"] = sorted(path.name for path in native._SOURCES.iterdir())
+
+    workers = re.findall(r'"(agents[.][.\\w]+Worker)"', Path(options.__file__).read_text())
+    for path in [*workers, *sys.argv[2:]]:
+        module, name = path.rsplit(".", 1)
+        origin = importlib.util.find_spec(module).origin
+        assert name in {getattr(node, "name", "") for node in ast.parse(Path(origin).read_text()).body}, path
+        found["paths"][path] = origin
+    print(json.dumps(found))
+"""
+# What other processes import by its path; vLLM's two workers are named in our own sources.
+ELSEWHERE = (
+    "debate.runtime.ray.actor.EngineActor",
+    "debate.runtime.ray.runner.RunnerActor",
+    "evals.scoring.worker.main",
+)
+
+
+def test_every_name_resolves_from_the_wheel(installed, tmp_path):
+    command = ("python", "-c", textwrap.dedent(FINDS), json.dumps(ROOMS), *ELSEWHERE)
+    found = json.loads(ask(installed, tmp_path, *command).splitlines()[-1])
+    (home,) = found["homes"]
+    assert home.startswith(str(installed.parent))
+    assert all(origin.startswith(home) for origin in found["paths"].values())
+    assert len(found["paths"]) == 2 + len(ELSEWHERE)
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    assert found["groups"] == {group: sorted(points[group]) for group in found["groups"]}
+    assert found["configs"] == sum(len(list((ROOT / "configs" / room).glob("*.yaml"))) for room in ROOMS)
+    assert found["roles"] == names_in("configs/prompts/roles")
+    assert found["debaters"] == names_in("agents/debaters")
+    assert found["learner"] == "discrete_functions (learner)"
+    assert found["sources"] == names_in("kernels/csrc")
+
+
+def test_the_commands_run_from_the_wheel(installed, tmp_path):
+    table = ask(installed, tmp_path, "debate", "eval", "smoke", "--limit", "2", "--out", "run")
+    assert "cipher" in table
+    assert (tmp_path / "run" / "results.json").is_file()
+    said = ask(installed, tmp_path, "python", "-m", "debate", "run", "What is 3+4*5?", "--config", "smoke")
+    assert "ada" in said
