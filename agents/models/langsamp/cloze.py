@@ -36,7 +36,7 @@ class LangSAMPCloze(BeliefBackend):
         backend: model, tokenizer, and what the tables' rows stand for.
         language: `given`, the text's own language and script, which an observation says; `guess`, those under which the words
             around the gap are likeliest; `none`, as if there were no tables.
-        tables: `intact`; as controls `swapped`, every row the next one's, or `random`, rows of as much length.
+        tables: `intact`; as controls `swapped`, every row the one before its own, or `random`, rows of as much length.
         temperature: fitted on a validation split it is calibrated.
     """
 
