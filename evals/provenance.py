@@ -11,7 +11,6 @@ from typing import Any
 
 from agents.installed import versions
 from agents.prompts import STAGES, Prompts
-from agents.speakers.agent import Agent
 from debate.config.schema import DebateConfig
 from debate.orchestrator import Debate
 
@@ -59,24 +58,25 @@ def speakers(config: DebateConfig, debate: Debate) -> dict[str, dict[str, Any]]:
             "dtype": config.dtype_of(name),
             "temperature": asked.temperature,
         }
-        if isinstance(agent, Agent):
+        if agent.prompt_files is not None:
+            # It reads a prompt and decodes; what speaks by rule or by belief samples nothing.
             sampling = {key: value for key, value in asdict(agent.sampling).items() if key != "seed"}
-            facts |= {**sampling, "encoder": agent.encoder, "adapter": agent.adapter}
+            facts |= {**sampling, "encoder": agent.encoder, "adapter": getattr(agent, "adapter", None)}
         found[name] = facts
     return found
 
 
 def prompt_hashes(debate: Debate) -> dict[str, str]:
     """Return agent → hash of the prompt files and worked examples that it may read."""
-    return {name: _hash(agent.prompts) for name, agent in debate.agents.items() if isinstance(agent, Agent)}
+    return {name: _hash(files) for name, agent in debate.agents.items() if (files := agent.prompt_files) is not None}
 
 
 def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
     """Return agent → stage → worked examples in the prompts of that stage, of agents that read prompts."""
     return {
-        name: {stage: agent.prompts.num_shots(stage) for stage in STAGES}
+        name: {stage: files.num_shots(stage) for stage in STAGES}
         for name, agent in debate.agents.items()
-        if isinstance(agent, Agent)
+        if (files := agent.prompt_files) is not None
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from agents.errors import ConfigError, did_you_mean
+from agents.errors import ConfigError
 from agents.secrets import refuse_secrets
 from agents.yaml_file import parse_yaml, read_yaml
 from debate.config.execution import EngineConfig, ExecutionConfig
@@ -16,6 +16,7 @@ from debate.config.schema import AgentConfig, DebateConfig
 from debate.config.shipped import find_config, shipped
 from debate.config.topology import EdgeConfig, ScheduleConfig, TopologyConfig
 from debate.config.topology_file import read_topology_file
+from kernels.names import did_you_mean, unknown
 
 # Methods that need not be written down to be changed.
 UNWRITTEN = ("single", "text", "cipher")
@@ -165,7 +166,7 @@ def _explain(source: str, raw: Mapping[str, Any], detail: Any) -> str:
         *parents, key = place
         model = _model_at(parents)
         known = [field.alias or name for name, field in model.model_fields.items()]
-        return f"{source}: {where}: unknown key {key!r}. Known: {', '.join(known)}.{did_you_mean(str(key), known)}"
+        return f"{source}: {where}: {unknown('key', str(key), known)}"
     if detail["type"] == "missing":
         return f"{source}: {where}: this key is needed"
     given = detail.get("input")

@@ -11,16 +11,16 @@ from pydantic import Field, field_validator, model_validator
 
 from agents.component import check_component
 from agents.errors import ConfigError
+from agents.speakers import CONTROLS
+from debate.config.electorate import Electorate
 from debate.config.execution import ExecutionConfig
 from debate.config.frozen import Frozen
 from debate.config.groups import MOST_AGENTS, expanded, groups
 from debate.config.topology import TopologyConfig
 
-# What an agent may be besides a debater: one that sums up or leads each round, one that speaks once at the end, and the
-# paper's controls, which say what they say without a model.
+# What an agent may be besides a debater or a control: one that sums up or leads each round, one that speaks once at the end.
 CHAIRS = ("summariser", "moderator")
 JUDGES = ("judge",)
-CONTROLS = ("expert", "misaligned", "random", "dummy")
 
 
 def one_dtype(raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -72,7 +72,8 @@ class AgentConfig(Frozen):
     weighs: Literal["labels", "texts"] | None = None
     """Weigh the labels of a choice, or the texts of its options, by log-likelihood, and state that belief; generate nothing."""
     role: str | None = None
-    """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
+    """A folder under configs/prompts/roles (`critic`, `judge`, …), a path, a control (`expert`, `random`, …), or the dotted
+    path of a kind of agent."""
     agreement: float | None = Field(default=None, ge=0, le=1)
     """How much it is asked to agree with the others, from 0 to 1 (DebateLLM); by default it is not asked."""
     group: str | None = None
@@ -205,19 +206,21 @@ class DebateConfig(Frozen):
         return tuple(dict.fromkeys(spoken))
 
     @property
+    def electorate(self) -> Electorate:
+        """Everyone whose answer counts: not judges and chairs, unless there is nobody else."""
+        voters = tuple(name for name, agent in self.agents.items() if not (agent.is_judge or agent.is_chair))
+        temperatures = {name: float("inf") if a.is_control else a.temperature for name, a in self.agents.items()}
+        return Electorate(voters or tuple(self.agents), temperatures)
+
+    @property
     def temperatures(self) -> dict[str, float]:
-        """Temperature of everyone whose answer counts: not of judges and chairs; a control's is infinite."""
-        counted = {
-            name: float("inf") if agent.is_control else agent.temperature
-            for name, agent in self.agents.items()
-            if not (agent.is_judge or agent.is_chair)
-        }
-        return counted or {name: agent.temperature for name, agent in self.agents.items()}
+        """Temperature of everyone whose answer counts; a control's is infinite."""
+        return self.electorate.of_voters
 
     @property
     def deciding_agent(self) -> str:
         """The agent of the lowest temperature, the first of equals: the paper's answer, chosen before the debate."""
-        return min(self.temperatures, key=self.temperatures.__getitem__)
+        return self.electorate.order()[0]
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

@@ -17,7 +17,8 @@ from evals.datasets.dataset_task import DatasetTask
 from evals.datasets.observed import AUDIO, observations
 from evals.datasets.rows import READABLE, DataRow
 from evals.sample import Sample, Score
-from evals.scoring.text import after_cues, answer_part, without_markup
+from evals.scoring.run_ons import answer_part
+from evals.scoring.text import after_cues, without_markup
 from evals.scoring.words import comparable, stated_text
 from evals.task import TaskInfo
 

@@ -21,7 +21,7 @@ from agents.backends.transformers.adapters import Adapters
 from agents.backends.transformers.cache import SlotCache, Window
 from agents.backends.transformers.checkpoint import load_model
 from agents.decoding.ending import stop_ids
-from agents.errors import ConfigError, ModelError
+from agents.errors import ConfigError, ModelError, UnknownName
 from agents.fingerprint import fingerprint
 from agents.model_folder import read_config, read_tokenizer, refuse_other_kinds, weights_hash
 from kernels import EmbeddingTable
@@ -58,7 +58,7 @@ class LoadedModel:
         rows: int | None = None,
     ) -> None:
         if dtype not in DTYPES:
-            raise ModelError(f"unknown dtype {dtype!r}. Known: {', '.join(DTYPES)}.")
+            raise UnknownName("dtype", dtype, DTYPES)
         self.name, self.device, self.dtype = name, torch.device(device), DTYPES[dtype]
         config = read_config(folder, name=name, trust_remote_code=trust_remote_code)
         refuse_other_kinds(config, name)

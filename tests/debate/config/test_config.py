@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.errors import ConfigError
+from agents.errors import ConfigError, UnknownName
 from debate.config.load import load_config, to_yaml, validate
 from debate.config.shipped import configs_folder, find_config
 from evals.methods import method_config, method_names
@@ -78,7 +78,7 @@ def test_methods():
     assert hot.agents["ben"].temperature == 2.0
     assert hot.agents["ada"].temperature == 0.1
     assert method_names(validate(GOOD, source="x")) == ("single", "text", "cipher")
-    with pytest.raises(ConfigError, match="unknown method 'ciper'.*Did you mean 'cipher'"):
+    with pytest.raises(UnknownName, match="unknown method 'ciper'.*Did you mean 'cipher'"):
         method_config(config, "ciper")
     broken = validate({**GOOD, "methods": {"x": {"round": 1}}}, source="x")
     with pytest.raises(ConfigError, match=r"methods\.x: round: unknown key"):

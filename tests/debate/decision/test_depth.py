@@ -13,6 +13,8 @@ from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.observation import Text
 from agents.question import Question
+from debate.config.electorate import Electorate
+from debate.decision.decision import Poll
 from debate.decision.depth import depths, drift, outliers, text_points
 from debate.decision.rules import decision_rule
 from debate.transcript import Transcript, Turn, TurnKey
@@ -103,9 +105,9 @@ def test_depth_goes_by_transformer_embeddings_of_what_messages_read_as(tmp_path,
     assert np.allclose(depths(points), plain_depths(vectors), atol=1e-6)
     call = f"depth(embeddings={name!r}, checkpoint={options['checkpoint']!r})"
     turns = [Turn(TurnKey(1, str(n)), message, (), 0, Usage(0, 0, 1), "stop") for n, message in enumerate(said(*texts))]
-    decision = decision_rule(call)(
-        Transcript(Question("q", "?"), tuple(turns)), {str(n): 0.1 for n in range(4)}, lambda text: text
-    )
+    names = tuple(map(str, range(4)))
+    electorate = Electorate(names, dict.fromkeys(names, 0.1))
+    decision = decision_rule(call)(Poll(Transcript(Question("q", "?"), tuple(turns)), electorate, lambda text: text))
     assert decision.answer == texts[int(np.argmax(plain_depths(vectors)))]
     assert f"the deepest message by {name}" in decision.reason
 

@@ -226,7 +226,8 @@ def test_mistakes_are_sentences_with_their_place(keys, said):
 
 def findings(**keys):
     base = {"backend": "mock", "agents": {"a": {"count": 4}}}
-    return [(finding.kind, finding.text) for finding in check(validate({**base, **keys}, source="test"))]
+    config = validate({**base, **keys}, source="test")
+    return [(finding.kind, finding.text) for finding in check(config, build_exchange(config))]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +244,7 @@ def findings(**keys):
         ({"topology": {"edges": [{"from": "a1", "to": "a2"}, {"from": "a3", "to": "a4"}]}}, "warning", "2 debates"),
         ({"topology": "chain", "agents": {"a": {"count": 3, "temperature": [0.1, 1]}}}, "warning", "hears nobody"),
         ({"topology": "complete", "protocol": "relay"}, "warning", "never carry a message"),
-        ({"agents": {"ada": {}, "ben": {"model": "other"}}}, "warning", "mapped token by token"),
+        ({"agents": {"ada": {}, "ben": {"model": "other"}}}, "note", "is said when both are loaded"),
     ],
 )
 def test_check_says_what_is_wrong_and_what_to_do(keys, kind, said):

@@ -525,7 +525,7 @@ BAD_OPTIONS = [
     ({"requests_per_minute": 0}, "requests_per_minute: a number above 0"),
     ({"tokens_per_minute": "many"}, "tokens_per_minute: a number above 0; got 'many'"),
     ({"token_limit": "max"}, "choose max_tokens or max_completion_tokens"),
-    ({"colour": 1}, "unexpected keyword argument 'colour'"),
+    ({"colour": 1}, "has no option 'colour'. It takes"),
 ]
 
 
