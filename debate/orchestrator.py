@@ -83,7 +83,8 @@ async def take(
         agent = replace(agent, backend=engine)
     heard = debate.heard(inbox, agent, said)
     own = None if inbox.own is None else debate.hearing.own(said[inbox.own].message, agent)
-    pending = agent.speak(question, None if own is None else own.content, [message.content for message in heard], seed)
+    asked = replace(question, round=key.round)
+    pending = agent.speak(asked, None if own is None else own.content, [message.content for message in heard], seed)
     try:
         generation = await pending
     except asyncio.CancelledError:
