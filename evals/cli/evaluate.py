@@ -39,6 +39,8 @@ def evaluate(
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
+    columns: options.Columns = None,
+    scoring: options.Scoring = None,
     split: Annotated[str | None, typer.Option("--split", help="Dataset split (default: the task's first).")] = None,
     num_fewshot: Annotated[
         int | None,
@@ -82,14 +84,19 @@ def evaluate(
 
         debate eval configs/cipher_vs_text.yaml --tasks arithmetic,reasoning_gym:chain_sum --limit 10
 
+        debate eval first_debate --task file --data mine.csv --columns question=prompt,answer=gold --scoring number
+
     Everything is written to the run folder as it happens; read it with `debate show`. After Ctrl-C or a crash the same
     command goes on where it was: no turn is taken twice. What the names of methods mean: docs/evaluation.md.
     """
     from evals.evaluation import Selection
 
     names, execution = options.listed(tasks), options.execution(runtime, ray_address)
+    extra = [*execution, *options.named_columns(columns)]
     loaded = [
-        options.load(config, settings, model, seed, *execution, *([f"task={name}"] if name else []))
+        options.scored(
+            options.load(config, settings, model, seed, *extra, *([f"task={name}"] if name else [])), scoring
+        )
         for name in names or [""]
     ]
     root = out or Path("runs") / config.stem

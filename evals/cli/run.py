@@ -35,6 +35,8 @@ def run(
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
+    columns: options.Columns = None,
+    scoring: options.Scoring = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to keep the run in.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")
@@ -64,8 +66,9 @@ def run(
     extra = [f"message={message}"] if message else []
     if task:
         extra.append(f"task={task}")
-    extra += options.execution(runtime, ray_address, allow_huge)
+    extra += [*options.execution(runtime, ray_address, allow_huge), *options.named_columns(columns)]
     loaded = options.load(config or default_config(question, task, model), settings, model, seed, *extra)
+    loaded = options.scored(loaded, scoring)
     options.run(watch(loaded, question, limit or 1, data, out, overwrite))
 
 

@@ -40,6 +40,8 @@ def search(
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
+    columns: options.Columns = None,
+    scoring: options.Scoring = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the search (default: runs/CONFIG-search).")
     ] = None,
@@ -58,7 +60,8 @@ def search(
     from evals.search.parameters import parse_parameter
     from evals.search.search import search as run_search
 
-    loaded = options.load(config, settings, model, seed, *([f"task={task}"] if task else []))
+    extra = [*options.named_columns(columns), *([f"task={task}"] if task else [])]
+    loaded = options.scored(options.load(config, settings, model, seed, *extra), scoring)
     folder = out or Path("runs") / f"{config.stem}-search"
     found = options.run(
         run_search(
