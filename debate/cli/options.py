@@ -1,7 +1,6 @@
 """Options that several commands share, and quiet start-up."""
 
 import asyncio
-import json
 import os
 import re
 import sys
@@ -36,18 +35,6 @@ Data = Annotated[
         help="Local benchmark file or folder, used instead of the hub. With --task file: your questions, or a hub id.",
     ),
 ]
-Columns = Annotated[
-    str | None,
-    typer.Option("--columns", help="Names of your file's columns (--task file), e.g. question=prompt,answer=gold."),
-]
-Scoring = Annotated[
-    str | None,
-    typer.Option(
-        "--scoring",
-        help="How answers to your own questions are compared: number, choice, mathematics, text, contains or regex.",
-    ),
-]
-
 Runtime = Annotated[
     str | None, typer.Option("--runtime", help="Where engines run: local (this process) or ray (a process each).")
 ]
@@ -67,33 +54,6 @@ def execution(runtime: str | None, ray_address: str | None, allow_huge: bool = F
     """Return the overrides of the options that say how a run is carried out."""
     given = {"runtime": runtime, "ray_address": ray_address, "allow_huge": allow_huge or None}
     return [f"execution.{key}={value}" for key, value in given.items() if value is not None]
-
-
-def named_columns(columns: str | None) -> list[str]:
-    """Return the override of `--columns`."""
-    from evals.datasets.columns import parse_columns
-
-    return [] if columns is None else [f"columns={json.dumps(parse_columns(columns))}"]
-
-
-def scored(config: Any, scoring: str | None) -> Any:
-    """Return a config whose own questions are scored as `--scoring` says.
-
-    Raises:
-        ConfigError: its task has a scoring of its own, or another scoring in its name.
-    """
-    from agents.errors import ConfigError
-
-    task, colon, named = config.task.partition(":")
-    if scoring is None:
-        return config
-    if task != "file":
-        raise ConfigError(
-            f"--scoring is for your own questions (--task file --data FILE); {config.task} knows how its answers are compared"
-        )
-    if colon and named != scoring:
-        raise ConfigError(f"--scoring {scoring}: the task is {config.task}; give one of the two")
-    return config.model_copy(update={"task": f"file:{scoring}"})
 
 
 def load(config: Path, settings: list[str] | None, model: str | None, seed: int | None, *extra: str) -> Any:

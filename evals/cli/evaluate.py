@@ -10,6 +10,7 @@ import typer
 
 from debate.cli import options
 from debate.cli.app import app
+from evals.cli import own_questions
 
 if TYPE_CHECKING:
     from debate.config.schema import DebateConfig
@@ -39,8 +40,8 @@ def evaluate(
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
-    columns: options.Columns = None,
-    scoring: options.Scoring = None,
+    columns: own_questions.Columns = None,
+    scoring: own_questions.Scoring = None,
     split: Annotated[str | None, typer.Option("--split", help="Dataset split (default: the task's first).")] = None,
     num_fewshot: Annotated[
         int | None,
@@ -92,9 +93,9 @@ def evaluate(
     from evals.evaluation import Selection
 
     names, execution = options.listed(tasks), options.execution(runtime, ray_address)
-    extra = [*execution, *options.named_columns(columns)]
+    extra = [*execution, *own_questions.named_columns(columns)]
     loaded = [
-        options.scored(
+        own_questions.scored(
             options.load(config, settings, model, seed, *extra, *([f"task={name}"] if name else [])), scoring
         )
         for name in names or [""]

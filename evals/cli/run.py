@@ -8,6 +8,7 @@ import typer
 
 from debate.cli import options
 from debate.cli.app import app
+from evals.cli import own_questions
 
 # Numbers joined by signs, as the tiny debaters were taught.
 SUM = re.compile(r"\d+(\s*[-+*]\s*\d+){2,}")
@@ -35,8 +36,8 @@ def run(
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
-    columns: options.Columns = None,
-    scoring: options.Scoring = None,
+    columns: own_questions.Columns = None,
+    scoring: own_questions.Scoring = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to keep the run in.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")
@@ -66,9 +67,9 @@ def run(
     extra = [f"message={message}"] if message else []
     if task:
         extra.append(f"task={task}")
-    extra += [*options.execution(runtime, ray_address, allow_huge), *options.named_columns(columns)]
+    extra += [*options.execution(runtime, ray_address, allow_huge), *own_questions.named_columns(columns)]
     loaded = options.load(config or default_config(question, task, model), settings, model, seed, *extra)
-    loaded = options.scored(loaded, scoring)
+    loaded = own_questions.scored(loaded, scoring)
     options.run(watch(loaded, question, limit or 1, data, out, overwrite))
 
 

@@ -7,6 +7,7 @@ import typer
 
 from debate.cli import options
 from debate.cli.app import app
+from evals.cli import own_questions
 
 
 @app.command()
@@ -24,7 +25,7 @@ def score(
         Path | None,
         typer.Option("--output_path", "-o", help="Also write the verdicts to this file, one JSON line each."),
     ] = None,
-    scoring: options.Scoring = None,
+    scoring: own_questions.Scoring = None,
     seed: options.Seed = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Split that the ids belong to (only for generated tasks).")

@@ -7,6 +7,7 @@ import typer
 
 from debate.cli import options
 from debate.cli.app import app
+from evals.cli import own_questions
 
 
 @app.command()
@@ -40,8 +41,8 @@ def search(
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
-    columns: options.Columns = None,
-    scoring: options.Scoring = None,
+    columns: own_questions.Columns = None,
+    scoring: own_questions.Scoring = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the search (default: runs/CONFIG-search).")
     ] = None,
@@ -60,8 +61,8 @@ def search(
     from evals.search.parameters import parse_parameter
     from evals.search.search import search as run_search
 
-    extra = [*options.named_columns(columns), *([f"task={task}"] if task else [])]
-    loaded = options.scored(options.load(config, settings, model, seed, *extra), scoring)
+    extra = [*own_questions.named_columns(columns), *([f"task={task}"] if task else [])]
+    loaded = own_questions.scored(options.load(config, settings, model, seed, *extra), scoring)
     folder = out or Path("runs") / f"{config.stem}-search"
     found = options.run(
         run_search(

@@ -137,15 +137,15 @@ def test_a_question_for_which_there_is_never_memory_is_given_up(tmp_path, run):
 
 
 def test_a_prompt_that_is_too_long_fails_its_question_alone_and_is_not_tried_again(tmp_path, run):
-    asked = [Sample("short", "1+1?", "2"), Sample("long", "1+1? " * 400, "2"), Sample("other", "2+2?", "4")]
-    (row,) = run(evaluate(config_of(context=3000), out=tmp_path / "run", samples=asked))
+    asked = [Sample("short", "1+1?", "2"), Sample("long", "1+1? " * 1000, "2"), Sample("other", "2+2?", "4")]
+    (row,) = run(evaluate(config_of(context=4000), out=tmp_path / "run", samples=asked))
     assert (row.total, row.failed) == (3, 1)
     assert faults_in(tmp_path / "run") == []
     (failed,) = [record for record in read_method(tmp_path / "run" / "cipher") if record.failure is not None]
     assert re.match(
         r"question long, method cipher: agent '(ada|ben)', round \d: the prompt has \d+ tokens", failed.failure
     )
-    again = run(evaluate(config_of(context=3000), out=tmp_path / "run", samples=asked))
+    again = run(evaluate(config_of(context=4000), out=tmp_path / "run", samples=asked))
     assert (again[0].failed, again[0].turns) == (1, row.turns)
 
 
