@@ -10,6 +10,7 @@ import typer
 
 from debate.cli import options
 from debate.cli.app import app
+from evals.cli import dry_run as rehearsal
 from evals.cli import own_questions
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def evaluate(
     sample_id: Annotated[
         list[str] | None, typer.Option("--sample-id", help="Ask only the question with this id; repeatable.")
     ] = None,
+    dry_run: rehearsal.DryRun = False,
     out: Annotated[
         Path | None, typer.Option("--out", "--output_path", "-o", help="Run folder (default: runs/CONFIG).")
     ] = None,
@@ -103,6 +105,9 @@ def evaluate(
     root = out or Path("runs") / config.stem
     folders = [root] if len(loaded) == 1 else [root / folder_name(one.task) for one in loaded]
     chosen = Selection(limit, shuffle, tuple(sample_id or ()), split, num_fewshot, data)
+    if dry_run:
+        refused = [rehearsal.dry_run(one, options.listed(methods), chosen) for one in loaded]
+        raise typer.Exit(2 if any(refused) else 0)
     with _metrics(metrics_port, metrics_host) as metrics:
         for one, folder in zip(loaded, folders, strict=True):
             _evaluate_task(one, folder, options.listed(methods), chosen, overwrite, metrics)
