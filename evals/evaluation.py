@@ -53,15 +53,16 @@ class Selection:
     data: Path | None = None
     revision: str | None = None
 
-    def task(self, name: str, seed: int) -> Task:
-        """Return the task of a name with the split, examples and files that are chosen."""
+    def task(self, config: DebateConfig, split: str | None = None) -> Task:
+        """Return the task of a config with the split, examples and files that are chosen; `data` wins over the config's."""
         return create_task(
-            name,
-            seed=seed,
-            data=self.data,
-            split=self.split,
+            config.task,
+            seed=config.seed,
+            data=self.data or (None if config.data is None else Path(config.data)),
+            split=split or self.split,
             num_fewshot=self.num_fewshot,
             revision=self.revision,
+            columns=config.columns or None,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -118,12 +119,13 @@ async def evaluate(
     observer = observer or Observer()
     chosen = _selection(limit, data, selection, samples)
     names = _rows(methods or method_names(config))
+    task = chosen.task(config)
+    config = with_scoring(config, task)
     configs = {row: resolve(config, name) for row, name in names.items()}
-    task = chosen.task(config.task, config.seed)
     shots = [(shot.question, shot.solution) for shot in task.shots()]
     if task.num_fewshot and not shots:
         progress(
-            f"{config.task}: no worked examples, of {task.num_fewshot} by default: {chosen.data} has no rows for them"
+            f"{config.task}: no worked examples, of {task.num_fewshot} by default: {task.data} has no rows for them"
         )
     available = len(samples or ())
     if samples is None:
@@ -131,7 +133,7 @@ async def evaluate(
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
-    targets = {Question(sample.id, sample.question): sample.target for sample in samples}
+    targets = sayable(task, samples)
     engines = backends or Backends(config, progress)
     asked = {**chosen.as_json(), "methods": list(names.values())}
 
@@ -162,6 +164,18 @@ async def evaluate(
     finally:
         if backends is None:
             await engines.close()
+
+
+def with_scoring(config: DebateConfig, task: Task) -> DebateConfig:
+    """Return a config that names the scoring of its task, where the questions told which: `file` → `file:number`."""
+    is_told = config.task == "file" and task.name.startswith("file:")
+    return config.model_copy(update={"task": task.name}) if is_told else config
+
+
+def sayable(task: Task, samples: Sequence[Sample]) -> dict[Question, str]:
+    """Return question → right answer, for the agents that are given it; none where no answer can be said."""
+    said = {Question(sample.id, sample.question): task.spoken(sample) for sample in samples}
+    return {question: target for question, target in said.items() if target is not None}
 
 
 async def _play(

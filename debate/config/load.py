@@ -12,6 +12,7 @@ from agents.errors import ConfigError
 from agents.secrets import refuse_secrets
 from agents.yaml_file import parse_yaml, read_yaml
 from debate.config.execution import EngineConfig, ExecutionConfig
+from debate.config.paths import check_paths, find_file, with_paths
 from debate.config.schema import AgentConfig, DebateConfig
 from debate.config.shipped import find_config, shipped
 from debate.config.topology import EdgeConfig, ScheduleConfig, TopologyConfig
@@ -22,12 +23,13 @@ from kernels.names import did_you_mean, unknown
 UNWRITTEN = ("single", "text", "cipher")
 
 
-def load_config(config: Path | str, overrides: Sequence[str] = ()) -> DebateConfig:
+def load_config(config: Path | str, overrides: Sequence[str] = (), *, is_record: bool = False) -> DebateConfig:
     """Return the config in a YAML file, with `key.path=value` overrides applied.
 
     Args:
         config: a file, or the name of a shipped one: `smoke`, `topologies/teams`.
         overrides: each as on the command line, e.g. `agents.ada.temperature=0.2`.
+        is_record: of a run that was: what it names need not be there any more.
 
     Raises:
         ConfigError: file and key path, what was given, what is allowed.
@@ -44,7 +46,11 @@ def load_config(config: Path | str, overrides: Sequence[str] = ()) -> DebateConf
     for override in overrides:
         # A topology file's nodes are agents too.
         raw = _override(raw, override, known=_with_file(raw, path.parent))
-    return validate(_with_file(raw, path.parent), source=str(path))
+    raw = _with_file(raw, path.parent)
+    if not is_record:
+        raw = with_paths(raw, path.parent)
+        check_paths(raw, path.parent, source=str(path))
+    return validate(raw, source=str(path))
 
 
 def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
@@ -76,8 +82,12 @@ def _with_file(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     topology = raw.get("topology")
     if not isinstance(topology, dict) or "file" not in topology:
         return raw
-    path = Path(str(topology["file"])).expanduser()
-    agents, edges = read_topology_file(path if path.is_absolute() else folder / path)
+    path, looked = find_file(str(topology["file"]), folder)
+    if path is None:
+        raise ConfigError(
+            f"cannot read the topology {topology['file']}: no such file. Looked for: {', '.join(map(str, looked))}."
+        )
+    agents, edges = read_topology_file(path)
     own = raw.get("agents") or {}
     rest = {key: value for key, value in topology.items() if key != "file"}
     named = merged(agents, own) if isinstance(own, Mapping) else own

@@ -108,6 +108,10 @@ class DebateConfig(Frozen):
     """Options of the backend, e.g. max_num_seqs."""
     task: str = "arithmetic"
     """Name of a registered task; `debate tasks` lists them."""
+    data: str | None = Field(default=None, exclude_if=lambda data: data is None)
+    """File or folder with the task's questions, or, for the task `file`, a dataset on the hub; `--data` wins over it."""
+    columns: dict[str, str] = Field(default_factory=dict, exclude_if=lambda columns: not columns)
+    """Names of the columns of your own questions, e.g. {question: prompt, answer: gold}; only for the task `file`."""
     prompts: str | None = None
     """Folder of prompt files: a name under configs/prompts, or a path (default: the task's own)."""
     format: Literal["auto", "chat", "plain"] = "auto"
@@ -182,6 +186,11 @@ class DebateConfig(Frozen):
                 check_component(name, "method")
             except ConfigError as error:
                 raise ValueError(str(error)) from error
+            for key in ("data", "columns"):
+                if key in methods[name]:
+                    raise ValueError(
+                        f"{name}.{key}: every method is asked the same questions; write {key} above methods"
+                    )
         return methods
 
     @field_validator("agents")
