@@ -9,11 +9,15 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from agents.errors import RequestError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
+
+if TYPE_CHECKING:
+    from agents.hearing_table import HearingTable
+    from kernels import EmbeddingTable
 
 CHARACTERS_A_TOKEN = 4
 Role = Literal["system", "user", "assistant"]
@@ -100,6 +104,8 @@ class Request:
         adapter: a LoRA adapter's folder in peft's layout, for backends that can load one beside the model.
         choices: texts that are weighed as what comes next, in place of generating: the message is the likeliest, and
             `Generation.log_likelihoods` says how likely each is. For backends with `Capabilities.weighs`.
+        hearers: other tables that a CIPHER message is rendered on from its whole beliefs. For backends with
+            `Capabilities.renders`; the others keep the likeliest tokens alone.
     """
 
     prompt: Prompt
@@ -107,6 +113,7 @@ class Request:
     encoder: str | None = None
     adapter: str | None = None
     choices: tuple[str, ...] = ()
+    hearers: tuple["HearingTable", ...] = ()
 
     def __post_init__(self) -> None:
         if self.choices and (self.encoder is not None or not all(self.choices)):
@@ -163,7 +170,8 @@ class Generation:
 class Capabilities:
     """What a backend can take and give.
 
-    A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices.
+    A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices,
+    one that `renders` those with other tables to render on.
     """
 
     text: bool = True
@@ -171,6 +179,7 @@ class Capabilities:
     vectors_out: bool = False
     adapters: bool = False
     weighs: bool = False
+    renders: bool = False
     context: int | None = None
 
 
@@ -263,6 +272,8 @@ class Backend(ABC):
     load: Load
     tokenizer: Any = None
     """The model's own; None where the engine keeps it to itself."""
+    table: "EmbeddingTable | None" = None
+    """What the model reads of each token; None where the engine keeps it to itself."""
 
     @property
     @abstractmethod

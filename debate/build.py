@@ -14,6 +14,7 @@ from agents.speakers.speaker import AgentPlan, Speaker
 from debate.config.schema import AgentConfig, DebateConfig
 from debate.config.shipped import prompts_folder, role_folder, task_prompts
 from debate.hearing import Hearing
+from debate.hearing_tables import hearing_tables
 from debate.orchestrator import Debate
 from debate.preview.checks import check
 from debate.protocol.exchange import Exchange, build_exchange, own_encoder
@@ -57,7 +58,9 @@ def build_debate(
     if rule is not None:
         protocol = Stopped(exchange.planned, rule)
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
-    debate = Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped, config.thinking))
+    hearing = Hearing(extract, config.min_mapped, config.thinking)
+    tables = hearing_tables(exchange, agents, backends.warn)
+    debate = Debate(agents, protocol, config.seed, encoders, hearing, tables)
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         agents[name].in_encoder(encoder)
     _check_shortened(exchange, agents)

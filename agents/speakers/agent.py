@@ -71,7 +71,8 @@ class Agent(Speaker):
         if self.encoder is not None:
             # A belief is restricted by its encoder; these belong to the agent's text turns.
             sampling = replace(sampling, top_p=None, top_k=None)
-        return Request(prompt, sampling, self.encoder, self.adapter)
+        hearers = () if self.encoder is None else self.hearers
+        return Request(prompt, sampling, self.encoder, self.adapter, hearers=hearers)
 
     def speak(self, question: Question, own: Heard | None, others: Sequence[Heard], seed: int) -> Pending:
         """Submit the request of one turn; of the question a language model reads the text.
