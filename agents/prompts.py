@@ -1,7 +1,8 @@
 """Prompt files → Prompt. One folder a task: `system.jinja`, `initial.jinja`, `debate.jinja`, `examples.yaml`.
 
 `initial.jinja` is given `question`; `debate.jinja` is given `question`, `own` (the agent's last solution) and `others`
-(the solutions it hears, in the order of the topology's nodes); `review.jinja`, for an agent that hears others before
+(the solutions it hears, in the order of the topology's nodes), and `own_first`, whether its own is to stand before them, the
+control for positional bias; `review.jinja`, for an agent that hears others before
 it has spoken, is given `question` and `others`. A slot that nobody fills is an error. Whether a solution is text or
 vectors, the
 file is the same: it says where the solution stands.
@@ -42,6 +43,7 @@ class Prompts:
         shared: files for stages that neither role nor task has.
         agreement: 0 to 1, how far to agree with the others; None does not mention it.
         shots: question and solution of worked examples, in place of the first round's in `examples.yaml`.
+        own_first: an agent's own solution stands before those that it hears.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Prompts:
     shared: Path | None = None
     agreement: float | None = None
     shots: tuple[tuple[str, str], ...] = ()
+    own_first: bool = False
 
     def __post_init__(self) -> None:
         for folder in (self.folder, self.role):
@@ -72,7 +75,13 @@ class Prompts:
         self._render("initial", {"question": "?"})
         if self._find("review").exists():
             self._render("review", {"question": "?", "others": ["?"]})
-        self._render("debate", {"question": "?", "own": "?", "others": ["?"]})
+        own, other = slots.mark(0), slots.mark(1)
+        debate = self._render("debate", {"question": "?", "own": own, "others": [other]})
+        if self.own_first and own in debate and other in debate and debate.index(own) > debate.index(other):
+            raise PromptError(
+                f"{self._find('debate')}: order: reversed puts an agent's own solution before the others', and this file "
+                "does not: let it read own_first, as the shipped ones do, or set another order"
+            )
         for stage in STAGES:
             for example in self._worked(stage):
                 self._render(stage, example)
@@ -156,7 +165,7 @@ class Prompts:
         try:
             if path not in self._templates:
                 self._templates[path] = self._environment.from_string(path.read_text())
-            return self._templates[path].render(values).strip()
+            return self._templates[path].render({"own_first": self.own_first, **values}).strip()
         except OSError as error:
             raise PromptError(f"cannot read the prompt {path}: {error.strerror}") from error
         except TemplateError as error:

@@ -30,6 +30,7 @@ def build_debate(
     *,
     extract: Extract | None = None,
     targets: Mapping[Question, str] | None = None,
+    solutions: Mapping[Question, str] | None = None,
     shots: Sequence[tuple[str, str]] = (),
 ) -> Debate:
     """Return the debate of a config.
@@ -39,6 +40,7 @@ def build_debate(
         backends: the engines.
         extract: a response and its question's options → its answer, for edges, stopping rules and decisions that look at answers.
         targets: question → right answer, for the controls that are given it.
+        solutions: question → a right solution in words, which they say in place of the bare answer.
         shots: the task's worked examples, question and solution, in place of the first round's in the prompt files.
 
     Raises:
@@ -50,7 +52,9 @@ def build_debate(
             raise ConfigError(f"topology: {finding.text}")
         backends.warn(finding.text)
     checked: dict[Prompts, Prompts] = {}
-    plans = [_Plan(name, config, backends, targets or {}, tuple(shots), checked) for name in config.agents]
+    plans = [
+        _Plan(name, config, backends, targets or {}, solutions or {}, tuple(shots), checked) for name in config.agents
+    ]
     agents = {plan.name: build_speaker(plan) for plan in plans}
     protocol: Protocol = exchange.planned
     watch = StoppingContext(config.electorate.voters, exchange.planned.chairs, extract)
@@ -100,6 +104,7 @@ class _Plan(AgentPlan):
     config: DebateConfig
     backends: Backends
     targets: Mapping[Question, str]
+    solutions: Mapping[Question, str]
     shots: tuple[tuple[str, str], ...]
     checked: dict[Prompts, Prompts]
 
@@ -157,6 +162,7 @@ class _Plan(AgentPlan):
             shared=prompts_folder("shared"),
             agreement=keys.agreement if keys.agreement is not None else config.agreement,
             shots=self.shots,
+            own_first=config.order == "reversed",
         )
         if prompts not in self.checked:
             prompts.check()

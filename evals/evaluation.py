@@ -132,11 +132,12 @@ async def evaluate(
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
     targets = {Question(sample.id, sample.question): sample.target for sample in samples}
+    solutions = {Question(sample.id, sample.question): task.solution(sample) for sample in samples}
     engines = backends or Backends(config, progress)
     asked = {**chosen.as_json(), "methods": list(names.values())}
 
     def build(played: DebateConfig) -> Debate:
-        return build_debate(played, engines, extract=task.extract, targets=targets, shots=shots)
+        return build_debate(played, engines, extract=task.extract, targets=targets, solutions=solutions, shots=shots)
 
     try:
         with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:

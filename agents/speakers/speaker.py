@@ -23,10 +23,12 @@ class AgentPlan(ABC):
     Fields:
         name: unique in the debate.
         targets: question → right answer, for those that are given it.
+        solutions: question → a right solution in words, of questions that have one.
     """
 
     name: str
     targets: Mapping[Question, str]
+    solutions: Mapping[Question, str]
 
     @property
     @abstractmethod

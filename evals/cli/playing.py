@@ -26,6 +26,7 @@ async def watch(
     task = create_task(config.task, seed=config.seed, data=data)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
     targets = {Question(sample.id, sample.question): sample.target for sample in samples if sample.target}
+    solutions = {Question(sample.id, sample.question): task.solution(sample) for sample in samples if sample.target}
     backends = Backends(config, progress)
     rule = decision_rule(config.decision, backends.decode)
 
@@ -34,7 +35,7 @@ async def watch(
         return None if target is None else task.score(decision.answer, target)
 
     try:
-        debate = build_debate(config, backends, extract=task.extract, targets=targets)
+        debate = build_debate(config, backends, extract=task.extract, targets=targets, solutions=solutions)
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
