@@ -42,12 +42,14 @@ class Prompt:
     Fields:
         turns: optional system turn, examples as user/assistant pairs, and the user turn to answer.
         cue: where the prompt is plain text (a base model), the words that precede each answer.
+        close: where it is plain text, what follows each answer, and so ends the one that is generated.
         format: `chat` uses the model's chat template, `plain` joins the turns with the cue, `auto` takes the template
             if the model has one.
     """
 
     turns: tuple[ChatTurn, ...]
     cue: str = "Answer:"
+    close: str = ""
     format: Literal["auto", "chat", "plain"] = "auto"
 
     @classmethod

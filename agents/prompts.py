@@ -7,6 +7,9 @@ it has spoken, is given `question` and `others`. A slot that nobody fills is an 
 vectors, the
 file is the same: it says where the solution stands.
 
+`examples.yaml` has worked examples by stage, and for plain text the cue before each answer (one, or one a stage) and `close`,
+what follows each: a base model's message ends there.
+
 A role is another such folder. What it has stands in place of the task's file, but for `system.jinja`, which is read
 before the task's. What neither has is looked for in the shared folder.
 """
@@ -137,7 +140,10 @@ class Prompts:
         asked = slots.split(self._render(stage, values))
         parts: list[Part] = [piece if isinstance(piece, str) else messages[piece] for piece in asked]
         turns = (*self._heads[stage], ChatTurn("user", tuple(parts)))
-        return Prompt(turns, cue=self._examples.get("cue", "Answer:"), format=self.format)
+        cue = self._examples.get("cue", "Answer:")
+        if not isinstance(cue, str):
+            cue = cue[stage]
+        return Prompt(turns, cue=cue, close=self._examples.get("close", ""), format=self.format)
 
     def _head(self, stage: Stage) -> tuple[ChatTurn, ...]:
         """Return what comes before every question of a stage: the system turn and the worked examples."""
@@ -200,9 +206,14 @@ class Prompts:
             found = read_yaml(path)
         except ConfigError as error:
             raise PromptError(str(error)) from error
-        known = {"cue", "initial", "debate", "review"}
+        known = {"cue", "close", *STAGES}
         if not isinstance(found, dict) or set(found) - known:
             raise PromptError(f"{path}: expected the keys {', '.join(sorted(known))}")
+        cue, close = found.get("cue", ""), found.get("close", "")
+        if not isinstance(close, str) or not (
+            isinstance(cue, str) or (isinstance(cue, dict) and set(cue) == set(STAGES))
+        ):
+            raise PromptError(f"{path}: close is a text, and cue a text or one each for {', '.join(STAGES)}")
         for stage in STAGES:
             for place, example in enumerate(found.get(stage) or []):
                 if not isinstance(example, dict) or not {"question", "solution"} <= set(example):

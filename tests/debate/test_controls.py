@@ -90,7 +90,9 @@ def test_an_expert_without_a_key_is_a_sentence(config, run):
 
 
 def test_an_expert_says_the_rows_own_solution(config, tmp_path, run):
-    samples = [Sample(f"q{n}", f"{n} and {n}?", str(2 * n), metadata={"rationale": f"{n}+{n}={2 * n}."}) for n in (1, 2)]
+    samples = [
+        Sample(f"q{n}", f"{n} and {n}?", str(2 * n), metadata={"rationale": f"{n}+{n}={2 * n}."}) for n in (1, 2)
+    ]
     played = config(agents={"ada": {"temperature": 0.1}, "ben": {}}, task="gsm8k", rounds=1)
     run(evaluate(played, out=tmp_path / "run", methods=["expert", "misaligned"], samples=samples))
     for method, first in (("expert", "1+1=2.\nAnswer: 2"), ("misaligned", "2+2=4.\nAnswer: 4")):
@@ -116,6 +118,6 @@ def test_a_prompt_that_cannot_turn_the_order_round_is_refused(config, tmp_path, 
     (folder / "debate.jinja").write_text("{{ question }} {{ others | join(' ') }} {{ own }}")
     made = config(agents={"ada": {}, "ben": {}}, prompts=str(folder))
     build_debate(made, Backends(made))
+    made = config(agents={"ada": {}, "ben": {}}, prompts=str(folder), order="reversed")
     with pytest.raises(PromptError, match="order: reversed puts an agent's own solution before the others'"):
-        made = config(agents={"ada": {}, "ben": {}}, prompts=str(folder), order="reversed")
         build_debate(made, Backends(made))
