@@ -13,9 +13,12 @@ from debate.run_folder.cancel import cancellable
 from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
+from debate.transcript import Transcript
 from evals.cli.screen import Screen
+from evals.provenance import decoding
 from evals.sample import Sample, Score
 from evals.samples import to_question
+from evals.scorer import SafeExtract, Scorer
 from evals.task import create_task
 
 
@@ -25,17 +28,17 @@ async def watch(
     """Debate the given question, or the first questions of the config's task, and print what is said and decided."""
     task = create_task(config.task, seed=config.seed, data=data)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
+    scorer = Scorer(task, samples)
     targets = {Question(sample.id, sample.question): sample.target for sample in samples if sample.target}
     solutions = {Question(sample.id, sample.question): task.solution(sample) for sample in samples if sample.target}
     backends = Backends(config, progress)
     rule = decision_rule(config.decision, backends.decode)
 
-    def judge(question: Question, decision: Decision) -> Score | None:
-        target = targets.get(question)
-        return None if target is None else task.score(decision.answer, target)
+    def judge(transcript: Transcript, decision: Decision) -> Score | None:
+        return scorer.judge(transcript, decision) if scorer.target(transcript.question.id) else None
 
     try:
-        debate = build_debate(config, backends, extract=task.extract, targets=targets, solutions=solutions)
+        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets, solutions=solutions)
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
@@ -53,14 +56,16 @@ async def watch(
             await play_questions(
                 debate,
                 [to_question(sample, task) for sample in samples],
-                decide=lambda transcript: rule(Poll(transcript, config.electorate, task.extract)),
+                decide=lambda transcript: rule(
+                    Poll(transcript, config.electorate, scorer.reader(transcript.question.id))
+                ),
                 judge=judge,
                 record=record,
                 observers=[screen],
                 execution=config.execution.model_copy(update={"in_flight": 1}),
             )
             if folder:
-                folder.finish({})
+                folder.finish(decoding(backends.started))
         if out:
             console.print(f"transcript: {out}", markup=False)
     finally:
