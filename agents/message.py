@@ -5,6 +5,7 @@ T positions, V vocabulary, D embedding width, K beliefs kept per position.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -13,6 +14,9 @@ import torch
 from agents.errors import MessageError
 from agents.fingerprint import ModelFingerprint
 
+# Before the hash of a table, in the name of the vectors that were rendered on it.
+RENDERED = "rendered."
+TENSORS = ("embeddings", "nearest", "entropy", "max_probability", "top_ids", "top_probabilities")
 VECTOR_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -31,6 +35,8 @@ class Cipher:
         max_probability: [T] float32, of the same belief.
         top_ids: [T, K] int64, the K heaviest tokens of the distribution that the encoder mixed, descending.
         top_probabilities: [T, K] float32, their weights; 0 (and id 0) where the distribution has fewer than K tokens.
+        rendered: hash of another table of the same tokenizer → [T, D'], the same beliefs rendered whole on that table, for those
+            that hear the message and have it.
 
     Raises:
         MessageError: a wrong shape or dtype, a non-finite number, an id outside the vocabulary.
@@ -42,6 +48,7 @@ class Cipher:
     max_probability: torch.Tensor
     top_ids: torch.Tensor
     top_probabilities: torch.Tensor
+    rendered: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or self.vectors.dtype not in VECTOR_DTYPES:
@@ -54,15 +61,38 @@ class Cipher:
         width = self.top_ids.shape[-1] if self.top_ids.ndim == 2 else -1
         _expect("top_ids", self.top_ids, (steps, width), torch.int64)
         _expect("top_probabilities", self.top_probabilities, (steps, width), torch.float32)
-        for name in ("vectors", "entropy", "max_probability", "top_probabilities"):
-            finite = torch.isfinite(getattr(self, name))
+        for name, vectors in self.rendered.items():
+            if vectors.ndim != 2 or vectors.dtype not in VECTOR_DTYPES or len(vectors) != steps:
+                raise MessageError(
+                    f"vectors rendered for table {name[:8]} must be [{steps}, D]; got {_describe(vectors)}"
+                )
+        for label, tensor in self.tensors().items():
+            finite = torch.isfinite(tensor)
             if not bool(finite.all()):
-                label = "embeddings" if name == "vectors" else name
                 step = int((~finite.reshape(steps, -1).all(dim=1)).nonzero()[0])
                 raise MessageError(f"{label} has a number that is not finite, first at step {step} of {steps}")
 
     def __len__(self) -> int:
         return int(self.vectors.shape[0])
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, torch.Tensor]) -> "Cipher":
+        """Return the value whose `tensors` these are.
+
+        Raises:
+            MessageError: some are missing, or do not fit together.
+        """
+        missing = [name for name in TENSORS if name not in tensors]
+        if missing:
+            raise MessageError(f"the tensors {', '.join(missing)} are missing")
+        vectors, nearest, entropy, most, ids, weights = (tensors[name] for name in TENSORS)
+        others = {name.removeprefix(RENDERED): found for name, found in tensors.items() if name.startswith(RENDERED)}
+        return cls(vectors, nearest, entropy, most, ids, weights, others)
+
+    def part(self, steps: slice) -> "Cipher":
+        """Return some of the steps, as views."""
+        own = {name: tensor[steps] for name, tensor in vars(self).items() if name != "rendered"}
+        return Cipher(**own, rendered={name: vectors[steps] for name, vectors in self.rendered.items()})
 
     @property
     def num_bytes(self) -> int:
@@ -79,6 +109,7 @@ class Cipher:
             "max_probability": self.max_probability,
             "top_ids": self.top_ids,
             "top_probabilities": self.top_probabilities,
+            **{f"{RENDERED}{name}": self.rendered[name] for name in sorted(self.rendered)},
         }
 
 
@@ -146,9 +177,7 @@ class Message:
         if not self.thinking and not self.thinking_tokens:
             return self
         start = self.thinking_tokens
-        cipher = None
-        if self.cipher is not None:
-            cipher = Cipher(**{name: tensor[start:] for name, tensor in vars(self.cipher).items()})
+        cipher = None if self.cipher is None else self.cipher.part(slice(start, None))
         return replace(self, token_ids=self.token_ids[start:], cipher=cipher, thinking="", thinking_tokens=0)
 
     @property

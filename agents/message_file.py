@@ -1,7 +1,8 @@
 """A message on disk or on the wire: one safetensors file, the header as JSON in its metadata. Nothing is unpickled.
 
 Tensors of a CIPHER message: `embeddings` [T, D], `nearest` [T], `entropy` [T], `max_probability` [T], `top_ids` [T, K],
-`top_probabilities` [T, K]. A text message has only `token_ids` [T], which its header repeats. The same message is the same bytes.
+`top_probabilities` [T, K], and `rendered.TABLE` [T, D'] for each other table that it was rendered on. A text message has only
+`token_ids` [T], which its header repeats. The same message is the same bytes.
 """
 
 import json
@@ -92,11 +93,7 @@ def _build(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Message:
         raise MessageError(f"format {header['format']}; this version reads format {FORMAT}")
     cipher = None
     if header["encoder"] is not None:
-        wanted = ("embeddings", "nearest", "entropy", "max_probability", "top_ids", "top_probabilities")
-        missing = [name for name in wanted if name not in tensors]
-        if missing:
-            raise MessageError(f"the tensors {', '.join(missing)} are missing")
-        cipher = Cipher(*(tensors[name] for name in wanted))
+        cipher = Cipher.of(tensors)
     message = Message(
         text=header["text"],
         model=ModelFingerprint(**header["model"]),

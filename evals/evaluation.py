@@ -133,12 +133,14 @@ async def evaluate(
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
-    targets = sayable(task, samples)
+    targets, solutions = sayable(task, samples), worked(task, samples)
     engines = backends or Backends(config, progress)
     asked = {**chosen.as_json(), "methods": list(names.values())}
 
     def build(played: DebateConfig) -> Debate:
-        return build_debate(played, engines, extract=SafeExtract(task), targets=targets, shots=shots)
+        return build_debate(
+            played, engines, extract=SafeExtract(task), targets=targets, solutions=solutions, shots=shots
+        )
 
     try:
         with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
@@ -176,6 +178,15 @@ def sayable(task: Task, samples: Sequence[Sample]) -> dict[Question, str]:
     """Return question → right answer, for the agents that are given it; none where no answer can be said."""
     said = {Question(sample.id, sample.question): task.spoken(sample) for sample in samples}
     return {question: target for question, target in said.items() if target is not None}
+
+
+def worked(task: Task, samples: Sequence[Sample]) -> dict[Question, str]:
+    """Return question → a right solution in words, likewise."""
+    return {
+        Question(sample.id, sample.question): task.solution(sample)
+        for sample in samples
+        if task.spoken(sample) is not None
+    }
 
 
 async def _play(

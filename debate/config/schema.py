@@ -125,7 +125,8 @@ class DebateConfig(Frozen):
     stopping: str = "fixed"
     """Rule that may end the debate before the last round; `fixed` plays all rounds."""
     order: Literal["fixed", "reversed", "shuffled"] = "fixed"
-    """Order of the solutions in a prompt: as the agents are listed, reversed, or shuffled for each turn."""
+    """Order of the solutions in a prompt: the others' as the agents are listed, then one's own; the reverse of that; or the
+    others' shuffled for each turn, then one's own."""
     agreement: float | None = Field(default=None, ge=0, le=1)
     """How much agents are asked to agree with each other, from 0 to 1; by default they are not asked."""
     min_mapped: float = Field(default=0.6, ge=0, le=1)

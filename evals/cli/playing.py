@@ -17,7 +17,7 @@ from debate.runtime.batch import play_questions
 from debate.runtime.observer import Observer
 from debate.transcript import Transcript
 from evals.cli.screen import Screen
-from evals.evaluation import Selection, sayable, with_scoring
+from evals.evaluation import Selection, sayable, with_scoring, worked
 from evals.provenance import decoding
 from evals.sample import Sample, Score
 from evals.samples import to_question
@@ -52,8 +52,8 @@ async def watch(
         return scorer.judge(transcript, decision) if scorer.target(transcript.question.id) else None
 
     try:
-        targets = {} if question else sayable(task, samples)
-        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets)
+        targets, solutions = ({}, {}) if question else (sayable(task, samples), worked(task, samples))
+        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets, solutions=solutions)
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
