@@ -5,6 +5,7 @@ T positions, V vocabulary, D embedding width, K beliefs kept per position.
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,6 +15,14 @@ from agents.errors import MessageError
 from agents.fingerprint import ModelFingerprint
 
 VECTOR_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+# What an entropy or a probability in float32 may be off by, and a sum of many.
+ROUNDING, SUM_ROUNDING = 1e-5, 1e-3
+RANGES = {
+    "vectors": (-math.inf, math.inf),
+    "entropy": (-ROUNDING, math.inf),
+    "max_probability": (-ROUNDING, 1 + ROUNDING),
+    "top_probabilities": (-ROUNDING, 1 + ROUNDING),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +42,7 @@ class Cipher:
         top_probabilities: [T, K] float32, their weights; 0 (and id 0) where the distribution has fewer than K tokens.
 
     Raises:
-        MessageError: a wrong shape or dtype, a non-finite number, an id outside the vocabulary.
+        MessageError: a wrong shape or dtype, a number that is not finite, an entropy or probabilities that are none.
     """
 
     vectors: torch.Tensor
@@ -54,12 +63,15 @@ class Cipher:
         width = self.top_ids.shape[-1] if self.top_ids.ndim == 2 else -1
         _expect("top_ids", self.top_ids, (steps, width), torch.int64)
         _expect("top_probabilities", self.top_probabilities, (steps, width), torch.float32)
-        for name in ("vectors", "entropy", "max_probability", "top_probabilities"):
-            finite = torch.isfinite(getattr(self, name))
-            if not bool(finite.all()):
-                label = "embeddings" if name == "vectors" else name
-                step = int((~finite.reshape(steps, -1).all(dim=1)).nonzero()[0])
-                raise MessageError(f"{label} has a number that is not finite, first at step {step} of {steps}")
+        if steps:
+            for name, (low, high) in RANGES.items():
+                _expect_between(name, getattr(self, name), low, high)
+            mass = self.top_probabilities.sum(dim=1)
+            if float(mass.max()) > 1 + SUM_ROUNDING:
+                step = int((mass > 1 + SUM_ROUNDING).nonzero()[0])
+                raise MessageError(
+                    f"top_probabilities has weights that sum to more than 1, first at step {step} of {steps}"
+                )
 
     def __len__(self) -> int:
         return int(self.vectors.shape[0])
@@ -163,6 +175,20 @@ def _expect(name: str, tensor: torch.Tensor, shape: tuple[int, ...], dtype: torc
     if tuple(tensor.shape) != shape or tensor.dtype != dtype:
         want = f"{list(shape)} in {str(dtype).removeprefix('torch.')}"
         raise MessageError(f"{name} must be {want}; got {_describe(tensor)}")
+
+
+def _expect_between(name: str, tensor: torch.Tensor, low: float, high: float) -> None:
+    """Refuse a number outside of a range, and NaN and infinity in any."""
+    if not tensor.numel():
+        return
+    least, most = (float(bound) for bound in tensor.aminmax())
+    if low <= least and most <= high and math.isfinite(least) and math.isfinite(most):
+        return
+    label, finite = "embeddings" if name == "vectors" else name, torch.isfinite(tensor)
+    fits = finite & (tensor >= low) & (tensor <= high)
+    step = int((~fits.reshape(len(tensor), -1).all(dim=1)).nonzero()[0])
+    wrong = "not finite" if not bool(finite.all()) else "below 0" if least < low else "above 1"
+    raise MessageError(f"{label} has a number that is {wrong}, first at step {step} of {len(tensor)}")
 
 
 def _describe(tensor: torch.Tensor) -> str:
