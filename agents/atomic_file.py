@@ -1,7 +1,9 @@
-"""Files that are complete or not there: written beside their place, then renamed."""
+"""Files and folders that are complete or not there: written beside their place, then renamed."""
 
 import contextlib
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,30 +11,80 @@ from typing import Any
 from agents.errors import writing_failed
 
 
-def write_atomic(path: Path, text: str) -> Path:
-    """Write a file and return its path.
-
-    Raises:
-        RunError: the disk does not take it.
-    """
-    with open_atomic(path) as file:
-        file.write(text)
+def write_atomic(path: Path, content: str | bytes, *, durable: bool = False) -> Path:
+    """Write a file and return its path; see `open_atomic`."""
+    with open_atomic(path, binary=isinstance(content, bytes), durable=durable) as file:
+        file.write(content)
     return path
 
 
 def write_json(path: Path, value: Any) -> Path:
-    """Write JSON values as a file for people to read too, and return its path; see `write_aside`."""
+    """Write JSON values as a file for people to read too, and return its path; see `open_atomic`."""
     return write_atomic(path, json.dumps(value, indent=1) + "\n")
 
 
 @contextlib.contextmanager
-def open_atomic(path: Path) -> Iterator[Any]:
-    """Open a file to write beside its place, and rename it there when it is complete."""
+def open_atomic(path: Path, *, binary: bool = False, durable: bool = False) -> Iterator[Any]:
+    """Open a file to write beside its place, and rename it there when it is complete.
+
+    Args:
+        path: its place; folders above it are made if need be.
+        binary: takes bytes; text is UTF-8.
+        durable: wait until the disk has the content before the rename, and the new name after it.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
+    with (
+        replacing(path, durable=durable) as aside,
+        aside.open("wb") if binary else aside.open("w", encoding="utf-8") as file,
+    ):
+        yield file
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yield a path beside a file's or folder's place, and rename what was written there when the block ends.
+
+    A block that fails leaves the place as it was, and nothing beside it.
+
+    Args:
+        path: the place.
+        durable: wait until the disk has the new name; the content is the block's to sync.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
     aside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as file:
-            yield file
+        if aside.is_dir():
+            # What a killed process left of a folder would mix with the new one; a file is written over.
+            shutil.rmtree(aside)
+        yield aside
         aside.replace(path)
-    except OSError as error:
-        raise writing_failed(path, error) from error
+        if durable:
+            _sync_folder(path.parent)
+    except BaseException as error:
+        _remove(aside)
+        if isinstance(error, OSError):
+            raise writing_failed(path, error) from error
+        raise
+
+
+def _remove(path: Path) -> None:
+    # The error under way is the one to report.
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    """Wait until the disk has a folder's entries."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -7,14 +7,14 @@ Tensors of a CIPHER message: `embeddings` [T, D], `nearest` [T], `entropy` [T], 
 import json
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from agents.errors import MessageError, MessageMismatch, writing_failed
+from agents.atomic_file import write_atomic
+from agents.errors import MessageError, MessageMismatch
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from agents.message_header import CIPHER_TENSORS, FORMAT, KEY, read_header, shortened
@@ -60,28 +60,8 @@ def check_receiver(message: Message, receiver: ModelFingerprint, *, source: str 
 
 
 def write_message(message: Message, path: Path, *, durable: bool = False) -> Path:
-    """Write the message aside and rename it into place; return the path. `durable` waits until the disk has it."""
-    blob = to_bytes(message)
-    aside = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            aside = Path(file.name)
-            file.write(blob)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        aside.chmod(0o644)
-        os.replace(aside, path)
-        if durable:
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
-    except OSError as error:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
-        raise writing_failed(path, error) from error
-    return path
+    """Write the message as a file that is complete or not there; return the path. `durable` waits until the disk has it."""
+    return write_atomic(path, to_bytes(message), durable=durable)
 
 
 def read_message(path: Path, *, receiver: ModelFingerprint | None = None) -> Message:

@@ -4,7 +4,7 @@ Every text part is tokenised by itself and a text message of the same tokenizer 
 a slot is tokenised alike whether it holds text or vectors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agents import slots
@@ -14,16 +14,17 @@ from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 
 Segment = list[int] | Message
+Key = int | tuple[str, int]
+"""What identifies a position of a prompt: a token id, or (message digest, step) of a spliced vector."""
 
 
-def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint, *, vectors: bool = True) -> list[Segment]:
+def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint) -> list[Segment]:
     """Return the prompt as runs of token ids and CIPHER messages, in reading order.
 
     Args:
         prompt: turns of text and messages.
         tokenizer: of the receiving model.
         model: the receiving model.
-        vectors: whether CIPHER messages stay vectors; if not they are read out as text.
     """
     messages: list[Message] = []
     turns = [{"role": turn.role, "content": _content(turn, messages)} for turn in prompt.turns]
@@ -39,8 +40,29 @@ def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint, *, vectors
         if isinstance(piece, str):
             found.append(_ids(tokenizer, piece))
         else:
-            found.append(_message(messages[piece], tokenizer, model, vectors))
+            found.append(_message(messages[piece], tokenizer, model))
     return _merged(found)
+
+
+def position_keys(found: Iterable[Segment]) -> list[Key]:
+    """Return the key of every position of a prompt; equal beginnings of keys have equal keys and values in a cache."""
+    keys: list[Key] = []
+    for segment in found:
+        if isinstance(segment, Message):
+            keys += [(segment.digest, step) for step in range(segment.num_tokens)]
+        else:
+            keys += segment
+    return keys
+
+
+def num_common(one: Sequence[Key], other: Sequence[Key]) -> int:
+    """Return how many positions two prompts have in common from the start on."""
+    length = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
 
 
 def is_chat(prompt: Prompt, tokenizer: Any) -> bool:
@@ -96,8 +118,8 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False).input_ids) if text else []
 
 
-def _message(message: Message, tokenizer: Any, model: ModelFingerprint, vectors: bool) -> Segment:
-    if message.is_cipher and vectors:
+def _message(message: Message, tokenizer: Any, model: ModelFingerprint) -> Segment:
+    if message.is_cipher:
         return message
     if message.model.same_tokenizer(model):
         return list(message.token_ids)

@@ -1,4 +1,4 @@
-"""What a message is to one who hears it: vectors, its reading, its answer, its first words. Nothing is stored."""
+"""Renders a message for its hearer: vectors, text, answer only, or first tokens. Nothing is stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

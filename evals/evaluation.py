@@ -26,7 +26,7 @@ from evals.provenance import provenance
 from evals.sample import Sample
 from evals.samples import load_selected, to_question, write_samples
 from evals.scorer import Scorer
-from evals.task import create_task
+from evals.task import Task, create_task
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,25 @@ class Selection:
     num_fewshot: int | None = None
     data: Path | None = None
     revision: str | None = None
+
+    def task(self, name: str, seed: int) -> Task:
+        """Return the task of a name with the split, examples and files that are chosen."""
+        return create_task(
+            name,
+            seed=seed,
+            data=self.data,
+            split=self.split,
+            num_fewshot=self.num_fewshot,
+            revision=self.revision,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the selection as a run's journal keeps it."""
+        return {
+            **vars(self),
+            "sample_ids": list(self.sample_ids),
+            "data": None if self.data is None else str(self.data),
+        }
 
 
 async def evaluate(
@@ -82,55 +101,37 @@ async def evaluate(
         config: the debate and its methods.
         out: the run folder.
         methods: which rows (evals/methods.py); all of the config's by default.
-        limit, data: of the selection, where none is given.
+        limit, data: short for `selection=Selection(limit=…, data=…)`.
         selection: which questions.
-        samples: the questions themselves, in place of a selection.
+        samples: the questions themselves, as a task loaded them.
         overwrite: delete an earlier run in `out`.
         backends: engines that outlive this evaluation; its own are started and closed by default.
         observer: told of everything as it happens.
         progress: called with a sentence for each slow step of a start.
 
     Raises:
+        ConfigError: two arguments say which questions, so that one would have no effect.
         DebateError: anything that the user can mend; mistakes in any method are found before the first is played.
     """
     observer = observer or Observer()
-    chosen = selection or Selection(limit=limit, data=data)
+    chosen = _selection(limit, data, selection, samples)
     names = _rows(methods or method_names(config))
     configs = {row: resolve(config, name) for row, name in names.items()}
-    task = create_task(
-        config.task,
-        seed=config.seed,
-        data=chosen.data,
-        split=chosen.split,
-        num_fewshot=chosen.num_fewshot,
-        revision=chosen.revision,
-    )
+    task = chosen.task(config.task, config.seed)
     shots = [(shot.question, shot.solution) for shot in task.shots()]
     if task.num_fewshot and not shots:
         progress(
             f"{config.task}: no worked examples, of {task.num_fewshot} by default: {chosen.data} has no rows for them"
         )
+    available = len(samples or ())
     if samples is None:
-        samples, loaded = load_selected(
-            task,
-            limit=chosen.limit,
-            shuffle=chosen.shuffle,
-            seed=config.seed,
-            sample_ids=chosen.sample_ids,
-            shown=[question for question, _ in shots],
-        )
-        for reason, count in loaded.removed.items():
-            progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
-        available = len(loaded.samples)
-    else:
-        available = len(samples)
+        samples, available = _selected(task, chosen, config, [question for question, _ in shots], progress)
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
     targets = {sample.question: sample.target for sample in samples}
     engines = backends or Backends(config, progress)
-    asked = {**vars(chosen), "data": None if chosen.data is None else str(chosen.data), "methods": list(names.values())}
-    asked["sample_ids"] = list(chosen.sample_ids)
+    asked = {**chosen.as_json(), "methods": list(names.values())}
 
     def build(played: DebateConfig) -> Debate:
         return build_debate(played, engines, extract=task.extract, targets=targets, shots=shots)
@@ -139,11 +140,7 @@ async def evaluate(
         with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
             write_samples(out, samples)
             debates = {row: build(played) for row, played in configs.items()}
-            for warning in folder.warnings:
-                progress(warning)
-            if folder.is_resumed:
-                turns = sum(result.turns for result in folder.results.rows.values())
-                progress(f"going on with {out}: {turns} turns are there")
+            _tell_of_earlier(folder, progress)
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
             facts = {**provenance(config, debates), "limit": chosen.limit, "num_samples": available}
@@ -192,6 +189,53 @@ async def _play(
     _add_energy(folder.path / "energy.json", row, meter)
 
 
+def _selection(
+    limit: int | None, data: Path | None, selection: Selection | None, samples: Sequence[Sample] | None
+) -> Selection:
+    """Return the selection that the arguments of an evaluation make.
+
+    Raises:
+        ConfigError: an argument would have no effect.
+    """
+    given = ", ".join(f"{name}={value!r}" for name, value in (("limit", limit), ("data", data)) if value is not None)
+    if given and selection is not None:
+        raise ConfigError(f"evaluate: {given} beside a selection has no effect; write Selection({given}, …) instead")
+    chosen, default = selection or Selection(limit=limit, data=data), Selection()
+    if samples is not None:
+        for name in ("limit", "shuffle", "sample_ids"):
+            if (value := getattr(chosen, name)) != getattr(default, name):
+                raise ConfigError(
+                    f"evaluate: {name}={value!r} beside samples has no effect; give the samples to ask, in order"
+                )
+    return chosen
+
+
+def _selected(
+    task: Task, chosen: Selection, config: DebateConfig, shown: Sequence[str], progress: Any
+) -> tuple[Sequence[Sample], int]:
+    """Return the questions of a selection, and of how many they were chosen; say what was left out."""
+    samples, loaded = load_selected(
+        task,
+        limit=chosen.limit,
+        shuffle=chosen.shuffle,
+        seed=config.seed,
+        sample_ids=chosen.sample_ids,
+        shown=shown,
+    )
+    for reason, count in loaded.removed.items():
+        progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
+    return samples, len(loaded.samples)
+
+
+def _tell_of_earlier(folder: RunFolder, progress: Any) -> None:
+    """Say what an earlier session left, and what of it was damaged."""
+    for warning in folder.warnings:
+        progress(warning)
+    if folder.is_resumed:
+        turns = sum(result.turns for result in folder.state.results.values())
+        progress(f"going on with {folder.path}: {turns} turns are there")
+
+
 def _rows(methods: Sequence[str]) -> dict[str, str]:
     """Return row → method.
 
@@ -212,7 +256,7 @@ def _chosen_k(folder: RunFolder, name: str, progress: Any) -> int:
     path = folder.path / "budgets.json"
     chosen = _read(path)
     if name not in chosen:
-        k, reason = budget(name, folder.results.rows)
+        k, reason = budget(name, folder.state.results)
         chosen[name] = {"k": k, "reason": reason}
         write_json(path, chosen)
     progress(f"{name}: {chosen[name]['reason']}")

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from agents.errors import ConfigError, DebateError, did_you_mean, writing_failed
+from agents.atomic_file import write_atomic
+from agents.errors import ConfigError, DebateError, did_you_mean
 from agents.yaml_file import read_yaml
 from debate.config.frozen import Frozen
 from debate.config.load import validate
@@ -348,12 +349,8 @@ def is_the_papers_model(model: str) -> bool:
 
 def _write(made: Reproduction, analyses: Sequence[Analysis], out: Path) -> None:
     content = asdict(made)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "reproduce.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (out / "reproduce.md").write_text(markdown(made), encoding="utf-8")
-    except OSError as error:
-        raise writing_failed(out, error) from error
+    write_atomic(out / "reproduce.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(out / "reproduce.md", markdown(made))
     header, *rows = cells(made)
     from html import escape
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.errors import TaskError, writing_failed
+from agents.atomic_file import write_atomic
+from agents.errors import TaskError
 from evals.datasets.rows import DataRow, read_rows
 from evals.sample import Sample, Score
 from evals.task import Task
@@ -69,12 +70,7 @@ def score_file(task: Task, path: Path) -> list[Verdict]:
 
 def write_verdicts(verdicts: Iterable[Verdict], path: Path) -> None:
     """Write a line of JSON for each verdict."""
-    lines = [json.dumps(verdict.as_json(), ensure_ascii=False) + "\n" for verdict in verdicts]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise writing_failed(path, error) from error
+    write_atomic(path, "".join(json.dumps(verdict.as_json(), ensure_ascii=False) + "\n" for verdict in verdicts))
 
 
 def _verdict(task: Task, row: DataRow, known: dict[str, Sample]) -> Verdict:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from agents.errors import RunError, writing_failed
+from agents.atomic_file import open_atomic
+from agents.errors import RunError
 from agents.question import Question
 from evals.sample import Loaded, Sample
 from evals.selection import select, without
@@ -24,18 +25,12 @@ def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
     Raises:
         RunError: the disk does not take it.
     """
-    path = folder / FILE
-    aside = path.with_name(f".{FILE}.part")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            for sample in samples:
-                fields = {**vars(sample), "metadata": dict(sample.metadata)}
-                # What was looked at is the task's to keep; a run folder holds text.
-                del fields["observations"]
-                file.write(json.dumps(fields, ensure_ascii=False, default=str) + "\n")
-        aside.replace(path)
-    except OSError as error:
-        raise writing_failed(path, error) from error
+    with open_atomic(folder / FILE) as file:
+        for sample in samples:
+            fields = {**vars(sample), "metadata": dict(sample.metadata)}
+            # What was looked at is the task's to keep; a run folder holds text.
+            del fields["observations"]
+            file.write(json.dumps(fields, ensure_ascii=False, default=str) + "\n")
 
 
 def read_samples(folder: Path) -> list[Sample]:

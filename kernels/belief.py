@@ -48,14 +48,13 @@ def scaled_logits(logits: Tensor, temperature: Tensor) -> Tensor:
     z = logits.to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
     if z.shape[0] == 0:
         return z
-    maxima, argmax = z.max(dim=-1)
+    maxima = z.max(dim=-1).values
     check_maxima(maxima.detach())
-    argmax = first_argmax(z, maxima)
     shifted = z - maxima[:, None]
     frozen = (temperature == 0)[:, None]
     scaled = shifted / torch.where(frozen, 1.0, temperature[:, None]).to(z.dtype)
     if bool(frozen.any()):
-        one_hot = torch.arange(z.shape[1], device=z.device)[None, :] == argmax[:, None]
+        one_hot = torch.arange(z.shape[1], device=z.device)[None, :] == first_argmax(z, maxima)[:, None]
         scaled = torch.where(frozen, torch.where(one_hot, 0.0, float("-inf")).to(z.dtype), scaled)
     return scaled
 

@@ -1,4 +1,4 @@
-"""The seam for models that are not language models: cases in, beliefs over labels or vectors out.
+"""The interface of models that are not language models: questions in, beliefs over labels or embeddings out.
 
 A belief backend looks at one modality. What it is given is checked here, once for all of them, so that an implementation
 gets observations that it can compute with.

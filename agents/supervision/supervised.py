@@ -1,4 +1,4 @@
-"""A backend that outlives its engine: started again when it dies, given less at once when memory runs out."""
+"""Limits concurrent turns on an engine (unlimited, N, or exclusive), and restarts it when it dies."""
 
 import asyncio
 import contextlib

@@ -90,20 +90,20 @@ class Rates:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._of: dict[Arm, list[float]] = {}
+        self._rates: dict[Arm, list[float]] = {}
 
     def add(self, arm: Arm, rate: float) -> None:
         """Add one round's rate of an arm."""
-        self._of.setdefault(arm, []).append(rate)
+        self._rates.setdefault(arm, []).append(rate)
 
     def rate(self, arm: Arm) -> Measurement:
         """Return an arm's tokens/s."""
-        return Measurement.of(self._of[arm])
+        return Measurement.of(self._rates[arm])
 
     def ratio(self, arm: Arm, base: Arm) -> Measurement:
         """Return how many times as fast an arm is as another in the same round."""
         return Measurement.of(
-            [one / other for one, other in zip(self._of[arm], self._of[base], strict=True)], is_ratio=True
+            [one / other for one, other in zip(self._rates[arm], self._rates[base], strict=True)], is_ratio=True
         )
 
     def lines(self) -> list[dict[str, Any]]:
@@ -113,7 +113,7 @@ class Rates:
             text, cipher, mixed = (Arm(backend, temperature, rows, kind) for kind in (TEXT, CIPHER, MIXED))
             line: dict[str, Any] = {"backend": backend, "temperature": temperature, "rows": rows}
             line |= {"text": self.rate(text), "cipher": self.rate(cipher), "cipher/text": self.ratio(cipher, text)}
-            if mixed in self._of:
+            if mixed in self._rates:
                 line["mixed"] = self.rate(mixed)
             if backend != plan.backends[0]:
                 for arm in (text, cipher):

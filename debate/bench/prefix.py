@@ -15,42 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.atomic_file import write_json
-from agents.backend import Backend, Pending, Request
-from agents.message import Message
 from agents.pretrained import Progress
 from agents.question import Question
 from agents.speakers.agent import Agent
-from agents.supervision.wrapped import Wrapped
-from agents.tokenization import segments
+from agents.tokenization import Key, num_common, position_keys, segments
+from debate.bench.recorder import Recorder
 from debate.build import build_debate
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
 from debate.orchestrator import Debate, play, take
 from debate.runtime.backends import Backends
 from debate.transcript import Turn, TurnKey
-
-Key = int | tuple[str, int]
-
-
-class Recorder(Wrapped):
-    """A backend that notes what the prompt of each turn consists of; `turn` is whose request comes next."""
-
-    def __init__(self, inner: Backend) -> None:
-        super().__init__(inner)
-        self.turn: TurnKey | None = None
-        self.prompts: dict[TurnKey, list[Key]] = {}
-
-    def submit(self, request: Request) -> Pending:
-        """Queue a request, and note its prompt."""
-        keys: list[Key] = []
-        for segment in segments(request.prompt, self.tokenizer, self.fingerprint):
-            if isinstance(segment, Message):
-                keys += [(segment.digest, step) for step in range(segment.num_tokens)]
-            else:
-                keys += segment
-        assert self.turn is not None
-        self.prompts[self.turn] = keys
-        return super().submit(request)
 
 
 @dataclass
@@ -103,24 +78,29 @@ async def count_prefixes(
         (recorder,) = recorders.values()
         debate = replace(debate, agents=agents)
 
+        places: dict[TurnKey, int] = {}
+
         async def noted(debate: Debate, question: Question, key: TurnKey, said: Mapping[TurnKey, Turn]) -> Turn:
             # The request is submitted before anything else has its turn.
-            recorder.turn = key
+            places[key] = len(recorder.requests)
             return await take(debate, question, key, said)
+
+        def keys_of(turn: Turn) -> list[Key]:
+            prompt = recorder.requests[places[turn.key]].prompt
+            return position_keys(segments(prompt, recorder.tokenizer, recorder.fingerprint))
 
         earlier: list[list[Key]] = []
         for question in questions:
             transcript = await play(debate, question, take=noted)
             for number, group in itertools.groupby(transcript.turns, key=lambda turn: turn.key.round):
                 of_round = count.rounds.setdefault(number, RoundCount())
-                turns = list(group)
-                for turn in turns:
-                    keys = recorder.prompts[turn.key]
-                    longest = max((_common(keys, other) for other in earlier), default=0)
-                    of_round.prompt += turn.usage.prompt_tokens
+                asked = [(turn.usage, keys_of(turn)) for turn in group]
+                for usage, keys in asked:
+                    longest = max((num_common(keys, other) for other in earlier), default=0)
+                    of_round.prompt += usage.prompt_tokens
                     of_round.shareable += min(longest, len(keys) - 1) // block * block
-                    of_round.shared += turn.usage.cached_tokens
-                earlier += [recorder.prompts[turn.key] for turn in turns]
+                    of_round.shared += usage.cached_tokens
+                earlier += [keys for _, keys in asked]
     finally:
         await backends.close()
     return count
@@ -158,8 +138,3 @@ async def bench_prefix(
     if out is not None:
         write_json(out, report)
     return report
-
-
-def _common(one: Sequence[Key], other: Sequence[Key]) -> int:
-    """Return how many keys from the start on are the same."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -9,7 +9,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from agents.pretrained import Progress
 from agents.question import Question
 from agents.registry import create_backend
 from agents.supervision.supervised import Supervised
-from agents.supervision.wrapped import Wrapped
 from agents.tokenizers import byte_tokenizer
+from debate.bench.recorder import Recorder
 from debate.build import build_debate
 from debate.config.execution import EngineConfig
 from debate.config.load import validate
@@ -37,22 +37,6 @@ from debate.runtime.batch import play_questions
 AGENTS = ("ada", "ben")
 ROUNDS = 3
 VOCABULARY = 300
-
-
-class Recording(Wrapped):
-    """A backend that writes down what it is asked."""
-
-    def __init__(self, inner: Backend) -> None:
-        super().__init__(inner)
-        self.requests: list[Request] = []
-
-    def submit(self, request: Request) -> Pending:
-        """Write the request down and pass it on."""
-        self.requests.append(request)
-        return super().submit(request)
-
-    async def close(self) -> None:
-        """Leave the engine as it is: it outlives the recording."""
 
 
 class OneEngine(Backends):
@@ -111,10 +95,10 @@ async def bench_tax(
         )
         questions = [Question(f"q{number}", f"What is the result of {number}+2*3+4-5*6?") for number in range(debates)]
         engine = create_backend("transformers", model=used, dtype="float32", progress=progress, **options)
-        recording = Recording(engine)
-        await _through_debates(config, OneEngine(config, recording), questions, folder / "recorded")
+        recorder = Recorder(engine)
+        await _through_debates(config, OneEngine(config, recorder), questions, folder / "recorded")
         # Submitted in whatever order; a request of round r hears what was said in r - 1, and the first r are the shortest.
-        static = _by_round(recording.requests, len(AGENTS) * debates)
+        static = _by_round(recorder.requests, len(AGENTS) * debates)
         remote: Backends | None = None
         if with_ray:
             # As many threads as the engine in this process has.
@@ -138,18 +122,31 @@ async def bench_tax(
             await engine.close()
             if remote is not None:
                 await remote.close()
-    straight = arms.pop("straight")
-    report: dict[str, Any] = {
+    facts = {
         "model": model or "random Llama",
         "message": message,
         "debates": debates,
-        "turns": len(recording.requests),
+        "turns": len(recorder.requests),
         "tokens": tokens,
-        "straight": {"seconds": [took.seconds for took in straight]},
     }
-    console.print(f"{debates} debates, {report['turns']} turns of up to {tokens} tokens, {message}", markup=False)
+    report = _report(facts, arms, console)
+    if out is not None:
+        write_json(out, report)
+    return report
+
+
+def _report(facts: Mapping[str, Any], arms: Mapping[str, Sequence["Elapsed"]], console: Console) -> dict[str, Any]:
+    """Print the times of every arm beside those of the straight one, and return the figures."""
+    straight = arms["straight"]
+    report: dict[str, Any] = {**facts, "straight": {"seconds": [took.seconds for took in straight]}}
+    console.print(
+        f"{facts['debates']} debates, {facts['turns']} turns of up to {facts['tokens']} tokens, {facts['message']}",
+        markup=False,
+    )
     console.print(f"straight: {statistics.median(report['straight']['seconds']):.2f} s", markup=False)
     for arm, some in arms.items():
+        if arm == "straight":
+            continue
         wall = [one.seconds / other.seconds for one, other in zip(some, straight, strict=True)]
         cpu = [one.cpu / other.cpu for one, other in zip(some, straight, strict=True)]
         report[arm] = {"seconds": [took.seconds for took in some], "ratios": wall}
@@ -159,8 +156,6 @@ async def bench_tax(
             report[arm]["cpu_ratios"] = cpu
             line += f"; in CPU time {_spread(cpu)} ×"
         console.print(line, markup=False)
-    if out is not None:
-        write_json(out, report)
     return report
 
 

@@ -10,7 +10,7 @@ from debate.cli.app import app
 
 @app.command("backends")
 def backends(
-    name: Annotated[str | None, typer.Argument(help="Only this one of those that hold a belief over labels.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show only this belief backend.")] = None,
 ) -> None:
     """List the backends: language models, and what holds a belief over labels; what is installed, and what is missing.
 

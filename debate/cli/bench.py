@@ -11,33 +11,41 @@ from debate.cli.app import app
 
 N = TypeVar("N", int, float)
 
-bench = typer.Typer(help="Speed, as ratios measured side by side in one run.", no_args_is_help=True)
+bench = typer.Typer(help="Measure speed as ratios, side by side in one run.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
 
 @bench.callback()
 def group() -> None:
-    """Speed, as ratios measured side by side in one run."""
+    """Measure speed as ratios, side by side in one run."""
 
 
 @bench.command()
 def engine(
     model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
     backends: Annotated[
-        str, typer.Option("--backends", help="Registered ones, side by side, e.g. transformers,vllm.")
+        str, typer.Option("--backends", help="Backends to compare, separated by commas, e.g. transformers,vllm.")
     ] = "transformers",
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "bfloat16",
-    rows: Annotated[str, typer.Option("--rows", help="Requests at once, e.g. 1,4,16,32.")] = "1,16",
-    temperatures: Annotated[str, typer.Option("--temperatures", "-T", help="Of the requests, e.g. 0.25,1.")] = "0.7",
-    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Tokens of each request.")] = 32,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Interleaved rounds, after one to warm up.")] = 4,
-    encoder: Annotated[str, typer.Option("--encoder", "-e", help="Of the CIPHER requests.")] = "expectation",
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")
+    ] = "bfloat16",
+    rows: Annotated[
+        str, typer.Option("--rows", help="Batch sizes to time, separated by commas, e.g. 1,4,16,32.")
+    ] = "1,16",
+    temperatures: Annotated[
+        str, typer.Option("--temperatures", "-T", help="Temperatures to time, separated by commas, e.g. 0.25,1.")
+    ] = "0.7",
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Tokens to generate for each request.")] = 32,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Number of interleaved rounds, after one warm-up round.")
+    ] = 4,
+    encoder: Annotated[str, typer.Option("--encoder", "-e", help="Encoder of the CIPHER requests.")] = "expectation",
     set_options: Annotated[
         list[str] | None,
         typer.Option(
             "--option",
             metavar="[BACKEND.]KEY=VALUE",
-            help="Of one backend or of all; repeatable, e.g. transformers.batch_invariant=false.",
+            help="Option of one backend or of all; repeatable, e.g. transformers.batch_invariant=false.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
@@ -66,23 +74,33 @@ def engine(
 @bench.command()
 def kernels(
     shapes: Annotated[
-        str, typer.Option("--shapes", help="Of smollm2-135m, llama-3-8b, qwen3-0.6b, qwen3-8b, gemma-3-270m.")
+        str,
+        typer.Option(
+            "--shapes",
+            help="Model shapes, separated by commas: smollm2-135m, llama-3-8b, qwen3-0.6b, qwen3-8b, gemma-3-270m.",
+        ),
     ] = ("smollm2-135m"),
     operators: Annotated[
-        str, typer.Option("--operators", help="Of vocabulary_attention, expected_embedding, nearest_token.")
+        str, typer.Option("--operators", help="Operators to time, separated by commas.")
     ] = "vocabulary_attention,expected_embedding,nearest_token",
-    batch: Annotated[str, typer.Option("--batch", help="Batch sizes.")] = "1,4,16,64",
-    dtypes: Annotated[str, typer.Option("--dtypes", help="float32, bfloat16.")] = "bfloat16,float32",
-    rounds: Annotated[int, typer.Option("--rounds", min=2, help="Interleaved rounds; the first is not counted.")] = 7,
-    device: Annotated[str | None, typer.Option("--device", help="A torch device; the GPU if there is one.")] = None,
+    batch: Annotated[str, typer.Option("--batch", help="Batch sizes, separated by commas.")] = "1,4,16,64",
+    dtypes: Annotated[
+        str, typer.Option("--dtypes", help="Data types, separated by commas: float32, bfloat16.")
+    ] = "bfloat16,float32",
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=2, help="Number of interleaved rounds; the first is not counted.")
+    ] = 7,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Torch device, e.g. cuda (default: the GPU if there is one).")
+    ] = None,
     compiled: Annotated[
-        bool, typer.Option("--compiled/--no-compiled", help="Also time torch.compile of the eager code.")
+        bool, typer.Option("--compiled/--no-compiled", help="Also time the eager code under torch.compile.")
     ] = True,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Take real logits of this model for the sparse mode, e.g. smollm2."),
+        typer.Option("--model", "-m", help="Model whose real logits the sparse mode is timed on, e.g. smollm2."),
     ] = None,
-    temperature: Annotated[float, typer.Option("--temperature", "-T", help="Of the beliefs.")] = 0.7,
+    temperature: Annotated[float, typer.Option("--temperature", "-T", help="Temperature of the beliefs.")] = 0.7,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
     """The operators: first that they are right, then how fast, beside torch eager and compiled.
@@ -120,7 +138,7 @@ def kernels(
 @bench.command()
 def drift(
     model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
-    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Most steps of a message.")] = 48,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Maximum tokens of a message.")] = 48,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
     """How far a message moves with its batch and with its dtype.
@@ -134,16 +152,34 @@ def drift(
 
 @bench.command()
 def orchestrator(
-    debates: Annotated[int, typer.Option("--debates", min=10, help="Of the throughput part.")] = 1000,
-    idle_debates: Annotated[int, typer.Option("--idle-debates", min=10, help="Of the idle part.")] = 100,
-    parts: Annotated[str, typer.Option("--parts", help="Of throughput, resume, idle.")] = "throughput,resume,idle",
-    runtime: Annotated[str, typer.Option("--runtime", help="local or ray.")] = "local",
-    nodes: Annotated[int, typer.Option("--nodes", min=1, help="On ray: simulated nodes, each with its engines.")] = 1,
-    replicas: Annotated[int, typer.Option("--replicas", min=1, help="On ray: engines of each node.")] = 1,
-    runners: Annotated[int, typer.Option("--runners", min=0, help="On ray: processes that play the debates.")] = 0,
-    in_flight: Annotated[int, typer.Option("--in-flight", min=1, help="Debates at once.")] = 32,
-    fsync: Annotated[str, typer.Option("--fsync", help="always, everysec or no.")] = "everysec",
-    plot: Annotated[Path | None, typer.Option("--plot", help="A picture of the CPU time a turn over the run.")] = None,
+    debates: Annotated[int, typer.Option("--debates", min=10, help="Number of debates in the throughput part.")] = 1000,
+    idle_debates: Annotated[
+        int, typer.Option("--idle-debates", min=10, help="Number of debates in the idle part.")
+    ] = 100,
+    parts: Annotated[
+        str, typer.Option("--parts", help="Parts to run, separated by commas: throughput, resume, idle.")
+    ] = "throughput,resume,idle",
+    runtime: Annotated[str, typer.Option("--runtime", help="Runtime to measure: local or ray.")] = "local",
+    nodes: Annotated[
+        int,
+        typer.Option("--nodes", min=1, help="Number of simulated nodes, each with its own engines (only with ray)."),
+    ] = 1,
+    replicas: Annotated[int, typer.Option("--replicas", min=1, help="Engines on each node (only with ray).")] = 1,
+    runners: Annotated[
+        int,
+        typer.Option(
+            "--runners", min=0, help="Processes that play the debates; 0 plays them in the driver (only with ray)."
+        ),
+    ] = 0,
+    in_flight: Annotated[
+        int, typer.Option("--in-flight", min=1, help="Number of debates played at the same time.")
+    ] = 32,
+    fsync: Annotated[
+        str, typer.Option("--fsync", help="When the journal is forced to disk: always, everysec or no.")
+    ] = "everysec",
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Also draw CPU time per turn over the run, as this picture file.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
     """What is around the engines: turns/s, CPU time and memory, resuming, idle engines. No model.
@@ -187,13 +223,21 @@ def orchestrator(
 @bench.command()
 def tax(
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="By default a random Llama of four million parameters.")
+        str | None,
+        typer.Option("--model", "-m", help="Model to load (default: a random Llama of four million parameters)."),
     ] = None,
-    debates: Annotated[int, typer.Option("--debates", min=1, help="At once; two agents, three rounds.")] = 64,
+    debates: Annotated[
+        int,
+        typer.Option(
+            "--debates", min=1, help="Number of debates played at the same time, each of two agents and three rounds."
+        ),
+    ] = 64,
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="Most tokens of a message.")] = 24,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed ones, after one that is not counted.")] = 5,
-    message: Annotated[str, typer.Option("--message", help="text or cipher.")] = "text",
-    ray: Annotated[bool, typer.Option("--ray", help="Also with the engine in a process of its own.")] = False,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Number of timed rounds, after one that is not counted.")
+    ] = 5,
+    message: Annotated[str, typer.Option("--message", help="What agents send each other: text or cipher.")] = "text",
+    ray: Annotated[bool, typer.Option("--ray", help="Also measure with the engine in its own Ray process.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
     """What the orchestrator costs: debates beside the very same requests given straight to the engine.

@@ -7,13 +7,13 @@ import typer
 from debate.cli import options
 from debate.cli.app import app
 
-models = typer.Typer(help="Models: fetch one ahead of time.", no_args_is_help=True)
+models = typer.Typer(help="Fetch models ahead of time.", no_args_is_help=True)
 app.add_typer(models, name="model")
 
 
 @models.callback()
 def group() -> None:
-    """Models: fetch one ahead of time."""
+    """Fetch models ahead of time."""
 
 
 @models.command()

@@ -20,20 +20,25 @@ Config = Annotated[Path, typer.Argument(help="A config file, or the name of a sh
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY.PATH=VALUE", help="Override one key; may be repeated, e.g. agents.ada.temperature=0.2"
+        "--set", metavar="KEY.PATH=VALUE", help="Override one config key; repeatable, e.g. agents.ada.temperature=0.2"
     ),
 ]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="smollm2, tiny/NAME, a hub id, or a local folder.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Of questions, samples and noise.")]
-Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Most questions.")]
-Data = Annotated[Path | None, typer.Option("--data", help="A local benchmark file in place of the hub.")]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Model: smollm2, tiny/NAME, a hub id, or a local folder.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Random seed for questions, sampling and noise.")]
+Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Maximum number of questions.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Local benchmark file or folder, used instead of the hub.")]
 
 Runtime = Annotated[
-    str | None, typer.Option("--runtime", help="local: engines in this process; ray: each in a process of its own.")
+    str | None, typer.Option("--runtime", help="Where engines run: local (this process) or ray (a process each).")
 ]
 RayAddress = Annotated[
     str | None,
-    typer.Option("--ray-address", help="HOST:PORT of a Ray cluster; by default --runtime ray starts one here."),
+    typer.Option(
+        "--ray-address",
+        help="HOST:PORT of an existing Ray cluster (default: --runtime ray starts one on this machine).",
+    ),
 ]
 AllowHuge = Annotated[
     bool, typer.Option("--allow-huge", help="Allow groups and topologies that are refused for their size.")

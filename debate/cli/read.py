@@ -8,17 +8,16 @@ import typer
 from debate.cli import options
 from debate.cli.app import app
 
-BAR = 10
-
 
 @app.command()
 def read(
     file: Annotated[Path, typer.Argument(help="A message file.")],
     alternatives: Annotated[
-        int, typer.Option("--alternatives", "-k", min=0, help="Tokens of each belief to show.")
+        int, typer.Option("--alternatives", "-k", min=0, help="Number of alternatives to show for each belief.")
     ] = 4,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Whose tokenizer reads the ids; the sender's by default.")
+        str | None,
+        typer.Option("--model", "-m", help="Model whose tokenizer decodes the tokens (default: the sender's)."),
     ] = None,
 ) -> None:
     """Read a message: nearest tokens, entropy and alternatives, step by step.

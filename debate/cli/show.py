@@ -13,9 +13,13 @@ from debate.cli.app import app
 @app.command()
 def show(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    method: Annotated[str | None, typer.Option("--method", help="Only this method.")] = None,
-    question: Annotated[str | None, typer.Option("--question", "-q", help="Only this question's id.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Most debates of each method.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="Show only this method.")] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", "-q", help="Show only the question with this id.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-L", min=1, help="Maximum number of debates per method.")
+    ] = None,
 ) -> None:
     """Show who said what, and what it came to.
 
@@ -23,21 +27,22 @@ def show(
     """
     from agents.errors import RunError
     from debate.cli.lines import turn_line
-    from debate.run_folder.reader import methods_in, read_method
+    from debate.run_folder.reader import RunReader
 
-    folders = [folder for folder in methods_in(run) if method in (None, folder.name)]
-    if not folders:
-        known = ", ".join(folder.name for folder in methods_in(run)) or "none"
+    found = RunReader(run)
+    names = [name for name in found.methods if method in (None, name)]
+    if not names:
+        known = ", ".join(found.methods) or "none"
         raise RunError(f"{run} has no method {method!r}. It has: {known}.")
     status = json.loads((run / "run.json").read_text())["status"]
     options.console.print(f"{run}: {status}", markup=False)
     shown = 0
-    for folder in folders:
-        debates = [record for record in read_method(folder) if question in (None, record.transcript.question.id)]
+    for name in names:
+        debates = [record for record in found.debates(name) if question in (None, record.transcript.question.id)]
         for record in debates[:limit]:
             shown += 1
             transcript, decision = record.transcript, record.decision
-            title = f"{folder.name}  {transcript.question.id}  {transcript.question.text}"
+            title = f"{name}  {transcript.question.id}  {transcript.question.text}"
             options.console.rule(title, align="left", style="dim")
             for turn in transcript.turns:
                 options.console.print(turn_line(turn))

@@ -11,27 +11,38 @@ from debate.cli.app import app
 
 @app.command()
 def speak(
-    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What the model is asked.")],
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="Prompt for the model.")],
     model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
-    backend: Annotated[str, typer.Option("--backend", help="A registered backend.")] = "transformers",
+    backend: Annotated[str, typer.Option("--backend", help="Name of a registered backend.")] = "transformers",
     encoder: Annotated[
-        str, typer.Option("--encoder", "-e", help="expectation, topk(k=5), topp(p=0.9), token, …; or text.")
+        str,
+        typer.Option(
+            "--encoder",
+            "-e",
+            help="How beliefs become vectors: expectation, topk(k=5), topp(p=0.9), token, …; or text.",
+        ),
     ] = "expectation",
-    temperature: Annotated[float, typer.Option("--temperature", "-T", help="Of the belief; 0 is greedy.")] = 1.0,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Most steps.")] = 64,
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "bfloat16",
-    top_beliefs: Annotated[int, typer.Option("--top-beliefs", help="Tokens of each belief to keep.")] = 8,
+    temperature: Annotated[float, typer.Option("--temperature", "-T", help="Temperature; 0 means greedy.")] = 1.0,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Maximum tokens to generate.")] = 64,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")
+    ] = "bfloat16",
+    top_beliefs: Annotated[
+        int, typer.Option("--top-beliefs", help="Number of most probable tokens to keep of each belief.")
+    ] = 8,
     stop: Annotated[
-        list[str] | None, typer.Option("--stop", help="A string that ends the message; repeatable.")
+        list[str] | None, typer.Option("--stop", help="Text that ends the message where it begins; repeatable.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 0,
-    form: Annotated[str, typer.Option("--format", help="chat, plain, or auto.")] = "auto",
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0,
+    form: Annotated[str, typer.Option("--format", help="Prompt format: chat, plain or auto.")] = "auto",
     hear: Annotated[
-        list[Path] | None, typer.Option("--hear", help="A message file to put after the prompt; repeatable.")
+        list[Path] | None, typer.Option("--hear", help="Message file to append to the prompt; repeatable.")
     ] = None,
     set_options: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="KEY=VALUE", help="Of the backend; repeatable, e.g. base_url=http://…/v1."),
+        typer.Option(
+            "--option", metavar="KEY=VALUE", help="Backend option KEY=VALUE; repeatable, e.g. base_url=http://…/v1."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the message to this file.")] = None,
 ) -> None:

@@ -8,16 +8,16 @@ import typer
 from debate.cli import options
 from debate.cli.app import app
 
-topology = typer.Typer(help="Who hears whom: list, show, draw and check topologies.", no_args_is_help=True)
+topology = typer.Typer(help="List, show, draw and check topologies: who hears whom.", no_args_is_help=True)
 app.add_typer(topology, name="topology")
 
 Which = Annotated[Path, typer.Argument(help="A config file, a shipped one (topologies/teams), or a topology's name.")]
-Agents = Annotated[int, typer.Option("--agents", "-n", min=1, help="How many, where only a topology's name is given.")]
+Agents = Annotated[int, typer.Option("--agents", "-n", min=1, help="Number of agents (only with a topology name).")]
 
 
 @topology.callback()
 def group() -> None:
-    """Who hears whom: list, show, draw and check topologies."""
+    """List, show, draw and check topologies: who hears whom."""
 
 
 @topology.command("list")
@@ -63,8 +63,11 @@ def show(which: Which, agents: Agents = 6, settings: options.Set = None, allow_h
 @topology.command()
 def draw(
     which: Which,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="A .svg, .png or .pdf, or .graphml or .json.")] = None,
-    title: Annotated[str, typer.Option("--title", help="Above the picture.")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Picture file (.svg, .png, .pdf) or graph file (.graphml, .json)."),
+    ] = None,
+    title: Annotated[str, typer.Option("--title", help="Title of the picture.")] = "",
     agents: Agents = 6,
     settings: options.Set = None,
     allow_huge: options.AllowHuge = False,
@@ -111,11 +114,13 @@ def check(
 
 @topology.command("map")
 def map_(
-    sender: Annotated[str, typer.Argument(help="smollm2, a model's folder, a tokenizer.json, or `bytes`.")],
-    receiver: Annotated[str, typer.Argument(help="Likewise.")],
-    text: Annotated[Path | None, typer.Option("--text", help="A text file to spell, token by token.")] = None,
+    sender: Annotated[
+        str, typer.Argument(help="Model that speaks: smollm2, a model folder, a tokenizer.json, or `bytes`.")
+    ],
+    receiver: Annotated[str, typer.Argument(help="Model that hears, in the same forms.")],
+    text: Annotated[Path | None, typer.Option("--text", help="Text file whose tokens are mapped.")] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", help="A run of the sender, whose CIPHER messages to map.")
+        Path | None, typer.Option("--run", help="Run folder of the sender, whose CIPHER messages are mapped.")
     ] = None,
 ) -> None:
     """Say how much of one model's vocabulary and messages another with another tokenizer can hear as vectors.

@@ -16,17 +16,17 @@ class EngineConfig(Frozen):
     """Where the engines of a model are placed on Ray, in the resources that its nodes offer."""
 
     replicas: int = Field(default=1, ge=1)
-    """Engines that share the model's turns."""
+    """Number of engines that share the model's turns."""
     num_cpus: float = Field(default=1.0, ge=0)
-    """Of each bundle of each replica."""
+    """CPUs of each bundle of each replica."""
     num_gpus: float = Field(default=0.0, ge=0)
-    """Of each bundle of each replica; a fraction shares a GPU."""
+    """GPUs of each bundle of each replica; a fraction shares a GPU."""
     resources: dict[str, float] = Field(default_factory=dict)
     """Custom resources of each bundle of each replica, by the names that nodes were started with."""
     bundles: int = Field(default=1, ge=1)
     """Workers of a tensor-parallel engine: reserved together, on one node, as a placement group."""
     outstanding: int = Field(default=256, ge=1)
-    """Most turns that are with one replica at once; further ones wait in the driver."""
+    """Maximum number of turns at one replica at a time; further ones wait in the driver."""
 
     @property
     def bundle(self) -> dict[str, float]:
@@ -39,13 +39,13 @@ class ExecutionConfig(Frozen):
     """How a run is carried out."""
 
     in_flight: int = Field(default=32, ge=1)
-    """Most debates at once: enough to keep an engine's batch full, few enough to hold in memory."""
+    """Maximum number of debates played at the same time: enough to fill an engine's batch, few enough to hold in memory."""
     turn_timeout_s: float | None = Field(default=None, gt=0)
-    """Seconds after which a turn counts as hung and its engine is started again; no limit by default."""
+    """Seconds after which a turn counts as hung and its engine is restarted; no limit by default."""
     tries: int = Field(default=3, ge=1)
     """How often engines may fail over one question before it is given up and recorded as failed."""
     fsync: Literal["always", "everysec", "no"] = "everysec"
-    """When the disk must have the journal: after each record, each second, or when the system likes."""
+    """When the journal is forced to disk: after each record, every second, or when the system decides."""
     runtime: Literal["local", "ray"] = "local"
     """Engines in this process, or each in a process of its own, on this machine or a cluster (docs/ray.md)."""
     ray_address: str | None = None
@@ -55,11 +55,11 @@ class ExecutionConfig(Frozen):
     runners: int = Field(default=0, ge=0)
     """On Ray: processes that play the debates; 0 plays them in the driver, which is faster up to some size (docs/ray.md)."""
     runner_patience_s: float = Field(default=60.0, ge=3)
-    """How long a runner may say nothing, not even that nothing has happened, until it is ended and another begun."""
+    """Seconds without a heartbeat before a runner is replaced."""
     allow_huge: bool = False
     """Play topologies and groups of a size that is refused as a probable mistake (`--allow-huge`)."""
     node_patience_s: float = Field(default=300.0, ge=0)
-    """How long to wait for a node to come back when no engine of a model is left."""
+    """Seconds to wait for a node to come back when no engine of a model is left."""
 
     @model_validator(mode="after")
     def _only_on_ray(self) -> "ExecutionConfig":

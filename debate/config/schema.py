@@ -27,39 +27,39 @@ class AgentConfig(Frozen):
     """One debater. What is not set here is taken from the debate."""
 
     temperature: float = Field(default=1.0, ge=0, le=1000, allow_inf_nan=False)
-    """Of its belief, softmax(z / temperature); 0 is greedy."""
+    """Temperature of its belief, softmax(z / temperature); 0 means greedy."""
     encoder: str | None = None
     """How its beliefs become vectors; only in CIPHER debates. `none` for an agent that only speaks text."""
     top_p: float | None = Field(default=None, gt=0, le=1)
-    """Nucleus of sampled text."""
+    """Nucleus sampling: the smallest set of tokens with this probability; text only."""
     top_k: int | None = Field(default=None, ge=1)
-    """Most probable tokens of sampled text."""
+    """Sample among this many most probable tokens; text only."""
     prompts: str | None = None
-    """Another folder of prompt files: a name under configs/prompts, or a path."""
+    """Folder of prompt files for this agent: a name under configs/prompts, or a path."""
     backend: str | None = None
-    """Another backend."""
+    """Backend of this agent (default: the debate's)."""
     model: str | None = None
-    """Another model."""
+    """Model of this agent (default: the debate's)."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Of its backend, beside the debate's own where the backend is the debate's."""
+    """Options of its backend, added to the debate's options where it is the debate's backend."""
     adapter: str | None = None
     """A LoRA adapter of its model: a folder in peft's layout. Agents that differ in it alone share one loaded model."""
     checkpoint: str | None = None
-    """Of a belief backend: what it loads, its default otherwise."""
+    """Checkpoint that a belief backend loads (default: the backend's own)."""
     pool: str | None = None
-    """How an agent with a belief backend takes in what it hears: `linear`, `product(prior=[0.7, 0.3])`; not by default."""
+    """How an agent with a belief backend pools what it hears: `linear` or `product(prior=[0.7, 0.3])`; by default it does not."""
     trust: float = Field(default=0.9, gt=0, lt=1)
-    """How probable such an agent takes a label to be that another only says."""
+    """Probability that such an agent gives to a label which another agent merely states."""
     words: Literal["label", "shares"] = "label"
-    """How an agent that holds a belief over labels says it in text: its best label, or with all shares in percent."""
+    """How an agent states a belief over labels in text: the best label, or every label with its share in percent."""
     weighs: Literal["labels", "texts"] | None = None
-    """Does not generate: weighs the labels of a choice, or the options' texts, by log-likelihood, and says that belief."""
+    """Weigh the labels of a choice, or the texts of its options, by log-likelihood, and state that belief; generate nothing."""
     role: str | None = None
     """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
     agreement: float | None = Field(default=None, ge=0, le=1)
-    """How much it is asked to agree with the others, 0 to 1 (DebateLLM); not asked by default."""
+    """How much it is asked to agree with the others, from 0 to 1 (DebateLLM); by default it is not asked."""
     group: str | None = None
-    """The group that it was written as a member of."""
+    """Name of the group that it belongs to."""
 
     @property
     def is_judge(self) -> bool:
@@ -81,33 +81,33 @@ class DebateConfig(Frozen):
     """A debate, and what `debate eval` compares it with."""
 
     backend: str = "transformers"
-    """A registered backend, or a dotted path."""
+    """Name of a registered backend, or a dotted path; `debate backends` lists them."""
     model: str = "smollm2"
-    """`smollm2`, `tiny/NAME`, a hub id, or a local folder."""
+    """Model: `smollm2`, `tiny/NAME`, a hub id, or a local folder."""
     dtype: str = "bfloat16"
-    """`bfloat16`, `float32` or `float16`."""
+    """Data type of the weights: `bfloat16`, `float32` or `float16`."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """The backend's own options, e.g. max_num_seqs."""
+    """Options of the backend, e.g. max_num_seqs."""
     task: str = "arithmetic"
-    """A registered task."""
+    """Name of a registered task; `debate tasks` lists them."""
     prompts: str | None = None
-    """Folder of prompt files: a name under configs/prompts, or a path; the task's own by default."""
+    """Folder of prompt files: a name under configs/prompts, or a path (default: the task's own)."""
     format: Literal["auto", "chat", "plain"] = "auto"
-    """Chat template, plain text, or whichever the model has."""
+    """Prompt format: the model's chat template, plain text, or `auto` for whichever the model has."""
     agents: dict[str, AgentConfig] = Field(min_length=1)
-    """Name → debater, in the order in which they are heard."""
+    """Agents by name, in the order in which they are heard."""
     topology: str | TopologyConfig = "complete"
     """Who hears whom: a name, with parameters if need be, or a mapping (debate/config/topology.py)."""
     protocol: str = "simultaneous"
-    """In which order they speak, and what of the topology is heard."""
+    """Order in which agents speak, and which edges are heard; `debate topology list` names the protocols."""
     stopping: str = "fixed"
-    """When to end before the last round."""
+    """Rule that may end the debate before the last round; `fixed` plays all rounds."""
     order: Literal["fixed", "reversed", "shuffled"] = "fixed"
-    """In which order solutions stand in a prompt: the agents', that reversed, or drawn for each turn."""
+    """Order of the solutions in a prompt: as the agents are listed, reversed, or shuffled for each turn."""
     agreement: float | None = Field(default=None, ge=0, le=1)
-    """How much agents are asked to agree with each other, 0 to 1; not asked by default."""
+    """How much agents are asked to agree with each other, from 0 to 1; by default they are not asked."""
     min_mapped: float = Field(default=0.6, ge=0, le=1)
-    """Between tokenizers: the least share of a message's belief that must map for it to be heard as vectors."""
+    """Between tokenizers: minimum share of a message's belief that must map; below it the message is heard as text."""
     rounds: int = Field(default=3, ge=1, le=10_000)
     """Turns of each agent in all; the paper's 3 rounds are one initial answer and two of debate."""
     message: Literal["text", "cipher"] = "cipher"
@@ -115,19 +115,19 @@ class DebateConfig(Frozen):
     encoder: str = "expectation"
     """How beliefs become vectors."""
     top_beliefs: int = Field(default=8, ge=0, le=1_000_000)
-    """Tokens of each belief that a CIPHER message keeps, for reading and for receivers with another table."""
+    """Number of most probable tokens that a CIPHER message keeps of each belief, for reading and for other tables."""
     max_tokens: int = Field(default=128, ge=1, le=10_000_000)
-    """Most steps of one message."""
+    """Maximum tokens of one message."""
     stop: tuple[str, ...] = ()
-    """Strings that end a message where they begin."""
+    """Texts that end a message where they begin."""
     decision: str = "lowest_temperature"
-    """How the transcript becomes an answer."""
+    """Rule that turns the transcript into an answer; `debate topology list` names them."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of everything that is drawn."""
+    """Seed of every random draw."""
     execution: ExecutionConfig = ExecutionConfig()
-    """How the run is carried out: debates at once, time-outs, retries, the journal's fsync policy."""
+    """How the run is carried out; nothing in it changes what is said."""
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Method → keys that differ, for `debate eval`."""
+    """Methods by name, each with the keys that differ from the config; rows of `debate eval`."""
 
     @model_validator(mode="before")
     @classmethod

@@ -2,13 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from agents.message import Message
 from debate.decision.decision import Decode
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What cannot be, and what is probably not meant: said before anything runs, each with what to do about it."""
+"""Topology errors and warnings, found before anything runs, each with what to do about it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal

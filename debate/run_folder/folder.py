@@ -40,8 +40,8 @@ from debate.run_folder.lock import LOCK, hold
 from debate.run_folder.log import Log
 from debate.run_folder.message_store import MESSAGES, MessageStore
 from debate.run_folder.method_journal import MethodJournal
-from debate.run_folder.reader import write_views
-from debate.run_folder.results import Results
+from debate.run_folder.reader import RunReader
+from debate.run_folder.run_state import RunState
 from debate.run_folder.store import RunStore
 
 FORMAT = 2
@@ -69,10 +69,8 @@ class RunFolder(RunStore):
         self, path: Path, config: DebateConfig, *, asked: Mapping[str, Any] | None = None, overwrite: bool = False
     ) -> None:
         self.path, self.config = path, config
-        self.results = Results()
+        self.state = RunState()
         self.warnings: list[str] = []
-        self._methods: dict[str, MethodJournal] = {}
-        self._models: dict[str, ModelFingerprint] = {}
         self._refuse_strangers(overwrite)
         with contextlib.ExitStack() as opened:
             lock = hold(path)
@@ -115,19 +113,8 @@ class RunFolder(RunStore):
 
     def _replay(self, plan: Record) -> None:
         """Read what is there; begin the run, or refuse to go on with another one."""
-        digests: set[str] = set()
-        earlier: Record | None = None
-        for entry in self._journal.replay():
-            record = entry.record
-            if record["kind"] == "run":
-                earlier = record["config"]
-            if record["kind"] == "models":
-                self._models |= {name: ModelFingerprint(**model) for name, model in record["models"].items()}
-            if record["kind"] == "turn" and record["encoder"] is not None:
-                digests.add(record["digest"])
-            self.results.add(record)
-            if "method" in record:
-                self.method(record["method"]).note(record, entry.offset)
+        self.state.replay(self._journal.replay())
+        earlier = self.state.config
         if earlier is not None and (change := _change(earlier, plan, self.path)):
             if self.is_resumed:
                 raise RunError(change)
@@ -141,7 +128,8 @@ class RunFolder(RunStore):
             )
         for warning in self.warnings:
             self.log.event(warning, "warning")
-        self.messages.keep(digests)
+        self.messages.keep(self.state.digests())
+        self.state.forget_ended()
         if earlier is None:
             self.append({"kind": "run", "config": plan})
         facts = {"python": platform.python_version(), "packages": versions(DECISIVE)}
@@ -153,12 +141,12 @@ class RunFolder(RunStore):
         path.unlink()
         self._journal = Journal(path, fsync=self.config.execution.fsync)
         list(self._journal.replay())
-        self.results, self._methods, self._models = Results(), {}, {}
+        self.state = RunState()
 
     @property
     def is_resumed(self) -> bool:
         """Whether an earlier session said or gave up anything."""
-        return any(row.turns or row.total for row in self.results.rows.values())
+        return any(row.turns or row.total for row in self.state.results.values())
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -186,7 +174,7 @@ class RunFolder(RunStore):
         """
         named = {str(model.model): model for model in models}
         for name, now in named.items():
-            before = self._models.get(name, now)
+            before = self.state.models.get(name, now)
             if before != now:
                 raise RunError(
                     f"{self.path} was begun with {before}; {name} is now {now}. Its turns would be of two models: use the same "
@@ -203,18 +191,16 @@ class RunFolder(RunStore):
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Write what is derived, and that the run is finished."""
         self.write_results()
-        write_views(self.path)
+        RunReader(self.path).write_views()
         self.write_status("finished", facts)
 
     def write_results(self) -> Path:
         """Write results.json and return its path."""
-        return write_json(self.path / "results.json", self.results.table())
+        return write_json(self.path / "results.json", self.state.table())
 
     def method(self, name: str) -> MethodJournal:
         """Return the journal of one method."""
-        if name not in self._methods:
-            self._methods[name] = MethodJournal(self, name)
-        return self._methods[name]
+        return MethodJournal(self, name)
 
 
 def _this_process() -> dict[str, Any]:

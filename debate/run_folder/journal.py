@@ -13,15 +13,17 @@ index built on opening does it in one write a turn, with a checksum on every rec
 alone. It also works where SQLite's WAL does not (network file systems), and `grep` reads it.
 """
 
+import contextlib
 import json
 import os
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from agents.atomic_file import write_atomic
 from agents.errors import RunError, writing_failed
 
 FORMAT = 1
@@ -50,7 +52,7 @@ class TornTail:
 
 
 class Journal:
-    """The journal of one run, open for appending. Whoever opens it holds the run's lock.
+    """Writes the journal of one run. Whoever opens it holds the run's lock.
 
     Args:
         path: the file; made with its header if it is not there.
@@ -76,9 +78,9 @@ class Journal:
 
     def replay(self) -> Iterator[Entry]:
         """Yield what is there, once and to its end, before anything is appended; cut a torn tail."""
-        scan = JournalReader(self.path)
-        yield from scan
-        self.torn, self._end = scan.torn, scan.end
+        reader = JournalReader(self.path)
+        yield from reader
+        self.torn, self._end = reader.torn, reader.end
         if self.torn is not None:
             try:
                 os.ftruncate(self._file, self._end)
@@ -92,7 +94,7 @@ class Journal:
         Raises:
             RunError: the disk did not take it; the journal ends where it ended before.
         """
-        line, offset = encode(record), self._end
+        line, offset = _encode(record), self._end
         try:
             written = os.write(self._file, line)
             while written < len(line):
@@ -110,10 +112,9 @@ class Journal:
         return offset
 
     def read(self, offset: int) -> Record:
-        """Return the record at an offset."""
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            return decode(file.readline(), self.path, offset)
+        """Return the record at an offset; see `JournalReader.opened`."""
+        with JournalReader(self.path).opened() as at:
+            return at(offset)
 
     def sync(self) -> None:
         """Wait until the disk has everything."""
@@ -132,7 +133,9 @@ class Journal:
 
 
 class JournalReader:
-    """Iterates the records of a journal; when it has ended, `end` is where they end and `torn` what follows.
+    """Reads a journal from its start, or by offset.
+
+    When the iteration has ended, `end` is where the records end and `torn` what follows.
 
     Raises:
         RunError: unreadable, damaged before its tail, or of a newer format.
@@ -143,11 +146,7 @@ class JournalReader:
         self.torn: TornTail | None = None
 
     def __iter__(self) -> Iterator[Entry]:
-        try:
-            file = self.path.open("rb")
-        except OSError as error:
-            raise RunError(f"cannot read {self.path}: {error.strerror}") from error
-        with file:
+        with self._file() as file:
             for line in file:
                 record = _checked(line)
                 if record is None:
@@ -157,6 +156,32 @@ class JournalReader:
                     _check_format(record, self.path)
                 yield Entry(self.end, record)
                 self.end += len(line)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Callable[[int], Record]]:
+        """Open the journal and yield what returns the record at an offset.
+
+        Raises:
+            RunError: unreadable, or the record there does not check.
+        """
+        with self._file() as file:
+
+            def at(offset: int) -> Record:
+                file.seek(offset)
+                record = _checked(file.readline())
+                if record is None:
+                    raise RunError(
+                        f"{self.path} is damaged at byte {offset}: the checksum of the record there does not match"
+                    )
+                return record
+
+            yield at
+
+    def _file(self) -> BinaryIO:
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise RunError(f"cannot read {self.path}: {error.strerror}") from error
 
     def _tail(self, line: bytes, file: BinaryIO) -> TornTail:
         """Return the torn tail that begins with a line, or refuse it as damage."""
@@ -170,22 +195,10 @@ class JournalReader:
         return TornTail(self.end, len(line) + len(rest))
 
 
-def encode(record: Mapping[str, Any]) -> bytes:
+def _encode(record: Mapping[str, Any]) -> bytes:
     """Return the line of a record."""
     body = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(body), body)
-
-
-def decode(line: bytes, path: Path, offset: int) -> Record:
-    """Return the record of a line.
-
-    Raises:
-        RunError: the line does not check.
-    """
-    record = _checked(line)
-    if record is None:
-        raise RunError(f"{path} is damaged at byte {offset}: the checksum of the record there does not match")
-    return record
 
 
 def _checked(line: bytes) -> Record | None:
@@ -208,25 +221,8 @@ def _check_format(record: Record, path: Path) -> None:
 
 
 def _create(path: Path) -> None:
-    """Write the header aside and rename it into place, so that a journal is never there without one."""
+    """Write a journal of its header alone; it is never there without one."""
     from importlib.metadata import version
 
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        with aside.open("wb") as file:
-            file.write(encode({"kind": "journal", "format": FORMAT, "package": version("cipher-debate")}))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise writing_failed(path, error) from error
-
-
-def sync_folder(path: Path) -> None:
-    """Wait until the disk has a folder's entries."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    header = {"kind": "journal", "format": FORMAT, "package": version("cipher-debate")}
+    write_atomic(path, _encode(header), durable=True)

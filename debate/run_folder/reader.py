@@ -1,18 +1,19 @@
 """A run read back: its debates, its results, and the files that are derived from its journal."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from agents.atomic_file import open_atomic, write_json
 from agents.errors import RunError
 from agents.question import Question
 from debate.run_folder import journal
+from debate.run_folder.activity import Activity
 from debate.run_folder.journal import JournalReader, Record
 from debate.run_folder.message_store import MESSAGES, MessageStore
-from debate.run_folder.results import Results
+from debate.run_folder.run_state import DebateState, MethodState, RunState
 from debate.run_folder.turn_record import read_turn
 from debate.transcript import Transcript
 
@@ -32,47 +33,80 @@ class DebateRecord:
     failure: str | None = None
 
 
-def read_method(path: Path) -> Iterator[DebateRecord]:
-    """Yield the debates of a method of a run, RUN/METHOD, in the order of the questions. A torn last record is left out.
+class RunReader:
+    """A run read back. Its journal is replayed once, when this is made; turns and decisions are then read by their offsets.
 
-    The run may be written to meanwhile.
+    The run may be written to meanwhile: what is appended later is not seen. A torn last record is left out.
+
+    Args:
+        path: the run folder.
+        activity: told of what engines did as well.
+
+    Fields:
+        state: what the journal says.
 
     Raises:
         RunError: not a run, or a damaged journal.
-        MessageError: a message that is missing or damaged.
     """
-    run, messages = path.parent, MessageStore(path.parent / MESSAGES)
-    file = run / journal.NAME
-    debates: dict[str, list[int]] = {}
-    ends: dict[str, int] = {}
-    texts: dict[str, str] = {}
-    for entry in JournalReader(file):
-        record = entry.record
-        if record.get("method") != path.name:
-            continue
-        match record["kind"]:
-            case "question":
-                debates[record["question"]] = []
-                texts[record["question"]] = record["text"]
-            case "turn":
-                debates[record["question"]].append(entry.offset)
-            case "decision" | "failed":
-                ends[record["question"]] = entry.offset
-    with file.open("rb") as lines:
 
-        def at(offset: int) -> Record:
-            lines.seek(offset)
-            return journal.decode(lines.readline(), file, offset)
+    def __init__(self, path: Path, activity: Activity | None = None) -> None:
+        require_run(path)
+        self.path, self.state = path, RunState(activity)
+        self._journal = JournalReader(path / journal.NAME)
+        self.state.replay(self._journal)
 
-        for identity, offsets in debates.items():
-            turns = [read_turn(at(offset), messages) for offset in offsets]
-            end = at(ends[identity]) if identity in ends else None
-            failed = end is not None and end["kind"] == "failed"
-            yield DebateRecord(
-                Transcript.of(Question(identity, texts[identity]), turns),
-                None if failed else end,
-                str(end["reason"]) if end is not None and failed else None,
-            )
+    @property
+    def methods(self) -> list[str]:
+        """The names of the methods that have begun, sorted."""
+        return sorted(self.state.methods)
+
+    def debates(self, method: str) -> Iterator[DebateRecord]:
+        """Yield the debates of a method in the order of the questions.
+
+        Raises:
+            MessageError: a message that is missing or damaged.
+        """
+        messages = MessageStore(self.path / MESSAGES)
+        state = self.state.methods.get(method, MethodState(method))
+        with self._journal.opened() as at:
+            for question, debate in state.debates.items():
+                turns = [read_turn(at(turn.offset), messages) for turn in debate.turns.values()]
+                end = None if debate.end is None else at(debate.end)
+                failed = end is not None and end["kind"] == "failed"
+                yield DebateRecord(
+                    Transcript.of(Question(question, debate.text), turns),
+                    None if failed else end,
+                    str(end["reason"]) if end is not None and failed else None,
+                )
+
+    def rebuild(self) -> Path:
+        """Write everything that is derived from the journal again, and return the path of results.json.
+
+        Raises:
+            RunError: the run ended before it began, or the disk does not take it.
+        """
+        results = self.state.table()
+        self.write_views()
+        return write_json(self.path / "results.json", results)
+
+    def write_views(self) -> None:
+        """Write each method's transcript.jsonl and timings.jsonl: turns and decisions without their times, and what they took."""
+        with self._journal.opened() as at:
+            for name, method in self.state.methods.items():
+                folder = self.path / name
+                with open_atomic(folder / "transcript.jsonl") as turns, open_atomic(folder / "timings.jsonl") as times:
+                    for record in _in_order(method, at):
+                        cost = record.pop("cost", None)
+                        kept = {key: value for key, value in record.items() if key not in ("t", "method")}
+                        turns.write(json.dumps(kept, ensure_ascii=False) + "\n")
+                        if cost is not None:
+                            identity = {key: record[key] for key in ("question", "agent", "round")}
+                            times.write(json.dumps({**identity, **cost}) + "\n")
+
+
+def read_method(path: Path) -> Iterator[DebateRecord]:
+    """Yield the debates of a method's folder, RUN/METHOD; see `RunReader`."""
+    return RunReader(path.parent).debates(path.name)
 
 
 def require_run(path: Path) -> None:
@@ -81,72 +115,13 @@ def require_run(path: Path) -> None:
         raise RunError(f"{path} is not a run: it has no {journal.NAME}")
 
 
-def methods_in(path: Path) -> list[Path]:
-    """Return the method folders of a run; of a run under way those that have begun.
-
-    Raises:
-        RunError: the folder is not a run.
-    """
-    require_run(path)
-    names = {entry.record["method"] for entry in JournalReader(path / journal.NAME) if "method" in entry.record}
-    return [path / name for name in sorted(names)]
+def _in_order(method: MethodState, at: Callable[[int], Record]) -> Iterator[Record]:
+    """Yield a method's turns and decisions in the order of questions and of the protocol's plan."""
+    for debate in method.debates.values():
+        for offset in _offsets(debate):
+            yield at(offset)
 
 
-def read_results(path: Path) -> Results:
-    """Return the results of a run, summed up from its journal.
-
-    Raises:
-        RunError: the folder is not a run, or its journal is damaged.
-    """
-    require_run(path)
-    results = Results()
-    for entry in JournalReader(path / journal.NAME):
-        results.add(entry.record)
-    return results
-
-
-def rebuild(path: Path) -> Path:
-    """Write everything that is derived from a run's journal again, and return the path of results.json.
-
-    Raises:
-        RunError: the folder is not a run, its journal is damaged, or the disk does not take it.
-    """
-    results = read_results(path)
-    write_views(path)
-    return write_json(path / "results.json", results.table())
-
-
-def write_views(path: Path) -> None:
-    """Write transcript.jsonl and timings.jsonl of a run's methods from its journal: turns and decisions, without their times."""
-    file = path / journal.NAME
-    # Method → question → (round, place, offset) of each record.
-    methods: dict[str, dict[str, list[tuple[int, int, int]]]] = {}
-    last = 1 << 62
-    for entry in JournalReader(file):
-        record = entry.record
-        if "method" not in record:
-            continue
-        questions = methods.setdefault(record["method"], {})
-        if record["kind"] in ("question", "turn", "decision", "failed"):
-            order = (record["round"], record["place"]) if record["kind"] == "turn" else (last, 0)
-            places = questions.setdefault(record["question"], [])
-            if record["kind"] != "question":
-                places.append((*order, entry.offset))
-    with file.open("rb") as lines:
-        for name, questions in methods.items():
-            _write_view(path / name, questions.values(), lines)
-
-
-def _write_view(folder: Path, questions: Iterable[list[tuple[int, int, int]]], lines: BinaryIO) -> None:
-    """Write the two files of one method from the places of its records."""
-    with open_atomic(folder / "transcript.jsonl") as turns, open_atomic(folder / "timings.jsonl") as times:
-        for places in questions:
-            for *_, offset in sorted(places):
-                lines.seek(offset)
-                record = journal.decode(lines.readline(), Path(lines.name), offset)
-                cost = record.pop("cost", None)
-                record = {key: value for key, value in record.items() if key not in ("t", "method")}
-                turns.write(json.dumps(record, ensure_ascii=False) + "\n")
-                if cost is not None:
-                    identity = {key: record[key] for key in ("question", "agent", "round")}
-                    times.write(json.dumps({**identity, **cost}) + "\n")
+def _offsets(debate: DebateState) -> list[int]:
+    turns = sorted((key.round, turn.place, turn.offset) for key, turn in debate.turns.items())
+    return [offset for *_, offset in turns] + ([] if debate.end is None else [debate.end])

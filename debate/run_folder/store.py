@@ -1,4 +1,4 @@
-"""What the journals of methods write to and read from: the journal of the run, its messages, log and results."""
+"""What the journals of methods write to and read from: the journal of the run, its messages, log and state."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from debate.run_folder.journal import Journal, Record
 from debate.run_folder.log import Log
 from debate.run_folder.message_store import MessageStore
-from debate.run_folder.results import Results
+from debate.run_folder.run_state import RunState
 
 
 class RunStore:
@@ -14,24 +14,24 @@ class RunStore:
 
     Fields:
         path: of the run folder.
-        results: what the records so far come to.
+        state: what the records so far come to.
         warnings: what was found damaged, in sentences.
-        blobs: the CIPHER messages.
+        messages: the CIPHER messages.
         log: events, for people.
     """
 
     path: Path
-    results: Results
+    state: RunState
     warnings: list[str]
     messages: MessageStore
     log: Log
     _journal: Journal
 
     def append(self, record: Record) -> int:
-        """Write a record to the journal and add it to the results; return its offset."""
+        """Write a record to the journal and to the state; return its offset."""
         stamped = {**record, "t": round(time.time(), 3)}
         offset = self._journal.append(stamped)
-        self.results.add(stamped)
+        self.state.add(stamped, offset)
         self.log.record(stamped)
         return offset
 

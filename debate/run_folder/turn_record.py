@@ -26,7 +26,7 @@ class Cost:
 
 
 def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
-    """Return the fields of a turn; of a CIPHER message only the digest, which is the name of its blob."""
+    """Return the fields of a turn; of a CIPHER message only the digest, which names its file."""
     message, usage = turn.message, turn.usage
     fields: dict[str, Any] = {
         "agent": turn.key.agent,
@@ -55,7 +55,7 @@ def read_turn(record: dict[str, Any], messages: MessageStore) -> Turn:
     """Return the turn of a record.
 
     Raises:
-        MessageError: its blob is missing or damaged.
+        MessageError: its file is missing or damaged.
     """
     if record["encoder"] is None:
         model = ModelFingerprint(**record["model"])

@@ -15,7 +15,8 @@ from agents.supervision.replicas import Replicas
 from agents.supervision.supervised import Supervised
 from debate.config.execution import ExecutionConfig
 from debate.orchestrator import Debate, take
-from debate.run_folder.method_journal import MethodJournal, Strikes
+from debate.run_folder.method_journal import MethodJournal
+from debate.run_folder.run_state import Strikes
 from debate.run_folder.turn_record import Cost
 from debate.transcript import Turn, TurnKey
 
@@ -31,12 +32,12 @@ class TurnFailure:
     Fields:
         engine: its place among those of the model.
         starts: how often it had been started.
-        failure: what it failed with.
+        cause: what it failed with.
     """
 
     engine: int
     starts: int
-    failure: BackendFailed
+    cause: BackendFailed
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Faults:
     record: MethodJournal | None = None
     costs: dict[tuple[str, TurnKey], Cost] = field(default_factory=dict)
     _strikes: dict[str, Strikes] = field(default_factory=dict)
-    _met: dict[tuple[str, TurnKey], tuple[int, bool]] = field(default_factory=dict)
+    _tried: dict[tuple[str, TurnKey], tuple[int, bool]] = field(default_factory=dict)
 
     async def take(self, debate: Debate, question: Question, key: TurnKey, said: Mapping[TurnKey, Turn]) -> Turn:
         """Return a turn, taken by an engine that survived it.
@@ -67,7 +68,7 @@ class Faults:
             turn = await take(debate, question, key, said)
             self.costs[question.id, key] = Cost(time.perf_counter() - start)
             return turn
-        tries, alone = self._met.pop((question.id, key), (0, False))
+        tries, alone = self._tried.pop((question.id, key), (0, False))
         while True:
             engine = await backend.engine_for(question.id)
             async with engine.gate.entered(alone=alone):
@@ -85,46 +86,50 @@ class Faults:
                     failure = error
                 if isinstance(failure, OutOfMemory):
                     engine.gate.narrow(failure)
-                self._note(question, key, engine.name, failure, alone=alone and not isinstance(failure, EngineLost))
+                self._write_down(
+                    question, key, engine.name, failure, alone=alone and not isinstance(failure, EngineLost)
+                )
                 if not isinstance(failure, OutOfMemory):
                     await backend.mend(engine, starts)
             if not isinstance(failure, EngineLost):
                 alone = _tried_alone_next(tries, failure)
 
-    async def met(self, debate: Debate, question: Question, key: TurnKey, meeting: TurnFailure) -> None:
+    async def record_failure(self, debate: Debate, question: Question, key: TurnKey, failure: TurnFailure) -> None:
         """Write down a failure that a runner met, and mend its engine; `take` goes on from there.
 
         Args:
             debate, question, key: over which turn.
-            meeting: what happened.
+            failure: what happened.
         """
-        backend, failure = debate.agents[key.agent].backend, meeting.failure
+        backend, cause = debate.agents[key.agent].backend, failure.cause
         assert isinstance(backend, Replicas)
-        engine = backend.engines[meeting.engine]
-        self._note(question, key, engine.name, failure, alone=False)
-        alone = not isinstance(failure, EngineLost) and _tried_alone_next(1, failure)
-        self._met[question.id, key] = 1, alone
-        if not isinstance(failure, OutOfMemory):
-            await backend.mend(engine, meeting.starts)
+        engine = backend.engines[failure.engine]
+        self._write_down(question, key, engine.name, cause, alone=False)
+        alone = not isinstance(cause, EngineLost) and _tried_alone_next(1, cause)
+        self._tried[question.id, key] = 1, alone
+        if not isinstance(cause, OutOfMemory):
+            await backend.mend(engine, failure.starts)
 
     def has_strikes(self, question: Question) -> bool:
         """Whether an engine failed that had nothing but this question."""
-        return self._of(question).count > 0
+        return self._strikes_over(question).count > 0
 
-    def _note(self, question: Question, key: TurnKey, engine: str, failure: BackendFailed, *, alone: bool) -> None:
+    def _write_down(
+        self, question: Question, key: TurnKey, engine: str, failure: BackendFailed, *, alone: bool
+    ) -> None:
         reason = f"{type(failure).__name__}: {failure}"
         if self.record is not None:
             self.record.append_fault(question, key, engine, reason, alone=alone)
         else:
-            self._strikes[question.id] = self._of(question).after(reason, alone=alone)
+            self._strikes[question.id] = self._strikes_over(question).after(reason, alone=alone)
 
-    def _of(self, question: Question) -> Strikes:
+    def _strikes_over(self, question: Question) -> Strikes:
         if self.record is not None:
             return self.record.strikes(question.id)
         return self._strikes.get(question.id, Strikes())
 
     def _check(self, question: Question) -> None:
-        strikes = self._of(question)
+        strikes = self._strikes_over(question)
         if strikes.count >= self.execution.tries:
             raise GivenUp(f"engines failed {strikes.count} times over it alone; the last time: {strikes.last}")
 

@@ -1,4 +1,4 @@
-"""Whoever watches a run: a screen, a counter, a log. Told of everything after it was written down."""
+"""Run observers, e.g. a screen, a counter or a log; events arrive after they are journaled."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from debate.transcript import Turn, TurnKey
 
 
 class AnswerScore(Protocol):
-    """How an answer fared, as a task says it."""
+    """What a task says of an answer; a `Score` of `evals` is one."""
 
     @property
     def value(self) -> str:
@@ -38,7 +38,7 @@ class Observer:
         """A turn was said."""
 
     def debate_decided(self, question: Question, decision: Decision, score: Any) -> None:
-        """A debate ended; `score` is a Verdict, or None where nothing tells what is right."""
+        """A debate ended; `score` is an AnswerScore, or None where nothing tells what is right."""
 
     def debate_failed(self, question: Question, reason: str) -> None:
         """A debate was given up, since engines failed over it."""

@@ -206,12 +206,6 @@ def build_graph(topology: str, names: Names, *, seed: int | None = None) -> Grap
     return graph
 
 
-def heard_by(graph: Graph, agent: str) -> tuple[str, ...]:
-    """Return whom an agent hears, in the order of the nodes."""
-    places = {name: place for place, name in enumerate(graph.nodes)}
-    return tuple(sorted(graph.predecessors(agent), key=places.__getitem__))
-
-
 def _graph(names: Names, pairs: Iterable[tuple[int, int]]) -> Graph:
     """Return the graph of (speaker's place, hearer's place) pairs, without loops."""
     graph: Graph = nx.DiGraph()

@@ -1,7 +1,9 @@
 """Everything that is derived from a finished run, written into its folder: lm-eval's files, the table of turns, the page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from debate.run_folder.reader import RunReader
 from evals.analysis.lm_eval_files import write_lm_eval
 from evals.analysis.report import write_page
 from evals.analysis.run_record import read_run, runs_in
@@ -21,20 +23,24 @@ def analyse_run(path: Path) -> Analysis:
     return analyse(read_run(path))
 
 
-def write_outputs(path: Path) -> list[Analysis]:
+def write_outputs(path: Path, runs: Sequence[RunReader] = ()) -> list[Analysis]:
     """Write what is derived from a run, or from each run right below a folder, and return their analyses.
 
     The page of several runs is one, in the folder itself.
+
+    Args:
+        path: the folder.
+        runs: the runs in it, where their journals were read already.
 
     Raises:
         RunError: there is no run, or the disk does not take it.
         MissingDependency: the extra `evals` is not installed.
     """
     analyses = []
-    for run in runs_in(path):
-        analysis = analyse_run(run)
+    for run in runs or map(RunReader, runs_in(path)):
+        analysis = analyse(read_run(run.path, run))
         write_lm_eval(analysis.record)
-        write_turns(analysis.record, run / TURNS)
+        write_turns(analysis.record, run.path / TURNS)
         analyses.append(analysis)
     write_page(analyses, path / PAGE)
     return analyses

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.errors import writing_failed
+from agents.atomic_file import write_atomic
 from debate.config.load import to_yaml
+from evals.analysis import tables
 from evals.analysis.run_record import DebateRow, MethodRecord
 from evals.analysis.stats import Comparison
-from evals.analysis.summary import Analysis, Share, Summary, changed_their_minds
+from evals.analysis.summary import Analysis, Summary, changed_their_minds
+from evals.analysis.tables import NOTHING, Column, cells, interval, known, of_beliefs, of_budget, percent
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
@@ -25,6 +27,43 @@ li{margin:.3rem 0}
 """
 
 
+ACCURACY = (
+    Column("method", lambda method: method.name + (" (bound)" if method.is_bound else "")),
+    Column("accuracy", lambda method: percent(method.accuracy)),
+    Column("95 % interval", lambda method: interval(method.accuracy)),
+    Column("strict", lambda method: NOTHING if method.strict is None else percent(method.strict)),
+    tables.CORRECT,
+    tables.NO_ANSWER,
+    tables.FAILED,
+    Column("asked", lambda method: str(method.asked)),
+    Column(
+        "any agent right",
+        lambda method: NOTHING if method.best_of_agents is None else f"{percent(method.best_of_agents)} (bound)",
+    ),
+)
+COST = (
+    tables.METHOD,
+    of_budget("turns", lambda spent: f"{spent.turns:,}"),
+    tables.GENERATED,
+    tables.COMPUTED,
+    tables.CACHED,
+    of_budget("messages, KiB", lambda spent: f"{spent.message_bytes / 1024:,.1f}"),
+    of_budget("wall, s", lambda spent: known(spent.seconds, ",.1f")),
+    of_budget("energy", lambda spent: NOTHING if spent.joules is None else f"{spent.joules:,.0f} J"),
+)
+BELIEF = (
+    tables.METHOD,
+    tables.BELIEFS,
+    tables.EXACT,
+    of_beliefs("best option right", lambda held: percent(held.correct)),
+    of_beliefs("95 % interval", lambda held: interval(held.correct)),
+    of_beliefs("right option's share", lambda held: f"{100 * held.probability:.1f} %"),
+    tables.NLL,
+    tables.BRIER,
+    tables.CALIBRATION,
+)
+
+
 def write_page(analyses: Sequence[Analysis], path: Path, *, title: str = "", before: str = "") -> Path:
     """Write the page of one run, or of several one after another, and return its path.
 
@@ -37,14 +76,7 @@ def write_page(analyses: Sequence[Analysis], path: Path, *, title: str = "", bef
     Raises:
         RunError: the disk does not take it.
     """
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(page(analyses, title=title, before=before), encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise writing_failed(path, error) from error
-    return path
+    return write_atomic(path, page(analyses, title=title, before=before))
 
 
 def page(analyses: Sequence[Analysis], *, title: str = "", before: str = "") -> str:
@@ -88,7 +120,7 @@ def _run(analysis: Analysis) -> str:
             _comparisons(analysis.comparisons),
             "<h3>What it cost</h3>",
             _costs(analysis.methods),
-            _held(analysis.methods),
+            _beliefs(analysis.methods),
             "<h3>Round by round</h3>",
             _rounds(analysis.methods),
             pictures,
@@ -99,36 +131,11 @@ def _run(analysis: Analysis) -> str:
 
 
 def _accuracy(methods: Sequence[Summary]) -> str:
-    header = [
-        "method",
-        "accuracy",
-        "95 % interval",
-        "strict",
-        "correct",
-        "no answer",
-        "failed",
-        "asked",
-        "any agent right",
-    ]
-    rows = [
-        [
-            method.name + (" (bound)" if method.is_bound else ""),
-            _percent(method.accuracy),
-            _interval(method.accuracy),
-            "–" if method.strict is None else _percent(method.strict),
-            f"{method.accuracy.count}/{method.accuracy.total}",
-            method.no_answer,
-            method.failed,
-            method.asked,
-            "–" if method.best_of_agents is None else f"{_percent(method.best_of_agents)} (bound)",
-        ]
-        for method in methods
-    ]
     note = (
         "Wilson intervals. No answer and failed debates count as not correct. Strict: only the form that the task asks for "
         "is read. Any agent right is a bound, not a score: it picks the best agent after the fact, on these questions."
     )
-    return table(header, rows, ["bound" if m.is_bound else "" for m in methods]) + f'<p class="note">{note}</p>'
+    return _methods(ACCURACY, methods, ["bound" if m.is_bound else "" for m in methods]) + f'<p class="note">{note}</p>'
 
 
 def _comparisons(comparisons: Sequence[Comparison]) -> str:
@@ -144,64 +151,22 @@ def _comparisons(comparisons: Sequence[Comparison]) -> str:
     return f'<h3>Paired differences</h3><ul>{said}</ul><p class="note">{note}</p>'
 
 
-def _held(methods: Sequence[Summary]) -> str:
-    known = [(method.name, method.held) for method in methods if method.held is not None]
-    if not known:
+def _beliefs(methods: Sequence[Summary]) -> str:
+    holding = [method for method in methods if method.held is not None]
+    if not holding:
         return ""
-    header = [
-        "method",
-        "beliefs",
-        "exact",
-        "best option right",
-        "95 % interval",
-        "right option's share",
-        "NLL",
-        "Brier",
-        "ECE",
-    ]
-    rows = [
-        [
-            name,
-            held.count,
-            held.exact,
-            _percent(held.correct),
-            _interval(held.correct),
-            f"{100 * held.probability:.1f} %",
-            f"{held.nll:.3f}",
-            f"{held.brier:.3f}",
-            "–" if held.calibration is None else f"{held.calibration.error:.3f}",
-        ]
-        for name, held in known
-    ]
     note = (
         "What the deciding agents' last messages hold over the options, where they say one: NLL in nats, Brier from 0 to 2, "
         "expected calibration error in ten bins. Exact: every option is among the tokens that the message kept; a missing "
         "option counts as 0."
     )
-    return f"<h3>Beliefs over the options</h3>{table(header, rows)}" + f'<p class="note">{note}</p>'
+    return f'<h3>Beliefs over the options</h3>{_methods(BELIEF, holding)}<p class="note">{note}</p>'
 
 
 def _costs(methods: Sequence[Summary]) -> str:
-    header = ["method", "turns", "generated", "prompt computed", "prompt cached", "messages, KiB", "wall, s", "energy"]
-    rows = []
-    for method in methods:
-        spent = method.budget
-        rows.append(
-            [
-                method.name,
-                f"{spent.turns:,}",
-                f"{spent.generated_tokens:,}",
-                f"{spent.computed_tokens:,}",
-                f"{spent.cached_tokens:,}",
-                f"{spent.message_bytes / 1024:,.1f}",
-                "–" if spent.seconds is None else f"{spent.seconds:,.1f}",
-                "–" if spent.joules is None else f"{spent.joules:,.0f} J",
-            ]
-        )
     how = "; ".join(dict.fromkeys(method.budget.energy for method in methods))
-    return (
-        table(header, rows) + f'<p class="note">Tokens; wall time with the start of engines. Energy: {_text(how)}.</p>'
-    )
+    note = f"Tokens; wall time with the start of engines. Energy: {_text(how)}."
+    return f'{_methods(COST, methods)}<p class="note">{note}</p>'
 
 
 def _rounds(methods: Sequence[Summary]) -> str:
@@ -220,8 +185,8 @@ def _rounds(methods: Sequence[Summary]) -> str:
             method.name,
             found.number,
             # In a vote nobody decides.
-            "–" if len(method.rounds) == 1 and found.agreement is not None else _percent(found.deciding),
-            _percent(found.agents),
+            "–" if len(method.rounds) == 1 and found.agreement is not None else percent(found.deciding),
+            percent(found.agents),
             "–" if found.agreement is None else f"{100 * found.agreement:.1f} %",
             *(("–",) * 3 if found.number == 1 else (found.right_to_wrong, found.wrong_to_right, found.kept_right)),
         ]
@@ -272,12 +237,9 @@ def _again(analysis: Analysis) -> str:
     )
 
 
-def _percent(share: Share) -> str:
-    return f"{100 * share.value:.1f} %"
-
-
-def _interval(share: Share) -> str:
-    return f"{100 * share.interval.low:.1f} – {100 * share.interval.high:.1f}"
+def _methods(columns: Sequence[Column], methods: Sequence[Summary], classes: Sequence[str] = ()) -> str:
+    found = cells(columns, methods)
+    return table(found.header, found.rows, classes)
 
 
 def _text(value: object) -> str:

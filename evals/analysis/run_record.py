@@ -20,7 +20,7 @@ from debate.decision.belief_rules import probability, stated
 from debate.decision.decision import Decode, Rule
 from debate.decision.option_reading import OptionReading, read_options
 from debate.decision.rules import decision_rule
-from debate.run_folder.reader import DebateRecord, methods_in, read_method
+from debate.run_folder.reader import DebateRecord, RunReader
 from debate.transcript import Transcript, Turn
 from evals.energy import Energy
 from evals.label_tokens import read_label_tokens
@@ -163,21 +163,25 @@ def runs_in(path: Path) -> list[Path]:
     return found
 
 
-def read_run(path: Path) -> RunRecord:
+def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
     """Return a run, scored again from its transcripts.
+
+    Args:
+        path: its folder.
+        run: the same run, where its journal was read already.
 
     Raises:
         RunError: not a run, or a damaged one.
     """
-    folders = {folder.name: folder for folder in methods_in(path)}
+    run = run or RunReader(path)
     config = load_config(path / "config.yaml")
     facts = _json(path / "run.json")
     rows = _json(path / "results.json").get("methods", {})
-    order = [name for name in rows if name in folders]
-    order += [name for name in folders if name not in order]
+    order = [name for name in rows if name in run.methods]
+    order += [name for name in run.methods if name not in order]
     scorer = Scorer(create_task(config.task, seed=config.seed), read_samples(path))
     decode = read_label_tokens(path)
-    methods = tuple(_read_method(folders[name], _config_of(folders[name], config), scorer, decode) for name in order)
+    methods = tuple(_read_method(run, name, _config_of(path / name, config), scorer, decode) for name in order)
     seconds = {name: float(row["seconds"]) for name, row in rows.items() if "seconds" in row}
     energy = {name: Energy(**spent) for name, spent in _json(path / "energy.json").items()}
     return RunRecord(path, config, facts, seconds, energy, methods)
@@ -189,20 +193,20 @@ def _config_of(folder: Path, config: DebateConfig) -> DebateConfig:
     return load_config(own) if own.is_file() else resolve(config, folder.name)
 
 
-def _read_method(folder: Path, config: DebateConfig, scorer: Scorer, decode: Decode) -> MethodRecord:
-    seconds = _seconds(folder)
+def _read_method(run: RunReader, name: str, config: DebateConfig, scorer: Scorer, decode: Decode) -> MethodRecord:
+    seconds = _seconds(run.path / name)
     try:
         rule: Rule | None = decision_rule(config.decision)
     except DebateError:
         # A decision over beliefs needs the engine's tokenizer: what it came to is in the transcript, no more.
         rule = None
     rows, unfinished = [], 0
-    for record in read_method(folder):
+    for record in run.debates(name):
         if record.decision is None and record.failure is None:
             unfinished += 1
         else:
             rows.append(_debate_row(record, config, scorer, rule, seconds, decode))
-    return MethodRecord(folder.name, config, tuple(sorted(rows, key=lambda row: row.question)), unfinished)
+    return MethodRecord(name, config, tuple(sorted(rows, key=lambda row: row.question)), unfinished)
 
 
 def _debate_row(

@@ -11,15 +11,19 @@ from debate.cli.bench import bench, options_by_backend
 
 @bench.command()
 def prefix(
-    config: Annotated[Path, typer.Argument(help="A config of a debate.")] = Path("first_debate"),
-    backends: Annotated[str, typer.Option("--backends", help="Registered ones.")] = "transformers",
+    config: Annotated[Path, typer.Argument(help="Config of the debate.")] = Path("first_debate"),
+    backends: Annotated[
+        str, typer.Option("--backends", help="Backends to compare, separated by commas.")
+    ] = "transformers",
     settings: options.Set = None,
     model: options.Model = None,
-    limit: Annotated[int, typer.Option("--limit", "-L", min=1, help="Questions, played one after the other.")] = 4,
-    block: Annotated[int, typer.Option("--block", min=1, help="Positions that are shared together.")] = 32,
+    limit: Annotated[
+        int, typer.Option("--limit", "-L", min=1, help="Number of questions, played one after another.")
+    ] = 4,
+    block: Annotated[int, typer.Option("--block", min=1, help="Block size in tokens; whole blocks are shared.")] = 32,
     set_options: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="[BACKEND.]KEY=VALUE", help="Of one backend or of all; repeatable."),
+        typer.Option("--option", metavar="[BACKEND.]KEY=VALUE", help="Option of one backend or of all; repeatable."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:

@@ -2,13 +2,19 @@
 
 import contextlib
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from debate.cli import options
 from debate.cli.app import app
+
+if TYPE_CHECKING:
+    from debate.config.schema import DebateConfig
+    from debate.runtime.metrics import Metrics
+    from evals.evaluation import Selection
 
 
 @app.command("eval")
@@ -16,43 +22,54 @@ def evaluate(
     config: options.Config,
     tasks: Annotated[
         str | None,
-        typer.Option("--tasks", "--task", "-t", help="e.g. arithmetic,mmlu:formal_logic; the config's by default."),
+        typer.Option(
+            "--tasks",
+            "--task",
+            "-t",
+            help="Tasks, separated by commas, e.g. arithmetic,mmlu:formal_logic (default: the config's).",
+        ),
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option("--methods", help="Rows of the table, e.g. single,self-consistency@tokens,text,cipher:topk(k=5)."),
+        typer.Option(
+            "--methods", help="Methods to compare, e.g. single,self-consistency@tokens,text,cipher:topk(k=5)."
+        ),
     ] = None,
     limit: options.Limit = None,
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
-    split: Annotated[str | None, typer.Option("--split", help="Of the task; its first by default.")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Dataset split (default: the task's first).")] = None,
     num_fewshot: Annotated[
-        int | None, typer.Option("--num_fewshot", "--num-fewshot", help="Worked examples; the task's own by default.")
+        int | None,
+        typer.Option(
+            "--num_fewshot", "--num-fewshot", help="Number of worked examples in the prompt (default: the task's own)."
+        ),
     ] = None,
-    shuffle: Annotated[bool, typer.Option("--shuffle", help="Ask in an order drawn from --seed.")] = False,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="Ask the questions in an order drawn from --seed.")
+    ] = False,
     sample_id: Annotated[
-        list[str] | None, typer.Option("--sample-id", help="Ask only this question; may be repeated.")
+        list[str] | None, typer.Option("--sample-id", help="Ask only the question with this id; repeatable.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "--output_path", "-o", help="The run folder; runs/CONFIG by default.")
+        Path | None, typer.Option("--out", "--output_path", "-o", help="Run folder (default: runs/CONFIG).")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier run there and start again.")
+        bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")
     ] = False,
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,
     allow_huge: options.AllowHuge = False,
     metrics_port: Annotated[
         int | None,
-        typer.Option(
-            "--metrics-port", min=0, max=65535, help="Serve counters for Prometheus here; 0 takes a free port."
-        ),
+        typer.Option("--metrics-port", min=0, max=65535, help="Port for Prometheus metrics; 0 takes a free one."),
     ] = None,
     metrics_host: Annotated[
         str,
         typer.Option(
-            "--metrics-host", help="Beyond loopback only with CIPHER_DEBATE_METRICS_TOKEN in the environment."
+            "--metrics-host",
+            help="Address for Prometheus metrics; beyond loopback only with CIPHER_DEBATE_METRICS_TOKEN set.",
         ),
     ] = "127.0.0.1",
     settings: options.Set = None,
@@ -68,55 +85,81 @@ def evaluate(
     Everything is written to the run folder as it happens; read it with `debate show`. After Ctrl-C or a crash the same
     command goes on where it was: no turn is taken twice. What the names of methods mean: docs/evaluation.md.
     """
-    from agents.errors import MissingDependency
-    from debate.runtime.observer import Observer, Together
-    from evals.analysis.outputs import PAGE, write_outputs
-    from evals.cli.screen import Screen, results_table
-    from evals.cli.table import show_analysis
     from evals.evaluation import Selection
-    from evals.evaluation import evaluate as run_evaluation
 
-    names, execution = options.listed(tasks), options.execution(runtime, ray_address, allow_huge)
+    names, execution = options.listed(tasks), options.execution(runtime, ray_address)
     loaded = [
         options.load(config, settings, model, seed, *execution, *([f"task={name}"] if name else []))
         for name in names or [""]
     ]
     root = out or Path("runs") / config.stem
+    folders = [root] if len(loaded) == 1 else [root / folder_name(one.task) for one in loaded]
     chosen = Selection(limit, shuffle, tuple(sample_id or ()), split, num_fewshot, data)
-    with contextlib.ExitStack() as stack:
-        watching: list[Observer] = []
-        if metrics_port is not None:
-            from debate.runtime.metrics import Metrics
+    with _metrics(metrics_port, metrics_host) as metrics:
+        for one, folder in zip(loaded, folders, strict=True):
+            _evaluate_task(one, folder, options.listed(methods), chosen, overwrite, metrics)
+    _tell_where(root, folders)
 
-            metrics = stack.enter_context(Metrics(metrics_port, metrics_host))
-            options.progress(f"metrics: http://{metrics_host}:{metrics.port}/metrics")
-            watching.append(metrics)
-        for one in loaded:
-            folder = root if len(loaded) == 1 else root / folder_name(one.task)
-            with Screen() as screen:
-                rows = options.run(
-                    run_evaluation(
-                        one,
-                        out=folder,
-                        methods=options.listed(methods),
-                        selection=chosen,
-                        overwrite=overwrite,
-                        observer=Together(screen, *watching),
-                        progress=options.progress,
-                    )
-                )
-            try:
-                (analysis,) = write_outputs(folder)
-            except MissingDependency as error:
-                options.console.print(results_table(rows, one.task))
-                options.progress(f"no intervals, comparisons or report page: {error}")
-                continue
-            show_analysis(analysis)
-    if len(loaded) > 1 and all((root / folder_name(one.task) / PAGE).is_file() for one in loaded):
+
+@contextlib.contextmanager
+def _metrics(port: int | None, host: str) -> Iterator["Metrics | None"]:
+    """Serve counters while the block runs, where a port is given."""
+    if port is None:
+        yield None
+        return
+    from debate.runtime.metrics import Metrics
+
+    with Metrics(port, host) as metrics:
+        options.progress(f"metrics: http://{host}:{metrics.port}/metrics")
+        yield metrics
+
+
+def _evaluate_task(
+    config: "DebateConfig",
+    folder: Path,
+    methods: Sequence[str],
+    selection: "Selection",
+    overwrite: bool,
+    metrics: "Metrics | None",
+) -> None:
+    """Play the methods over one task, write what is derived, and print the table."""
+    from agents.errors import MissingDependency
+    from debate.runtime.observer import Together
+    from evals.analysis.outputs import write_outputs
+    from evals.cli.screen import Screen, results_table
+    from evals.cli.table import show_analysis
+    from evals.evaluation import evaluate as run_evaluation
+
+    with Screen() as screen:
+        rows = options.run(
+            run_evaluation(
+                config,
+                out=folder,
+                methods=methods,
+                selection=selection,
+                overwrite=overwrite,
+                observer=Together(screen, *([] if metrics is None else [metrics])),
+                progress=options.progress,
+            )
+        )
+    try:
+        (analysis,) = write_outputs(folder)
+    except MissingDependency as error:
+        options.console.print(results_table(rows, config.task))
+        options.progress(f"no intervals, comparisons or report page: {error}")
+    else:
+        show_analysis(analysis)
+
+
+def _tell_where(root: Path, folders: Sequence[Path]) -> None:
+    """Write the page of several tasks, and say where what was written is."""
+    from evals.analysis.outputs import PAGE, write_outputs
+
+    if len(folders) > 1 and all((folder / PAGE).is_file() for folder in folders):
         write_outputs(root)
     if (root / PAGE).is_file():
         options.console.print(f"report: {root / PAGE}", markup=False)
-    options.console.print(f"transcripts: {root}  (debate show {root if len(loaded) == 1 else folder})", markup=False)
+    options.console.print(f"transcripts: {root}  (debate show {folders[-1]})", markup=False)
 
 
 def folder_name(task: str) -> str:

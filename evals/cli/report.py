@@ -11,31 +11,30 @@ from debate.cli.app import app
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder, or a folder of runs; it may be under way.")],
+    run: Annotated[Path, typer.Argument(help="Run folder, or folder of runs; the run may still be going.")],
 ) -> None:
-    """Make again what is derived from a run's journal, print the table, and write report.html.
+    """Rebuild results and HTML from the journal, print the table, and write report.html.
 
     results.json, the transcripts, lm-eval's files, turns.parquet and one HTML page that needs nothing else.
 
     Example:  debate report runs/first
     """
     from agents.errors import MissingDependency
-    from debate.run_folder.reader import read_results, rebuild
+    from debate.run_folder.reader import RunReader
     from evals.analysis.outputs import PAGE, write_outputs
     from evals.analysis.run_record import runs_in
     from evals.cli.screen import results_table
     from evals.cli.table import show_analysis
 
-    for folder in runs_in(run):
-        written = rebuild(folder)
-        options.console.print(f"wrote {written}", markup=False)
+    runs = [RunReader(folder) for folder in runs_in(run)]
+    for one in runs:
+        options.console.print(f"wrote {one.rebuild()}", markup=False)
     try:
-        for analysis in write_outputs(run):
+        for analysis in write_outputs(run, runs):
             show_analysis(analysis)
     except MissingDependency as error:
-        for folder in runs_in(run):
-            results = read_results(folder)
-            options.console.print(results_table(list(results.rows.values()), results.run["config"]["task"]))
+        for one in runs:
+            options.console.print(results_table(list(one.state.results.values()), one.state.table()["task"]))
         options.progress(f"no report page: {error}")
         return
     options.console.print(f"wrote {run / PAGE}", markup=False)
@@ -44,10 +43,10 @@ def report(
 @app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="A run folder.")],
-    second: Annotated[Path, typer.Argument(help="Another run over the same questions.")],
+    second: Annotated[Path, typer.Argument(help="Run folder of another run over the same questions.")],
     methods: Annotated[
         str | None,
-        typer.Option("--methods", help="FIRST,SECOND: a method of each run; those that both have by default."),
+        typer.Option("--methods", help="One method of each run, FIRST,SECOND (default: every method that both have)."),
     ] = None,
 ) -> None:
     """Compare two runs question by question: paired differences, first − second.

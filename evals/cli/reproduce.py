@@ -13,20 +13,29 @@ from debate.cli.app import app
 def reproduce(
     experiment: Annotated[
         str,
-        typer.Argument(help="table1, table2, rounds, debaters, temperature, partial, bounds or encoders; or a file."),
+        typer.Argument(
+            help="Experiment: table1, table2, rounds, debaters, temperature, partial, bounds or encoders; or a file."
+        ),
     ],
     model: options.Model = None,
-    limit: Annotated[int, typer.Option("--limit", "-L", min=1, help="Most questions a task; the paper's 200.")] = 200,
-    tasks: Annotated[str | None, typer.Option("--tasks", "-t", help="Only these of the experiment's.")] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-L", min=1, help="Maximum number of questions per task; the paper used 200.")
+    ] = 200,
+    tasks: Annotated[str | None, typer.Option("--tasks", "-t", help="Run only these tasks of the experiment.")] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="A folder of benchmark files, e.g. with gsm8k/ and mmlu/ in it.")
+        Path | None, typer.Option("--data", help="Folder of benchmark files, e.g. with gsm8k/ and mmlu/ in it.")
     ] = None,
-    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Of the temperature search.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="Number of trials of the temperature search.")
+    ] = None,
     second_model: Annotated[
-        str | None, typer.Option("--second-model", help="Of the other debater, for table2; the same model by default.")
+        str | None,
+        typer.Option("--second-model", help="Model of the second debater, for table2 (default: the same model)."),
     ] = None,
     seed: options.Seed = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="runs/reproduce-EXPERIMENT by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the results (default: runs/reproduce-EXPERIMENT).")
+    ] = None,
     settings: options.Set = None,
 ) -> None:
     """Run one of the paper's experiments and print our figures beside the paper's, with intervals and caveats.

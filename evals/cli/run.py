@@ -15,7 +15,7 @@ SUM = re.compile(r"\d+(\s*[-+*]\s*\d+){2,}")
 
 @app.command()
 def run(
-    question: Annotated[str | None, typer.Argument(help="What to debate; or give --task.")] = None,
+    question: Annotated[str | None, typer.Argument(help="Question to debate; or give --task.")] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -25,15 +25,19 @@ def run(
             "for everything else.",
         ),
     ] = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="Debate questions of a task and score them.")] = None,
-    message: Annotated[str | None, typer.Option("--message", help="text or cipher.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="Task whose questions are debated and scored.")
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option("--message", help="What agents send each other: text or cipher.")
+    ] = None,
     limit: options.Limit = None,
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also keep the run in this folder.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to keep the run in.")] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier run there and start again.")
+        bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")
     ] = False,
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,

@@ -14,13 +14,23 @@ def score(
     file: Annotated[
         Path, typer.Argument(help='JSON lines of {"target": …, "response": …}; id and options if need be.')
     ],
-    task: Annotated[str, typer.Option("--task", "-t", help="gsm8k, mmlu:formal_logic, …: how answers are read.")],
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task", "-t", help="Task whose rules read and score the answers, e.g. gsm8k or mmlu:formal_logic."
+        ),
+    ],
     output_path: Annotated[
-        Path | None, typer.Option("--output_path", "-o", help="Write a line of JSON for each verdict there.")
+        Path | None,
+        typer.Option("--output_path", "-o", help="Also write the verdicts to this file, one JSON line each."),
     ] = None,
     seed: options.Seed = None,
-    split: Annotated[str | None, typer.Option("--split", help="Of a generated task: which its ids are of.")] = None,
-    confidence: Annotated[float, typer.Option("--confidence", min=0.5, max=0.999, help="Of the intervals.")] = 0.95,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Split that the ids belong to (only for generated tasks).")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option("--confidence", min=0.5, max=0.999, help="Confidence level for intervals.")
+    ] = 0.95,
 ) -> None:
     """Score responses made anywhere, by the task's strict form and leniently.
 

@@ -12,15 +12,17 @@ from debate.cli.app import app
 @app.command()
 def search(
     config: options.Config,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="The config's by default.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="Task to search on (default: the config's).")] = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(
             "--vary", help="KEY.PATH=LOW:HIGH or KEY.PATH=A|B; may be repeated. Default: agents' temperatures."
         ),
     ] = None,
-    method: Annotated[str | None, typer.Option("--method", help="The row; the config's message by default.")] = None,
-    trials: Annotated[int, typer.Option("--trials", min=1, help="In all, earlier sessions included.")] = 30,
+    method: Annotated[
+        str | None, typer.Option("--method", help="Method to search for (default: the config's message).")
+    ] = None,
+    trials: Annotated[int, typer.Option("--trials", min=1, help="Total trials, including earlier sessions.")] = 30,
     sampler: Annotated[
         str,
         typer.Option(
@@ -28,17 +30,19 @@ def search(
             help="tpe, gp, random; grid: all combinations of --vary KEY.PATH=A|B; paper: the paper's temperatures.",
         ),
     ] = "tpe",
-    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Give up trials that fall behind.")] = True,
+    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Stop trials that fall behind.")] = True,
     split: Annotated[
-        str | None, typer.Option("--split", help="To search on; the task's validation split by default.")
+        str | None, typer.Option("--split", help="Split to search on (default: the task's validation split).")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-L", min=1, help="Most questions to search on, and to test on.")
+        int, typer.Option("--limit", "-L", min=1, help="Maximum number of questions in each of the two sets.")
     ] = 200,
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="runs/CONFIG-search by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the search (default: runs/CONFIG-search).")
+    ] = None,
     settings: options.Set = None,
 ) -> None:
     """Search temperatures on validation questions, then test the winner once on questions that the search never saw.

@@ -1,16 +1,54 @@
 """The fair table: methods over the same questions with intervals, and their paired differences in words."""
 
-from typing import Any
-
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from debate.cli.options import console
+from evals.analysis import tables
+from evals.analysis.summary import Analysis, Share
+from evals.analysis.tables import Cells, Column, cells, known, of_beliefs, of_budget
 
 FEW = 100
 
 
-def show_analysis(analysis: Any) -> None:
+def _points(share: Share) -> str:
+    return f"{100 * share.value:.1f}"
+
+
+# Short headings and few digits: a terminal is 80 wide.
+ACCURACY = (
+    Column("method", lambda method: method.name + ("*" if method.is_bound else "")),
+    tables.CORRECT,
+    Column("%", lambda method: _points(method.accuracy)),
+    Column(
+        "95 %", lambda method: f"{100 * method.accuracy.interval.low:.0f}–{100 * method.accuracy.interval.high:.0f}"
+    ),
+    Column("strict", lambda method: tables.NOTHING if method.strict is None else _points(method.strict)),
+    tables.NO_ANSWER,
+    tables.FAILED,
+)
+COST = (
+    tables.METHOD,
+    tables.GENERATED,
+    tables.COMPUTED.named("computed"),
+    tables.CACHED.named("cached"),
+    of_budget("KiB", lambda spent: f"{spent.message_bytes / 1024:,.0f}"),
+    of_budget("s", lambda spent: known(spent.seconds, ".1f")),
+    of_budget("joules", lambda spent: known(spent.joules, ",.0f")),
+)
+BELIEF = (
+    tables.METHOD,
+    tables.BELIEFS.named("held"),
+    tables.EXACT,
+    of_beliefs("best %", lambda held: _points(held.correct)),
+    of_beliefs("right %", lambda held: f"{100 * held.probability:.1f}"),
+    tables.NLL,
+    tables.BRIER,
+    tables.CALIBRATION,
+)
+
+
+def show_analysis(analysis: Analysis) -> None:
     """Print a run's table, its paired differences, and what to make of few questions."""
     config = analysis.record.config
     console.print(fair_table(analysis), cost_table(analysis))
@@ -45,64 +83,28 @@ def show_analysis(analysis: Any) -> None:
         console.print(f"{asked} questions show that it runs, not who wins.", markup=False)
 
 
-def fair_table(analysis: Any) -> Table:
+def fair_table(analysis: Analysis) -> Table:
     """Return the table of methods: how they did."""
     total = max((method.asked for method in analysis.methods), default=0)
     title = f"{analysis.record.config.task}: {total} questions, the same for every method"
-    table = _table(title, "correct", "%", "95 %", "strict", "no answer", "failed")
-    for method in analysis.methods:
-        share = method.accuracy
-        table.add_row(
-            method.name + ("*" if method.is_bound else ""),
-            f"{share.count}/{share.total}",
-            f"{100 * share.value:.1f}",
-            f"{100 * share.interval.low:.0f}–{100 * share.interval.high:.0f}",
-            "–" if method.strict is None else f"{100 * method.strict.value:.1f}",
-            str(method.no_answer),
-            str(method.failed),
-        )
-    return table
+    return _table(title, cells(ACCURACY, analysis.methods))
 
 
-def cost_table(analysis: Any) -> Table:
+def cost_table(analysis: Analysis) -> Table:
     """Return the table of methods: what they cost."""
-    table = _table("", "generated", "computed", "cached", "KiB", "s", "joules")
-    for method in analysis.methods:
-        spent = method.budget
-        table.add_row(
-            method.name,
-            f"{spent.generated_tokens:,}",
-            f"{spent.computed_tokens:,}",
-            f"{spent.cached_tokens:,}",
-            f"{spent.message_bytes / 1024:,.0f}",
-            "–" if spent.seconds is None else f"{spent.seconds:.1f}",
-            "–" if spent.joules is None else f"{spent.joules:,.0f}",
-        )
-    return table
+    return _table("", cells(COST, analysis.methods))
 
 
-def belief_table(analysis: Any) -> Table:
+def belief_table(analysis: Analysis) -> Table:
     """Return the table of what deciding agents believe of the options of a choice."""
-    title = "beliefs over the options, at the end"
-    table = _table(title, "held", "exact", "best %", "right %", "NLL", "Brier", "ECE")
-    for method in analysis.methods:
-        if (held := method.held) is None:
-            continue
-        table.add_row(
-            method.name,
-            str(held.count),
-            str(held.exact),
-            f"{100 * held.correct.value:.1f}",
-            f"{100 * held.probability:.1f}",
-            f"{held.nll:.3f}",
-            f"{held.brier:.3f}",
-            "–" if held.calibration is None else f"{held.calibration.error:.3f}",
-        )
-    return table
+    holding = [method for method in analysis.methods if method.held is not None]
+    return _table("beliefs over the options, at the end", cells(BELIEF, holding))
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str, found: Cells) -> Table:
     table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("method", *columns):
-        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+    for place, name in enumerate(found.header):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for row in found.rows:
+        table.add_row(*row)
     return table

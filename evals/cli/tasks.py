@@ -10,7 +10,7 @@ from debate.cli.app import app
 
 @app.command("tasks")
 def tasks(
-    name: Annotated[str | None, typer.Argument(help="List the variants of one task, e.g. mmlu.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Task whose variants are listed, e.g. mmlu.")] = None,
 ) -> None:
     """List the tasks: kind, splits, where the data are from, licence, and whether --data is needed.
 

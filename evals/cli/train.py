@@ -23,14 +23,14 @@ def train(
             "`debate backends` lists them."
         ),
     ],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="runs/train/NAME by default.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Debaters: of another sister.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Output folder (default: runs/train/NAME).")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Training seed (debaters only).")] = None,
     threads: Annotated[
         int | None,
         typer.Option(
             "--threads",
             min=1,
-            help=f"Debaters: of the processor; two trainings of one beat one of two.  [default: {THREADS}]",
+            help=f"CPU threads (debaters only); two one-thread trainings beat one two-thread training.  [default: {THREADS}]",
         ),
     ] = None,
     questions: Annotated[
@@ -38,16 +38,16 @@ def train(
         typer.Option(
             "--questions",
             min=1,
-            help=f"Debaters: of the test split, asked at the end, for the card.  [default: {QUESTIONS}]",
+            help=f"Number of test questions for the model card (debaters only).  [default: {QUESTIONS}]",
         ),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option("--seeds", min=1, help=f"Belief backends: so many trainings, from seed 0.  [default: {SEEDS}]"),
+        typer.Option(
+            "--seeds", min=1, help=f"Number of trainings, from seed 0 (belief backends only).  [default: {SEEDS}]"
+        ),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Belief backends: folder of what it is trained on.")
-    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of training data (belief backends only).")] = None,
 ) -> None:
     """Train a tiny debater, or what a belief backend loads.
 

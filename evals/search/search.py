@@ -142,18 +142,18 @@ async def _one_trial(
 
     trial = study.ask()
     values = {parameter.key: parameter.suggest(trial) for parameter in varied}
-    watching = _Watching(trial, samples, prune)
+    observed = _TrialObserver(trial, samples, prune)
     # By what is tried, not by number: a trial that was interrupted goes on where it was.
     name = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
     try:
         (row,) = await evaluate(
             with_values(config, values, method), out=out / "trials" / name, methods=[method], samples=samples, backends=backends,
-            observer=watching,
+            observer=observed,
         )  # fmt: skip
     except _Pruned:
         # Its accuracy is over fewer questions, and is no rival of the complete ones.
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        said = f"pruned after {watching.decided} questions, {100 * watching.accuracy:.1f} %"
+        said = f"pruned after {observed.decided} questions, {100 * observed.accuracy:.1f} %"
     else:
         trial.set_user_attr("questions", row.total)
         study.tell(trial, row.accuracy)
@@ -165,7 +165,7 @@ class _Pruned(Exception):
     """A trial fell behind."""
 
 
-class _Watching(Observer):
+class _TrialObserver(Observer):
     """Tells optuna of each question, and ends a trial that the test says is worse than the best one."""
 
     def __init__(self, trial: Any, samples: Sequence[Sample], prune: bool) -> None:

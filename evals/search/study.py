@@ -10,15 +10,10 @@ from typing import Any
 from agents.errors import ConfigError, MissingDependency, RunError, writing_failed
 
 SAMPLERS = ("tpe", "gp", "random", "grid", "paper")
-
-
 # Pruning looks after so many more questions; earlier than this many nothing is pruned.
 PRUNE_EVERY = 10
-
-
 PRUNE_FROM = 30
-
-
+# Of the Wilcoxon test: below this a trial is given up.
 PRUNE_P = 0.1
 
 
@@ -34,6 +29,20 @@ class Trial:
 
 
 def open_study(out: Path, plan: Mapping[str, Any], sampler: str, prune: bool, seed: int) -> Any:
+    """Return the study of a folder, begun or gone on with.
+
+    Args:
+        out: where study.db is or will be.
+        plan: what is searched; the same when a search goes on.
+        sampler: one of `SAMPLERS`; `grid` and `paper` say themselves what is tried.
+        prune: whether trials that fall behind are given up.
+        seed: of what is proposed.
+
+    Raises:
+        ConfigError: an unknown sampler.
+        MissingDependency: the extra `evals` is not installed.
+        RunError: the folder holds another search, or the disk does not take it.
+    """
     try:
         import optuna
     except ModuleNotFoundError as error:
@@ -88,6 +97,7 @@ def take_up(study: Any) -> int:
 
 
 def trials_of(study: Any) -> tuple[Trial, ...]:
+    """Return the trials that were played to their end or given up, in order."""
     import optuna
 
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
@@ -101,6 +111,7 @@ def trials_of(study: Any) -> tuple[Trial, ...]:
 
 
 def importance(study: Any) -> dict[str, float]:
+    """Return parameter → share of the variance that it explains; nothing where that cannot be told."""
     import optuna
 
     with warnings.catch_warnings():

@@ -28,8 +28,6 @@ SUBJECTS = tuple(
     professional_law professional_medicine professional_psychology public_relations security_studies sociology
     us_foreign_policy virology world_religions""".split()
 )
-# Those of Pham et al. (2024), section 4.
-PAPER = ("high_school_mathematics", "professional_psychology", "formal_logic")
 _FOLDER = {"test": "test", "validation": "val", "dev": "dev"}
 
 

@@ -33,11 +33,6 @@ class Step:
     right: int
     result: int
 
-    @property
-    def is_right(self) -> bool:
-        """Whether the result is the operation's."""
-        return self.result == calculate(self.left, self.operator, self.right)
-
     def __str__(self) -> str:
         return f"{self.left}{self.operator}{self.right}={self.result}"
 

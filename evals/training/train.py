@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from agents.atomic_file import open_atomic
+from agents.atomic_file import open_atomic, replacing
 from agents.errors import MissingDependency
 from agents.prompts import Prompts
 from debate.config.shipped import prompts_folder
@@ -47,9 +47,8 @@ def train(recipe: Recipe, out: Path, *, say: Say = lambda _: None) -> Path:
         say(f"{recipe.name} is trained already: {done}")
         return done
     model, tokenizer = _run_stages(recipe, out, say)
-    aside = out / f".{done.name}.part"
-    form(recipe).save(model, tokenizer, recipe, aside)
-    aside.rename(done)
+    with replacing(done) as aside:
+        form(recipe).save(model, tokenizer, recipe, aside)
     return done
 
 
@@ -130,7 +129,6 @@ def _stage(
     recipe: Recipe, stage: Stage, number: int, out: Path, model: Any, tokenizer: Any, estimate: Estimate
 ) -> None:
     """Train the model through one stage, or load what an earlier run made of it."""
-    from transformers import Trainer, TrainingArguments
     from transformers.trainer_utils import get_last_checkpoint
 
     folder = out / f"stage-{number}"
@@ -159,6 +157,37 @@ def _stage(
 
     looks = held_out(prompts, recipe.questions, seed="held out", knows=recipe.knows)
 
+    def look(trained: Any, loss: float, step: int) -> None:
+        shares = {kind: accuracy(trained, tokenizer, turns, longest=recipe.longest) for kind, turns in looks.items()}
+        step += estimate.before
+        line = {"step": step, "stage": number, "loss": loss, **shares, "seconds": round(estimate.seconds())}
+        with (out / HISTORY).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        told = ", ".join(f"{kind} {share:.1%}" for kind, share in shares.items())
+        estimate.say(f"step {step} of {estimate.total}: held-out loss {loss:.4f}, {told}")
+
+    trainer = _trainer(
+        look,
+        model=model,
+        args=_arguments(recipe, stage, folder),
+        train_dataset=rows(stage.steps * recipe.rows, "train"),
+        eval_dataset=rows(LOSS_ROWS, "held out loss"),
+        data_collator=collate,
+        callbacks=[_timer(estimate)],
+    )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
+    looked = [entry["step"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    if stage.steps not in looked:
+        trainer.evaluate()
+    estimate.before += stage.steps
+    with replacing(finished) as aside:
+        form(recipe).keep(model, aside)
+
+
+def _trainer(look: Callable[[Any, float, int], None], **settings: Any) -> Any:
+    """Return a Trainer that takes rows in their order, and calls `look` with model, held-out loss and step."""
+    from transformers import Trainer
+
     class StageTrainer(Trainer):  # type: ignore[misc]
         """Rows in their order, accuracy beside the held-out loss."""
 
@@ -167,24 +196,17 @@ def _stage(
 
         def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
             found: dict[str, float] = super().evaluate(*args, **kwargs)
-            shares = {
-                kind: accuracy(self.model, tokenizer, turns, longest=recipe.longest) for kind, turns in looks.items()
-            }
-            step = estimate.before + self.state.global_step
-            line = {
-                "step": step,
-                "stage": number,
-                "loss": found["eval_loss"],
-                **shares,
-                "seconds": round(estimate.seconds()),
-            }
-            with (out / HISTORY).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-            told = ", ".join(f"{kind} {share:.1%}" for kind, share in shares.items())
-            estimate.say(f"step {step} of {estimate.total}: held-out loss {found['eval_loss']:.4f}, {told}")
+            look(self.model, found["eval_loss"], self.state.global_step)
             return found
 
-    arguments = TrainingArguments(
+    return StageTrainer(**settings)
+
+
+def _arguments(recipe: Recipe, stage: Stage, folder: Path) -> Any:
+    """Return how a stage is trained, in transformers' terms."""
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
         output_dir=str(folder),
         max_steps=stage.steps,
         per_device_train_batch_size=recipe.rows,
@@ -212,20 +234,6 @@ def _stage(
         disable_tqdm=True,
         remove_unused_columns=False,
     )
-    trainer = StageTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=rows(stage.steps * recipe.rows, "train"),
-        eval_dataset=rows(LOSS_ROWS, "held out loss"),
-        data_collator=collate,
-        callbacks=[_timer(estimate)],
-    )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
-    looked = [entry["step"] for entry in trainer.state.log_history if "eval_loss" in entry]
-    if stage.steps not in looked:
-        trainer.evaluate()
-    estimate.before += stage.steps
-    form(recipe).keep(model, finished)
 
 
 def _timer(estimate: Estimate) -> Any:

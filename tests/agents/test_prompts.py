@@ -13,8 +13,8 @@ from debate.config.shipped import configs_folder
 MODEL = MockBackend().fingerprint
 
 
-def text(prompt, **options):
-    found = segments(prompt, ByteTokenizer(), MODEL, **options)
+def text(prompt):
+    found = segments(prompt, ByteTokenizer(), MODEL)
     return "".join(
         segment.text if isinstance(segment, Message) else ByteTokenizer().decode(segment) for segment in found
     )

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from debate.run_folder.journal import Scan
+from debate.run_folder.journal import JournalReader
 from debate.run_folder.lock import is_being_written
 
 PATIENCE_S = 120
@@ -74,7 +74,7 @@ def problems(out: Path, undisturbed: Path) -> list[str]:
     found += [f"{name} differs" for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
     turns: Counter[tuple[str, ...]] = Counter()
     named = set()
-    for entry in Scan(out / "journal.log"):
+    for entry in JournalReader(out / "journal.log"):
         record = entry.record
         if record["kind"] == "turn":
             turns[record["method"], record["question"], record["agent"], str(record["round"])] += 1

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from support.plain_loops import on_mock
@@ -11,9 +12,10 @@ from support.plain_loops import on_mock
 from agents.errors import ConfigError, RunError
 from debate.config.load import validate
 from debate.config.shipped import configs_folder
-from debate.run_folder.reader import methods_in, read_method
+from debate.run_folder.reader import RunReader, read_method
 from debate.runtime.observer import Observer
-from evals.evaluation import evaluate
+from evals.evaluation import Selection, evaluate
+from evals.task import create_task
 
 CONFIG = validate(
     {
@@ -94,9 +96,32 @@ def test_cancelling_leaves_what_was_finished_readable(tmp_path, run):
     with pytest.raises(asyncio.CancelledError):
         run(interrupted())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
-    finished = [record for folder in methods_in(tmp_path / "run") for record in read_method(folder) if record.decision]
+    played = RunReader(tmp_path / "run")
+    finished = [record for name in played.methods for record in played.debates(name) if record.decision]
     assert len(finished) >= 9
-    assert [path.name for path in methods_in(tmp_path / "run")] == ["single", "text"]
+    assert played.methods == ["single", "text"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"limit": 2}, r"limit=2 beside a selection has no effect; write Selection\(limit=2, …\) instead"),
+        ({"data": Path("x.jsonl")}, r"data=.*x\.jsonl.* beside a selection has no effect"),
+        ({"samples": []}, r"shuffle=True beside samples has no effect"),
+    ],
+)
+def test_an_argument_that_would_have_no_effect_is_refused(tmp_path, run, arguments, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        run(evaluate(CONFIG, out=tmp_path / "run", selection=Selection(shuffle=True), **arguments))
+    assert not (tmp_path / "run").exists()
+
+
+def test_samples_are_asked_as_they_are_given_and_a_limit_beside_them_is_refused(tmp_path, run):
+    samples = create_task("arithmetic", seed=0).samples(3)[1:]
+    (row,) = run(evaluate(CONFIG, out=tmp_path / "run", methods=["single"], samples=samples))
+    assert list(row.answers) == [sample.id for sample in samples]
+    with pytest.raises(ConfigError, match="limit=1 beside samples has no effect"):
+        run(evaluate(CONFIG, out=tmp_path / "other", methods=["single"], samples=samples, limit=1))
 
 
 def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):

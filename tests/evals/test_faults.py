@@ -9,7 +9,7 @@ from support.faulty_backend import HAPPENED
 from agents.errors import BackendFailed, PromptTooLong
 from agents.supervision.supervised import Gate
 from debate.config.load import validate
-from debate.run_folder.journal import Scan
+from debate.run_folder.journal import JournalReader
 from debate.run_folder.reader import read_method
 from evals.evaluation import evaluate
 
@@ -36,7 +36,7 @@ def outcome(folder):
 
 
 def faults_in(folder):
-    return [entry.record for entry in Scan(folder / "journal.log") if entry.record["kind"] == "fault"]
+    return [entry.record for entry in JournalReader(folder / "journal.log") if entry.record["kind"] == "fault"]
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,9 @@ def test_an_engine_that_dies_is_started_again_and_nothing_is_lost(tmp_path, run,
     assert outcome(tmp_path / "run") == undisturbed
     faults = faults_in(tmp_path / "run")
     assert {fault["error"] for fault in faults} == {"BackendFailed: out of luck"}
-    tries = [e.record["cost"]["tries"] for e in Scan(tmp_path / "run" / "journal.log") if e.record["kind"] == "turn"]
+    tries = [
+        e.record["cost"]["tries"] for e in JournalReader(tmp_path / "run" / "journal.log") if e.record["kind"] == "turn"
+    ]
     assert len(tries) == 48
     assert max(tries) > 1
 

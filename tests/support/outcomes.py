@@ -3,7 +3,7 @@
 import json
 
 from debate.config.load import validate
-from debate.run_folder.journal import Scan
+from debate.run_folder.journal import JournalReader
 
 
 def outcome(folder):
@@ -17,7 +17,7 @@ def outcome(folder):
 
 def records(folder, kind):
     """Return the records of a kind in a run's journal."""
-    return [entry.record for entry in Scan(folder / "journal.log") if entry.record["kind"] == kind]
+    return [entry.record for entry in JournalReader(folder / "journal.log") if entry.record["kind"] == kind]
 
 
 def config_of(backend="mock", *, runtime="ray", replicas=2, execution=None, engine=None, **options):

@@ -11,13 +11,13 @@ import torch
 from agents.backend import Request
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.model import LoadedModel
-from agents.backends.transformers.row import Key, Row
+from agents.backends.transformers.row import Row
 from agents.decoding.cipher_step import cipher_step, requested_encoder
 from agents.decoding.sampling import sample, uniform
 from agents.errors import PromptTooLong, RequestError
 from agents.message import Message
 from agents.rerender import rerender
-from agents.tokenization import choice_ids, segments
+from agents.tokenization import Key, choice_ids, num_common, position_keys, segments
 from kernels.encoders import Encoder
 
 MIN_SHARED_PREFIX = 16
@@ -50,15 +50,14 @@ class Engine:
         encoder = None if request.encoder is None else requested_encoder(request.encoder)
         if request.adapter is not None:
             self.model.adapters.load(request.adapter)
-        keys: list[Key] = []
-        parts: list[torch.Tensor] = []
-        for segment in segments(request.prompt, self.model.tokenizer, self.model.fingerprint):
-            if isinstance(segment, Message):
-                keys += [(segment.digest, step) for step in range(segment.num_tokens)]
-                parts.append(rerender(segment, self.model.table.weight, self.model.fingerprint))
-            else:
-                keys += segment
-                parts.append(self.model.table.weight[torch.tensor(segment, device=self.model.device)])
+        found = segments(request.prompt, self.model.tokenizer, self.model.fingerprint)
+        keys = position_keys(found)
+        parts = [
+            rerender(segment, self.model.table.weight, self.model.fingerprint)
+            if isinstance(segment, Message)
+            else self.model.table.weight[torch.tensor(segment, device=self.model.device)]
+            for segment in found
+        ]
         if not keys:
             raise RequestError("the prompt is empty: there is nothing to answer")
         choices = choice_ids(request.choices, self.model.tokenizer)
@@ -138,7 +137,7 @@ class Engine:
         """Copy the longest prompt prefix that some slot holds into the row's slot; return its length."""
         if not self.prefix_cache:
             return 0
-        lengths = [_common(row.keys, contents) for contents in self._contents]
+        lengths = [num_common(row.keys, contents) for contents in self._contents]
         # A prompt is never wholly cached: its last position has to yield logits.
         best = max(range(len(lengths)), key=lambda slot: (lengths[slot], slot == row.slot))
         length = min(lengths[best], len(row.keys) - 1)
@@ -228,16 +227,6 @@ class Engine:
 def _room(request: Request, choices: list[list[int]]) -> int:
     """Return how many positions a request needs behind its prompt."""
     return max(map(len, choices)) if choices else request.sampling.max_tokens
-
-
-def _common(one: list[Key], other: list[Key]) -> int:
-    """Return how many keys from the start on are the same."""
-    length = 0
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        length += 1
-    return length
 
 
 def rows_in(engine: Engine) -> Iterable[Row]:

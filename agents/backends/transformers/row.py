@@ -9,9 +9,8 @@ from agents.backend import FinishReason, Generation, Request, Usage, likeliest
 from agents.decoding.ending import kept_before_stop
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
+from agents.tokenization import Key
 from kernels.encoders import Encoder
-
-Key = int | tuple[str, int]
 
 
 @dataclass(eq=False)
@@ -21,7 +20,7 @@ class Row:
     Fields:
         request: what was asked.
         encoder: None for text.
-        keys: what identifies each prompt position: a token id, or (message digest, step) of a spliced vector.
+        keys: of each prompt position.
         prompt: [P, D], the prompt's input embeddings; dropped after prefill.
         choices: the tokens of each choice, of a request that weighs them.
         slot: its place in the cache; -1 while it waits.

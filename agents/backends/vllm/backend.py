@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import itertools
-import math
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load
 
 from agents.adapter import find_adapter
 from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage, likeliest
@@ -19,6 +17,8 @@ from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.draw import Draw
 from agents.backends.vllm.engine import Engine
 from agents.backends.vllm.options import engine_config, quiet
+from agents.backends.vllm.pending import VLLMPending
+from agents.backends.vllm.prompt import log_likelihoods, vllm_prompt
 from agents.decoding.ending import kept_before_stop, stop_ids
 from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
@@ -26,31 +26,6 @@ from agents.message import Cipher, Message
 from agents.pretrained import Progress, locate
 from agents.rerender import renormalised
 from agents.tokenization import Segment, choice_ids, segments
-
-
-class VLLMPending(Pending):
-    """A request under way whose engine lives on another loop."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self.loop = asyncio.get_running_loop()
-        self.cancelled = asyncio.Event()
-        self._engine = engine
-
-    def cancel(self) -> None:
-        """See Pending."""
-        super().cancel()
-        self._engine.soon(self.cancelled)
-
-    def tell(self, outcome: Generation | BaseException) -> None:
-        """Finish, from the engine's loop. A caller whose loop has ended has nobody to tell."""
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self.finish, outcome)
-
-    def show(self, piece: str) -> None:
-        """Push a piece of text, from the engine's loop."""
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self.push, piece)
 
 
 @dataclass
@@ -273,7 +248,9 @@ class VLLMBackend(Backend):
         """Return what a request generates, and how much of its text was shown."""
         spoken = Spoken()
         await self._engine.revived()
-        prompt, length = await self._prompt(found, weights)
+        prompt, length = await vllm_prompt(
+            self._engine, found, weights, width=self._fingerprint.width, dtype=self._dtype
+        )
         await self._listen(request, pending, spoken, prompt, params, number, lora)
         return await self._generation(request, spoken, directive, length), spoken.shown
 
@@ -286,60 +263,14 @@ class VLLMBackend(Backend):
         lora: Any,
         number: str,
     ) -> tuple[Generation, int]:
-        """Return the likeliest choice after a prompt; each is read behind it as a prompt of its own."""
-        from vllm import SamplingParams
-        from vllm.inputs.engine import tokens_input
-
+        """Return the likeliest choice after a prompt."""
         await self._engine.revived()
-        # A token must be generated; none is looked at. vLLM computes a prompt anew whose log-probabilities are asked for.
-        params = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False)
-        found: list[float] = []
-        for place, choice in enumerate(choices):
-            if pending.is_cancelled:
-                break
-            likely: list[dict[int, Any] | None] = []
-            async for output in self._engine.generate(tokens_input(ids + choice), params, f"{number}-{place}", lora):
-                likely = output.prompt_logprobs or likely
-            told = zip(choice, likely[len(ids) :], strict=True)
-            found.append(math.fsum(at[token].logprob for token, at in told if at is not None))
+        found = await log_likelihoods(self._engine, ids, choices, pending, adapter=lora, number=number)
         best = likeliest(choices, found) if found else []
         message = Message(self.tokenizer.decode(best), self._fingerprint, request.sampling.temperature, tuple(best))
         is_done = len(found) == len(choices)
         usage = Usage(len(ids) + sum(map(len, choices)), 0, 0)
         return Generation(message, usage, "stop" if is_done else "cancelled", tuple(found) if is_done else ()), 0
-
-    async def _prompt(self, found: list[Segment], weights: list[torch.Tensor | None]) -> tuple[Any, int]:
-        """Return the prompt for vLLM, and its length; text alone goes as tokens, so that its blocks are text's blocks."""
-        from vllm.inputs.engine import embeds_input, tokens_input
-
-        if not any(isinstance(segment, Message) for segment in found):
-            ids = [token for segment in found for token in segment]  # type: ignore[union-attr]
-            return tokens_input(ids), len(ids)
-        tokens: list[int] = []
-        is_token: list[bool] = []
-        parts: list[torch.Tensor] = []
-        for segment, share in zip(found, weights, strict=True):
-            if isinstance(segment, Message):
-                vectors = await self._vectors(segment, share)
-                tokens += [0] * len(vectors)
-                is_token += [False] * len(vectors)
-                parts.append(vectors)
-            else:
-                tokens += segment
-                is_token += [True] * len(segment)
-                parts.append(torch.zeros(len(segment), self._fingerprint.width, dtype=self._dtype))
-        embeds = torch.cat(parts)
-        return embeds_input(embeds, prompt_token_ids=tokens, is_token_ids=is_token), len(tokens)
-
-    async def _vectors(self, message: Message, weights: torch.Tensor | None) -> torch.Tensor:
-        """Return a message's vectors on this model's table."""
-        assert message.cipher is not None
-        if weights is None or not len(weights):
-            return message.cipher.vectors.to("cpu", self._dtype).view(-1, self._fingerprint.width)
-        ids: list[list[int]] = message.cipher.top_ids.tolist()
-        data = await self._engine.call("cipher_render", ids, weights.tolist())
-        vectors: torch.Tensor = load(bytes(data))["vectors"]
-        return vectors
 
     async def _listen(
         self, request: Request, pending: VLLMPending, spoken: Spoken, prompt: Any, params: Any, number: str, lora: Any

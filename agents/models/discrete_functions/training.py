@@ -54,12 +54,6 @@ def train(config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progres
     return learner.eval()
 
 
-def accuracy_by_place(learner: Learner, family: str, functions: int, generator: torch.Generator) -> list[float]:
-    """Return the share of right labels at each point of fresh functions."""
-    points = draw(family, functions, learner.config.points, learner.config.dims, generator)
-    return [float(share) for share in _right(learner, points).mean(0)]
-
-
 FRESH = 4000
 """Functions that a figure is measured on."""
 FRESH_SEED = 10_000

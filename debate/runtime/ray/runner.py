@@ -76,7 +76,7 @@ class TurnFailed:
 
     job: int
     key: TurnKey
-    meeting: TurnFailure
+    failure: TurnFailure
 
 
 Event = TurnStarted | TurnSaid | DebateEnded | TurnFailed
@@ -169,7 +169,7 @@ class RunnerActor:
                 on_start=lambda _, key: self._tell(TurnStarted(job.number, key)),
             )
         except _Given as given:
-            self._tell(TurnFailed(job.number, given.key, given.meeting))
+            self._tell(TurnFailed(job.number, given.key, given.failure))
         except Exception as error:
             self._tell(DebateEnded(job.number, portable(error)))
         else:
@@ -218,6 +218,6 @@ class RunnerActor:
 class _Given(Exception):
     """The debate goes back to the driver, since an engine failed over a turn."""
 
-    def __init__(self, key: TurnKey, meeting: TurnFailure) -> None:
-        super().__init__(key, meeting)
-        self.key, self.meeting = key, meeting
+    def __init__(self, key: TurnKey, failure: TurnFailure) -> None:
+        super().__init__(key, failure)
+        self.key, self.failure = key, failure

@@ -1,7 +1,7 @@
 """The driver's end of the processes that play debates: it hands debates out, records what is said, and mends.
 
 A runner plays as long as all is well. A debate that an engine failed over comes back and is played to its end in the
-driver, whose rules of who is guilty (faults.py) then hold; the engine is withdrawn from all runners while somebody is to be
+driver, whose rules of who is guilty (`Faults`) then hold; the engine is withdrawn from all runners while somebody is to be
 alone with it. The debates of a runner that died are handed to another, with what was recorded.
 """
 
@@ -112,7 +112,7 @@ class Runners:
                 continue
             if trouble is None:
                 return Transcript.of(question, said.values())
-            await faults.met(debate, question, trouble.key, trouble.meeting)
+            await faults.record_failure(debate, question, trouble.key, trouble.failure)
             return await play(debate, question, before=said, take=faults.take, on_start=on_start, on_turn=on_turn)
 
     async def ready(self) -> None:

@@ -17,8 +17,8 @@ from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.lock import is_being_written
-from debate.run_folder.reader import methods_in, read_method, rebuild
-from debate.run_folder.results import Results
+from debate.run_folder.reader import RunReader, read_method
+from debate.run_folder.run_state import RunState
 from debate.run_folder.turn_record import Cost
 from debate.runtime.backends import Backends
 from debate.transcript import TurnKey
@@ -54,7 +54,7 @@ def test_a_transcript_reads_back_equal(tmp_path, transcript):
     (found,) = read_method(tmp_path / "run" / "m")
     assert found.transcript == transcript
     assert found.decision["answer"] == "7"
-    assert [path.name for path in methods_in(tmp_path / "run")] == ["m"]
+    assert RunReader(tmp_path / "run").methods == ["m"]
     assert load_config(tmp_path / "run" / "config.yaml") == CONFIG
 
 
@@ -97,7 +97,7 @@ def test_other_damage_is_refused_with_its_offset_and_nothing_is_changed(tmp_path
     for attempt in (
         lambda: list(read_method(tmp_path / "run" / "m")),
         lambda: RunFolder(tmp_path / "run", CONFIG),
-        lambda: rebuild(tmp_path / "run"),
+        lambda: RunReader(tmp_path / "run"),
     ):
         with pytest.raises(RunError, match=rf"journal\.log is damaged at byte {offset}"):
             attempt()
@@ -113,7 +113,7 @@ def test_every_cut_of_a_journal_is_continued_or_begun_again(tmp_path, transcript
     for end in range(header, len(whole), 97):
         journal_of(tmp_path / "run").write_bytes(whole[:end])
         with RunFolder(tmp_path / "run", CONFIG) as folder:
-            kept = folder.results.rows["m"].turns if "m" in folder.results.rows else 0
+            kept = folder.state.results["m"].turns if "m" in folder.state.results else 0
         assert kept == whole[: whole[:end].rfind(b"\n") + 1].count(b'"kind":"turn"')
 
 
@@ -191,7 +191,7 @@ def test_a_folder_of_other_things_is_never_touched(tmp_path):
         RunFolder(tmp_path, CONFIG, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(RunError, match="is not a run"):
-        methods_in(tmp_path)
+        RunReader(tmp_path)
 
 
 def test_an_unwritable_place_is_one_sentence(tmp_path):
@@ -271,21 +271,21 @@ def test_what_is_derived_is_rebuilt_to_the_same_bytes(tmp_path, transcript):
     before = [file.read_bytes() for file in derived]
     for file in derived:
         file.unlink()
-    assert rebuild(tmp_path / "run") == derived[0]
+    assert RunReader(tmp_path / "run").rebuild() == derived[0]
     assert [file.read_bytes() for file in derived] == before
 
 
 def test_results_count_failed_debates_apart():
-    results = Results()
+    state = RunState()
     base = {"method": "m", "t": 1.0}
     for kind, rest in (
         ("method", {"total": 3, "planned_turns": 4}),
-        ("decision", {"question": "a", "answer": "1", "score": "correct"}),
-        ("decision", {"question": "b", "answer": None, "score": "no answer"}),
-        ("failed", {"question": "c", "reason": "the engine died"}),
+        ("decision", {"question": "a", "text": "", "answer": "1", "score": "correct"}),
+        ("decision", {"question": "b", "text": "", "answer": None, "score": "no answer"}),
+        ("failed", {"question": "c", "text": "", "reason": "the engine died"}),
     ):
-        results.add({"kind": kind, **base, **rest})
-    row = results.rows["m"]
+        state.add({"kind": kind, **base, **rest}, 0)
+    row = state.results["m"]
     assert (row.asked, row.total, row.correct, row.no_answer, row.failed) == (3, 3, 1, 1, 1)
     assert row.accuracy == 1 / 3
 

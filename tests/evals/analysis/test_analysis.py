@@ -9,7 +9,7 @@ import pytest
 
 from agents.errors import ConfigError, RunError
 from debate.config.load import validate
-from debate.run_folder.reader import methods_in, read_method
+from debate.run_folder.reader import RunReader, read_method
 from evals import energy
 from evals.analysis.lm_eval_files import hash_string
 from evals.analysis.outputs import analyse_run, write_outputs
@@ -63,9 +63,10 @@ def summary(analysis, name):
 
 def test_accuracy_and_rounds_are_what_the_transcripts_hold(folder, analysis):
     task = create_task("arithmetic")
-    for path in methods_in(folder):
-        records = list(read_method(path))
-        found = summary(analysis, path.name)
+    played = RunReader(folder)
+    for name in played.methods:
+        records = list(played.debates(name))
+        found = summary(analysis, name)
         assert found.accuracy.count == sum(record.decision["score"] == "correct" for record in records)
         assert found.accuracy.interval == stats.wilson(found.accuracy.count, 24)
         assert found.asked == found.accuracy.total == 24

@@ -1,0 +1,32 @@
+"""A request whose engine lives on another event loop than whoever waits for it."""
+
+import asyncio
+import contextlib
+
+from agents.backend import Generation, Pending
+from agents.backends.vllm.engine import Engine
+
+
+class VLLMPending(Pending):
+    """A request under way whose engine lives on another loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.loop = asyncio.get_running_loop()
+        self.cancelled = asyncio.Event()
+        self._engine = engine
+
+    def cancel(self) -> None:
+        """See Pending."""
+        super().cancel()
+        self._engine.soon(self.cancelled)
+
+    def tell(self, outcome: Generation | BaseException) -> None:
+        """Finish, from the engine's loop. A caller whose loop has ended has nobody to tell."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.finish, outcome)
+
+    def show(self, piece: str) -> None:
+        """Push a piece of text, from the engine's loop."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.push, piece)
