@@ -64,11 +64,12 @@ def write_message(message: Message, path: Path, *, durable: bool = False) -> Pat
     return write_atomic(path, to_bytes(message), durable=durable)
 
 
-def read_message(path: Path, *, receiver: ModelFingerprint | None = None) -> Message:
-    """Return the message in a file; see `from_bytes`."""
+def read_message(path: Path, *, receiver: ModelFingerprint | None = None, follow: bool = True) -> Message:
+    """Return the message in a file; see `from_bytes`. Unless it may `follow` one, a link is refused."""
+    # A pipe is not waited for.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
-        # A pipe is not waited for.
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        with open(os.open(path, flags), "rb") as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_FILE:
                 kind = f"it has {facts.st_size:,} bytes" if stat.S_ISREG(facts.st_mode) else "it is no ordinary file"

@@ -20,7 +20,6 @@ import contextlib
 import difflib
 import os
 import platform
-import shutil
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,16 +28,18 @@ from typing import Any
 import yaml
 
 from agents.atomic_file import write_atomic, write_json
+from agents.component import is_component
 from agents.errors import DebateError, RunError
 from agents.fingerprint import ModelFingerprint
 from agents.installed import DECISIVE, versions
 from debate.config.load import to_yaml
 from debate.config.schema import DebateConfig
 from debate.run_folder import journal
-from debate.run_folder.journal import Journal, Record
+from debate.run_folder.contents import MESSAGES, refuse_links, remove_run
+from debate.run_folder.journal import Journal, JournalReader, Record
 from debate.run_folder.lock import LOCK, hold
 from debate.run_folder.log import Log
-from debate.run_folder.message_store import MESSAGES, MessageStore
+from debate.run_folder.message_store import MessageStore
 from debate.run_folder.method_journal import MethodJournal
 from debate.run_folder.reader import RunReader
 from debate.run_folder.run_state import RunState
@@ -73,6 +74,7 @@ class RunFolder(RunStore):
         self.warnings: list[str] = []
         self._refuse_strangers(overwrite)
         with contextlib.ExitStack() as opened:
+            refuse_links(path)
             lock = hold(path)
             opened.callback(lock.release)
             if overwrite:
@@ -107,9 +109,8 @@ class RunFolder(RunStore):
             raise RunError(f"{path} exists and is not a run; nothing was written. Choose another folder with --out.")
 
     def _clear(self) -> None:
-        for file in self.path.iterdir():
-            if file.name != LOCK:
-                shutil.rmtree(file) if file.is_dir() else file.unlink()
+        if left := remove_run(self.path, _methods(self.path)):
+            self.warnings.append(f"{self.path}: left in place, since no run made it: {', '.join(left)}")
 
     def _replay(self, plan: Record) -> None:
         """Read what is there; begin the run, or refuse to go on with another one."""
@@ -201,6 +202,15 @@ class RunFolder(RunStore):
     def method(self, name: str) -> MethodJournal:
         """Return the journal of one method."""
         return MethodJournal(self, name)
+
+
+def _methods(path: Path) -> set[str]:
+    """Return the methods whose folders a run made: those in its journal, as far as it can be read, and in earlier versions'."""
+    found = {folder.parent.name for folder in path.glob("*/transcript.jsonl")}
+    with contextlib.suppress(RunError):
+        for entry in JournalReader(path / journal.NAME):
+            found.add(str(entry.record.get("method", "")))
+    return {name for name in found if is_component(name)}
 
 
 def _this_process() -> dict[str, Any]:

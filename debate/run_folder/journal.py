@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Literal
 
 from agents.atomic_file import write_atomic
 from agents.errors import RunError, writing_failed
+from debate.run_folder.contents import open_inside
 
 FORMAT = 1
 NAME = "journal.log"
@@ -70,7 +71,7 @@ class Journal:
         if not path.exists():
             _create(path)
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            self._file = open_inside(str(path), os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise writing_failed(path, error) from error
         self._end = 0
@@ -179,7 +180,7 @@ class JournalReader:
 
     def _file(self) -> BinaryIO:
         try:
-            return self.path.open("rb")
+            return open(self.path, "rb", opener=open_inside)
         except OSError as error:
             raise RunError(f"cannot read {self.path}: {error.strerror}") from error
 
