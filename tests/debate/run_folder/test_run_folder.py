@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from agents.errors import RunError
+from agents.errors import ConfigError, RunError
 from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import load_config, validate
@@ -310,3 +310,18 @@ def test_what_was_read_out_is_kept_and_only_then_written(transcript, tmp_path):
     assert lines[0]["read_out"] == [[1, "ben"], [1, "ada"]]
     # Lines of turns without any, and of runs before there was the field, have no such key.
     assert all("read_out" not in line for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [
+        ({"options": {"extra_headers": {"Accept": "anything"}}}, {}),
+        ({"options": {"base_url": "https://host/v1?token=12345678"}}, {}),
+        ({"model": "https://me:word@host/model"}, {}),
+        ({}, {"data": "https://host/data?access_token=12345678"}),
+    ],
+)
+def test_a_key_is_refused_before_the_first_byte_is_written(tmp_path, changes, asked):
+    with pytest.raises(ConfigError, match=r"^config(\.|: ).*(a key has no place|give the address without)"):
+        RunFolder(tmp_path / "run", CONFIG.model_copy(update=changes), asked=asked)
+    assert not (tmp_path / "run").exists()
