@@ -20,11 +20,12 @@ DebateError                  anything a user can mend; exit code 2
     └── TurnTimedOut         it did not answer within the config's time-out
 """
 
-import difflib
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from kernels.names import unknown
 
 
 class DebateError(Exception):
@@ -71,19 +72,21 @@ class UnknownName(DebateError):
         kind: what was looked up, in the singular ("backend").
         given: the name that was asked for.
         known: every name that would have been accepted.
+        where: the place in a config.
     """
 
-    def __init__(self, kind: str, given: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, given: str, known: Iterable[str], *, where: str = "") -> None:
         self.kind, self.given, self.known = kind, given, tuple(sorted(known))
-        super().__init__(f"unknown {kind} {given!r}. Known: {', '.join(self.known)}.{did_you_mean(given, self.known)}")
+        super().__init__(f"{where}: " * bool(where) + unknown(kind, given, self.known))
 
 
 class MissingDependency(DebateError):
-    """A package that an extra would bring."""
+    """A package that is not installed, and the extra of cipher-debate that brings it, where one does."""
 
-    def __init__(self, what: str, package: str, extra: str) -> None:
+    def __init__(self, what: str, package: str, extra: str | None) -> None:
         self.package, self.extra = package, extra
-        super().__init__(f"{what} needs the package {package!r}. Install it with: pip install 'cipher-debate[{extra}]'")
+        install = f"Install it with: pip install 'cipher-debate[{extra}]'" if extra else "Install it."
+        super().__init__(f"{what} needs the package {package!r}. {install}")
 
 
 class ModelError(DebateError):
@@ -160,12 +163,6 @@ class TurnTimedOut(BackendFailed):
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         super().__init__(f"no answer within {seconds:g} s (execution.turn_timeout_s)")
-
-
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the closest known name, or an empty string."""
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def writing_failed(path: Path, cause: OSError) -> RunError:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ class ModelFingerprint:
         tokenizer: SHA-256 of the vocabulary (token, id).
         vocabulary: V, rows of the table.
         width: D.
+        weights: SHA-256 of the weight files and the config, of a model that was loaded here; "" where that is not known. No part
+            of what messages carry: their receivers need the table and the tokenizer alone.
 
     Of a model behind an API neither hash is known: both are empty, and an unknown one equals nothing.
     """
@@ -29,6 +31,19 @@ class ModelFingerprint:
     tokenizer: str
     vocabulary: int
     width: int
+    weights: str = field(default="", compare=False)
+
+    def sender(self) -> dict[str, str | int]:
+        """Return what a message says of its sender's model, as JSON values."""
+        return {key: value for key, value in vars(self).items() if key != "weights"}
+
+    def record(self) -> dict[str, str | int]:
+        """Return what a run's record says of a model, as JSON values."""
+        return self.sender() | ({"weights": self.weights} if self.weights else {})
+
+    def is_again(self, other: "ModelFingerprint") -> bool:
+        """Whether two sessions loaded one model, as far as both know what they loaded."""
+        return self == other and (not self.weights or not other.weights or self.weights == other.weights)
 
     def same_table(self, other: "ModelFingerprint") -> bool:
         """Whether vectors of one are vectors of the other."""
@@ -51,8 +66,8 @@ def remote_fingerprint(model: str, host: str) -> ModelFingerprint:
     return ModelFingerprint(f"{model} at {host}", table="", tokenizer="", vocabulary=0, width=0)
 
 
-def fingerprint(model: str, table: "torch.Tensor", tokenizer: Any) -> ModelFingerprint:
-    """Return the fingerprint of a table [V, D] and of a tokenizer that has `get_vocab()`."""
+def fingerprint(model: str, table: "torch.Tensor", tokenizer: Any, *, weights: str = "") -> ModelFingerprint:
+    """Return the fingerprint of a table [V, D], of a tokenizer that has `get_vocab()`, and of all weights, as a hash."""
     import torch
 
     rows, width = table.shape
@@ -63,6 +78,7 @@ def fingerprint(model: str, table: "torch.Tensor", tokenizer: Any) -> ModelFinge
         tokenizer=tokenizer_hash(tokenizer),
         vocabulary=rows,
         width=width,
+        weights=weights,
     )
 
 

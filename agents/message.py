@@ -6,7 +6,7 @@ T positions, V vocabulary, D embedding width, K beliefs kept per position.
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -105,6 +105,8 @@ class Message:
         token_ids: the sampled tokens; of a CIPHER message the nearest ones.
         encoder: how beliefs became vectors, e.g. `expectation` or `topk(k=5)`; None for sampled text.
         cipher: the vectors and beliefs; None for text.
+        thinking: what a reasoning model thought before, with its tags; `text` is the answer behind it.
+        thinking_tokens: how many of the token ids, and of the vectors, are of the thinking: the first.
     """
 
     text: str
@@ -113,8 +115,12 @@ class Message:
     token_ids: tuple[int, ...] = ()
     encoder: str | None = None
     cipher: Cipher | None = field(default=None, repr=False)
+    thinking: str = ""
+    thinking_tokens: int = 0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.thinking_tokens <= len(self.token_ids):
+            raise MessageError(f"{self.thinking_tokens} tokens of thinking in a message of {len(self.token_ids)}")
         if (self.cipher is None) != (self.encoder is None):
             raise MessageError("a message has an encoder exactly when it has vectors")
         if self.cipher is None:
@@ -142,17 +148,38 @@ class Message:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes that a receiver needs: the vectors of a CIPHER message, the UTF-8 of a text."""
-        return self.cipher.num_bytes if self.cipher is not None else len(self.text.encode())
+        """Bytes that a receiver of the answer needs: the vectors of a CIPHER message, the UTF-8 of a text."""
+        answer = self.answer
+        return answer.cipher.num_bytes if answer.cipher is not None else len(answer.text.encode())
+
+    @property
+    def answer(self) -> "Message":
+        """The message without its thinking."""
+        if not self.thinking and not self.thinking_tokens:
+            return self
+        start = self.thinking_tokens
+        cipher = None
+        if self.cipher is not None:
+            cipher = Cipher(**{name: tensor[start:] for name, tensor in vars(self.cipher).items()})
+        return replace(self, token_ids=self.token_ids[start:], cipher=cipher, thinking="", thinking_tokens=0)
+
+    @property
+    def whole(self) -> "Message":
+        """The message with its thinking as a part of what was said."""
+        if not self.thinking and not self.thinking_tokens:
+            return self
+        return replace(self, text=self.thinking + self.text, thinking="", thinking_tokens=0)
 
     def header(self) -> dict[str, object]:
         """Return everything but the tensors, as JSON values; token ids only where no tensor has them."""
         fields: dict[str, object] = {
             "text": self.text,
-            "model": vars(self.model),
+            "model": self.model.sender(),
             "temperature": self.temperature,
             "encoder": self.encoder,
         }
+        if self.thinking or self.thinking_tokens:
+            fields |= {"thinking": self.thinking, "thinking_tokens": self.thinking_tokens}
         return fields if self.is_cipher else {**fields, "token_ids": list(self.token_ids)}
 
     @cached_property

@@ -98,6 +98,8 @@ def _read(blob: bytes) -> Message:
         token_ids=token_ids,
         encoder=header.encoder,
         cipher=cipher,
+        thinking=header.thinking,
+        thinking_tokens=header.thinking_tokens,
     )
     if message.digest != header.digest:
         raise MessageError("the checksum does not match: the content was changed or damaged")

@@ -20,6 +20,8 @@ LARGEST_HEADER = 8 << 20
 LARGEST_SIZE = 1 << 31
 CIPHER_TENSORS = ("embeddings", "nearest", "entropy", "max_probability", "top_ids", "top_probabilities")
 DTYPES = ("I64", "F32", "BF16", "F16")
+# Of reasoning models; both stand in a header, or neither.
+THINKING = ("thinking", "thinking_tokens")
 # A message has an object, the metadata's, and three a tensor; this many cannot be nested too deep for a parser.
 MOST_BRACKETS = 64
 _LENGTH_BYTES = 8
@@ -35,6 +37,7 @@ class MessageHeader:
 
     Fields:
         token_ids: of a text; None where the tensor `nearest` has them.
+        thinking, thinking_tokens: of a reasoning model; empty and 0 where the header has neither.
     """
 
     text: str
@@ -43,6 +46,8 @@ class MessageHeader:
     encoder: str | None
     digest: str
     token_ids: tuple[int, ...] | None
+    thinking: str = ""
+    thinking_tokens: int = 0
 
 
 def read_header(blob: bytes) -> MessageHeader:
@@ -101,7 +106,7 @@ def _message_header(fields: dict[str, Any]) -> MessageHeader:
         raise MessageError(f"format {shortened(fields['format'])}; this version reads format {FORMAT}")
     is_text = fields.get("encoder", "") is None
     names = ("digest", "encoder", "format", "model", "temperature", "text", *(("token_ids",) if is_text else ()))
-    _expect_names("the header", fields, names)
+    _expect_names("the header", fields, names, THINKING)
     model = _model(fields["model"])
     return MessageHeader(
         text=_text("text", fields["text"]),
@@ -110,6 +115,8 @@ def _message_header(fields: dict[str, Any]) -> MessageHeader:
         encoder=None if is_text else _text("encoder", fields["encoder"]),
         digest=_hash("digest", fields["digest"]),
         token_ids=_ids(fields["token_ids"], model.vocabulary) if is_text else None,
+        thinking=_text("thinking", fields.get("thinking", "")),
+        thinking_tokens=_size("thinking_tokens", fields.get("thinking_tokens", 0)),
     )
 
 
@@ -117,16 +124,19 @@ def _model(value: Any) -> ModelFingerprint:
     if not isinstance(value, dict):
         raise _wrong("model", "an object", value)
     _expect_names("model", value, ("model", "table", "tokenizer", "vocabulary", "width"))
-    for name in ("vocabulary", "width"):
-        if type(value[name]) is not int or not 0 <= value[name] < LARGEST_SIZE:
-            raise _wrong(name, f"a whole number of at least 0 and below {LARGEST_SIZE:,}", value[name])
     return ModelFingerprint(
         model=_text("model", value["model"]),
         table=_hash("table", value["table"]),
         tokenizer=_hash("tokenizer", value["tokenizer"]),
-        vocabulary=value["vocabulary"],
-        width=value["width"],
+        vocabulary=_size("vocabulary", value["vocabulary"]),
+        width=_size("width", value["width"]),
     )
+
+
+def _size(name: str, value: Any) -> int:
+    if type(value) is not int or not 0 <= value < LARGEST_SIZE:
+        raise _wrong(name, f"a whole number of at least 0 and below {LARGEST_SIZE:,}", value)
+    return value
 
 
 def _ids(value: Any, vocabulary: int) -> tuple[int, ...]:
@@ -172,10 +182,10 @@ def _check_tensor(name: str, place: Any) -> None:
         raise _wrong(f"shape of {name}", f"one or two sizes below {LARGEST_SIZE:,}", shape)
 
 
-def _expect_names(where: str, fields: Mapping[str, Any], names: tuple[str, ...]) -> None:
+def _expect_names(where: str, fields: Mapping[str, Any], names: tuple[str, ...], more: tuple[str, ...] = ()) -> None:
     if missing := [name for name in names if name not in fields]:
         raise MessageError(f"the header is malformed: {where} lacks {', '.join(missing)}")
-    if unknown := [name for name in fields if name not in names]:
+    if unknown := [name for name in fields if name not in (*names, *more)]:
         raise MessageError(f"the header is malformed: {where} has {shortened(unknown[0])}, which no message has")
 
 

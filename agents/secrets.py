@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from agents.errors import ConfigError
 
@@ -31,8 +31,10 @@ _HEADERS = re.compile(r"(.*_)?headers?")
 _HEADER_NAME = re.compile(r"[xX]-.+|[A-Z][A-Za-z0-9]*(-[A-Z][A-Za-z0-9]*)+")
 # The forms that services give to keys, and what is sent with them.
 _SECRET_FORM = re.compile(
-    r"\b(sk-(?=[\w-]*\d)[\w-]{16,}|hf_\w{16,}|gh[oprsu]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}"
-    r"|AIza[\w-]{30,}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+)|\b(?i:bearer|basic)\s+(?=\S*[\d=])[\w.~+/=-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"\b(sk-(?=[\w-]*\d)[\w-]{16,}|hf_\w{16,}|gh[oprsu]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}"
+    r"|AKIA[0-9A-Z]{16}"
+    r"|AIza[\w-]{30,}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+)|\b(?i:bearer|basic)\s+(?=\S*[\d=])[\w.~+/=-]{8,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
 )
 # An environment variable in capitals: what a key pasted in its place never is.
 _ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -103,6 +105,8 @@ def refuse_secrets(options: Mapping[str, Any], *, where: str = "options") -> Non
             raise _refused(found.path)
         if found.is_address and any(character in found.value for character in "@?#"):
             raise ConfigError(f"{found.path}: give the address without user, query or fragment, where keys are put")
+        if _has_user(found.value):
+            raise _refused(found.path)
 
 
 def refuse_secrets_anywhere(values: Mapping[str, Any], *, where: str) -> None:
@@ -114,7 +118,7 @@ def refuse_secrets_anywhere(values: Mapping[str, Any], *, where: str) -> None:
     """
     keys = _keys()
     for found in _scalars(values, where):
-        if _holds_secret(found.value, keys):
+        if _holds_secret(found.value, keys) or _has_user(found.value):
             raise _refused(found.path)
 
 
@@ -127,7 +131,7 @@ def _refused(path: str) -> ConfigError:
 
 def _keys(*named: str) -> list[str]:
     """Return the keys in the environment: of the variables named, and of all that are called as one."""
-    found = {env: SHORTEST_KEY for env in (DEFAULT_KEY_ENV, *named)}
+    found = dict.fromkeys((DEFAULT_KEY_ENV, *named), SHORTEST_KEY)
     found |= {env: SHORTEST_STRAY_KEY for env in os.environ if env not in found and _SECRET_VARIABLE.fullmatch(env)}
     keys = ((key_from_environment(env), shortest) for env, shortest in found.items())
     return [key.value for key, shortest in keys if key and len(key.value) >= shortest]
@@ -185,12 +189,22 @@ def _holds_secret(text: str, keys: Sequence[str]) -> bool:
 
 
 def _has_password(text: str) -> bool:
-    """Whether a text is an address with a user, a password or a key in it."""
-    if "://" not in text:
-        return False
-    try:
-        parts = urlsplit(text)
-    except ValueError:
+    """Whether a text is an address with a password or a key in it."""
+    parts = _address(text)
+    if parts is None:
         return False
     fields = (field.partition("=")[0] for field in re.split("[&;]", f"{parts.query}&{parts.fragment}"))
-    return "@" in parts.netloc or any(_SECRET_NAME.fullmatch(_words(field)) for field in fields)
+    return parts.password is not None or any(_SECRET_NAME.fullmatch(_words(field)) for field in fields)
+
+
+def _has_user(text: str) -> bool:
+    """Whether a text is an address with a user, which is how some keys are sent."""
+    parts = _address(text)
+    return parts is not None and "@" in parts.netloc
+
+
+def _address(text: str) -> SplitResult | None:
+    try:
+        return urlsplit(text) if "://" in text else None
+    except ValueError:
+        return None

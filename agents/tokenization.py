@@ -1,14 +1,17 @@
 """Prompt → what the model reads: runs of token ids, and messages whose vectors are spliced in between.
 
 Every text part is tokenised by itself and a text message of the same tokenizer goes in as the tokens that were said, so
-a slot is tokenised alike whether it holds text or vectors.
+a slot is tokenised alike whether it holds text or vectors. Control tokens are the chat template's alone: nothing that a question,
+a document or another agent says can begin a turn.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, groupby
 from typing import Any
 
-from agents import slots
-from agents.backend import ChatTurn, Prompt
+from agents.backend import Prompt
+from agents.chat_template import Literal, Placed, render
+from agents.control_tokens import control_tokens
 from agents.errors import PromptError, RequestError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
@@ -25,23 +28,29 @@ def segments(prompt: Prompt, tokenizer: Any, model: ModelFingerprint) -> list[Se
         prompt: turns of text and messages.
         tokenizer: of the receiving model.
         model: the receiving model.
+
+    Raises:
+        PromptError: the model's chat template does not take it, or loses some of it.
     """
-    messages: list[Message] = []
-    turns = [{"role": turn.role, "content": _content(turn, messages)} for turn in prompt.turns]
+    parts = [part for turn in prompt.turns for part in turn.parts]
     if is_chat(prompt, tokenizer):
         if not tokenizer.chat_template:
             raise PromptError(f"format: chat, but {model.model} has no chat template; use format: plain")
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        ends = list(accumulate((len(turn.parts) for turn in prompt.turns), initial=0))
+        turns = [(turn.role, tuple(range(ends[i], ends[i + 1]))) for i, turn in enumerate(prompt.turns)]
+        texts = [None if isinstance(part, Message) else part for part in parts]
+        pieces = render(turns, texts, tokenizer, model.model)
         found: list[Segment] = []
     else:
-        text = _plain(turns, prompt.cue)
+        pieces = _plain(prompt)
         found = [_leading_ids(tokenizer)]
-    for piece in slots.split(text):
-        if isinstance(piece, str):
-            found.append(_ids(tokenizer, piece))
+    for is_text, run in groupby(pieces, lambda piece: piece.text is not None):
+        if is_text:
+            found.append(_run(list(run), tokenizer))
         else:
-            found.append(_message(messages[piece], tokenizer, model))
-    return _merged(found)
+            heard = [parts[piece.number] for piece in run if isinstance(piece, Placed)]
+            found += [_message(part, tokenizer, model) for part in heard if isinstance(part, Message)]
+    return _joined(found)
 
 
 def position_keys(found: Iterable[Segment]) -> list[Key]:
@@ -76,61 +85,65 @@ def choice_ids(choices: Sequence[str], tokenizer: Any) -> list[list[int]]:
     Raises:
         RequestError: two of them have the same tokens.
     """
-    found = [_ids(tokenizer, choice) for choice in choices]
+    found = [control_tokens(tokenizer).ids_of(choice, tokenizer) for choice in choices]
     if len({tuple(ids) for ids in found}) < len(found) or not all(found):
         raise RequestError(f"choices must differ in their tokens; got {', '.join(map(repr, choices))}")
     return found
 
 
-def _content(turn: ChatTurn, messages: list[Message]) -> str:
-    content = ""
-    for part in turn.parts:
-        if isinstance(part, Message):
-            content += slots.mark(len(messages))
-            messages.append(part)
-        else:
-            content += slots.checked(part)
-    return content
+def check_rows(found: Sequence[Segment], tokenizer: Any, model: ModelFingerprint) -> None:
+    """Raise PromptError where a prompt has a token that the model has no embedding of."""
+    for segment in found:
+        if not isinstance(segment, Message) and segment and (token := max(segment)) >= model.vocabulary:
+            raise PromptError(
+                f"the prompt holds the token {tokenizer.decode([token])!r} ({token}), which was added to the tokenizer of "
+                f"{model.model} and is beyond the {model.vocabulary} rows of its embedding table"
+            )
 
 
-def _plain(turns: list[dict[str, str]], cue: str) -> str:
+def _plain(prompt: Prompt) -> list[Literal | Placed]:
     """Join turns for a base model: system, then question and cued answer in alternation, then the cue to go on from."""
-    text = ""
-    for turn in turns:
-        match turn["role"]:
-            case "system":
-                text += turn["content"] + "\n\n"
-            case "user":
-                text += turn["content"] + "\n"
-            case _:
-                text += f"{cue} {turn['content']}\n\n"
-    return text + cue
+    pieces: list[Literal | Placed] = []
+    number = 0
+    for turn in prompt.turns:
+        if turn.role == "assistant":
+            pieces.append(Placed(-1, f"{prompt.cue} "))
+        for part in turn.parts:
+            pieces.append(Placed(number, None if isinstance(part, Message) else part))
+            number += 1
+        pieces.append(Placed(-1, "\n" if turn.role == "user" else "\n\n"))
+    return [*pieces, Placed(-1, prompt.cue)]
+
+
+def _run(pieces: Sequence[Literal | Placed], tokenizer: Any) -> list[int]:
+    """Return the tokens of texts that follow each other, tokenised as one."""
+    texts = [piece.text or "" for piece in pieces]
+    ends = list(accumulate(map(len, texts), initial=0))
+    own = [(ends[place], ends[place + 1]) for place, piece in enumerate(pieces) if isinstance(piece, Literal)]
+    return control_tokens(tokenizer).ids_of("".join(texts), tokenizer, own)
 
 
 def _leading_ids(tokenizer: Any) -> list[int]:
     """Return what the tokenizer puts before any text by itself (a BOS token, or nothing)."""
-    bare = _ids(tokenizer, "x")
+    bare = tokenizer("x", add_special_tokens=False).input_ids
     whole: list[int] = tokenizer("x").input_ids
     return whole[: whole.index(bare[0])] if bare and bare[0] in whole else []
-
-
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False).input_ids) if text else []
 
 
 def _message(message: Message, tokenizer: Any, model: ModelFingerprint) -> Segment:
     if message.is_cipher:
         return message
-    if message.model.same_tokenizer(model):
+    control = control_tokens(tokenizer)
+    if message.model.same_tokenizer(model) and control.ids.isdisjoint(message.token_ids):
         return list(message.token_ids)
-    return _ids(tokenizer, message.text)
+    return control.ids_of(message.text, tokenizer)
 
 
-def _merged(found: list[Segment]) -> list[Segment]:
-    merged: list[Segment] = []
+def _joined(found: list[Segment]) -> list[Segment]:
+    joined: list[Segment] = []
     for segment in found:
-        if isinstance(segment, list) and merged and isinstance(merged[-1], list):
-            merged[-1] = merged[-1] + segment
+        if isinstance(segment, list) and joined and isinstance(joined[-1], list):
+            joined[-1] = joined[-1] + segment
         elif isinstance(segment, Message) or segment:
-            merged.append(segment)
-    return merged
+            joined.append(segment)
+    return joined

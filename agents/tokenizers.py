@@ -5,6 +5,7 @@ from typing import Any
 
 from agents.backend import Backend
 from agents.errors import DebateError
+from agents.model_folder import read_tokenizer
 
 
 def tokenizer_of(backend: Backend) -> Any | None:
@@ -17,13 +18,11 @@ def tokenizer_of(backend: Backend) -> Any | None:
 
 @cache
 def _beside_weights(model: str) -> Any | None:
-    from transformers import AutoTokenizer
-
     from agents.pretrained import locate
 
     try:
-        return AutoTokenizer.from_pretrained(locate(model))
-    except (DebateError, OSError, ValueError):
+        return read_tokenizer(locate(model), name=model)
+    except DebateError:
         return None
 
 

@@ -17,7 +17,7 @@ from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
-from debate.decision.decision import Decision, Reader
+from debate.decision.decision import Decision, Poll, Reader
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
 from debate.runtime.backends import Backends
@@ -71,7 +71,7 @@ class DebateSession:
         if self._debate is None:
             self._debate = build_debate(self.config, self._backends, extract=lambda said, _: self._extract(said))
         transcript = await play(self._debate, question)
-        return Answer(self._rule(transcript, self.config.temperatures, self._extract), transcript)
+        return Answer(self._rule(Poll(transcript, self.config.electorate, self._extract)), transcript)
 
     def close(self) -> None:
         """Free the engines."""

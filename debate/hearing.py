@@ -7,16 +7,28 @@ from typing import Any
 from agents.errors import ConfigError
 from agents.message import Cipher, Message
 from agents.prompts import Heard
-from agents.speakers.agent import Agent
-from agents.speakers.controls import Control
-from agents.speakers.specialist import Specialist
+from agents.speakers.speaker import Speaker
 from agents.tokenizers import tokenizer_of
 from agents.vocabulary_map import VocabularyMap
 from debate.protocol.stopping import Extract
-from debate.topology.edge import Edge
+from debate.topology.edge import Edge, Thinking
 
-Speaker = Agent | Control | Specialist
 NO_ANSWER = "no answer"
+
+
+@dataclass(frozen=True)
+class HeardMessage:
+    """A message as one agent hears it.
+
+    Fields:
+        content: what stands in its prompt.
+        mapped: the share of the belief that mapped, where the tokenizers differ.
+        is_read_out: whether it was said in CIPHER, and is given as its reading because the hearer takes no vectors.
+    """
+
+    content: Heard
+    mapped: float | None = None
+    is_read_out: bool = False
 
 
 @dataclass
@@ -26,16 +38,18 @@ class Hearing:
     Fields:
         extract: a response and its question's options → the answer in it; needed where an edge shows answers only.
         min_mapped: the least share of a belief that must map between two tokenizers; below it text is heard.
+        thinking: `strip` to hear a reasoning model's answer alone, `keep` for what it thought before, too.
     """
 
     extract: Extract | None = None
     min_mapped: float = 0.6
+    thinking: Thinking = "strip"
     _maps: dict[tuple[str, str], VocabularyMap | None] = field(default_factory=dict, repr=False)
 
     def hear(
         self, message: Message, edge: Edge, speaker: Speaker, hearer: Speaker, options: Sequence[str] = ()
-    ) -> tuple[Heard, float | None]:
-        """Return a message as an edge shows it, and the share that mapped where the tokenizers differ.
+    ) -> HeardMessage:
+        """Return a message as an edge shows it.
 
         Raises:
             ConfigError: answers only, but nothing tells what an answer is.
@@ -44,18 +58,30 @@ class Hearing:
             if self.extract is None:
                 raise ConfigError("seen: answers needs a task, which tells what an answer is; give --task")
             answer = self.extract(message.text, options)
-            return f"Answer: {NO_ANSWER if answer is None else answer}", None
+            return HeardMessage(f"Answer: {NO_ANSWER if answer is None else answer}")
+        message = self.heard_part(message, edge.thinking)
         if edge.first_tokens is not None and edge.first_tokens < message.num_tokens:
             message = beginning(message, edge.first_tokens, tokenizer_of(speaker.backend))
-        if not message.is_cipher or edge.message == "text" or not takes_vectors(hearer):
-            return reading(message), None
+        if not message.is_cipher or edge.message == "text" or not hearer.takes_vectors:
+            return HeardMessage(reading(message), is_read_out=message.is_cipher and not hearer.takes_vectors)
         vectors, mass = message, None
         if not message.model.same_tokenizer(hearer.backend.fingerprint):
             mapped, mass = self._mapped(message, speaker, hearer)
             if mapped is None:
-                return reading(message), mass
+                return HeardMessage(reading(message), mass)
             vectors = mapped
-        return ((vectors, reading(message)) if edge.message == "both" else vectors), mass
+        return HeardMessage((vectors, reading(message)) if edge.message == "both" else vectors, mass)
+
+    def own(self, message: Message, agent: Speaker) -> HeardMessage:
+        """Return an agent's own last message as it stands in its next prompt."""
+        message = self.heard_part(message)
+        if message.is_cipher and not agent.takes_vectors:
+            return HeardMessage(reading(message), is_read_out=True)
+        return HeardMessage(message)
+
+    def heard_part(self, message: Message, thinking: Thinking | None = None) -> Message:
+        """Return a message with or without its thinking, as an edge or the debate says."""
+        return message.whole if (thinking or self.thinking) == "keep" else message.answer
 
     def _mapped(self, message: Message, speaker: Speaker, hearer: Speaker) -> tuple[Message | None, float]:
         ends = (speaker.backend.fingerprint.tokenizer, hearer.backend.fingerprint.tokenizer)
@@ -67,11 +93,6 @@ class Hearing:
             return None, 0.0
         mapped = vocabulary_map.apply(message, hearer.backend.fingerprint)
         return (mapped.message if mapped.mass >= self.min_mapped else None), mapped.mass
-
-
-def takes_vectors(hearer: Speaker) -> bool:
-    """Whether CIPHER messages reach an agent as vectors; if not they are read out to it."""
-    return hearer.backend.capabilities.vectors_in
 
 
 def reading(message: Message) -> Message:

@@ -14,12 +14,11 @@ from typing import Any
 
 from agents.backend import Backend
 from agents.errors import PromptTooLong
-from agents.prompts import Heard
 from agents.question import Question
-from debate.hearing import Hearing, Speaker, takes_vectors
+from agents.speakers.speaker import Speaker
+from debate.hearing import HeardMessage, Hearing
 from debate.protocol.protocol import Inbox, Protocol
 from debate.protocol.stopping import options_of
-from debate.topology.edge import PLAIN
 from debate.transcript import SpokenTurns, Transcript, Turn, TurnKey
 
 OnStart = Callable[[Question, TurnKey], None]
@@ -55,24 +54,12 @@ class Debate:
         agent = self.agents[turn.agent]
         return replace(agent, encoder=self.encoders[turn]) if turn in self.encoders else agent
 
-    def heard(
-        self, inbox: Inbox, hearer: Speaker, said: "Mapping[TurnKey, Turn]"
-    ) -> "list[tuple[Heard, float | None]]":
-        """Return what a turn hears, each with the share that mapped where tokenizers differ."""
-        edges = inbox.edges or (PLAIN,) * len(inbox.heard)
+    def heard(self, inbox: Inbox, hearer: Speaker, said: "Mapping[TurnKey, Turn]") -> list[HeardMessage]:
+        """Return the turns of others that a turn hears, in the order of its inbox."""
         return [
             self.hearing.hear(said[turn].message, edge, self.agents[turn.agent], hearer, options_of(said))
-            for turn, edge in zip(inbox.heard, edges, strict=True)
+            for turn, edge in zip(inbox.heard, inbox.edges, strict=True)
         ]
-
-    def read_out(self, inbox: Inbox, hearer: Speaker, said: "Mapping[TurnKey, Turn]") -> tuple[TurnKey, ...]:
-        """Return the CIPHER turns whose reading a turn gets because its backend takes no vectors."""
-        if takes_vectors(hearer):
-            return ()
-        edges = inbox.edges or (PLAIN,) * len(inbox.heard)
-        whole = [turn for turn, edge in zip(inbox.heard, edges, strict=True) if edge.seen != "answers"]
-        own = () if inbox.own is None else (inbox.own,)
-        return tuple(turn for turn in (*whole, *own) if said[turn].message.is_cipher)
 
     def turn_seed(self, question: Question, turn: TurnKey) -> int:
         """Return the seed of a turn: of run, question, the agent's place and the round, never of names or of timing."""
@@ -90,14 +77,13 @@ async def take(
         engine: through which of its backend's engines; the backend chooses by default.
     """
     inbox = debate.protocol.inbox(key)
-    own = said[inbox.own].message if inbox.own else None
     seed = debate.turn_seed(question, key)
     agent = debate.speaker(key)
     if engine is not None and engine is not agent.backend:
         agent = replace(agent, backend=engine)
     heard = debate.heard(inbox, agent, said)
-    words = [message for message, _ in heard]
-    pending = agent.speak(question, own, words, seed)
+    own = None if inbox.own is None else debate.hearing.own(said[inbox.own].message, agent)
+    pending = agent.speak(question, None if own is None else own.content, [message.content for message in heard], seed)
     try:
         generation = await pending
     except asyncio.CancelledError:
@@ -106,7 +92,9 @@ async def take(
     except PromptTooLong as error:
         # A server finds out when it counts.
         raise PromptTooLong(error.prompt_tokens, error.max_tokens, error.context, agent=key.agent) from error
-    mapped = tuple((turn, mass) for turn, (_, mass) in zip(inbox.heard, heard, strict=True) if mass is not None)
+    shown = list(zip(inbox.heard, heard, strict=True))
+    if inbox.own is not None and own is not None:
+        shown.append((inbox.own, own))
     return Turn(
         key=key,
         message=generation.message,
@@ -114,8 +102,8 @@ async def take(
         seed=seed,
         usage=generation.usage,
         finish_reason=generation.finish_reason,
-        mapped=mapped,
-        read_out=debate.read_out(inbox, agent, said),
+        mapped=tuple((turn, message.mapped) for turn, message in shown if message.mapped is not None),
+        read_out=tuple(turn for turn, message in shown if message.is_read_out),
         place=debate.protocol.place(key),
     )
 

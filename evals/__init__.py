@@ -1,25 +1,34 @@
 """Scoring debates: tasks, scorers, and the table that compares methods over the same questions."""
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-_PUBLIC = {
-    "Analysis": "evals.analysis.summary",
-    "Loaded": "evals.sample",
-    "Sample": "evals.sample",
-    "Score": "evals.sample",
-    "Selection": "evals.evaluation",
-    "Task": "evals.task",
-    "analyse_run": "evals.analysis.outputs",
-    "create_task": "evals.task",
-    "evaluate": "evals.evaluation",
-    "select": "evals.selection",
-    "write_outputs": "evals.analysis.outputs",
-}
-__all__ = sorted(_PUBLIC)
+from kernels.lazy import lazy_names
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+if TYPE_CHECKING:
+    from evals.analysis.outputs import analyse_run as analyse_run
+    from evals.analysis.outputs import write_outputs as write_outputs
+    from evals.analysis.summary import Analysis as Analysis
+    from evals.evaluation import Selection as Selection
+    from evals.evaluation import evaluate as evaluate
+    from evals.sample import Loaded as Loaded
+    from evals.sample import Sample as Sample
+    from evals.sample import Score as Score
+    from evals.selection import select as select
+    from evals.task import Task as Task
+    from evals.task import create_task as create_task
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Analysis": "evals.analysis.summary",
+        "Loaded": "evals.sample",
+        "Sample": "evals.sample",
+        "Score": "evals.sample",
+        "Selection": "evals.evaluation",
+        "Task": "evals.task",
+        "analyse_run": "evals.analysis.outputs",
+        "create_task": "evals.task",
+        "evaluate": "evals.evaluation",
+        "select": "evals.selection",
+        "write_outputs": "evals.analysis.outputs",
+    },
+)

@@ -8,9 +8,11 @@ from typing import Any
 
 from agents.atomic_file import write_atomic, write_json
 from agents.errors import ConfigError, RunError
+from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import to_yaml
 from debate.config.schema import DebateConfig
+from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate
 from debate.run_folder.cancel import cancellable
@@ -25,7 +27,7 @@ from evals.methods import budget, method_names, needs_budget, resolve, row_name
 from evals.provenance import provenance
 from evals.sample import Sample
 from evals.samples import load_selected, to_question, write_samples
-from evals.scorer import Scorer
+from evals.scorer import SafeExtract, Scorer
 from evals.task import Task, create_task
 
 
@@ -129,12 +131,12 @@ async def evaluate(
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
-    targets = {sample.question: sample.target for sample in samples}
+    targets = {Question(sample.id, sample.question): sample.target for sample in samples}
     engines = backends or Backends(config, progress)
     asked = {**chosen.as_json(), "methods": list(names.values())}
 
     def build(played: DebateConfig) -> Debate:
-        return build_debate(played, engines, extract=task.extract, targets=targets, shots=shots)
+        return build_debate(played, engines, extract=SafeExtract(task), targets=targets, shots=shots)
 
     try:
         with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
@@ -143,7 +145,7 @@ async def evaluate(
             _tell_of_earlier(folder, progress)
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
-            facts = {**provenance(config, debates), "limit": chosen.limit, "num_samples": available}
+            facts = {**provenance(config, debates, configs), "limit": chosen.limit, "num_samples": available}
             for row in sorted(names, key=lambda row: needs_budget(names[row])):
                 if needs_budget(names[row]):
                     k = _chosen_k(folder, names[row], progress)
@@ -155,7 +157,7 @@ async def evaluate(
                     await _play(folder, row, configs[row], debates[row], scorer, samples, engines, observer)
                 observer.method_finished(folder.method(row).result)
                 folder.write_results()
-            folder.finish({**facts, **provenance(config, debates)})
+            folder.finish({**facts, **provenance(config, debates, configs)})
             return [folder.method(row).result for row in names]
     finally:
         if backends is None:
@@ -173,14 +175,13 @@ async def _play(
     observer: Observer,
 ) -> None:
     """Play one method over all samples, many debates side by side."""
-    rule = decision_rule(config.decision, backends.decode)
-    temperatures = config.temperatures
+    rule, electorate = decision_rule(config.decision, backends.decode), config.electorate
     meter = EnergyMeter()
     await play_questions(
         debate,
         [to_question(sample, scorer.task) for sample in samples],
-        decide=lambda transcript: rule(transcript, temperatures, scorer.reader(transcript.question.id)),
-        judge=lambda question, decision: scorer.score(question.id, decision.answer),
+        decide=lambda transcript: rule(Poll(transcript, electorate, scorer.reader(transcript.question.id))),
+        judge=scorer.judge,
         record=folder.method(row),
         observers=[observer],
         execution=config.execution,

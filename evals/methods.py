@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.component import check_component
-from agents.errors import ConfigError, did_you_mean
+from agents.errors import ConfigError, UnknownName
+from agents.registry import check_parameters, parse_named
+from agents.speakers import CONTROLS
 from debate.config.load import load_config, merged, validate
-from debate.config.named import check_parameters, parse_named
-from debate.config.schema import CONTROLS, DebateConfig
+from debate.config.schema import DebateConfig, one_dtype
 from debate.config.shipped import find_config, shipped
 
 if TYPE_CHECKING:
@@ -72,10 +73,8 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
     path = find_config(Path(name))
     if path.is_file() or name.endswith((".yaml", ".yml")):
         return of_file(config, path)
-    names = [*known, f"{SELF_CONSISTENCY}(k=5)", BY_TOKENS, BY_TIME, *LIKELIHOODS, "cipher:ENCODER", *CONTROLS]
-    raise ConfigError(
-        f"unknown method {name!r}. Known: {', '.join(names)}, or a config file.{did_you_mean(name, [*known, *names])}"
-    )
+    rows = [f"{SELF_CONSISTENCY}(k=5)", BY_TOKENS, BY_TIME, *LIKELIHOODS, "cipher:ENCODER", "FILE.yaml"]
+    raise UnknownName("method", name, [*known, *rows, *CONTROLS])
 
 
 def self_consistency(config: DebateConfig, *, k: int = 5, temperature: float = SAMPLE_TEMPERATURE) -> DebateConfig:
@@ -123,11 +122,11 @@ def by_encoder(config: DebateConfig, encoder: str) -> DebateConfig:
 
 def bound(config: DebateConfig, role: str) -> DebateConfig:
     """Return the debate in which everyone but the deciding agent is a control (Pham et al., 2024, section 5)."""
-    if len(config.temperatures) < 2:
+    if len(config.electorate.voters) < 2:
         raise ConfigError(f"method {role!r} puts a control in the place of the other agents; the config has one agent")
     kept = config.deciding_agent
     agents = {
-        name: agent.model_dump() if name == kept or name not in config.temperatures else {"role": role}
+        name: agent.model_dump() if name == kept or name not in config.electorate.voters else {"role": role}
         for name, agent in config.agents.items()
     }
     return _changed(config, agents=agents, decision="lowest_temperature")
@@ -239,10 +238,13 @@ def method_config(config: DebateConfig, method: str) -> DebateConfig:
     """
     known = {**BUILT_IN_METHODS, **config.methods}
     if method not in known:
-        raise ConfigError(f"unknown method {method!r}. Known: {', '.join(known)}.{did_you_mean(method, known)}")
+        raise UnknownName("method", method, known)
     raw = config.model_dump(exclude={"methods"}, by_alias=True)
     for changes in (BUILT_IN_METHODS.get(method, {}), config.methods.get(method, {})):
-        raw = merged(raw, changes)
+        try:
+            raw = merged(raw, one_dtype(changes))
+        except ValueError as error:
+            raise ConfigError(f"methods.{method}: {error}") from error
     changed = validate(raw, source=f"methods.{method}")
     if method == "single":
         name = changed.deciding_agent

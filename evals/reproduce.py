@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from agents.atomic_file import write_atomic
-from agents.errors import ConfigError, DebateError, did_you_mean
+from agents.errors import ConfigError, DebateError, UnknownName
 from agents.yaml_file import read_yaml
 from debate.config.frozen import Frozen
 from debate.config.load import validate
@@ -111,7 +111,7 @@ def load_experiment(name: str) -> Experiment:
     path = Path(name) if name.endswith(".yaml") else configs_folder() / "reproduce" / f"{name}.yaml"
     if not path.is_file():
         known = experiments()
-        raise ConfigError(f"unknown experiment {name!r}. Known: {', '.join(known)}.{did_you_mean(name, known)}")
+        raise UnknownName("experiment", name, known)
     try:
         return Experiment.model_validate(read_yaml(path))
     except ValidationError as error:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from agents.errors import ConfigError, MissingDependency, TaskError, UnknownName
-from agents.registry import load, names
+from agents.errors import MissingDependency, TaskError, UnknownName
+from agents.registry import check_options, load, load_class, names
 from evals.sample import Loaded, Sample, Score
 from evals.selection import select
 
@@ -179,15 +179,9 @@ def create_task(
     # Only what was asked for is passed on, so that a task need not take what it has no use for.
     asked = {"split": split, "variant": variant, "num_fewshot": num_fewshot, "revision": revision}
     given = {key: value for key, value in asked.items() if value is not None}
-    made = load(base, "task", GROUP)
-    try:
-        task = made(seed=seed, data=data, **given)
-    except TypeError as error:
-        if "unexpected keyword argument" in str(error):
-            raise ConfigError(f"task {name!r}: {str(error).split('() ')[-1]}") from error
-        raise
-    if not isinstance(task, Task):
-        raise TaskError(f"{name!r} is a {type(task).__name__}, not a Task")
+    made: Any = load_class(base, "task", GROUP, Task)
+    check_options(f"task {name!r}", {"seed": seed, "data": data, **given}, made)
+    task: Task = made(seed=seed, data=data, **given)
     return task
 
 

@@ -4,8 +4,9 @@ Names are resolved on first use, so that `import kernels` costs nothing and impo
 looks for a package of this name when it loads, and has to find one without a version and without side effects.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kernels.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kernels import encoders as encoders
@@ -19,31 +20,18 @@ if TYPE_CHECKING:
     from kernels.nearest import nearest_token as nearest_token
     from kernels.table import EmbeddingTable as EmbeddingTable
 
-_HOMES = {
-    "EmbeddingTable": "kernels.table",
-    "ImplementationUnavailable": "kernels.errors",
-    "VocabularyAttention": "kernels.attention",
-    "encoders": "kernels.encoders",
-    "expected_embedding": "kernels.expectation",
-    "merge_partials": "kernels.attention",
-    "nearest_token": "kernels.nearest",
-    "sparse_expected_embedding": "kernels.expectation",
-    "vocabulary_attention": "kernels.attention",
-    "vocabulary_partial": "kernels.attention",
-}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'kernels' has no attribute {name!r}")
-    module = import_module(home)
-    value = module if name == "encoders" else getattr(module, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "EmbeddingTable": "kernels.table",
+        "ImplementationUnavailable": "kernels.errors",
+        "VocabularyAttention": "kernels.attention",
+        "encoders": "kernels.encoders",
+        "expected_embedding": "kernels.expectation",
+        "merge_partials": "kernels.attention",
+        "nearest_token": "kernels.nearest",
+        "sparse_expected_embedding": "kernels.expectation",
+        "vocabulary_attention": "kernels.attention",
+        "vocabulary_partial": "kernels.attention",
+    },
+)

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 
 import torch
 
 from kernels.errors import ImplementationUnavailable
+from kernels.names import unknown
 
 logger = logging.getLogger("kernels")
 _said: set[tuple[str, str, tuple[tuple[str, str], ...]]] = set()
@@ -26,9 +26,7 @@ def choose(operator: str, asked: str, refusals: Mapping[str, Refusal]) -> str:
     if asked != "auto":
         if asked not in refusals:
             known = ["auto", *refusals]
-            close = get_close_matches(asked, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"{operator}: unknown implementation {asked!r}. Known: {', '.join(known)}.{hint}")
+            raise ValueError(f"{operator}: {unknown('implementation', asked, known)}")
         reason = refusals[asked]()
         if reason is not None:
             raise ImplementationUnavailable(operator, asked, reason)

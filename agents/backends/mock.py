@@ -8,12 +8,13 @@ import asyncio
 import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
 from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage, likeliest
 from agents.decoding.cipher_step import requested_encoder
+from agents.decoding.thinking import thinking_tokens
 from agents.errors import PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, fingerprint
 from agents.message import Cipher, Message
@@ -159,9 +160,8 @@ class MockBackend(Backend):
 
     def _message(self, request: Request, ids: list[int]) -> Message:
         sampling = request.sampling
-        text = self.tokenizer.decode(ids)
         if request.encoder is None:
-            return Message(text, self._fingerprint, sampling.temperature, tuple(ids))
+            return self._said(ids, sampling.temperature)
         encoder = requested_encoder(request.encoder)
         steps = torch.arange(len(ids))
         said = encoder.encode(
@@ -175,9 +175,14 @@ class MockBackend(Backend):
         nearest = nearest_token(said.vectors, self.table).ids
         heard = tuple(int(i) for i in nearest)
         cipher = Cipher(said.vectors, nearest, said.entropy, said.max_probability, said.top_ids, said.top_probabilities)
-        return Message(
-            self.tokenizer.decode(list(heard)), self._fingerprint, sampling.temperature, heard, str(encoder), cipher
-        )
+        return self._said(heard, sampling.temperature, str(encoder), cipher)
+
+    def _said(
+        self, ids: Sequence[int], temperature: float, encoder: str | None = None, cipher: Cipher | None = None
+    ) -> Message:
+        thought = thinking_tokens(ids, self.tokenizer)
+        text, thinking = (self.tokenizer.decode(list(part)) for part in (ids[thought:], ids[:thought]))
+        return Message(text, self._fingerprint, temperature, tuple(ids), encoder, cipher, thinking, thought)
 
     def _logits(self, ids: list[int]) -> torch.Tensor:
         """Return beliefs [T, V] that prefer each byte, with some doubt about the bytes beside it."""

@@ -3,13 +3,15 @@
 A module that holds a card imports nothing else: `debate backends` reads them all.
 """
 
+import contextlib
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from agents.errors import ConfigError, MissingDependency
-from agents.registry import load, names
+from agents.errors import ConfigError, DebateError, MissingDependency
+from agents.registry import check_options, load, names
+from kernels.registry import is_path
 
 if TYPE_CHECKING:
     from agents.beliefs.belief_backend import BeliefBackend
@@ -83,8 +85,13 @@ def cards() -> list[Card]:
 
 
 def is_belief_backend(name: str) -> bool:
-    """Whether a name is registered as a belief backend; nothing is imported."""
-    return name in names(GROUP)
+    """Whether a name is registered as a belief backend, or a dotted path leads to a card; only the latter is imported."""
+    if name in names(GROUP) or not is_path(name):
+        return name in names(GROUP)
+    # What is wrong with a path is said by whoever needs what it leads to.
+    with contextlib.suppress(DebateError):
+        return isinstance(load(name, "backend", GROUP), Card)
+    return False
 
 
 def create_belief_backend(name: str, *, checkpoint: str | None = None, **options: Any) -> "BeliefBackend":
@@ -101,10 +108,6 @@ def create_belief_backend(name: str, *, checkpoint: str | None = None, **options
     """
     known = card(name)
     made = known.resolve(known.backend)
-    try:
-        backend: BeliefBackend = made.from_pretrained(checkpoint, **options)
-    except TypeError as error:
-        if "unexpected keyword argument" in str(error):
-            raise ConfigError(f"belief backend {name!r}: {str(error).split('() ')[-1]}") from error
-        raise
+    check_options(f"belief backend {name!r}", options, made.from_pretrained, passed_on_to=made)
+    backend: BeliefBackend = made.from_pretrained(checkpoint, **options)
     return backend

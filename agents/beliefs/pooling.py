@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from agents.beliefs.belief import Belief
 from agents.errors import BeliefError
+from agents.registry import load_named
 
 Pool = Callable[[Sequence[Belief]], Belief]
 
@@ -48,3 +49,16 @@ def _numbers(beliefs: Sequence[Belief]) -> list[tuple[float, ...]]:
 
 
 POOLS: dict[str, Callable[..., Pool]] = {"linear": linear, "product": product}
+GROUP = "debate.pools"
+
+
+def find_pool(text: str) -> Pool:
+    """Return the rule that a config names, e.g. `product(prior=[0.7, 0.3])`.
+
+    Raises:
+        UnknownName: no such rule.
+        ConfigError: a parameter that it does not take.
+    """
+    made, named = load_named(text, "pool", GROUP, POOLS)
+    pool: Pool = made(**named.parameters)
+    return pool

@@ -6,6 +6,8 @@ A row's random number depends on its request's seed and its step alone, so a row
 import numpy as np
 import torch
 
+from kernels.belief import check_maxima
+
 
 def uniform(seed: int, step: int) -> float:
     """Return the number in [0, 1) that a request with this seed uses at this step (counter-based, Philox)."""
@@ -26,8 +28,12 @@ def sample(
         temperature: [B] float32; 0 takes the most probable token, the lowest id of equals.
         numbers: [B] float64 in [0, 1).
         top_p, top_k: per row; None leaves the row whole.
+
+    Raises:
+        InvalidBelief: a row is no belief, as for vectors: a NaN, +inf, or nothing but -inf.
     """
     z = logits.float()
+    check_maxima(z.amax(dim=1))
     greedy = temperature == 0
     if bool(greedy.all()):
         return z.argmax(dim=1)

@@ -2,32 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from agents.backend import Backend, Pending, Request, Sampling
+from agents.adapter import find_adapter
+from agents.backend import Pending, Request
 from agents.errors import ConfigError, PromptTooLong
-from agents.message import Message
 from agents.prompts import Heard, Prompts
 from agents.question import Question
+from agents.speakers.speaker import AgentPlan, Speaker
 
 
-@dataclass(frozen=True)
-class Agent:
-    """One debater.
+@dataclass(frozen=True, kw_only=True)
+class Agent(Speaker):
+    """A language model that debates; agents of one model share its engine.
 
     Fields:
-        name: unique in the debate.
-        backend: the engine that it speaks through; shared with agents of the same model.
         prompts: its prompt files.
-        sampling: temperature, lengths, stops; the seed is set per turn.
-        encoder: how it speaks: None for text, else the encoder of its CIPHER messages.
         adapter: a LoRA adapter's folder, for a model that several agents share.
     """
 
-    name: str
-    backend: Backend
     prompts: Prompts
-    sampling: Sampling
-    encoder: str | None = None
     adapter: str | None = None
 
     def __post_init__(self) -> None:
@@ -41,7 +35,31 @@ class Agent:
                 f"agent {self.name!r}: its backend cannot send vectors: give it encoder: none, or the debate message: text"
             )
 
-    def request(self, question: str, own: Message | None, others: Sequence[Heard], seed: int) -> Request:
+    @classmethod
+    def build(cls, plan: AgentPlan) -> Speaker:
+        """Return the language model that a config describes."""
+        return cls(**cls.fields_of(plan))
+
+    @staticmethod
+    def fields_of(plan: AgentPlan) -> dict[str, Any]:
+        """Return what an agent that reads prompts is made of."""
+        adapter = plan.keys.adapter
+        return {
+            "name": plan.name,
+            "backend": plan.engine(),
+            "prompts": plan.prompts(),
+            "sampling": plan.sampling,
+            "encoder": plan.encoder,
+            # Looked at here, so that a mistyped folder stops a run before its first turn.
+            "adapter": None if adapter is None else str(find_adapter(adapter)),
+        }
+
+    @property
+    def prompt_files(self) -> Prompts:
+        """What it reads."""
+        return self.prompts
+
+    def request(self, question: str, own: Heard | None, others: Sequence[Heard], seed: int) -> Request:
         """Return the request of one turn: initial where nothing was said, review where only others spoke."""
         if own is not None:
             prompt = self.prompts.debate(question, own, others)
@@ -55,13 +73,13 @@ class Agent:
             sampling = replace(sampling, top_p=None, top_k=None)
         return Request(prompt, sampling, self.encoder, self.adapter)
 
-    def speak(self, case: Question, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
-        """Submit the request of one turn; of the case a language model reads the question.
+    def speak(self, question: Question, own: Heard | None, others: Sequence[Heard], seed: int) -> Pending:
+        """Submit the request of one turn; of the question a language model reads the text.
 
         Raises:
             PromptTooLong: naming this agent.
         """
-        return self.submit(self.request(case.text, own, others, seed))
+        return self.submit(self.request(question.text, own, others, seed))
 
     def submit(self, request: Request) -> Pending:
         """Submit a request, and name this agent where it is too long."""

@@ -5,9 +5,9 @@ softmax over options of log p(option | prompt). Here it is also a debater: it he
 its belief, verbalised, so that a CIPHER message of it is the expected embedding over the options.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from agents.backend import Generation, Pending, Request
 from agents.beliefs.belief import Belief
@@ -17,9 +17,12 @@ from agents.message import Message
 from agents.prompts import Heard
 from agents.question import Question
 from agents.speakers.agent import Agent
+from agents.speakers.speaker import AgentPlan, Speaker
 from agents.tokenization import is_chat
+from agents.tokenizers import tokenizer_of
 
 Weighed = Literal["labels", "texts"]
+WORDS_ONLY = "only agents that hold a belief over labels have it; add weighs: labels"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,8 @@ class Chooser(Agent):
     weighs: Weighed = "labels"
     words: Words = "label"
 
+    own_keys: ClassVar[Mapping[str, str]] = {"words": WORDS_ONLY}
+
     def __post_init__(self) -> None:
         if not self.backend.capabilities.weighs:
             raise ConfigError(
@@ -45,43 +50,59 @@ class Chooser(Agent):
         check_encoder(self.name, self.encoder)
         super().__post_init__()
 
-    def speak(self, case: Question, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
+    @classmethod
+    def build(cls, plan: AgentPlan) -> Speaker:
+        """Return the debater that a config describes, which weighs options in place of generating."""
+        made = cls.fields_of(plan)
+        tokenizer = tokenizer_of(made["backend"])
+        if tokenizer is None:
+            raise ConfigError(f"agent {plan.name!r} weighs options in its model's tokens, and these are not known")
+        verbaliser = Verbaliser(tokenizer, made["backend"].fingerprint)
+        return cls(**made, verbaliser=verbaliser, weighs=plan.keys.weighs, words=plan.keys.words)
+
+    def speak(self, question: Question, own: Heard | None, others: Sequence[Heard], seed: int) -> Pending:
         """Submit the question with its options; what comes back is said as a belief.
 
         Raises:
-            RequestError: the case is no choice.
+            RequestError: the question is no choice.
             PromptTooLong: naming this agent.
         """
-        if not case.labels or (self.weighs == "texts" and not case.options):
+        self.check(question)
+        asked = replace(self.request(question.text, own, others, seed), encoder=None)
+        said = Pending()
+        said.become(
+            self.submit(replace(asked, choices=self.choices(question, asked))),
+            lambda generation: self._said(question, generation),
+        )
+        return said
+
+    def check(self, question: Question) -> None:
+        """Raise RequestError where a question is no choice."""
+        if not question.labels or (self.weighs == "texts" and not question.options):
             raise RequestError(
                 f"agent {self.name!r} weighs the options of a choice, and this question has none: give it a task of kind choice "
                 "or yes/no (`debate tasks`), or drop `weighs`"
             )
-        asked = replace(self.request(case.text, own, others, seed), encoder=None)
-        said = Pending()
-        said.become(
-            self.submit(replace(asked, choices=self.choices(case, asked))),
-            lambda generation: self._said(case, generation),
-        )
-        return said
 
-    def choices(self, case: Question, request: Request) -> tuple[str, ...]:
+    def choices(self, question: Question, request: Request) -> tuple[str, ...]:
         """Return what is weighed: each option as it goes on from the prompt's end."""
         # A plain prompt ends in the cue by itself.
         lead = request.prompt.cue if is_chat(request.prompt, self.verbaliser.tokenizer) else ""
-        return tuple(f"{lead} {option}" for option in (case.labels if self.weighs == "labels" else case.options))
+        return tuple(
+            f"{lead} {option}" for option in (question.labels if self.weighs == "labels" else question.options)
+        )
 
-    def belief(self, case: Question, log_likelihoods: Sequence[float]) -> Belief:
+    def belief(self, question: Question, log_likelihoods: Sequence[float]) -> Belief:
         """Return the belief over labels."""
         if self.weighs == "texts":
-            lengths = [len(option.encode()) for option in case.options]
+            lengths = [len(option.encode()) for option in question.options]
             log_likelihoods = [value / length for value, length in zip(log_likelihoods, lengths, strict=True)]
-        return Belief.from_log_likelihoods(case.labels, log_likelihoods)
+        return Belief.from_log_likelihoods(question.labels, log_likelihoods)
 
-    def _said(self, case: Question, generation: Generation) -> Generation:
+    def _said(self, question: Question, generation: Generation) -> Generation:
         if generation.finish_reason == "cancelled":
             return generation
-        return replace(generation, message=self.say(self.belief(case, generation.log_likelihoods)))
+        return replace(generation, message=self.say(self.belief(question, generation.log_likelihoods)))
 
     def say(self, belief: Belief) -> Message:
         """Return the message of a belief."""

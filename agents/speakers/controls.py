@@ -7,44 +7,67 @@ to.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
-from agents.backend import Backend, Generation, Pending, Sampling, Usage
+from agents.backend import Generation, Pending, Usage
 from agents.errors import ConfigError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.prompts import Heard
 from agents.question import Question
+from agents.speakers.speaker import AgentPlan, Speaker
 
 DUMMY = "I do not know."
 
 
-@dataclass(frozen=True)
-class Control:
-    """An agent that speaks by rule.
+@dataclass(frozen=True, kw_only=True)
+class Control(Speaker):
+    """An agent that speaks by rule; its backend is that of the agents that hear it, and nothing is generated.
 
     Fields:
-        name: unique in the debate.
-        backend: of the agents that hear it; nothing is generated.
         kind: `expert` gives the right answer (the upper bound); `misaligned` the right answer to another question;
             `random` an answer to any question, drawn anew each turn; `dummy` the same words every time.
         targets: question → right answer, of all questions of the run.
     """
 
-    name: str
-    backend: Backend
     kind: str
-    targets: Mapping[str, str] = field(repr=False)
-    sampling: Sampling = field(default_factory=Sampling)
-    encoder: str | None = None
+    targets: Mapping[Question, str] = field(repr=False)
 
-    def speak(self, case: Question, own: Message | None, others: Sequence[Heard], seed: int) -> Pending:
+    @classmethod
+    def build(cls, plan: AgentPlan) -> Speaker:
+        """Return the control that a config names as a role."""
+        return cls(name=plan.name, backend=plan.engine(), kind=plan.keys.role, targets=plan.targets)
+
+    @property
+    def listens(self) -> bool:
+        """It says what its rule says."""
+        return False
+
+    @property
+    def knows_tokens(self) -> bool:
+        """Its words are heard in the tokens of whoever hears them."""
+        return True
+
+    def in_encoder(self, encoder: str | None) -> Self:
+        """Return itself: what it says is text."""
+        return self
+
+    def speak(self, question: Question, own: Heard | None, others: Sequence[Heard], seed: int) -> Pending:
         """Say what the rule says, at no cost."""
         fingerprint = ModelFingerprint(self.kind, "", "", self.backend.fingerprint.vocabulary, 0)
         pending = Pending()
-        pending.finish(Generation(Message(self.says(case.text, seed), fingerprint, 0.0), Usage(0, 0, 0), "stop"))
+        pending.finish(Generation(Message(self.says(question, seed), fingerprint, 0.0), Usage(0, 0, 0), "stop"))
         return pending
 
-    def says(self, question: str, seed: int) -> str:
+    def check(self, question: Question) -> None:
+        """Raise ConfigError where the rule needs a right answer, and the run has none to this question."""
+        if self.kind in ("expert", "misaligned") and question not in self.targets:
+            raise ConfigError(
+                f"agent {self.name!r}: role {self.kind} needs questions with right answers: give --task, or a role "
+                "that needs none (random, dummy)"
+            )
+
+    def says(self, question: Question, seed: int) -> str:
         """Return the words.
 
         Raises:
@@ -54,17 +77,13 @@ class Control:
             return DUMMY
         if self.kind == "random" and not self.targets:
             return f"Answer: {_draw(seed, 100)}"
-        if not self.targets or (self.kind == "expert" and question not in self.targets):
-            raise ConfigError(
-                f"agent {self.name!r}: role {self.kind} needs questions with right answers: give --task, or a role "
-                "that needs none (random, dummy)"
-            )
-        answers = [answer for asked, answer in self.targets.items() if asked != question]
+        self.check(question)
+        answers = [answer for asked, answer in self.targets.items() if asked.text != question.text]
         match self.kind:
             case "expert":
                 return f"Answer: {self.targets[question]}"
             case "misaligned" if answers:
-                return f"Answer: {answers[_draw(_number(question), len(answers))]}"
+                return f"Answer: {answers[_draw(_number(question.text), len(answers))]}"
             case "misaligned":
                 raise ConfigError(f"agent {self.name!r}: role misaligned needs at least two questions; raise --limit")
             case _:

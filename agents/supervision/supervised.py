@@ -159,5 +159,5 @@ class Supervised(Wrapped):
                     await self.inner.close()
             self.inner = await asyncio.to_thread(self._start)
             self.starts += 1
-            if self.inner.fingerprint != before:
+            if not self.inner.fingerprint.is_again(before):
                 raise BackendFailed(f"{self.name} was started again and is {self.inner.fingerprint}, not {before}")

@@ -26,6 +26,7 @@ from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import validate
 from debate.config.schema import DebateConfig
+from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule
 from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
@@ -201,8 +202,7 @@ async def _played(config: DebateConfig, folder: Path, debates: int, progress: Pr
 
     try:
         debate = build_debate(config, backends, extract=lambda said, _: extract(said))
-        rule = decision_rule(config.decision, backends.decode)
-        temperatures = config.temperatures
+        rule, electorate = decision_rule(config.decision, backends.decode), config.electorate
         runners = backends.runners()
         if runners is not None:
             await runners.ready()
@@ -211,7 +211,7 @@ async def _played(config: DebateConfig, folder: Path, debates: int, progress: Pr
             await play_questions(
                 debate,
                 [Question(f"q{number:06d}", f"What is the result of {number}+2*3+4-5*6?") for number in range(debates)],
-                decide=lambda transcript: rule(transcript, temperatures, extract),
+                decide=lambda transcript: rule(Poll(transcript, electorate, extract)),
                 record=run.method("text"),
                 observers=[meter],
                 execution=config.execution,

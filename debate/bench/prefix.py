@@ -17,7 +17,6 @@ from rich.table import Table
 from agents.atomic_file import write_json
 from agents.pretrained import Progress
 from agents.question import Question
-from agents.speakers.agent import Agent
 from agents.tokenization import Key, num_common, position_keys, segments
 from debate.bench.recorder import Recorder
 from debate.build import build_debate
@@ -70,7 +69,7 @@ async def count_prefixes(
         recorders: dict[int, Recorder] = {}
         agents: dict[str, Any] = {}
         for name, agent in debate.agents.items():
-            if isinstance(agent, Agent):
+            if agent.prompt_files is not None:
                 recorder = recorders.setdefault(id(agent.backend), Recorder(agent.backend))
                 agents[name] = replace(agent, backend=recorder)
             else:

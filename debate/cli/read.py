@@ -1,12 +1,16 @@
 """`debate read`: a message file, in words."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from debate.cli import options
 from debate.cli.app import app
+
+if TYPE_CHECKING:
+    from agents.fingerprint import ModelFingerprint
 
 
 @app.command()
@@ -17,7 +21,11 @@ def read(
     ] = 4,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Model whose tokenizer decodes the tokens (default: the sender's)."),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Model whose tokenizer decodes the tokens (default: the sender's, if it was fetched before).",
+        ),
     ] = None,
 ) -> None:
     """Read a message: nearest tokens, entropy and alternatives, step by step.
@@ -41,7 +49,7 @@ def read(
     options.console.print(f"encoder      {message.encoder}", markup=False)
     options.console.print(f"embeddings   {shape}, {message.num_bytes:,} bytes", markup=False)
     options.console.print(f"reading      {message.text}", markup=False)
-    name = _namer(model or message.model.model)
+    name = _namer(message.model, model)
     table = Table(box=None, pad_edge=False)
     for column in ("step", "nearest", "entropy", "max p", f"belief (of {cipher.top_ids.shape[1]} kept)"):
         table.add_column(column, justify="right" if column in ("step", "entropy", "max p") else "left", no_wrap=True)
@@ -58,20 +66,40 @@ def read(
     options.console.print(table, markup=False)
 
 
-def _namer(model: str):  # type: ignore[no-untyped-def]
-    """Return id → quoted token; the bare id where the tokenizer is not to be had without a download."""
-    if model == "mock":
-        from agents.backends.mock import ByteTokenizer
+def _namer(sender: "ModelFingerprint", named: str | None) -> Callable[[int], str]:
+    """Return id → quoted token; the bare id where the tokenizer is not to be had.
 
-        return lambda token: repr(ByteTokenizer().decode([token]))
+    Args:
+        sender: the message's, whose name anybody may have written: it is looked up among what is here, never fetched.
+        named: the model that the user names; it is found as a debate finds it.
+
+    Raises:
+        ModelError: it is not found, or has another tokenizer.
+    """
+    from agents.backends.mock import ByteTokenizer
     from agents.errors import ModelError
-    from agents.pretrained import locate
+    from agents.fingerprint import tokenizer_hash
+    from agents.model_folder import read_tokenizer
+    from agents.pretrained import here, locate
 
-    try:
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(locate(model, progress=options.progress))
-    except ModelError as error:
-        options.progress(f"tokens are shown as ids: {error}")
+    wanted = sender.model if named is None else named
+    tokenizer: Any = None
+    if wanted == "mock":
+        tokenizer = ByteTokenizer()
+    elif named is not None:
+        tokenizer = read_tokenizer(locate(named, progress=options.progress), name=named)
+    elif (folder := here(wanted)) is not None:
+        tokenizer = read_tokenizer(folder, name=wanted)
+    if tokenizer is None:
+        options.progress(
+            f"tokens are shown as ids: {wanted} is not among the models fetched before; name it with --model"
+        )
+        return lambda token: f"<{token}>"
+    if tokenizer_hash(tokenizer) != sender.tokenizer:
+        if named is not None:
+            raise ModelError(f"the tokenizer of {named} is not the sender's: it would show other words than were said")
+        options.progress(
+            f"tokens are shown as ids: the model called {wanted} here has another tokenizer than the sender's"
+        )
         return lambda token: f"<{token}>"
     return lambda token: repr(tokenizer.decode([token]))

@@ -26,7 +26,7 @@ def list_() -> None:
 
     Example:  debate topology list
     """
-    from debate.config.schema import CONTROLS
+    from agents.speakers import CONTROLS
     from debate.config.shipped import prompts_folder, shipped
     from debate.decision.rules import rules
     from debate.protocol.rules import PROTOCOLS
@@ -57,7 +57,7 @@ def show(which: Which, agents: Agents = 6, settings: options.Set = None, allow_h
     options.console.print(sketch(config, exchange), markup=False, soft_wrap=True)
     for line in lines(facts(config, exchange)):
         options.console.print(line, markup=False, soft_wrap=True)
-    _print_findings(config)
+    _print_findings(config, exchange)
 
 
 @topology.command()
@@ -107,8 +107,10 @@ def check(
 
     Example:  debate topology check topologies/teams
     """
+    from debate.protocol.exchange import build_exchange
+
     config = _config(which, agents, settings, allow_huge)
-    if _print_findings(config):
+    if _print_findings(config, build_exchange(config)):
         raise typer.Exit(2)
 
 
@@ -150,11 +152,11 @@ def _config(which: Path, agents: int, settings: list[str] | None, allow_huge: bo
     return validate({"backend": "mock", "model": "mock", **keys}, source=name)
 
 
-def _print_findings(config: Any) -> bool:
+def _print_findings(config: Any, exchange: Any) -> bool:
     """Print what `check` finds, and return whether any of it is refused."""
     from debate.preview.checks import check as find
 
-    findings = find(config)
+    findings = find(config, exchange)
     for finding in findings:
         options.console.print(f"{finding.kind}: {finding.text}", markup=False, soft_wrap=True)
     if not findings:

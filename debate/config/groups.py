@@ -9,6 +9,8 @@ agents:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kernels.names import unknown
+
 # More agents than this are a misplaced digit: their prompts alone would not fit any model.
 MOST_AGENTS = 10_000
 
@@ -55,8 +57,7 @@ def _merged(name: str, given: Mapping[str, Any], templates: Mapping[str, Any]) -
     like = given["like"]
     template = templates.get(like) if isinstance(like, str) else None
     if not isinstance(template, Mapping):
-        known = ", ".join(sorted(templates)) or "none"
-        raise ValueError(f"agents.{name}.like: unknown template {like!r}. Known: {known}")
+        raise ValueError(f"agents.{name}.like: {unknown('template', str(like), sorted(templates))}")
     return {**template, **{key: value for key, value in given.items() if key != "like"}}
 
 

@@ -8,14 +8,15 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from agents.errors import ConfigError, did_you_mean
-from agents.secrets import refuse_secrets
+from agents.errors import ConfigError
+from agents.secrets import refuse_secrets, refuse_secrets_anywhere
 from agents.yaml_file import parse_yaml, read_yaml
 from debate.config.execution import EngineConfig, ExecutionConfig
 from debate.config.schema import AgentConfig, DebateConfig
 from debate.config.shipped import find_config, shipped
 from debate.config.topology import EdgeConfig, ScheduleConfig, TopologyConfig
 from debate.config.topology_file import read_topology_file
+from kernels.names import did_you_mean, unknown
 
 # Methods that need not be written down to be changed.
 UNWRITTEN = ("single", "text", "cipher")
@@ -53,16 +54,28 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
         ConfigError: a mistake, or a key of a server in it: a config is copied into run folders.
     """
     # Before anything else, so that no other mistake is explained by repeating the key.
-    for path, found in _options(raw):
-        refuse_secrets(found, where=f"{source}: {path}")
+    _refuse_in_options(raw, source)
     try:
-        return DebateConfig.model_validate(raw)
+        config = DebateConfig.model_validate(raw)
     except ValidationError as error:
         details = error.errors()
         if isinstance(raw.get("topology"), Mapping):
             # A mapping was meant: that it is no name either says nothing.
             details = [detail for detail in details if detail["loc"][-1:] != ("str",)]
         raise ConfigError("\n".join(dict.fromkeys(_explain(source, raw, detail) for detail in details))) from error
+    refuse_secrets_anywhere(raw, where=source)
+    return config
+
+
+def refuse_keys(values: Mapping[str, Any], *, source: str) -> None:
+    """Raise ConfigError where what is about to be written down holds a key of a server; the key is not repeated.
+
+    Args:
+        values: a config, or what else was asked for.
+        source: what the message starts with.
+    """
+    _refuse_in_options(values, source)
+    refuse_secrets_anywhere(values, where=source)
 
 
 def to_yaml(config: DebateConfig) -> str:
@@ -141,6 +154,11 @@ def _check_name(override: str, kind: str, name: str, config: Mapping[str, Any]) 
     )
 
 
+def _refuse_in_options(raw: Mapping[str, Any], source: str) -> None:
+    for path, found in _options(raw):
+        refuse_secrets(found, where=f"{source}: {path}")
+
+
 def _options(raw: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield every mapping of backend options in a raw config, of agents, templates and methods too."""
     if not isinstance(raw, Mapping):
@@ -165,7 +183,7 @@ def _explain(source: str, raw: Mapping[str, Any], detail: Any) -> str:
         *parents, key = place
         model = _model_at(parents)
         known = [field.alias or name for name, field in model.model_fields.items()]
-        return f"{source}: {where}: unknown key {key!r}. Known: {', '.join(known)}.{did_you_mean(str(key), known)}"
+        return f"{source}: {where}: {unknown('key', str(key), known)}"
     if detail["type"] == "missing":
         return f"{source}: {where}: this key is needed"
     given = detail.get("input")

@@ -11,16 +11,33 @@ from pydantic import Field, field_validator, model_validator
 
 from agents.component import check_component
 from agents.errors import ConfigError
+from agents.speakers import CONTROLS
+from debate.config.electorate import Electorate
 from debate.config.execution import ExecutionConfig
 from debate.config.frozen import Frozen
 from debate.config.groups import MOST_AGENTS, expanded, groups
 from debate.config.topology import TopologyConfig
 
-# What an agent may be besides a debater: one that sums up or leads each round, one that speaks once at the end, and the
-# paper's controls, which say what they say without a model.
+# What an agent may be besides a debater or a control: one that sums up or leads each round, one that speaks once at the end.
 CHAIRS = ("summariser", "moderator")
 JUDGES = ("judge",)
-CONTROLS = ("expert", "misaligned", "random", "dummy")
+
+
+def one_dtype(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a debate's keys with the option `dtype` as the debate's own key, which it is another way of writing.
+
+    Raises:
+        ValueError: both are there and differ.
+    """
+    options = raw.get("options")
+    if not isinstance(options, Mapping) or "dtype" not in options:
+        return raw
+    if raw.get("dtype", options["dtype"]) != options["dtype"]:
+        raise ValueError(
+            f"dtype is {raw['dtype']!r} and options.dtype is {options['dtype']!r}, but they are one thing; give dtype alone"
+        )
+    rest = {key: value for key, value in options.items() if key != "dtype"}
+    return {**raw, "dtype": options["dtype"], "options": rest}
 
 
 class AgentConfig(Frozen):
@@ -55,7 +72,8 @@ class AgentConfig(Frozen):
     weighs: Literal["labels", "texts"] | None = None
     """Weigh the labels of a choice, or the texts of its options, by log-likelihood, and state that belief; generate nothing."""
     role: str | None = None
-    """A file under configs/prompts/roles (`critic`, `judge`, …), a path, or a control (`expert`, `random`, …)."""
+    """A folder under configs/prompts/roles (`critic`, `judge`, …), a path, a control (`expert`, `random`, …), or the dotted
+    path of a kind of agent."""
     agreement: float | None = Field(default=None, ge=0, le=1)
     """How much it is asked to agree with the others, from 0 to 1 (DebateLLM); by default it is not asked."""
     group: str | None = None
@@ -112,6 +130,9 @@ class DebateConfig(Frozen):
     """Turns of each agent in all; the paper's 3 rounds are one initial answer and two of debate."""
     message: Literal["text", "cipher"] = "cipher"
     """What agents send each other."""
+    # Not written where it says what was so before there was a choice: earlier runs can be continued.
+    thinking: Literal["strip", "keep"] = Field(default="strip", exclude_if=lambda thinking: thinking == "strip")
+    """What is heard of a reasoning model: its answer alone, or what it thought before, too. Both are written down."""
     encoder: str = "expectation"
     """How beliefs become vectors."""
     top_beliefs: int = Field(default=8, ge=0, le=1_000_000)
@@ -132,7 +153,10 @@ class DebateConfig(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _expand(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping) or not isinstance(given.get("agents"), Mapping):
+        if not isinstance(given, Mapping):
+            return given
+        given = one_dtype(given)
+        if not isinstance(given.get("agents"), Mapping):
             return given
         templates = given.get("templates") or {}
         if not isinstance(templates, Mapping):
@@ -168,20 +192,35 @@ class DebateConfig(Frozen):
                 raise ValueError(f"agent name {name!r}: use letters, digits, - and _")
         return agents
 
+    def dtype_of(self, name: str) -> str:
+        """Return what an agent's model computes in."""
+        return str(self.agents[name].options.get("dtype", self.dtype))
+
+    @property
+    def engines(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (model, dtype, backend) of each engine that an agent speaks by, in the order of the agents."""
+        spoken = (
+            (agent.model or self.model, self.dtype_of(name), agent.backend or self.backend)
+            for name, agent in self.agents.items()
+        )
+        return tuple(dict.fromkeys(spoken))
+
+    @property
+    def electorate(self) -> Electorate:
+        """Everyone whose answer counts: not judges and chairs, unless there is nobody else."""
+        voters = tuple(name for name, agent in self.agents.items() if not (agent.is_judge or agent.is_chair))
+        temperatures = {name: float("inf") if a.is_control else a.temperature for name, a in self.agents.items()}
+        return Electorate(voters or tuple(self.agents), temperatures)
+
     @property
     def temperatures(self) -> dict[str, float]:
-        """Temperature of everyone whose answer counts: not of judges and chairs; a control's is infinite."""
-        counted = {
-            name: float("inf") if agent.is_control else agent.temperature
-            for name, agent in self.agents.items()
-            if not (agent.is_judge or agent.is_chair)
-        }
-        return counted or {name: agent.temperature for name, agent in self.agents.items()}
+        """Temperature of everyone whose answer counts; a control's is infinite."""
+        return self.electorate.of_voters
 
     @property
     def deciding_agent(self) -> str:
         """The agent of the lowest temperature, the first of equals: the paper's answer, chosen before the debate."""
-        return min(self.temperatures, key=self.temperatures.__getitem__)
+        return self.electorate.order()[0]
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

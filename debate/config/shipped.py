@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from agents.errors import ConfigError, did_you_mean
-from debate.config.schema import CONTROLS
+from agents.errors import UnknownName
+from agents.speakers import CONTROLS
 
 
 def configs_folder() -> Path:
@@ -53,12 +53,11 @@ def role_folder(role: str) -> Path:
     """Return the folder of a role: a path, or a name under configs/prompts/roles.
 
     Raises:
-        ConfigError: no such role.
+        UnknownName: no such role.
     """
     if "/" in role:
         return Path(role)
     folder = prompts_folder("roles")
     if not (folder / role).is_dir():
-        known = sorted([*CONTROLS, *(path.name for path in folder.glob("*") if path.is_dir())])
-        raise ConfigError(f"unknown role {role!r}. Known: {', '.join(known)}.{did_you_mean(role, known)}")
+        raise UnknownName("role", role, [*CONTROLS, *(path.name for path in folder.glob("*") if path.is_dir())])
     return folder / role

@@ -51,6 +51,8 @@ class EdgeConfig(Frozen):
     """How the speaker's beliefs become vectors, in place of its own encoder."""
     seen: Literal["last", "all", "answers"] | None = None
     """The last message, all so far, or only the answer of the last."""
+    thinking: Literal["strip", "keep"] | None = Field(default=None, exclude_if=lambda thinking: thinking is None)
+    """Whether a reasoning model's thinking is heard before its answer; as the debate says by default."""
     first_tokens: int | None = Field(default=None, ge=1)
     """Only so many tokens of a message."""
     delay: int = Field(default=0, ge=0)

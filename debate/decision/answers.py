@@ -1,12 +1,7 @@
 """Decisions over answers: whose counts, votes, a judge, a verifier."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from debate.decision.decision import Decision, Reader, Rule, by_temperature, elected, last_answers
-
-if TYPE_CHECKING:
-    from debate.transcript import Transcript
+from agents.errors import ConfigError
+from debate.decision.decision import Decision, Poll, Rule
 
 
 def lowest_temperature() -> Rule:
@@ -15,13 +10,12 @@ def lowest_temperature() -> Rule:
     Chosen before the debate: picking the best agent afterwards would be choosing on the test set.
     """
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
-        agent = by_temperature(temperatures, transcript.agents)[0]
-        reason = f"{agent} has the lowest temperature, {temperatures[agent]:g}"
-        if answers[agent] is None:
+    def rule(poll: Poll) -> Decision:
+        agent = poll.by_temperature[0]
+        reason = f"{agent} has the lowest temperature, {poll.electorate.temperatures[agent]:g}"
+        if poll.answers[agent] is None:
             reason += ", and gave no answer"
-        return Decision(answers[agent], reason, answers)
+        return poll.decide(poll.answers[agent], reason)
 
     return rule
 
@@ -29,14 +23,12 @@ def lowest_temperature() -> Rule:
 def majority() -> Rule:
     """The answer that most agents gave last; of a tie, the one that the agent of lowest temperature among them gave."""
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
-        voters = [name for name in transcript.agents if name in temperatures]
+    def rule(poll: Poll) -> Decision:
         votes: dict[str, float] = {}
-        for name in voters:
-            if (answer := answers[name]) is not None:
+        for name in poll.voters:
+            if (answer := poll.answers[name]) is not None:
                 votes[answer] = votes.get(answer, 0) + 1
-        return elected(votes, answers, temperatures, lambda count: f"{count:.0f} of {len(voters)} agents")
+        return poll.elect(votes, lambda count: f"{count:.0f} of {len(poll.voters)} agents")
 
     return rule
 
@@ -44,15 +36,13 @@ def majority() -> Rule:
 def judge(*, agent: str = "") -> Rule:
     """The judge's answer: of the named agent, or of the one that speaks last after hearing the others."""
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
-        # Judges are not among the temperatures: their answers are no votes.
-        judges = [name for name in transcript.agents if name not in temperatures]
-        name = agent or (judges[-1] if judges else transcript.turns[-1].key.agent)
-        if name not in answers:
-            return Decision(None, f"the judge {name} did not speak", answers)
-        said = "said so" if answers[name] is not None else "gave no answer"
-        return Decision(answers[name], f"{name}, who judges, {said}", answers)
+    def rule(poll: Poll) -> Decision:
+        judges = [name for name in poll.transcript.agents if name not in poll.voters]
+        name = agent or (judges[-1] if judges else poll.transcript.turns[-1].key.agent)
+        if name not in poll.answers:
+            return poll.decide(None, f"the judge {name} did not speak")
+        said = "said so" if poll.answers[name] is not None else "gave no answer"
+        return poll.decide(poll.answers[name], f"{name}, who judges, {said}")
 
     return rule
 
@@ -60,11 +50,10 @@ def judge(*, agent: str = "") -> Rule:
 def last_speaker() -> Rule:
     """The answer in the turn said last (the relay and memory paradigms of MALLM)."""
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
-        agent = transcript.turns[-1].key.agent
-        reason = f"{agent} spoke last" + (", and gave no answer" if answers[agent] is None else "")
-        return Decision(answers[agent], reason, answers)
+    def rule(poll: Poll) -> Decision:
+        agent = poll.transcript.turns[-1].key.agent
+        reason = f"{agent} spoke last" + (", and gave no answer" if poll.answers[agent] is None else "")
+        return poll.decide(poll.answers[agent], reason)
 
     return rule
 
@@ -74,18 +63,18 @@ def verifier(*, score: str) -> Rule:
 
     A verifier must not know the right answer: best of agents by the key is a bound, not a score.
     """
-    from agents.registry import load
+    from agents.registry import load, takes
 
     judged = load(score, "verifier", "debate.verifiers")
+    if not takes(judged, 2):
+        raise ConfigError(f"verifier {score!r} is no function of a question and a response")
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
+    def rule(poll: Poll) -> Decision:
         scores: dict[str, float] = {}
-        for name in transcript.agents:
-            answer = answers[name]
-            if name in temperatures and answer is not None:
-                found = float(judged(transcript.question.text, transcript.last_of(name).message.text))
+        for name in poll.voters:
+            if (answer := poll.answers[name]) is not None:
+                found = float(judged(poll.transcript.question.text, poll.last_message(name).text))
                 scores[answer] = max(found, scores.get(answer, float("-inf")))
-        return elected(scores, answers, temperatures, lambda best: f"the verifier's highest score, {best:g}")
+        return poll.elect(scores, lambda best: f"the verifier's highest score, {best:g}")
 
     return rule

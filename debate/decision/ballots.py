@@ -6,13 +6,9 @@ the task reads answers.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from debate.decision.decision import Decision, Reader, Rule, elected, last_answers
-
-if TYPE_CHECKING:
-    from debate.transcript import Transcript
+from debate.decision.decision import Decision, Poll, Rule
 
 _LINE = re.compile(r"^[ \t]*(approve|points|ranking)[ \t]*:[ \t]*(.+)$", re.IGNORECASE | re.MULTILINE)
 Ballot = dict[str, float]
@@ -36,15 +32,14 @@ def cumulative(*, points: int = 10) -> Rule:
 def borda() -> Rule:
     """The answer with most Borda points: of n answers given, an agent's first gets n − 1, its next n − 2, and so on."""
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
-        rankings = _rankings(transcript, temperatures, extract)
+    def rule(poll: Poll) -> Decision:
+        rankings = _rankings(poll)
         table = {answer for ranking in rankings for answer in ranking}
         votes = {answer: 0.0 for ranking in rankings for answer in ranking}
         for ranking in rankings:
             for place, answer in enumerate(ranking):
                 votes[answer] += len(table) - 1 - place
-        return elected(votes, answers, temperatures, lambda most: f"{most:.0f} Borda points")
+        return poll.elect(votes, lambda most: f"{most:.0f} Borda points")
 
     return rule
 
@@ -52,9 +47,8 @@ def borda() -> Rule:
 def ranked() -> Rule:
     """Instant run-off: answers with fewest first places are struck until one has more than half of the ballots."""
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
-        rankings = _rankings(transcript, temperatures, extract)
+    def rule(poll: Poll) -> Decision:
+        rankings = _rankings(poll)
         struck: set[str] = set()
         for run in range(1, len({answer for ranking in rankings for answer in ranking}) + 1):
             left = [[answer for answer in ranking if answer not in struck] for ranking in rankings]
@@ -64,40 +58,33 @@ def ranked() -> Rule:
                 firsts[ranking[0]] += 1
             if max(firsts.values()) * 2 > len(counted) or len(set(firsts.values())) == 1:
                 describe = f"{{:.0f}} first places in run {run}".format
-                return elected(firsts, answers, temperatures, describe)
+                return poll.elect(firsts, describe)
             struck |= {answer for answer, count in firsts.items() if count == min(firsts.values())}
-        return Decision(None, "nobody gave an answer", answers)
+        return poll.decide(None, "nobody gave an answer")
 
     return rule
 
 
 def _rule(line: str, derive: Callable[[list[str]], Ballot], describe: str, total: float | None = None) -> Rule:
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
+    def rule(poll: Poll) -> Decision:
         votes: Ballot = {}
-        for name in transcript.agents:
-            if name not in temperatures:
-                continue
-            ballot = _written(transcript, name, line, extract) or derive(_own_answers(transcript, name, extract))
+        for name in poll.voters:
+            ballot = _written(poll, name, line) or derive(_own_answers(poll, name))
             scale = total / sum(ballot.values()) if total and sum(ballot.values()) > 0 else 1.0
             for answer, weight in ballot.items():
                 votes[answer] = votes.get(answer, 0.0) + weight * scale
-        return elected(votes, answers, temperatures, describe.format)
+        return poll.elect(votes, describe.format)
 
     return rule
 
 
-def _rankings(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> list[list[str]]:
-    voters = [name for name in transcript.agents if name in temperatures]
-    return [
-        list(_written(transcript, name, "ranking", extract)) or _own_answers(transcript, name, extract)
-        for name in voters
-    ]
+def _rankings(poll: Poll) -> list[list[str]]:
+    return [list(_written(poll, name, "ranking")) or _own_answers(poll, name) for name in poll.voters]
 
 
-def _written(transcript: "Transcript", agent: str, line: str, extract: Reader) -> Ballot:
+def _written(poll: Poll, agent: str, line: str) -> Ballot:
     """Return the ballot of a message's last line of that kind, in the order written; empty without one."""
-    lines = [text for kind, text in _LINE.findall(transcript.last_of(agent).message.text) if kind.lower() == line]
+    lines = [text for kind, text in _LINE.findall(poll.last_message(agent).text) if kind.lower() == line]
     ballot: Ballot = {}
     for entry in re.split(r"[,>;]", lines[-1]) if lines else []:
         written, _, points = entry.partition("=")
@@ -105,14 +92,14 @@ def _written(transcript: "Transcript", agent: str, line: str, extract: Reader) -
             weight = float(points) if points.strip() else 1.0
         except ValueError:
             continue
-        answer = extract(f"Answer: {written.strip()}")
+        answer = poll.extract(f"Answer: {written.strip()}")
         if answer is not None and weight >= 0:
             ballot.setdefault(answer, weight)
     return ballot
 
 
-def _own_answers(transcript: "Transcript", agent: str, extract: Reader) -> list[str]:
+def _own_answers(poll: Poll, agent: str) -> list[str]:
     """Return an agent's different answers over the rounds, the latest first."""
-    said = sorted((t for t in transcript.turns if t.key.agent == agent), key=lambda turn: -turn.key.round)
-    found = (extract(turn.message.text) for turn in said)
+    said = sorted((t for t in poll.transcript.turns if t.key.agent == agent), key=lambda turn: -turn.key.round)
+    found = (poll.extract(turn.message.text) for turn in said)
     return list(dict.fromkeys(answer for answer in found if answer is not None))

@@ -1,14 +1,14 @@
 """Decisions that look at what agents believe, not only at what they say: confidence, option beliefs, centrality."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agents.errors import ConfigError, UnknownName
 from agents.message import Message
-from debate.decision.decision import Decision, Decode, Reader, Rule, elected, last_answers
+from debate.decision.decision import Decision, Decode, Poll, Rule
 from debate.decision.depth import depths, drift, embed, outliers
 from debate.decision.option_reading import read_options
 
@@ -30,19 +30,17 @@ def weighted(*, by: str = "probability") -> Rule:
     if by not in measures:
         raise UnknownName("confidence", by, measures)
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
-        voters = [name for name in transcript.agents if name in temperatures and answers[name] is not None]
-        found = {name: measures[by](transcript.last_of(name).message) for name in voters}
+    def rule(poll: Poll) -> Decision:
+        voters = {name: answer for name in poll.voters if (answer := poll.answers[name]) is not None}
+        found = {name: measures[by](poll.last_message(name)) for name in voters}
         known = [weight for weight in found.values() if weight is not None]
         rest = sum(known) / len(known) if known else NEUTRAL
         votes: dict[str, float] = {}
-        for name in voters:
-            weight, answer = found[name], answers[name]
-            assert answer is not None
+        for name, answer in voters.items():
+            weight = found[name]
             votes[answer] = votes.get(answer, 0.0) + (rest if weight is None else weight)
         note = "" if len(known) == len(voters) else f"; no {by} of {len(voters) - len(known)} agents"
-        return elected(votes, answers, temperatures, lambda most: f"a weight of {most:.3f} by {by}{note}")
+        return poll.elect(votes, lambda most: f"a weight of {most:.3f} by {by}{note}")
 
     return rule
 
@@ -57,24 +55,22 @@ def belief_average(*, options: str = "ABCDEFGHIJ", decode: Decode | None = None)
         raise ConfigError("decision belief_average reads tokens, and needs the engines' tokenizers: use it in a config")
     read = decode
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
+    def rule(poll: Poll) -> Decision:
         total: dict[str, float] = {}
-        voters = [name for name in transcript.agents if name in temperatures]
         counted = 0
-        for name in voters:
-            found = read_options(transcript.last_of(name).message, options, read)
+        for name in poll.voters:
+            found = read_options(poll.last_message(name), options, read)
             belief = dict(found.probabilities) if found else {}
-            answer = answers[name]
+            answer = poll.answers[name]
             if not belief and answer is not None and len(answer) == 1 and answer in options:
                 belief = {answer: 1.0}
             counted += bool(belief)
             for option, weight in belief.items():
                 total[option] = total.get(option, 0.0) + weight
         if not total:
-            return Decision(None, f"nobody's message holds a belief over the options {options}", answers)
+            return poll.decide(None, f"nobody's message holds a belief over the options {options}")
         mean = {option: weight / counted for option, weight in total.items()}
-        return elected(mean, answers, temperatures, lambda most: f"a mean belief of {most:.3f} over {counted} agents")
+        return poll.elect(mean, lambda most: f"a mean belief of {most:.3f} over {counted} agents")
 
     return rule
 
@@ -86,18 +82,16 @@ def deepest(*, threshold: float = 3.0) -> Rule:
     a score, not a test; many that say the same wrong thing make it the deepest.
     """
 
-    def rule(transcript: "Transcript", temperatures: Mapping[str, float], extract: Reader) -> Decision:
-        answers = last_answers(transcript, extract)
-        voters = [name for name in transcript.agents if name in temperatures]
-        values = depths(embed([transcript.last_of(name).message for name in voters]))
+    def rule(poll: Poll) -> Decision:
+        voters = poll.voters
+        values = depths(embed([poll.last_message(name) for name in voters]))
         far = [voters[place] for place in outliers(values, threshold=threshold)]
         scores: dict[str, float] = {}
         for name, value in zip(voters, values.tolist(), strict=True):
-            answer = answers[name]
-            if answer is not None:
+            if (answer := poll.answers[name]) is not None:
                 scores[answer] = max(value, scores.get(answer, 0.0))
-        note = (f"; outliers: {', '.join(far)}" if far else "") + _drift_note(transcript, voters)
-        return elected(scores, answers, temperatures, lambda most: f"the deepest message, {most:.3f}{note}")
+        note = (f"; outliers: {', '.join(far)}" if far else "") + _drift_note(poll.transcript, voters)
+        return poll.elect(scores, lambda most: f"the deepest message, {most:.3f}{note}")
 
     return rule
 

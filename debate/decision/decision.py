@@ -1,21 +1,24 @@
 """Transcript → answer: pure functions by name. No answer is a value with a reason, never an empty string.
 
 Ties are broken by the agent of lowest temperature among those tied, chosen before the debate, and the reason says so.
-`ballots.py` has the votes that are more than an answer, `belief_rules.py` the rules that look at what agents believe.
+`answers.py`, `ballots.py` and `belief_rules.py` have the rules: over answers, over votes that are more than an answer, over
+what agents believe.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from agents.fingerprint import ModelFingerprint
+from debate.config.electorate import Electorate
 
 if TYPE_CHECKING:
+    from agents.message import Message
     from debate.transcript import Transcript
 
 Reader = Callable[[str], str | None]
 Decode = Callable[[ModelFingerprint, int], str | None]
-Rule = Callable[["Transcript", Mapping[str, float], Reader], "Decision"]
 
 
 @dataclass(frozen=True)
@@ -33,35 +36,62 @@ class Decision:
     answers: Mapping[str, str | None]
 
 
-def last_answers(transcript: "Transcript", extract: Reader) -> dict[str, str | None]:
-    """Return the answer in each agent's last message."""
-    return {agent: extract(transcript.last_of(agent).message.text) for agent in transcript.agents}
+@dataclass(frozen=True)
+class Poll:
+    """What a rule decides from: what was said, whose answers count, and how an answer is read out of words.
+
+    Fields:
+        transcript: of a debate that is over.
+        electorate: whose answers count.
+        extract: a response → the answer in it, or None.
+    """
+
+    transcript: "Transcript"
+    electorate: Electorate
+    extract: Reader
+
+    @cached_property
+    def answers(self) -> Mapping[str, str | None]:
+        """The answer in the last message of everyone who spoke."""
+        return {agent: self.extract(self.last_message(agent).text) for agent in self.transcript.agents}
+
+    @cached_property
+    def voters(self) -> tuple[str, ...]:
+        """Those whose answers count and who spoke, in the order in which they first did."""
+        return tuple(name for name in self.transcript.agents if name in self.electorate.voters)
+
+    @cached_property
+    def by_temperature(self) -> tuple[str, ...]:
+        """The voters, lowest temperature first; where none of them spoke, everyone who did."""
+        return tuple(name for name in self.electorate.order() if name in self.voters) or self.transcript.agents
+
+    def last_message(self, agent: str) -> "Message":
+        """Return what an agent said last."""
+        return self.transcript.last_of(agent).message
+
+    def decide(self, answer: str | None, reason: str) -> Decision:
+        """Return a decision with everyone's last answer beside it."""
+        return Decision(answer, reason, self.answers)
+
+    def elect(self, votes: Mapping[str, float], describe: Callable[[float], str]) -> Decision:
+        """Return the answer with most votes; of a tie, the one that the voter of lowest temperature among the tied gave.
+
+        Args:
+            votes: answer → how much speaks for it.
+            describe: the most votes → the reason, where there is no tie.
+        """
+        if not votes:
+            return self.decide(None, "nobody gave an answer")
+        most = max(votes.values())
+        tied = [answer for answer, count in votes.items() if abs(count - most) <= 1e-12]
+        if len(tied) == 1:
+            return self.decide(tied[0], describe(most))
+        agent = next((name for name in self.by_temperature if self.answers.get(name) in tied), None)
+        if agent is None:
+            return self.decide(tied[0], f"a tie of {len(tied)} answers, none of them anyone's last; the first named")
+        return self.decide(
+            self.answers[agent], f"a tie of {len(tied)} answers, broken by the lowest temperature ({agent})"
+        )
 
 
-def by_temperature(temperatures: Mapping[str, float], spoke: Sequence[str]) -> list[str]:
-    """Return those who spoke and count, lowest temperature first, of equals the first."""
-    place = {name: number for number, name in enumerate(temperatures)}
-    counted = [name for name in temperatures if name in spoke] or list(spoke)
-    return sorted(counted, key=lambda name: (temperatures.get(name, 0.0), place.get(name, 0)))
-
-
-def elected(
-    votes: Mapping[str, float],
-    answers: Mapping[str, str | None],
-    temperatures: Mapping[str, float],
-    describe: Callable[[float], str],
-) -> Decision:
-    """Return the answer with most votes; of a tie, the one that the agent of lowest temperature among the tied gave."""
-    if not votes:
-        return Decision(None, "nobody gave an answer", answers)
-    most = max(votes.values())
-    tied = [answer for answer, count in votes.items() if abs(count - most) <= 1e-12]
-    if len(tied) == 1:
-        return Decision(tied[0], describe(most), answers)
-    order = by_temperature(temperatures, list(answers))
-    agent = next((name for name in order if answers.get(name) in tied), None)
-    if agent is None:
-        return Decision(tied[0], f"a tie of {len(tied)} answers, none of them anyone's last; the first named", answers)
-    return Decision(
-        answers[agent], f"a tie of {len(tied)} answers, broken by the lowest temperature ({agent})", answers
-    )
+Rule = Callable[[Poll], Decision]

@@ -46,7 +46,8 @@ def read_options(message: Message, options: Sequence[str], decode: Decode) -> Op
         text = (decode(message.model, token) or "").strip()
         return text if text in labels else None
 
-    for step in range(len(cipher) - 1, -1, -1):
+    # What a model thought before it answered is no answer.
+    for step in range(len(cipher) - 1, message.thinking_tokens - 1, -1):
         if option(int(cipher.nearest[step])) is None:
             continue
         belief: dict[str, float] = {}

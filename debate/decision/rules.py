@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from agents.errors import ConfigError, UnknownName
-from debate.config.named import check_parameters, parse_named
+from agents.errors import ConfigError
+from agents.registry import load_named, takes
 from debate.decision import ballots, belief_rules
 from debate.decision.answers import judge, last_speaker, lowest_temperature, majority, verifier
 from debate.decision.decision import Decode, Rule
+
+GROUP = "debate.decisions"
 
 
 def decision_rule(decision: str, decode: Decode | None = None) -> Rule:
@@ -21,19 +23,28 @@ def decision_rule(decision: str, decode: Decode | None = None) -> Rule:
         UnknownName: no such rule.
         ConfigError: a parameter that it does not take or lacks, or a rule over beliefs without `decode`.
     """
-    call = parse_named(decision, "decision")
-    known = rules()
-    if call.name not in known:
-        raise UnknownName("decision", call.name, known)
-    made = known[call.name]
-    check_parameters(call, "decision", made, given=("decode",))
-    given: dict[str, Any] = dict(call.parameters)
-    if "decode" in (made.__kwdefaults__ or {}):
+    made, named = load_named(decision, "decision", GROUP, rules(), given=("decode",))
+    given: dict[str, Any] = dict(named.parameters)
+    if "decode" in (getattr(made, "__kwdefaults__", None) or {}):
         given["decode"] = decode
-    try:
-        return made(**given)
-    except TypeError as error:
-        raise ConfigError(f"decision {call.name!r}: {str(error).split('() ')[-1]}") from error
+    return _of_poll(named.name, made(**given))
+
+
+def _of_poll(name: str, rule: Any) -> Rule:
+    """Return a rule that takes a poll, of one that does, or of one that takes (transcript, temperatures, extract).
+
+    Raises:
+        ConfigError: it takes neither.
+    """
+    if takes(rule, 1):
+        poll_rule: Rule = rule
+        return poll_rule
+    if takes(rule, 3):
+        return lambda poll: rule(poll.transcript, poll.electorate.of_voters, poll.extract)
+    raise ConfigError(
+        f"decision {name!r} makes no rule: a rule is a function of one argument, a debate.decision.decision.Poll, and returns "
+        "a Decision"
+    )
 
 
 def rules() -> dict[str, Callable[..., Rule]]:

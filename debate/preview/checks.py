@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import networkx as nx
 
-from agents.beliefs.cards import GROUP
-from agents.registry import names
-from debate.config.named import parse_named
+from agents.beliefs.cards import is_belief_backend
+from agents.registry import parse_named
 
 if TYPE_CHECKING:
     from debate.config.schema import DebateConfig
@@ -27,15 +26,8 @@ class Finding:
     text: str
 
 
-def check(config: "DebateConfig") -> list[Finding]:
-    """Return what is wrong with a debate's topology; needs no model.
-
-    Raises:
-        ConfigError: so wrong that there is no topology: an unknown name, a parameter that cannot be.
-    """
-    from debate.protocol.exchange import build_exchange
-
-    exchange = build_exchange(config)
+def check(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:
+    """Return what is wrong with a debate's topology; needs no model."""
     return [
         *_decision(config, exchange),
         *_isolated(config, exchange),
@@ -115,8 +107,6 @@ def _silent_edges(exchange: "Exchange") -> list[Finding]:
 def _strangers(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:
     """CIPHER edges between agents of different models."""
 
-    believers = names(GROUP)
-
     def model(name: str) -> tuple[str, str]:
         agent = config.agents[name]
         return (agent.backend or config.backend, agent.model or config.model)
@@ -124,7 +114,7 @@ def _strangers(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:
     for turn, inbox in exchange.planned.plan.items():
         for key, edge in zip(inbox.heard, inbox.edges, strict=True):
             # A belief over labels is said in the hearer's tokens.
-            if model(key.agent)[0] in believers or model(turn.agent)[0] in believers:
+            if is_belief_backend(model(key.agent)[0]) or is_belief_backend(model(turn.agent)[0]):
                 continue
             if edge.wants_vectors and exchange.encoders[key] and model(key.agent) != model(turn.agent):
                 ends = f"{key.agent} ({model(key.agent)[1]}) speaks CIPHER to {turn.agent} ({model(turn.agent)[1]})"

@@ -115,7 +115,7 @@ def _message_bytes(config: "DebateConfig", name: str, encoder: str | None) -> in
     if backend == "mock":
         return config.max_tokens * int(config.options.get("width", MOCK_WIDTH)) * MOCK_BYTES
     width = _width(model)
-    return None if width is None else config.max_tokens * width * DTYPE_BYTES.get(config.dtype, 4)
+    return None if width is None else config.max_tokens * width * DTYPE_BYTES.get(config.dtype_of(name), 4)
 
 
 def _width(model: str) -> int | None:

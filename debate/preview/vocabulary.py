@@ -8,6 +8,7 @@ from typing import Any
 from agents.backends.mock import ByteTokenizer
 from agents.errors import ModelError, RunError
 from agents.fingerprint import ModelFingerprint
+from agents.model_folder import read_tokenizer
 from agents.pretrained import locate
 from agents.token_bytes import token_bytes
 from agents.vocabulary_map import VocabularyMap
@@ -23,14 +24,14 @@ def load_tokenizer(name: str) -> Any:
     Raises:
         ModelError: not there, or not one that transformers reads.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     if name == "bytes":
         return ByteTokenizer()
-    is_file = name.endswith(".json")
-    folder = None if is_file else locate(name)
+    if not name.endswith(".json"):
+        return read_tokenizer(locate(name), name=name)
     try:
-        return PreTrainedTokenizerFast(tokenizer_file=name) if is_file else AutoTokenizer.from_pretrained(folder)
+        return PreTrainedTokenizerFast(tokenizer_file=name)
     except Exception as error:  # the tokenizers library raises bare Exceptions
         raise ModelError(f"cannot read a tokenizer from {name}: {error}") from error
 

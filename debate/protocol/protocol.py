@@ -25,12 +25,16 @@ class Inbox:
     Fields:
         own: its own last turn; None where it has not spoken.
         heard: the turns of others.
-        edges: how each of them is heard, in the same order; empty where nothing is said about it.
+        edges: how each of them is heard, in the same order; plainly where nothing is said about it.
     """
 
     own: TurnKey | None
     heard: tuple[TurnKey, ...]
     edges: tuple[Edge, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.edges:
+            object.__setattr__(self, "edges", (PLAIN,) * len(self.heard))
 
     @property
     def needed(self) -> tuple[TurnKey, ...]:

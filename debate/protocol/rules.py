@@ -7,8 +7,7 @@ from typing import Any
 
 import networkx as nx
 
-from agents.errors import UnknownName
-from debate.config.named import check_parameters, parse_named
+from agents.registry import check_parameters, load_class, parse_named
 from debate.protocol.protocol import Planned
 from debate.topology.edge import Edge
 from debate.topology.generators import Graph
@@ -125,26 +124,20 @@ class Gossip(Planned):
         return [name for place, name in enumerate(speakers) if place in chosen]
 
 
-class MultiParty(SimultaneousRounds):
-    """Simultaneous rounds in which agents are told how far to agree, `agreement: 0.9` (DebateLLM, Smit et al., 2024).
-
-    The schedule is that of simultaneous rounds; the knob is a sentence of the system prompt, and works under every
-    protocol.
-    """
-
-
 PROTOCOLS: dict[str, type[Planned]] = {
     "angel_devil_judge": AngelDevilJudge,
     "feed_forward": FeedForward,
     "gossip": Gossip,
     "hierarchical": Hierarchical,
     "memory": Memory,
-    "multi_party": MultiParty,
+    # Multi-party debate (DebateLLM, Smit et al., 2024) is simultaneous rounds with `agreement`, which any protocol takes.
+    "multi_party": SimultaneousRounds,
     "one_by_one": OneByOne,
     "relay": Relay,
     "report": Report,
     "simultaneous": SimultaneousRounds,
 }
+GROUP = "debate.protocols"
 GIVEN = ("judges", "chairs", "order", "seed")
 
 
@@ -153,14 +146,12 @@ def find_protocol(protocol: str) -> tuple[type[Planned], dict[str, Any]]:
 
     Raises:
         UnknownName: no such protocol.
-        ConfigError: a parameter that it does not take.
+        ConfigError: a parameter that it does not take, or what is named is no planned protocol.
     """
-    call = parse_named(protocol, "protocol")
-    if call.name not in PROTOCOLS:
-        raise UnknownName("protocol", call.name, PROTOCOLS)
-    cls = PROTOCOLS[call.name]
-    check_parameters(call, "protocol", cls.__init__, given=GIVEN)
-    return cls, dict(call.parameters)
+    named = parse_named(protocol, "protocol")
+    cls: type[Planned] = load_class(named.name, "protocol", GROUP, Planned, PROTOCOLS)
+    check_parameters(named, "protocol", cls, given=GIVEN)
+    return cls, dict(named.parameters)
 
 
 def _with_all(edge: Edge) -> Edge:

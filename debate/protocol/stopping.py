@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.errors import ConfigError, UnknownName
-from debate.config.named import check_parameters, parse_named
+from agents.errors import ConfigError
+from agents.registry import load_named
 from debate.decision.depth import embed
 from debate.protocol.stopped import StoppingRule
 from debate.transcript import SpokenTurns, TurnKey
@@ -152,6 +152,11 @@ def moderator(watch: StoppingContext) -> StoppingRule:
     return rule
 
 
+def fixed(watch: StoppingContext) -> None:
+    """Every round is played."""
+    return
+
+
 RULES: dict[str, Callable[..., StoppingRule]] = {
     "belief": belief,
     "budget": budget,
@@ -162,6 +167,7 @@ RULES: dict[str, Callable[..., StoppingRule]] = {
     "stable": stable,
     "unanimity": unanimity,
 }
+GROUP = "debate.stopping_rules"
 NEVER = "fixed"
 
 
@@ -172,10 +178,6 @@ def stopping_rule(stopping: str, watch: StoppingContext) -> StoppingRule | None:
         UnknownName: no such rule.
         ConfigError: a parameter that it does not take.
     """
-    call = parse_named(stopping, "stopping rule")
-    if call.name == NEVER and not call.parameters:
-        return None
-    if call.name not in RULES:
-        raise UnknownName("stopping rule", call.name, [NEVER, *RULES])
-    check_parameters(call, "stopping rule", RULES[call.name])
-    return RULES[call.name](watch, **call.parameters)
+    made, named = load_named(stopping, "stopping rule", GROUP, {NEVER: fixed, **RULES}, positional=1)
+    rule: StoppingRule | None = made(watch, **named.parameters)
+    return rule

@@ -32,7 +32,7 @@ from agents.component import is_component
 from agents.errors import DebateError, RunError
 from agents.fingerprint import ModelFingerprint
 from agents.installed import DECISIVE, versions
-from debate.config.load import to_yaml
+from debate.config.load import refuse_keys, to_yaml
 from debate.config.schema import DebateConfig
 from debate.run_folder import journal
 from debate.run_folder.contents import MESSAGES, refuse_links, remove_run
@@ -63,12 +63,16 @@ class RunFolder(RunStore):
         overwrite: delete an earlier run there.
 
     Raises:
+        ConfigError: a key of a server in the config or in what was asked.
         RunError: of another config, written to by another process, damaged, or not a run.
     """
 
     def __init__(
         self, path: Path, config: DebateConfig, *, asked: Mapping[str, Any] | None = None, overwrite: bool = False
     ) -> None:
+        plan = {**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})}
+        # Before the first byte is written.
+        refuse_keys(plan, source="config")
         self.path, self.config = path, config
         self.state = RunState()
         self.warnings: list[str] = []
@@ -86,7 +90,7 @@ class RunFolder(RunStore):
             self._journal = Journal(path / journal.NAME, fsync=fsync)
             opened.callback(lambda: self._journal.close())
             self.messages = MessageStore(path / MESSAGES, durable=fsync == "always")
-            self._replay({**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})})
+            self._replay(plan)
             write_atomic(path / "config.yaml", to_yaml(config))
             self.write_status("running", {})
             # All is well: what was opened stays open until `close`.
@@ -176,12 +180,12 @@ class RunFolder(RunStore):
         named = {str(model.model): model for model in models}
         for name, now in named.items():
             before = self.state.models.get(name, now)
-            if before != now:
+            if not before.is_again(now):
                 raise RunError(
                     f"{self.path} was begun with {before}; {name} is now {now}. Its turns would be of two models: use the same "
                     "weights, another --out, or --overwrite."
                 )
-        self.append({"kind": "models", "models": {name: vars(model) for name, model in named.items()}})
+        self.append({"kind": "models", "models": {name: model.record() for name, model in named.items()}})
 
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""

@@ -45,6 +45,8 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
         fields["read_out"] = [[key.round, key.agent] for key in turn.read_out]
     if message.is_cipher:
         fields |= {"text": message.text, "encoder": message.encoder, "temperature": message.temperature}
+        if message.thinking:
+            fields |= {"thinking": message.thinking, "thinking_tokens": message.thinking_tokens}
     else:
         fields |= message.header()
     fields["cost"] = {**asdict(cost), "seconds": round(cost.seconds, 4), "cached_tokens": usage.cached_tokens}
@@ -59,7 +61,14 @@ def read_turn(record: dict[str, Any], messages: MessageStore) -> Turn:
     """
     if record["encoder"] is None:
         model = ModelFingerprint(**record["model"])
-        message = Message(record["text"], model, record["temperature"], tuple(record["token_ids"]))
+        message = Message(
+            record["text"],
+            model,
+            record["temperature"],
+            tuple(record["token_ids"]),
+            thinking=record.get("thinking", ""),
+            thinking_tokens=record.get("thinking_tokens", 0),
+        )
     else:
         message = messages.get(record["digest"])
     usage, cost = record["usage"], record["cost"]

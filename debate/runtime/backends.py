@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agents.backend import Backend
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.beliefs.cards import create_belief_backend
-from agents.errors import ConfigError, did_you_mean
+from agents.errors import UnknownName
 from agents.fingerprint import ModelFingerprint
 from agents.pretrained import Progress
 from agents.registry import create_backend
@@ -104,9 +104,7 @@ def _check_placed_models(config: DebateConfig) -> None:
     known = {DEFAULT_ENGINE, *_models(config.model_dump())}
     for model in config.execution.engines:
         if model not in known:
-            raise ConfigError(
-                f"execution.engines: unknown model {model!r}. Known: {', '.join(sorted(known))}.{did_you_mean(model, known)}"
-            )
+            raise UnknownName("model", model, known, where="execution.engines")
 
 
 def _models(raw: Mapping[str, Any]) -> Iterator[str]:

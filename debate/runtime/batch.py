@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from debate.runtime.ray.runners import Runners
 
 Decide = Callable[[Transcript], Decision]
-Judge = Callable[[Question, Decision], AnswerScore | None]
+Judge = Callable[[Transcript, Decision], AnswerScore | None]
 
 
 async def play_questions(
@@ -25,7 +25,7 @@ async def play_questions(
     questions: Sequence[Question],
     *,
     decide: Decide,
-    judge: Judge = lambda question, decision: None,
+    judge: Judge = lambda transcript, decision: None,
     record: MethodJournal | None = None,
     observers: Sequence[Observer] = (),
     execution: ExecutionConfig | None = None,
@@ -37,7 +37,7 @@ async def play_questions(
         debate: agents and protocol.
         questions: begun in this order.
         decide: transcript → decision.
-        judge: decision → verdict, where the right answer is known.
+        judge: transcript and decision → verdict, where the right answer is known.
         record: where it is written; what it holds already is not played again.
         observers: told of everything as it happens.
         execution: debates at once, time-out and tries.
@@ -63,9 +63,11 @@ async def play_questions(
 
     def end(question: Question, transcript: Transcript) -> None:
         decision = decide(transcript)
-        verdict = judge(question, decision)
+        verdict = judge(transcript, decision)
         if record is not None:
             scored = {"score": verdict.value, "target": verdict.target} if verdict else {}
+            if verdict and verdict.value == "failed":
+                scored["score_reason"] = verdict.reason
             record.append_decision(question, decision, scored)
         for observer in told:
             observer.debate_decided(question, decision, verdict)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.errors import ConfigError, did_you_mean
+from agents.errors import ConfigError, UnknownName
 from debate.config.topology import EdgeConfig, Ends, ScheduleConfig, TopologyConfig
 from debate.topology.edge import Edge, Form
 from debate.topology.generators import REDRAWN, Graph, build_graph, find_generator, is_drawn
@@ -144,9 +144,7 @@ class _Members:
         found: dict[str, None] = {}
         for end in (ends,) if isinstance(ends, str) else ends:
             if end not in self._known:
-                known = sorted(self._known)
-                listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-                raise ConfigError(f"{where}: unknown agent {end!r}. Known: {listed}.{did_you_mean(end, known)}")
+                raise UnknownName("agent", end, self._known, where=where)
             chosen = self._names if end == "*" else self._groups.get(end, (end,))
             found.update(dict.fromkeys(chosen))
         return tuple(found)
@@ -192,6 +190,7 @@ def _put(graph: Graph, config: EdgeConfig, speakers: Sequence[str], hearers: Seq
         is_stated=config.message is not None,
         encoder=config.encoder,
         seen=config.seen or "last",
+        thinking=config.thinking,
         first_tokens=config.first_tokens,
         delay=config.delay,
         weight=config.weight,

@@ -5,6 +5,7 @@ from typing import Literal
 
 Form = Literal["text", "cipher", "both"]
 Seen = Literal["last", "all", "answers"]
+Thinking = Literal["strip", "keep"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Edge:
             say.
         encoder: how u's beliefs become vectors for v; None for u's own encoder.
         seen: u's last message, all of them, or only the answer in the last.
+        thinking: whether v hears what u thought before its answer, too; None as the debate says.
         first_tokens: only so many tokens of a message; None for all.
         delay: rounds that a message is late.
         weight: how strong it is drawn; no protocol reads it.
@@ -26,6 +28,7 @@ class Edge:
     is_stated: bool = False
     encoder: str | None = None
     seen: Seen = "last"
+    thinking: Thinking | None = None
     first_tokens: int | None = None
     delay: int = 0
     weight: float = 1.0

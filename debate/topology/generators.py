@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 import networkx as nx
 
-from agents.errors import ConfigError, UnknownName
-from agents.registry import load
-from debate.config.named import Named, check_parameters, parse_named
+from agents.errors import ConfigError
+from agents.registry import load_named
+from kernels.names import Named
 
 Names = Sequence[str]
 Graph: TypeAlias = "nx.DiGraph[str]"
@@ -160,6 +160,7 @@ TOPOLOGIES: dict[str, Generator] = {
     "tree": tree,
 }
 REDRAWN = ("dynamic",)
+GROUP = "debate.topologies"
 
 
 def find_generator(topology: str) -> tuple[Generator, Named]:
@@ -169,21 +170,13 @@ def find_generator(topology: str) -> tuple[Generator, Named]:
         UnknownName: no such topology.
         ConfigError: a parameter that it does not take.
     """
-    call = parse_named(topology, "topology")
-    if call.name in TOPOLOGIES:
-        generator = TOPOLOGIES[call.name]
-    elif "." in call.name:
-        generator = load(call.name, "topology", "debate.topologies")
-    else:
-        raise UnknownName("topology", call.name, TOPOLOGIES)
-    check_parameters(call, "topology", generator)
-    return generator, call
+    return load_named(topology, "topology", GROUP, TOPOLOGIES, positional=1)
 
 
 def is_drawn(topology: str) -> bool:
     """Whether a topology depends on a seed."""
     generator, _ = find_generator(topology)
-    return "seed" in (generator.__kwdefaults__ or {})
+    return "seed" in (getattr(generator, "__kwdefaults__", None) or {})
 
 
 def build_graph(topology: str, names: Names, *, seed: int | None = None) -> Graph:

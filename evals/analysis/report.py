@@ -13,6 +13,7 @@ from evals.analysis.run_record import DebateRow, MethodRecord
 from evals.analysis.stats import Comparison
 from evals.analysis.summary import Analysis, Summary, changed_their_minds
 from evals.analysis.tables import NOTHING, Column, cells, interval, known, of_beliefs, of_budget, percent
+from evals.provenance import engines_in_words
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
@@ -114,8 +115,8 @@ def _run(analysis: Analysis) -> str:
     pictures = "".join(f"<figure><h3>{_text(name)}</h3>{svg}</figure>" for name, svg in figures(analysis).items())
     return "".join(
         [
-            f"<h2>{_text(config.task)}</h2><p>{asked} questions, the same for every method; model {_text(config.model)}, ",
-            f"{_text(config.dtype)}, backend {_text(config.backend)}, seed {config.seed}.{_text(unfinished)}</p>",
+            f"<h2>{_text(config.task)}</h2><p>{asked} questions, the same for every method; ",
+            f"{_text(engines_in_words(method.config for method in record.methods))}, seed {config.seed}.{_text(unfinished)}</p>",
             _accuracy(analysis.methods),
             _comparisons(analysis.comparisons),
             "<h3>What it cost</h3>",

@@ -215,11 +215,9 @@ def _label(run: RunRecord, other: RunRecord) -> str:
 
 def summarise(method: MethodRecord, record: RunRecord) -> Summary:
     """Return what one method of a run came to."""
-    debates = method.debates
+    debates, voters = method.debates, method.config.electorate.voters
     strict = [debate.strict_verdict for debate in debates if debate.strict_verdict is not None]
-    last = [
-        turn for debate in debates for turn in _last_words(debate.turns) if turn.agent in method.config.temperatures
-    ]
+    last = [turn for debate in debates for turn in _last_words(debate.turns) if turn.agent in voters]
     held = [turn for turn in last if turn.confidence is not None]
     answered = [debate for debate in debates if debate.turns]
     return Summary(
@@ -235,7 +233,7 @@ def summarise(method: MethodRecord, record: RunRecord) -> Summary:
         best_of_agents=Share.of(
             any(turn.verdict == CORRECT for turn in _last_words(debate.turns)) for debate in debates
         )
-        if len(method.config.temperatures) > 1
+        if len(voters) > 1
         else None,
         rounds=_rounds(answered, method),
         curve=_curve(debates),
@@ -281,7 +279,7 @@ def _last_words(turns: Sequence[TurnRow]) -> list[TurnRow]:
 
 
 def _rounds(debates: Sequence[DebateRow], method: MethodRecord) -> tuple[Round, ...]:
-    voters = method.config.temperatures
+    voters = method.config.electorate.voters
     count = max((turn.round for debate in debates for turn in debate.turns), default=0)
     found: list[Round] = []
     before: dict[tuple[str, str], TurnRow] = {}

@@ -7,15 +7,17 @@ from agents.question import Question
 from debate.build import build_debate
 from debate.cli.options import console, progress
 from debate.config.schema import DebateConfig
-from debate.decision.decision import Decision
+from debate.decision.decision import Decision, Poll
 from debate.decision.rules import decision_rule
 from debate.run_folder.cancel import cancellable
 from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
+from debate.transcript import Transcript
 from evals.cli.screen import Screen
 from evals.sample import Sample, Score
 from evals.samples import to_question
+from evals.scorer import SafeExtract, Scorer
 from evals.task import create_task
 
 
@@ -25,18 +27,16 @@ async def watch(
     """Debate the given question, or the first questions of the config's task, and print what is said and decided."""
     task = create_task(config.task, seed=config.seed, data=data)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
-    temperatures = config.temperatures
-    targets = {sample.id: sample.target for sample in samples}
-    right = {sample.question: sample.target for sample in samples if sample.target}
+    scorer = Scorer(task, samples)
+    targets = {Question(sample.id, sample.question): sample.target for sample in samples if sample.target}
     backends = Backends(config, progress)
     rule = decision_rule(config.decision, backends.decode)
 
-    def judge(question: Question, decision: Decision) -> Score | None:
-        target = targets[question.id]
-        return task.score(decision.answer, target) if target else None
+    def judge(transcript: Transcript, decision: Decision) -> Score | None:
+        return scorer.judge(transcript, decision) if scorer.target(transcript.question.id) else None
 
     try:
-        debate = build_debate(config, backends, extract=task.extract, targets=right)
+        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets)
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
@@ -54,7 +54,9 @@ async def watch(
             await play_questions(
                 debate,
                 [to_question(sample, task) for sample in samples],
-                decide=lambda transcript: rule(transcript, temperatures, task.extract),
+                decide=lambda transcript: rule(
+                    Poll(transcript, config.electorate, scorer.reader(transcript.question.id))
+                ),
                 judge=judge,
                 record=record,
                 observers=[screen],

@@ -7,6 +7,7 @@ from debate.cli.options import console
 from evals.analysis import tables
 from evals.analysis.summary import Analysis, Share
 from evals.analysis.tables import Cells, Column, cells, known, of_beliefs, of_budget
+from evals.provenance import engines_in_words
 
 FEW = 100
 
@@ -76,7 +77,9 @@ def show_analysis(analysis: Analysis) -> None:
         for comparison in analysis.comparisons:
             console.print(f"  {comparison.sentence}", markup=False, soft_wrap=True)
     console.print(
-        f"model {config.model}, {config.dtype}, backend {config.backend}, seed {config.seed}", markup=False, style="dim"
+        f"{engines_in_words(method.config for method in analysis.record.methods)}, seed {config.seed}",
+        markup=False,
+        style="dim",
     )
     asked = min((method.accuracy.total for method in analysis.methods), default=0)
     if asked < FEW:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.errors import ConfigError, MissingDependency, RunError, writing_failed
+from agents.errors import MissingDependency, RunError, UnknownName, writing_failed
 
 SAMPLERS = ("tpe", "gp", "random", "grid", "paper")
 # Pruning looks after so many more questions; earlier than this many nothing is pruned.
@@ -48,7 +48,7 @@ def open_study(out: Path, plan: Mapping[str, Any], sampler: str, prune: bool, se
     except ModuleNotFoundError as error:
         raise MissingDependency("a search", "optuna", "evals") from error
     if sampler not in SAMPLERS:
-        raise ConfigError(f"unknown sampler {sampler!r}. Known: {', '.join(SAMPLERS)}.")
+        raise UnknownName("sampler", sampler, SAMPLERS)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         out.mkdir(parents=True, exist_ok=True)

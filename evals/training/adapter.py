@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from agents.errors import MissingDependency, ModelError
+from agents.model_folder import read_config, read_tokenizer
 from agents.pretrained import locate
 from evals.training.recipe import Recipe, Stage
 
@@ -72,12 +73,15 @@ def load(recipe: Recipe, folder: Path) -> tuple[Any, Any]:
 
 
 def _base(recipe: Recipe) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     assert recipe.begin is not None
     path = locate(recipe.begin)
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(path)
+    config = read_config(path, name=recipe.begin)
+    model = AutoModelForCausalLM.from_pretrained(
+        path, config=config, dtype=torch.float32, trust_remote_code=False, use_safetensors=True, local_files_only=True
+    )
+    tokenizer = read_tokenizer(path, name=recipe.begin)
     if tokenizer.eos_token_id is None or tokenizer.pad_token_id is None:
         raise ModelError(f"the tokenizer of {recipe.begin} has no token that ends or pads a message")
     return model, tokenizer

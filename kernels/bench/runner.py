@@ -18,6 +18,7 @@ from kernels.attention import bench as attention_bench
 from kernels.bench import machine
 from kernels.bench.case import SHAPES, BenchCase, random_table
 from kernels.expectation import bench as expectation_bench
+from kernels.names import unknown
 from kernels.nearest import bench as nearest_bench
 from kernels.table import EmbeddingTable
 
@@ -210,7 +211,7 @@ def _spread(logits: Tensor, rows: int) -> Tensor:
 def _check_names(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
-            raise ValueError(f"Unknown {kind} {name!r}. Known: {', '.join(known)}.")
+            raise ValueError(unknown(kind, name, known))
 
 
 def _save(report: dict[str, Any], out_json: Path | None) -> None:

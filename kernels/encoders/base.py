@@ -64,11 +64,18 @@ class Encoder(ABC):
     row's result does not depend on the rows beside it. A temperature of 0 means the argmax token's embedding, always.
     """
 
+    # As a config writes it; of a class that does not say it, its dotted path.
     name: ClassVar[str]
     # What a scan has to find out for `mix`: sums at temperature 1, and at least so many of the largest logits.
     needs_plain: ClassVar[bool] = False
     # Whether `mix` averages the scanned belief itself, so that the table's stand-ins may serve for its unlikely tokens.
     averages: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        # Never that of the class which it varies: `parse` would make that one.
+        if "name" not in vars(cls):
+            cls.name = f"{cls.__module__}:{cls.__qualname__}"
 
     @property
     def needs_top(self) -> int:

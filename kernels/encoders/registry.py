@@ -1,13 +1,15 @@
 """Encoders by name, and their one-line spelling."""
 
-import ast
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Any
 
 from kernels.encoders import rules
 from kernels.encoders.base import Encoder
-from kernels.errors import UnknownEncoder
+from kernels.errors import BadPath, UnknownEncoder, UnknownName
+from kernels.names import parse_named, stray
+from kernels.registry import find, registered
+
+GROUP = "debate.encoders"
 
 _ENCODERS: dict[str, type[Encoder]] = {
     rule.name: rule
@@ -29,43 +31,43 @@ _ENCODERS: dict[str, type[Encoder]] = {
 
 
 def names() -> tuple[str, ...]:
-    """The registered names, sorted."""
-    return tuple(sorted(_ENCODERS))
+    """The names of encoders, shipped and registered, sorted."""
+    return tuple(sorted({*_ENCODERS, *registered(GROUP)}))
 
 
 def get(name: str, **params: Any) -> Encoder:
-    """The encoder of that name, e.g. get("topk", k=5); parameters that are left out take their defaults.
+    """The encoder of that name or dotted path, e.g. get("topk", k=5); parameters that are left out take their defaults.
 
     Raises:
         UnknownEncoder: no such name or parameter; the message lists those that exist.
         ValueError: a parameter has a value that the rule does not allow.
     """
-    rule = _ENCODERS.get(name)
-    if rule is None:
-        raise UnknownEncoder(f"Unknown encoder {name!r}. Known: {', '.join(names())}.{_closest(name, names())}")
+    rule = _rule(name)
     known = {field.name: field for field in fields(rule)}
-    converted: dict[str, Any] = {}
-    for key, value in params.items():
-        if key not in known:
-            listed = f"It takes: {', '.join(known)}." if known else "It takes none."
-            raise UnknownEncoder(f"Encoder {name!r} has no parameter {key!r}. {listed}{_closest(key, tuple(known))}")
-        converted[key] = _convert(name, key, value, type(known[key].default))
-    return rule(**converted)
+    if sentence := stray(f"encoder {name!r}", params, known):
+        raise UnknownEncoder(sentence)
+    return rule(**{key: _convert(name, key, value, type(known[key].default)) for key, value in params.items()})
 
 
 def parse(text: str) -> Encoder:
     """The encoder that `str(encoder)` spelled: a name, or a name with keyword parameters in parentheses."""
-    name, _, rest = text.strip().partition("(")
-    if not rest:
-        return get(name.strip())
     try:
-        call = ast.parse("f(" + rest, mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
-            raise SyntaxError
-        params = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError):
-        raise UnknownEncoder(f"Cannot read encoder {text!r}: write a name, or name(parameter=value, …).") from None
-    return get(name.strip(), **params)
+        named = parse_named(text, "encoder")
+    except ValueError as error:
+        raise UnknownEncoder(str(error)) from None
+    return get(named.name, **named.parameters)
+
+
+def _rule(name: str) -> type[Encoder]:
+    try:
+        rule = find(name, "encoder", group=GROUP, shipped=_ENCODERS)
+    except (UnknownName, BadPath) as error:
+        raise UnknownEncoder(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise UnknownEncoder(f"encoder {name!r} needs the package {error.name!r}, which is not installed") from error
+    if not (isinstance(rule, type) and issubclass(rule, Encoder)):
+        raise UnknownEncoder(f"encoder {name!r} is no class derived from kernels.encoders.Encoder")
+    return rule
 
 
 def _convert(name: str, key: str, value: Any, kind: type) -> Any:
@@ -73,10 +75,5 @@ def _convert(name: str, key: str, value: Any, kind: type) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:
-        raise UnknownEncoder(f"Encoder {name!r}: {key} must be {kind.__name__}, got {value!r}.")
+        raise UnknownEncoder(f"encoder {name!r}: {key} must be {kind.__name__}, got {value!r}.")
     return value
-
-
-def _closest(word: str, known: tuple[str, ...]) -> str:
-    match = get_close_matches(word, known, n=1)
-    return f" Did you mean {match[0]!r}?" if match else ""

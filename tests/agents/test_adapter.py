@@ -114,7 +114,7 @@ def test_rank_stabilised_scale(tiny, tmp_path):
 
 def test_a_backend_without_adapters_says_so():
     with pytest.raises(ConfigError, match="its backend loads no adapters"):
-        Agent("ada", MockBackend(), None, Sampling(), adapter="somewhere")
+        Agent(name="ada", backend=MockBackend(), prompts=None, adapter="somewhere")
 
 
 def test_agents_of_a_config_that_differ_in_their_adapter_share_one_model(tiny, tmp_path, run):

@@ -74,6 +74,8 @@ def changed(message, tensors=None, **fields):
 def test_what_is_not_exchanged_stays_sound():
     assert from_bytes(changed(TEXT)) == TEXT
     assert from_bytes(changed(CIPHER)) == CIPHER
+    thinking = from_bytes(changed(TEXT, thinking="<t>", thinking_tokens=2))
+    assert (thinking.thinking, thinking.thinking_tokens) == ("<t>", 2)
 
 
 @pytest.mark.parametrize("original", [TEXT, CIPHER], ids=["text", "cipher"])
@@ -91,11 +93,14 @@ def test_what_is_not_exchanged_stays_sound():
         ({"format": True}, "format True; this version reads format 1"),
         ({"format": 2}, "format 2; this version reads format 1"),
         ({"model": None}, "model must be an object"),
-        ({"model": {**vars(MODEL), "vocabulary": -1}}, "vocabulary must be a whole number of at least 0"),
-        ({"model": {**vars(MODEL), "width": 4.0}}, "width must be a whole number"),
-        ({"model": {**vars(MODEL), "table": 5}}, "table must be a hash"),
-        ({"model": {**vars(MODEL), "tokenizer": "\x1b[2J"}}, "tokenizer must be a hash"),
-        ({"model": {**vars(MODEL), "owner": "me"}}, "model has 'owner', which no message has"),
+        ({"model": {**MODEL.sender(), "vocabulary": -1}}, "vocabulary must be a whole number of at least 0"),
+        ({"model": {**MODEL.sender(), "width": 4.0}}, "width must be a whole number"),
+        ({"model": {**MODEL.sender(), "table": 5}}, "table must be a hash"),
+        ({"model": {**MODEL.sender(), "tokenizer": "\x1b[2J"}}, "tokenizer must be a hash"),
+        ({"model": {**MODEL.sender(), "owner": "me"}}, "model has 'owner', which no message has"),
+        ({"thinking_tokens": 4}, "4 tokens of thinking in a message of 3"),
+        ({"thinking": 5, "thinking_tokens": 1}, "thinking must be a text"),
+        ({"thinking_tokens": 0}, "checksum does not match"),
         ({"note": "hi"}, "the header has 'note', which no message has"),
     ],
 )  # fmt: skip

@@ -5,9 +5,12 @@ import json
 import zipfile
 
 import pytest
+import torch
+from support.gguf_files import write_gguf
 
 from agents import pretrained
 from agents.errors import ModelError, UnknownName
+from agents.model_folder import read_tokenizer
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ def test_wrong_weights_are_not_used(wheel, monkeypatch):
 
 
 def test_local_folders(tmp_path):
-    with pytest.raises(ModelError, match=r"has no config\.json"):
+    with pytest.raises(ModelError, match=r"has neither config\.json nor a \.gguf file"):
         pretrained.locate(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
     assert pretrained.locate(str(tmp_path)) == tmp_path
@@ -122,3 +125,58 @@ def test_a_tiny_debater_is_found_by_name_and_an_unknown_one_lists_those_that_are
         with pytest.raises(UnknownName, match="tiny/ada, tiny/ben"):
             pretrained.locate(given)
     assert pretrained.debaters() == ("tiny/ada", "tiny/ben")
+
+
+@pytest.fixture
+def llama(tiny):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = tiny("llama-wide", chat=True)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+def test_a_gguf_file_is_a_model_dequantised_once(tmp_path, home, llama, quantised):
+    from transformers import AutoModelForCausalLM
+
+    file = tmp_path / "m.gguf"
+    written = write_gguf(file, *llama, quantised=quantised)
+    said = []
+    folder = pretrained.locate(str(file), progress=said.append)
+    assert [sentence.split()[0] for sentence in said] == ["verifying", "dequantising", "converting", "the"]
+    assert pretrained.verify(folder) == []
+    assert json.loads((folder / "manifest.json").read_text())["gguf_sha256"] == pretrained.sha256_file(file)
+    # The folder that holds it is the same model, and nothing is converted again.
+    (tmp_path / "mmproj-m.gguf").write_bytes(b"GGUF")
+    assert pretrained.locate(str(tmp_path), progress=said.append) == folder
+    assert len(said) == 5
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), read_tokenizer(folder)
+    # The table that vectors are of is the file's own.
+    assert torch.equal(model.get_input_embeddings().weight, written["token_embd.weight"].bfloat16().float())
+    assert torch.equal(model.lm_head.weight, written["output.weight"].bfloat16().float())
+    with torch.inference_mode():
+        ids = torch.tensor([[5, 80, 7, 90]])
+        read, expected = model(ids).logits, llama[0](ids).logits
+    assert float((read - expected).norm() / expected.norm()) < 0.05
+    assert (tokenizer.chat_template, tokenizer.eos_token_id) == (llama[1].chat_template, llama[1].eos_token_id)
+    assert tokenizer("12 + 7?").input_ids == llama[1]("12 + 7?", add_special_tokens=False).input_ids
+
+
+def test_gguf_files_that_are_no_whole_model_are_refused(tmp_path, home, llama):
+    write_gguf(tmp_path / "half.gguf", *llama, leave_out=("blk.1.ffn_up.weight",))
+    with pytest.raises(ModelError, match=r"half\.gguf lacks weights \(model\.layers\.1\.mlp\.up_proj\.weight\)"):
+        pretrained.locate(str(tmp_path / "half.gguf"))
+    write_gguf(tmp_path / "strange.gguf", *llama, architecture="strange")
+    with pytest.raises(ModelError, match=r"cannot load the model of strange\.gguf.*strange"):
+        pretrained.locate(str(tmp_path / "strange.gguf"))
+    with pytest.raises(ModelError, match=r"several GGUF files; name one: half\.gguf, strange\.gguf"):
+        pretrained.locate(str(tmp_path))
+    part = (tmp_path / "strange.gguf").rename(tmp_path / "m-00002-of-00003.gguf")
+    with pytest.raises(ModelError, match="one of several parts"):
+        pretrained.locate(str(part))
+    (tmp_path / "cut.gguf").write_bytes((tmp_path / "half.gguf").read_bytes()[:2000])
+    (tmp_path / "other.gguf").write_bytes(b"not a model")
+    for name, sentence in (("cut.gguf", "cannot load the model of"), ("other.gguf", "is no GGUF file")):
+        with pytest.raises(ModelError, match=sentence):
+            pretrained.locate(str(tmp_path / name))
+    assert not [path for path in (home / "models").iterdir() if path.is_dir()]

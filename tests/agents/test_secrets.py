@@ -56,7 +56,7 @@ def test_a_key_is_refused_wherever_it_is_and_not_repeated(options):
     [
         {"base_url": "http://127.0.0.1:8000/v1", "api_key_env": "MY_KEY", "token_limit": "max_tokens", "timeout_s": 5.0},
         {"tokens_per_minute": 5000, "max_num_seqs": 4, "sends_top_k": True, "progress": None},
-        {"extra_body": {"stop_token_ids": [1, 2], "eos_token": "</s>", "prompt_cache_key": "debate", "logit_bias": {"50256": -100}}},
+        {"extra_body": {"stop_token_ids": [1, 2], "eos_token": "</s>", "prompt_cache_key": "debate"}},
         {"extra_body": {"provider": {"order": ["a", "b"]}, "metadata": {"topic": "basic arithmetic"}}},
         {"extra_body": {"chat_template_kwargs": {"enable_thinking": False}, "docs": "https://host/page?id=5"}},
         {"script": {".": "The key is under the mat. Answer: 5"}, "password": None, "secret": ""},

@@ -31,7 +31,7 @@ def play_config(config: DebateConfig, *, sample: int = 0) -> tuple[Debate, Trans
 
     async def run() -> tuple[Debate, Transcript, Any]:
         backends = Backends(config)
-        targets = {item.question: item.target for item in SAMPLES}
+        targets = {Question(item.id, item.question): item.target for item in SAMPLES}
         requests: list[Request] = []
         debate = build_debate(config, backends, extract=TASK.extract, targets=targets)
         question = Question(SAMPLES[sample].id, SAMPLES[sample].question)

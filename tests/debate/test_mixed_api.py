@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 from support.chat_server import ChatServer, Fault
 
+from agents.backend import Prompt, Request
 from agents.errors import ConfigError, PromptTooLong
 from debate.build import build_debate
 from debate.config.load import load_config, validate
 from debate.config.shipped import configs_folder
+from debate.hearing import Hearing
 from debate.run_folder.reader import read_method
 from debate.runtime.backends import Backends
 from debate.transcript import TurnKey
@@ -133,10 +135,18 @@ def test_only_agents_that_take_vectors_are_spoken_to_in_them(mixed, run):
     answers = replace(inbox, edges=tuple(replace(edge, seen="answers") for edge in inbox.edges))
     from types import SimpleNamespace
 
-    said = {key: SimpleNamespace(message=SimpleNamespace(is_cipher=key.agent != "cleo")) for key in inbox.needed}
-    assert debate.read_out(inbox, debate.agents["cleo"], said) == inbox.heard
-    assert debate.read_out(answers, debate.agents["cleo"], said) == ()
-    assert debate.read_out(inbox, debate.agents["ada"], said) == ()
+    from agents.backends.mock import MockBackend
+
+    vectors = MockBackend()._message(Request(Prompt.of("?"), encoder="expectation"), list(b"Answer: 4"))
+    said = {key: SimpleNamespace(message=vectors) for key in inbox.needed}
+    debate = replace(debate, hearing=Hearing(lambda text, options: text[-1]))
+    read = [debate.heard(box, debate.agents[name], said) for box, name in ((inbox, "cleo"), (answers, "cleo"))]
+    assert [[heard.is_read_out for heard in messages] for messages in read] == [[True, True], [False, False]]
+    assert [heard.content for heard in read[1]] == ["Answer: 4", "Answer: 4"]
+    assert all(heard.content.is_cipher for heard in debate.heard(inbox, debate.agents["ada"], said))
+    # Its own last message, too, is its to read.
+    assert debate.hearing.own(vectors, debate.agents["cleo"]).is_read_out
+    assert debate.hearing.own(vectors, debate.agents["ada"]).content is vectors
 
 
 def test_what_cannot_be_is_said_before_anything_runs(mixed, run):

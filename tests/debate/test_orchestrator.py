@@ -16,8 +16,10 @@ from agents.prompts import Prompts
 from agents.question import Question
 from agents.speakers.agent import Agent
 from debate.build import build_debate
+from debate.config.electorate import Electorate
 from debate.config.load import validate
 from debate.config.shipped import configs_folder
+from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
 from debate.protocol.rules import SimultaneousRounds
@@ -28,12 +30,15 @@ from evals.scoring.numbers import stated_number
 
 QUESTION = Question("q", "What is the result of 1+2*3+4-5*6?")
 PROMPTS = Prompts(configs_folder() / "prompts" / "arithmetic")
+SAMPLING = Sampling(temperature=0.5, max_tokens=64)
 
 
 def debate(names=("ada", "ben", "eve"), rounds=3, message="cipher", graph=None, backend=None):
     backend = backend or MockBackend()
     encoder = "expectation" if message == "cipher" else None
-    agents = {name: Agent(name, backend, PROMPTS, Sampling(temperature=0.5, max_tokens=64), encoder) for name in names}
+    agents = {
+        name: Agent(name=name, backend=backend, prompts=PROMPTS, sampling=SAMPLING, encoder=encoder) for name in names
+    }
     return Debate(agents, SimultaneousRounds(graph or complete(names), rounds), seed=0)
 
 
@@ -187,7 +192,9 @@ def test_decisions(rule, answers, expected, reason):
     import re
 
     temperatures = {"ada": 0.9, "ben": 0.1, "eve": 0.5}
-    decision = decision_rule(rule)(transcript_of(answers), temperatures, stated_number)
+    decision = decision_rule(rule)(
+        Poll(transcript_of(answers), Electorate(tuple(temperatures), temperatures), stated_number)
+    )
     assert decision.answer == expected
     assert re.search(reason, decision.reason)
     assert set(decision.answers) == set(answers)
@@ -209,7 +216,7 @@ def test_an_agent_whose_backend_cannot_send_vectors_is_refused():
         capabilities = MockBackend.capabilities.fget(MockBackend()).__class__(text=True)
 
     with pytest.raises(ConfigError, match="agent 'ada': its backend cannot send vectors: give it encoder: none"):
-        Agent("ada", TextOnly(), PROMPTS, Sampling(), "expectation")
+        Agent(name="ada", backend=TextOnly(), prompts=PROMPTS, encoder="expectation")
 
 
 def test_generation_is_a_value():

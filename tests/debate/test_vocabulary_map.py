@@ -191,7 +191,7 @@ def test_in_a_debate_the_share_is_recorded_and_too_little_is_heard_as_text(thres
         said = {turn.key: turn for turn in transcript.turns}
         second = [turn for turn in transcript.turns if turn.key.round == 2]
         heard = [debate.heard(debate.protocol.inbox(t.key), debate.agents[t.key.agent], said) for t in second]
-        return transcript, [message for ((message, _),) in heard]
+        return transcript, [message.content for (message,) in heard]
 
     transcript, heard = asyncio.run(run())
     masses = [mass for turn in transcript.turns for _, mass in turn.mapped]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.plain_loops import on_mock
 
-from agents.errors import ConfigError, RunError
+from agents.errors import ConfigError, RunError, UnknownName
 from debate.config.load import validate
 from debate.config.shipped import configs_folder
 from debate.run_folder.reader import RunReader, read_method
@@ -131,7 +131,7 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
     assert not (tmp_path / "run" / "single").exists()
     # Nothing was said under the mistaken config: the mended one is not refused.
     assert run(evaluate(CONFIG, out=tmp_path / "run", methods=["single"], limit=2))[0].total == 2
-    with pytest.raises(ConfigError, match="unknown method 'ciper'"):
+    with pytest.raises(UnknownName, match="unknown method 'ciper'"):
         run(evaluate(CONFIG, out=tmp_path / "other", methods=["ciper"]))
     assert not (tmp_path / "other").exists()
 

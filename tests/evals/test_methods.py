@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.errors import ConfigError
+from agents.errors import ConfigError, UnknownName
 from debate.config.load import validate
 from debate.run_folder.results import MethodResult
 from evals.methods import BY_TIME, BY_TOKENS, budget, is_baseline, is_bound, pairs, resolve, row_name
@@ -64,7 +64,7 @@ def test_a_config_file_gives_the_exchange_and_the_table_the_rest(tmp_path):
 
 def test_names_of_the_config_and_unknown_ones():
     assert resolve(CONFIG, "mine").rounds == 5
-    with pytest.raises(ConfigError, match="unknown method 'ciper'.*Did you mean 'cipher'"):
+    with pytest.raises(UnknownName, match="unknown method 'ciper'.*Did you mean 'cipher'"):
         resolve(CONFIG, "ciper")
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agents.errors import ConfigError
+from agents.errors import ConfigError, UnknownName
 from evals import paper
 from evals.reproduce import experiments, is_the_papers_model, load_experiment, markdown, reproduce
 
@@ -24,7 +24,7 @@ def test_every_experiment_is_there():
     assert experiments() == sorted(
         ["table1", "table2", "rounds", "debaters", "temperature", "partial", "bounds", "encoders"]
     )
-    with pytest.raises(ConfigError, match="unknown experiment 'tabel1'.*Did you mean 'table1'"):
+    with pytest.raises(UnknownName, match="unknown experiment 'tabel1'.*Did you mean 'table1'"):
         load_experiment("tabel1")
 
 

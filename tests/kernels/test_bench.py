@@ -54,5 +54,5 @@ def test_a_wrong_result_is_not_timed(monkeypatch):
 
 
 def test_unknown_names_are_listed():
-    with pytest.raises(ValueError, match="Unknown shape 'big'. Known: small"):
+    with pytest.raises(ValueError, match="unknown shape 'big'. Known: small"):
         run(shapes=["big"])

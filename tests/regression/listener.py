@@ -3,13 +3,14 @@
 import hashlib
 import re
 
-from agents import Message, create_backend
+from agents import Message
+from agents.backends.mock import MockBackend
 
 EXPRESSION = re.compile(r"(\d+)\+(\d+)\*(\d+)\+(\d+)-(\d+)\*(\d+)")
 
 
-def listener(model="mock", *, ballots=False, choice=False, **options):
-    """Return a mock that says what it heard, a hash of all it was shown, and an answer drawn from that hash.
+class Listener(MockBackend):
+    """A mock that says what it heard, a hash of all it was shown, and an answer drawn from that hash.
 
     Args:
         model: its name.
@@ -18,19 +19,24 @@ def listener(model="mock", *, ballots=False, choice=False, **options):
         options: of the mock.
     """
 
-    def reply(read, request):
-        shown = [[turn.role, *map(_described, turn.parts)] for turn in request.prompt.turns]
-        heard = [part[0] for part in shown[-1][1:] if isinstance(part, tuple)]
-        drawn = hashlib.sha256(repr((shown, request.encoder, request.sampling)).encode()).digest()
-        answer = "ABCD"[drawn[8] % 4] if choice else _answer(read, drawn)
-        said = f"Heard {' '.join(heard) or 'nobody'}, {drawn.hex()[:6]}. Answer: {answer}"
-        if ballots:
-            other = drawn[9] % 7
-            said += f"\nRanking: {answer} > {other} > 5\nPoints: {answer}=3, {other}=4\nApprove: {other}, 5"
-            said += f"\nConfidence: {drawn[7] % 100}%"
-        return said
+    def __init__(self, model="mock", *, ballots=False, choice=False, **options):
+        def reply(read, request):
+            shown = [[turn.role, *map(_described, turn.parts)] for turn in request.prompt.turns]
+            heard = [part[0] for part in shown[-1][1:] if isinstance(part, tuple)]
+            drawn = hashlib.sha256(repr((shown, request.encoder, request.sampling)).encode()).digest()
+            answer = "ABCD"[drawn[8] % 4] if choice else _answer(read, drawn)
+            said = f"Heard {' '.join(heard) or 'nobody'}, {drawn.hex()[:6]}. Answer: {answer}"
+            if ballots:
+                other = drawn[9] % 7
+                said += f"\nRanking: {answer} > {other} > 5\nPoints: {answer}=3, {other}=4\nApprove: {other}, 5"
+                said += f"\nConfidence: {drawn[7] % 100}%"
+            return said
 
-    return create_backend("mock", model=model, reply=reply, **options)
+        super().__init__(model, reply=reply, **options)
+
+
+# As the recorded configs name it.
+listener = Listener
 
 
 def shortest(question, response):

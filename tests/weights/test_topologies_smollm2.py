@@ -8,6 +8,7 @@ from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import load_config
 from debate.config.shipped import configs_folder
+from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule
 from debate.orchestrator import play
 from debate.runtime.backends import Backends
@@ -36,7 +37,9 @@ def played(smollm2):
             backends = backends or Backends(config)
             debate = build_debate(config, backends, extract=task.extract)
             transcript = await play(debate, Question(sample.id, sample.question))
-            decision = decision_rule(config.decision, backends.decode)(transcript, config.temperatures, task.extract)
+            decision = decision_rule(config.decision, backends.decode)(
+                Poll(transcript, config.electorate, task.extract)
+            )
             found[name] = (transcript, decision, debate)
         await backends.close()
         return found
@@ -64,7 +67,7 @@ def test_layers_hear_vectors_and_words(played):
     said = {turn.key: turn for turn in transcript.turns}
     last = transcript.turns[-1].key
     heard = debate.heard(debate.protocol.inbox(last), debate.agents[last.agent], said)
-    assert all(vectors.is_cipher and not words.is_cipher for (vectors, words), _ in heard)
+    assert all(vectors.is_cipher and not words.is_cipher for vectors, words in (message.content for message in heard))
 
 
 def test_a_summariser_is_heard_in_text(played):

@@ -18,6 +18,7 @@ from agents.backends.openai import chat
 from agents.backends.openai.endpoint import Endpoint, find_endpoint
 from agents.backends.openai.failures import Failures, is_passing, retry_after
 from agents.backends.openai.pace import Pace
+from agents.decoding.thinking import thinking_end
 from agents.errors import BackendFailed, ConfigError, DebateError
 from agents.fingerprint import ModelFingerprint, remote_fingerprint
 from agents.message import Message
@@ -209,7 +210,7 @@ class OpenAIBackend(Backend):
         call.show(text)
         self.load.prompt_tokens += usage.prompt_tokens
         self.load.generated_tokens += usage.generated_tokens
-        return Generation(self._message(text, request), usage, finish)
+        return Generation(self._message(text, request, self._failures.hide(reply.thinking)), usage, finish)
 
     async def _whole(self, fields: dict[str, Any]) -> chat.Reply:
         return chat.read_reply(await self._client.chat.completions.create(**fields, extra_headers=self._withheld))
@@ -239,8 +240,9 @@ class OpenAIBackend(Backend):
         else:
             call.finish(task.exception() or task.result())
 
-    def _message(self, text: str, request: Request) -> Message:
-        return Message(text, self.fingerprint, request.sampling.temperature)
+    def _message(self, text: str, request: Request, thinking: str = "") -> Message:
+        end = thinking_end(text)
+        return Message(text[end:], self.fingerprint, request.sampling.temperature, thinking=thinking + text[:end])
 
     def _uncounted(self) -> Usage:
         if not self._is_told_uncounted:

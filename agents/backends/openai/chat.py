@@ -41,11 +41,13 @@ class Reply:
 
     Fields:
         text: of the message.
+        thinking: what a reasoning model thought before, where the server tells it apart.
         finish: why it ended; None while it has not.
         usage: as counted by the server; None where it did not say.
     """
 
     text: str = ""
+    thinking: str = ""
     finish: str | None = None
     usage: Usage | None = None
 
@@ -149,7 +151,13 @@ def read_reply(completion: Any) -> Reply:
         raise BrokenReply(f"the server's answer has no choices to read: {_beginning(completion)}") from error
     if not isinstance(text, str):
         raise BrokenReply(f"the answer's content is a {type(text).__name__}, not text")
-    return Reply(text, finish, _usage(getattr(completion, "usage", None)))
+    return Reply(text, _thinking(message), finish, _usage(getattr(completion, "usage", None)))
+
+
+def _thinking(message: Any) -> str:
+    """Return what a server tells of a reasoning model's thinking: vLLM, DeepSeek and others do by a field of their own."""
+    found = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    return found if isinstance(found, str) else ""
 
 
 def add_chunk(reply: Reply, chunk: Any) -> None:
@@ -160,6 +168,7 @@ def add_chunk(reply: Reply, chunk: Any) -> None:
     """
     try:
         for choice in chunk.choices or ():
+            reply.thinking += _thinking(choice.delta)
             reply.text += choice.delta.content or getattr(choice.delta, "refusal", None) or ""
             reply.finish = choice.finish_reason or reply.finish
         reply.usage = _usage(chunk.usage) or reply.usage

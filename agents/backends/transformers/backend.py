@@ -18,6 +18,7 @@ from agents.backends.transformers.model import LoadedModel, allows_invariance, d
 from agents.backends.transformers.row import Row
 from agents.errors import BackendFailed, ConfigError, OutOfMemory
 from agents.fingerprint import ModelFingerprint
+from agents.model_folder import remarks
 from agents.pretrained import Progress, locate
 from kernels import EmbeddingTable
 
@@ -72,6 +73,8 @@ class TransformersBackend(Backend):
             trust_remote_code=trust_remote_code,
             rows=max_num_seqs if batch_invariant else None,
         )
+        for remark in remarks(model, loaded.tokenizer, loaded.stop_ids, loaded.table.num_tokens):
+            progress(remark)
         if device == "cpu":
             self._ready_operators(loaded.table, progress)
         self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache)
@@ -149,7 +152,10 @@ class TransformersBackend(Backend):
             if pending.is_followed:
                 pending.push(row.new_text(model.tokenizer))
             self.load.generated_tokens += 0 if row.choices else row.step
-            pending.finish(row.generation(model.fingerprint, model.tokenizer))
+            if row.failure is not None:
+                pending.finish(BackendFailed(f"{model.name} cannot answer: {row.failure}.{_precision_hint(model)}"))
+            else:
+                pending.finish(row.generation(model.fingerprint, model.tokenizer))
         self.load.running, self.load.waiting = len(self.engine.running), len(self.engine.waiting)
 
     def _fail(self, failure: BackendFailed, cause: Any = None) -> None:
@@ -159,6 +165,10 @@ class TransformersBackend(Backend):
         self._pending.clear()
         self.engine.waiting.clear()
         self.engine.running.clear()
+
+
+def _precision_hint(model: LoadedModel) -> str:
+    return " In float16 numbers overflow at 65504; use dtype: bfloat16." if model.dtype == torch.float16 else ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -14,11 +14,14 @@ from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Row
 from agents.decoding.cipher_step import cipher_step, requested_encoder
 from agents.decoding.sampling import sample, uniform
+from agents.decoding.thinking import left_open
 from agents.errors import PromptTooLong, RequestError
 from agents.message import Message
 from agents.rerender import rerender
-from agents.tokenization import Key, choice_ids, num_common, position_keys, segments
+from agents.tokenization import Key, check_rows, choice_ids, num_common, position_keys, segments
+from kernels.belief import check_maxima
 from kernels.encoders import Encoder
+from kernels.errors import InvalidBelief, InvalidVector
 
 MIN_SHARED_PREFIX = 16
 
@@ -51,6 +54,7 @@ class Engine:
         if request.adapter is not None:
             self.model.adapters.load(request.adapter)
         found = segments(request.prompt, self.model.tokenizer, self.model.fingerprint)
+        check_rows(found, self.model.tokenizer, self.model.fingerprint)
         keys = position_keys(found)
         parts = [
             rerender(segment, self.model.table.weight, self.model.fingerprint)
@@ -58,6 +62,8 @@ class Engine:
             else self.model.table.weight[torch.tensor(segment, device=self.model.device)]
             for segment in found
         ]
+        last = found[-1] if found else []
+        closing = None if isinstance(last, Message) else left_open(last, self.model.tokenizer)
         if not keys:
             raise RequestError("the prompt is empty: there is nothing to answer")
         choices = choice_ids(request.choices, self.model.tokenizer)
@@ -66,7 +72,9 @@ class Engine:
         if request.adapter is not None:
             # Under an adapter the same tokens have other keys and values.
             keys = [(f"{request.adapter} {key}", 0) for key in keys]
-        return Row(request=request, encoder=encoder, keys=keys, prompt=torch.cat(parts), choices=choices)
+        return Row(
+            request=request, encoder=encoder, keys=keys, prompt=torch.cat(parts), choices=choices, closing=closing
+        )
 
     def add(self, row: Row) -> None:
         """Queue a prepared row."""
@@ -122,13 +130,18 @@ class Engine:
 
         Each choice is read over the one before it, behind the prompt; but for its last token, that nothing follows.
         """
-        found = []
+        found: list[float] = []
         for ids in row.choices:
             steps = logits[None]
             if len(ids) > 1:
                 said = self.model.table.weight[torch.tensor(ids[:-1], device=self.model.device)]
                 after = self.model.read(self.cache, row.slot, len(row.keys), said, row.request.adapter)
                 steps = torch.cat([steps, after])
+            try:
+                check_maxima(steps.amax(dim=1))
+            except InvalidBelief as error:
+                row.fail(f"choice {len(found) + 1}: {error}")
+                return
             likely = torch.log_softmax(steps.double(), dim=1)
             found.append(float(likely[torch.arange(len(ids)), torch.tensor(ids)].sum()))
         row.choose(found)
@@ -161,10 +174,24 @@ class Engine:
         for encoder, indices in groups.items():
             chosen = [rows[index] for index in indices]
             part = logits if len(indices) == len(rows) else logits[indices]
-            if encoder is None:
-                self._say(chosen, part)
-            else:
-                self._encode(encoder, chosen, part)
+            try:
+                self._answer(encoder, chosen, part)
+            except (InvalidBelief, InvalidVector):
+                for row, alone in zip(chosen, part, strict=True):
+                    self._answer_alone(encoder, row, alone[None])
+
+    def _answer_alone(self, encoder: Encoder | None, row: Row, logits: torch.Tensor) -> None:
+        """Answer one row, and end it where its logits [1, V] are no belief: its neighbours go on."""
+        try:
+            self._answer(encoder, [row], logits)
+        except (InvalidBelief, InvalidVector) as error:
+            row.fail(f"step {row.step}: {error}")
+
+    def _answer(self, encoder: Encoder | None, rows: list[Row], logits: torch.Tensor) -> None:
+        if encoder is None:
+            self._say(rows, logits)
+        else:
+            self._encode(encoder, rows, logits)
 
     def _say(self, rows: list[Row], logits: torch.Tensor) -> None:
         settings = [row.request.sampling for row in rows]

@@ -10,18 +10,20 @@ are read through that layer, so a one-hot belief gives exactly the embedding of 
 
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from agents.backends.transformers import attention
 from agents.backends.transformers.adapters import Adapters
 from agents.backends.transformers.cache import SlotCache, Window
+from agents.backends.transformers.checkpoint import load_model
 from agents.decoding.ending import stop_ids
-from agents.errors import ConfigError, ModelError
+from agents.errors import ConfigError, ModelError, UnknownName
 from agents.fingerprint import fingerprint
+from agents.model_folder import read_config, read_tokenizer, refuse_other_kinds, weights_hash
 from kernels import EmbeddingTable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -56,22 +58,23 @@ class LoadedModel:
         rows: int | None = None,
     ) -> None:
         if dtype not in DTYPES:
-            raise ModelError(f"unknown dtype {dtype!r}. Known: {', '.join(DTYPES)}.")
+            raise UnknownName("dtype", dtype, DTYPES)
         self.name, self.device, self.dtype = name, torch.device(device), DTYPES[dtype]
-        try:
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-            self.model: Any = AutoModelForCausalLM.from_pretrained(
+        config = read_config(folder, name=name, trust_remote_code=trust_remote_code)
+        refuse_other_kinds(config, name)
+        self.tokenizer: Any = read_tokenizer(folder, name=name, trust_remote_code=trust_remote_code)
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            # Read twice at once is read once: the second finds the file in memory.
+            weights = aside.submit(weights_hash, folder, name)
+            self.model: Any = load_model(
                 folder,
-                config=config,
+                config,
+                name=name,
                 dtype=self.dtype,
-                attn_implementation=_attention_for(config),
+                device=self.device,
+                attention=_attention_for(config),
                 trust_remote_code=trust_remote_code,
-                use_safetensors=True,
-            ).to(self.device)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ModelError(f"cannot load the model {name!r} from {folder}: {error}") from error
-        self.model.eval().requires_grad_(False)
+            )
         text_config = config.get_text_config()
         self.by_row = self.model.config._attn_implementation == attention.NAME
         if rows is not None and not self.by_row:
@@ -94,7 +97,7 @@ class LoadedModel:
             self.table = EmbeddingTable(self._looked_up())
             self._check_embeddings_suffice()
         self.adapters = Adapters(self.model)
-        self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer)
+        self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer, weights=weights.result())
 
     def _looked_up(self) -> torch.Tensor:
         module = self.model.get_input_embeddings()
@@ -229,7 +232,7 @@ class LoadedModel:
 
 def allows_invariance(folder: Path, *, trust_remote_code: bool = False) -> bool:
     """Whether the model in a folder attends in a way that can be made batch invariant."""
-    return _attention_for(AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)) == attention.NAME
+    return _attention_for(read_config(folder, trust_remote_code=trust_remote_code)) == attention.NAME
 
 
 def _attention_for(config: Any) -> str:

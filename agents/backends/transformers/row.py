@@ -7,6 +7,7 @@ import torch
 
 from agents.backend import FinishReason, Generation, Request, Usage, likeliest
 from agents.decoding.ending import kept_before_stop
+from agents.decoding.thinking import thinking_tokens
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from agents.tokenization import Key
@@ -23,11 +24,13 @@ class Row:
         keys: of each prompt position.
         prompt: [P, D], the prompt's input embeddings; dropped after prefill.
         choices: the tokens of each choice, of a request that weighs them.
+        closing: the tag that ends its thinking, where its prompt opened one.
         slot: its place in the cache; -1 while it waits.
         cached: prompt positions taken from another row's cache.
         ids: sampled or nearest tokens so far.
         vectors: per step [D], for CIPHER; so are `entropy`, `max_probability`, `top_ids` [K], `top_probabilities` [K].
         next_input: [D], what is fed at the next position.
+        failure: why it cannot be answered; None where it can.
     """
 
     request: Request
@@ -35,6 +38,7 @@ class Row:
     keys: list[Key]
     prompt: torch.Tensor
     choices: list[list[int]] = field(default_factory=list)
+    closing: str | None = None
     log_likelihoods: list[float] = field(default_factory=list)
     slot: int = -1
     cached: int = 0
@@ -46,6 +50,7 @@ class Row:
     top_probabilities: list[torch.Tensor] = field(default_factory=list)
     next_input: torch.Tensor | None = None
     finish: FinishReason | None = None
+    failure: str | None = None
     kept: int = 0
     pushed: int = 0
 
@@ -71,6 +76,10 @@ class Row:
         if self.finish is None and len(self.ids) >= self.request.sampling.max_tokens:
             self.finish = "length"
 
+    def fail(self, reason: str) -> None:
+        """End without an answer."""
+        self.failure, self.finish = reason, "cancelled"
+
     def choose(self, log_likelihoods: list[float]) -> None:
         """End with the likeliest choice, the first of equals."""
         self.log_likelihoods = log_likelihoods
@@ -89,13 +98,16 @@ class Row:
         """Return the finished request as a value."""
         assert self.finish is not None
         ids = self.ids[: self.kept]
+        thought = 0 if self.choices else thinking_tokens(ids, tokenizer, self.closing)
         message = Message(
-            text=tokenizer.decode(ids),
+            text=tokenizer.decode(ids[thought:]),
             model=model,
             temperature=self.request.sampling.temperature,
             token_ids=tuple(ids),
             encoder=None if self.encoder is None else str(self.encoder),
             cipher=None if self.encoder is None else self._cipher(model),
+            thinking=tokenizer.decode(ids[:thought]) if thought else "",
+            thinking_tokens=thought,
         )
         # What is weighed is read, not generated.
         read, said = sum(map(len, self.choices)), 0 if self.choices else len(self.ids)

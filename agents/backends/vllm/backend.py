@@ -20,23 +20,34 @@ from agents.backends.vllm.options import engine_config, quiet
 from agents.backends.vllm.pending import VLLMPending
 from agents.backends.vllm.prompt import log_likelihoods, vllm_prompt
 from agents.decoding.ending import kept_before_stop, stop_ids
+from agents.decoding.thinking import left_open, thinking_tokens
 from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
+from agents.model_folder import (
+    read_config,
+    read_tokenizer,
+    refuse_not_finite,
+    refuse_other_kinds,
+    remarks,
+    stored_weights,
+    weights_hash,
+)
 from agents.pretrained import Progress, locate
 from agents.rerender import renormalised
-from agents.tokenization import Segment, choice_ids, segments
+from agents.tokenization import Segment, check_rows, choice_ids, segments
 
 
 @dataclass
 class Spoken:
-    """What a request has generated so far, and how many of the ids belong to the message."""
+    """What a request has generated so far, how many of the ids belong to the message, and what ends its thinking."""
 
     ids: list[int] = field(default_factory=list)
     kept: int = 0
     cached: int = 0
     finish: FinishReason | None = None
     shown: int = 0
+    closing: str | None = None
 
 
 class VLLMBackend(Backend):
@@ -74,8 +85,11 @@ class VLLMBackend(Backend):
             progress(f"warning: {warning}")
         folder = locate(model, revision=revision, progress=progress)
         progress(f"starting vLLM {versions.installed()} with {model} ({dtype}); this takes about a minute")
+        # What is wrong with the folder is said before vLLM sees it.
+        self.tokenizer, self._stop_ids = _tokenizer(folder, model, trust_remote_code)
+        weights = weights_hash(folder, model)
+        refuse_not_finite(stored_weights(folder, model), model)
         config = engine_config(folder, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
-        self.tokenizer, self._stop_ids = _tokenizer(folder, trust_remote_code)
         self._context: int = config.model_config.max_model_len
         self._dtype: torch.dtype = config.model_config.dtype
         self._lora = config.lora_config is not None
@@ -92,7 +106,10 @@ class VLLMBackend(Backend):
             tokenizer=tokenizer_hash(self.tokenizer),
             vocabulary=described["vocabulary"],
             width=described["width"],
+            weights=weights,
         )
+        for remark in remarks(model, self.tokenizer, self._stop_ids, self._fingerprint.vocabulary):
+            progress(remark)
         self.load = Load()
         self._numbers = itertools.count()
         self._pending: set[VLLMPending] = set()
@@ -112,6 +129,7 @@ class VLLMBackend(Backend):
     def submit(self, request: Request) -> Pending:
         """Queue a request; see Backend."""
         found = segments(request.prompt, self.tokenizer, self._fingerprint)
+        check_rows(found, self.tokenizer, self._fingerprint)
         length = sum(segment.num_tokens if isinstance(segment, Message) else len(segment) for segment in found)
         if not length:
             raise RequestError("the prompt is empty: there is nothing to answer")
@@ -187,7 +205,7 @@ class VLLMBackend(Backend):
         extra: dict[str, Any] | None = None
         if directive is not None:
             extra = directive.extra_args()
-        elif sampling.temperature > 0:
+        else:
             extra = Draw(sampling.temperature, sampling.seed, sampling.top_p, sampling.top_k).extra_args()
         return SamplingParams(
             # What is drawn or mixed is so by the worker, from what is in extra_args; to vLLM every request is greedy.
@@ -246,7 +264,8 @@ class VLLMBackend(Backend):
         number: str,
     ) -> tuple[Generation, int]:
         """Return what a request generates, and how much of its text was shown."""
-        spoken = Spoken()
+        last = found[-1]
+        spoken = Spoken(closing=None if isinstance(last, Message) else left_open(last, self.tokenizer))
         await self._engine.revived()
         prompt, length = await vllm_prompt(
             self._engine, found, weights, width=self._fingerprint.width, dtype=self._dtype
@@ -336,13 +355,16 @@ class VLLMBackend(Backend):
             cipher = Cipher(**said)
             if said["nearest"].tolist() != ids:
                 raise BackendFailed("the vectors that came back are not those of the tokens that came back")
+        thought = thinking_tokens(ids, self.tokenizer, spoken.closing)
         message = Message(
-            text=self.tokenizer.decode(ids),
+            text=self.tokenizer.decode(ids[thought:]),
             model=self._fingerprint,
             temperature=request.sampling.temperature,
             token_ids=tuple(ids),
             encoder=None if directive is None else str(directive.parsed()),
             cipher=cipher,
+            thinking=self.tokenizer.decode(ids[:thought]) if thought else "",
+            thinking_tokens=thought,
         )
         assert spoken.finish is not None
         return Generation(message, Usage(length, spoken.cached, len(spoken.ids)), spoken.finish)
@@ -360,12 +382,13 @@ class VLLMBackend(Backend):
         }
 
 
-def _tokenizer(folder: Path, trust_remote_code: bool) -> tuple[Any, frozenset[int]]:
+def _tokenizer(folder: Path, model: str, trust_remote_code: bool) -> tuple[Any, frozenset[int]]:
     """Return the tokenizer and the ids that end a message, as transformers knows them."""
-    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+    from transformers import GenerationConfig
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    tokenizer: Any = read_tokenizer(folder, name=model, trust_remote_code=trust_remote_code)
+    config = read_config(folder, name=model, trust_remote_code=trust_remote_code)
+    refuse_other_kinds(config, model)
     generation = None
     with contextlib.suppress(OSError):  # a folder may have none
         generation = GenerationConfig.from_pretrained(folder)

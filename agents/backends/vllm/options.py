@@ -3,11 +3,11 @@
 import os
 from collections.abc import Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from agents.errors import ConfigError
+from kernels.names import did_you_mean
 
 # Ours, not the user's to set: the doors by which vectors come and go.
 TAKEN = ("model", "tokenizer", "worker_cls", "scheduler_cls", "enable_prompt_embeds", "dtype", "trust_remote_code")
@@ -43,8 +43,7 @@ def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options:
         if name in TAKEN:
             raise ConfigError(f"backend 'vllm': the option {name!r} is set by this backend")
         if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, known)
             raise ConfigError(f"backend 'vllm': unknown option {name!r}; vLLM's engine arguments are allowed.{hint}")
     _refuse(options)
     given = {"use_tqdm_on_load": False, **options}

@@ -11,6 +11,7 @@ import torch
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError, RequestError
+from agents.model_folder import read_tokenizer
 from agents.models.sentences.folder import save_model, write_settings
 from agents.observation import Observation, Text
 from agents.question import Question
@@ -39,13 +40,15 @@ class Glyphs(BeliefBackend):
         """Return the backend of a folder."""
         if checkpoint is None:
             raise ModelError("glyphs ships no weights: give checkpoint: FOLDER, made by `debate train`")
-        from transformers import AutoTokenizer, LlamaForCausalLM
+        from transformers import LlamaForCausalLM
 
         folder = Path(checkpoint).expanduser()
         try:
             stored = json.loads((folder / STORED).read_text())
-            model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = LlamaForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+            )
+            tokenizer = read_tokenizer(folder)
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"no language model on glyphs in {folder}: {str(error).splitlines()[0]}") from error
         return cls(model, tokenizer, **{**stored, **options})

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from agents.errors import ModelError
+from agents.model_folder import read_tokenizer
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -40,16 +41,20 @@ def load_encoder(
     Raises:
         ModelError: another kind of model, or none, or one that lacks weights.
     """
-    from transformers import AutoTokenizer
-
     try:
         found = json.loads((folder / "config.json").read_text()).get("model_type")
         if found != kind:
             raise ModelError(f"{backend} reads models of type {kind}; {folder} holds {found!r}")
         body, report = made_of.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True, **options
+            folder,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            use_safetensors=True,
+            local_files_only=True,
+            **options,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = read_tokenizer(folder)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise ModelError(f"no {what} in {folder}: {str(error).splitlines()[0]}") from error
     missing = set(report["missing_keys"])

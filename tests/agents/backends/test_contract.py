@@ -194,7 +194,7 @@ def test_registry_names_everything_and_suggests():
         create_backend("nowhere:Backend")
     with pytest.raises(ConfigError, match="has no 'Nothing'"):
         create_backend("agents.backends.mock:Nothing")
-    with pytest.raises(ConfigError, match=r"unexpected keyword argument 'colour'"):
+    with pytest.raises(ConfigError, match=r"backend 'mock' has no option 'colour'. It takes: context, "):
         create_backend("mock", colour="red")
 
 

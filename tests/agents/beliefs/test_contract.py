@@ -75,7 +75,7 @@ def test_it_is_saved_and_loaded_as_it_was(contract, backend, tmp_path):
 
 def test_an_option_that_it_does_not_take_is_a_sentence(contract, tmp_path):
     options = {**contract.options, **contract.prepare(tmp_path)}
-    with pytest.raises(ConfigError, match="unexpected keyword argument 'colour'"):
+    with pytest.raises(ConfigError, match="has no option 'colour'. It takes"):
         create_belief_backend(contract.backend, **options, colour="red")
 
 

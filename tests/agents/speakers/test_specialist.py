@@ -9,6 +9,7 @@ import torch
 from support.contracts import small_kalm, small_lmuformer, small_matryoshka, small_passt, small_sentence_transformer
 from support.small_data import SPLITS, digits, ett
 
+from agents.beliefs.pooling import find_pool
 from agents.beliefs.verbaliser import read_words
 from agents.errors import ConfigError, RequestError, UnknownName
 from agents.models.classical_forecasters.backend import ClassicalForecaster
@@ -18,7 +19,7 @@ from agents.models.itransformer.backend import ITransformerBackend
 from agents.models.itransformer.config import ITransformerConfig
 from agents.models.itransformer.model import ITransformer
 from agents.question import Question
-from debate.build import build_debate, find_pool
+from debate.build import build_debate
 from debate.config.load import load_config, validate
 from debate.config.shipped import configs_folder
 from debate.orchestrator import play
@@ -140,7 +141,7 @@ def test_observations_that_are_not_there_end_the_debate_with_a_sentence():
         ({"backend": "discrete_functions", "encoder": "topk(k=2)"}, "its expectation: give it encoder: expectation"),
         (
             {"backend": "discrete_functions", "options": {"rule": "bayes", "shar": 1}},
-            "unexpected keyword argument 'shar'",
+            "has no option 'shar'.*Did you mean 'share'",
         ),
         ({"backend": "discrete_functions", "pool": "product(flor=1)"}, "flor"),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.errors import ConfigError
+from agents.errors import ConfigError, UnknownName
 from debate.config.load import load_config, to_yaml, validate
 from debate.config.shipped import configs_folder, find_config
 from evals.methods import method_config, method_names
@@ -78,7 +78,7 @@ def test_methods():
     assert hot.agents["ben"].temperature == 2.0
     assert hot.agents["ada"].temperature == 0.1
     assert method_names(validate(GOOD, source="x")) == ("single", "text", "cipher")
-    with pytest.raises(ConfigError, match="unknown method 'ciper'.*Did you mean 'cipher'"):
+    with pytest.raises(UnknownName, match="unknown method 'ciper'.*Did you mean 'cipher'"):
         method_config(config, "ciper")
     broken = validate({**GOOD, "methods": {"x": {"round": 1}}}, source="x")
     with pytest.raises(ConfigError, match=r"methods\.x: round: unknown key"):
@@ -101,3 +101,36 @@ def test_every_shipped_config_is_sound(path):
     assert [method_config(config, name) for name in method_names(config)]
     assert find_config(path.relative_to(configs_folder().parent)).exists()
     assert find_config(path.relative_to(configs_folder()).with_suffix("")).exists()
+
+
+def test_the_option_dtype_is_the_debates_dtype(write):
+    config = load_config(
+        write("agents: {a: {}, b: {options: {dtype: float16}}}\noptions: {dtype: float32, max_num_seqs: 4}")
+    )
+    assert (config.dtype, config.options) == ("float32", {"max_num_seqs": 4})
+    assert [config.dtype_of(name) for name in config.agents] == ["float32", "float16"]
+    same = load_config(write("agents: {a: {}}\ndtype: float32\noptions: {dtype: float32}"))
+    assert (same.dtype, same.options) == ("float32", {})
+    with pytest.raises(
+        ConfigError, match=r"c\.yaml: dtype is 'bfloat16' and options\.dtype is 'float32'.*give dtype alone"
+    ):
+        load_config(write("agents: {a: {}}\ndtype: bfloat16\noptions: {dtype: float32}"))
+
+
+def test_a_methods_option_dtype_is_its_dtype():
+    config = validate({**GOOD, "dtype": "float32", "methods": {"half": {"options": {"dtype": "float16"}}}}, source="x")
+    assert method_config(config, "half").dtype == "float16"
+    both = validate({**GOOD, "methods": {"half": {"dtype": "float32", "options": {"dtype": "float16"}}}}, source="x")
+    with pytest.raises(ConfigError, match=r"methods\.half: .*give dtype alone"):
+        method_config(both, "half")
+
+
+def test_every_engine_is_known():
+    agents = {"a": {}, "b": {"model": "other"}, "c": {"options": {"dtype": "float16"}}, "d": {"backend": "vllm"}}
+    config = validate({"agents": agents, "model": "m", "backend": "transformers"}, source="x")
+    assert config.engines == (
+        ("m", "bfloat16", "transformers"),
+        ("other", "bfloat16", "transformers"),
+        ("m", "float16", "transformers"),
+        ("m", "bfloat16", "vllm"),
+    )

@@ -8,6 +8,8 @@ from agents.errors import DebateError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from agents.question import Question
+from debate.config.electorate import Electorate
+from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule, rules
 from debate.transcript import Transcript, Turn, TurnKey
 
@@ -49,7 +51,11 @@ def extract(response):
 def decide(rule, *rounds, temperatures=None, decode=None):
     agents = list(dict.fromkeys(agent for said in rounds for agent in said))
     temperatures = temperatures or {agent: 0.1 + place / 10 for place, agent in enumerate(agents) if agent != "judge"}
-    return decision_rule(rule, decode)(transcript(*rounds), temperatures, extract)
+    return decision_rule(rule, decode)(Poll(transcript(*rounds), electorate(temperatures), extract))
+
+
+def electorate(temperatures):
+    return Electorate(tuple(temperatures), temperatures)
 
 
 A, B = "Answer: 4", "Answer: 7"
@@ -180,8 +186,43 @@ def test_every_rule_is_pure_and_blind_to_names(rule):
         said = [dict(zip(names, round, strict=True)) for round in ([A, B, B, A], [A, A, B, "?"])]
         temperatures = {name: 0.1 + place / 10 for place, name in enumerate(names)}
         found = decision_rule(rule, lambda model, token: None)
-        first, again = (found(transcript(*said), temperatures, extract) for _ in range(2))
+        first, again = (found(Poll(transcript(*said), electorate(temperatures), extract)) for _ in range(2))
         assert first == again
         return first.answer
 
     assert outcome(["a", "b", "c", "d"]) == outcome(["z", "Y", "m", "b"])
+
+
+def test_whose_answers_count_is_said_and_not_guessed_from_temperatures():
+    """Everyone has a temperature; only voters vote, and break ties."""
+    temperatures = {"ada": 0.9, "ben": 0.5, "judge": 0.1}
+    said = transcript({"ada": A, "ben": B, "judge": B})
+    poll = Poll(said, Electorate(("ada", "ben"), temperatures), extract)
+    assert (poll.voters, poll.by_temperature) == (("ada", "ben"), ("ben", "ada"))
+    assert poll.answers == {"ada": "4", "ben": "7", "judge": "7"}
+    assert decision_rule("majority")(poll).reason == "a tie of 2 answers, broken by the lowest temperature (ben)"
+    assert decision_rule("lowest_temperature")(poll).reason == "ben has the lowest temperature, 0.5"
+    assert decision_rule("judge")(poll).reason == "judge, who judges, said so"
+    everyone = Poll(said, Electorate(("ada", "ben", "judge"), temperatures), extract)
+    assert decision_rule("majority")(everyone).reason == "2 of 3 agents"
+
+
+def test_rules_of_ones_own_take_a_poll_or_what_rules_took_before(monkeypatch, tmp_path):
+    (tmp_path / "own_rules.py").write_text(
+        "from debate.decision.decision import Decision\n"
+        "def first(*, of=1):\n    return lambda poll: poll.decide(poll.answers[poll.voters[of - 1]], 'of a poll')\n"
+        "def before():\n    def rule(transcript, temperatures, extract):\n"
+        "        return Decision(extract(transcript.turns[0].message.text), ' '.join(temperatures), {})\n    return rule\n"
+        "def neither():\n    return lambda transcript, extract: None\n"
+        "def nothing():\n    return None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    said = {"ada": A, "ben": B, "judge": A}
+    assert decide("own_rules:first(of=2)", said).answer == "7"
+    assert decide("own_rules:before", said).answer == "4"
+    assert decide("own_rules:before", said).reason == "ada ben"
+    for name in ("neither", "nothing"):
+        with pytest.raises(
+            DebateError, match=f"decision 'own_rules:{name}' makes no rule: a rule is a function of one arg"
+        ):
+            decision_rule(f"own_rules:{name}")

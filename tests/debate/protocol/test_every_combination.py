@@ -64,7 +64,7 @@ def test_an_edge_is_heard_in_its_own_form(config, played):
     def heard_by(name):
         key = next(key for key in said if key == type(key)(2, name))
         inbox = debate.protocol.inbox(key)
-        return [heard for heard, _ in debate.heard(inbox, debate.agents[name], said)]
+        return [heard.content for heard in debate.heard(inbox, debate.agents[name], said)]
 
     (reading,), (vectors,), ((both, words),) = heard_by("ben"), heard_by("cy"), heard_by("dee")
     original = transcript.turns[0].message
@@ -88,7 +88,8 @@ def test_answers_only_and_first_tokens(config, played):
     for key in said:
         if key.round == 2 and key.agent != "ada":
             inbox = debate.protocol.inbox(key)
-            ((found[key.agent], _),) = debate.heard(inbox, debate.agents[key.agent], said)
+            (heard,) = debate.heard(inbox, debate.agents[key.agent], said)
+            found[key.agent] = heard.content
     original = transcript.turns[0].message
     assert found["ben"].startswith("Answer: ")
     assert found["cy"].cipher.vectors.equal(original.cipher.vectors[:5])
@@ -103,9 +104,9 @@ def test_messages_are_stored_once_not_once_per_edge(config, played):
     said = {turn.key: turn for turn in transcript.turns}
     last = transcript.turns[-1].key
     heard = debate.heard(debate.protocol.inbox(last), debate.agents[last.agent], said)
-    assert all(
-        message is said[key].message for (message, _), key in zip(heard, debate.protocol.inbox(last).heard, strict=True)
-    )
+    inbox = debate.protocol.inbox(last)
+    assert [message.content for message in heard] == [said[key].message for key in inbox.heard]
+    assert all(message.content is said[key].message for message, key in zip(heard, inbox.heard, strict=True))
 
 
 @pytest.mark.parametrize("topology", ["complete", "dynamic", "small_world", "teams(size=2)"])
@@ -161,15 +162,17 @@ FILES = sorted([*configs_folder().glob("*.yaml"), *configs_folder().glob("topolo
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_shipped_config_plays_on_mock(played, task, path):
+    from debate.decision.decision import Poll
     from debate.decision.rules import decision_rule
     from debate.preview.checks import check
+    from debate.protocol.exchange import build_exchange
 
     found = on_mock(path)
     debate, transcript, _ = played(DebateConfig.model_validate({**found.model_dump(by_alias=True), "max_tokens": 40}))
     assert 0 < len(transcript.turns) <= debate.protocol.num_turns
-    decision = decision_rule(found.decision)(transcript, found.temperatures, task.extract)
+    decision = decision_rule(found.decision)(Poll(transcript, found.electorate, task.extract))
     assert decision.answer is not None, decision.reason
-    assert [finding for finding in check(found) if finding.kind == "error"] == []
+    assert [finding for finding in check(found, build_exchange(found)) if finding.kind == "error"] == []
 
 
 def test_a_judge_is_asked_to_review_and_an_agreement_is_told(config, played):
@@ -183,9 +186,9 @@ def test_a_judge_is_asked_to_review_and_an_agreement_is_told(config, played):
 
 
 def test_an_unknown_role_is_a_sentence(config, played):
-    from agents.errors import ConfigError
+    from agents.errors import UnknownName
 
-    with pytest.raises(ConfigError, match=r"unknown role 'juge'. Known: .*judge.*Did you mean 'judge'"):
+    with pytest.raises(UnknownName, match=r"unknown role 'juge'. Known: .*judge.*Did you mean 'judge'"):
         played(config(agents={"a": {"role": "juge"}}))
 
 
@@ -193,5 +196,5 @@ def test_an_unknown_encoder_on_an_edge_is_a_sentence_before_anything_is_said(con
     from agents.errors import ConfigError
 
     topology = {"edges": [{"from": "ada", "to": "ben", "encoder": "topc"}]}
-    with pytest.raises(ConfigError, match="agent 'ada': Unknown encoder 'topc'"):
+    with pytest.raises(ConfigError, match="agent 'ada': unknown encoder 'topc'"):
         played(config(agents={"ada": {}, "ben": {}}, topology=topology))

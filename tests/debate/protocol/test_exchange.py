@@ -226,7 +226,8 @@ def test_mistakes_are_sentences_with_their_place(keys, said):
 
 def findings(**keys):
     base = {"backend": "mock", "agents": {"a": {"count": 4}}}
-    return [(finding.kind, finding.text) for finding in check(validate({**base, **keys}, source="test"))]
+    config = validate({**base, **keys}, source="test")
+    return [(finding.kind, finding.text) for finding in check(config, build_exchange(config))]
 
 
 @pytest.mark.parametrize(

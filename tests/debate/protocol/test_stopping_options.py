@@ -44,8 +44,8 @@ def test_an_edge_that_shows_answers_reads_them_by_the_options():
     backend = MockBackend(script={".": "x"})
     hearing = Hearing(create_task("mmlu:formal_logic").extract)
     message = backend._message(asked(), list(b"The answer is a hen"))
-    heard, _ = hearing.hear(message, Edge(seen="answers"), None, None, QUESTION.options)
-    assert heard == "Answer: B"
+    heard = hearing.hear(message, Edge(seen="answers"), None, None, QUESTION.options)
+    assert heard.content == "Answer: B"
 
 
 def asked():

@@ -13,6 +13,7 @@ from debate.run_folder.reader import RunReader, read_method
 from evals import energy
 from evals.analysis.lm_eval_files import hash_string
 from evals.analysis.outputs import analyse_run, write_outputs
+from evals.analysis.report import page
 from evals.analysis.run_record import read_run, runs_in
 from evals.analysis.summary import analyse, changed_their_minds, compare_runs, stats
 from evals.energy import EnergyMeter
@@ -301,6 +302,29 @@ def test_everything_to_run_again_is_in_the_folder(folder):
     for name in METHODS:
         assert (folder / name / "config.yaml").is_file()
     assert json.loads((folder / "energy.json").read_text())["text"]["source"]
+
+
+def test_every_model_its_dtype_and_its_sampling_are_written_down(tmp_path, run):
+    other = CONFIG.agents["ben"].model_copy(
+        update={"model": "other mock", "options": {"dtype": "float32"}, "top_p": 0.5}
+    )
+    config = CONFIG.model_copy(update={"agents": {**CONFIG.agents, "ben": other}, "stop": ("END",)})
+    run(evaluate(config, out=tmp_path / "run", methods=["text", "cipher"], limit=2))
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert {"mock", "other mock"} <= set(facts["models"])
+    ben = facts["speakers"]["cipher"]["ben"]
+    expected = {
+        "backend": "mock",
+        "model": "other mock",
+        "dtype": "float32",
+        "temperature": other.temperature,
+        "top_p": 0.5,
+    }
+    assert expected.items() <= ben.items()
+    assert (ben["max_tokens"], ben["stop"], ben["encoder"]) == (config.max_tokens, ["END"], "expectation")
+    assert facts["speakers"]["text"]["ben"]["encoder"] is None
+    shown = page([analyse_run(tmp_path / "run")])
+    assert "model mock, bfloat16, backend mock; model other mock, float32, backend mock, seed 0" in shown
 
 
 def test_two_runs_are_compared_question_by_question(tmp_path, run, folder, analysis):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.errors import ConfigError, RunError
+from agents.errors import ConfigError, RunError, UnknownName
 from debate.config.load import validate
 from evals.evaluation import Selection
 from evals.methods import resolve
@@ -129,7 +129,7 @@ def test_an_interrupted_search_goes_on_and_a_changed_one_is_refused(tmp_path, ru
     assert [trial.number for trial in found.trials] == list(range(6))
     with pytest.raises(RunError, match="holds another search: config differs"):
         run(search(CONFIG.model_copy(update={"rounds": 3}), **given))
-    with pytest.raises(ConfigError, match="unknown sampler 'bayes'"):
+    with pytest.raises(UnknownName, match="unknown sampler 'bayes'"):
         run(search(CONFIG, out=tmp_path / "t", sampler="bayes"))
 
 

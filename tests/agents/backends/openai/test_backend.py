@@ -525,7 +525,7 @@ BAD_OPTIONS = [
     ({"requests_per_minute": 0}, "requests_per_minute: a number above 0"),
     ({"tokens_per_minute": "many"}, "tokens_per_minute: a number above 0; got 'many'"),
     ({"token_limit": "max"}, "choose max_tokens or max_completion_tokens"),
-    ({"colour": 1}, "unexpected keyword argument 'colour'"),
+    ({"colour": 1}, "has no option 'colour'. It takes"),
 ]
 
 
@@ -653,3 +653,26 @@ def test_a_running_server_knows_no_such_model(real, run):
 
 async def _text(backend, seed):
     return await backend.submit(asked(f"Name a colour, number {seed}.", seed=seed, max_tokens=8))
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("follow", [False, True])
+def test_thinking_that_a_server_tells_apart_is_kept_apart(server, ask, field, follow):
+    def thinking(answer):
+        for choice in answer["choices"]:
+            said = choice.get("message") or choice.get("delta")
+            if said and said.get("content"):
+                said[field] = "hm "
+        return answer
+
+    server.reply = lambda read, request: "Answer: 5"
+    server.faults.append(Fault(change=thinking))
+    (found,) = ask(asked(), follow=follow)
+    message = (found[0] if follow else found).message
+    assert (message.text, message.thinking) == ("Answer: 5", "hm hm " if follow else "hm ")
+
+
+def test_thinking_between_tags_is_kept_apart(server, ask):
+    server.reply = lambda read, request: "<think> 4? no. </think> Answer: 5"
+    (found,) = ask(asked())
+    assert (found.message.text, found.message.thinking) == ("Answer: 5", "<think> 4? no. </think> ")

@@ -1,0 +1,62 @@
+"""A checkpoint → a model whose every weight is from it, or one sentence that says what is wrong with it."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from agents.errors import ModelError
+from agents.model_folder import quiet, refuse_incomplete, refuse_not_finite, unreadable, weight_files
+
+
+def load_model(
+    folder: Path,
+    config: Any,
+    *,
+    name: str,
+    dtype: torch.dtype,
+    device: torch.device,
+    attention: str,
+    trust_remote_code: bool = False,
+) -> Any:
+    """Return the model of a folder, ready to compute.
+
+    Args:
+        folder: in transformers' layout, with safetensors.
+        config: the folder's.
+        name: what the user called it, for errors.
+        dtype, device: of the weights.
+        attention: the name of the implementation.
+        trust_remote_code: run code that comes with it.
+
+    Raises:
+        ModelError: it cannot be loaded, weights are missing, left over or of another shape, or some are not finite.
+    """
+    weight_files(folder, name)
+    if (folder / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{name}: {folder} holds a model and an adapter. Keep them apart, and give the adapter as the agent's adapter"
+        )
+    try:
+        with quiet():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                attn_implementation=attention,
+                trust_remote_code=trust_remote_code,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                # Reported below with the missing and the left over.
+                ignore_mismatched_sizes=True,
+            )
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever a checkpoint makes transformers raise
+        raise unreadable("the model", name, folder, error) from error
+    refuse_incomplete(name, report)
+    refuse_not_finite(itertools.chain(model.named_parameters(), model.named_buffers()), name)
+    return model.to(device).eval().requires_grad_(False)

@@ -1,0 +1,289 @@
+"""What lies in a model's folder, read without the network and without running any of it.
+
+A folder may name code of its own (`auto_map`), at the top of its config or in a config nested in it. transformers runs such
+code where `trust_remote_code` is on and asks on the terminal where nothing is said; so nothing is read but through here.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.chat_template import Placed, render
+from agents.control_tokens import control_tokens
+from agents.errors import ModelError, PromptError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# What these say of a checkpoint in a sentence: the end of its architecture's name → what it is.
+KINDS = {
+    "ForMaskedLM": "an encoder",
+    "ForSequenceClassification": "a classifier",
+    "ForTokenClassification": "a classifier of tokens",
+    "ForMultipleChoice": "a classifier",
+    "ForQuestionAnswering": "a finder of answers in a text",
+    "ForNextSentencePrediction": "a classifier",
+    "ForImageClassification": "a classifier of images",
+    "ForAudioClassification": "a classifier of sounds",
+    "ForRewardModel": "a reward model",
+    "RewardModel": "a reward model",
+}
+# Of a config: what changes no result.
+NAMES = ("_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures", "auto_map")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from logging what is said here in a sentence, or is nothing."""
+    log = logging.getLogger("transformers")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def read_config(folder: Path, *, name: str = "", trust_remote_code: bool = False) -> Any:
+    """Return transformers' config of a model.
+
+    Args:
+        folder: where it is.
+        name: what the user called it, for errors.
+        trust_remote_code: run code that comes with it.
+
+    Raises:
+        ModelError: no config, one of a model that transformers does not have, or one that names code of its own.
+    """
+    from transformers import AutoConfig
+
+    name = name or str(folder)
+    if not trust_remote_code:
+        _refuse_nested_code(folder, name)
+    try:
+        with quiet():
+            return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+    except Exception as error:  # whatever a config makes transformers raise
+        raise unreadable("the config", name, folder, error) from error
+
+
+def read_tokenizer(folder: Path, *, name: str = "", trust_remote_code: bool = False) -> Any:
+    """Return the tokenizer in a model's folder.
+
+    Raises:
+        ModelError: there is none, or one that needs code of its own.
+    """
+    from transformers import AutoTokenizer
+
+    name = name or str(folder)
+    if not trust_remote_code:
+        _refuse_nested_code(folder, name)
+    try:
+        with quiet():
+            tokenizer: Any = AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=trust_remote_code, local_files_only=True
+            )
+            # Some folders make one that fails at its first word.
+            tokenizer("a", add_special_tokens=False)
+    except Exception as error:  # whatever a folder makes transformers raise
+        raise unreadable("the tokenizer", name, folder, error) from error
+    return tokenizer
+
+
+def refuse_other_kinds(config: Any, name: str) -> None:
+    """Raise ModelError for a checkpoint that does not continue a text from left to right."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    (architecture, *_) = getattr(config, "architectures", None) or [type(config).__name__.removesuffix("Config")]
+    kind = next((kind for ending, kind in KINDS.items() if architecture.endswith(ending)), None)
+    of_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+    if getattr(config, "is_encoder_decoder", False):
+        kind = "an encoder–decoder"
+    elif kind is None and config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        kind = None if getattr(config, "is_decoder", False) else "an encoder"
+    elif kind is None and config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not of_code:
+        kind = "of a type that transformers has no causal language model for"
+    if kind is not None:
+        raise ModelError(f"{name} is {kind} ({architecture}); a debater needs a causal language model")
+
+
+def weight_files(folder: Path, name: str) -> list[Path]:
+    """Return the safetensors files that a model is loaded from, in order.
+
+    Raises:
+        ModelError: there are none, or one is missing.
+    """
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if index.is_file():
+        named = read_json(index).get("weight_map")
+        if not isinstance(named, Mapping) or not all(isinstance(file, str) for file in named.values()):
+            raise ModelError(f"{name}: {index} has no weight_map, which names the files of the weights")
+        files = [folder / file for file in sorted(set(named.values()))]
+        if missing := [file.name for file in files if file.parent != folder or not file.is_file()]:
+            raise ModelError(f"{name}: {index.name} names files that are not in {folder}: {some(missing)}")
+        return files
+    pickles = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in folder.glob(pattern))
+    has = f"; {some(pickles)} can run code when read, and is not" if pickles else ""
+    raise ModelError(f"{name} has no weights in model.safetensors{has}. Save it with safetensors first.")
+
+
+def weights_hash(folder: Path, name: str) -> str:
+    """Return the SHA-256 of what a model computes by: the weight files, and the config but for names and versions."""
+    config = {key: value for key, value in read_json(folder / "config.json").items() if key not in NAMES}
+    sha = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for path in weight_files(folder, name):
+        with path.open("rb") as file:
+            sha.update(hashlib.file_digest(file, "sha256").digest())
+    return sha.hexdigest()
+
+
+def stored_weights(folder: Path, name: str) -> Iterator[tuple[str, "Tensor"]]:
+    """Yield the weights in a model's files by name, one at a time."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in weight_files(folder, name):
+        try:
+            with safe_open(path, "pt") as file:
+                for key in file.keys():  # noqa: SIM118 (no mapping)
+                    yield key, file.get_tensor(key)
+        except (SafetensorError, OSError) as error:
+            raise unreadable(path.name, name, folder, error) from error
+
+
+def refuse_incomplete(name: str, report: Mapping[str, Any]) -> None:
+    """Raise ModelError where transformers' report of a load tells of weights that are not the model's own."""
+    sentences: dict[str, Callable[[str], str]] = {
+        "mismatched_keys": lambda keys: f"has weights of other shapes than its config says ({keys})",
+        "missing_keys": lambda keys: f"lacks weights ({keys}), which would be random",
+        "unexpected_keys": lambda keys: f"has weights that its architecture does not use ({keys})",
+    }
+    for kind, sentence in sentences.items():
+        keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report[kind])
+        if keys:
+            raise ModelError(
+                f"the checkpoint of {name} {sentence(some(keys))}: its answers would not be the model's own. Get it whole, or "
+                "load it with the architecture that it was saved from"
+            )
+
+
+def refuse_not_finite(weights: Iterable[tuple[str, "Tensor"]], name: str) -> None:
+    """Raise ModelError for the first weight that holds a NaN or an infinity."""
+    import torch
+
+    # Of quantised weights the scales are checked.
+    checked = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+    for key, weight in weights:
+        if weight.dtype not in checked or not weight.numel():
+            continue
+        # A NaN is in both, and the least and the greatest are found in one pass at the speed of memory.
+        if not all(bool(torch.isfinite(end)) for end in torch.aminmax(weight.detach())):
+            hint = (
+                " If its numbers are too large for float16, use dtype: bfloat16."
+                if weight.dtype == torch.float16
+                else ""
+            )
+            raise ModelError(
+                f"the checkpoint of {name} has weights that are not finite (NaN or infinite), in {key}.{hint}"
+            )
+
+
+def remarks(name: str, tokenizer: Any, stop_ids: Collection[int], rows: int) -> list[str]:
+    """Return what a person should know of a model that works all the same, a sentence each.
+
+    Args:
+        name: the model's.
+        tokenizer: its own.
+        stop_ids: the tokens that end its messages.
+        rows: of its embedding table.
+    """
+    found = []
+    if not tokenizer.chat_template:
+        found.append(f"{name} has no chat template: its prompts are plain text")
+    elif (turn_end := _turn_end(tokenizer, name)) and tokenizer.convert_tokens_to_ids(turn_end) not in stop_ids:
+        found.append(
+            f"the chat template of {name} ends a turn with {turn_end}, which is not one of its end tokens: messages may run on "
+            f"to max_tokens. To end them there: stop: ['{turn_end}']"
+        )
+    if not stop_ids:
+        found.append(f"{name} names no token that ends a message: each runs to max_tokens, or to a string in stop")
+    if len(tokenizer) > rows:
+        beyond = sorted(token for token, place in tokenizer.get_vocab().items() if place >= rows)
+        found.append(
+            f"the tokenizer of {name} has {len(beyond)} tokens beyond the {rows} rows of its embedding table ({some(beyond)}): a "
+            "prompt that holds one is refused"
+        )
+    return found
+
+
+def _turn_end(tokenizer: Any, name: str) -> str | None:
+    """Return the control token that the chat template writes after what the assistant said."""
+    try:
+        pieces = render([("user", (0,)), ("assistant", (1,)), ("user", (2,))], ("a", "b", "c"), tokenizer, name)
+    except PromptError:  # said where a prompt is refused
+        return None
+    place = next(i for i, piece in enumerate(pieces) if isinstance(piece, Placed) and piece.number == 1)
+    after = pieces[place + 1].text or ""
+    names = [name for name in control_tokens(tokenizer).names if name in after]
+    return min(names, key=after.index, default=None)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the mapping in a JSON file.
+
+    Raises:
+        ModelError: it cannot be read, or is none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: a mapping was expected; got a {type(found).__name__}")
+    return found
+
+
+def some(names: list[str], most: int = 3) -> str:
+    """Return names for a sentence: the first few, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def unreadable(what: str, name: str, folder: Path, error: Exception) -> ModelError:
+    """Return the error of something in a model's folder that transformers does not take: its first sentence."""
+    said = " ".join(str(error).split())
+    if "trust_remote_code" in said or "custom code" in said:
+        return ModelError(
+            f"{name} needs code that comes with it, which is not run. If you trust it, give the option trust_remote_code: true"
+        )
+    if "does not recognize this architecture" in said:
+        said = said.partition(" but Transformers")[0].removeprefix("The checkpoint you are trying to load has ")
+        return ModelError(f"{name} has {said}, which this version of transformers does not have")
+    said = said if len(said) <= 300 else f"{said[:300]}…"
+    where = "" if name == str(folder) else f" from {folder}"
+    return ModelError(f"cannot load {what} of {name}{where}: {said or type(error).__name__}")
+
+
+def _refuse_nested_code(folder: Path, name: str) -> None:
+    """Raise ModelError for a config within a config that names code of its own: transformers asks about it, or runs it."""
+    for path in sorted(folder.glob("*config.json")):
+        for key, value in read_json(path).items():
+            if key != "auto_map" and _names_code(value):
+                raise ModelError(
+                    f"{name}: {path.name} names code of its own (auto_map within {key}), which is not run. If you trust it, give "
+                    "the option trust_remote_code: true"
+                )
+
+
+def _names_code(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "auto_map" in value or any(map(_names_code, value.values()))
+    return isinstance(value, list) and any(map(_names_code, value))

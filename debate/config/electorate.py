@@ -1,0 +1,27 @@
+"""Whose answers count in a debate, said before it begins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Electorate:
+    """Whose answers count.
+
+    Fields:
+        voters: their names, in the order of the config.
+        temperatures: agent → temperature, of all. A tie goes to the voter of the lowest, which is chosen before the debate; a
+            control's is infinite.
+    """
+
+    voters: tuple[str, ...]
+    temperatures: Mapping[str, float]
+
+    @property
+    def of_voters(self) -> dict[str, float]:
+        """Voter → temperature."""
+        return {name: self.temperatures[name] for name in self.voters}
+
+    def order(self) -> list[str]:
+        """Return the voters, lowest temperature first, of equals the first named."""
+        return sorted(self.voters, key=self.temperatures.__getitem__)

@@ -1,0 +1,79 @@
+"""What a name stands for: shipped with this package, registered by an entry point, or a dotted path.
+
+Every place where a name may be written finds what it stands for here; `agents/registry.py` says the errors as the rest of the
+project does.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from kernels.errors import BadPath, UnknownName
+
+
+@cache
+def registered(group: str) -> dict[str, str]:
+    """Return the names of an entry-point group, each with the path that it stands for; nothing is imported.
+
+    Looked up once a process: the search through everything installed takes milliseconds, and this is asked for each agent.
+
+    Raises:
+        BadPath: two distributions own one name.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for point in entry_points(group=group):
+        found[point.name].add(point.value)
+    for name, paths in found.items():
+        if len(paths) > 1:
+            raise BadPath(f"{group}: the name {name!r} has several owners: {', '.join(sorted(paths))}")
+    return {name: next(iter(paths)) for name, paths in sorted(found.items())}
+
+
+def is_path(name: str) -> bool:
+    """Whether a name is a dotted path: `package.module:attribute`, or with a dot in place of the colon."""
+    return "/" not in name and (":" in name or "." in name)
+
+
+def find(name: str, kind: str, *, group: str, shipped: Mapping[str, Any] | None = None) -> Any:
+    """Return what a name stands for.
+
+    Args:
+        name: a shipped or registered name, or a dotted path.
+        kind: what is looked for, in the singular ("encoder").
+        group: of entry points.
+        shipped: names that come with the package.
+
+    Raises:
+        UnknownName: it stands for nothing; the message lists what is known.
+        BadPath: its module has nothing of that name.
+        ModuleNotFoundError: its module needs one that is not installed.
+    """
+    shipped = shipped or {}
+    if name in shipped:
+        return shipped[name]
+    known = registered(group)
+    path = known.get(name)
+    if path is None:
+        if not is_path(name):
+            raise UnknownName(kind, name, [*shipped, *known])
+        path = name if ":" in name else ":".join(name.rsplit(".", 1))
+    module, _, attribute = path.partition(":")
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError as error:
+        # Of a module that is not there the name, or the beginning of it, is what could not be found.
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            raise UnknownName(kind, name, [*shipped, *known]) from error
+        raise
+    except (ValueError, TypeError) as error:
+        # No module can have that name: it is empty, or begins with a dot.
+        raise UnknownName(kind, name, [*shipped, *known]) from error
+    try:
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except AttributeError as error:
+        raise BadPath(f"{kind} {name!r}: {module} has no {attribute!r}") from error
+    return found

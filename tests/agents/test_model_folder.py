@@ -1,0 +1,29 @@
+"""Nothing reads a model's folder in a way that could run its code."""
+
+import ast
+from pathlib import Path
+
+import agents
+
+ROOT = Path(agents.__file__).resolve().parent.parent
+SOURCES = sorted(path for room in ("agents", "debate", "evals") for path in (ROOT / room).rglob("*.py"))
+
+
+def loads(path):
+    """Yield the calls of a source file that load something of transformers' from a folder."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "from_pretrained":
+            yield getattr(node.func.value, "id", ""), {keyword.arg for keyword in node.keywords}
+
+
+def test_whoever_lets_transformers_choose_a_class_says_that_no_code_is_run_and_nothing_fetched():
+    found, careless = set(), []
+    for path in SOURCES:
+        for name, keywords in loads(path):
+            if name.startswith("Auto"):
+                found.add(path.name)
+                # None is the `**where` of the conversion of GGUF files, which hold no code.
+                if not ({"trust_remote_code", "local_files_only"} <= keywords or None in keywords):
+                    careless.append(path.relative_to(ROOT).as_posix())
+    assert careless == []
+    assert {"model_folder.py", "checkpoint.py"} <= found
