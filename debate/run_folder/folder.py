@@ -35,6 +35,7 @@ from agents.installed import DECISIVE, versions
 from debate.config.load import refuse_keys, to_yaml
 from debate.config.schema import DebateConfig
 from debate.run_folder import journal
+from debate.run_folder.chain import SEAL, STATUS, read_seal
 from debate.run_folder.contents import MESSAGES, refuse_links, remove_run
 from debate.run_folder.journal import Journal, JournalReader, Record
 from debate.run_folder.lock import LOCK, hold
@@ -87,6 +88,8 @@ class RunFolder(RunStore):
             self.log = Log(path / LOG)
             opened.callback(self.log.close)
             fsync = config.execution.fsync
+            # A journal that is made now has none of an earlier one's records.
+            self._seal = read_seal(path) if (path / journal.NAME).exists() else None
             self._journal = Journal(path / journal.NAME, fsync=fsync)
             opened.callback(lambda: self._journal.close())
             self.messages = MessageStore(path / MESSAGES, durable=fsync == "always")
@@ -118,7 +121,7 @@ class RunFolder(RunStore):
 
     def _replay(self, plan: Record) -> None:
         """Read what is there; begin the run, or refuse to go on with another one."""
-        self.state.replay(self._journal.replay())
+        self.state.replay(self._journal.replay(self._seal))
         earlier = self.state.config
         if earlier is not None and (change := _change(earlier, plan, self.path)):
             if self.is_resumed:
@@ -142,6 +145,8 @@ class RunFolder(RunStore):
 
     def _begin_anew(self) -> None:
         path = self._journal.path
+        self._seal = None
+        self.write_status("running", {})
         self._journal.close()
         path.unlink()
         self._journal = Journal(path, fsync=self.config.execution.fsync)
@@ -190,8 +195,11 @@ class RunFolder(RunStore):
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""
         if status != "running":
+            self._seal = self._journal.seal()
             self.log.event(status, "error" if status == "failed" else "info", error=facts.get("error"))
-        write_json(self.path / "run.json", {"format": FORMAT, "status": status, **_this_process(), **facts})
+        # While it runs, the seal of the session before holds: records are only added.
+        sealed = {} if self._seal is None else {SEAL: vars(self._seal)}
+        write_json(self.path / STATUS, {"format": FORMAT, "status": status, **_this_process(), **sealed, **facts})
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Write what is derived, and that the run is finished."""

@@ -12,6 +12,7 @@ from agents.errors import RunError
 from agents.question import Question
 from debate.run_folder import journal
 from debate.run_folder.activity import Activity
+from debate.run_folder.chain import read_seal
 from debate.run_folder.contents import MESSAGES, refuse_links
 from debate.run_folder.journal import JournalReader, Record
 from debate.run_folder.message_store import MessageStore
@@ -54,7 +55,8 @@ class RunReader:
     def __init__(self, path: Path, activity: Activity | None = None) -> None:
         require_run(path)
         self.path, self.state = path, RunState(activity)
-        self._journal = JournalReader(path / journal.NAME)
+        # Read before the journal, which may grow meanwhile.
+        self._journal = JournalReader(path / journal.NAME, read_seal(path))
         self.state.replay(self._journal)
         for name in self.state.methods:
             if not is_component(name):

@@ -108,6 +108,8 @@ def test_other_damage_is_refused_with_its_offset_and_nothing_is_changed(tmp_path
 def test_every_cut_of_a_journal_is_continued_or_begun_again(tmp_path, transcript):
     """Whatever prefix of the file a crash left: it opens, and what is whole in it is kept."""
     record(tmp_path / "run", transcript)
+    # A crash leaves no word of an end.
+    (tmp_path / "run" / "run.json").unlink()
     whole = journal_of(tmp_path / "run").read_bytes()
     header = whole.index(b"\n") + 1
     for end in range(header, len(whole), 97):
@@ -118,10 +120,10 @@ def test_every_cut_of_a_journal_is_continued_or_begun_again(tmp_path, transcript
 
 
 def test_a_journal_of_a_newer_format_is_refused(tmp_path, transcript, monkeypatch):
-    monkeypatch.setattr("debate.run_folder.journal.FORMAT", 2)
+    monkeypatch.setattr("debate.run_folder.journal.FORMAT", 3)
     record(tmp_path / "run", transcript)
-    monkeypatch.setattr("debate.run_folder.journal.FORMAT", 1)
-    with pytest.raises(RunError, match=r"of format 2, written by cipher-debate .*; this version reads formats up to 1"):
+    monkeypatch.setattr("debate.run_folder.journal.FORMAT", 2)
+    with pytest.raises(RunError, match=r"of format 3, written by cipher-debate .*; this version reads formats up to 2"):
         RunFolder(tmp_path / "run", CONFIG)
 
 
