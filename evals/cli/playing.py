@@ -15,6 +15,7 @@ from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
 from debate.transcript import Transcript
 from evals.cli.screen import Screen
+from evals.provenance import decoding
 from evals.sample import Sample, Score
 from evals.samples import to_question
 from evals.scorer import SafeExtract, Scorer
@@ -63,7 +64,7 @@ async def watch(
                 execution=config.execution.model_copy(update={"in_flight": 1}),
             )
             if folder:
-                folder.finish({})
+                folder.finish(decoding(backends.started))
         if out:
             console.print(f"transcript: {out}", markup=False)
     finally:
