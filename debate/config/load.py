@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from agents.errors import ConfigError
-from agents.secrets import refuse_secrets
+from agents.secrets import refuse_secrets, refuse_secrets_anywhere
 from agents.yaml_file import parse_yaml, read_yaml
 from debate.config.execution import EngineConfig, ExecutionConfig
 from debate.config.paths import check_paths, find_file, with_paths
@@ -60,16 +60,28 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
         ConfigError: a mistake, or a key of a server in it: a config is copied into run folders.
     """
     # Before anything else, so that no other mistake is explained by repeating the key.
-    for path, found in _options(raw):
-        refuse_secrets(found, where=f"{source}: {path}")
+    _refuse_in_options(raw, source)
     try:
-        return DebateConfig.model_validate(raw)
+        config = DebateConfig.model_validate(raw)
     except ValidationError as error:
         details = error.errors()
         if isinstance(raw.get("topology"), Mapping):
             # A mapping was meant: that it is no name either says nothing.
             details = [detail for detail in details if detail["loc"][-1:] != ("str",)]
         raise ConfigError("\n".join(dict.fromkeys(_explain(source, raw, detail) for detail in details))) from error
+    refuse_secrets_anywhere(raw, where=source)
+    return config
+
+
+def refuse_keys(values: Mapping[str, Any], *, source: str) -> None:
+    """Raise ConfigError where what is about to be written down holds a key of a server; the key is not repeated.
+
+    Args:
+        values: a config, or what else was asked for.
+        source: what the message starts with.
+    """
+    _refuse_in_options(values, source)
+    refuse_secrets_anywhere(values, where=source)
 
 
 def to_yaml(config: DebateConfig) -> str:
@@ -150,6 +162,11 @@ def _check_name(override: str, kind: str, name: str, config: Mapping[str, Any]) 
         f"--set {override!r}: {kind} has no {name!r}. Known: {', '.join(names) or 'none'}.{meant} To add one, set it whole: "
         f"--set '{kind}.{name}={{…}}'"
     )
+
+
+def _refuse_in_options(raw: Mapping[str, Any], source: str) -> None:
+    for path, found in _options(raw):
+        refuse_secrets(found, where=f"{source}: {path}")
 
 
 def _options(raw: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -56,6 +56,7 @@ def search(
 
     The same command goes on with an interrupted search. The test split is refused as what to search on.
     """
+    from evals.analysis.derived import derived
     from evals.analysis.outputs import analyse_run
     from evals.cli.table import show_analysis
     from evals.evaluation import Selection
@@ -85,9 +86,9 @@ def search(
             progress=options.progress,
         )
     )
-    page = write_search_page(found, folder)
     options.console.print(
         f"winner of {len(found.trials)} trials, on questions that the search never saw:", markup=False
     )
     show_analysis(analyse_run(folder / "test"))
-    options.console.print(f"report: {page}", markup=False)
+    with derived(f"{folder}: the page of the search", options.progress):
+        options.console.print(f"report: {write_search_page(found, folder, warn=options.progress)}", markup=False)
