@@ -7,7 +7,7 @@ at the time (to the accuracy that the backend's documentation states).
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -273,6 +273,11 @@ class Backend(ABC):
     @abstractmethod
     def fingerprint(self) -> ModelFingerprint:
         """The model that it holds."""
+
+    @property
+    def decoding(self) -> Mapping[str, Any]:
+        """In which of its modes it decodes the model, for the record of a run; empty where it has but one."""
+        return {}
 
     @abstractmethod
     def submit(self, request: Request) -> Pending:

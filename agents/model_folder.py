@@ -38,14 +38,19 @@ NAMES = ("_name_or_path", "name_or_path", "transformers_version", "dtype", "torc
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from logging what is said here in a sentence, or is nothing."""
+    """Keep transformers from logging what is said here in a sentence, or is nothing, and from drawing bars of its own."""
+    from transformers.utils import logging as bars
+
     log = logging.getLogger("transformers")
-    before = log.level
+    before, drew = log.level, bars.is_progress_bar_enabled()
     log.setLevel(logging.CRITICAL)
+    bars.disable_progress_bar()
     try:
         yield
     finally:
         log.setLevel(before)
+        if drew:
+            bars.enable_progress_bar()
 
 
 def read_config(folder: Path, *, name: str = "", trust_remote_code: bool = False) -> Any:

@@ -280,11 +280,9 @@ def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
             raise MissingDependency("reading a GGUF file", package, "smollm2")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    from transformers.utils import logging as transformers_logging
 
     progress("dequantising the weights to bf16 (half a minute)")
     where: dict[str, Any] = {"gguf_file": gguf.name, "trust_remote_code": False, "local_files_only": True}
-    transformers_logging.disable_progress_bar()
     with quiet(), warnings.catch_warnings():
         # numpy warns about the read-only view of the memory-mapped file; nothing is written to it.
         warnings.simplefilter("ignore")

@@ -47,7 +47,8 @@ def build_debate(
     for finding in check(config, exchange):
         if finding.kind == "error":
             raise ConfigError(f"topology: {finding.text}")
-        backends.warn(finding.text)
+        if finding.kind == "warning":
+            backends.warn(finding.text)
     checked: dict[Prompts, Prompts] = {}
     plans = [_Plan(name, config, backends, targets or {}, tuple(shots), checked) for name in config.agents]
     agents = {plan.name: build_speaker(plan) for plan in plans}
@@ -63,6 +64,8 @@ def build_debate(
     _check_shortened(exchange, agents)
     for name in dict.fromkeys(_deaf(exchange, agents)):
         backends.warn(f"{name}'s backend takes no vectors: it hears CIPHER messages as their readings")
+    for sentence in dict.fromkeys(_between_models(exchange, agents, config.min_mapped)):
+        backends.warn(sentence)
     return debate
 
 
@@ -75,6 +78,25 @@ def _deaf(exchange: Exchange, agents: Mapping[str, Speaker]) -> Iterator[str]:
         pairs = zip(inbox.heard, inbox.edges, strict=True)
         if any(edge.wants_vectors and exchange.encoders[heard] for heard, edge in pairs):
             yield turn.agent
+
+
+def _between_models(exchange: Exchange, agents: Mapping[str, Speaker], min_mapped: float) -> Iterator[str]:
+    """Yield how vectors pass between agents of different models, where they do not pass as they are."""
+    for turn, inbox in exchange.planned.plan.items():
+        hearer = agents[turn.agent]
+        if not hearer.listens or not hearer.takes_vectors:
+            continue
+        for heard, edge in zip(inbox.heard, inbox.edges, strict=True):
+            sender, receiver = agents[heard.agent].backend.fingerprint, hearer.backend.fingerprint
+            if not (edge.wants_vectors and exchange.encoders[heard]) or sender.same_table(receiver):
+                continue
+            if sender.same_tokenizer(receiver):
+                yield f"{sender.model} and {receiver.model} have one tokenizer and two tables: beliefs pass on the hearer's table"
+            else:
+                yield (
+                    f"{sender.model} and {receiver.model} have two tokenizers: beliefs pass token by token, and a message of "
+                    f"which less than {min_mapped:.0%} maps is heard as text"
+                )
 
 
 def _check_shortened(exchange: Exchange, agents: Mapping[str, Speaker]) -> None:

@@ -27,7 +27,7 @@ from evals.methods import budget, method_names, needs_budget, resolve, row_name
 from evals.provenance import provenance
 from evals.sample import Sample
 from evals.samples import load_selected, to_question, write_samples
-from evals.scorer import Scorer
+from evals.scorer import SafeExtract, Scorer
 from evals.task import Task, create_task
 
 
@@ -138,7 +138,7 @@ async def evaluate(
     asked = {**chosen.as_json(), "methods": list(names.values())}
 
     def build(played: DebateConfig) -> Debate:
-        return build_debate(played, engines, extract=task.extract, targets=targets, shots=shots)
+        return build_debate(played, engines, extract=SafeExtract(task), targets=targets, shots=shots)
 
     try:
         with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
@@ -195,7 +195,7 @@ async def _play(
         debate,
         [to_question(sample, scorer.task) for sample in samples],
         decide=lambda transcript: rule(Poll(transcript, electorate, scorer.reader(transcript.question.id))),
-        judge=lambda question, decision: scorer.score(question.id, decision.answer),
+        judge=scorer.judge,
         record=folder.method(row),
         observers=[observer],
         execution=config.execution,

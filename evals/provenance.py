@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agents.backend import Backend
 from agents.installed import versions
 from agents.prompts import STAGES, Prompts
 from debate.config.schema import DebateConfig
@@ -34,11 +35,18 @@ def provenance(
         "packages": versions(PACKAGES),
         "git_hash": git_hash(),
         "models": {str(backend.fingerprint.model): backend.fingerprint.record() for backend in backends},
+        **decoding(backends),
         "dtype": config.dtype,
         "speakers": {name: speakers(configs[name], debate) for name, debate in debates.items()},
         "prompts": {name: prompt_hashes(debate) for name, debate in debates.items()},
         "num_fewshot": {name: num_fewshot(debate) for name, debate in debates.items()},
     }
+
+
+def decoding(backends: Iterable[Backend]) -> dict[str, Any]:
+    """Return `decoding`: model → the mode in which it is decoded, of backends that have several; nothing where there are none."""
+    modes = {str(backend.fingerprint.model): dict(backend.decoding) for backend in backends if backend.decoding}
+    return {"decoding": modes} if modes else {}
 
 
 def engines_in_words(configs: Iterable[DebateConfig]) -> str:

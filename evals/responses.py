@@ -10,6 +10,7 @@ from agents.atomic_file import write_atomic
 from agents.errors import TaskError
 from evals.datasets.rows import DataRow, read_rows
 from evals.sample import Sample, Score
+from evals.scorer import read_response, score_answer
 from evals.task import Task
 
 VALUES = ("correct", "incorrect", "no answer", "failed")
@@ -70,7 +71,9 @@ def score_file(task: Task, path: Path) -> list[Verdict]:
 
 def write_verdicts(verdicts: Iterable[Verdict], path: Path) -> None:
     """Write a line of JSON for each verdict."""
-    write_atomic(path, "".join(json.dumps(verdict.as_json(), ensure_ascii=False) + "\n" for verdict in verdicts))
+    lines = "".join(json.dumps(verdict.as_json(), ensure_ascii=False) + "\n" for verdict in verdicts)
+    # A lone surrogate in an answer is no text that a file can hold.
+    write_atomic(path, lines.encode("utf-8", errors="replace"))
 
 
 def _verdict(task: Task, row: DataRow, known: dict[str, Sample]) -> Verdict:
@@ -91,7 +94,7 @@ def _verdict(task: Task, row: DataRow, known: dict[str, Sample]) -> Verdict:
         raise row.error(str(error)) from error
     sample = _sample(task, row, name, target, texts, known)
     strict, flexible = (
-        task.score_sample(read(response, texts), sample) for read in (task.extract_strict, task.extract)
+        score_answer(task, read_response(task, response, texts, strict=strict), sample) for strict in (True, False)
     )
     return Verdict(name, target, strict, flexible)
 
@@ -103,7 +106,7 @@ def _sample(
         return Sample(name, "", target, options)
     if name not in known:
         number = name.rpartition("-")[2]
-        count = int(number) + 1 if number.isdigit() and len(number) < 7 else 0
+        count = int(number) + 1 if number.isdecimal() and len(number) < 7 else 0
         known.update({sample.id: sample for sample in task.load(count).samples})
     if name not in known:
         raise row.error(

@@ -1,12 +1,76 @@
-"""How an answer to a known question is read and scored."""
+"""How an answer to a known question is read and scored: the boundary behind which a task's own code runs on what models say.
 
-from collections.abc import Iterable
+What that code makes of one answer stays there: where it raises, that answer's verdict is `failed` with the reason, and the run
+goes on.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
+from agents.errors import MissingDependency
 from agents.question import Question
-from debate.decision.decision import Reader
+from debate.decision.decision import Decision, Reader
+from debate.transcript import Transcript
 from evals.sample import Sample, Score
 from evals.task import Task
+
+# Of an exception's sentence.
+LONGEST = 300
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read out of a response.
+
+    Fields:
+        answer: None where it gives none, or could not be read.
+        failure: why it could not be read; empty where it could.
+    """
+
+    answer: str | None
+    failure: str = ""
+
+
+def read_response(task: Task, response: str, options: Sequence[str] = (), *, strict: bool = False) -> Reading:
+    """Return the answer that a response gives, or why the task's reader could not read it.
+
+    Raises:
+        MissingDependency: the reader needs an extra that is not installed: no response can be read.
+    """
+    try:
+        return Reading((task.extract_strict if strict else task.extract)(response, options))
+    except MissingDependency:
+        raise
+    except Exception as error:
+        return Reading(None, f"the response could not be read: {_named(error)}")
+
+
+def score_answer(task: Task, reading: Reading, sample: Sample) -> Score:
+    """Return how what was read fares; `failed` where it could not be read, or the task's scorer raises on it.
+
+    Raises:
+        MissingDependency: the scorer needs an extra that is not installed: no answer can be scored.
+    """
+    if reading.failure:
+        return Score("failed", None, sample.target, reason=reading.failure)
+    try:
+        return task.score_sample(reading.answer, sample)
+    except MissingDependency:
+        raise
+    except Exception as error:
+        return Score("failed", reading.answer, sample.target, reason=f"the answer could not be scored: {_named(error)}")
+
+
+@dataclass(frozen=True)
+class SafeExtract:
+    """A task's `extract` for debates (edges, stopping rules): a response that it cannot read gives no answer."""
+
+    task: Task
+
+    def __call__(self, response: str, options: Sequence[str] = ()) -> str | None:
+        """Return the answer that a response gives, or None."""
+        return read_response(self.task, response, options).answer
 
 
 class Scorer:
@@ -36,26 +100,26 @@ class Scorer:
         """Return how the options of a choice are called; () of no choice."""
         return self.task.labels(self._samples[question])
 
-    def reader(self, question: str) -> Reader:
-        """Return response → flexibly extracted answer, for decisions."""
-        return lambda response: self._read(question, response, False)
+    def reader(self, question: str, *, strict: bool = False) -> Reader:
+        """Return response → extracted answer, for decisions: flexibly, or in the form that the task asks for."""
+        return lambda response: self._read(question, response, strict).answer
 
-    def strict_reader(self, question: str) -> Reader:
-        """Return response → answer in the form that the task asks for."""
-        return lambda response: self._read(question, response, True)
+    def _read_once(self, question: str, response: str, strict: bool) -> Reading:
+        return read_response(self.task, response, self._samples[question].options, strict=strict)
 
-    def _read_once(self, question: str, response: str, strict: bool) -> str | None:
-        extract = self.task.extract_strict if strict else self.task.extract
-        return extract(response, self._samples[question].options)
+    def judge(self, transcript: Transcript, decision: Decision, *, strict: bool = False) -> Score:
+        """Return how what a debate came to fares; `failed` where it came to no answer and a last message could not be read."""
+        question = transcript.question.id
+        reading = Reading(decision.answer)
+        if decision.answer is None:
+            last = (self._read(question, transcript.last_of(agent).message.text, strict) for agent in transcript.agents)
+            reading = next((found for found in last if found.failure), reading)
+        return score_answer(self.task, reading, self._samples[question])
 
-    def score(self, question: str, answer: str | None) -> Score:
-        """Return how an extracted answer fares."""
-        return self.task.score_sample(answer, self._samples[question])
+    def score(self, question: str, response: str, *, strict: bool = False) -> Score:
+        """Return how a response fares, leniently or strictly read."""
+        return score_answer(self.task, self._read(question, response, strict), self._samples[question])
 
-    def flexible(self, question: str, response: str) -> Score:
-        """Return how a response fares, leniently read."""
-        return self.score(question, self.reader(question)(response))
 
-    def strict(self, question: str, response: str) -> Score:
-        """Return how a response fares, strictly read."""
-        return self.score(question, self.strict_reader(question)(response))
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:LONGEST].encode(errors="replace").decode()

@@ -7,7 +7,7 @@ still holds, so that engine is preferred as long as it is not much busier than t
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.backend import Backend, Capabilities, Load, Pending, Request
@@ -67,6 +67,11 @@ class Replicas(Backend):
     def fingerprint(self) -> ModelFingerprint:
         """Of each engine."""
         return self._fingerprint
+
+    @property
+    def decoding(self) -> Mapping[str, Any]:
+        """Of each engine."""
+        return self.engines[0].decoding
 
     def submit(self, request: Request) -> Pending:
         """Queue a request that belongs to no debate with the least busy engine."""

@@ -1,5 +1,6 @@
 """A backend around another, for those that add something to it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from agents.backend import Backend, Capabilities, Load, Pending, Request
@@ -35,6 +36,11 @@ class Wrapped(Backend):
     def fingerprint(self) -> ModelFingerprint:
         """The model's."""
         return self.inner.fingerprint
+
+    @property
+    def decoding(self) -> Mapping[str, Any]:
+        """The inner backend's."""
+        return self.inner.decoding
 
     def submit(self, request: Request) -> Pending:
         """Queue a request with the inner backend."""

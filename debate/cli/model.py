@@ -28,3 +28,36 @@ def fetch(
     from agents.pretrained import locate
 
     options.console.print(f"{model}: {locate(model, revision=revision, progress=options.progress)}", markup=False)
+
+
+@models.command()
+def check(
+    named: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="smollm2, tiny/NAME, hub ids, or local folders.")
+    ],
+    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+) -> None:
+    """Say how the transformers engine decodes models: whether in one batch, and whether batch invariant.
+
+    Example:  debate model check smollm2 tiny/ada
+    """
+    from rich.table import Table
+    from transformers.utils import logging as transformers_logging
+
+    from agents.backends.transformers.survey import COLUMNS, survey
+
+    transformers_logging.set_verbosity_error()
+    options.quiet_transformers()
+    lines = [survey(model, dtype=dtype, progress=options.progress) for model in named]
+    if markdown:
+        rows = [COLUMNS, ["---"] * len(COLUMNS), *(line.cells for line in lines)]
+        for row in rows:
+            options.console.print(f"| {' | '.join(row)} |", markup=False, soft_wrap=True)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in COLUMNS:
+        table.add_column(column)
+    for line in lines:
+        table.add_row(*line.cells)
+    options.console.print(table, markup=False)

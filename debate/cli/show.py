@@ -52,7 +52,8 @@ def show(
             if decision is None:
                 options.console.print("not finished", style="bold")
                 continue
-            score = f" ({decision['score']}; {decision['target']} is right)" if "score" in decision else ""
+            why = f", {decision['score_reason']}" if decision.get("score_reason") else ""
+            score = f" ({decision['score']}{why}; {decision['target']} is right)" if "score" in decision else ""
             answer = decision["answer"] if decision["answer"] is not None else "no answer"
             options.console.print(f"decision: {answer}{score}: {decision['reason']}", markup=False, style="bold")
     if question and not shown:

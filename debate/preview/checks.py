@@ -18,11 +18,11 @@ class Finding:
     """One sentence about a topology.
 
     Fields:
-        kind: an `error` is refused, a `warning` is shown.
+        kind: an `error` is refused, a `warning` is shown; a `note` is what only loading the models would tell.
         text: what is the matter and what to do.
     """
 
-    kind: Literal["error", "warning"]
+    kind: Literal["error", "warning", "note"]
     text: str
 
 
@@ -118,10 +118,6 @@ def _strangers(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:
                 continue
             if edge.wants_vectors and exchange.encoders[key] and model(key.agent) != model(turn.agent):
                 ends = f"{key.agent} ({model(key.agent)[1]}) speaks CIPHER to {turn.agent} ({model(turn.agent)[1]})"
-                text = (
-                    f"{ends}: with one table vectors pass as they are; with one tokenizer beliefs are rendered on the "
-                    f"hearer's table; with two they are mapped token by token, and heard as text where less than "
-                    f"{config.min_mapped:.0%} maps, as by a backend that takes no vectors. Make the edge text to be sure."
-                )
-                return [Finding("warning", text)]
+                text = f"{ends}: how vectors pass between two models is said when both are loaded. Make the edge text to be sure."
+                return [Finding("note", text)]
     return []

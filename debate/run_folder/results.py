@@ -10,7 +10,7 @@ class MethodResult:
 
     Fields:
         method: its name.
-        correct, no_answer, failed, total: questions; failed ones were given up, and count as not correct.
+        correct, no_answer, failed, total: questions; failed ones, given up or not to be scored, are not correct.
         asked: questions that the method was to play.
         turns, planned_turns: said, and without stopping; the difference is what stopping saved.
         prompt_tokens, cached_tokens, generated_tokens: over all turns; cached ones are part of the prompt's.

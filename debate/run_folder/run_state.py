@@ -120,9 +120,11 @@ class MethodState:
         row.total += 1
         row.planned_turns += self._planned
         row.answers[record["question"]] = record.get("answer")
-        row.failed += not is_decided
+        # Given up, or decided on an answer that could not be scored.
+        failed = not is_decided or record.get("score") == "failed"
+        row.failed += failed
         row.correct += record.get("score") == "correct"
-        row.no_answer += is_decided and record["answer"] is None
+        row.no_answer += not failed and record["answer"] is None
 
 
 class RunState:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from debate.runtime.ray.runners import Runners
 
 Decide = Callable[[Transcript], Decision]
-Judge = Callable[[Question, Decision], AnswerScore | None]
+Judge = Callable[[Transcript, Decision], AnswerScore | None]
 
 
 async def play_questions(
@@ -26,7 +26,7 @@ async def play_questions(
     questions: Sequence[Question],
     *,
     decide: Decide,
-    judge: Judge = lambda question, decision: None,
+    judge: Judge = lambda transcript, decision: None,
     record: MethodJournal | None = None,
     observers: Sequence[Observer] = (),
     execution: ExecutionConfig | None = None,
@@ -38,7 +38,7 @@ async def play_questions(
         debate: agents and protocol.
         questions: begun in this order.
         decide: transcript → decision.
-        judge: decision → verdict, where the right answer is known.
+        judge: transcript and decision → verdict, where the right answer is known.
         record: where it is written; what it holds already is not played again.
         observers: told of everything as it happens.
         execution: debates at once, time-out and tries.
@@ -64,9 +64,11 @@ async def play_questions(
 
     def end(question: Question, transcript: Transcript) -> None:
         decision = decide(transcript)
-        verdict = judge(question, decision)
+        verdict = judge(transcript, decision)
         if record is not None:
             scored = {"score": verdict.value, "target": verdict.target} if verdict else {}
+            if verdict and verdict.value == "failed":
+                scored["score_reason"] = verdict.reason
             record.append_decision(question, decision, scored)
         for observer in told:
             observer.debate_decided(question, decision, verdict)

@@ -15,11 +15,15 @@ class AnswerScore(Protocol):
 
     @property
     def value(self) -> str:
-        """`correct`, `incorrect` or `no answer`."""
+        """`correct`, `incorrect`, `no answer`, or `failed` where that could not be told."""
 
     @property
     def target(self) -> str:
         """The right answer."""
+
+    @property
+    def reason(self) -> str:
+        """Why it failed."""
 
 
 class Observer:

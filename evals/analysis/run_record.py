@@ -224,15 +224,15 @@ def _debate_row(
     turns = tuple(_turn_row(turn, question.id, deciding, scorer, seconds, decode) for turn in transcript.turns)
     strict = None
     if rule is not None and decision and transcript.turns:
-        strict_answer = rule(Poll(transcript, config.electorate, scorer.strict_reader(question.id))).answer
-        strict = scorer.score(question.id, strict_answer).value
+        strictly = rule(Poll(transcript, config.electorate, scorer.reader(question.id, strict=True)))
+        strict = scorer.judge(transcript, strictly, strict=True).value
     return DebateRow(
         question=question.id,
         text=question.text,
         target=scorer.target(question.id),
         answer=decision.get("answer"),
         verdict="failed" if record.failure is not None else str(decision.get("score", "")),
-        reason=str(record.failure if record.failure is not None else decision.get("reason", "")),
+        reason=str(record.failure or decision.get("score_reason") or decision.get("reason", "")),
         strict_verdict=strict,
         failure=record.failure,
         turns=turns,
@@ -249,7 +249,7 @@ def _turn_row(
     decode: Decode,
 ) -> TurnRow:
     message = turn.message
-    flexible, strict = scorer.flexible(question, message.text), scorer.strict(question, message.text)
+    flexible, strict = scorer.score(question, message.text), scorer.score(question, message.text, strict=True)
     confidence = probability(message) if message.is_cipher else stated(message)
     entropy = message.cipher.entropy.numpy() if message.cipher is not None else np.empty(0, dtype=np.float32)
     return TurnRow(
@@ -294,7 +294,7 @@ def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule
     reader = scorer.reader(transcript.question.id)
     for cut in cuts:
         part = Transcript(transcript.question, tuple(cut))
-        score = scorer.score(transcript.question.id, rule(Poll(part, config.electorate, reader)).answer)
+        score = scorer.judge(part, rule(Poll(part, config.electorate, reader)))
         found.append((part.generated_tokens, score.value))
     return tuple(found)
 

@@ -15,12 +15,13 @@ from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
 from debate.runtime.observer import Observer
+from debate.transcript import Transcript
 from evals.cli.screen import Screen
 from evals.evaluation import Selection, sayable, with_scoring
+from evals.provenance import decoding
 from evals.sample import Sample, Score
 from evals.samples import to_question
-from evals.scorer import Scorer
-from evals.task import create_task
+from evals.scorer import SafeExtract, Scorer
 
 
 class _Failures(Observer):
@@ -38,21 +39,20 @@ async def watch(
     config: DebateConfig, question: str | None, limit: int, data: Path | None, out: Path | None, overwrite: bool
 ) -> None:
     """Debate the given question, or the first questions of the config's task, and print what is said and decided."""
-    task = create_task(config.task, seed=config.seed) if question else Selection(data=data).task(config)
+    task = Selection(data=data).task(config)
     config = with_scoring(config, task)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
     scorer = Scorer(task, samples)
-    known = {sample.id for sample in samples if sample.target}
+    targets = {} if question else sayable(task, samples)
     backends = Backends(config, progress)
     failures = _Failures()
     rule = decision_rule(config.decision, backends.decode)
 
-    def judge(question: Question, decision: Decision) -> Score | None:
-        return scorer.score(question.id, decision.answer) if question.id in known else None
+    def judge(transcript: Transcript, decision: Decision) -> Score | None:
+        return scorer.judge(transcript, decision) if scorer.target(transcript.question.id) else None
 
     try:
-        targets = {} if question else sayable(task, samples)
-        debate = build_debate(config, backends, extract=task.extract, targets=targets)
+        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets)
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
@@ -79,7 +79,7 @@ async def watch(
                 execution=config.execution.model_copy(update={"in_flight": 1}),
             )
             if folder:
-                folder.finish({})
+                folder.finish(decoding(backends.started))
             if samples and len(failures.questions) == len(samples):
                 raise RunError("no question was answered; why is said above")
         if out:

@@ -8,49 +8,159 @@ import re
 
 from agents.errors import MissingDependency
 from evals.scoring.bounded import OutOfTime, WorkerDied, worker
+from evals.scoring.characters import plain
 from evals.scoring.numbers import normalised, stated_number
-from evals.scoring.text import after_cues, answer_part, boxed, last_line
+from evals.scoring.text import after_cues, answer_tags, boxed, boxes, last_line, said
 
 TIMEOUT_S = 10.0
 LONGEST = 2000
-_DOLLARS = re.compile(r"\$\$?([^$]{1,2000})\$\$?")
-_SPACES = re.compile(r"\\[,!;:> ]|\\(?:left|right|displaystyle)(?![A-Za-z])|\s+|~")
+# Brackets inside each other: a parser may take very long over more.
+DEEPEST = 40
+_FORMULA = re.compile(
+    r"(?<!\\)\$\$?(?P<dollars>(?:[^$\\]|\\.){1,2000}+)\$\$?"
+    r"|\\\((?P<round>(?:[^\\]|\\(?![()]))+?)\\\)|\\\[(?P<square>(?:[^\\]|\\\\|\\(?![\[\]\\]))+?)\\\]"
+)
+# A row break is no escape of the space or bracket that follows it.
+_SPACES = re.compile(
+    r"(\\\\)(?:\[[\d.\s]{1,8}(?:pt|em|ex|mm|cm)\])?|\\[,!;:> ]|\\(?:left|right|displaystyle|limits|quad|qquad)(?![A-Za-z])"
+    r"|(\\[A-Za-z]+\s)\s*(?=[A-Za-z])|\s+|~|\{,\}"
+)
+_WORDS = re.compile(r"\\(?:text|mathrm|textrm|mbox|operatorname)\s?\{")
+_SYMBOLS = {
+    "π": "\\pi ", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ",
+    "×": "\\times ", "·": "\\cdot ",
+    "⋅": "\\cdot ", "÷": "\\div ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "°": "^\\circ ", "±": "\\pm ", "∅": "\\emptyset ",
+    "θ": "\\theta ", "α": "\\alpha ", "β": "\\beta ", "≈": "\\approx ",
+}  # fmt: skip
+_ROOT = re.compile(r"√\s?(?:\((?P<inner>[^()]{1,200})\)|(?P<digits>\d+(?:\.\d+)?|[A-Za-z]))")
+_MIXED = re.compile(
+    r"(?<![\d.^_A-Za-z}])(?<![\^_]\{)(?P<whole>\d{1,9})\s{0,2}(?:\\[,;:! ]\s?)?\\[dtc]?frac\s?"
+    r"(?:\{\s?(?P<over>\d{1,9})\s?\}|(?P<over1>\d))\s?(?:\{\s?(?P<under>\d{1,9})\s?\}|(?P<under1>\d))"
+)
+_JOINED = re.compile(r"\s(or|and)\s(?![^{}]{0,200}\})")
+_SHORT_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_UNIT = re.compile(
+    r"(?P<number>[-+]?[\d.,/]{1,40})\s?(?:(?:square|cubic|sq\.?|cu\.?)\s?)?(?:cm|mm|km|inch(?:es)?|ft|feet|foot|yards?|miles?|met(?:er|re)s?|degrees?|dollars?|cents?"
+    r"|units?|hours?|minutes?|seconds?|days?|weeks?|years?|kg|grams?|mph|in|m)(?:\^\{?[23]\}?)?"
+)
+# "\boxed{1} and \boxed{-2}": what may stand between the boxes of one answer.
+_BETWEEN_BOXES = re.compile(
+    r"[\s$,;\\\[\]()}]*(?:,|;|and|or|\\text\s?\{\s?(?:and|or)\s?\}|\\quad)[\s$,;\\\[\]({]*(?:and\s|or\s)?(?:[a-z](?:_\{?\d\}?)?\s?=\s?)?[\s$\\\[(]*\\(?:boxed|fbox)\s?\{\s*"
+)
 
 
 def stated_expression(response: str) -> str | None:
     """Return the expression that a response gives as its answer, in LaTeX as `spelled` writes it; None of nothing.
 
-    The last `\\boxed{…}`, else what is announced, else the last formula between dollars, else the last number.
+    The last `\\boxed{…}`, or the boxes that one "and" joins with it, else what is announced, else the last formula, else the last
+    number.
     """
-    text = answer_part(response)
-    for inner in reversed(boxed(text)):
-        if inner:
-            return spelled(inner)
-    for rest in after_cues(text):
-        formula = _DOLLARS.search(rest)
-        said = spelled(formula[1] if formula else rest)
-        if said and len(said) <= LONGEST:
-            return said
-    formulas = _DOLLARS.findall(text)
-    return (spelled(formulas[-1]) if formulas else None) or stated_number(text)
+    text = said(response)
+    for tagged in reversed(answer_tags(text)):
+        if found := _last_boxes(tagged) or (
+            spelled(tagged) if len(tagged) <= LONGEST and "\n" not in tagged else _stated(tagged)
+        ):
+            return found
+    return _last_boxes(text) or _stated(text)
 
 
 def boxed_expression(response: str) -> str | None:
-    """Return the expression of a response whose last line has `\\boxed{…}`, or ends in `Answer: …`; else None."""
-    line = last_line(answer_part(response))
+    """Return the expression of a response that ends in `\\boxed{…}` or, on its last line, in `Answer: …`; else None."""
+    text = said(response).rstrip()
+    found = boxes(text)
+    if found and not text[found[-1].stop :].lstrip("} \n").strip("$.\\]) \n*`"):
+        return _last_boxes(text)
+    line = last_line(text)
     if inner := boxed(line):
         return spelled(inner[-1]) or None
-    found = re.search(r"(?:^|\s)answer(?:\s+is)?\s*[:=]\s*([^\s].*)$", line[-500:], re.IGNORECASE)
-    return (spelled(found[1]) or None) if found else None
+    announced = re.search(r"(?:^|\s)answer(?:\s+is)?\s*[:=]\s*([^\s].*)$", line[-500:], re.IGNORECASE)
+    return (spelled(announced[1]) or None) if announced else None
 
 
 def spelled(expression: str) -> str:
     """Return an expression in one spelling of what LaTeX writes in several: spaces, sizes, fractions, dollars, numbers."""
-    text = expression.strip().strip("$").strip()
-    text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac").replace("\\$", "").replace("\\%", "%")
-    text = text.removeprefix("\\(").removesuffix("\\)").removesuffix(".").strip(" *")
-    text = _SPACES.sub("", text) if "\\text" not in text else " ".join(text.split())
+    text = plain(expression).strip().strip("$").strip()
+    for symbol, command in () if text.isascii() else _SYMBOLS.items():
+        text = text.replace(symbol, command)
+    text = _ROOT.sub(lambda found: f"\\sqrt{{{found['inner'] or found['digits'] or found[0][-1]}}}", text)
+    text = _SHORT_FRACTION.sub(r"\\frac", text).replace("\\$", "").replace("\\%", "%")
+    text = (
+        text.removeprefix("\\(")
+        .removesuffix("\\)")
+        .removeprefix("\\[")
+        .removesuffix("\\]")
+        .removesuffix(".")
+        .strip(" *")
+    )
+    text = _JOINED.sub(r"\\text{ \1 }", _MIXED.sub(_improper, text))
+    if unit := _UNIT.fullmatch(text):
+        text = unit["number"]
+    if (number := normalised(text)) is not None:
+        return number
+    text = _SPACES.sub(_kept, text) if not _WORDS.search(text) else " ".join(text.split())
     return normalised(text) or text
+
+
+def _depth(text: str) -> int:
+    """Return how many brackets stand inside each other at most."""
+    deepest = depth = 0
+    for character in text:
+        depth += (character in "{([") - (character in "})]")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _last_boxes(text: str) -> str | None:
+    """Return what stands in the last box that has something, with those that are joined to it by "and"."""
+    found = [box for box in boxes(text) if text[box].strip()]
+    joined: list[str] = []
+    for place, box in enumerate(reversed(found)):
+        inner = spelled(text[box])
+        if inner and inner not in joined:
+            joined.insert(0, inner)
+        before = found[len(found) - 2 - place] if place + 2 <= len(found) else None
+        between = text[before.stop : box.start] if before else ""
+        if before is None or len(between) > 80 or not _BETWEEN_BOXES.fullmatch(between):
+            break
+    return ",".join(joined) or None
+
+
+def _stated(text: str) -> str | None:
+    for rest in after_cues(text):
+        formula = _FORMULA.search(rest)
+        head = _until_reason(rest)
+        # "11, since $x = 12 - 1$": the formula is in the reason.
+        found = spelled(_inside(formula) if formula and formula.start() < len(head) else head)
+        if found and len(found) <= LONGEST:
+            return found
+    formulas = list(_FORMULA.finditer(text))
+    return (spelled(_inside(formulas[-1])) if formulas else None) or stated_number(text)
+
+
+def _inside(formula: re.Match[str]) -> str:
+    return next(group for group in formula.groups() if group is not None)
+
+
+def _until_reason(clause: str) -> str:
+    """Return an announced expression without the sentence's end and the reason that follows it."""
+    cut = re.search(r"(?:,?\s(?:because|since|as|where|which|for|when|so)\s)|[.;](?=\s|$)|。", clause)
+    return clause[: cut.start()] if cut and cut.start() else clause
+
+
+def _improper(found: re.Match[str]) -> str:
+    """Return a mixed number as one fraction, `2\\frac{1}{2}` as `\\frac{5}{2}`; an improper fraction is multiplied."""
+    whole, over, under = (
+        int(found["whole"]),
+        int(found["over"] or found["over1"]),
+        int(found["under"] or found["under1"]),
+    )
+    if over >= under:
+        return f"{whole}\\cdot\\frac{{{over}}}{{{under}}}"
+    return f"\\frac{{{whole * under + over}}}{{{under}}}"
+
+
+def _kept(found: re.Match[str]) -> str:
+    return found[1] or found[2] or ""
 
 
 def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | str:
@@ -61,8 +171,14 @@ def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | s
     """
     if spelled(answer) == spelled(target):
         return True
+    said, right = normalised(answer), normalised(target)
+    # One of them a decimal and the other a fraction that no decimal equals: whether it is rounded is not told here.
+    if said is not None and right is not None and ("/" in said) == ("/" in right):
+        return said == right
     if len(answer) > LONGEST:
         return f"the answer has {len(answer)} characters, of at most {LONGEST}"
+    if (depth := _depth(answer)) > DEEPEST:
+        return f"the answer has {depth} brackets inside each other, of at most {DEEPEST}"
     try:
         reply = worker().ask({"do": "math", "answer": answer, "target": target}, timeout_s)
     except OutOfTime:
@@ -71,4 +187,6 @@ def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | s
         return str(error)
     if missing := reply.get("missing"):
         raise MissingDependency("comparing mathematics", str(missing), "evals")
+    if reason := reply.get("failed"):
+        return str(reason)
     return bool(reply["equal"])

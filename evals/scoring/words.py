@@ -4,11 +4,13 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from evals.scoring.text import after_cues, answer_part, boxed, first_sentence, last_line, without_markup
+from evals.scoring.text import after_cues, answer_tags, boxed, first_sentence, last_line, said, without_markup
 
 YES_NO: Mapping[str, Sequence[str]] = {"Yes": ("yes", "true"), "No": ("no", "false")}
 TRUE_FALSE: Mapping[str, Sequence[str]] = {"True": ("true", "yes"), "False": ("false", "no")}
 _WORD = re.compile(r"[A-Za-z]+")
+_NOT = re.compile(r"(?:\bnot|n['’]t)\s(?:\w{1,12}\s)?$", re.IGNORECASE)
+_EITHER = re.compile(r"\W{0,4}(?:either|neither)\b|\W{0,4}[A-Za-z]{1,12},?\s(?:or|/)\s", re.IGNORECASE)
 
 
 def stated_word(response: str, words: Mapping[str, Sequence[str]]) -> str | None:
@@ -19,47 +21,60 @@ def stated_word(response: str, words: Mapping[str, Sequence[str]]) -> str | None
         words: answer → the spellings that mean it, in lower case.
     """
     meaning = {spelling: answer for answer, spellings in words.items() for spelling in spellings}
-    text = without_markup(answer_part(response))
-    for rest in (*reversed(boxed(text)), *after_cues(text)):
-        for word in _WORD.findall(first_sentence(rest)):
-            if word.lower() in meaning:
-                return meaning[word.lower()]
+    text = without_markup(said(response))
+    for rest in (*reversed(answer_tags(text)), *reversed(boxed(text)), *after_cues(text)):
+        clause = first_sentence(rest)
+        if rest[len(clause) :].startswith("?") or _EITHER.match(clause):
+            continue
+        for word in _WORD.finditer(clause):
+            if (answer := meaning.get(word.group().lower())) is not None:
+                return _opposite(answer, words) if _NOT.search(clause[: word.start()]) else answer
     for line in (text.strip(), last_line(text)):
         leading = _WORD.search(line[:40])
         if leading and leading.group().lower() in meaning:
             return meaning[leading.group().lower()]
-    found = {meaning[word.lower()] for word in _WORD.findall(text) if word.lower() in meaning}
+    found = {
+        _opposite(answer, words) if _NOT.search(text[max(0, word.start() - 20) : word.start()]) else answer
+        for word in _WORD.finditer(text)
+        if (answer := meaning.get(word.group().lower())) is not None
+    }
     return found.pop() if len(found) == 1 else None
+
+
+def _opposite(answer: str, words: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the other of two answers; None where there are more."""
+    others = [word for word in words if word != answer]
+    return others[0] if len(others) == 1 else None
 
 
 def final_word(response: str, words: Mapping[str, Sequence[str]]) -> str | None:
     """Return the word of a response whose last line ends in `Answer: word`; else None."""
-    said = final_text(response)
-    return next((answer for answer, spellings in words.items() if said in spellings), None)
+    word = final_text(response)
+    return next((answer for answer, spellings in words.items() if word in spellings), None)
 
 
 def stated_text(response: str) -> str | None:
     """Return what a response announces as its answer, else its last line, as `comparable` spells it; None of nothing."""
-    text = without_markup(answer_part(response))
-    for rest in (*reversed(boxed(text)), *after_cues(text)):
-        if said := comparable(rest):
-            return said
+    text = without_markup(said(response))
+    for rest in (*reversed(answer_tags(text)), *reversed(boxed(text)), *after_cues(text)):
+        if stated := comparable(rest):
+            return stated
     return comparable(last_line(text)) or None
 
 
 def final_text(response: str) -> str | None:
     """Return what stands after `Answer:` or `The answer is` in the last line; else None."""
-    line = last_line(without_markup(answer_part(response)))
+    line = last_line(without_markup(said(response)))
     found = re.search(r"(?:^|\s)answer(?:\s+is)?\s*[:=]?\s*([^\s].*)$", line[-400:], re.IGNORECASE)
     return (comparable(found[1]) or None) if found else None
 
 
 def mentions(response: str, name: str) -> bool:
     """Return whether a text has another in it, whatever case and spacing, and not as a part of a longer word or number."""
-    said, wanted = (" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in (response, name))
+    text, wanted = (" ".join(unicodedata.normalize("NFKC", given).casefold().split()) for given in (response, name))
     before = r"(?<!\w)(?<!\d[.,])" if _has_spaces_around(wanted[:1]) else ""
     after = r"(?!\w)(?![.,]\d)" if _has_spaces_around(wanted[-1:]) else ""
-    return re.search(f"{before}{re.escape(wanted)}{after}", said) is not None
+    return re.search(f"{before}{re.escape(wanted)}{after}", text) is not None
 
 
 def _has_spaces_around(letter: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from evals.datasets.dataset_task import DatasetTask, Unusable
 from evals.datasets.rows import DataRow
 from evals.sample import Sample, Score
+from evals.scoring.thinking import spoken
 from evals.task import TaskInfo
 
 COVERED = 0.5
@@ -50,8 +51,8 @@ class Biographies(DatasetTask):
         return Sample(self.sample_id(row), question, f"{person}\n{target}", metadata={"person": person})
 
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
-        """Return the response itself: there is no shorter answer."""
-        return response.strip() or None
+        """Return the response itself, without what is thought aloud: there is no shorter answer."""
+        return spoken(response).strip() or None
 
     def score(self, answer: str | None, target: str) -> Score:
         """Return the score by the string criterion."""

@@ -14,6 +14,7 @@ import torch
 from agents.models.discrete_functions.families import FAMILIES, draw
 from agents.observation import Table
 from evals.sample import Loaded, Sample
+from evals.scoring.text import said
 from evals.task import Task, TaskInfo
 
 DIMS, EXAMPLES = 8, 15
@@ -52,10 +53,11 @@ class DiscreteFunctions(Task):
 
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the label after the last `Answer:` or `Label:`, else the only one that is said."""
-        if after := _AFTER_CUE.findall(response):
+        text = said(response)
+        if after := _AFTER_CUE.findall(text):
             return str(after[-1])
-        said = set(_ALONE.findall(response))
-        return str(said.pop()) if len(said) == 1 else None
+        labels = set(_ALONE.findall(text))
+        return str(labels.pop()) if len(labels) == 1 else None
 
     def _sample(self, index: int) -> Sample:
         family = self.variant or "conjunction"

@@ -19,7 +19,8 @@ from agents.errors import MissingDependency, TaskError
 from evals.sample import Loaded, Sample, Score
 from evals.scoring.bounded import OutOfTime, WorkerDied, worker
 from evals.scoring.reasoning_gym import library
-from evals.scoring.text import after_cues, answer_part, boxed
+from evals.scoring.run_ons import answer_part
+from evals.scoring.text import after_cues, boxed
 from evals.task import Task, TaskInfo
 
 DEFAULT_SIZE = 200

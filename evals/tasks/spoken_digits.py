@@ -15,6 +15,7 @@ from agents.beliefs.sound_files import with_noise
 from agents.errors import ModelError, TaskError
 from agents.models.spoken_digits import DIGITS, read_digits
 from evals.sample import Loaded, Sample
+from evals.scoring.text import said
 from evals.task import Task, TaskInfo
 
 RATIOS = ("20", "10", "5", "0", "-5", "-10")
@@ -72,9 +73,9 @@ class SpokenDigits(Task):
 
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the digit after the last `Answer:`, as a word; else the only one that is said."""
-        _, cue, after = response.lower().rpartition("answer:")
-        said = [word for word in _WORD.findall(after) if (word in DIGITS or (word.isdigit() and len(word) == 1))]
-        words = [DIGITS[int(word)] if word.isdigit() else word for word in said]
+        _, cue, after = said(response).lower().rpartition("answer:")
+        digits = [word for word in _WORD.findall(after) if (word in DIGITS or (word.isdigit() and len(word) == 1))]
+        words = [DIGITS[int(word)] if word.isdigit() else word for word in digits]
         if cue and words:
             return words[0]
         return words[0] if len(set(words)) == 1 else None

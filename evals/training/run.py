@@ -7,6 +7,7 @@ from agents.prompts import Prompts
 from debate.config.shipped import prompts_folder
 from evals.analysis.plots import training
 from evals.analysis.stats import wilson
+from evals.scorer import read_response, score_answer
 from evals.task import create_task
 from evals.training.card import write_card
 from evals.training.recipe import Recipe
@@ -34,7 +35,9 @@ def finish(recipe: Recipe, out: Path, *, questions: int) -> Iterator[str]:
 
     def right_answers() -> int:
         said = complete(model, tokenizer, turns, longest=recipe.longest)
-        scores = [task.score_sample(task.extract(text), sample) for text, sample in zip(said, samples, strict=True)]
+        scores = [
+            score_answer(task, read_response(task, text), sample) for text, sample in zip(said, samples, strict=True)
+        ]
         return sum(score.value == "correct" for score in scores)
 
     right, without = right_answers(), None

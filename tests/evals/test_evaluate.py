@@ -74,6 +74,9 @@ def test_same_config_and_seed_is_the_same_bytes(tmp_path, run, backend, tiny):
         run(evaluate(config, out=tmp_path / name, limit=4))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert any(path.endswith(".safetensors") for path in contents(tmp_path / "one"))
+    mode = {"way": "by_row", "batch_invariant": True, "rows": 4}
+    recorded = json.loads((tmp_path / "one" / "run.json").read_text()).get("decoding", {})
+    assert list(recorded.values()) == ([mode] if backend == "transformers" else [])
     run(evaluate(config.model_copy(update={"seed": 1}), out=tmp_path / "three", limit=4))
     assert contents(tmp_path / "one") != contents(tmp_path / "three")
 

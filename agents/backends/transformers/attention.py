@@ -4,18 +4,62 @@ transformers' own `sdpa` repeats the keys and values of grouped-query models whe
 whole cache every step, and a masked batch adds every row up over the longest row's length, so that its last bits depend on
 its neighbours. One query position needs no mask over its own keys, and the query heads that share a key head can be the
 query rows of one call.
+
+Where each row stands does not go through the model's arguments, which some attention classes drop, but beside them: the
+model asks for its masks by the rules that its own code composes (causal, windows, chunks), and these are answered for the
+rows' positions.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import causal_mask_function, sdpa_mask
 
 NAME = "sdpa_by_row"
+
+
+@dataclass
+class Decoding:
+    """Rows that decode one position each.
+
+    Fields:
+        positions: [B] int64, where each row's input goes; rows from `len(lengths)` on are padding.
+        lengths: of the rows, the new position included.
+        slots: where each row's keys are; None where row i has slot i.
+        by_row: each row attends in a call of its own; if not, all in one masked call.
+        starts: of each mask made, by its address: the first key that each row sees, None where it does not see all from there
+            on; and the mask, so that its address stays its own.
+    """
+
+    positions: torch.Tensor
+    lengths: Sequence[int]
+    slots: Sequence[int] | None
+    by_row: bool
+    starts: dict[int, tuple[list[int | None], torch.Tensor]] = field(default_factory=dict)
+
+
+class _Now(threading.local):
+    decoding: Decoding | None = None
+
+
+_now = _Now()
+
+
+@contextmanager
+def decoding(rows: Decoding) -> Iterator[None]:
+    """Within it, forward passes of this thread are of these rows."""
+    _now.decoding = rows
+    try:
+        yield
+    finally:
+        _now.decoding = None
 
 
 def attention_by_row(
@@ -26,7 +70,6 @@ def attention_by_row(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     sliding_window: int | None = None,
-    row_lengths: Sequence[int] | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Return attention [B, Q, H, head].
@@ -35,31 +78,90 @@ def attention_by_row(
         module: the attention layer.
         query: [B, H, Q, head].
         key, value: [n, H_kv, L, head], H a multiple of H_kv, n <= B.
-        attention_mask: [B, 1, Q, L], added to the scores; not read where row_lengths is given.
+        attention_mask: made by `mask_by_row`, or scores [B or 1, H or 1, Q, L] to add; None where every row sees all its keys.
         scaling: of the scores.
-        sliding_window: how many keys a query reaches back, where the layer has a window.
-        row_lengths: n lengths of rows that decode one position each; rows from n on are padding and come out as 0.
+        sliding_window: the mask says it too, and is what counts.
+        kwargs: what else the layer gives.
+
+    Raises:
+        NotImplementedError: the layer gives a number that plain attention knows nothing of (a cap on scores, sinks).
     """
-    if row_lengths is None:
+    _refuse_more_than_plain(kwargs)
+    rows = _now.decoding
+    if rows is None or not rows.by_row:
         outcome: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, sliding_window=sliding_window, **kwargs
         )
         return outcome
-    rows, heads, _, width = query.shape
+    batch, heads, _, width = query.shape
     key_heads = key.shape[1]
-    out = query.new_zeros(rows, 1, heads, value.shape[3])
-    for row, length in enumerate(row_lengths):
-        reach = slice(max(0, length - sliding_window) if sliding_window else 0, length)
+    out = query.new_zeros(batch, 1, heads, value.shape[3])
+    made = None if attention_mask is None else rows.starts.get(attention_mask.data_ptr())
+    for row, length in enumerate(rows.lengths):
+        slot = row if rows.slots is None else rows.slots[row]
+        start: int | None = 0
+        if attention_mask is not None:
+            start = None if made is None else made[0][row]
+        mask = None
+        if start is None:
+            assert attention_mask is not None
+            of_row = attention_mask[row if len(attention_mask) > 1 else 0, :, 0, :length]
+            mask = of_row.expand(heads, length).reshape(1, key_heads, heads // key_heads, length)
+        reach = slice(start or 0, length)
         grouped = query[row].reshape(1, key_heads, heads // key_heads, width)
         heard = scaled_dot_product_attention(
-            grouped, key[row : row + 1, :, reach], value[row : row + 1, :, reach], scale=scaling
+            grouped, key[slot : slot + 1, :, reach], value[slot : slot + 1, :, reach], attn_mask=mask, scale=scaling
         )
         out[row, 0] = heard.reshape(heads, -1)
     return out, None
 
 
+def _refuse_more_than_plain(kwargs: dict[str, Any]) -> None:
+    for name, value in kwargs.items():
+        is_number = isinstance(value, float) or (isinstance(value, torch.Tensor) and value.is_floating_point())
+        if is_number and name != "dropout":
+            raise NotImplementedError(f"its attention takes {name}, which plain attention does not know")
+
+
+def mask_by_row(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    mask_function: Callable[..., torch.Tensor] = causal_mask_function,
+    use_vmap: bool = False,
+    device: torch.device | str = "cpu",
+    **kwargs: Any,
+) -> torch.Tensor | None:
+    """Return the mask [B, 1, Q, L] that a model asks for by its own rule; of decoding rows, for the position of each.
+
+    None means that every row sees all its keys. See transformers' `masking_utils` for the arguments.
+
+    Raises:
+        NotImplementedError: a rule that cannot be asked for single positions.
+    """
+    rows = _now.decoding
+    if rows is None:
+        mask: torch.Tensor | None = sdpa_mask(
+            batch_size, q_length, kv_length, mask_function=mask_function, use_vmap=use_vmap, device=device, **kwargs
+        )
+        return mask
+    if rows.by_row and mask_function is causal_mask_function:
+        return None
+    if use_vmap:
+        raise NotImplementedError("its masks have a rule of their own")
+    batch = torch.arange(batch_size, device=device).view(-1, 1, 1, 1)
+    keys = torch.arange(kv_length, device=device).view(1, 1, 1, -1)
+    visible = mask_function(batch, batch.new_zeros(1, 1, 1, 1), rows.positions.view(-1, 1, 1, 1), keys)
+    visible = visible.expand(batch_size, 1, 1, kv_length).contiguous()
+    if rows.by_row:
+        counts, firsts = visible.sum(-1).flatten().tolist(), visible.int().argmax(-1).flatten().tolist()
+        starts = [f if n - f == count else None for f, count, n in zip(firsts, counts, rows.lengths, strict=False)]
+        rows.starts[visible.data_ptr()] = (starts, visible)
+    return visible
+
+
 def register() -> str:
     """Register the function with transformers and return the name to load a model with."""
     AttentionInterface.register(NAME, attention_by_row)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
+    AttentionMaskInterface.register(NAME, mask_by_row)
     return NAME

@@ -7,6 +7,7 @@ same bytes on one machine.
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 
 from agents.backend import Backend, Capabilities, Load, Pending, Request
 from agents.backends.transformers.engine import Engine, rows_in
-from agents.backends.transformers.model import LoadedModel, allows_invariance, default_device
+from agents.backends.transformers.model import LoadedModel, default_device
 from agents.backends.transformers.row import Row
 from agents.errors import BackendFailed, ConfigError, OutOfMemory
 from agents.fingerprint import ModelFingerprint
@@ -37,7 +38,7 @@ class TransformersBackend(Backend):
         max_num_seqs: most requests decoded at once.
         prefix_cache: share the keys and values of common prompt prefixes.
         batch_invariant: give a request the same bits whatever shares its batch; on by default on the CPU, where it costs
-            little (docs/determinism.md), for models whose attention allows it.
+            little (docs/determinism.md), for models that allow it.
         revision: of a hub id.
         trust_remote_code: run code that comes with the model.
         progress: called with a sentence for each slow step.
@@ -61,18 +62,21 @@ class TransformersBackend(Backend):
         folder = locate(model, revision=revision, progress=progress)
         progress(f"loading {model} ({dtype})")
         device = device or default_device()
-        if batch_invariant is None:
-            batch_invariant = device == "cpu" and allows_invariance(folder, trust_remote_code=trust_remote_code)
-        elif batch_invariant and device != "cpu":
+        if batch_invariant and device != "cpu":
             raise ConfigError(f"batch_invariant holds on the CPU only, and the device is {device}")
+        padded = batch_invariant is not False and device == "cpu"
         loaded = LoadedModel(
             folder,
             name=model,
             dtype=dtype,
             device=device,
             trust_remote_code=trust_remote_code,
-            rows=max_num_seqs if batch_invariant else None,
+            rows=max_num_seqs if padded else None,
+            insist=batch_invariant is True,
+            progress=progress,
         )
+        if loaded.caveat:
+            progress(f"warning: {loaded.caveat}")
         for remark in remarks(model, loaded.tokenizer, loaded.stop_ids, loaded.table.num_tokens):
             progress(remark)
         if device == "cpu":
@@ -100,6 +104,17 @@ class TransformersBackend(Backend):
     def fingerprint(self) -> ModelFingerprint:
         """The loaded model's."""
         return self.engine.model.fingerprint
+
+    @property
+    def decoding(self) -> Mapping[str, Any]:
+        """The mode that the model was found to need: its way, whether it is batch invariant, and the rows of a step."""
+        model = self.engine.model
+        return {
+            "way": model.mode.way,
+            "batch_invariant": model.rows is not None,
+            "rows": model.rows,
+            **({"why": model.caveat} if model.caveat else {}),
+        }
 
     def submit(self, request: Request) -> Pending:
         """Queue a request; see Backend."""

@@ -4,6 +4,7 @@ Rows that decode sit in slots 0 … n−1, so a decode step reads plain views. W
 slot until a new row needs it, and is where common prompt prefixes are found.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,8 @@ class Window:
         positions: [n] int64, the position each row writes next; None for a run of positions of one row.
         start: the first position, where one row writes several.
         length: positions that attention reads, from 0.
+        slots: of the rows, where they are not first, first + 1, …
+        gathered: attention is given the keys of these slots only, copied; if not, of all slots of the window.
     """
 
     first: int
@@ -28,6 +31,8 @@ class Window:
     positions: torch.Tensor | None
     start: int
     length: int
+    slots: Sequence[int] | None = None
+    gathered: bool = True
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
@@ -57,13 +62,19 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
             self.lazy_initialization(key_states, value_states)
         window = self.owner.window
         if window.positions is not None:
-            rows = torch.arange(window.first, window.last, device=key_states.device)
+            device = key_states.device
+            if window.slots is None:
+                rows = torch.arange(window.first, window.last, device=device)
+            else:
+                rows = torch.tensor(window.slots, device=device)
             self.keys[rows, :, window.positions] = key_states[: len(rows), :, 0]
             self.values[rows, :, window.positions] = value_states[: len(rows), :, 0]
         else:
             span = slice(window.start, window.start + key_states.shape[2])
             self.keys[window.first : window.last, :, span] = key_states
             self.values[window.first : window.last, :, span] = value_states
+        if window.slots is not None and window.gathered:
+            return self.keys[window.slots, :, : window.length], self.values[window.slots, :, : window.length]
         reach = (slice(window.first, window.last), slice(None), slice(0, window.length))
         return self.keys[reach], self.values[reach]
 
@@ -105,6 +116,14 @@ class SlotCache(Cache):  # type: ignore[misc]
         self.capacity = 0
         self.window = Window(0, 0, None, 0, 0)
         super().__init__(layers=[SlotLayer(self) for _ in range(num_layers)])
+
+    def has_previous_state(self, layer_idx: int | None = None) -> bool:
+        """Refuse a layer that asks for a state of its own.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("some of its layers keep a state in place of keys and values")
 
     def reserve(self, slots: int, capacity: int) -> None:
         """Make room for a number of slots of a number of positions."""

@@ -59,7 +59,7 @@ class Engine:
         parts = [
             rerender(segment, self.model.table.weight, self.model.fingerprint)
             if isinstance(segment, Message)
-            else self.model.table.weight[torch.tensor(segment, device=self.model.device)]
+            else self._embedded(segment)
             for segment in found
         ]
         last = found[-1] if found else []
@@ -92,11 +92,35 @@ class Engine:
         # A prompt may be answered by its first token, and a row may have been cancelled: slots must be 0 … n−1 again.
         ended = self._remove_finished()
         if self.running:
-            inputs = torch.stack([self._next_input(row) for row in self.running])
-            positions = torch.tensor([row.position for row in self.running], device=self.model.device)
-            adapters = [row.request.adapter for row in self.running]
-            self._generate(self.running, self.model.decode(self.cache, inputs, positions, adapters))
+            self._generate(self.running, self._advance(self.running))
         return ended + self._remove_finished()
+
+    def _advance(self, rows: list[Row]) -> torch.Tensor:
+        """Feed each running row its next input and return their logits [n, V]."""
+        crossing = [row for row in rows if self.model.crosses(row.position, since=row.position)]
+        going = [row for row in rows if row not in crossing] if crossing else rows
+        read = {row: self._read_anew(row) for row in crossing}
+        if going:
+            inputs = torch.stack([self._next_input(row) for row in going])
+            positions = torch.tensor([row.position for row in going], device=self.model.device)
+            adapters = [row.request.adapter for row in going]
+            slots = [row.slot for row in going] if crossing else None
+            logits = self.model.decode(self.cache, inputs, positions, adapters, slots)
+            if not crossing:
+                return logits
+            read |= dict(zip(going, logits, strict=True))
+        return torch.stack([read[row] for row in rows])
+
+    def _read_anew(self, row: Row) -> torch.Tensor:
+        """Read a row again from its beginning, prompt and answer, and return its last logits [V]."""
+        said = torch.stack(row.vectors) if row.encoder is not None else self._embedded(row.ids)
+        inputs = torch.cat([row.prompt, said])
+        row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])
+        self._contents[row.slot] = []
+        return self.model.prefill(self.cache, row.slot, 0, inputs, row.request.adapter)
+
+    def _embedded(self, ids: list[int]) -> torch.Tensor:
+        return self.model.table.weight[torch.tensor(ids, device=self.model.device)]
 
     def cancel(self, row: Row) -> None:
         """End a row as it is; it is returned by the next step."""
@@ -111,15 +135,18 @@ class Engine:
             self.running.append(row)
             if row.finish is not None:
                 continue
-            self.cache.reserve(len(self.running), len(row.keys) + _room(row.request, row.choices))
+            length, room = len(row.keys), _room(row.request, row.choices)
+            self.cache.reserve(len(self.running), length + room)
             while len(self._contents) < self.cache.slots:
                 self._contents.append([])
             row.cached = self._share_prefix(row)
             adapter = row.request.adapter
             logits = self.model.prefill(self.cache, row.slot, row.cached, row.prompt[row.cached :], adapter)
-            self._contents[row.slot] = row.keys
-            # Not a slice, which would keep the whole prompt alive.
-            row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])
+            # What is read past the switch is of no use before it.
+            self._contents[row.slot] = [] if self.model.crosses(length - 1, since=0) else row.keys
+            if not self.model.crosses(length + room, since=length):
+                # Not a slice, which would keep the whole prompt alive.
+                row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])
             if row.choices:
                 self._weigh(row, logits)
             else:
@@ -131,11 +158,18 @@ class Engine:
         Each choice is read over the one before it, behind the prompt; but for its last token, that nothing follows.
         """
         found: list[float] = []
+        length, longest = len(row.keys), max(map(len, row.choices))
+        # Where one of them passes the switch, each is read behind a prompt that is read as it asks for.
+        anew = self.model.crosses(length + longest - 2, since=length)
+        if anew:
+            self._contents[row.slot] = []
         for ids in row.choices:
             steps = logits[None]
             if len(ids) > 1:
-                said = self.model.table.weight[torch.tensor(ids[:-1], device=self.model.device)]
-                after = self.model.read(self.cache, row.slot, len(row.keys), said, row.request.adapter)
+                start, said = length, self._embedded(ids[:-1])
+                if anew:
+                    start, said = 0, torch.cat([row.prompt, said])
+                after = self.model.read(self.cache, row.slot, start, said, row.request.adapter, keep=len(ids) - 1)
                 steps = torch.cat([steps, after])
             try:
                 check_maxima(steps.amax(dim=1))
@@ -148,7 +182,7 @@ class Engine:
 
     def _share_prefix(self, row: Row) -> int:
         """Copy the longest prompt prefix that some slot holds into the row's slot; return its length."""
-        if not self.prefix_cache:
+        if not self.prefix_cache or self.model.crosses(len(row.keys) - 1, since=0):
             return 0
         lengths = [num_common(row.keys, contents) for contents in self._contents]
         # A prompt is never wholly cached: its last position has to yield logits.

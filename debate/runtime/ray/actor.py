@@ -24,6 +24,7 @@ class Description:
 
     fingerprint: ModelFingerprint
     capabilities: Capabilities
+    decoding: Mapping[str, Any] = field(default_factory=dict)
 
 
 def packages() -> dict[str, str]:
@@ -73,7 +74,7 @@ class EngineActor:
         """Load the model; see `create_backend`."""
         # Not in the event loop's thread: loading takes minutes, and `hello` is to be answered meanwhile.
         self._backend = await asyncio.to_thread(create_backend, name, **options)
-        return Description(self._backend.fingerprint, self._backend.capabilities)
+        return Description(self._backend.fingerprint, self._backend.capabilities, dict(self._backend.decoding))
 
     async def tokenizer(self) -> Any:
         """Return the model's tokenizer."""

@@ -1,7 +1,7 @@
 """A backend whose engine is an actor: requests leave in batches, outcomes come back in batches."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
@@ -77,6 +77,11 @@ class RemoteEngine(Backend):
     def fingerprint(self) -> ModelFingerprint:
         """The model's."""
         return self.description.fingerprint
+
+    @property
+    def decoding(self) -> Mapping[str, Any]:
+        """The engine's."""
+        return self.description.decoding
 
     def submit(self, request: Request) -> Pending:
         """Queue a request; what the engine refuses is raised where it is awaited."""

@@ -244,7 +244,7 @@ def findings(**keys):
         ({"topology": {"edges": [{"from": "a1", "to": "a2"}, {"from": "a3", "to": "a4"}]}}, "warning", "2 debates"),
         ({"topology": "chain", "agents": {"a": {"count": 3, "temperature": [0.1, 1]}}}, "warning", "hears nobody"),
         ({"topology": "complete", "protocol": "relay"}, "warning", "never carry a message"),
-        ({"agents": {"ada": {}, "ben": {"model": "other"}}}, "warning", "mapped token by token"),
+        ({"agents": {"ada": {}, "ben": {"model": "other"}}}, "note", "is said when both are loaded"),
     ],
 )
 def test_check_says_what_is_wrong_and_what_to_do(keys, kind, said):

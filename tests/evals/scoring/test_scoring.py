@@ -13,7 +13,8 @@ from evals.scoring.bounded import OutOfTime, Worker, WorkerDied
 from evals.scoring.mathematics import boxed_expression, equal, spelled, stated_expression
 from evals.scoring.numbers import final_number, normalised, stated_number
 from evals.scoring.options import final_option, option_label, stated_option
-from evals.scoring.text import answer_part, boxed, without_markup
+from evals.scoring.run_ons import answer_part
+from evals.scoring.text import boxed, without_markup
 from evals.scoring.words import TRUE_FALSE, YES_NO, final_text, final_word, stated_text, stated_word
 
 HERE = Path(__file__).parent
@@ -96,6 +97,19 @@ def test_gsm8k_rationales_read_as_published(benchmark):
         assert stated_number(answer) == final_number(answer) == target
 
 
+def test_gsm8k_published_verdicts(benchmark):
+    """OpenAI's four models of 2021 on the test set (openai/grade-school-math, example_model_solutions.jsonl): 5,276 verdicts."""
+    right = total = 0
+    for line in benchmark("gsm8k/example_model_solutions.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        target = normalised(row["ground_truth"].rpartition("A:")[2].strip())
+        for solved in (value for value in row.values() if isinstance(value, dict)):
+            total += 1
+            right += (stated_number(solved["solution"]) == target) == solved["is_correct"]
+    assert total == 5276
+    assert right >= 0.997 * total
+
+
 @pytest.mark.parametrize(
     ("response", "answer"),
     [
@@ -124,7 +138,7 @@ def test_gsm8k_rationales_read_as_published(benchmark):
         ("Answer: 1e3", "1000"),
         ("Answer: 12 * 10", "12"),
         (".5 of it", "0.5"),
-        ("Answer: 1\u00a0234", "1"),
+        ("Answer: 1\u00a0234", "1234"),
         ("The answer is **\\$1{,}500**", "1500"),
         ("So 3 and 4 make 7, which is the final answer! Of 2 you heard before.", "7"),
         ("12 - 6 = 6, which is the answer to her question.\nThe number", "6"),
@@ -257,7 +271,7 @@ def test_reading_is_linear_in_any_repetition(pieces):
             read(text)
         return time.process_time() - start
 
-    small, large = min(seconds(400) for _ in range(3)), min(seconds(3200) for _ in range(3))
+    small, large = min(seconds(200) for _ in range(3)), min(seconds(1600) for _ in range(3))
     assert large < 24 * small + 0.05
 
 
