@@ -22,7 +22,6 @@ from evals.provenance import decoding
 from evals.sample import Sample, Score
 from evals.samples import to_question
 from evals.scorer import SafeExtract, Scorer
-from evals.task import create_task
 
 
 class _Failures(Observer):
@@ -40,7 +39,7 @@ async def watch(
     config: DebateConfig, question: str | None, limit: int, data: Path | None, out: Path | None, overwrite: bool
 ) -> None:
     """Debate the given question, or the first questions of the config's task, and print what is said and decided."""
-    task = create_task(config.task, seed=config.seed) if question else Selection(data=data).task(config)
+    task = Selection(data=data).task(config)
     config = with_scoring(config, task)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
     scorer = Scorer(task, samples)

@@ -71,10 +71,10 @@ def final_text(response: str) -> str | None:
 
 def mentions(response: str, name: str) -> bool:
     """Return whether a text has another in it, whatever case and spacing, and not as a part of a longer word or number."""
-    said, wanted = (" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in (response, name))
+    text, wanted = (" ".join(unicodedata.normalize("NFKC", given).casefold().split()) for given in (response, name))
     before = r"(?<!\w)(?<!\d[.,])" if _has_spaces_around(wanted[:1]) else ""
     after = r"(?!\w)(?![.,]\d)" if _has_spaces_around(wanted[-1:]) else ""
-    return re.search(f"{before}{re.escape(wanted)}{after}", said) is not None
+    return re.search(f"{before}{re.escape(wanted)}{after}", text) is not None
 
 
 def _has_spaces_around(letter: str) -> bool:

@@ -21,6 +21,7 @@ from evals.scoring.mathematics import spelled
 from evals.scoring.numbers import normalised
 from evals.scoring.options import LETTERS, option_label
 from evals.scoring.patterns import found_in
+from evals.scoring.text import last_line, said
 from evals.scoring.words import comparable, final_text, mentions, stated_text
 from evals.task import Shot, TaskInfo
 
@@ -258,7 +259,7 @@ class OwnContains(OwnQuestions):
 
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the whole response: what is looked for may stand anywhere."""
-        return response.strip() or None
+        return said(response).strip() or None
 
     def score(self, answer: str | None, target: str) -> Score:
         """Return whether the answer names the target."""
@@ -274,11 +275,11 @@ class OwnPattern(OwnQuestions):
 
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the whole response: what is looked for may stand anywhere."""
-        return response.strip() or None
+        return said(response).strip() or None
 
     def extract_strict(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the last line, where it announces an answer."""
-        line = response.strip().rpartition("\n")[2].strip()
+        line = last_line(said(response))
         return line if final_text(line) else None
 
     def score(self, answer: str | None, target: str) -> Score:
