@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.atomic_file import write_atomic
-from agents.errors import ConfigError, DebateError
+from agents.errors import DebateError, UnknownName
 from debate.config.schema import DebateConfig
 from debate.runtime.observer import Observer
 from evals import paper
@@ -103,7 +103,7 @@ async def reproduce(
     experiment = load_experiment(name)
     chosen = tuple(tasks) or experiment.tasks
     if unknown := [task for task in chosen if task not in experiment.tasks]:
-        raise ConfigError(f"{name} has no task {unknown[0]!r}. It has: {', '.join(experiment.tasks)}.")
+        raise UnknownName("task", unknown[0], experiment.tasks, where=name)
     lines: list[Line] = []
     analyses: list[Analysis] = []
     config = None

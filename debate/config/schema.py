@@ -119,7 +119,7 @@ class DebateConfig(Frozen):
     agents: dict[str, AgentConfig] = Field(min_length=1)
     """Agents by name, in the order in which they are heard."""
     topology: str | TopologyConfig = "complete"
-    """Who hears whom: a name, with parameters if need be, or a mapping (debate/config/topology.py)."""
+    """Who hears whom: a name, with parameters if need be, or a mapping (below)."""
     protocol: str = "simultaneous"
     """Order in which agents speak, and which edges are heard; `debate topology list` names the protocols."""
     stopping: str = "fixed"

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -173,7 +174,7 @@ def _tell_where(root: Path, folders: Sequence[Path]) -> None:
         write_outputs(root, warn=options.progress)
     if (root / PAGE).is_file():
         options.console.print(f"report: {root / PAGE}", markup=False)
-    options.console.print(f"transcripts: {root}  (debate show {folders[-1]})", markup=False)
+    options.console.print(f"transcripts: {root}  (debate show {shlex.quote(str(folders[-1]))})", markup=False)
 
 
 def folder_name(task: str) -> str:

@@ -1,6 +1,7 @@
 """`debate run`: play questions one after the other for somebody who watches."""
 
 import contextlib
+import shlex
 from pathlib import Path
 
 from agents.errors import RunError
@@ -61,7 +62,9 @@ async def watch(
                 for warning in folder.warnings:
                     progress(warning)
                 if folder.is_resumed:
-                    progress(f"going on with {out}; what was decided is not played again (debate show {out})")
+                    progress(
+                        f"going on with {out}; what was decided is not played again (debate show {shlex.quote(str(out))})"
+                    )
                 folder.note_models(backend.fingerprint for backend in backends.started)
             if out:
                 await stack.enter_async_context(cancellable(out))

@@ -48,6 +48,8 @@ def search(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the search (default: runs/CONFIG-search).")
     ] = None,
+    runtime: options.Runtime = None,
+    ray_address: options.RayAddress = None,
     settings: options.Set = None,
 ) -> None:
     """Search temperatures on validation questions, then test the winner once on questions that the search never saw.
@@ -64,7 +66,8 @@ def search(
     from evals.search.parameters import parse_parameter
     from evals.search.search import search as run_search
 
-    extra = [*own_questions.named_columns(columns), *([f"task={task}"] if task else [])]
+    extra = [*options.execution(runtime, ray_address), *own_questions.named_columns(columns)]
+    extra += [f"task={task}"] if task else []
     loaded = own_questions.scored(options.load(config, settings, model, seed, *extra), scoring)
     parameters = [parse_parameter(text) for text in vary or ()]
     if dry_run:
