@@ -54,15 +54,16 @@ class Selection:
     data: Path | None = None
     revision: str | None = None
 
-    def task(self, name: str, seed: int) -> Task:
-        """Return the task of a name with the split, examples and files that are chosen."""
+    def task(self, config: DebateConfig, split: str | None = None) -> Task:
+        """Return the task of a config with the split, examples and files that are chosen; `data` wins over the config's."""
         return create_task(
-            name,
-            seed=seed,
-            data=self.data,
-            split=self.split,
+            config.task,
+            seed=config.seed,
+            data=self.data or (None if config.data is None else Path(config.data)),
+            split=split or self.split,
             num_fewshot=self.num_fewshot,
             revision=self.revision,
+            columns=config.columns or None,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -119,12 +120,13 @@ async def evaluate(
     observer = observer or Observer()
     chosen = _selection(limit, data, selection, samples)
     names = _rows(methods or method_names(config))
+    task = chosen.task(config)
+    config = with_scoring(config, task)
     configs = {row: resolve(config, name) for row, name in names.items()}
-    task = chosen.task(config.task, config.seed)
     shots = [(shot.question, shot.solution) for shot in task.shots()]
     if task.num_fewshot and not shots:
         progress(
-            f"{config.task}: no worked examples, of {task.num_fewshot} by default: {chosen.data} has no rows for them"
+            f"{config.task}: no worked examples, of {task.num_fewshot} by default: {task.data} has no rows for them"
         )
     available = len(samples or ())
     if samples is None:
@@ -132,12 +134,14 @@ async def evaluate(
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
-    targets = {Question(sample.id, sample.question): sample.target for sample in samples}
+    targets, solutions = sayable(task, samples), worked(task, samples)
     engines = backends or Backends(config, progress)
     asked = {**chosen.as_json(), "methods": list(names.values())}
 
     def build(played: DebateConfig) -> Debate:
-        return build_debate(played, engines, extract=SafeExtract(task), targets=targets, shots=shots)
+        return build_debate(
+            played, engines, extract=SafeExtract(task), targets=targets, solutions=solutions, shots=shots
+        )
 
     try:
         others = "" if overwrite else _other_questions(out, samples)
@@ -167,6 +171,27 @@ async def evaluate(
     finally:
         if backends is None:
             await engines.close()
+
+
+def with_scoring(config: DebateConfig, task: Task) -> DebateConfig:
+    """Return a config that names the scoring of its task, where the questions told which: `file` → `file:number`."""
+    is_told = config.task == "file" and task.name.startswith("file:")
+    return config.model_copy(update={"task": task.name}) if is_told else config
+
+
+def sayable(task: Task, samples: Sequence[Sample]) -> dict[Question, str]:
+    """Return question → right answer, for the agents that are given it; none where no answer can be said."""
+    said = {Question(sample.id, sample.question): task.spoken(sample) for sample in samples}
+    return {question: target for question, target in said.items() if target is not None}
+
+
+def worked(task: Task, samples: Sequence[Sample]) -> dict[Question, str]:
+    """Return question → a right solution in words, likewise."""
+    return {
+        Question(sample.id, sample.question): task.solution(sample)
+        for sample in samples
+        if task.spoken(sample) is not None
+    }
 
 
 def evaluate_sync(config: DebateConfig | Path | str, *, out: Path | str, **arguments: Any) -> list[MethodResult]:

@@ -28,8 +28,13 @@ Model = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Random seed for questions, sampling and noise.")]
 Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Maximum number of questions.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Local benchmark file or folder, used instead of the hub.")]
-
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Local benchmark file or folder, used instead of the hub. With --task file: your questions, or a hub id.",
+    ),
+]
 Runtime = Annotated[
     str | None, typer.Option("--runtime", help="Where engines run: local (this process) or ray (a process each).")
 ]

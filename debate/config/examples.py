@@ -7,6 +7,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "model": "tiny/ivy",
         "options": {"max_num_seqs": 32},
         "task": "mmlu:formal_logic",
+        "data": "questions.jsonl",
+        "columns": {"question": "prompt", "answer": "gold"},
         "prompts": "./prompts",
         "agents": {"ada": {"temperature": 0.15}, "ben": {"temperature": 0.6}},
         "topology": "ring(hops=2)",

@@ -9,9 +9,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from agents.errors import ConfigError
-from agents.secrets import refuse_secrets
+from agents.secrets import refuse_secrets, refuse_secrets_anywhere
 from agents.yaml_file import parse_yaml, read_yaml
 from debate.config.execution import EngineConfig, ExecutionConfig
+from debate.config.paths import check_paths, find_file, with_paths
 from debate.config.schema import AgentConfig, DebateConfig
 from debate.config.shipped import find_config, nearest, shipped
 from debate.config.topology import EdgeConfig, ScheduleConfig, TopologyConfig
@@ -22,25 +23,30 @@ from kernels.names import did_you_mean, unknown
 UNWRITTEN = ("single", "text", "cipher")
 
 
-def load_config(config: Path | str, overrides: Sequence[str] = ()) -> DebateConfig:
+def load_config(config: Path | str, overrides: Sequence[str] = (), *, is_record: bool = False) -> DebateConfig:
     """Return the config in a YAML file, with `key.path=value` overrides applied.
 
     Args:
         config: a file, or the name of a shipped one: `smoke`, `topologies/teams`.
         overrides: each as on the command line, e.g. `agents.ada.temperature=0.2`.
+        is_record: of a run that was: what it names need not be there any more.
 
     Raises:
         ConfigError: file and key path, what was given, what is allowed.
     """
     path = find_config(Path(config))
-    return validate(read_config(path, overrides), source=str(path))
+    return validate(read_config(path, overrides, is_record=is_record), source=str(path))
 
 
-def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the plain data of a config file with overrides and its topology file in it, not yet checked.
+def read_config(path: Path, overrides: Sequence[str] = (), *, is_record: bool = False) -> dict[str, Any]:
+    """Return the plain data of a config file with overrides, its topology file and its paths found, not yet checked.
+
+    Args:
+        path: the file.
+        overrides, is_record: as of `load_config`.
 
     Raises:
-        ConfigError: no such file, not YAML, no mapping, or an override that does not fit.
+        ConfigError: no such file, not YAML, no mapping, an override that does not fit, or a path that leads nowhere.
     """
     try:
         raw = read_yaml(path)
@@ -53,7 +59,11 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     for override in overrides:
         # A topology file's nodes are agents too.
         raw = _override(raw, override, known=_with_file(raw, path.parent))
-    return _with_file(raw, path.parent)
+    raw = _with_file(raw, path.parent)
+    if not is_record:
+        raw = with_paths(raw, path.parent)
+        check_paths(raw, path.parent, source=str(path))
+    return raw
 
 
 def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
@@ -63,16 +73,28 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
         ConfigError: a mistake, or a key of a server in it: a config is copied into run folders.
     """
     # Before anything else, so that no other mistake is explained by repeating the key.
-    for path, found in _options(raw):
-        refuse_secrets(found, where=f"{source}: {path}")
+    _refuse_in_options(raw, source)
     try:
-        return DebateConfig.model_validate(raw)
+        config = DebateConfig.model_validate(raw)
     except ValidationError as error:
         details = error.errors()
         if isinstance(raw.get("topology"), Mapping):
             # A mapping was meant: that it is no name either says nothing.
             details = [detail for detail in details if detail["loc"][-1:] != ("str",)]
         raise ConfigError("\n".join(dict.fromkeys(_explain(source, raw, detail) for detail in details))) from error
+    refuse_secrets_anywhere(raw, where=source)
+    return config
+
+
+def refuse_keys(values: Mapping[str, Any], *, source: str) -> None:
+    """Raise ConfigError where what is about to be written down holds a key of a server; the key is not repeated.
+
+    Args:
+        values: a config, or what else was asked for.
+        source: what the message starts with.
+    """
+    _refuse_in_options(values, source)
+    refuse_secrets_anywhere(values, where=source)
 
 
 def to_yaml(config: DebateConfig) -> str:
@@ -85,8 +107,12 @@ def _with_file(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     topology = raw.get("topology")
     if not isinstance(topology, dict) or "file" not in topology:
         return raw
-    path = Path(str(topology["file"])).expanduser()
-    agents, edges = read_topology_file(path if path.is_absolute() else folder / path)
+    path, looked = find_file(str(topology["file"]), folder)
+    if path is None:
+        raise ConfigError(
+            f"cannot read the topology {topology['file']}: no such file. Looked for: {', '.join(map(str, looked))}."
+        )
+    agents, edges = read_topology_file(path)
     own = raw.get("agents") or {}
     rest = {key: value for key, value in topology.items() if key != "file"}
     named = merged(agents, own) if isinstance(own, Mapping) else own
@@ -157,6 +183,11 @@ def _check_name(override: str, kind: str, name: str, config: Mapping[str, Any]) 
         f"--set {override!r}: {kind} has no {name!r}. Known: {', '.join(names) or 'none'}.{meant} To add one, set it whole: "
         f"--set '{kind}.{name}={{…}}'"
     )
+
+
+def _refuse_in_options(raw: Mapping[str, Any], source: str) -> None:
+    for path, found in _options(raw):
+        refuse_secrets(found, where=f"{source}: {path}")
 
 
 def _options(raw: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

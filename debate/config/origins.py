@@ -42,7 +42,10 @@ class Sourced:
 
     def text(self) -> str:
         """Return the resolved config as YAML, the source of each value behind it; it loads as the same config."""
-        lines = list(self._lines(self.config.model_dump(mode="json", by_alias=True), ()))
+        values = self.config.model_dump(mode="json", by_alias=True)
+        # Keys that a run's copy leaves out where they are at their default are shown all the same.
+        every = {key: values.get(key, getattr(self.config, key)) for key in DebateConfig.model_fields}
+        lines = list(self._lines(every, ()))
         width = min(max((len(line) for line, source in lines if source), default=0), 60)
         return "\n".join(f"{line:<{width}}  # {source}" if source else line for line, source in lines) + "\n"
 

@@ -65,7 +65,7 @@ def task_prompts(task: str) -> str:
     if (folder / base).is_dir() or not (folder / "tasks.yaml").is_file():
         return base
     named = yaml.safe_load((folder / "tasks.yaml").read_text(encoding="utf-8"))
-    return str(named.get(base, base))
+    return str(named.get(task) or named.get(base, base))
 
 
 def role_folder(role: str) -> Path:

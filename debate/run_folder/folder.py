@@ -20,7 +20,6 @@ import contextlib
 import difflib
 import os
 import platform
-import shutil
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,16 +28,19 @@ from typing import Any
 import yaml
 
 from agents.atomic_file import write_atomic, write_json
+from agents.component import is_component
 from agents.errors import DebateError, RunError
 from agents.fingerprint import ModelFingerprint
 from agents.installed import DECISIVE, versions
-from debate.config.load import to_yaml
+from debate.config.load import refuse_keys, to_yaml
 from debate.config.schema import DebateConfig
 from debate.run_folder import journal
-from debate.run_folder.journal import Journal, Record
+from debate.run_folder.chain import SEAL, STATUS, read_seal
+from debate.run_folder.contents import MESSAGES, refuse_links, remove_run
+from debate.run_folder.journal import Journal, JournalReader, Record
 from debate.run_folder.lock import LOCK, hold
 from debate.run_folder.log import Log
-from debate.run_folder.message_store import MESSAGES, MessageStore
+from debate.run_folder.message_store import MessageStore
 from debate.run_folder.method_journal import MethodJournal
 from debate.run_folder.reader import RunReader
 from debate.run_folder.run_state import RunState
@@ -63,6 +65,7 @@ class RunFolder(RunStore):
         fixed: why more questions cannot be added to an earlier run there, in a sentence; by default they can.
 
     Raises:
+        ConfigError: a key of a server in the config or in what was asked.
         RunError: of another config, written to by another process, damaged, or not a run.
     """
 
@@ -75,11 +78,15 @@ class RunFolder(RunStore):
         overwrite: bool = False,
         fixed: str = "",
     ) -> None:
+        plan = {**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})}
+        # Before the first byte is written.
+        refuse_keys(plan, source="config")
         self.path, self.config, self._fixed = path, config, fixed
         self.state = RunState()
         self.warnings: list[str] = []
         self._refuse_strangers(overwrite)
         with contextlib.ExitStack() as opened:
+            refuse_links(path)
             lock = hold(path)
             opened.callback(lock.release)
             if overwrite:
@@ -88,10 +95,12 @@ class RunFolder(RunStore):
             self.log = Log(path / LOG)
             opened.callback(self.log.close)
             fsync = config.execution.fsync
+            # A journal that is made now has none of an earlier one's records.
+            self._seal = read_seal(path) if (path / journal.NAME).exists() else None
             self._journal = Journal(path / journal.NAME, fsync=fsync)
             opened.callback(lambda: self._journal.close())
             self.messages = MessageStore(path / MESSAGES, durable=fsync == "always")
-            self._replay({**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})})
+            self._replay(plan)
             write_atomic(path / "config.yaml", to_yaml(config))
             self.write_status("running", {})
             # All is well: what was opened stays open until `close`.
@@ -114,13 +123,12 @@ class RunFolder(RunStore):
             raise RunError(f"{path} exists and is not a run; nothing was written. Choose another folder with --out.")
 
     def _clear(self) -> None:
-        for file in self.path.iterdir():
-            if file.name != LOCK:
-                shutil.rmtree(file) if file.is_dir() else file.unlink()
+        if left := remove_run(self.path, _methods(self.path)):
+            self.warnings.append(f"{self.path}: left in place, since no run made it: {', '.join(left)}")
 
     def _replay(self, plan: Record) -> None:
         """Read what is there; begin the run, or refuse to go on with another one."""
-        self.state.replay(self._journal.replay())
+        self.state.replay(self._journal.replay(self._seal))
         earlier = self.state.config
         if earlier is not None and self.is_resumed and _asks_more(earlier, plan):
             if self._fixed:
@@ -149,6 +157,8 @@ class RunFolder(RunStore):
 
     def _begin_anew(self) -> None:
         path = self._journal.path
+        self._seal = None
+        self.write_status("running", {})
         self._journal.close()
         path.unlink()
         self._journal = Journal(path, fsync=self.config.execution.fsync)
@@ -197,8 +207,11 @@ class RunFolder(RunStore):
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""
         if status != "running":
+            self._seal = self._journal.seal()
             self.log.event(status, "error" if status == "failed" else "info", error=facts.get("error"))
-        write_json(self.path / "run.json", {"format": FORMAT, "status": status, **_this_process(), **facts})
+        # While it runs, the seal of the session before holds: records are only added.
+        sealed = {} if self._seal is None else {SEAL: vars(self._seal)}
+        write_json(self.path / STATUS, {"format": FORMAT, "status": status, **_this_process(), **sealed, **facts})
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Write what is derived, and that the run is finished."""
@@ -213,6 +226,15 @@ class RunFolder(RunStore):
     def method(self, name: str) -> MethodJournal:
         """Return the journal of one method."""
         return MethodJournal(self, name)
+
+
+def _methods(path: Path) -> set[str]:
+    """Return the methods whose folders a run made: those in its journal, as far as it can be read, and in earlier versions'."""
+    found = {folder.parent.name for folder in path.glob("*/transcript.jsonl")}
+    with contextlib.suppress(RunError):
+        for entry in JournalReader(path / journal.NAME):
+            found.add(str(entry.record.get("method", "")))
+    return {name for name in found if is_component(name)}
 
 
 def _this_process() -> dict[str, Any]:

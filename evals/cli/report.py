@@ -30,14 +30,15 @@ def report(
     for one in runs:
         options.console.print(f"wrote {one.rebuild()}", markup=False)
     try:
-        for analysis in write_outputs(run, runs):
+        for analysis in write_outputs(run, runs, warn=options.progress):
             show_analysis(analysis)
     except MissingDependency as error:
         for one in runs:
             options.console.print(results_table(list(one.state.results.values()), one.state.table()["task"]))
         options.progress(f"no report page: {error}")
         return
-    options.console.print(f"wrote {run / PAGE}", markup=False)
+    if (run / PAGE).is_file():
+        options.console.print(f"wrote {run / PAGE}", markup=False)
 
 
 @app.command()

@@ -53,7 +53,8 @@ def reproduce(
     from agents.errors import ConfigError
     from agents.yaml_file import parse_yaml
     from evals.cli.screen import Screen
-    from evals.reproduce import cells, load_experiment
+    from evals.experiment import load_experiment
+    from evals.reproduce import cells
     from evals.reproduce import reproduce as run_experiment
 
     shared = load_experiment(experiment).debate

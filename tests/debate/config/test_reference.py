@@ -59,6 +59,7 @@ def test_every_key_has_a_meaning_and_an_example_that_the_schema_takes():
 
 def test_examples_of_a_debate_can_be_played_as_written():
     examples = {key: value for key, value in EXAMPLES[""].items() if key not in ("options", "model", "agents")}
+    examples["task"] = "file"
     config = validate({"agents": {"ada": {}, "ben": {}, "cy": {}}, **examples}, source="examples")
     build_exchange(config)
     decision_rule(config.decision)
