@@ -124,6 +124,10 @@ class Task(ABC):
         """Return the worked examples for the prompt; their rows are not among the samples."""
         return ()
 
+    def solution(self, sample: Sample) -> str:
+        """Return a right solution in words, which ends in the answer: what an expert says. The answer alone by default."""
+        return f"Answer: {self.spoken(sample)}"
+
     def labels(self, sample: Sample) -> tuple[str, ...]:
         """Return how the options of a choice are called, in the order of `sample.options`; () of no choice."""
         return ()

@@ -65,6 +65,22 @@ def load(config: Path, settings: list[str] | None, model: str | None, seed: int 
     return load_config(find_config(config), [*(settings or []), *named, *extra])
 
 
+def of_agents(config: Path, settings: list[str] | None, key: str, given: list[str] | None) -> list[str]:
+    """Return the overrides of an option that is for all agents, `VALUE`, or for one, `AGENT=VALUE`."""
+    from debate.config.load import read_config
+    from debate.config.shipped import find_config
+
+    found: list[str] = []
+    for text in given or []:
+        agent, equals, value = text.partition("=")
+        if equals:
+            found.append(f"agents.{agent}.{key}={value}")
+        else:
+            agents = read_config(find_config(config), settings or ()).get("agents") or {}
+            found += [f"agents.{name}.{key}={text}" for name in agents]
+    return found
+
+
 def backend_options(given: list[str] | None) -> dict[str, Any]:
     """Return the options of a backend from KEY=VALUE pairs, the values read as YAML.
 

@@ -28,4 +28,5 @@ def prompts_of(config: DebateConfig, name: str, shots: Sequence[tuple[str, str]]
         shared=prompts_folder("shared"),
         agreement=keys.agreement if keys.agreement is not None else config.agreement,
         shots=tuple(shots),
+        own_first=config.order == "reversed",
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -136,8 +137,8 @@ def _evaluate_task(
     metrics: "Metrics | None",
 ) -> None:
     """Play the methods over one task, write what is derived, and print the table."""
-    from agents.errors import MissingDependency
     from debate.runtime.observer import Together
+    from evals.analysis.derived import reason
     from evals.analysis.outputs import write_outputs
     from evals.cli.screen import Screen, results_table
     from evals.cli.table import show_analysis
@@ -156,10 +157,11 @@ def _evaluate_task(
             )
         )
     try:
-        (analysis,) = write_outputs(folder)
-    except MissingDependency as error:
+        (analysis,) = write_outputs(folder, warn=options.progress)
+    except Exception as error:
+        # What was paid for is on disk by now, and the next task is to be played whatever this one's statistics say.
         options.console.print(results_table(rows, config.task))
-        options.progress(f"no intervals, comparisons or report page: {error}")
+        options.progress(f"no intervals, comparisons or report page: {reason(error)}")
     else:
         show_analysis(analysis)
 
@@ -169,10 +171,10 @@ def _tell_where(root: Path, folders: Sequence[Path]) -> None:
     from evals.analysis.outputs import PAGE, write_outputs
 
     if len(folders) > 1 and all((folder / PAGE).is_file() for folder in folders):
-        write_outputs(root)
+        write_outputs(root, warn=options.progress)
     if (root / PAGE).is_file():
         options.console.print(f"report: {root / PAGE}", markup=False)
-    options.console.print(f"transcripts: {root}  (debate show {folders[-1]})", markup=False)
+    options.console.print(f"transcripts: {root}  (debate show {shlex.quote(str(folders[-1]))})", markup=False)
 
 
 def folder_name(task: str) -> str:

@@ -1,6 +1,7 @@
 """`debate run`: play questions one after the other for somebody who watches."""
 
 import contextlib
+import shlex
 from pathlib import Path
 
 from agents.errors import RunError
@@ -17,7 +18,7 @@ from debate.runtime.batch import play_questions
 from debate.runtime.observer import Observer
 from debate.transcript import Transcript
 from evals.cli.screen import Screen
-from evals.evaluation import Selection, sayable, with_scoring
+from evals.evaluation import Selection, sayable, with_scoring, worked
 from evals.provenance import decoding
 from evals.sample import Sample, Score
 from evals.samples import to_question
@@ -43,7 +44,6 @@ async def watch(
     config = with_scoring(config, task)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
     scorer = Scorer(task, samples)
-    targets = {} if question else sayable(task, samples)
     backends = Backends(config, progress)
     failures = _Failures()
     rule = decision_rule(config.decision, backends.decode)
@@ -52,7 +52,8 @@ async def watch(
         return scorer.judge(transcript, decision) if scorer.target(transcript.question.id) else None
 
     try:
-        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets)
+        targets, solutions = ({}, {}) if question else (sayable(task, samples), worked(task, samples))
+        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets, solutions=solutions)
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
@@ -61,7 +62,9 @@ async def watch(
                 for warning in folder.warnings:
                     progress(warning)
                 if folder.is_resumed:
-                    progress(f"going on with {out}; what was decided is not played again (debate show {out})")
+                    progress(
+                        f"going on with {out}; what was decided is not played again (debate show {shlex.quote(str(out))})"
+                    )
                 folder.note_models(backend.fingerprint for backend in backends.started)
             if out:
                 await stack.enter_async_context(cancellable(out))

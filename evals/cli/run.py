@@ -33,6 +33,25 @@ def run(
     message: Annotated[
         str | None, typer.Option("--message", help="What agents send each other: text or cipher.")
     ] = None,
+    temperature: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--temperature",
+            "-T",
+            metavar="[AGENT=]T",
+            help="Temperature of all agents or of one; 0 means greedy; repeatable.",
+        ),
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option("--prompts", help="Prompt files of all agents: a name under configs/prompts, or a folder."),
+    ] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--role", metavar="[AGENT=]ROLE", help="Role of all agents or of one, e.g. ben=critic; repeatable."
+        ),
+    ] = None,
     limit: options.Limit = None,
     model: options.Model = None,
     seed: options.Seed = None,
@@ -57,7 +76,7 @@ def run(
 
         debate run --task arithmetic --limit 2 --message text
 
-        debate run "Is 91 a prime?" --set prompts=open --config smoke
+        debate run "Is 91 a prime?" --prompts open --role ben=critic --temperature ada=0.2
     """
     from agents.errors import ConfigError
     from evals.cli.playing import watch
@@ -70,8 +89,13 @@ def run(
     if task:
         extra.append(f"task={task}")
     extra += [*options.execution(runtime, ray_address, allow_huge), *own_questions.named_columns(columns)]
-    loaded = options.load(config or default_config(question, task, model), settings, model, seed, *extra)
-    loaded = own_questions.scored(loaded, scoring)
+    chosen = config or default_config(question, task, model)
+    extra += options.of_agents(chosen, settings, "temperature", temperature)
+    extra += options.of_agents(chosen, settings, "role", role)
+    if prompts is not None:
+        extra.append(f"prompts={prompts}")
+        extra += options.of_agents(chosen, settings, "prompts", ["null"])
+    loaded = own_questions.scored(options.load(chosen, settings, model, seed, *extra), scoring)
     if dry_run:
         from evals.evaluation import Selection
 
