@@ -6,6 +6,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "": {
         "model": "tiny/ivy",
         "options": {"max_num_seqs": 32},
+        "data": "./questions.csv",
+        "columns": {"question": "prompt", "answer": "gold"},
         "task": "mmlu:formal_logic",
         "prompts": "./prompts",
         "agents": {"ada": {"temperature": 0.15}, "ben": {"temperature": 0.6}},
