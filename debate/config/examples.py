@@ -6,6 +6,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "": {
         "model": "tiny/ivy",
         "options": {"max_num_seqs": 32},
+        "data": "./questions.csv",
+        "columns": {"question": "prompt", "answer": "gold"},
         "task": "mmlu:formal_logic",
         "data": "questions.jsonl",
         "columns": {"question": "prompt", "answer": "gold"},

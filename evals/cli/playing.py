@@ -26,14 +26,14 @@ from evals.scorer import SafeExtract, Scorer
 
 
 class _Failures(Observer):
-    """Counts questions that were given up."""
+    """Keeps why questions were given up."""
 
     def __init__(self) -> None:
-        self.questions: list[str] = []
+        self.reasons: list[str] = []
 
     def debate_failed(self, question: Question, reason: str) -> None:
-        """Count one."""
-        self.questions.append(question.id)
+        """Keep one."""
+        self.reasons.append(reason)
 
 
 async def watch(
@@ -83,8 +83,8 @@ async def watch(
             )
             if folder:
                 folder.finish(decoding(backends.started))
-            if samples and len(failures.questions) == len(samples):
-                raise RunError("no question was answered; why is said above")
+            if samples and len(failures.reasons) == len(samples):
+                raise RunError(f"no question was answered; the last one: {failures.reasons[-1]}")
         if out:
             console.print(f"transcript: {out}", markup=False)
     finally:

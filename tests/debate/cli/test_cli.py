@@ -63,7 +63,10 @@ def test_speak_and_read(cli, tmp_path):
         (("eval", "smoke", "--set", "backend=mok"), "Did you mean 'mock'?"),
         (("eval", "smoke", "--task", "arithmetik"), "Did you mean 'arithmetic'?"),
         (("eval", "smoke", "--set", "topology=rng"), "unknown topology 'rng'"),
-        (("eval", "smoke", "--set", "prompts=nope"), "no prompts in"),
+        (
+            ("eval", "smoke", "--set", "prompts=nope"),
+            "prompts: no folder of prompt files 'nope'. Did you mean 'open'? Looked",
+        ),
         (("eval", "smoke", "--task", "gsm8k", "--data", "none.jsonl"), "cannot read none.jsonl"),
         (("eval", "first_debate", "--model", "no-such-model"), "unknown model 'no-such-model'"),
         (("eval", "first_debate", "--model", "/no/such/folder"), "no such folder"),
@@ -140,7 +143,7 @@ def test_a_prompt_that_is_too_long_names_the_agent(cli):
     assert code == 2
     code, _, err = cli("run", "What is 1+1?", "--config", "smoke", "--set", "options={context: 100}")
     assert code == 2
-    assert "agent 'ada': the prompt has" in err
+    assert "question question: agent 'ada', round 1: the prompt has" in " ".join(err.split())
     assert "Nothing was cut" in err
 
 
