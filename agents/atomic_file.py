@@ -35,9 +35,10 @@ def open_atomic(path: Path, *, binary: bool = False, durable: bool = False) -> I
     Raises:
         RunError: the disk does not take it.
     """
+    # A new file, and never one behind a link that somebody put there.
     with (
         replacing(path, durable=durable) as aside,
-        aside.open("wb") if binary else aside.open("w", encoding="utf-8") as file,
+        aside.open("xb") if binary else aside.open("x", encoding="utf-8") as file,
     ):
         yield file
         if durable:
@@ -61,9 +62,8 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if aside.is_dir():
-            # What a killed process left of a folder would mix with the new one; a file is written over.
-            shutil.rmtree(aside)
+        # What a killed process left would mix with the new one.
+        shutil.rmtree(aside) if _is_folder(aside) else aside.unlink(missing_ok=True)
         yield aside
         aside.replace(path)
         if durable:
@@ -78,7 +78,11 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
 def _remove(path: Path) -> None:
     # The error under way is the one to report.
     with contextlib.suppress(OSError):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        shutil.rmtree(path) if _is_folder(path) else path.unlink(missing_ok=True)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _sync_folder(path: Path) -> None:

@@ -5,6 +5,7 @@ T positions, V vocabulary, D embedding width, K beliefs kept per position.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,11 +14,17 @@ import torch
 
 from agents.errors import MessageError
 from agents.fingerprint import ModelFingerprint
+from agents.message_header import CIPHER_TENSORS, RENDERED
 
-# Before the hash of a table, in the name of the vectors that were rendered on it.
-RENDERED = "rendered."
-TENSORS = ("embeddings", "nearest", "entropy", "max_probability", "top_ids", "top_probabilities")
 VECTOR_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+# What an entropy or a probability in float32 may be off by, and a sum of many.
+ROUNDING, SUM_ROUNDING = 1e-5, 1e-3
+RANGES = {
+    "vectors": (-math.inf, math.inf),
+    "entropy": (-ROUNDING, math.inf),
+    "max_probability": (-ROUNDING, 1 + ROUNDING),
+    "top_probabilities": (-ROUNDING, 1 + ROUNDING),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +46,7 @@ class Cipher:
             that hear the message and have it.
 
     Raises:
-        MessageError: a wrong shape or dtype, a non-finite number, an id outside the vocabulary.
+        MessageError: a wrong shape or dtype, a number that is not finite, an entropy or probabilities that are none.
     """
 
     vectors: torch.Tensor
@@ -66,11 +73,17 @@ class Cipher:
                 raise MessageError(
                     f"vectors rendered for table {name[:8]} must be [{steps}, D]; got {_describe(vectors)}"
                 )
-        for label, tensor in self.tensors().items():
-            finite = torch.isfinite(tensor)
-            if not bool(finite.all()):
-                step = int((~finite.reshape(steps, -1).all(dim=1)).nonzero()[0])
-                raise MessageError(f"{label} has a number that is not finite, first at step {step} of {steps}")
+        if steps:
+            for name, (low, high) in RANGES.items():
+                _expect_between(name, getattr(self, name), low, high)
+            for name, vectors in self.rendered.items():
+                _expect_between(f"vectors rendered for table {name[:8]}", vectors, -math.inf, math.inf)
+            mass = self.top_probabilities.sum(dim=1)
+            if float(mass.max()) > 1 + SUM_ROUNDING:
+                step = int((mass > 1 + SUM_ROUNDING).nonzero()[0])
+                raise MessageError(
+                    f"top_probabilities has weights that sum to more than 1, first at step {step} of {steps}"
+                )
 
     def __len__(self) -> int:
         return int(self.vectors.shape[0])
@@ -82,10 +95,10 @@ class Cipher:
         Raises:
             MessageError: some are missing, or do not fit together.
         """
-        missing = [name for name in TENSORS if name not in tensors]
+        missing = [name for name in CIPHER_TENSORS if name not in tensors]
         if missing:
             raise MessageError(f"the tensors {', '.join(missing)} are missing")
-        vectors, nearest, entropy, most, ids, weights = (tensors[name] for name in TENSORS)
+        vectors, nearest, entropy, most, ids, weights = (tensors[name] for name in CIPHER_TENSORS)
         others = {name.removeprefix(RENDERED): found for name, found in tensors.items() if name.startswith(RENDERED)}
         return cls(vectors, nearest, entropy, most, ids, weights, others)
 
@@ -219,6 +232,20 @@ def _expect(name: str, tensor: torch.Tensor, shape: tuple[int, ...], dtype: torc
     if tuple(tensor.shape) != shape or tensor.dtype != dtype:
         want = f"{list(shape)} in {str(dtype).removeprefix('torch.')}"
         raise MessageError(f"{name} must be {want}; got {_describe(tensor)}")
+
+
+def _expect_between(name: str, tensor: torch.Tensor, low: float, high: float) -> None:
+    """Refuse a number outside of a range, and NaN and infinity in any."""
+    if not tensor.numel():
+        return
+    least, most = (float(bound) for bound in tensor.aminmax())
+    if low <= least and most <= high and math.isfinite(least) and math.isfinite(most):
+        return
+    label, finite = "embeddings" if name == "vectors" else name, torch.isfinite(tensor)
+    fits = finite & (tensor >= low) & (tensor <= high)
+    step = int((~fits.reshape(len(tensor), -1).all(dim=1)).nonzero()[0])
+    wrong = "not finite" if not bool(finite.all()) else "below 0" if least < low else "above 1"
+    raise MessageError(f"{label} has a number that is {wrong}, first at step {step} of {len(tensor)}")
 
 
 def _describe(tensor: torch.Tensor) -> str:

@@ -6,9 +6,9 @@ Tensors of a CIPHER message: `embeddings` [T, D], `nearest` [T], `entropy` [T], 
 """
 
 import json
-import struct
+import os
+import stat
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,9 +18,10 @@ from agents.atomic_file import write_atomic
 from agents.errors import MessageError, MessageMismatch
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
+from agents.message_header import FORMAT, KEY, read_header, shortened
 
-FORMAT = 1
-KEY = "cipher-debate"
+# The vectors of 65,536 steps of the widest models, four times over.
+LARGEST_FILE = 1 << 33
 
 
 def to_bytes(message: Message) -> bytes:
@@ -35,25 +36,16 @@ def to_bytes(message: Message) -> bytes:
 
 
 def from_bytes(blob: bytes, *, source: str = "message", receiver: ModelFingerprint | None = None) -> Message:
-    """Return the message in a blob, checked: format, shapes, dtypes, finiteness, checksum, and the receiver if given.
+    """Return the message in a blob, checked: every field's type and range, checksum, canonical form, and the receiver if given.
 
     Raises:
-        MessageError: a check failed; the text starts with `source` and says which.
+        MessageError: a check failed; the text starts with `source` and says which. Nothing else is raised, whatever the bytes.
         MessageMismatch: sound, but of a model whose tokenizer is not the receiver's.
     """
     try:
-        tensors = load(blob)
-        metadata = _metadata(blob)
-    except (SafetensorError, ValueError, KeyError, struct.error) as error:
-        raise MessageError(f"{source}: truncated, or not a safetensors file ({error})") from error
-    if KEY not in metadata:
-        raise MessageError(f"{source}: a safetensors file, but not a message: its metadata has no {KEY!r} header")
-    try:
-        message = _build(json.loads(metadata[KEY]), tensors)
+        message = _read(blob)
     except MessageError as error:
         raise type(error)(f"{source}: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise MessageError(f"{source}: the header is malformed ({error})") from error
     if receiver is not None:
         check_receiver(message, receiver, source=source)
     return message
@@ -73,37 +65,47 @@ def write_message(message: Message, path: Path, *, durable: bool = False) -> Pat
     return write_atomic(path, to_bytes(message), durable=durable)
 
 
-def read_message(path: Path, *, receiver: ModelFingerprint | None = None) -> Message:
-    """Return the message in a file; see `from_bytes`."""
+def read_message(path: Path, *, receiver: ModelFingerprint | None = None, follow: bool = True) -> Message:
+    """Return the message in a file; see `from_bytes`. Unless it may `follow` one, a link is refused."""
+    # A pipe is not waited for.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
-        blob = path.read_bytes()
+        with open(os.open(path, flags), "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_FILE:
+                kind = f"it has {facts.st_size:,} bytes" if stat.S_ISREG(facts.st_mode) else "it is no ordinary file"
+                raise MessageError(f"cannot read the message {path}: {kind}")
+            blob = file.read()
     except OSError as error:
         raise MessageError(f"cannot read the message {path}: {error.strerror}") from error
     return from_bytes(blob, source=str(path), receiver=receiver)
 
 
-def _metadata(blob: bytes) -> dict[str, str]:
-    (length,) = struct.unpack("<Q", blob[:8])
-    metadata = json.loads(blob[8 : 8 + length]).get("__metadata__", {})
-    return dict(metadata)
-
-
-def _build(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Message:
-    if header["format"] != FORMAT:
-        raise MessageError(f"format {header['format']}; this version reads format {FORMAT}")
-    cipher = None
-    if header["encoder"] is not None:
+def _read(blob: bytes) -> Message:
+    header = read_header(blob)
+    try:
+        tensors = load(blob)
+    except SafetensorError as error:
+        raise MessageError(f"truncated, or not a safetensors file ({shortened(str(error))})") from error
+    if header.token_ids is None:
         cipher = Cipher.of(tensors)
+        token_ids = tuple(cipher.nearest.tolist())
+    else:
+        cipher, token_ids = None, header.token_ids
     message = Message(
-        text=header["text"],
-        model=ModelFingerprint(**header["model"]),
-        temperature=header["temperature"],
-        token_ids=tuple(header["token_ids"] if cipher is None else cipher.nearest.tolist()),
-        encoder=header["encoder"],
+        text=header.text,
+        model=header.model,
+        temperature=header.temperature,
+        token_ids=token_ids,
+        encoder=header.encoder,
         cipher=cipher,
-        thinking=header.get("thinking", ""),
-        thinking_tokens=header.get("thinking_tokens", 0),
+        thinking=header.thinking,
+        thinking_tokens=header.thinking_tokens,
     )
-    if message.digest != header["digest"]:
+    if message.digest != header.digest:
         raise MessageError("the checksum does not match: the content was changed or damaged")
+    if to_bytes(message) != blob:
+        raise MessageError(
+            "not in the one form that a message is written in: header and tensors disagree, or bytes were added"
+        )
     return message

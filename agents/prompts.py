@@ -28,6 +28,7 @@ from agents.backend import ChatTurn, Part, Prompt
 from agents.errors import ConfigError, PromptError
 from agents.message import Message
 from agents.yaml_file import read_yaml
+from kernels.names import did_you_mean
 
 Stage = Literal["initial", "debate", "review"]
 STAGES: tuple[Stage, ...] = ("initial", "debate", "review")
@@ -61,7 +62,9 @@ class Prompts:
         for folder in (self.folder, self.role):
             if folder is not None and not folder.is_dir():
                 known = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
-                raise PromptError(f"no prompts in {folder}. Known beside it: {', '.join(known) or 'none'}.")
+                raise PromptError(
+                    f"no prompts in {folder}. Known beside it: {', '.join(known) or 'none'}.{did_you_mean(folder.name, known)}"
+                )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # To another process: what was read stays here, as compiled templates cannot be sent, and is read again there.

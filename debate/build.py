@@ -9,10 +9,10 @@ from agents.beliefs.cards import is_belief_backend
 from agents.errors import ConfigError
 from agents.prompts import Prompts
 from agents.question import Question
-from agents.speakers.kinds import build_speaker, names_kind
+from agents.speakers.kinds import build_speaker
 from agents.speakers.speaker import AgentPlan, Speaker
+from debate.config.prompt_files import prompts_of
 from debate.config.schema import AgentConfig, DebateConfig
-from debate.config.shipped import prompts_folder, role_folder, task_prompts
 from debate.hearing import Hearing
 from debate.hearing_tables import hearing_tables
 from debate.orchestrator import Debate
@@ -176,16 +176,7 @@ class _Plan(AgentPlan):
         return self.backends.believer(self.keys.backend, self.keys.checkpoint, self.keys.options)
 
     def prompts(self) -> Prompts:
-        config, keys = self.config, self.keys
-        prompts = Prompts(
-            prompts_folder(keys.prompts or config.prompts or task_prompts(config.task)),
-            config.format,
-            role=role_folder(keys.role) if keys.role and not names_kind(keys.role) else None,
-            shared=prompts_folder("shared"),
-            agreement=keys.agreement if keys.agreement is not None else config.agreement,
-            shots=self.shots,
-            own_first=config.order == "reversed",
-        )
+        prompts = prompts_of(self.config, self.name, self.shots)
         if prompts not in self.checked:
             prompts.check()
             self.checked[prompts] = prompts

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from agents.backend import Backend
+from agents.backend import Backend, Generation, Pending
 from agents.errors import PromptTooLong
 from agents.hearing_table import HearingTable
 from agents.question import Question
@@ -88,15 +88,15 @@ async def take(
         agent = replace(agent, backend=engine)
     heard = debate.heard(inbox, agent, said)
     own = None if inbox.own is None else debate.hearing.own(said[inbox.own].message, agent)
-    pending = agent.speak(question, None if own is None else own.content, [message.content for message in heard], seed)
+    asked = replace(question, round=key.round)
     try:
-        generation = await pending
-    except asyncio.CancelledError:
-        pending.cancel()
-        raise
+        pending = agent.speak(asked, None if own is None else own.content, [message.content for message in heard], seed)
+        # An engine of ours counts before it takes a request, a server when it has it.
+        generation = await _finished(pending)
     except PromptTooLong as error:
-        # A server finds out when it counts.
-        raise PromptTooLong(error.prompt_tokens, error.max_tokens, error.context, agent=key.agent) from error
+        raise PromptTooLong(
+            error.prompt_tokens, error.max_tokens, error.context, agent=key.agent, round=key.round
+        ) from error
     shown = list(zip(inbox.heard, heard, strict=True))
     if inbox.own is not None and own is not None:
         shown.append((inbox.own, own))
@@ -111,6 +111,14 @@ async def take(
         read_out=tuple(turn for turn, message in shown if message.is_read_out),
         place=debate.protocol.place(key),
     )
+
+
+async def _finished(pending: Pending) -> Generation:
+    try:
+        return await pending
+    except asyncio.CancelledError:
+        pending.cancel()
+        raise
 
 
 async def play(

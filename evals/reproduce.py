@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from agents.atomic_file import write_atomic
-from agents.errors import ConfigError, DebateError
+from agents.errors import DebateError, UnknownName
 from debate.config.schema import DebateConfig
 from debate.runtime.observer import Observer
 from evals import paper
-from evals.analysis.outputs import analyse_run, write_outputs
+from evals.analysis.derived import Warn, derived
+from evals.analysis.outputs import PAGE, analyse_run, write_outputs
 from evals.analysis.report import table, write_page
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
@@ -102,7 +103,7 @@ async def reproduce(
     experiment = load_experiment(name)
     chosen = tuple(tasks) or experiment.tasks
     if unknown := [task for task in chosen if task not in experiment.tasks]:
-        raise ConfigError(f"{name} has no task {unknown[0]!r}. It has: {', '.join(experiment.tasks)}.")
+        raise UnknownName("task", unknown[0], experiment.tasks, where=name)
     lines: list[Line] = []
     analyses: list[Analysis] = []
     config = None
@@ -122,7 +123,7 @@ async def reproduce(
                 lines += _temperature_lines(task, found)
             else:
                 await evaluate(config, out=folder, selection=selection, observer=observer, progress=progress)
-                (analysis,) = write_outputs(folder)
+                (analysis,) = write_outputs(folder, warn=progress)
                 analyses.append(analysis)
                 lines += _lines(experiment, task, analysis)
         except DebateError as error:
@@ -135,7 +136,7 @@ async def reproduce(
     found_sentences = tuple((a.record.config.task, c.sentence) for a in analyses for c in a.comparisons)
     caveats = _caveats(experiment, config, questions)
     made = Reproduction(name, experiment.title, config.model, questions, tuple(lines), caveats, found_sentences)
-    _write(made, analyses, out)
+    _write(made, analyses, out, progress)
     return made
 
 
@@ -292,7 +293,7 @@ def is_the_papers_model(model: str) -> bool:
     )
 
 
-def _write(made: Reproduction, analyses: Sequence[Analysis], out: Path) -> None:
+def _write(made: Reproduction, analyses: Sequence[Analysis], out: Path, warn: Warn) -> None:
     content = asdict(made)
     write_atomic(out / "reproduce.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_atomic(out / "reproduce.md", markdown(made))
@@ -301,7 +302,8 @@ def _write(made: Reproduction, analyses: Sequence[Analysis], out: Path) -> None:
 
     caveats = "".join(f"<li>{escape(sentence)}</li>" for sentence in made.caveats)
     before = f"<ul>{caveats}</ul>{table(header, rows)}<p class='note'>{escape(paper.SOURCE)}</p>"
-    write_page(analyses, out / "report.html", title=made.title, before=before)
+    with derived(f"{out / PAGE}", warn):
+        write_page(analyses, out / PAGE, title=made.title, before=before, warn=warn)
 
 
 def cells(made: Reproduction) -> list[list[str]]:

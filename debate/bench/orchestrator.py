@@ -164,10 +164,10 @@ async def bench_orchestrator(
                 "cpu_ms_per_turn": meter.figures()["cpu_ms_per_turn"],
             }
     _print(report, console)
-    if plot is not None and "throughput" in report:
-        _plot(report["throughput"]["cpu_ms_per_turn_by_tenth"], plot)
     if out is not None:
         write_json(out, report)
+    if plot is not None and "throughput" in report:
+        _plot(report["throughput"]["cpu_ms_per_turn_by_tenth"], plot)
     return report
 
 

@@ -108,6 +108,10 @@ class DebateConfig(Frozen):
     """Options of the backend, e.g. max_num_seqs."""
     task: str = "arithmetic"
     """Name of a registered task; `debate tasks` lists them."""
+    data: str | None = Field(default=None, exclude_if=lambda data: data is None)
+    """File or folder with the task's questions, or, for the task `file`, a dataset on the hub; `--data` wins over it."""
+    columns: dict[str, str] = Field(default_factory=dict, exclude_if=lambda columns: not columns)
+    """Names of the columns of your own questions, e.g. {question: prompt, answer: gold}; only for the task `file`."""
     prompts: str | None = None
     """Folder of prompt files: a name under configs/prompts, or a path (default: the task's own)."""
     format: Literal["auto", "chat", "plain"] = "auto"
@@ -115,7 +119,7 @@ class DebateConfig(Frozen):
     agents: dict[str, AgentConfig] = Field(min_length=1)
     """Agents by name, in the order in which they are heard."""
     topology: str | TopologyConfig = "complete"
-    """Who hears whom: a name, with parameters if need be, or a mapping (debate/config/topology.py)."""
+    """Who hears whom: a name, with parameters if need be, or a mapping (below)."""
     protocol: str = "simultaneous"
     """Order in which agents speak, and which edges are heard; `debate topology list` names the protocols."""
     stopping: str = "fixed"
@@ -183,6 +187,11 @@ class DebateConfig(Frozen):
                 check_component(name, "method")
             except ConfigError as error:
                 raise ValueError(str(error)) from error
+            for key in ("data", "columns"):
+                if key in methods[name]:
+                    raise ValueError(
+                        f"{name}.{key}: every method is asked the same questions; write {key} above methods"
+                    )
         return methods
 
     @field_validator("agents")

@@ -8,11 +8,12 @@ from typing import Any
 from agents.backends.mock import ByteTokenizer
 from agents.errors import ModelError, RunError
 from agents.fingerprint import ModelFingerprint
-from agents.message_file import read_message
 from agents.model_folder import read_tokenizer
 from agents.pretrained import locate
 from agents.token_bytes import token_bytes
 from agents.vocabulary_map import VocabularyMap
+from debate.run_folder.contents import MESSAGES, refuse_links
+from debate.run_folder.message_store import MessageStore
 
 THRESHOLD = 0.6
 
@@ -71,7 +72,9 @@ def _over_text(mapping: VocabularyMap, speaks: Any, hears: Any, path: Path) -> s
 
 
 def _over_messages(mapping: VocabularyMap, hears: Any, run: Path) -> Iterator[str]:
-    said = [read_message(path) for path in sorted(run.glob("messages/*/*.safetensors"))]
+    refuse_links(run)
+    messages = MessageStore(run / MESSAGES)
+    said = [messages.get(digest) for digest in messages]
     ciphers = [(message, message.cipher) for message in said if message.cipher is not None and len(message.cipher)]
     if not ciphers:
         raise RunError(f"{run} holds no CIPHER messages; make some with debate eval or debate run --out")

@@ -12,7 +12,7 @@
     RUN/METHOD/timings.jsonl             what the same turns took
 
 Opening the folder of an earlier run with the same config goes on with it: a turn that is in the journal is never
-taken again.
+taken again. A higher limit on the number of questions goes on as well, also with a run that is finished.
 """
 
 import asyncio
@@ -20,7 +20,6 @@ import contextlib
 import difflib
 import os
 import platform
-import shutil
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,16 +28,19 @@ from typing import Any
 import yaml
 
 from agents.atomic_file import write_atomic, write_json
+from agents.component import is_component
 from agents.errors import DebateError, RunError
 from agents.fingerprint import ModelFingerprint
 from agents.installed import DECISIVE, versions
-from debate.config.load import to_yaml
+from debate.config.load import refuse_keys, to_yaml
 from debate.config.schema import DebateConfig
 from debate.run_folder import journal
-from debate.run_folder.journal import Journal, Record
+from debate.run_folder.chain import SEAL, STATUS, read_seal
+from debate.run_folder.contents import MESSAGES, refuse_links, remove_run
+from debate.run_folder.journal import Journal, JournalReader, Record
 from debate.run_folder.lock import LOCK, hold
 from debate.run_folder.log import Log
-from debate.run_folder.message_store import MESSAGES, MessageStore
+from debate.run_folder.message_store import MessageStore
 from debate.run_folder.method_journal import MethodJournal
 from debate.run_folder.reader import RunReader
 from debate.run_folder.run_state import RunState
@@ -60,19 +62,31 @@ class RunFolder(RunStore):
         config: what is run. Its `execution` may differ from the earlier run's: it changes no result.
         asked: what else decides the run's results: methods, limit, data.
         overwrite: delete an earlier run there.
+        fixed: why more questions cannot be added to an earlier run there, in a sentence; by default they can.
 
     Raises:
+        ConfigError: a key of a server in the config or in what was asked.
         RunError: of another config, written to by another process, damaged, or not a run.
     """
 
     def __init__(
-        self, path: Path, config: DebateConfig, *, asked: Mapping[str, Any] | None = None, overwrite: bool = False
+        self,
+        path: Path,
+        config: DebateConfig,
+        *,
+        asked: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        fixed: str = "",
     ) -> None:
-        self.path, self.config = path, config
+        plan = {**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})}
+        # Before the first byte is written.
+        refuse_keys(plan, source="config")
+        self.path, self.config, self._fixed = path, config, fixed
         self.state = RunState()
         self.warnings: list[str] = []
         self._refuse_strangers(overwrite)
         with contextlib.ExitStack() as opened:
+            refuse_links(path)
             lock = hold(path)
             opened.callback(lock.release)
             if overwrite:
@@ -81,10 +95,12 @@ class RunFolder(RunStore):
             self.log = Log(path / LOG)
             opened.callback(self.log.close)
             fsync = config.execution.fsync
+            # A journal that is made now has none of an earlier one's records.
+            self._seal = read_seal(path) if (path / journal.NAME).exists() else None
             self._journal = Journal(path / journal.NAME, fsync=fsync)
             opened.callback(lambda: self._journal.close())
             self.messages = MessageStore(path / MESSAGES, durable=fsync == "always")
-            self._replay({**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})})
+            self._replay(plan)
             write_atomic(path / "config.yaml", to_yaml(config))
             self.write_status("running", {})
             # All is well: what was opened stays open until `close`.
@@ -107,14 +123,18 @@ class RunFolder(RunStore):
             raise RunError(f"{path} exists and is not a run; nothing was written. Choose another folder with --out.")
 
     def _clear(self) -> None:
-        for file in self.path.iterdir():
-            if file.name != LOCK:
-                shutil.rmtree(file) if file.is_dir() else file.unlink()
+        if left := remove_run(self.path, _methods(self.path)):
+            self.warnings.append(f"{self.path}: left in place, since no run made it: {', '.join(left)}")
 
     def _replay(self, plan: Record) -> None:
         """Read what is there; begin the run, or refuse to go on with another one."""
-        self.state.replay(self._journal.replay())
+        self.state.replay(self._journal.replay(self._seal))
         earlier = self.state.config
+        if earlier is not None and self.is_resumed and _asks_more(earlier, plan):
+            if self._fixed:
+                raise RunError(self._fixed)
+            # The journal then says what the run is of now; what it was begun with stays above.
+            earlier = None
         if earlier is not None and (change := _change(earlier, plan, self.path)):
             if self.is_resumed:
                 raise RunError(change)
@@ -137,6 +157,8 @@ class RunFolder(RunStore):
 
     def _begin_anew(self) -> None:
         path = self._journal.path
+        self._seal = None
+        self.write_status("running", {})
         self._journal.close()
         path.unlink()
         self._journal = Journal(path, fsync=self.config.execution.fsync)
@@ -185,8 +207,11 @@ class RunFolder(RunStore):
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""
         if status != "running":
+            self._seal = self._journal.seal()
             self.log.event(status, "error" if status == "failed" else "info", error=facts.get("error"))
-        write_json(self.path / "run.json", {"format": FORMAT, "status": status, **_this_process(), **facts})
+        # While it runs, the seal of the session before holds: records are only added.
+        sealed = {} if self._seal is None else {SEAL: vars(self._seal)}
+        write_json(self.path / STATUS, {"format": FORMAT, "status": status, **_this_process(), **sealed, **facts})
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Write what is derived, and that the run is finished."""
@@ -203,8 +228,26 @@ class RunFolder(RunStore):
         return MethodJournal(self, name)
 
 
+def _methods(path: Path) -> set[str]:
+    """Return the methods whose folders a run made: those in its journal, as far as it can be read, and in earlier versions'."""
+    found = {folder.parent.name for folder in path.glob("*/transcript.jsonl")}
+    with contextlib.suppress(RunError):
+        for entry in JournalReader(path / journal.NAME):
+            found.add(str(entry.record.get("method", "")))
+    return {name for name in found if is_component(name)}
+
+
 def _this_process() -> dict[str, Any]:
     return {"pid": os.getpid(), "host": socket.gethostname()}
+
+
+def _asks_more(earlier: Record, now: Record) -> bool:
+    """Whether a plan is an earlier one with a higher limit, or none, and nothing else that decides results."""
+    limits = [plan["asked"].get("limit") for plan in (earlier, now)]
+    if limits[0] is None or (limits[1] is not None and limits[1] <= limits[0]):
+        return False
+    same = [{**plan, "asked": {**plan["asked"], "limit": None}, "execution": None} for plan in (earlier, now)]
+    return same[0] == same[1]
 
 
 def _change(earlier: Record, now: Record, path: Path) -> str:
@@ -218,6 +261,15 @@ def _change(earlier: Record, now: Record, path: Path) -> str:
     diff = difflib.unified_diff(
         texts[0].splitlines(), texts[1].splitlines(), f"{path} was begun with", "now asked for", lineterm="", n=1
     )
+    if _asks_more(now, earlier):
+        limit = earlier["asked"].get("limit")
+        before, most = (
+            ("every question", "no limit") if limit is None else (f"{limit} questions", f"--limit {limit} or more")
+        )
+        return (
+            f"{path} is a run over {before}, and none of them is taken back: run it with {most}, choose another folder with "
+            "--out, or pass --overwrite."
+        )
     return (
         f"{path} holds a run of another config:\n"
         + "\n".join(diff)

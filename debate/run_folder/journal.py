@@ -1,12 +1,13 @@
 """The journal: one append-only file of checked records, from which everything else about a run is derived.
 
-    CHECKSUM {"kind": "journal", "format": 1, …}
-    CHECKSUM {"kind": "turn", …}
+    CHECKSUM {"kind": "journal", "format": 2, …, "seq": 0, "chain": "…"}
+    CHECKSUM {"kind": "turn", …, "seq": 1, "chain": "…"}
 
-A line is the CRC-32 of the JSON in eight hexadecimal digits, a space, the JSON, a newline. A record counts once it was
-handed to the operating system in one write; `fsync` says when the disk has it. What a crash can leave is a torn tail:
-a last line without its newline, or one with zero bytes in it. It is cut and reported when the journal is next opened
-for writing, and passed over by readers. Anything else that does not check is refused with its offset.
+A line is the CRC-32 of the JSON in eight hexadecimal digits, a space, the JSON, a newline. The records are one sequence, each
+linked to all before it (debate/run_folder/chain.py). A record counts once it was handed to the operating system in one write;
+`fsync` says when the disk has it. What a crash can leave is a torn tail: one last record without its newline, or with zero
+bytes in it. It is cut and reported when the journal is next opened for writing, and passed over by readers. Anything else that
+does not check is refused with its offset. A journal of format 1 has no links; it is read, and continued as it is.
 
 Why a log and not SQLite: a debate only ever appends and only ever reads from the start or by offset, so a log with an
 index built on opening does it in one write a turn, with a checksum on every record rather than on the WAL's frames
@@ -16,6 +17,7 @@ alone. It also works where SQLite's WAL does not (network file systems), and `gr
 import contextlib
 import json
 import os
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -25,8 +27,12 @@ from typing import Any, BinaryIO, Literal
 
 from agents.atomic_file import write_atomic
 from agents.errors import RunError, writing_failed
+from debate.run_folder.chain import STATUS, Chain, Seal, unlinked
+from debate.run_folder.contents import open_inside
 
-FORMAT = 1
+FORMAT = 2
+# The first with links between records.
+LINKED = 2
 NAME = "journal.log"
 CHECKSUM_DIGITS = 8
 SYNC_INTERVAL_S = 1.0
@@ -70,17 +76,18 @@ class Journal:
         if not path.exists():
             _create(path)
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            self._file = open_inside(str(path), os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise writing_failed(path, error) from error
-        self._end = 0
+        self._end, self._chain = 0, Chain()
+        self._is_linked = True
         self._synced = time.monotonic()
 
-    def replay(self) -> Iterator[Entry]:
-        """Yield what is there, once and to its end, before anything is appended; cut a torn tail."""
-        reader = JournalReader(self.path)
+    def replay(self, seal: Seal | None = None) -> Iterator[Entry]:
+        """Yield what is there, once and to its end, before anything is appended; cut a torn tail. See `JournalReader`."""
+        reader = JournalReader(self.path, seal)
         yield from reader
-        self.torn, self._end = reader.torn, reader.end
+        self.torn, self._end, self._chain, self._is_linked = reader.torn, reader.end, reader.chain, reader.is_linked
         if self.torn is not None:
             try:
                 os.ftruncate(self._file, self._end)
@@ -94,7 +101,7 @@ class Journal:
         Raises:
             RunError: the disk did not take it; the journal ends where it ended before.
         """
-        line, offset = _encode(record), self._end
+        line, offset = _encode(record, self._chain if self._is_linked else None), self._end
         try:
             written = os.write(self._file, line)
             while written < len(line):
@@ -109,12 +116,27 @@ class Journal:
             os.ftruncate(self._file, offset)
             self._end = offset
             raise writing_failed(self.path, error) from error
+        self._chain.add(line)
         return offset
 
     def read(self, offset: int) -> Record:
         """Return the record at an offset; see `JournalReader.opened`."""
         with JournalReader(self.path).opened() as at:
             return at(offset)
+
+    def seal(self) -> Seal | None:
+        """Return how far the journal goes, once the disk has it; None where the policy leaves that open, or of format 1.
+
+        Raises:
+            RunError: the disk does not take it.
+        """
+        if self._fsync == "no" or not self._is_linked:
+            return None
+        try:
+            self.sync()
+        except OSError as error:
+            raise writing_failed(self.path, error) from error
+        return self._chain.seal()
 
     def sync(self) -> None:
         """Wait until the disk has everything."""
@@ -135,27 +157,58 @@ class Journal:
 class JournalReader:
     """Reads a journal from its start, or by offset.
 
-    When the iteration has ended, `end` is where the records end and `torn` what follows.
+    When the iteration has ended, `end` is where the records end, `torn` what follows, and `chain` what the records come to.
+
+    Args:
+        path: the file.
+        seal: how far it went at least, where that is known.
 
     Raises:
-        RunError: unreadable, damaged before its tail, or of a newer format.
+        RunError: unreadable, empty, damaged before its tail, cut, or of a newer format.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.end = path, 0
+    def __init__(self, path: Path, seal: Seal | None = None) -> None:
+        self.path, self._seal = path, seal
+        self.end, self.chain, self.is_linked = 0, Chain(), True
         self.torn: TornTail | None = None
 
     def __iter__(self) -> Iterator[Entry]:
+        self.end, self.chain, self.torn = 0, Chain(), None
         with self._file() as file:
             for line in file:
                 record = _checked(line)
                 if record is None:
                     self.torn = self._tail(line, file)
-                    return
+                    break
                 if self.end == 0:
-                    _check_format(record, self.path)
-                yield Entry(self.end, record)
+                    self.is_linked = _checked_format(record, self.path) >= LINKED
+                if self.is_linked and (complaint := self.chain.complaint(record)):
+                    raise self._damaged(complaint)
+                self._check_seal()
+                yield Entry(self.end, unlinked(record))
                 self.end += len(line)
+                self.chain.add(line)
+        if self.end == 0:
+            raise self._damaged("the file is empty, and a journal has a first record from the moment it is there")
+        self._check_seal(is_end=True)
+
+    def _check_seal(self, *, is_end: bool = False) -> None:
+        """Refuse other records than those that were there when a session ended in order."""
+        seal, found = self._seal, self.chain.length
+        if seal is None or not self.is_linked:
+            return
+        if found == seal.records and self.chain.digest != seal.chain:
+            raise self._damaged(f"the {found} records before it are not those of which {STATUS} says the checksum")
+        if is_end and found < seal.records:
+            raise self._damaged(
+                f"the journal ends there with {found} records, and {STATUS} says that there were {seal.records}"
+            )
+
+    def _damaged(self, reason: str) -> RunError:
+        return RunError(
+            f"{self.path} is damaged at byte {self.end}: {reason}. Nothing was changed. Restore the file from a copy, or start "
+            "again with another --out."
+        )
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Callable[[int], Record]]:
@@ -173,51 +226,63 @@ class JournalReader:
                     raise RunError(
                         f"{self.path} is damaged at byte {offset}: the checksum of the record there does not match"
                     )
-                return record
+                return unlinked(record)
 
             yield at
 
     def _file(self) -> BinaryIO:
         try:
-            return self.path.open("rb")
+            return open(self.path, "rb", opener=open_inside)
         except OSError as error:
             raise RunError(f"cannot read {self.path}: {error.strerror}") from error
 
     def _tail(self, line: bytes, file: BinaryIO) -> TornTail:
         """Return the torn tail that begins with a line, or refuse it as damage."""
-        rest = file.read()
-        followed = any(_checked(later + b"\n") is not None for later in rest.split(b"\n"))
-        if followed or (line.endswith(b"\n") and b"\0" not in line) or self.end == 0:
-            raise RunError(
-                f"{self.path} is damaged at byte {self.end}: the checksum of the record there does not match. Nothing was "
-                "changed. Restore the file from a copy, or start again with another --out."
-            )
-        return TornTail(self.end, len(line) + len(rest))
+        tail = line + file.read()
+        # Zero bytes part records as newlines do: one in place of a newline would hide the next record too.
+        sound = [_checked(piece + b"\n") is not None for piece in re.split(rb"[\n\0]+", tail) if piece]
+        # The first of them alone may be whole: all but its newline was written.
+        if (
+            any(sound[1:])
+            or (any(sound) and len(sound) > 1)
+            or (line.endswith(b"\n") and b"\0" not in line)
+            or self.end == 0
+        ):
+            raise self._damaged("the checksum of the record there does not match")
+        return TornTail(self.end, len(tail))
 
 
-def _encode(record: Mapping[str, Any]) -> bytes:
-    """Return the line of a record."""
+def _encode(record: Mapping[str, Any], chain: Chain | None) -> bytes:
+    """Return the line of a record, linked to those before it where there is a chain."""
     body = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+    if chain is not None:
+        body = chain.linked(body)
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
 def _checked(line: bytes) -> Record | None:
     """Return the record of a whole and sound line; None for any other."""
     body = line[CHECKSUM_DIGITS + 1 : -1]
-    if not line.endswith(b"\n") or line[:CHECKSUM_DIGITS] != b"%08x" % zlib.crc32(body) or not body:
+    if not line.endswith(b"\n") or line[: CHECKSUM_DIGITS + 1] != b"%08x " % zlib.crc32(body):
         return None
-    record = json.loads(body)
-    return record if isinstance(record, dict) else None
+    try:
+        record = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("kind"), str) else None
 
 
-def _check_format(record: Record, path: Path) -> None:
-    if record.get("kind") != "journal":
-        raise RunError(f"{path} is not a journal: its first record is a {record.get('kind')!r}")
-    if record["format"] > FORMAT:
+def _checked_format(record: Record, path: Path) -> int:
+    """Return the format that a journal's first record says."""
+    number = record.get("format")
+    if record["kind"] != "journal" or type(number) is not int:
+        raise RunError(f"{path} is not a journal: its first record is a {record['kind'][:40]!r}")
+    if number > FORMAT:
         raise RunError(
-            f"{path} is of format {record['format']}, written by cipher-debate {record.get('package', '?')}; this version "
+            f"{path} is of format {number}, written by cipher-debate {record.get('package', '?')}; this version "
             f"reads formats up to {FORMAT}. Nothing was changed. Upgrade cipher-debate to read or continue it."
         )
+    return number
 
 
 def _create(path: Path) -> None:
@@ -225,4 +290,4 @@ def _create(path: Path) -> None:
     from importlib.metadata import version
 
     header = {"kind": "journal", "format": FORMAT, "package": version("cipher-debate")}
-    write_atomic(path, _encode(header), durable=True)
+    write_atomic(path, _encode(header, Chain()), durable=True)

@@ -1,9 +1,11 @@
 """The log of a run, RUN/log.jsonl: one JSON object an event, for people and collectors. What was said is in the journal."""
 
+import os
 from pathlib import Path
 from typing import Any, TextIO
 
 from agents.errors import writing_failed
+from debate.run_folder.contents import open_inside
 from debate.run_folder.journal import Record
 
 # Records that are events of the run itself; turns and decisions are too many, and in the journal.
@@ -16,8 +18,10 @@ class Log:
     def __init__(self, path: Path) -> None:
         import structlog
 
+        self._path = path
         try:
-            self._file: TextIO = path.open("a", encoding="utf-8", buffering=1)
+            handle = open_inside(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            self._file: TextIO = os.fdopen(handle, "a", encoding="utf-8", buffering=1)
         except OSError as error:
             raise writing_failed(path, error) from error
         self._logger: Any = structlog.wrap_logger(
@@ -39,7 +43,7 @@ class Log:
         try:
             getattr(self._logger, level)(event, **fields)
         except OSError as error:
-            raise writing_failed(Path(self._file.name), error) from error
+            raise writing_failed(self._path, error) from error
 
     def record(self, record: Record) -> None:
         """Write a record of the journal, if it is an event of the run itself."""

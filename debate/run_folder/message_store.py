@@ -1,13 +1,15 @@
 """CIPHER messages of a run on disk, by content: FOLDER/DI/DIGEST.safetensors, the first two digits as folders."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from agents.errors import MessageError
 from agents.message import Message
 from agents.message_file import read_message, write_message
+from debate.run_folder.contents import sweep_messages
 
-# The folder of a run that holds them.
-MESSAGES = "messages"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class MessageStore:
@@ -23,7 +25,13 @@ class MessageStore:
         self._known = {file.stem for file in path.glob("*/*.safetensors")} if path.is_dir() else set()
 
     def file(self, digest: str) -> Path:
-        """Return where a message is or would be."""
+        """Return where a message is or would be.
+
+        Raises:
+            MessageError: no digest, so the name of no file.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise MessageError(f"{self.path}: no message is called {digest[:80]!r}")
         return self.path / digest[:2] / f"{digest}.safetensors"
 
     def put(self, message: Message) -> None:
@@ -37,22 +45,28 @@ class MessageStore:
             self._known.add(message.digest)
 
     def get(self, digest: str) -> Message:
-        """Return a message, checked; see `read_message`."""
-        return read_message(self.file(digest))
+        """Return a message, checked, against its name too; see `read_message`. One that is refused is not there any more."""
+        try:
+            file = self.file(digest)
+            message = read_message(file, follow=False)
+            if message.digest != digest:
+                raise MessageError(f"{file}: it holds another message, {message.digest[:12]}: the file was exchanged")
+        except MessageError:
+            self._known.discard(digest)
+            raise
+        return message
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._known
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._known))
+
     def keep(self, digests: Collection[str]) -> int:
-        """Delete what is none of these, and what was left half written; return how many files that were.
+        """Remove messages that are none of these, and what was left half written; return how many files that were.
 
         A process that is killed between writing a message and the record that names it leaves such a file; the turn is
-        computed again, and the file with it.
+        computed again, and the file with it. What is called otherwise was not left by us, and stays.
         """
-        wanted = {self.file(digest) for digest in digests}
-        # What is half written is there under another name (see `write_message`).
-        orphans = [file for file in self.path.glob("*/*") if file not in wanted]
-        for file in orphans:
-            file.unlink(missing_ok=True)
         self._known &= set(digests)
-        return len(orphans)
+        return sweep_messages(self.path, {f"{digest}.safetensors" for digest in digests})

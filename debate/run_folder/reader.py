@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from agents.atomic_file import open_atomic, write_json
+from agents.component import is_component
 from agents.errors import RunError
 from agents.question import Question
 from debate.run_folder import journal
 from debate.run_folder.activity import Activity
+from debate.run_folder.chain import read_seal
+from debate.run_folder.contents import MESSAGES, refuse_links
 from debate.run_folder.journal import JournalReader, Record
-from debate.run_folder.message_store import MESSAGES, MessageStore
+from debate.run_folder.message_store import MessageStore
 from debate.run_folder.run_state import DebateState, MethodState, RunState
 from debate.run_folder.turn_record import read_turn
 from debate.transcript import Transcript
@@ -52,8 +55,12 @@ class RunReader:
     def __init__(self, path: Path, activity: Activity | None = None) -> None:
         require_run(path)
         self.path, self.state = path, RunState(activity)
-        self._journal = JournalReader(path / journal.NAME)
+        # Read before the journal, which may grow meanwhile.
+        self._journal = JournalReader(path / journal.NAME, read_seal(path))
         self.state.replay(self._journal)
+        for name in self.state.methods:
+            if not is_component(name):
+                raise RunError(f"{path}: its journal has a method {name[:80]!r}, which is no name of a folder")
 
     @property
     def methods(self) -> list[str]:
@@ -110,9 +117,10 @@ def read_method(path: Path) -> Iterator[DebateRecord]:
 
 
 def require_run(path: Path) -> None:
-    """Raise RunError unless a folder is a run."""
+    """Raise RunError unless a folder is a run, without links."""
     if not (path / journal.NAME).is_file():
         raise RunError(f"{path} is not a run: it has no {journal.NAME}")
+    refuse_links(path)
 
 
 def _in_order(method: MethodState, at: Callable[[int], Record]) -> Iterator[Record]:

@@ -146,9 +146,19 @@ class RunState:
         self._activity = activity
 
     def replay(self, entries: Iterable[Entry]) -> None:
-        """Add the records of a journal, in their order."""
+        """Add the records of a journal, in their order.
+
+        Raises:
+            RunError: a record that is sound and says what no version writes.
+        """
         for entry in entries:
-            self.add(entry.record, entry.offset)
+            try:
+                self.add(entry.record, entry.offset)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise RunError(
+                    f"the journal's record at byte {entry.offset} is none that a run writes ({type(error).__name__}: {error}). "
+                    "Nothing was changed. Restore journal.log from a copy, or start again with another --out."
+                ) from error
 
     def add(self, record: Record, offset: int) -> None:
         """Add the record at an offset of the journal."""

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agents.backend import Usage
+from agents.errors import RunError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from debate.run_folder.message_store import MessageStore
@@ -58,7 +59,15 @@ def read_turn(record: dict[str, Any], messages: MessageStore) -> Turn:
 
     Raises:
         MessageError: its file is missing or damaged.
+        RunError: a record that is sound and says what no version writes.
     """
+    try:
+        return _turn(record, messages)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"a turn in the journal is none that a run writes ({type(error).__name__}: {error})") from error
+
+
+def _turn(record: dict[str, Any], messages: MessageStore) -> Turn:
     if record["encoder"] is None:
         model = ModelFingerprint(**record["model"])
         message = Message(

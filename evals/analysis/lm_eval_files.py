@@ -14,7 +14,6 @@ import json
 import math
 import platform
 import re
-import shutil
 import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -24,12 +23,12 @@ from typing import Any
 from agents.beliefs.cards import is_belief_backend
 from agents.errors import writing_failed
 from debate.config.schema import DebateConfig
+from debate.run_folder.contents import LM_EVAL, remove_lm_eval
 from evals.analysis.run_record import DebateRow, MethodRecord, RunRecord
 from kernels.encoders import parse
 
-FOLDER = "lm_eval"
 FILTERS = ("strict-match", "flexible-extract")
-LM_EVAL = "0.4"
+LM_EVAL_VERSION = "0.4"
 
 
 def write_lm_eval(record: RunRecord) -> list[Path]:
@@ -38,17 +37,17 @@ def write_lm_eval(record: RunRecord) -> list[Path]:
     Raises:
         RunError: the disk does not take it.
     """
-    root = record.path / FOLDER
+    root = record.path / LM_EVAL
     dated = record.path / "results.json"
     date = dated.stat().st_mtime if dated.is_file() else time.time()
     written = []
     try:
-        shutil.rmtree(root, ignore_errors=True)
+        remove_lm_eval(root)
         for method in record.methods:
             if not method.debates:
                 continue
             folder = root / method.name / sanitised(record.config.model)
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             samples = [line for place, debate in enumerate(method.debates) for line in _samples(place, debate, method)]
             stamp = _stamp(date)
             lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
@@ -160,7 +159,7 @@ def _results(record: RunRecord, method: MethodRecord, samples: list[dict[str, An
         "date": date,
         "pretty_env_info": f"python {platform.python_version()}; {platform.platform()}",
         "transformers_version": _version("transformers"),
-        "lm_eval_version": LM_EVAL,
+        "lm_eval_version": LM_EVAL_VERSION,
         "upper_git_hash": None,
         "task_hashes": {task: hash_string("".join(hashes))},
         "model_source": config.backend,

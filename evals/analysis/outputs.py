@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from debate.run_folder.reader import RunReader
+from evals.analysis.derived import Warn, derived, warn_user
 from evals.analysis.lm_eval_files import write_lm_eval
 from evals.analysis.report import write_page
 from evals.analysis.run_record import read_run, runs_in
@@ -23,24 +24,28 @@ def analyse_run(path: Path) -> Analysis:
     return analyse(read_run(path))
 
 
-def write_outputs(path: Path, runs: Sequence[RunReader] = ()) -> list[Analysis]:
+def write_outputs(path: Path, runs: Sequence[RunReader] = (), *, warn: Warn = warn_user) -> list[Analysis]:
     """Write what is derived from a run, or from each run right below a folder, and return their analyses.
 
-    The page of several runs is one, in the folder itself.
+    The page of several runs is one, in the folder itself. A file or a picture that cannot be made is a warning.
 
     Args:
         path: the folder.
         runs: the runs in it, where their journals were read already.
+        warn: told of what cannot be made.
 
     Raises:
-        RunError: there is no run, or the disk does not take it.
+        RunError: there is no run, or a damaged one.
         MissingDependency: the extra `evals` is not installed.
     """
     analyses = []
     for run in runs or map(RunReader, runs_in(path)):
         analysis = analyse(read_run(run.path, run))
-        write_lm_eval(analysis.record)
-        write_turns(analysis.record, run.path / TURNS)
+        with derived(f"{run.path}: lm-eval's files", warn):
+            write_lm_eval(analysis.record)
+        with derived(f"{run.path / TURNS}", warn):
+            write_turns(analysis.record, run.path / TURNS)
         analyses.append(analysis)
-    write_page(analyses, path / PAGE)
+    with derived(f"{path / PAGE}", warn):
+        write_page(analyses, path / PAGE, warn=warn)
     return analyses

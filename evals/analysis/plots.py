@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.errors import MissingDependency
+from evals.analysis.derived import Warn, derived, warn_user
 from evals.analysis.summary import Analysis, Share, Summary
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#444444")
@@ -14,16 +15,24 @@ MARKERS = "osD^vP*X"
 MOST_BARS = 8
 
 
-def figures(analysis: Analysis) -> dict[str, str]:
-    """Return title → SVG of every picture that the run has numbers for."""
-    drawn = {
-        "Accuracy by round": by_round(analysis.methods),
-        "Accuracy against generated tokens": against_budget(analysis.methods),
-        "Agreement by round": agreement(analysis.methods),
-        "Entropy by position": entropy(analysis.methods),
-        "Calibration of beliefs": reliability(analysis.methods),
+def figures(analysis: Analysis, warn: Warn = warn_user) -> dict[str, str | None]:
+    """Return title → SVG of every picture that the run has numbers for; None for one that failed, which `warn` is told of."""
+    pictures = {
+        "Accuracy by round": by_round,
+        "Accuracy against generated tokens": against_budget,
+        "Agreement by round": agreement,
+        "Entropy by position": entropy,
+        "Calibration of beliefs": reliability,
     }
-    return {title: svg for title, svg in drawn.items() if svg is not None}
+    drawn: dict[str, str | None] = {}
+    for title, draw in pictures.items():
+        drawn[title] = None
+        with derived(f"the picture {title!r}", warn):
+            if (svg := draw(analysis.methods)) is None:
+                del drawn[title]
+            else:
+                drawn[title] = svg
+    return drawn
 
 
 def by_round(methods: Sequence[Summary]) -> str | None:

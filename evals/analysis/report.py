@@ -9,6 +9,7 @@ from typing import Any
 from agents.atomic_file import write_atomic
 from debate.config.load import to_yaml
 from evals.analysis import tables
+from evals.analysis.derived import Warn, warn_user
 from evals.analysis.run_record import DebateRow, MethodRecord
 from evals.analysis.stats import Comparison
 from evals.analysis.summary import Analysis, Summary, changed_their_minds
@@ -65,7 +66,12 @@ BELIEF = (
 )
 
 
-def write_page(analyses: Sequence[Analysis], path: Path, *, title: str = "", before: str = "") -> Path:
+NOT_DRAWN = '<p class="note">This picture could not be drawn; the tables have its numbers.</p>'
+
+
+def write_page(
+    analyses: Sequence[Analysis], path: Path, *, title: str = "", before: str = "", warn: Warn = warn_user
+) -> Path:
     """Write the page of one run, or of several one after another, and return its path.
 
     Args:
@@ -73,14 +79,15 @@ def write_page(analyses: Sequence[Analysis], path: Path, *, title: str = "", bef
         path: the file.
         title: of the page.
         before: HTML that precedes the runs, already escaped.
+        warn: told of pictures that fail.
 
     Raises:
         RunError: the disk does not take it.
     """
-    return write_atomic(path, page(analyses, title=title, before=before))
+    return write_atomic(path, page(analyses, title=title, before=before, warn=warn))
 
 
-def page(analyses: Sequence[Analysis], *, title: str = "", before: str = "") -> str:
+def page(analyses: Sequence[Analysis], *, title: str = "", before: str = "", warn: Warn = warn_user) -> str:
     """Return the HTML. Nothing in it is fetched, and nothing that a model said is markup."""
     named = title or "Debates: " + ", ".join(analysis.record.config.task for analysis in analyses)
     return "".join(
@@ -89,7 +96,7 @@ def page(analyses: Sequence[Analysis], *, title: str = "", before: str = "") -> 
             '<meta name="viewport" content="width=device-width,initial-scale=1">',
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
             f"<style>{STYLE}</style></head><body><h1>{_text(named)}</h1>{before}",
-            *(_run(analysis) for analysis in analyses),
+            *(_run(analysis, warn) for analysis in analyses),
             "</body></html>\n",
         ]
     )
@@ -105,14 +112,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], classes: Sequenc
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
-def _run(analysis: Analysis) -> str:
+def _run(analysis: Analysis, warn: Warn) -> str:
     from evals.analysis.plots import figures
 
     record, config = analysis.record, analysis.record.config
     asked = max((method.asked for method in analysis.methods), default=0)
     status = record.facts.get("status", "unknown")
     unfinished = "" if status == "finished" else f" The run is {status}: what follows is of the debates that ended."
-    pictures = "".join(f"<figure><h3>{_text(name)}</h3>{svg}</figure>" for name, svg in figures(analysis).items())
+    pictures = "".join(
+        f"<figure><h3>{_text(name)}</h3>{svg or NOT_DRAWN}</figure>" for name, svg in figures(analysis, warn).items()
+    )
     return "".join(
         [
             f"<h2>{_text(config.task)}</h2><p>{asked} questions, the same for every method; ",

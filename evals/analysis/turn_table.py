@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from agents.atomic_file import replacing
 from agents.errors import MissingDependency, writing_failed
 from evals.analysis.run_record import RunRecord
 
@@ -42,7 +43,8 @@ def write_turns(record: RunRecord, path: Path) -> Path:
         ]
     )
     try:
-        parquet.write_table(pyarrow.Table.from_pylist(rows, schema), path, compression="zstd")
+        with replacing(path) as aside:
+            parquet.write_table(pyarrow.Table.from_pylist(rows, schema), aside, compression="zstd")
     except OSError as error:
         raise writing_failed(path, error) from error
     return path

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,8 @@ import typer
 
 from debate.cli import options
 from debate.cli.app import app
+from evals.cli import dry_run as rehearsal
+from evals.cli import own_questions
 
 if TYPE_CHECKING:
     from debate.config.schema import DebateConfig
@@ -39,6 +42,8 @@ def evaluate(
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
+    columns: own_questions.Columns = None,
+    scoring: own_questions.Scoring = None,
     split: Annotated[str | None, typer.Option("--split", help="Dataset split (default: the task's first).")] = None,
     num_fewshot: Annotated[
         int | None,
@@ -52,6 +57,7 @@ def evaluate(
     sample_id: Annotated[
         list[str] | None, typer.Option("--sample-id", help="Ask only the question with this id; repeatable.")
     ] = None,
+    dry_run: rehearsal.DryRun = False,
     out: Annotated[
         Path | None, typer.Option("--out", "--output_path", "-o", help="Run folder (default: runs/CONFIG).")
     ] = None,
@@ -82,19 +88,27 @@ def evaluate(
 
         debate eval configs/cipher_vs_text.yaml --tasks arithmetic,reasoning_gym:chain_sum --limit 10
 
+        debate eval first_debate --task file --data mine.csv --columns question=prompt,answer=gold --scoring number
+
     Everything is written to the run folder as it happens; read it with `debate show`. After Ctrl-C or a crash the same
     command goes on where it was: no turn is taken twice. What the names of methods mean: docs/evaluation.md.
     """
     from evals.evaluation import Selection
 
     names, execution = options.listed(tasks), options.execution(runtime, ray_address)
+    extra = [*execution, *own_questions.named_columns(columns)]
     loaded = [
-        options.load(config, settings, model, seed, *execution, *([f"task={name}"] if name else []))
+        own_questions.scored(
+            options.load(config, settings, model, seed, *extra, *([f"task={name}"] if name else [])), scoring
+        )
         for name in names or [""]
     ]
     root = out or Path("runs") / config.stem
     folders = [root] if len(loaded) == 1 else [root / folder_name(one.task) for one in loaded]
     chosen = Selection(limit, shuffle, tuple(sample_id or ()), split, num_fewshot, data)
+    if dry_run:
+        refused = [rehearsal.dry_run(one, options.listed(methods), chosen) for one in loaded]
+        raise typer.Exit(2 if any(refused) else 0)
     with _metrics(metrics_port, metrics_host) as metrics:
         for one, folder in zip(loaded, folders, strict=True):
             _evaluate_task(one, folder, options.listed(methods), chosen, overwrite, metrics)
@@ -123,8 +137,8 @@ def _evaluate_task(
     metrics: "Metrics | None",
 ) -> None:
     """Play the methods over one task, write what is derived, and print the table."""
-    from agents.errors import MissingDependency
     from debate.runtime.observer import Together
+    from evals.analysis.derived import reason
     from evals.analysis.outputs import write_outputs
     from evals.cli.screen import Screen, results_table
     from evals.cli.table import show_analysis
@@ -143,10 +157,11 @@ def _evaluate_task(
             )
         )
     try:
-        (analysis,) = write_outputs(folder)
-    except MissingDependency as error:
+        (analysis,) = write_outputs(folder, warn=options.progress)
+    except Exception as error:
+        # What was paid for is on disk by now, and the next task is to be played whatever this one's statistics say.
         options.console.print(results_table(rows, config.task))
-        options.progress(f"no intervals, comparisons or report page: {error}")
+        options.progress(f"no intervals, comparisons or report page: {reason(error)}")
     else:
         show_analysis(analysis)
 
@@ -156,10 +171,10 @@ def _tell_where(root: Path, folders: Sequence[Path]) -> None:
     from evals.analysis.outputs import PAGE, write_outputs
 
     if len(folders) > 1 and all((folder / PAGE).is_file() for folder in folders):
-        write_outputs(root)
+        write_outputs(root, warn=options.progress)
     if (root / PAGE).is_file():
         options.console.print(f"report: {root / PAGE}", markup=False)
-    options.console.print(f"transcripts: {root}  (debate show {folders[-1]})", markup=False)
+    options.console.print(f"transcripts: {root}  (debate show {shlex.quote(str(folders[-1]))})", markup=False)
 
 
 def folder_name(task: str) -> str:

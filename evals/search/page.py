@@ -2,26 +2,31 @@
 
 from pathlib import Path
 
+from evals.analysis.derived import Warn, derived, warn_user
 from evals.analysis.outputs import analyse_run
 from evals.analysis.plots import bars, contour
 from evals.analysis.report import table, write_page
 from evals.search.search import SearchResult
 
 
-def write_search_page(found: SearchResult, out: Path) -> Path:
-    """Write OUT/report.html and return its path; the test run's own report follows the search."""
+def write_search_page(found: SearchResult, out: Path, *, warn: Warn = warn_user) -> Path:
+    """Write OUT/report.html and return its path; the test run's own report follows the search.
+
+    A picture that fails is a warning.
+    """
     parts = [f"<h2>Search</h2><p>{len(found.trials)} trials: {found.how}.</p>"]
     complete = [trial for trial in found.trials if trial.state == "complete" and trial.accuracy is not None]
     keys = [key for key in found.best.values if key.endswith(".temperature")]
     if len(keys) >= 2:
         x, y = ([float(trial.values[key]) for trial in complete] for key in keys[:2])
         best = complete.index(found.best)
-        if drawn := contour(x, y, [trial.accuracy or 0.0 for trial in complete], (keys[0], keys[1]), best):
-            parts.append(f"<figure><h3>Validation accuracy over two temperatures</h3>{drawn}</figure>")
+        with derived("the picture of two temperatures", warn):
+            if drawn := contour(x, y, [trial.accuracy or 0.0 for trial in complete], (keys[0], keys[1]), best):
+                parts.append(f"<figure><h3>Validation accuracy over two temperatures</h3>{drawn}</figure>")
     if found.importance:
-        parts.append(
-            f"<figure><h3>What mattered</h3>{bars(list(found.importance.items()), 'importance (PED-ANOVA)')}</figure>"
-        )
+        with derived("the picture of what mattered", warn):
+            drawn = bars(list(found.importance.items()), "importance (PED-ANOVA)")
+            parts.append(f"<figure><h3>What mattered</h3>{drawn}</figure>")
     header = ["trial", *found.best.values, "accuracy", "questions", ""]
     rows = [
         [
@@ -39,5 +44,5 @@ def write_search_page(found: SearchResult, out: Path) -> Path:
         "tested once, below; its validation accuracy is the highest of many and flatters it.</p>"
     )
     return write_page(
-        [analyse_run(out / "test")], out / "report.html", title="Temperature search", before="".join(parts)
+        [analyse_run(out / "test")], out / "report.html", title="Temperature search", before="".join(parts), warn=warn
     )

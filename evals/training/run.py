@@ -5,6 +5,7 @@ from pathlib import Path
 
 from agents.prompts import Prompts
 from debate.config.shipped import prompts_folder
+from evals.analysis.derived import derived
 from evals.analysis.plots import training
 from evals.analysis.stats import wilson
 from evals.scorer import read_response, score_answer
@@ -49,9 +50,11 @@ def finish(recipe: Recipe, out: Path, *, questions: int) -> Iterator[str]:
         weights.numel() for name, weights in model.named_parameters() if recipe.lora is None or "lora_" in name
     )
     write_card(folder, recipe, history, right=right, questions=questions, parameters=learned, without=without)
-    (out / PLOT).write_text(training(history) + "\n", encoding="utf-8")
     interval = wilson(right, questions)
     yield f"{recipe.name}: {right} of {questions} single answers right ({interval.low:.1%} to {interval.high:.1%})"
     if without is not None:
         yield f"without the adapter: {without} of {questions}"
-    yield f"the plot: {out / PLOT}"
+    failed: list[str] = []
+    with derived(f"{out / PLOT}", failed.append):
+        (out / PLOT).write_text(training(history) + "\n", encoding="utf-8")
+    yield from failed or [f"the plot: {out / PLOT}"]

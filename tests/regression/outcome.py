@@ -15,7 +15,7 @@ from typing import Any
 VARYING = {
     "t", "seconds", "pid", "host", "python", "packages", "package", "platform", "git_hash", "date", "start_time", "end_time",
     "total_evaluation_time_seconds", "pretty_env_info", "transformers_version", "lm_eval_version", "written_by", "timestamp",
-    "cached_tokens", "joules", "source",
+    "cached_tokens", "joules", "source", "chain",
 }  # fmt: skip
 # Keys of configs that are younger than the recording → the default, in lower case.
 ADDED = {"allow_huge": "false"}

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from agents.errors import RunError
+from agents.errors import ConfigError, RunError
 from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import load_config, validate
@@ -108,6 +108,8 @@ def test_other_damage_is_refused_with_its_offset_and_nothing_is_changed(tmp_path
 def test_every_cut_of_a_journal_is_continued_or_begun_again(tmp_path, transcript):
     """Whatever prefix of the file a crash left: it opens, and what is whole in it is kept."""
     record(tmp_path / "run", transcript)
+    # A crash leaves no word of an end.
+    (tmp_path / "run" / "run.json").unlink()
     whole = journal_of(tmp_path / "run").read_bytes()
     header = whole.index(b"\n") + 1
     for end in range(header, len(whole), 97):
@@ -118,10 +120,10 @@ def test_every_cut_of_a_journal_is_continued_or_begun_again(tmp_path, transcript
 
 
 def test_a_journal_of_a_newer_format_is_refused(tmp_path, transcript, monkeypatch):
-    monkeypatch.setattr("debate.run_folder.journal.FORMAT", 2)
+    monkeypatch.setattr("debate.run_folder.journal.FORMAT", 3)
     record(tmp_path / "run", transcript)
-    monkeypatch.setattr("debate.run_folder.journal.FORMAT", 1)
-    with pytest.raises(RunError, match=r"of format 2, written by cipher-debate .*; this version reads formats up to 1"):
+    monkeypatch.setattr("debate.run_folder.journal.FORMAT", 2)
+    with pytest.raises(RunError, match=r"of format 3, written by cipher-debate .*; this version reads formats up to 2"):
         RunFolder(tmp_path / "run", CONFIG)
 
 
@@ -130,7 +132,9 @@ def test_another_config_is_refused_with_the_difference(tmp_path, transcript):
     before = journal_of(tmp_path / "run").read_bytes()
     with pytest.raises(RunError, match=r"(?s)holds a run of another config.*-rounds: 2\n\+rounds: 3\n.*--overwrite"):
         RunFolder(tmp_path / "run", CONFIG.model_copy(update={"rounds": 3}))
-    with pytest.raises(RunError, match=r"(?s)\+  limit: 5"):
+    with pytest.raises(RunError, match=r"(?s)\+  data: other"):
+        RunFolder(tmp_path / "run", CONFIG, asked={"data": "other"})
+    with pytest.raises(RunError, match=r"is a run over every question, and none .* run it with no limit"):
         RunFolder(tmp_path / "run", CONFIG, asked={"limit": 5})
     assert journal_of(tmp_path / "run").read_bytes() == before
     execution = CONFIG.execution.model_copy(update={"in_flight": 3, "tries": 9})
@@ -310,3 +314,18 @@ def test_what_was_read_out_is_kept_and_only_then_written(transcript, tmp_path):
     assert lines[0]["read_out"] == [[1, "ben"], [1, "ada"]]
     # Lines of turns without any, and of runs before there was the field, have no such key.
     assert all("read_out" not in line for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [
+        ({"options": {"extra_headers": {"Accept": "anything"}}}, {}),
+        ({"options": {"base_url": "https://host/v1?token=12345678"}}, {}),
+        ({"model": "https://me:word@host/model"}, {}),
+        ({}, {"data": "https://host/data?access_token=12345678"}),
+    ],
+)
+def test_a_key_is_refused_before_the_first_byte_is_written(tmp_path, changes, asked):
+    with pytest.raises(ConfigError, match=r"^config(\.|: ).*(a key has no place|give the address without)"):
+        RunFolder(tmp_path / "run", CONFIG.model_copy(update=changes), asked=asked)
+    assert not (tmp_path / "run").exists()

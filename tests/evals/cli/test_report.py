@@ -1,5 +1,6 @@
 """`debate report`: what is derived from a run is made again."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -31,3 +32,41 @@ def test_a_journal_is_read_once_however_many_methods(tmp_path, run, monkeypatch)
     assert reads == [tmp_path / "run" / "journal.log"]
     assert (tmp_path / "run" / "results.json").read_bytes() == before
     assert "accuracy" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_what_reads_a_run_folder_asks_no_network_whatever_its_files_name(tmp_path, run, monkeypatch, capsys):
+    """A stranger's run: its model, its agents' models, its messages' senders and its task are names on a hub."""
+    folder = tmp_path / "run"
+    run(evaluate(load_config(find_config(Path("smoke"))), out=folder, methods=("text", "cipher"), limit=2))
+    named = (("model: mock", "model: somebody/tracker"), ("task: arithmetic", "task: gsm8k"))
+    for file in (folder / "config.yaml", *folder.glob("*/config.yaml")):
+        content = file.read_text()
+        for ours, theirs in named:
+            assert ours in content
+            content = content.replace(ours, theirs)
+        file.write_text(content)
+    asked = []
+
+    def refuse(*address, **_):
+        asked.append(address)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    (message, *_) = (folder / "messages").glob("*/*.safetensors")
+    for command in (
+        ["report", folder],
+        ["show", folder],
+        ["status", folder],
+        ["compare", folder, folder],
+        ["read", message],
+    ):
+        monkeypatch.setattr(sys, "argv", ["debate", *map(str, command)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        shown = capsys.readouterr()
+        assert not caught.value.code, shown
+        assert "Traceback" not in shown.err
+        assert shown.out or shown.err
+    assert asked == []
