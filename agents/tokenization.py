@@ -111,7 +111,8 @@ def _plain(prompt: Prompt) -> list[Literal | Placed]:
         for part in turn.parts:
             pieces.append(Placed(number, None if isinstance(part, Message) else part))
             number += 1
-        pieces.append(Placed(-1, "\n" if turn.role == "user" else f"{prompt.close}\n\n"))
+        close = prompt.close if turn.role == "assistant" else ""
+        pieces.append(Placed(-1, "\n" if turn.role == "user" else f"{close}\n\n"))
     return [*pieces, Placed(-1, prompt.cue)]
 
 

@@ -216,7 +216,9 @@ class _Partial(Encoder):
         facts = -(plain.exp() * plain.nan_to_num(neginf=0.0)).sum(dim=-1), plain.amax(dim=-1).exp()
         p = scaled.softmax(dim=-1)
         if self.published:
-            others = (p >= self.told_by(*facts)[:, None]).float()
+            # By the same steps as p, so that at T = 1 the largest is not less than itself.
+            most = (logits - logits.amax(dim=-1, keepdim=True)).softmax(dim=-1).amax(dim=-1)
+            others = (p >= self.told_by(facts[0], most)[:, None]).float()
         else:
             others = _one_hot(_argmax(scaled), scaled)
         return torch.where(self.mixes(*facts)[:, None], p, others)

@@ -1,12 +1,15 @@
 """Prompt files and what becomes of them."""
 
+import re
+
 import pytest
 
-from agents.backend import ChatTurn, Prompt
+from agents.backend import ChatTurn, Prompt, Sampling
 from agents.backends.mock import ByteTokenizer, MockBackend
 from agents.errors import PromptError
 from agents.message import Message
 from agents.prompts import Prompts
+from agents.speakers.agent import Agent
 from agents.tokenization import segments
 from debate.config.shipped import configs_folder
 
@@ -97,3 +100,47 @@ def test_chat_and_plain_formats(tiny):
     assert base.decode(ids) == "S\n\nU\nAnswer:"
     with pytest.raises(PromptError, match="no chat template"):
         segments(Prompt(prompt.turns, format="chat"), base, MODEL)
+
+
+def test_a_worked_answer_does_not_repeat_its_cue():
+    prompts = Prompts(
+        configs_folder() / "prompts" / "multiple_choice", "plain", shots=(("Which?\n(A) a\n(B) b", "Answer: B"),)
+    )
+    assert "(B) b\nAnswer: B\n\nNow?\nAnswer:" in text(prompts.initial("Now?"))
+
+
+@pytest.mark.parametrize("stage", ["initial", "debate"])
+def test_a_base_models_solutions_stand_between_delimiters_and_end_there(tiny, stage):
+    from transformers import AutoTokenizer
+
+    prompts = Prompts(configs_folder() / "prompts" / "paper_arithmetic")
+    chat, base = (AutoTokenizer.from_pretrained(tiny(chat=chat)) for chat in (True, False))
+    said = "1+2=3\nAnswer: 3"
+    prompt = prompts.initial("What?") if stage == "initial" else prompts.debate("What?", said, [said])
+    cue = "Solution: ```" if stage == "initial" else "Correct solution: ```Let's think step by step:"
+    read = text(prompt)
+    assert read.endswith(cue)
+    assert read.count(f"{cue} ") == 3
+    assert read.count("```\n\nQuestion: ") == 3
+    for tokenizer, stop in ((base, ("#", "```")), (chat, ("#",))):
+        backend = MockBackend()
+        backend.tokenizer = tokenizer
+        agent = Agent(name="a", backend=backend, prompts=prompts, sampling=Sampling(stop=("#",)))
+        own, others = (None, []) if stage == "initial" else (said, [said])
+        assert agent.request("What?", own, others, 0).sampling.stop == stop
+
+
+def test_the_worked_examples_of_arithmetic_are_right():
+    prompts = Prompts(configs_folder() / "prompts" / "paper_arithmetic", "plain")
+    for stage in ("initial", "debate"):
+        for example in prompts._worked(stage):
+            expression = example["question"].removeprefix("What is the result of ").removesuffix("?")
+            a, b, c, d, e, f = map(int, re.findall(r"\d+", expression))
+            assert example["solution"].endswith(f"Answer: {a + b * c + d - e * f}")
+            assert all(eval(step.replace("=", "==")) for step in re.findall(r"[-\d+*]+=-?\d+", example["solution"]))
+
+
+def test_cues_of_stages_are_one_each(folder):
+    (folder / "examples.yaml").write_text('cue: {initial: "A:"}\n')
+    with pytest.raises(PromptError, match="cue a text or one each for initial, debate, review"):
+        Prompts(folder).check()

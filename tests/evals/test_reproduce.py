@@ -120,6 +120,7 @@ def test_table_1_runs_at_the_published_settings(task, model, single, sampled, te
     assert config.methods["single"]["agents"] == {"first": {"temperature": single}}
     assert [agent["temperature"] for agent in config.methods["text"]["agents"].values()] == list(text)
     assert tuple(agent.temperature for agent in config.agents.values()) == cipher
+    assert config.stop == ("\nQuestion:",)
     assert config.max_tokens == (120 if task == "arithmetic" else 400)
     assert config.prompts == f"paper_{task.rpartition(':')[2]}"
 

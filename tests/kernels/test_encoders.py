@@ -184,7 +184,7 @@ PUBLISHED = {
 def test_partial_rules_as_the_published_code_computes_them(spelling, impl):
     logits, table = setting()
     logits = torch.cat([logits, 2 * logits])
-    temperature = torch.tensor([0.15, 1.75, 0.7, 1.5, 0.15, 1.75] * 2)
+    temperature = torch.tensor([0.15, 1.75, 0.7, 1.0, 1.0, 1.75] * 2)
     rule = encoders.parse(spelling)
     assert encoders.parse(str(rule)) == rule
     found = rule.encode(
