@@ -9,11 +9,15 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from agents.errors import RequestError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
+
+if TYPE_CHECKING:
+    from agents.hearing_table import HearingTable
+    from kernels import EmbeddingTable
 
 CHARACTERS_A_TOKEN = 4
 Role = Literal["system", "user", "assistant"]
@@ -38,12 +42,14 @@ class Prompt:
     Fields:
         turns: optional system turn, examples as user/assistant pairs, and the user turn to answer.
         cue: where the prompt is plain text (a base model), the words that precede each answer.
+        close: where it is plain text, what follows each answer, and so ends the one that is generated.
         format: `chat` uses the model's chat template, `plain` joins the turns with the cue, `auto` takes the template
             if the model has one.
     """
 
     turns: tuple[ChatTurn, ...]
     cue: str = "Answer:"
+    close: str = ""
     format: Literal["auto", "chat", "plain"] = "auto"
 
     @classmethod
@@ -100,6 +106,8 @@ class Request:
         adapter: a LoRA adapter's folder in peft's layout, for backends that can load one beside the model.
         choices: texts that are weighed as what comes next, in place of generating: the message is the likeliest, and
             `Generation.log_likelihoods` says how likely each is. For backends with `Capabilities.weighs`.
+        hearers: other tables that a CIPHER message is rendered on from its whole beliefs. For backends with
+            `Capabilities.renders`; the others keep the likeliest tokens alone.
     """
 
     prompt: Prompt
@@ -107,6 +115,7 @@ class Request:
     encoder: str | None = None
     adapter: str | None = None
     choices: tuple[str, ...] = ()
+    hearers: tuple["HearingTable", ...] = ()
 
     def __post_init__(self) -> None:
         if self.choices and (self.encoder is not None or not all(self.choices)):
@@ -163,7 +172,8 @@ class Generation:
 class Capabilities:
     """What a backend can take and give.
 
-    A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices.
+    A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices,
+    one that `renders` those with other tables to render on.
     """
 
     text: bool = True
@@ -171,6 +181,7 @@ class Capabilities:
     vectors_out: bool = False
     adapters: bool = False
     weighs: bool = False
+    renders: bool = False
     context: int | None = None
 
 
@@ -263,6 +274,8 @@ class Backend(ABC):
     load: Load
     tokenizer: Any = None
     """The model's own; None where the engine keeps it to itself."""
+    table: "EmbeddingTable | None" = None
+    """What the model reads of each token; None where the engine keeps it to itself."""
 
     @property
     @abstractmethod

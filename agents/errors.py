@@ -121,12 +121,17 @@ class PromptTooLong(RequestError):
         max_tokens: positions asked for the answer.
         context: positions the model has.
         agent: whose turn it was, where that is known.
+        round: likewise, from 1.
     """
 
-    def __init__(self, prompt_tokens: int, max_tokens: int, context: int, *, agent: str = "") -> None:
+    def __init__(
+        self, prompt_tokens: int, max_tokens: int, context: int, *, agent: str = "", round: int | None = None
+    ) -> None:
+        self.agent, self.round = agent, round
         self.prompt_tokens, self.max_tokens, self.context = prompt_tokens, max_tokens, context
         self.over = prompt_tokens + max_tokens - context
-        who = f"agent {agent!r}: " if agent else ""
+        turn = "" if round is None else f", round {round}"
+        who = f"agent {agent!r}{turn}: " if agent else ""
         super().__init__(
             f"{who}the prompt has {prompt_tokens} tokens and asks for up to {max_tokens} more, but the context holds "
             f"{context}: {self.over} too many. Nothing was cut. Use fewer examples, rounds or agents, or a smaller max_tokens."

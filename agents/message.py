@@ -6,6 +6,7 @@ T positions, V vocabulary, D embedding width, K beliefs kept per position.
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -13,6 +14,7 @@ import torch
 
 from agents.errors import MessageError
 from agents.fingerprint import ModelFingerprint
+from agents.message_header import CIPHER_TENSORS, RENDERED
 
 VECTOR_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 # What an entropy or a probability in float32 may be off by, and a sum of many.
@@ -40,6 +42,8 @@ class Cipher:
         max_probability: [T] float32, of the same belief.
         top_ids: [T, K] int64, the K heaviest tokens of the distribution that the encoder mixed, descending.
         top_probabilities: [T, K] float32, their weights; 0 (and id 0) where the distribution has fewer than K tokens.
+        rendered: hash of another table of the same tokenizer → [T, D'], the same beliefs rendered whole on that table, for those
+            that hear the message and have it.
 
     Raises:
         MessageError: a wrong shape or dtype, a number that is not finite, an entropy or probabilities that are none.
@@ -51,6 +55,7 @@ class Cipher:
     max_probability: torch.Tensor
     top_ids: torch.Tensor
     top_probabilities: torch.Tensor
+    rendered: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or self.vectors.dtype not in VECTOR_DTYPES:
@@ -63,9 +68,16 @@ class Cipher:
         width = self.top_ids.shape[-1] if self.top_ids.ndim == 2 else -1
         _expect("top_ids", self.top_ids, (steps, width), torch.int64)
         _expect("top_probabilities", self.top_probabilities, (steps, width), torch.float32)
+        for name, vectors in self.rendered.items():
+            if vectors.ndim != 2 or vectors.dtype not in VECTOR_DTYPES or len(vectors) != steps:
+                raise MessageError(
+                    f"vectors rendered for table {name[:8]} must be [{steps}, D]; got {_describe(vectors)}"
+                )
         if steps:
             for name, (low, high) in RANGES.items():
                 _expect_between(name, getattr(self, name), low, high)
+            for name, vectors in self.rendered.items():
+                _expect_between(f"vectors rendered for table {name[:8]}", vectors, -math.inf, math.inf)
             mass = self.top_probabilities.sum(dim=1)
             if float(mass.max()) > 1 + SUM_ROUNDING:
                 step = int((mass > 1 + SUM_ROUNDING).nonzero()[0])
@@ -75,6 +87,25 @@ class Cipher:
 
     def __len__(self) -> int:
         return int(self.vectors.shape[0])
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, torch.Tensor]) -> "Cipher":
+        """Return the value whose `tensors` these are.
+
+        Raises:
+            MessageError: some are missing, or do not fit together.
+        """
+        missing = [name for name in CIPHER_TENSORS if name not in tensors]
+        if missing:
+            raise MessageError(f"the tensors {', '.join(missing)} are missing")
+        vectors, nearest, entropy, most, ids, weights = (tensors[name] for name in CIPHER_TENSORS)
+        others = {name.removeprefix(RENDERED): found for name, found in tensors.items() if name.startswith(RENDERED)}
+        return cls(vectors, nearest, entropy, most, ids, weights, others)
+
+    def part(self, steps: slice) -> "Cipher":
+        """Return some of the steps, as views."""
+        own = {name: tensor[steps] for name, tensor in vars(self).items() if name != "rendered"}
+        return Cipher(**own, rendered={name: vectors[steps] for name, vectors in self.rendered.items()})
 
     @property
     def num_bytes(self) -> int:
@@ -91,6 +122,7 @@ class Cipher:
             "max_probability": self.max_probability,
             "top_ids": self.top_ids,
             "top_probabilities": self.top_probabilities,
+            **{f"{RENDERED}{name}": self.rendered[name] for name in sorted(self.rendered)},
         }
 
 
@@ -158,9 +190,7 @@ class Message:
         if not self.thinking and not self.thinking_tokens:
             return self
         start = self.thinking_tokens
-        cipher = None
-        if self.cipher is not None:
-            cipher = Cipher(**{name: tensor[start:] for name, tensor in vars(self.cipher).items()})
+        cipher = None if self.cipher is None else self.cipher.part(slice(start, None))
         return replace(self, token_ids=self.token_ids[start:], cipher=cipher, thinking="", thinking_tokens=0)
 
     @property

@@ -1,7 +1,8 @@
 """A message on disk or on the wire: one safetensors file, the header as JSON in its metadata. Nothing is unpickled.
 
 Tensors of a CIPHER message: `embeddings` [T, D], `nearest` [T], `entropy` [T], `max_probability` [T], `top_ids` [T, K],
-`top_probabilities` [T, K]. A text message has only `token_ids` [T], which its header repeats. The same message is the same bytes.
+`top_probabilities` [T, K], and `rendered.TABLE` [T, D'] for each other table that it was rendered on. A text message has only
+`token_ids` [T], which its header repeats. The same message is the same bytes.
 """
 
 import json
@@ -17,7 +18,7 @@ from agents.atomic_file import write_atomic
 from agents.errors import MessageError, MessageMismatch
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
-from agents.message_header import CIPHER_TENSORS, FORMAT, KEY, read_header, shortened
+from agents.message_header import FORMAT, KEY, read_header, shortened
 
 # The vectors of 65,536 steps of the widest models, four times over.
 LARGEST_FILE = 1 << 33
@@ -87,7 +88,7 @@ def _read(blob: bytes) -> Message:
     except SafetensorError as error:
         raise MessageError(f"truncated, or not a safetensors file ({shortened(str(error))})") from error
     if header.token_ids is None:
-        cipher = Cipher(*(tensors[name] for name in CIPHER_TENSORS))
+        cipher = Cipher.of(tensors)
         token_ids = tuple(cipher.nearest.tolist())
     else:
         cipher, token_ids = None, header.token_ids

@@ -19,6 +19,9 @@ KEY = "cipher-debate"
 LARGEST_HEADER = 8 << 20
 LARGEST_SIZE = 1 << 31
 CIPHER_TENSORS = ("embeddings", "nearest", "entropy", "max_probability", "top_ids", "top_probabilities")
+# Before the hash of another table, in the name of the vectors that were rendered on it.
+RENDERED = "rendered."
+MOST_RENDERED = 12
 DTYPES = ("I64", "F32", "BF16", "F16")
 # Of reasoning models; both stand in a header, or neither.
 THINKING = ("thinking", "thinking_tokens")
@@ -64,14 +67,19 @@ def read_header(blob: bytes) -> MessageHeader:
     wanted = ("token_ids",) if header.encoder is None else CIPHER_TENSORS
     if missing := [name for name in wanted if name not in table]:
         raise MessageError(f"the tensors {', '.join(missing)} are missing")
-    if len(table) > len(wanted):
+    more = [name for name in table if name not in wanted]
+    strange = more if header.encoder is None else [name for name in more if not _is_rendered(name)]
+    if strange or len(more) > MOST_RENDERED:
         kind = "a text" if header.encoder is None else "a CIPHER message"
-        raise MessageError(
-            f"a tensor that {kind} does not have: {shortened(next(n for n in table if n not in wanted))}"
-        )
+        raise MessageError(f"a tensor that {kind} does not have: {shortened((strange or more)[0])}")
     for name, place in table.items():
         _check_tensor(name, place)
     return header
+
+
+def _is_rendered(name: str) -> bool:
+    table = name.removeprefix(RENDERED)
+    return table not in ("", name) and _HASH.fullmatch(table) is not None
 
 
 def _table(blob: bytes) -> str:

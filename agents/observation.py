@@ -29,9 +29,16 @@ class Observation:
 
 @dataclass(frozen=True, eq=False)
 class Text(Observation):
-    """A text."""
+    """A text.
+
+    Fields:
+        text: as it is.
+        language, script: that it is in, e.g. `rus` (ISO 639-3) and `CYRILLIC`, where that is known.
+    """
 
     text: str
+    language: str | None = None
+    script: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -78,14 +85,27 @@ class Audio(Observation):
 
 @dataclass(frozen=True, eq=False)
 class Series(Observation):
-    """Several quantities over time: values [L, N] float32, oldest first, and their names."""
+    """Several quantities over time.
+
+    Fields:
+        values: [L, N] float32, oldest first.
+        names: of the quantities.
+        marks: [L, C] float32, what the clock and the calendar say of each step, from -0.5 to 0.5, where that is known.
+    """
 
     values: Tensor
     names: tuple[str, ...]
+    marks: Tensor | None = None
 
     def __post_init__(self) -> None:
         _check("a series", self.values, "[L, N]")
         _named("a series", self.values.shape[1], self.names)
+        if self.marks is not None:
+            _check("a series' marks of time", self.marks, "[L, C]")
+            if len(self.marks) != len(self.values):
+                raise ObservationError(
+                    f"a series has marks of each of its steps: {len(self.values)} steps and {len(self.marks)} rows of marks"
+                )
 
     @property
     def is_empty(self) -> bool:

@@ -1,10 +1,14 @@
 """Prompt files → Prompt. One folder a task: `system.jinja`, `initial.jinja`, `debate.jinja`, `examples.yaml`.
 
 `initial.jinja` is given `question`; `debate.jinja` is given `question`, `own` (the agent's last solution) and `others`
-(the solutions it hears, in the order of the topology's nodes); `review.jinja`, for an agent that hears others before
+(the solutions it hears, in the order of the topology's nodes), and `own_first`, whether its own is to stand before them, the
+control for positional bias; `review.jinja`, for an agent that hears others before
 it has spoken, is given `question` and `others`. A slot that nobody fills is an error. Whether a solution is text or
 vectors, the
 file is the same: it says where the solution stands.
+
+`examples.yaml` has worked examples by stage, and for plain text the cue before each answer (one, or one a stage) and `close`,
+what follows each: a base model's message ends there.
 
 A role is another such folder. What it has stands in place of the task's file, but for `system.jinja`, which is read
 before the task's. What neither has is looked for in the shared folder.
@@ -24,6 +28,7 @@ from agents.backend import ChatTurn, Part, Prompt
 from agents.errors import ConfigError, PromptError
 from agents.message import Message
 from agents.yaml_file import read_yaml
+from kernels.names import did_you_mean
 
 Stage = Literal["initial", "debate", "review"]
 STAGES: tuple[Stage, ...] = ("initial", "debate", "review")
@@ -42,6 +47,7 @@ class Prompts:
         shared: files for stages that neither role nor task has.
         agreement: 0 to 1, how far to agree with the others; None does not mention it.
         shots: question and solution of worked examples, in place of the first round's in `examples.yaml`.
+        own_first: an agent's own solution stands before those that it hears.
     """
 
     folder: Path
@@ -50,12 +56,15 @@ class Prompts:
     shared: Path | None = None
     agreement: float | None = None
     shots: tuple[tuple[str, str], ...] = ()
+    own_first: bool = False
 
     def __post_init__(self) -> None:
         for folder in (self.folder, self.role):
             if folder is not None and not folder.is_dir():
                 known = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
-                raise PromptError(f"no prompts in {folder}. Known beside it: {', '.join(known) or 'none'}.")
+                raise PromptError(
+                    f"no prompts in {folder}. Known beside it: {', '.join(known) or 'none'}.{did_you_mean(folder.name, known)}"
+                )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # To another process: what was read stays here, as compiled templates cannot be sent, and is read again there.
@@ -72,7 +81,13 @@ class Prompts:
         self._render("initial", {"question": "?"})
         if self._find("review").exists():
             self._render("review", {"question": "?", "others": ["?"]})
-        self._render("debate", {"question": "?", "own": "?", "others": ["?"]})
+        own, other = slots.mark(0), slots.mark(1)
+        debate = self._render("debate", {"question": "?", "own": own, "others": [other]})
+        if self.own_first and own in debate and other in debate and debate.index(own) > debate.index(other):
+            raise PromptError(
+                f"{self._find('debate')}: order: reversed puts an agent's own solution before the others', and this file "
+                "does not: let it read own_first, as the shipped ones do, or set another order"
+            )
         for stage in STAGES:
             for example in self._worked(stage):
                 self._render(stage, example)
@@ -128,7 +143,10 @@ class Prompts:
         asked = slots.split(self._render(stage, values))
         parts: list[Part] = [piece if isinstance(piece, str) else messages[piece] for piece in asked]
         turns = (*self._heads[stage], ChatTurn("user", tuple(parts)))
-        return Prompt(turns, cue=self._examples.get("cue", "Answer:"), format=self.format)
+        cue = self._examples.get("cue", "Answer:")
+        if not isinstance(cue, str):
+            cue = cue[stage]
+        return Prompt(turns, cue=cue, close=self._examples.get("close", ""), format=self.format)
 
     def _head(self, stage: Stage) -> tuple[ChatTurn, ...]:
         """Return what comes before every question of a stage: the system turn and the worked examples."""
@@ -156,7 +174,7 @@ class Prompts:
         try:
             if path not in self._templates:
                 self._templates[path] = self._environment.from_string(path.read_text())
-            return self._templates[path].render(values).strip()
+            return self._templates[path].render({"own_first": self.own_first, **values}).strip()
         except OSError as error:
             raise PromptError(f"cannot read the prompt {path}: {error.strerror}") from error
         except TemplateError as error:
@@ -191,9 +209,14 @@ class Prompts:
             found = read_yaml(path)
         except ConfigError as error:
             raise PromptError(str(error)) from error
-        known = {"cue", "initial", "debate", "review"}
+        known = {"cue", "close", *STAGES}
         if not isinstance(found, dict) or set(found) - known:
             raise PromptError(f"{path}: expected the keys {', '.join(sorted(known))}")
+        cue, close = found.get("cue", ""), found.get("close", "")
+        if not isinstance(close, str) or not (
+            isinstance(cue, str) or (isinstance(cue, dict) and set(cue) == set(STAGES))
+        ):
+            raise PromptError(f"{path}: close is a text, and cue a text or one each for {', '.join(STAGES)}")
         for stage in STAGES:
             for place, example in enumerate(found.get(stage) or []):
                 if not isinstance(example, dict) or not {"question", "solution"} <= set(example):

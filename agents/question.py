@@ -17,6 +17,7 @@ class Question:
             down with the debate.
         labels: how the possible answers are called, where the task says so.
         options: their texts, in the same order, where they have any.
+        round: of the debate in which it is asked, from 1; agents that look at more each time go by it.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Question:
     observations: tuple[Observation, ...] = field(default=(), compare=False, repr=False)
     labels: tuple[str, ...] = field(default=(), compare=False)
     options: tuple[str, ...] = field(default=(), compare=False)
+    round: int = field(default=1, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         kinds = [observation.modality for observation in self.observations]

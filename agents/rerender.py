@@ -17,8 +17,9 @@ def rerender(
 ) -> torch.Tensor:
     """Return the message's vectors [T, D'] on the receiver's table, in the table's dtype.
 
-    The same table: the vectors as they are. Another table of the same tokenizer: the kept beliefs, renormalised, times
-    the receiver's table, summed in float32.
+    The same table: the vectors as they are. Another table of the same tokenizer: what the sender's engine rendered on it from
+    whole beliefs, or, of a message that was not meant for it, the kept beliefs, renormalised, times the receiver's table, summed
+    in float32.
 
     Args:
         message: a CIPHER message.
@@ -31,17 +32,35 @@ def rerender(
     """
     cipher = message.cipher
     assert cipher is not None, "only CIPHER messages are rendered"
+    vectors = vectors_for(message, receiver)
+    if vectors is not None:
+        return vectors.to(table.device, table.dtype)
     weights = renormalised(message, receiver, min_mass=min_mass)
-    if weights is None:
-        return cipher.vectors.to(table.device, table.dtype)
     if not len(cipher):
         return table.new_zeros(0, table.shape[1])
     rows = table[cipher.top_ids.to(table.device)].float()
     return torch.einsum("tk,tkd->td", weights.to(table.device), rows).to(table.dtype)
 
 
-def renormalised(message: Message, receiver: ModelFingerprint, *, min_mass: float = 0.9) -> torch.Tensor | None:
-    """Return the kept beliefs [T, K] as weights of the receiver's rows, or None where the vectors go in as they are.
+def vectors_for(message: Message, receiver: ModelFingerprint) -> torch.Tensor | None:
+    """Return the vectors [T, D'] that the message holds for a receiver's table; None where its kept beliefs have to do.
+
+    Raises:
+        MessageMismatch: the tokenizers differ.
+    """
+    cipher = message.cipher
+    assert cipher is not None, "only CIPHER messages are rendered"
+    check_receiver(message, receiver)
+    return cipher.vectors if message.model.same_table(receiver) else cipher.rendered.get(receiver.table)
+
+
+def weights_for(message: Message, receiver: ModelFingerprint) -> torch.Tensor | None:
+    """Return None where the message holds vectors for a receiver's table, else its kept beliefs; see `renormalised`."""
+    return None if vectors_for(message, receiver) is not None else renormalised(message, receiver)
+
+
+def renormalised(message: Message, receiver: ModelFingerprint, *, min_mass: float = 0.9) -> torch.Tensor:
+    """Return the kept beliefs [T, K] as weights of the rows of a receiver that has another table.
 
     Raises:
         MessageMismatch: the tokenizers differ, or the kept beliefs carry too little.
@@ -49,8 +68,6 @@ def renormalised(message: Message, receiver: ModelFingerprint, *, min_mass: floa
     cipher = message.cipher
     assert cipher is not None, "only CIPHER messages are rendered"
     check_receiver(message, receiver)
-    if message.model.same_table(receiver):
-        return None
     if not len(cipher):
         return cipher.top_probabilities
     mass = cipher.top_probabilities.sum(dim=1)

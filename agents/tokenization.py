@@ -106,12 +106,12 @@ def _plain(prompt: Prompt) -> list[Literal | Placed]:
     pieces: list[Literal | Placed] = []
     number = 0
     for turn in prompt.turns:
-        if turn.role == "assistant":
+        if turn.role == "assistant" and not (isinstance(turn.parts[0], str) and turn.parts[0].startswith(prompt.cue)):
             pieces.append(Placed(-1, f"{prompt.cue} "))
         for part in turn.parts:
             pieces.append(Placed(number, None if isinstance(part, Message) else part))
             number += 1
-        pieces.append(Placed(-1, "\n" if turn.role == "user" else "\n\n"))
+        pieces.append(Placed(-1, "\n" if turn.role == "user" else f"{prompt.close}\n\n"))
     return [*pieces, Placed(-1, prompt.cue)]
 
 

@@ -6,6 +6,7 @@ from kernels.lazy import lazy_names
 
 if TYPE_CHECKING:
     from agents.question import Question as Question
+    from debate.answer import Answer as Answer
     from debate.ask import Debater as Debater
     from debate.ask import DebateSession as DebateSession
     from debate.build import build_debate as build_debate
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "Answer": "debate.answer",
         "Debate": "debate.orchestrator",
         "DebateConfig": "debate.config.schema",
         "DebateSession": "debate.ask",

@@ -1,61 +1,54 @@
-"""A debate as a plain callable, with no event loop in sight.
+"""A debate as a plain callable, also where an event loop runs already, as in a notebook.
 
 >>> from debate import DebateSession
->>> with DebateSession("smoke", extract=lambda response: response.rpartition("Answer: ")[2]) as ask:
+>>> with DebateSession("smoke") as ask:
 ...     said = ask("What is the result of 3+4*5+6-2*7?")
->>> said.answer, said.decision.reason, len(said.transcript.turns)
+>>> said.answer, said.decision.reason, len(said.turns)
 ('15', 'ada has the lowest temperature, 0.15', 6)
 """
 
-import asyncio
 import itertools
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from agents.question import Question
+from agents.registry import load
+from debate.answer import Answer
 from debate.build import build_debate
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
-from debate.decision.decision import Decision, Poll, Reader
+from debate.decision.decision import Poll, Reader
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate, play
 from debate.runtime.backends import Backends
-from debate.transcript import Transcript
+from debate.runtime.loop_thread import LoopThread
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What a debate came to: the decision, and everything that was said."""
-
-    decision: Decision
-    transcript: Transcript
-
-    @property
-    def answer(self) -> str | None:
-        """The answer; None where there is none, and `decision.reason` says why."""
-        return self.decision.answer
+# How answers are read is the tasks' to say, which stand above this package: found by name, as any extension is.
+TASKS, READERS = "evals.task:create_task", "evals.scorer:SafeExtract"
 
 
 class DebateSession:
     """Debates one question a call; engines are started once and held until it is closed.
 
+    In a coroutine or a notebook cell `await session.ask(question)` does the same and leaves the event loop free.
+
     Args:
         config: a config, or the file or name of one, e.g. `first_debate`.
-        extract: response → its answer; the whole response by default. A task's `extract` reads numbers or options.
+        extract: response → its answer; by default as the config's task reads one, e.g. its number or option.
 
     Raises:
-        DebateError: a config, model or prompt that cannot be used.
+        DebateError: a config, task, model or prompt that cannot be used.
     """
 
     def __init__(self, config: DebateConfig | Path | str, *, extract: Reader | None = None) -> None:
         self.config = config if isinstance(config, DebateConfig) else load_config(config)
-        self._extract = extract or _whole
-        self._runner = asyncio.Runner()
+        self._extract = extract or _task_reader(self.config)
         self._backends = Backends(self.config)
         self._rule = decision_rule(self.config.decision, self._backends.decode)
         self._debate: Debate | None = None
         self._count = itertools.count(1)
+        self._loop = LoopThread()
+        self._is_closed = False
 
     def __call__(self, question: str, *, id: str | None = None) -> Answer:
         """Return what a debate of the question comes to.
@@ -65,7 +58,14 @@ class DebateSession:
             id: of the question; what is drawn follows from it and the config's seed, so give one to have the same debate
                 again. Questions are numbered by default.
         """
-        return self._runner.run(self._play(Question(id or f"question-{next(self._count)}", question)))
+        return self._loop.run(self._play(self._question(question, id)))
+
+    async def ask(self, question: str, *, id: str | None = None) -> Answer:
+        """Return what a debate of the question comes to, as a call of the session does; several may be under way at once."""
+        return await self._loop.wait(self._play(self._question(question, id)))
+
+    def _question(self, text: str, id: str | None) -> Question:
+        return Question(id or f"question-{next(self._count)}", text)
 
     async def _play(self, question: Question) -> Answer:
         if self._debate is None:
@@ -74,11 +74,14 @@ class DebateSession:
         return Answer(self._rule(Poll(transcript, self.config.electorate, self._extract)), transcript)
 
     def close(self) -> None:
-        """Free the engines."""
+        """Free the engines. Closing twice is once."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
-            self._runner.run(self._backends.close())
+            self._loop.run(self._backends.close())
         finally:
-            self._runner.close()
+            self._loop.close()
 
     def __enter__(self) -> "DebateSession":
         return self
@@ -88,9 +91,20 @@ class DebateSession:
     ) -> None:
         self.close()
 
+    async def __aenter__(self) -> "DebateSession":
+        return self
 
-def _whole(response: str) -> str | None:
-    return response.strip() or None
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _task_reader(config: DebateConfig) -> Reader:
+    """Return how the config's task reads the answer that a response gives."""
+    task = load(TASKS, "task", "")(config.task, seed=config.seed)
+    reader: Reader = load(READERS, "reader", "")(task)
+    return reader
 
 
 # The earlier name.

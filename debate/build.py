@@ -9,11 +9,12 @@ from agents.beliefs.cards import is_belief_backend
 from agents.errors import ConfigError
 from agents.prompts import Prompts
 from agents.question import Question
-from agents.speakers.kinds import build_speaker, names_kind
+from agents.speakers.kinds import build_speaker
 from agents.speakers.speaker import AgentPlan, Speaker
+from debate.config.prompt_files import prompts_of
 from debate.config.schema import AgentConfig, DebateConfig
-from debate.config.shipped import prompts_folder, role_folder, task_prompts
 from debate.hearing import Hearing
+from debate.hearing_tables import hearing_tables
 from debate.orchestrator import Debate
 from debate.preview.checks import check
 from debate.protocol.exchange import Exchange, build_exchange, own_encoder
@@ -29,6 +30,7 @@ def build_debate(
     *,
     extract: Extract | None = None,
     targets: Mapping[Question, str] | None = None,
+    solutions: Mapping[Question, str] | None = None,
     shots: Sequence[tuple[str, str]] = (),
 ) -> Debate:
     """Return the debate of a config.
@@ -38,6 +40,7 @@ def build_debate(
         backends: the engines.
         extract: a response and its question's options → its answer, for edges, stopping rules and decisions that look at answers.
         targets: question → right answer, for the controls that are given it.
+        solutions: question → a right solution in words, which they say in place of the bare answer.
         shots: the task's worked examples, question and solution, in place of the first round's in the prompt files.
 
     Raises:
@@ -50,7 +53,9 @@ def build_debate(
         if finding.kind == "warning":
             backends.warn(finding.text)
     checked: dict[Prompts, Prompts] = {}
-    plans = [_Plan(name, config, backends, targets or {}, tuple(shots), checked) for name in config.agents]
+    plans = [
+        _Plan(name, config, backends, targets or {}, solutions or {}, tuple(shots), checked) for name in config.agents
+    ]
     agents = {plan.name: build_speaker(plan) for plan in plans}
     protocol: Protocol = exchange.planned
     watch = StoppingContext(config.electorate.voters, exchange.planned.chairs, extract)
@@ -58,7 +63,9 @@ def build_debate(
     if rule is not None:
         protocol = Stopped(exchange.planned, rule)
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
-    debate = Debate(agents, protocol, config.seed, encoders, Hearing(extract, config.min_mapped, config.thinking))
+    hearing = Hearing(extract, config.min_mapped, config.thinking)
+    tables = hearing_tables(exchange, agents, backends.warn)
+    debate = Debate(agents, protocol, config.seed, encoders, hearing, tables)
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         agents[name].in_encoder(encoder)
     _check_shortened(exchange, agents)
@@ -119,6 +126,7 @@ class _Plan(AgentPlan):
     config: DebateConfig
     backends: Backends
     targets: Mapping[Question, str]
+    solutions: Mapping[Question, str]
     shots: tuple[tuple[str, str], ...]
     checked: dict[Prompts, Prompts]
 
@@ -168,15 +176,7 @@ class _Plan(AgentPlan):
         return self.backends.believer(self.keys.backend, self.keys.checkpoint, self.keys.options)
 
     def prompts(self) -> Prompts:
-        config, keys = self.config, self.keys
-        prompts = Prompts(
-            prompts_folder(keys.prompts or config.prompts or task_prompts(config.task)),
-            config.format,
-            role=role_folder(keys.role) if keys.role and not names_kind(keys.role) else None,
-            shared=prompts_folder("shared"),
-            agreement=keys.agreement if keys.agreement is not None else config.agreement,
-            shots=self.shots,
-        )
+        prompts = prompts_of(self.config, self.name, self.shots)
         if prompts not in self.checked:
             prompts.check()
             self.checked[prompts] = prompts

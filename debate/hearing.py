@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.errors import ConfigError
-from agents.message import Cipher, Message
+from agents.message import Message
 from agents.prompts import Heard
 from agents.speakers.speaker import Speaker
 from agents.tokenizers import tokenizer_of
@@ -112,5 +112,4 @@ def beginning(message: Message, count: int, tokenizer: Any) -> Message:
         text = message.text[: len(message.text) * count // max(message.num_tokens, 1)]
     if message.cipher is None:
         return replace(message, text=text, token_ids=ids)
-    parts = {name: tensor[:count] for name, tensor in vars(message.cipher).items()}
-    return replace(message, text=text, token_ids=ids, cipher=Cipher(**parts))
+    return replace(message, text=text, token_ids=ids, cipher=message.cipher.part(slice(count)))

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from agents.backend import Backend
+from agents.backend import Backend, Generation, Pending
 from agents.errors import PromptTooLong
+from agents.hearing_table import HearingTable
 from agents.question import Question
 from agents.speakers.speaker import Speaker
 from debate.hearing import HeardMessage, Hearing
@@ -36,6 +37,7 @@ class Debate:
         seed: of the run; every turn's own seed follows from it.
         encoders: turns that are not said in their agent's own way: the encoder, or None for text.
         hearing: how a message is rendered for one who hears it.
+        tables: of turns whose hearers have other tables than the speaker, those tables.
     """
 
     agents: Mapping[str, Speaker]
@@ -43,6 +45,7 @@ class Debate:
     seed: int
     encoders: Mapping[TurnKey, str | None] = field(default_factory=dict)
     hearing: Hearing = field(default_factory=Hearing)
+    tables: Mapping[TurnKey, tuple[HearingTable, ...]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -50,9 +53,11 @@ class Debate:
         return {name: place for place, name in enumerate(self.agents)}
 
     def speaker(self, turn: TurnKey) -> Speaker:
-        """Return the agent of a turn, with the encoder that its hearers need."""
+        """Return the agent of a turn, with the encoder and the tables that its hearers need."""
         agent = self.agents[turn.agent]
-        return replace(agent, encoder=self.encoders[turn]) if turn in self.encoders else agent
+        if turn in self.encoders:
+            agent = replace(agent, encoder=self.encoders[turn])
+        return replace(agent, hearers=self.tables[turn]) if turn in self.tables else agent
 
     def heard(self, inbox: Inbox, hearer: Speaker, said: "Mapping[TurnKey, Turn]") -> list[HeardMessage]:
         """Return the turns of others that a turn hears, in the order of its inbox."""
@@ -83,15 +88,15 @@ async def take(
         agent = replace(agent, backend=engine)
     heard = debate.heard(inbox, agent, said)
     own = None if inbox.own is None else debate.hearing.own(said[inbox.own].message, agent)
-    pending = agent.speak(question, None if own is None else own.content, [message.content for message in heard], seed)
+    asked = replace(question, round=key.round)
     try:
-        generation = await pending
-    except asyncio.CancelledError:
-        pending.cancel()
-        raise
+        pending = agent.speak(asked, None if own is None else own.content, [message.content for message in heard], seed)
+        # An engine of ours counts before it takes a request, a server when it has it.
+        generation = await _finished(pending)
     except PromptTooLong as error:
-        # A server finds out when it counts.
-        raise PromptTooLong(error.prompt_tokens, error.max_tokens, error.context, agent=key.agent) from error
+        raise PromptTooLong(
+            error.prompt_tokens, error.max_tokens, error.context, agent=key.agent, round=key.round
+        ) from error
     shown = list(zip(inbox.heard, heard, strict=True))
     if inbox.own is not None and own is not None:
         shown.append((inbox.own, own))
@@ -106,6 +111,14 @@ async def take(
         read_out=tuple(turn for turn, message in shown if message.is_read_out),
         place=debate.protocol.place(key),
     )
+
+
+async def _finished(pending: Pending) -> Generation:
+    try:
+        return await pending
+    except asyncio.CancelledError:
+        pending.cancel()
+        raise
 
 
 async def play(

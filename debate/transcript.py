@@ -6,6 +6,7 @@ The order is the plan's and not the clock's, so that a debate that was interrupt
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from agents.backend import FinishReason, Usage
 from agents.message import Message
@@ -45,6 +46,25 @@ class Turn:
     mapped: tuple[tuple[TurnKey, float], ...] = ()
     read_out: tuple[TurnKey, ...] = ()
     place: int = 0
+
+
+def turn_fields(turn: Turn) -> dict[str, Any]:
+    """Return a turn as flat values of JSON, a row of a table of turns."""
+    message = turn.message
+    return {
+        "round": turn.key.round,
+        "agent": turn.key.agent,
+        "text": message.text,
+        "encoder": message.encoder,
+        "model": str(message.model.model),
+        "temperature": message.temperature,
+        "heard": [f"{key.round}/{key.agent}" for key in turn.heard],
+        "prompt_tokens": turn.usage.prompt_tokens,
+        "generated_tokens": turn.usage.generated_tokens,
+        "bytes": message.num_bytes,
+        "finish_reason": turn.finish_reason,
+        "seed": turn.seed,
+    }
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from evals.analysis.summary import Analysis as Analysis
     from evals.evaluation import Selection as Selection
     from evals.evaluation import evaluate as evaluate
+    from evals.evaluation import evaluate_sync as evaluate_sync
     from evals.sample import Loaded as Loaded
     from evals.sample import Sample as Sample
     from evals.sample import Score as Score
@@ -28,6 +29,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "analyse_run": "evals.analysis.outputs",
         "create_task": "evals.task",
         "evaluate": "evals.evaluation",
+        "evaluate_sync": "evals.evaluation",
         "select": "evals.selection",
         "write_outputs": "evals.analysis.outputs",
     },

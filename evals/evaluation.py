@@ -1,7 +1,7 @@
 """Play every method over the same questions, score what it decides, write it down as it happens."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from agents.atomic_file import write_atomic, write_json
 from agents.errors import ConfigError, RunError
 from agents.question import Question
 from debate.build import build_debate
-from debate.config.load import to_yaml
+from debate.config.load import load_config, to_yaml
 from debate.config.schema import DebateConfig
 from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule
@@ -20,13 +20,14 @@ from debate.run_folder.folder import RunFolder
 from debate.run_folder.results import MethodResult
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
+from debate.runtime.loop_thread import LoopThread
 from debate.runtime.observer import Observer
 from evals.energy import EnergyMeter
 from evals.label_tokens import write_label_tokens
 from evals.methods import budget, method_names, needs_budget, resolve, row_name
 from evals.provenance import provenance
 from evals.sample import Sample
-from evals.samples import load_selected, to_question, write_samples
+from evals.samples import load_selected, read_samples, to_question, write_samples
 from evals.scorer import SafeExtract, Scorer
 from evals.task import Task, create_task
 
@@ -53,15 +54,16 @@ class Selection:
     data: Path | None = None
     revision: str | None = None
 
-    def task(self, name: str, seed: int) -> Task:
-        """Return the task of a name with the split, examples and files that are chosen."""
+    def task(self, config: DebateConfig, split: str | None = None) -> Task:
+        """Return the task of a config with the split, examples and files that are chosen; `data` wins over the config's."""
         return create_task(
-            name,
-            seed=seed,
-            data=self.data,
-            split=self.split,
+            config.task,
+            seed=config.seed,
+            data=self.data or (None if config.data is None else Path(config.data)),
+            split=split or self.split,
             num_fewshot=self.num_fewshot,
             revision=self.revision,
+            columns=config.columns or None,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -118,12 +120,13 @@ async def evaluate(
     observer = observer or Observer()
     chosen = _selection(limit, data, selection, samples)
     names = _rows(methods or method_names(config))
+    task = chosen.task(config)
+    config = with_scoring(config, task)
     configs = {row: resolve(config, name) for row, name in names.items()}
-    task = chosen.task(config.task, config.seed)
     shots = [(shot.question, shot.solution) for shot in task.shots()]
     if task.num_fewshot and not shots:
         progress(
-            f"{config.task}: no worked examples, of {task.num_fewshot} by default: {chosen.data} has no rows for them"
+            f"{config.task}: no worked examples, of {task.num_fewshot} by default: {task.data} has no rows for them"
         )
     available = len(samples or ())
     if samples is None:
@@ -131,15 +134,21 @@ async def evaluate(
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
-    targets = {Question(sample.id, sample.question): sample.target for sample in samples}
+    targets, solutions = sayable(task, samples), worked(task, samples)
     engines = backends or Backends(config, progress)
     asked = {**chosen.as_json(), "methods": list(names.values())}
 
     def build(played: DebateConfig) -> Debate:
-        return build_debate(played, engines, extract=SafeExtract(task), targets=targets, shots=shots)
+        return build_debate(
+            played, engines, extract=SafeExtract(task), targets=targets, solutions=solutions, shots=shots
+        )
 
     try:
-        with RunFolder(out, config, asked=asked, overwrite=overwrite) as folder:
+        others = "" if overwrite else _other_questions(out, samples)
+        fixed = others or _chosen_by_questions(out, names)
+        with RunFolder(out, config, asked=asked, overwrite=overwrite, fixed=fixed) as folder:
+            if others and folder.is_resumed:
+                raise RunError(others)
             write_samples(out, samples)
             debates = {row: build(played) for row, played in configs.items()}
             _tell_of_earlier(folder, progress)
@@ -162,6 +171,40 @@ async def evaluate(
     finally:
         if backends is None:
             await engines.close()
+
+
+def with_scoring(config: DebateConfig, task: Task) -> DebateConfig:
+    """Return a config that names the scoring of its task, where the questions told which: `file` → `file:number`."""
+    is_told = config.task == "file" and task.name.startswith("file:")
+    return config.model_copy(update={"task": task.name}) if is_told else config
+
+
+def sayable(task: Task, samples: Sequence[Sample]) -> dict[Question, str]:
+    """Return question → right answer, for the agents that are given it; none where no answer can be said."""
+    said = {Question(sample.id, sample.question): task.spoken(sample) for sample in samples}
+    return {question: target for question, target in said.items() if target is not None}
+
+
+def worked(task: Task, samples: Sequence[Sample]) -> dict[Question, str]:
+    """Return question → a right solution in words, likewise."""
+    return {
+        Question(sample.id, sample.question): task.solution(sample)
+        for sample in samples
+        if task.spoken(sample) is not None
+    }
+
+
+def evaluate_sync(config: DebateConfig | Path | str, *, out: Path | str, **arguments: Any) -> list[MethodResult]:
+    """Return what `await evaluate(…)` returns, without an await: in a script, or in a notebook, where a loop runs already.
+
+    Args:
+        config: a config, or the file or name of one, e.g. `smoke`.
+        out: the run folder.
+        arguments: as of `evaluate`.
+    """
+    loaded = config if isinstance(config, DebateConfig) else load_config(config)
+    with LoopThread() as loop:
+        return loop.run(evaluate(loaded, out=Path(out), **arguments))
 
 
 async def _play(
@@ -226,6 +269,27 @@ def _selected(
     for reason, count in loaded.removed.items():
         progress(f"{config.task}: {count} of {loaded.rows_in} rows left out: {reason}")
     return samples, len(loaded.samples)
+
+
+def _other_questions(out: Path, samples: Sequence[Sample]) -> str:
+    """Return a sentence where an earlier run in a folder asked others than the first of these questions; else nothing."""
+    for place, (before, now) in enumerate(zip(read_samples(out), samples, strict=False), start=1):
+        if (before.id, before.question, before.target) != (now.id, now.question, now.target):
+            return (
+                f"{out} holds a run over other questions: its question {place} is {before.id!r} ({before.question[:60]!r}), and "
+                f"now {now.id!r} ({now.question[:60]!r}). Choose another folder with --out, or pass --overwrite."
+            )
+    return ""
+
+
+def _chosen_by_questions(out: Path, rows: Mapping[str, str]) -> str:
+    """Return a sentence where a row of a run follows from which questions are asked, so that none can be added."""
+    for row in (row for row, name in rows.items() if needs_budget(name)):
+        return (
+            f"{out} has the row {row}, whose number of votes was chosen by what the debates over its questions cost; with more "
+            "questions it would be another. Choose another folder with --out, or pass --overwrite."
+        )
+    return ""
 
 
 def _tell_of_earlier(folder: RunFolder, progress: Any) -> None:

@@ -19,7 +19,7 @@ from agents.registry import check_parameters, parse_named
 from agents.speakers import CONTROLS
 from debate.config.load import load_config, merged, validate
 from debate.config.schema import DebateConfig, one_dtype
-from debate.config.shipped import find_config, shipped
+from debate.config.shipped import find_config, nearest, shipped
 
 if TYPE_CHECKING:
     from debate.run_folder.results import MethodResult
@@ -135,7 +135,9 @@ def bound(config: DebateConfig, role: str) -> DebateConfig:
 def of_file(config: DebateConfig, path: Path) -> DebateConfig:
     """Return the exchange that a config file describes, over the table's questions, model, seed and lengths."""
     if not path.is_file():
-        raise ConfigError(f"no method file {path}. Shipped ones: {', '.join(shipped()) or 'none found'}.")
+        raise ConfigError(
+            f"no method file {path}.{nearest(path)} Shipped ones: {', '.join(shipped()) or 'none found'}."
+        )
     theirs = load_config(path).model_dump(by_alias=True)
     return _changed(config, **{key: theirs[key] for key in EXCHANGE})
 

@@ -88,8 +88,8 @@ DEBATERS = {"cipher": {2: 66, 3: 70, 4: 72}, "text": {2: 65, 3: 68, 4: 70}}
 
 PARTIAL = {
     "cipher": Figure(85.0),
-    "cipher:partial-max-reversed": Figure(52.5, 2.5, True),
-    "cipher:partial-entropy-reversed": Figure(52.5, 2.5, True),
+    "cipher:partial-max-reversed(threshold=0.8, published=true)": Figure(52.5, 2.5, True),
+    "cipher:partial-entropy-reversed(threshold=1.869, published=true)": Figure(52.5, 2.5, True),
 }
 """Arithmetic at temperatures (0.15, 1.75): the reversed variants fall to 50–55."""
 
@@ -106,3 +106,59 @@ TEMPERATURES: dict[tuple[str, str], tuple[float, float]] = {
     ("arithmetic", "text"): (0.54, 1.00),
 }
 """(Task, message) → the best temperatures found, that of the debater whose answer counts first."""
+
+TEMPERATURES_65B: dict[tuple[str, str], tuple[float, float]] = {
+    ("gsm8k", "cipher"): (0.25, 0.85),
+    ("mmlu:professional_psychology", "cipher"): (0.10, 0.40),
+    ("arithmetic", "cipher"): (0.67, 1.43),
+    ("gsm8k", "text"): (0.10, 0.20),
+    ("mmlu:professional_psychology", "text"): (0.30, 0.40),
+    ("arithmetic", "text"): (0.08, 0.20),
+}
+"""The same of LLaMA-65B, from the repository's scripts/LLaMA1_scripts.md; it has none for mathematics and logic."""
+
+PROBE_POINTS: dict[tuple[str, str], tuple[float, float]] = {
+    ("gsm8k", "cipher"): (0.38, 0.995),
+    ("mmlu:high_school_mathematics", "cipher"): (0.102, 0.824),
+    ("mmlu:professional_psychology", "cipher"): (0.10, 0.20),
+    ("mmlu:formal_logic", "cipher"): (0.13, 0.20),
+    ("arithmetic", "cipher"): (0.10, 1.75),
+    ("gsm8k", "text"): (0.10, 0.20),
+    ("mmlu:high_school_mathematics", "text"): (0.296, 0.485),
+    ("mmlu:professional_psychology", "text"): (0.012, 0.506),
+    ("mmlu:formal_logic", "text"): (0.10, 0.20),
+    ("arithmetic", "text"): (0.10, 1.00),
+}
+"""The points that the repository's commands run LLaMA2-70B at (probe_points/*.txt); `TEMPERATURES` is what the paper prints."""
+
+_BASELINES = {
+    "LLaMA2-70B": {"gsm8k": (0.15, 0.8), "mmlu": (0.33, 0.3), "arithmetic": (0.35, 0.6)},
+    "LLaMA-65B": {"gsm8k": (0.2, 0.8), "mmlu": (0.2, 0.6), "arithmetic": (0.4, 0.8)},
+}
+"""Model → task → temperatures of a single answer and of Major@5, from the repository's commands. Those of psychology stand for
+mathematics and logic, as its README says of LLaMA2-70B."""
+
+TEXT_TOP_P = 0.85
+"""The nucleus that every text method samples from: the default of the repository's run_debate.py, which no command changes."""
+
+TEMPERATURES_SOURCE = (
+    "debaters' as the paper prints them (LLaMA-65B's: scripts/LLaMA1_scripts.md of the repository), single answer and Major@5 "
+    "as in the repository's commands; its probe points differ a little and are in docs/reproductions.md"
+)
+
+
+def temperatures_of(model: str) -> str:
+    """Return whose temperatures a model is run at: LLaMA-65B its own, every other model LLaMA2-70B's."""
+    plain = model.lower().replace("_", "-")
+    return "LLaMA-65B" if "llama" in plain and "65b" in plain else "LLaMA2-70B"
+
+
+def temperatures(task: str, message: str, model: str = "LLaMA2-70B") -> tuple[float, float]:
+    """Return the temperatures of two debaters, that of the one whose answer counts first."""
+    own = TEMPERATURES_65B if model == "LLaMA-65B" else {}
+    return own.get((task, message)) or TEMPERATURES[task, message]
+
+
+def baselines(task: str, model: str = "LLaMA2-70B") -> tuple[float, float]:
+    """Return the temperatures of a single answer and of the samples of Major@5."""
+    return _BASELINES[model][task.partition(":")[0]]

@@ -1,4 +1,4 @@
-"""The paper's experiments at any scale: a YAML each in configs/reproduce, our figures beside the paper's.
+"""The paper's experiments at any scale: our figures beside the paper's.
 
 An experiment is the paper's settings as data. What cannot be compared is marked: another model, fewer questions, figures
 read off a plot. Every part is an ordinary evaluation in OUT/TASK, so an interrupted one goes on.
@@ -8,17 +8,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field, ValidationError
+from typing import Any
 
 from agents.atomic_file import write_atomic
-from agents.errors import ConfigError, DebateError, UnknownName
-from agents.yaml_file import read_yaml
-from debate.config.frozen import Frozen
-from debate.config.load import validate
+from agents.errors import DebateError, UnknownName
 from debate.config.schema import DebateConfig
-from debate.config.shipped import configs_folder
 from debate.runtime.observer import Observer
 from evals import paper
 from evals.analysis.derived import Warn, derived
@@ -27,35 +21,12 @@ from evals.analysis.report import table, write_page
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
 from evals.evaluation import Selection, evaluate
+from evals.experiment import TINY, Experiment, experiment_config, load_experiment
 from evals.paper import Figure
 from evals.search.search import SearchResult, search
 
 FULL = 200
 """Questions of the paper's validation and test sets."""
-
-
-class Experiment(Frozen):
-    """One of the paper's tables or figures.
-
-    A method's temperatures are the paper's for its task and message where `paper_temperatures` is set.
-    """
-
-    title: str
-    """In words."""
-    figures: Literal["table1", "table2", "rounds", "debaters", "temperature", "partial", "none"] = "none"
-    """Which of the paper's figures stand beside ours."""
-    tasks: tuple[str, ...] = Field(min_length=1)
-    """As the paper's."""
-    debate: dict[str, Any]
-    """The config that all methods share; task, model and backend are set by the command."""
-    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Row → what it changes."""
-    paper_temperatures: bool = False
-    """Whether the two debaters' temperatures are those that the paper found."""
-    trials: int = 0
-    """Of a temperature search; 0 for an evaluation."""
-    notes: tuple[str, ...] = ()
-    """What differs from the paper, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -98,27 +69,6 @@ class Reproduction:
     sentences: tuple[tuple[str, str], ...]
 
 
-def experiments() -> list[str]:
-    """Return the names of the shipped experiments."""
-    return sorted(path.stem for path in (configs_folder() / "reproduce").glob("*.yaml"))
-
-
-def load_experiment(name: str) -> Experiment:
-    """Return an experiment by name, or from a file.
-
-    Raises:
-        ConfigError: no such experiment, or a key that it does not take.
-    """
-    path = Path(name) if name.endswith(".yaml") else configs_folder() / "reproduce" / f"{name}.yaml"
-    if not path.is_file():
-        known = experiments()
-        raise UnknownName("experiment", name, known)
-    try:
-        return Experiment.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
-
-
 async def reproduce(
     name: str,
     *,
@@ -153,13 +103,14 @@ async def reproduce(
     experiment = load_experiment(name)
     chosen = tuple(tasks) or experiment.tasks
     if unknown := [task for task in chosen if task not in experiment.tasks]:
-        raise ConfigError(f"{name} has no task {unknown[0]!r}. It has: {', '.join(experiment.tasks)}.")
+        raise UnknownName("task", unknown[0], experiment.tasks, where=name)
     lines: list[Line] = []
     analyses: list[Analysis] = []
     config = None
     for task in chosen:
-        config = _config(experiment, task, overrides)
-        selection = Selection(limit=limit, data=_data(data, task))
+        config = experiment_config(experiment, task, overrides)
+        # The prompt files have the worked examples, as the paper's have.
+        selection = Selection(limit=limit, data=_data(data, task), num_fewshot=0)
         folder = out / task.replace(":", "-")
         try:
             if experiment.trials:
@@ -187,25 +138,6 @@ async def reproduce(
     made = Reproduction(name, experiment.title, config.model, questions, tuple(lines), caveats, found_sentences)
     _write(made, analyses, out, progress)
     return made
-
-
-def _config(experiment: Experiment, task: str, overrides: Mapping[str, Any]) -> DebateConfig:
-    raw = {**experiment.debate, "task": task, **overrides}
-    methods = {row: dict(changes) for row, changes in experiment.methods.items()}
-    if experiment.paper_temperatures:
-        names = list(raw["agents"])[:2]
-
-        def held(message: str) -> dict[str, Any]:
-            found = paper.TEMPERATURES[task, message]
-            return {name: {"temperature": t} for name, t in zip(names, found, strict=True)}
-
-        raw["agents"] = {
-            name: {**agent, **held("cipher").get(name, {})} for name, agent in experiment.debate["agents"].items()
-        }
-        for row in methods:
-            if row in ("text", "single"):
-                methods[row] = {**methods[row], "agents": held("text")}
-    return validate({**raw, "methods": methods}, source="reproduce")
 
 
 def _data(data: Path | None, task: str) -> Path | None:
@@ -262,7 +194,8 @@ def _lines(experiment: Experiment, task: str, analysis: Analysis) -> list[Line]:
 
 
 def _table_1(method: str, task: str) -> dict[str, Figure]:
-    return {model: rows[method][task] for model, rows in paper.TABLE_1.items() if method in rows}
+    row = "self-consistency(k=5)" if method.startswith("self-consistency(k=5,") else method
+    return {model: rows[row][task] for model, rows in paper.TABLE_1.items() if row in rows}
 
 
 def _named(figure: Figure | None) -> dict[str, Figure]:
@@ -281,8 +214,9 @@ def _debaters(row: str) -> dict[str, Figure]:
 
 
 def _pair_lines(task: str, method: MethodRecord, analysis: Analysis) -> list[Line]:
-    """Return the accuracy of each of two debaters after each round, and their agreement."""
-    printed = paper.TABLE_2.get((task, method.name), {})
+    """Return the accuracy of each of two debaters after each round, and their agreement; the paper's beside two models alone."""
+    has_two = len({model for model, _, _ in method.config.engines}) > 1
+    printed = paper.TABLE_2.get((task, method.name), {}) if has_two else {}
     names = list(method.config.agents)
     lines = []
     for place, agent in enumerate(names):
@@ -329,23 +263,34 @@ def _temperature_lines(task: str, found: SearchResult) -> list[Line]:
 
 def _caveats(experiment: Experiment, config: DebateConfig, questions: int) -> tuple[str, ...]:
     said = []
-    if not is_the_papers_model(config.model):
+    models = tuple(dict.fromkeys(model for model, _, _ in config.engines))
+    if not all(is_the_papers_model(model) for model in models):
         said.append(
-            f"Not comparable: the paper's figures are of LLaMA2-70B and LLaMA-65B, ours of {config.model}. They stand beside "
-            "each other to show what to compare once the model is the paper's."
+            f"Not comparable: the paper's figures are of LLaMA2-70B and LLaMA-65B, ours of {' and '.join(models)}. They stand "
+            "beside each other to show what to compare once the model is the paper's."
         )
     if questions < FULL:
         said.append(
             f"{questions} questions a task, where the paper tests on {FULL} and more: the intervals say how little that tells."
         )
-    said.append("Prompts and few-shot examples are this project's, not the paper's.")
+    if experiment.figures == "table2" and len(models) == 1:
+        said.append(
+            "One model debates with itself: the paper's figures are of two, and are left out. Give --second-model."
+        )
+    if config.model.startswith(TINY):
+        said.append(f"{config.model} knows one form: its own prompts and lengths stand in place of the paper's.")
+    if experiment.paper_temperatures:
+        said.append(f"Temperatures: {paper.TEMPERATURES_SOURCE}.")
+    said.append("Prompts and few-shot examples are this project's, not the paper's (docs/reproductions.md).")
     return (*said, *experiment.notes)
 
 
 def is_the_papers_model(model: str) -> bool:
     """Whether a model is one of the paper's, by its name."""
     plain = model.lower().replace("_", "-")
-    return "chat" not in plain and any(name in plain for name in ("llama-2-70b", "llama2-70b", "llama-65b"))
+    return "chat" not in plain and any(
+        name in plain for name in ("llama-2-70b", "llama2-70b", "llama-65b", "llama-1-65b", "llama1-65b")
+    )
 
 
 def _write(made: Reproduction, analyses: Sequence[Analysis], out: Path, warn: Warn) -> None:

@@ -1,7 +1,7 @@
 """What a benchmark is: samples, how an answer is read out of a response, and how it is scored."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -65,6 +65,8 @@ class Task(ABC):
 
     name: str
     info: ClassVar[TaskInfo]
+    # Whether it reads a file whose columns the user names.
+    takes_columns: ClassVar[bool] = False
     # How many worked examples it has by default.
     default_shots: ClassVar[int] = 0
 
@@ -101,6 +103,11 @@ class Task(ABC):
         """Return what may stand after the colon of the name."""
         return ()
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that there are; the first is taken by default."""
+        return self.info.splits
+
     @abstractmethod
     def load(self, at_least: int | None = None) -> Loaded:
         """Return every sample of the split, with counts; of a generated task at least so many.
@@ -117,9 +124,17 @@ class Task(ABC):
         """Return the worked examples for the prompt; their rows are not among the samples."""
         return ()
 
+    def solution(self, sample: Sample) -> str:
+        """Return a right solution in words, which ends in the answer: what an expert says. The answer alone by default."""
+        return f"Answer: {self.spoken(sample)}"
+
     def labels(self, sample: Sample) -> tuple[str, ...]:
         """Return how the options of a choice are called, in the order of `sample.options`; () of no choice."""
         return ()
+
+    def spoken(self, sample: Sample) -> str | None:
+        """Return the right answer as somebody would say it; None where the target only describes it."""
+        return sample.target
 
     @abstractmethod
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
@@ -164,6 +179,7 @@ def create_task(
     split: str | None = None,
     num_fewshot: int | None = None,
     revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Task:
     """Return a task by its registered name, name:variant, or a dotted path.
 
@@ -174,12 +190,17 @@ def create_task(
         split: train, validation, test or dev; the task's first by default.
         num_fewshot: worked examples for the prompt; the task's own number by default.
         revision: of the hub's repository, in place of the task's.
+        columns: names of columns, of tasks that read the user's own file: `{"question": "prompt"}`.
     """
     base, variant = split_name(name)
     # Only what was asked for is passed on, so that a task need not take what it has no use for.
-    asked = {"split": split, "variant": variant, "num_fewshot": num_fewshot, "revision": revision}
+    asked = {"split": split, "variant": variant, "num_fewshot": num_fewshot, "revision": revision, "columns": columns}
     given = {key: value for key, value in asked.items() if value is not None}
     made: Any = load_class(base, "task", GROUP, Task)
+    if columns and not made.takes_columns:
+        raise TaskError(
+            f"--columns names the columns of your own questions (--task file); {name} knows those of its files"
+        )
     check_options(f"task {name!r}", {"seed": seed, "data": data, **given}, made)
     task: Task = made(seed=seed, data=data, **given)
     return task

@@ -36,12 +36,19 @@ def parse_named(text: str, kind: str) -> Named:
         call = ast.parse(f"f({rest}", mode="eval").body
         if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
             raise SyntaxError
-        parameters = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+        parameters = {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(
             f"cannot read the {kind} {text!r}: write a name, or name(parameter=value, …) with texts in quotes"
         ) from None
     return Named(name.strip(), parameters)
+
+
+def _value(written: ast.expr) -> Any:
+    """Return a literal, or a truth value as YAML writes it."""
+    if isinstance(written, ast.Name) and written.id in ("true", "false"):
+        return written.id == "true"
+    return ast.literal_eval(written)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -85,8 +85,8 @@ class MockBackend(Backend):
     ) -> None:
         self.tokenizer = ByteTokenizer()
         generator = torch.Generator().manual_seed(seed)
-        self.table = EmbeddingTable(torch.randn(END + 1, width, generator=generator))
-        self._fingerprint = fingerprint(model, self.table.weight, self.tokenizer)
+        self.table = self._table = EmbeddingTable(torch.randn(END + 1, width, generator=generator))
+        self._fingerprint = fingerprint(model, self._table.weight, self.tokenizer)
         self._reply = reply or (scripted(script) if script else arithmetician(skill))
         self._context = context
         self._tasks: set[asyncio.Task[None]] = set()
@@ -95,7 +95,9 @@ class MockBackend(Backend):
     @property
     def capabilities(self) -> Capabilities:
         """Text and vectors, both ways."""
-        return Capabilities(text=True, vectors_in=True, vectors_out=True, weighs=True, context=self._context)
+        return Capabilities(
+            text=True, vectors_in=True, vectors_out=True, weighs=True, renders=True, context=self._context
+        )
 
     @property
     def fingerprint(self) -> ModelFingerprint:
@@ -108,7 +110,7 @@ class MockBackend(Backend):
         read, length = "", 0
         for segment in found:
             if isinstance(segment, Message):
-                rerender(segment, self.table.weight, self._fingerprint)
+                rerender(segment, self._table.weight, self._fingerprint)
                 read += segment.text
                 length += segment.num_tokens
             else:
@@ -163,18 +165,20 @@ class MockBackend(Backend):
         if request.encoder is None:
             return self._said(ids, sampling.temperature)
         encoder = requested_encoder(request.encoder)
+        logits = self._logits(ids)
         steps = torch.arange(len(ids))
-        said = encoder.encode(
-            self._logits(ids),
-            self.table,
-            temperature=torch.full((len(ids),), sampling.temperature),
-            seeds=torch.full((len(ids),), sampling.seed),
-            steps=steps,
-            top=min(sampling.top_beliefs, END + 1),
-        )
-        nearest = nearest_token(said.vectors, self.table).ids
+        temperature, seeds = (torch.full((len(ids),), value) for value in (sampling.temperature, sampling.seed))
+        top = min(sampling.top_beliefs, END + 1)
+        said = encoder.encode(logits, self._table, temperature=temperature, seeds=seeds, steps=steps, top=top)
+        rendered = {
+            hearer.model.table: hearer.render(encoder, logits, temperature=temperature, seeds=seeds, steps=steps)
+            for hearer in request.hearers
+        }
+        nearest = nearest_token(said.vectors, self._table).ids
         heard = tuple(int(i) for i in nearest)
-        cipher = Cipher(said.vectors, nearest, said.entropy, said.max_probability, said.top_ids, said.top_probabilities)
+        cipher = Cipher(
+            said.vectors, nearest, said.entropy, said.max_probability, said.top_ids, said.top_probabilities, rendered
+        )
         return self._said(heard, sampling.temperature, str(encoder), cipher)
 
     def _said(

@@ -120,6 +120,11 @@ class Similarity(BeliefBackend):
         """The embedding model's."""
         return self._cases.name
 
+    @property
+    def embedding(self) -> EmbeddingBackend:
+        """What embeds the options' texts: without the instruction that a question may have."""
+        return self._options
+
     @classmethod
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
         """It has nothing of its own to load: make it of embedding backends."""

@@ -14,7 +14,7 @@ from agents.registry import check_options, load, names
 from kernels.registry import is_path
 
 if TYPE_CHECKING:
-    from agents.beliefs.belief_backend import BeliefBackend
+    from agents.beliefs.belief_backend import BeliefBackend, EmbeddingBackend
 
 GROUP = "debate.belief_backends"
 
@@ -34,6 +34,7 @@ class Card:
         packages: import names that it needs beyond the core install.
         extra: of cipher-debate, which brings them.
         training: dotted path of the recipe, `module:function`; empty where there is nothing to train.
+        published: dotted path of the recipe as the published code trains it, where that is another one.
         note: what a user must know, e.g. that it is not for clinical use.
     """
 
@@ -47,6 +48,7 @@ class Card:
     packages: tuple[str, ...] = ()
     extra: str = ""
     training: str = ""
+    published: str = ""
     note: str = ""
 
     @property
@@ -111,3 +113,21 @@ def create_belief_backend(name: str, *, checkpoint: str | None = None, **options
     check_options(f"belief backend {name!r}", options, made.from_pretrained, passed_on_to=made)
     backend: BeliefBackend = made.from_pretrained(checkpoint, **options)
     return backend
+
+
+def create_text_embedding(name: str, *, checkpoint: str | None = None) -> "EmbeddingBackend":
+    """Return what a belief backend embeds texts with.
+
+    Args:
+        name: a registered name.
+        checkpoint: what it loads; its default otherwise.
+
+    Raises:
+        ConfigError: it embeds no texts; others as of `create_belief_backend`.
+    """
+    from agents.beliefs.belief_backend import Similarity
+
+    backend = create_belief_backend(name, checkpoint=checkpoint)
+    if not isinstance(backend, Similarity) or backend.embedding.modality != "text":
+        raise ConfigError(f"{name} embeds no texts: take kalm, langsamp, matryoshka_2d or sentence_transformers")
+    return backend.embedding

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.adapter import find_adapter
-from agents.backend import Pending, Request
+from agents.backend import Pending, Prompt, Request
 from agents.errors import ConfigError, PromptTooLong
 from agents.prompts import Heard, Prompts
 from agents.question import Question
 from agents.speakers.speaker import AgentPlan, Speaker
+from agents.tokenization import is_chat
+from agents.tokenizers import tokenizer_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,15 @@ class Agent(Speaker):
         if self.encoder is not None:
             # A belief is restricted by its encoder; these belong to the agent's text turns.
             sampling = replace(sampling, top_p=None, top_k=None)
-        return Request(prompt, sampling, self.encoder, self.adapter)
+        if prompt.close and not self.reads_chat(prompt):
+            sampling = replace(sampling, stop=(*sampling.stop, prompt.close))
+        hearers = () if self.encoder is None else self.hearers
+        return Request(prompt, sampling, self.encoder, self.adapter, hearers=hearers)
+
+    def reads_chat(self, prompt: Prompt) -> bool:
+        """Whether its model reads a prompt in its chat template; an engine without a known tokenizer does."""
+        tokenizer = tokenizer_of(self.backend)
+        return prompt.format == "chat" or tokenizer is None or is_chat(prompt, tokenizer)
 
     def speak(self, question: Question, own: Heard | None, others: Sequence[Heard], seed: int) -> Pending:
         """Submit the request of one turn; of the question a language model reads the text.

@@ -25,18 +25,22 @@ class Control(Speaker):
     """An agent that speaks by rule; its backend is that of the agents that hear it, and nothing is generated.
 
     Fields:
-        kind: `expert` gives the right answer (the upper bound); `misaligned` the right answer to another question;
-            `random` an answer to any question, drawn anew each turn; `dummy` the same words every time.
+        kind: `expert` gives a right solution (the upper bound); `misaligned` a right one of another question; `random` one of any
+            question, drawn anew each turn; `dummy` the same words every time.
         targets: question → right answer, of all questions of the run.
+        solutions: question → a right solution in words; of those without one the answer alone is said.
     """
 
     kind: str
     targets: Mapping[Question, str] = field(repr=False)
+    solutions: Mapping[Question, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def build(cls, plan: AgentPlan) -> Speaker:
         """Return the control that a config names as a role."""
-        return cls(name=plan.name, backend=plan.engine(), kind=plan.keys.role, targets=plan.targets)
+        return cls(
+            name=plan.name, backend=plan.engine(), kind=plan.keys.role, targets=plan.targets, solutions=plan.solutions
+        )
 
     @property
     def listens(self) -> bool:
@@ -78,17 +82,20 @@ class Control(Speaker):
         if self.kind == "random" and not self.targets:
             return f"Answer: {_draw(seed, 100)}"
         self.check(question)
-        answers = [answer for asked, answer in self.targets.items() if asked.text != question.text]
+        others = [asked for asked in self.targets if asked.text != question.text]
         match self.kind:
             case "expert":
-                return f"Answer: {self.targets[question]}"
-            case "misaligned" if answers:
-                return f"Answer: {answers[_draw(_number(question.text), len(answers))]}"
+                return self._solution(question)
+            case "misaligned" if others:
+                return self._solution(others[_draw(_number(question.text), len(others))])
             case "misaligned":
                 raise ConfigError(f"agent {self.name!r}: role misaligned needs at least two questions; raise --limit")
             case _:
-                pool = list(self.targets.values())
-                return f"Answer: {pool[_draw(seed, len(pool))]}"
+                pool = list(self.targets)
+                return self._solution(pool[_draw(seed, len(pool))])
+
+    def _solution(self, question: Question) -> str:
+        return self.solutions.get(question) or f"Answer: {self.targets[question]}"
 
 
 def _number(text: str) -> int:

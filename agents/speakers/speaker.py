@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from agents.backend import Backend, Pending, Sampling
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import ConfigError
+from agents.hearing_table import HearingTable
 from agents.prompts import Heard, Prompts
 from agents.question import Question
 from kernels.encoders import parse
@@ -22,10 +23,12 @@ class AgentPlan(ABC):
     Fields:
         name: unique in the debate.
         targets: question → right answer, for those that are given it.
+        solutions: question → a right solution in words, of questions that have one.
     """
 
     name: str
     targets: Mapping[Question, str]
+    solutions: Mapping[Question, str]
 
     @property
     @abstractmethod
@@ -77,12 +80,14 @@ class Speaker(ABC):
         backend: the engine that it speaks through, or in whose tokens it speaks.
         sampling: temperature, lengths, stops; the seed is set per turn.
         encoder: how it speaks: None for text, else the encoder of its CIPHER messages.
+        hearers: other tables on which what it says is heard.
     """
 
     name: str
     backend: Backend
     sampling: Sampling = field(default_factory=Sampling)
     encoder: str | None = None
+    hearers: tuple[HearingTable, ...] = ()
 
     own_keys: ClassVar[Mapping[str, str]] = {}
     """Keys of a config's agent that mean something to this kind and not to every other → the sentence for the others."""

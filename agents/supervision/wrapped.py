@@ -1,10 +1,13 @@
 """A backend around another, for those that add something to it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.backend import Backend, Capabilities, Load, Pending, Request
 from agents.fingerprint import ModelFingerprint
+
+if TYPE_CHECKING:
+    from kernels import EmbeddingTable
 
 
 class Wrapped(Backend):
@@ -21,6 +24,11 @@ class Wrapped(Backend):
     def tokenizer(self) -> Any:
         """The model's."""
         return self.inner.tokenizer
+
+    @property
+    def table(self) -> "EmbeddingTable | None":  # type: ignore[override]
+        """The model's."""
+        return self.inner.table
 
     @property
     def load(self) -> Load:  # type: ignore[override]

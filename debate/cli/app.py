@@ -93,10 +93,10 @@ def main() -> None:
 
 # Entry points of this group name modules that add commands to `app` when they are imported: those of `evals`, and plug-ins'.
 COMMANDS = "debate.commands"
-OWN = ("show", "status", "speak", "read", "backends", "topology", "doctor", "model", "bench")
+OWN = ("status", "runs", "speak", "read", "backends", "topology", "doctor", "model", "bench", "config")
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (
-    *("run", "eval", "search", "reproduce", "score", "show", "report", "compare", "status", "cancel"),
+    *("run", "eval", "init", "search", "reproduce", "score", "show", "runs", "report", "compare", "status", "cancel"),
     *("speak", "read", "tasks", "backends", "train", "doctor"),
 )
 

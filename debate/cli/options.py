@@ -28,8 +28,13 @@ Model = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Random seed for questions, sampling and noise.")]
 Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Maximum number of questions.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Local benchmark file or folder, used instead of the hub.")]
-
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Local benchmark file or folder, used instead of the hub. With --task file: your questions, or a hub id.",
+    ),
+]
 Runtime = Annotated[
     str | None, typer.Option("--runtime", help="Where engines run: local (this process) or ray (a process each).")
 ]
@@ -58,6 +63,22 @@ def load(config: Path, settings: list[str] | None, model: str | None, seed: int 
 
     named = [f"{key}={value}" for key, value in (("model", model), ("seed", seed)) if value is not None]
     return load_config(find_config(config), [*(settings or []), *named, *extra])
+
+
+def of_agents(config: Path, settings: list[str] | None, key: str, given: list[str] | None) -> list[str]:
+    """Return the overrides of an option that is for all agents, `VALUE`, or for one, `AGENT=VALUE`."""
+    from debate.config.load import read_config
+    from debate.config.shipped import find_config
+
+    found: list[str] = []
+    for text in given or []:
+        agent, equals, value = text.partition("=")
+        if equals:
+            found.append(f"agents.{agent}.{key}={value}")
+        else:
+            agents = read_config(find_config(config), settings or ()).get("agents") or {}
+            found += [f"agents.{name}.{key}={text}" for name in agents]
+    return found
 
 
 def backend_options(given: list[str] | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`debate status` and `debate cancel`: a run that is under way, seen and stopped from another terminal."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -62,5 +63,6 @@ def cancel(
     if ask(run, wait):
         options.console.print(f"{run} has stopped", markup=False)
     else:
-        options.console.print(f"{run} was asked to stop and has not yet; `debate status {run}` tells", markup=False)
+        command = f"debate status {shlex.quote(str(run))}"
+        options.console.print(f"{run} was asked to stop and has not yet; `{command}` tells", markup=False)
         raise typer.Exit(1)

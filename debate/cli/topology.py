@@ -1,5 +1,6 @@
 """`debate topology`: which there are, what one is and costs, its picture, what is wrong with it, and vocabulary maps."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,12 +106,22 @@ def check(
 ) -> None:
     """Say what cannot be and what is probably not meant; exit code 2 where the debate would be refused.
 
+    Topology, prompts, roles, backends, models and encoders are looked at, and the longest prompt is held against each model's
+    context, before any question stands in it. Nothing is started or fetched. `debate eval --dry-run` does the same with the
+    questions.
+
     Example:  debate topology check topologies/teams
     """
+    from debate.preview.facts import facts, lines
+    from debate.preview.rehearsal import rehearse
     from debate.protocol.exchange import build_exchange
 
     config = _config(which, agents, settings, allow_huge)
-    if _print_findings(config, build_exchange(config)):
+    exchange = build_exchange(config)
+    rehearsal = rehearse(config, exchange)
+    for line in [*lines(facts(config, exchange))[-3:], *map(str, rehearsal.prompts)]:
+        options.console.print(line, markup=False, soft_wrap=True)
+    if _print_findings(config, exchange, rehearsal.findings):
         raise typer.Exit(2)
 
 
@@ -152,11 +163,11 @@ def _config(which: Path, agents: int, settings: list[str] | None, allow_huge: bo
     return validate({"backend": "mock", "model": "mock", **keys}, source=name)
 
 
-def _print_findings(config: Any, exchange: Any) -> bool:
-    """Print what `check` finds, and return whether any of it is refused."""
+def _print_findings(config: Any, exchange: Any, more: Sequence[Any] = ()) -> bool:
+    """Print what `check` finds, and more, and return whether any of it is refused."""
     from debate.preview.checks import check as find
 
-    findings = find(config, exchange)
+    findings = [*find(config, exchange), *more]
     for finding in findings:
         options.console.print(f"{finding.kind}: {finding.text}", markup=False, soft_wrap=True)
     if not findings:

@@ -7,4 +7,5 @@ class Frozen(BaseModel):
     """A config value."""
 
     # Errors repeat no input by themselves: our own sentences say what was given, where it may be said.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # A key's docstring is its description in the schema and in docs/config.md.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)

@@ -12,8 +12,9 @@ from agents.errors import ConfigError
 from agents.secrets import refuse_secrets, refuse_secrets_anywhere
 from agents.yaml_file import parse_yaml, read_yaml
 from debate.config.execution import EngineConfig, ExecutionConfig
+from debate.config.paths import check_paths, find_file, with_paths
 from debate.config.schema import AgentConfig, DebateConfig
-from debate.config.shipped import find_config, shipped
+from debate.config.shipped import find_config, nearest, shipped
 from debate.config.topology import EdgeConfig, ScheduleConfig, TopologyConfig
 from debate.config.topology_file import read_topology_file
 from kernels.names import did_you_mean, unknown
@@ -22,29 +23,47 @@ from kernels.names import did_you_mean, unknown
 UNWRITTEN = ("single", "text", "cipher")
 
 
-def load_config(config: Path | str, overrides: Sequence[str] = ()) -> DebateConfig:
+def load_config(config: Path | str, overrides: Sequence[str] = (), *, is_record: bool = False) -> DebateConfig:
     """Return the config in a YAML file, with `key.path=value` overrides applied.
 
     Args:
         config: a file, or the name of a shipped one: `smoke`, `topologies/teams`.
         overrides: each as on the command line, e.g. `agents.ada.temperature=0.2`.
+        is_record: of a run that was: what it names need not be there any more.
 
     Raises:
         ConfigError: file and key path, what was given, what is allowed.
     """
     path = find_config(Path(config))
+    return validate(read_config(path, overrides, is_record=is_record), source=str(path))
+
+
+def read_config(path: Path, overrides: Sequence[str] = (), *, is_record: bool = False) -> dict[str, Any]:
+    """Return the plain data of a config file with overrides, its topology file and its paths found, not yet checked.
+
+    Args:
+        path: the file.
+        overrides, is_record: as of `load_config`.
+
+    Raises:
+        ConfigError: no such file, not YAML, no mapping, an override that does not fit, or a path that leads nowhere.
+    """
     try:
         raw = read_yaml(path)
     except FileNotFoundError as error:
         raise ConfigError(
-            f"no config file {path}.{did_you_mean(path.stem, _stems())} Shipped ones: {', '.join(shipped()) or 'none found'}."
+            f"no config file {path}.{nearest(path)} Shipped ones: {', '.join(shipped()) or 'none found'}."
         ) from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: a config is a mapping of keys to values; this is a {type(raw).__name__}")
     for override in overrides:
         # A topology file's nodes are agents too.
         raw = _override(raw, override, known=_with_file(raw, path.parent))
-    return validate(_with_file(raw, path.parent), source=str(path))
+    raw = _with_file(raw, path.parent)
+    if not is_record:
+        raw = with_paths(raw, path.parent)
+        check_paths(raw, path.parent, source=str(path))
+    return raw
 
 
 def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
@@ -88,8 +107,12 @@ def _with_file(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     topology = raw.get("topology")
     if not isinstance(topology, dict) or "file" not in topology:
         return raw
-    path = Path(str(topology["file"])).expanduser()
-    agents, edges = read_topology_file(path if path.is_absolute() else folder / path)
+    path, looked = find_file(str(topology["file"]), folder)
+    if path is None:
+        raise ConfigError(
+            f"cannot read the topology {topology['file']}: no such file. Looked for: {', '.join(map(str, looked))}."
+        )
+    agents, edges = read_topology_file(path)
     own = raw.get("agents") or {}
     rest = {key: value for key, value in topology.items() if key != "file"}
     named = merged(agents, own) if isinstance(own, Mapping) else own
@@ -109,17 +132,25 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return found
 
 
+def parse_override(override: str) -> tuple[tuple[str, ...], Any]:
+    """Return the key path and the value of `key.path=value`.
+
+    Raises:
+        ConfigError: it is no such text.
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: write key.path=value, e.g. --set agents.ada.temperature=0.2")
+    return tuple(key.strip().split(".")), parse_yaml(text, source=f"--set {override!r}")
+
+
 def _override(raw: dict[str, Any], override: str, *, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return a raw config with one override applied; `known` is the config whose agents it may name.
 
     Raises:
         ConfigError: no `key.path=value`, or of an agent, template or method that is not there.
     """
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {override!r}: write key.path=value, e.g. --set agents.ada.temperature=0.2")
-    value = parse_yaml(text, source=f"--set {override!r}")
-    *parents, last = key.strip().split(".")
+    (*parents, last), value = parse_override(override)
     raw = copy.deepcopy(raw)
     place = raw
     for depth, parent in enumerate(parents):
@@ -208,7 +239,3 @@ def _model_at(parents: Sequence[Any]) -> type[BaseModel]:
         case ["topology", *_]:
             return TopologyConfig
     return DebateConfig
-
-
-def _stems() -> list[str]:
-    return [name for file in shipped() for name in (Path(file).stem, str(Path(file).with_suffix("")))]

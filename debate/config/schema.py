@@ -108,6 +108,10 @@ class DebateConfig(Frozen):
     """Options of the backend, e.g. max_num_seqs."""
     task: str = "arithmetic"
     """Name of a registered task; `debate tasks` lists them."""
+    data: str | None = Field(default=None, exclude_if=lambda data: data is None)
+    """File or folder with the task's questions, or, for the task `file`, a dataset on the hub; `--data` wins over it."""
+    columns: dict[str, str] = Field(default_factory=dict, exclude_if=lambda columns: not columns)
+    """Names of the columns of your own questions, e.g. {question: prompt, answer: gold}; only for the task `file`."""
     prompts: str | None = None
     """Folder of prompt files: a name under configs/prompts, or a path (default: the task's own)."""
     format: Literal["auto", "chat", "plain"] = "auto"
@@ -115,13 +119,14 @@ class DebateConfig(Frozen):
     agents: dict[str, AgentConfig] = Field(min_length=1)
     """Agents by name, in the order in which they are heard."""
     topology: str | TopologyConfig = "complete"
-    """Who hears whom: a name, with parameters if need be, or a mapping (debate/config/topology.py)."""
+    """Who hears whom: a name, with parameters if need be, or a mapping (below)."""
     protocol: str = "simultaneous"
     """Order in which agents speak, and which edges are heard; `debate topology list` names the protocols."""
     stopping: str = "fixed"
     """Rule that may end the debate before the last round; `fixed` plays all rounds."""
     order: Literal["fixed", "reversed", "shuffled"] = "fixed"
-    """Order of the solutions in a prompt: as the agents are listed, reversed, or shuffled for each turn."""
+    """Order of the solutions in a prompt: the others' as the agents are listed, then one's own; the reverse of that; or the
+    others' shuffled for each turn, then one's own."""
     agreement: float | None = Field(default=None, ge=0, le=1)
     """How much agents are asked to agree with each other, from 0 to 1; by default they are not asked."""
     min_mapped: float = Field(default=0.6, ge=0, le=1)
@@ -182,6 +187,11 @@ class DebateConfig(Frozen):
                 check_component(name, "method")
             except ConfigError as error:
                 raise ValueError(str(error)) from error
+            for key in ("data", "columns"):
+                if key in methods[name]:
+                    raise ValueError(
+                        f"{name}.{key}: every method is asked the same questions; write {key} above methods"
+                    )
         return methods
 
     @field_validator("agents")

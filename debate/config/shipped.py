@@ -1,11 +1,16 @@
 """Where shipped configs, prompts and roles lie, and what a name or a path stands for."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 
 from agents.errors import UnknownName
 from agents.speakers import CONTROLS
+from kernels.names import did_you_mean
+
+# The folders of configs that a debate can be played from.
+ROOMS = (".", "debaters", "specialists", "topologies")
 
 
 def configs_folder() -> Path:
@@ -18,8 +23,22 @@ def configs_folder() -> Path:
 def shipped() -> list[str]:
     """Return the names of the shipped config files."""
     folder = configs_folder()
-    files = [path for pattern in ("*.yaml", "topologies/*.yaml", "specialists/*.yaml") for path in folder.glob(pattern)]
+    files = [path for room in ROOMS for path in (folder / room).glob("*.yaml")]
     return sorted(str(path.relative_to(folder)) for path in files)
+
+
+def nearest(path: Path) -> str:
+    """Return " Did you mean 'x'?" for the shipped config, or the file beside it, that a missing file was meant to be."""
+    inside = path.relative_to("configs") if path.parts[:1] == ("configs",) else path
+    names = [str(Path(file).with_suffix("")) for file in shipped()]
+    if close := did_you_mean(str(inside.with_suffix("")), names):
+        return close
+    # A file beside it, or a shipped name without its folder: `experts` for `debaters/experts`.
+    beside = [*path.parent.glob("*.yaml"), *path.parent.glob("*.yml")] if path.parent.is_dir() else []
+    known = {file.stem: str(file) for file in beside} | {Path(name).name: name for name in names}
+    for name in get_close_matches(path.stem, known, n=1, cutoff=0.6):
+        return f" Did you mean {known[name]!r}?"
+    return ""
 
 
 def find_config(name: Path) -> Path:
@@ -46,7 +65,7 @@ def task_prompts(task: str) -> str:
     if (folder / base).is_dir() or not (folder / "tasks.yaml").is_file():
         return base
     named = yaml.safe_load((folder / "tasks.yaml").read_text(encoding="utf-8"))
-    return str(named.get(base, base))
+    return str(named.get(task) or named.get(base, base))
 
 
 def role_folder(role: str) -> Path:

@@ -42,27 +42,27 @@ class EdgeConfig(Frozen):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     speakers: Ends = Field(alias="from")
-    """An agent, a group, a list of them, or `*` for all."""
+    """Who speaks: an agent, a group, a list of them, or `*` for all."""
     hearers: Ends = Field(alias="to")
-    """Likewise; nobody hears itself."""
+    """Who hears, written likewise; nobody hears itself."""
     message: Literal["text", "cipher", "both"] | None = None
-    """How it is heard."""
+    """How the message is heard: `text`, `cipher` or `both` (default: as the debate says)."""
     encoder: str | None = None
     """How the speaker's beliefs become vectors, in place of its own encoder."""
     seen: Literal["last", "all", "answers"] | None = None
-    """The last message, all so far, or only the answer of the last."""
+    """What is heard: the last message, all so far, or only the answer of the last."""
     thinking: Literal["strip", "keep"] | None = Field(default=None, exclude_if=lambda thinking: thinking is None)
     """Whether a reasoning model's thinking is heard before its answer; as the debate says by default."""
     first_tokens: int | None = Field(default=None, ge=1)
-    """Only so many tokens of a message."""
+    """Number of tokens heard of each message, from its beginning (default: all)."""
     delay: int = Field(default=0, ge=0)
     """Rounds that a message is late."""
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """How strong it is drawn; no protocol reads it."""
+    """Width of the edge in drawings; it changes nothing in the debate."""
     rounds: Rounds | None = None
     """The rounds in which it is heard: `3`, `[2, 4]`, or `[2]` for from there on."""
     remove: bool = False
-    """Take generated edges between these ends away."""
+    """Remove the generated edges between these ends."""
 
     _read_rounds = field_validator("rounds", mode="before")(_round_range)
     _check_rounds = field_validator("rounds")(_checked_range)
@@ -72,9 +72,9 @@ class ScheduleConfig(Frozen):
     """Another graph for a range of rounds."""
 
     rounds: Rounds
-    """`3`, `[2, 4]`, or `[2]` for from there on."""
+    """The rounds of this graph: `3`, `[2, 4]`, or `[2]` for from there on."""
     generator: str
-    """A topology by name, over the same agents."""
+    """Topology of those rounds by name, over the same agents."""
 
     _read_rounds = field_validator("rounds", mode="before")(_round_range)
     _check_rounds = field_validator("rounds")(_checked_range)
@@ -84,19 +84,19 @@ class TopologyConfig(Frozen):
     """Who hears whom."""
 
     generator: str = "custom"
-    """A topology by name, with parameters if need be, or a dotted path to a function."""
+    """Topology that makes the edges: a name, with parameters if need be, or a dotted path; `custom` makes none."""
     over: Ends | None = None
-    """The agents that it joins; by default all that debate."""
+    """The agents that the generator joins (default: all that debate)."""
     message: Literal["text", "cipher", "both"] | None = None
-    """How generated edges are heard; the debate's by default."""
+    """How generated edges are heard (default: as the debate says)."""
     edges: tuple[EdgeConfig, ...] = ()
-    """More edges, in order; a later one replaces an earlier one of the same ends and rounds."""
+    """Edges one by one; a later one replaces an earlier one of the same ends and rounds."""
     schedule: tuple[ScheduleConfig, ...] = ()
-    """Other graphs for some rounds; the first that holds a round counts."""
+    """Other graphs for some rounds; the first entry that covers a round counts."""
     redraw: bool | None = None
-    """Draw a random graph again each round; by default only `dynamic` is."""
+    """Draw a random graph again in each round (default: only for `dynamic`)."""
     seed: int | None = Field(default=None, ge=0)
-    """Of what is drawn; the debate's by default."""
+    """Random seed of the graph (default: the debate's)."""
 
     @model_validator(mode="before")
     @classmethod

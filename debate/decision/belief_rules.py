@@ -1,15 +1,18 @@
 """Decisions that look at what agents believe, not only at what they say: confidence, option beliefs, centrality."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agents.beliefs.belief_backend import EmbeddingBackend
+from agents.beliefs.cards import card, create_text_embedding
 from agents.errors import ConfigError, UnknownName
 from agents.message import Message
 from debate.decision.decision import Decision, Decode, Poll, Rule
-from debate.decision.depth import depths, drift, embed, outliers
+from debate.decision.depth import Points, depths, drift, embed, outliers, text_points
 from debate.decision.option_reading import read_options
 
 if TYPE_CHECKING:
@@ -75,35 +78,65 @@ def belief_average(*, options: str = "ABCDEFGHIJ", decode: Decode | None = None)
     return rule
 
 
-def deepest(*, threshold: float = 3.0) -> Rule:
+MEANS = "means"
+"""Of a message's CIPHER vectors, or counts of its tokens where it has none: what `depth` goes by without an embedding model."""
+
+
+def deepest(*, embeddings: str = MEANS, checkpoint: str = "", threshold: float = 3.0) -> Rule:
     """The answer in the message that is deepest among the last ones (TTE depth); outliers are named in the reason.
 
     Of ten agents and more the reason also says whether messages drifted since the first round. Of few agents depth is
     a score, not a test; many that say the same wrong thing make it the deepest.
+
+    Args:
+        embeddings: `means`, or a belief backend that embeds texts, as the paper's transformers do: what messages read as.
+        checkpoint: of that backend.
+        threshold: robust standard deviations below the median from which a message is an outlier.
     """
+    if embeddings == MEANS and checkpoint:
+        raise ConfigError(
+            'depth: a checkpoint is of embeddings="BACKEND", e.g. depth(embeddings="sentence_transformers")'
+        )
+    if embeddings != MEANS:
+        # Refused now, and not after a debate.
+        card(embeddings)
+
+    def points(messages: Sequence[Message]) -> Points:
+        return (
+            embed(messages)
+            if embeddings == MEANS
+            else text_points(messages, _embedding(embeddings, checkpoint or None))
+        )
 
     def rule(poll: Poll) -> Decision:
         voters = poll.voters
-        values = depths(embed([poll.last_message(name) for name in voters]))
+        values = depths(points([poll.last_message(name) for name in voters]))
         far = [voters[place] for place in outliers(values, threshold=threshold)]
         scores: dict[str, float] = {}
         for name, value in zip(voters, values.tolist(), strict=True):
             if (answer := poll.answers[name]) is not None:
                 scores[answer] = max(value, scores.get(answer, 0.0))
-        note = (f"; outliers: {', '.join(far)}" if far else "") + _drift_note(poll.transcript, voters)
-        return poll.elect(scores, lambda most: f"the deepest message, {most:.3f}{note}")
+        note = (f"; outliers: {', '.join(far)}" if far else "") + _drift_note(poll.transcript, voters, points)
+        by = "" if embeddings == MEANS else f" by {embeddings}"
+        return poll.elect(scores, lambda most: f"the deepest message{by}, {most:.3f}{note}")
 
     return rule
 
 
-def _drift_note(transcript: "Transcript", voters: Sequence[str]) -> str:
+@cache
+def _embedding(name: str, checkpoint: str | None) -> EmbeddingBackend:
+    """Return an embedding model, loaded once for all rules of a process."""
+    return create_text_embedding(name, checkpoint=checkpoint)
+
+
+def _drift_note(transcript: "Transcript", voters: Sequence[str], points: Callable[[Sequence[Message]], Points]) -> str:
     """Return whether the last messages lie elsewhere than the first, where there are enough for a test to mean anything."""
     first = {turn.key.agent: turn.message for turn in reversed(transcript.turns) if turn.key.agent in voters}
     last = [transcript.last_of(name).message for name in voters]
     if len(voters) < ENOUGH_FOR_A_TEST or transcript.rounds < 2:
         return ""
-    points = embed([*first.values(), *last])
-    moved = drift(points[: len(first)], points[len(first) :])
+    both = points([*first.values(), *last])
+    moved = drift(both[: len(first)], both[len(first) :])
     return f"; drift since the first round: q = {moved.q:.2f}, p = {moved.p:.3f}"
 
 

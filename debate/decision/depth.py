@@ -2,7 +2,8 @@
 2023, arXiv:2310.15010).
 
 D(x; F) = 2 − mean over y in F of the cosine distance of x and y, x itself left out. With unit vectors that is 1 + x ·
-(mean of F), so depths of n messages cost O(n d).
+(mean of F), so depths of n messages cost O(n d). The paper embeds texts with a transformer (`text_points`); means of CIPHER
+vectors and token counts (`embed`) need none.
 
 N messages, D width.
 """
@@ -15,7 +16,9 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from agents.beliefs.belief_backend import EmbeddingBackend
 from agents.message import Message
+from agents.observation import Text
 
 Points = npt.NDArray[np.float64]
 # 1.4826 times the median absolute deviation estimates a normal distribution's standard deviation.
@@ -49,6 +52,17 @@ def embed(messages: Sequence[Message]) -> Points:
     if all(m.token_ids and m.model.same_tokenizer(first) for m in messages):
         return _units(_counts([m.token_ids for m in messages]))
     return _units(_counts([m.text.split() for m in messages]))
+
+
+def text_points(messages: Sequence[Message], embedding: EmbeddingBackend) -> Points:
+    """Return one unit vector a message [N, D], of what it reads as; 0 of one without words, which is near to nothing."""
+    said = [place for place, message in enumerate(messages) if message.text.strip()]
+    if not said:
+        return np.zeros((len(messages), 1))
+    found = embedding.embed([Text(messages[place].text) for place in said]).double().cpu().numpy()
+    points = np.zeros((len(messages), found.shape[1]))
+    points[said] = _units(found)
+    return points
 
 
 def depths(points: Points, reference: Points | None = None) -> Points:

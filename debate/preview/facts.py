@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -120,11 +119,14 @@ def _message_bytes(config: "DebateConfig", name: str, encoder: str | None) -> in
 
 def _width(model: str) -> int | None:
     """Return the embedding width in a model's config where that lies on this machine; nothing is fetched."""
-    from agents.pretrained import WHEEL_MODELS, cache_home
+    from debate.preview.engines import model_folder
 
-    folder = cache_home() / "models" / WHEEL_MODELS[model].folder if model in WHEEL_MODELS else Path(model).expanduser()
     try:
+        folder = model_folder(model)
+        if folder is None:
+            return None
         found = json.loads((folder / "config.json").read_text())
+        found = {**found, **(found.get("text_config") or {})}
     except (OSError, ValueError, DebateError):
         return None
     width = found.get("hidden_size") or found.get("n_embd")

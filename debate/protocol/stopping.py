@@ -101,6 +101,25 @@ def belief(watch: StoppingContext, *, distance: float = 0.01) -> StoppingRule:
     return rule
 
 
+def sure(watch: StoppingContext, *, least: float = 0.9) -> StoppingRule:
+    """Every voter's message gives, at each of its steps, a token at least so much of its belief: nobody doubts what it says.
+
+    Of an agent that holds a belief over labels that is, where they differ by their tokens, its belief in the best one. A message
+    in words alone is not sure of anything.
+    """
+
+    def rule(said: Mapping[TurnKey, "Turn"], round: int) -> str | None:
+        messages = [said[key].message for name in watch.voters if (key := TurnKey(round, name)) in said]
+        weakest = [
+            float(m.cipher.max_probability.min()) if m.cipher is not None and len(m.cipher) else 0.0 for m in messages
+        ]
+        if weakest and min(weakest) >= least:
+            return f"everyone is sure, by {min(weakest):.3f} at least"
+        return None
+
+    return rule
+
+
 def margin(watch: StoppingContext, *, votes: int = 2) -> StoppingRule:
     """The leading answer is so many votes ahead of the next."""
 
@@ -165,6 +184,7 @@ RULES: dict[str, Callable[..., StoppingRule]] = {
     "moderator": moderator,
     "share": share,
     "stable": stable,
+    "sure": sure,
     "unanimity": unanimity,
 }
 GROUP = "debate.stopping_rules"

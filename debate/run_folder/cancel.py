@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shlex
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -41,7 +42,8 @@ def cancel(run: Path, patience_s: float) -> bool:
     """
     require_run(run)
     if not is_being_written(run):
-        raise RunError(f"{run} is not under way: no process writes it. `debate status {run}` says how it ended.")
+        command = f"debate status {shlex.quote(str(run))}"
+        raise RunError(f"{run} is not under way: no process writes it. `{command}` says how it ended.")
     try:
         (run / CANCEL).touch()
     except OSError as error:

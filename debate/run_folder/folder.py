@@ -12,7 +12,7 @@
     RUN/METHOD/timings.jsonl             what the same turns took
 
 Opening the folder of an earlier run with the same config goes on with it: a turn that is in the journal is never
-taken again.
+taken again. A higher limit on the number of questions goes on as well, also with a run that is finished.
 """
 
 import asyncio
@@ -62,6 +62,7 @@ class RunFolder(RunStore):
         config: what is run. Its `execution` may differ from the earlier run's: it changes no result.
         asked: what else decides the run's results: methods, limit, data.
         overwrite: delete an earlier run there.
+        fixed: why more questions cannot be added to an earlier run there, in a sentence; by default they can.
 
     Raises:
         ConfigError: a key of a server in the config or in what was asked.
@@ -69,12 +70,18 @@ class RunFolder(RunStore):
     """
 
     def __init__(
-        self, path: Path, config: DebateConfig, *, asked: Mapping[str, Any] | None = None, overwrite: bool = False
+        self,
+        path: Path,
+        config: DebateConfig,
+        *,
+        asked: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        fixed: str = "",
     ) -> None:
         plan = {**config.model_dump(mode="json", by_alias=True), "asked": dict(asked or {})}
         # Before the first byte is written.
         refuse_keys(plan, source="config")
-        self.path, self.config = path, config
+        self.path, self.config, self._fixed = path, config, fixed
         self.state = RunState()
         self.warnings: list[str] = []
         self._refuse_strangers(overwrite)
@@ -123,6 +130,11 @@ class RunFolder(RunStore):
         """Read what is there; begin the run, or refuse to go on with another one."""
         self.state.replay(self._journal.replay(self._seal))
         earlier = self.state.config
+        if earlier is not None and self.is_resumed and _asks_more(earlier, plan):
+            if self._fixed:
+                raise RunError(self._fixed)
+            # The journal then says what the run is of now; what it was begun with stays above.
+            earlier = None
         if earlier is not None and (change := _change(earlier, plan, self.path)):
             if self.is_resumed:
                 raise RunError(change)
@@ -229,6 +241,15 @@ def _this_process() -> dict[str, Any]:
     return {"pid": os.getpid(), "host": socket.gethostname()}
 
 
+def _asks_more(earlier: Record, now: Record) -> bool:
+    """Whether a plan is an earlier one with a higher limit, or none, and nothing else that decides results."""
+    limits = [plan["asked"].get("limit") for plan in (earlier, now)]
+    if limits[0] is None or (limits[1] is not None and limits[1] <= limits[0]):
+        return False
+    same = [{**plan, "asked": {**plan["asked"], "limit": None}, "execution": None} for plan in (earlier, now)]
+    return same[0] == same[1]
+
+
 def _change(earlier: Record, now: Record, path: Path) -> str:
     """Return a sentence with the diff of the YAML where two plans differ in what decides results; else nothing."""
     texts = [
@@ -240,6 +261,15 @@ def _change(earlier: Record, now: Record, path: Path) -> str:
     diff = difflib.unified_diff(
         texts[0].splitlines(), texts[1].splitlines(), f"{path} was begun with", "now asked for", lineterm="", n=1
     )
+    if _asks_more(now, earlier):
+        limit = earlier["asked"].get("limit")
+        before, most = (
+            ("every question", "no limit") if limit is None else (f"{limit} questions", f"--limit {limit} or more")
+        )
+        return (
+            f"{path} is a run over {before}, and none of them is taken back: run it with {most}, choose another folder with "
+            "--out, or pass --overwrite."
+        )
     return (
         f"{path} holds a run of another config:\n"
         + "\n".join(diff)

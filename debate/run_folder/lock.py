@@ -1,6 +1,7 @@
 """One writer a run: a lock in its folder, which the system lets go of however its holder dies."""
 
 import json
+import shlex
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,7 +26,7 @@ def hold(run: Path) -> FileLock:
     except Timeout as error:
         raise RunError(
             f"{run} is being written by another process ({_holder(run)}). Wait for it, stop it with "
-            f"`debate cancel {run}`, or choose another folder with --out."
+            f"`debate cancel {shlex.quote(str(run))}`, or choose another folder with --out."
         ) from error
     except OSError as error:
         raise writing_failed(run, error) from error

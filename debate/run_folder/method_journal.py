@@ -25,8 +25,8 @@ class MethodJournal:
         return self._state is not None and self._state.is_over(question.id)
 
     def open(self, total: int, planned_turns: int) -> None:
-        """Write down what the method is about to do, once a run."""
-        if self._state is None or not self._state.result.asked:
+        """Write down what the method is about to do: once a run, and again when there are more questions."""
+        if self._state is None or self._state.result.asked != total:
             self._append({"kind": "method", "total": total, "planned_turns": planned_turns})
 
     def begin(self, question: Question) -> dict[TurnKey, Turn]:

@@ -52,7 +52,7 @@ def status_of(run: Path) -> Status:
     """
     activity = Activity()
     found = RunReader(run, activity)
-    state, reason = _state(run)
+    state, reason = state_of(run)
     rows, pace = found.state.results, activity.pace()
     left = sum(row.asked - row.total for row in rows.values())
     return Status(
@@ -67,7 +67,8 @@ def status_of(run: Path) -> Status:
     )
 
 
-def _state(run: Path) -> tuple[str, str]:
+def state_of(run: Path) -> tuple[str, str]:
+    """Return how a run stands, and why where it did not finish; its journal is not read."""
     try:
         facts = json.loads((run / "run.json").read_text())
     except (OSError, ValueError):

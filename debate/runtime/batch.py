@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from agents.errors import PromptTooLong
 from agents.question import Question
 from debate.config.execution import ExecutionConfig
 from debate.decision.decision import Decision
@@ -99,6 +100,10 @@ async def play_questions(
                     )
             except GivenUp as failure:
                 give_up(question, str(failure))
+            except PromptTooLong as failure:
+                # Of this question: others may be shorter.
+                method = "" if record is None else f", method {record.name}"
+                give_up(question, f"question {question.id}{method}: {failure}")
             else:
                 end(question, transcript)
 

@@ -174,7 +174,7 @@ def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
         RunError: not a run, or a damaged one.
     """
     run = run or RunReader(path)
-    config = load_config(path / "config.yaml")
+    config = load_config(path / "config.yaml", is_record=True)
     facts = _json(path / "run.json")
     rows = _json(path / "results.json").get("methods", {})
     order = [name for name in rows if name in run.methods]
@@ -190,7 +190,7 @@ def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
 def _config_of(folder: Path, config: DebateConfig) -> DebateConfig:
     """Return the config that a method played; folders without one (of `debate run`) are of a method by name."""
     own = folder / "config.yaml"
-    return load_config(own) if own.is_file() else resolve(config, folder.name)
+    return load_config(own, is_record=True) if own.is_file() else resolve(config, folder.name)
 
 
 def _read_method(run: RunReader, name: str, config: DebateConfig, scorer: Scorer, decode: Decode) -> MethodRecord:

@@ -184,6 +184,15 @@ def compare_runs(one: RunRecord, other: RunRecord) -> list[Comparison]:
     Raises:
         StatisticsError: they have no method, or no question, in common.
     """
+    return compare_methods(matched_methods(one, other), (_label(one, other), _label(other, one)))
+
+
+def matched_methods(one: RunRecord, other: RunRecord) -> list[tuple[MethodRecord, MethodRecord]]:
+    """Return the methods of two runs that are compared: those that both have, else their only ones.
+
+    Raises:
+        StatisticsError: they have no method in common.
+    """
     ours = {method.name: method for method in one.methods if method.debates}
     theirs = {method.name: method for method in other.methods if method.debates}
     wanted = [(name, name) for name in ours if name in theirs]
@@ -194,7 +203,7 @@ def compare_runs(one: RunRecord, other: RunRecord) -> list[Comparison]:
             f"{one.path} has {', '.join(ours) or 'no method'} and {other.path} has {', '.join(theirs) or 'no method'}: "
             "no method in common. Name two with --methods FIRST,SECOND."
         )
-    return compare_methods([(ours[a], theirs[b]) for a, b in wanted], (_label(one, other), _label(other, one)))
+    return [(ours[a], theirs[b]) for a, b in wanted]
 
 
 def compare_methods(

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,8 @@ import typer
 
 from debate.cli import options
 from debate.cli.app import app
+from evals.cli import dry_run as rehearsal
+from evals.cli import own_questions
 
 if TYPE_CHECKING:
     from debate.config.schema import DebateConfig
@@ -39,6 +42,8 @@ def evaluate(
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
+    columns: own_questions.Columns = None,
+    scoring: own_questions.Scoring = None,
     split: Annotated[str | None, typer.Option("--split", help="Dataset split (default: the task's first).")] = None,
     num_fewshot: Annotated[
         int | None,
@@ -52,6 +57,7 @@ def evaluate(
     sample_id: Annotated[
         list[str] | None, typer.Option("--sample-id", help="Ask only the question with this id; repeatable.")
     ] = None,
+    dry_run: rehearsal.DryRun = False,
     out: Annotated[
         Path | None, typer.Option("--out", "--output_path", "-o", help="Run folder (default: runs/CONFIG).")
     ] = None,
@@ -82,19 +88,27 @@ def evaluate(
 
         debate eval configs/cipher_vs_text.yaml --tasks arithmetic,reasoning_gym:chain_sum --limit 10
 
+        debate eval first_debate --task file --data mine.csv --columns question=prompt,answer=gold --scoring number
+
     Everything is written to the run folder as it happens; read it with `debate show`. After Ctrl-C or a crash the same
     command goes on where it was: no turn is taken twice. What the names of methods mean: docs/evaluation.md.
     """
     from evals.evaluation import Selection
 
     names, execution = options.listed(tasks), options.execution(runtime, ray_address)
+    extra = [*execution, *own_questions.named_columns(columns)]
     loaded = [
-        options.load(config, settings, model, seed, *execution, *([f"task={name}"] if name else []))
+        own_questions.scored(
+            options.load(config, settings, model, seed, *extra, *([f"task={name}"] if name else [])), scoring
+        )
         for name in names or [""]
     ]
     root = out or Path("runs") / config.stem
     folders = [root] if len(loaded) == 1 else [root / folder_name(one.task) for one in loaded]
     chosen = Selection(limit, shuffle, tuple(sample_id or ()), split, num_fewshot, data)
+    if dry_run:
+        refused = [rehearsal.dry_run(one, options.listed(methods), chosen) for one in loaded]
+        raise typer.Exit(2 if any(refused) else 0)
     with _metrics(metrics_port, metrics_host) as metrics:
         for one, folder in zip(loaded, folders, strict=True):
             _evaluate_task(one, folder, options.listed(methods), chosen, overwrite, metrics)
@@ -160,7 +174,7 @@ def _tell_where(root: Path, folders: Sequence[Path]) -> None:
         write_outputs(root, warn=options.progress)
     if (root / PAGE).is_file():
         options.console.print(f"report: {root / PAGE}", markup=False)
-    options.console.print(f"transcripts: {root}  (debate show {folders[-1]})", markup=False)
+    options.console.print(f"transcripts: {root}  (debate show {shlex.quote(str(folders[-1]))})", markup=False)
 
 
 def folder_name(task: str) -> str:

@@ -1,8 +1,10 @@
 """`debate run`: play questions one after the other for somebody who watches."""
 
 import contextlib
+import shlex
 from pathlib import Path
 
+from agents.errors import RunError
 from agents.question import Question
 from debate.build import build_debate
 from debate.cli.options import console, progress
@@ -13,31 +15,45 @@ from debate.run_folder.cancel import cancellable
 from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
+from debate.runtime.observer import Observer
 from debate.transcript import Transcript
 from evals.cli.screen import Screen
+from evals.evaluation import Selection, sayable, with_scoring, worked
 from evals.provenance import decoding
 from evals.sample import Sample, Score
 from evals.samples import to_question
 from evals.scorer import SafeExtract, Scorer
-from evals.task import create_task
+
+
+class _Failures(Observer):
+    """Counts questions that were given up."""
+
+    def __init__(self) -> None:
+        self.questions: list[str] = []
+
+    def debate_failed(self, question: Question, reason: str) -> None:
+        """Count one."""
+        self.questions.append(question.id)
 
 
 async def watch(
     config: DebateConfig, question: str | None, limit: int, data: Path | None, out: Path | None, overwrite: bool
 ) -> None:
     """Debate the given question, or the first questions of the config's task, and print what is said and decided."""
-    task = create_task(config.task, seed=config.seed, data=data)
+    task = Selection(data=data).task(config)
+    config = with_scoring(config, task)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
     scorer = Scorer(task, samples)
-    targets = {Question(sample.id, sample.question): sample.target for sample in samples if sample.target}
     backends = Backends(config, progress)
+    failures = _Failures()
     rule = decision_rule(config.decision, backends.decode)
 
     def judge(transcript: Transcript, decision: Decision) -> Score | None:
         return scorer.judge(transcript, decision) if scorer.target(transcript.question.id) else None
 
     try:
-        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets)
+        targets, solutions = ({}, {}) if question else (sayable(task, samples), worked(task, samples))
+        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets, solutions=solutions)
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
@@ -46,7 +62,9 @@ async def watch(
                 for warning in folder.warnings:
                     progress(warning)
                 if folder.is_resumed:
-                    progress(f"going on with {out}; what was decided is not played again (debate show {out})")
+                    progress(
+                        f"going on with {out}; what was decided is not played again (debate show {shlex.quote(str(out))})"
+                    )
                 folder.note_models(backend.fingerprint for backend in backends.started)
             if out:
                 await stack.enter_async_context(cancellable(out))
@@ -60,11 +78,13 @@ async def watch(
                 ),
                 judge=judge,
                 record=record,
-                observers=[screen],
+                observers=[screen, failures],
                 execution=config.execution.model_copy(update={"in_flight": 1}),
             )
             if folder:
                 folder.finish(decoding(backends.started))
+            if samples and len(failures.questions) == len(samples):
+                raise RunError("no question was answered; why is said above")
         if out:
             console.print(f"transcript: {out}", markup=False)
     finally:

@@ -49,25 +49,45 @@ def compare(
         str | None,
         typer.Option("--methods", help="One method of each run, FIRST,SECOND (default: every method that both have)."),
     ] = None,
+    other_agents: Annotated[
+        bool, typer.Option("--other-agents", help="Compare although the agents are not the same in both runs.")
+    ] = False,
 ) -> None:
-    """Compare two runs question by question: paired differences, first − second.
+    """Compare two runs question by question: accuracies, what the configs differ in, and paired differences, first − second.
 
     Example:  debate compare runs/tuned runs/untuned --methods cipher,cipher
     """
     from agents.errors import ConfigError
+    from evals.analysis import run_difference as difference
     from evals.analysis.run_record import read_run
-    from evals.analysis.summary import compare_methods, compare_runs
+    from evals.analysis.summary import compare_methods, compare_runs, matched_methods
 
     one, other = read_run(first), read_run(second)
     if one.config.task != other.config.task:
         raise ConfigError(f"{first} is of {one.config.task} and {second} of {other.config.task}: nothing to compare")
-    if methods is None:
-        found = compare_runs(one, other)
-    else:
-        names = options.listed(methods)
-        if len(names) != 2:
-            raise ConfigError(f"--methods {methods!r}: name one method of each run, e.g. cipher,text")
-        labels = (f"{first}/", f"{second}/")
-        found = compare_methods([(one.method(names[0]), other.method(names[1]))], labels)
-    for comparison in found:
-        options.console.print(comparison.sentence, markup=False, soft_wrap=True)
+    names = options.listed(methods)
+    if methods is not None and len(names) != 2:
+        raise ConfigError(f"--methods {methods!r}: name one method of each run, e.g. cipher,text")
+    matched = [(one.method(names[0]), other.method(names[1]))] if names else matched_methods(one, other)
+    difference.check_questions(matched, (str(first), str(second)))
+    strangers = difference.other_agents(one, other, matched)
+    if strangers and not other_agents:
+        raise ConfigError(
+            f"{strangers}. The runs would be compared with other agents; if that is meant, pass --other-agents."
+        )
+    found = compare_methods(matched, (f"{first}/", f"{second}/")) if names else compare_runs(one, other)
+    for (ours, theirs), comparison in zip(matched, found, strict=True):
+        for path, method in ((first, ours), (second, theirs)):
+            _say(f"{path}/{method.name}: {difference.accuracy_in_words(method)}")
+        changed = difference.config_differences(ours, theirs)
+        for line in changed:
+            _say(f"  {line}")
+        if not changed:
+            _say("  The configs are the same.")
+        _say(comparison.sentence)
+    if strangers:
+        _say(f"! {strangers}")
+
+
+def _say(sentence: str) -> None:
+    options.console.print(sentence, markup=False, soft_wrap=True)

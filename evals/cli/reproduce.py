@@ -36,6 +36,8 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the results (default: runs/reproduce-EXPERIMENT).")
     ] = None,
+    runtime: options.Runtime = None,
+    ray_address: options.RayAddress = None,
     settings: options.Set = None,
 ) -> None:
     """Run one of the paper's experiments and print our figures beside the paper's, with intervals and caveats.
@@ -51,7 +53,8 @@ def reproduce(
     from agents.errors import ConfigError
     from agents.yaml_file import parse_yaml
     from evals.cli.screen import Screen
-    from evals.reproduce import cells, load_experiment
+    from evals.experiment import load_experiment
+    from evals.reproduce import cells
     from evals.reproduce import reproduce as run_experiment
 
     shared = load_experiment(experiment).debate
@@ -61,6 +64,11 @@ def reproduce(
         if not equals or "." in key:
             raise ConfigError(f"--set {setting!r}: an experiment takes whole keys, e.g. backend=mock or max_tokens=64")
         overrides[key] = parse_yaml(text, source=f"--set {setting!r}")
+    carried_out = {
+        key: value for key, value in (("runtime", runtime), ("ray_address", ray_address)) if value is not None
+    }
+    if carried_out:
+        overrides["execution"] = {**shared.get("execution", {}), **overrides.get("execution", {}), **carried_out}
     if second_model is not None:
         agents = {name: dict(agent or {}) for name, agent in shared["agents"].items()}
         agents[list(agents)[-1]]["model"] = second_model

@@ -8,6 +8,8 @@ import typer
 
 from debate.cli import options
 from debate.cli.app import app
+from evals.cli import dry_run as rehearsal
+from evals.cli import own_questions
 
 # Numbers joined by signs, as the tiny debaters were taught.
 SUM = re.compile(r"\d+(\s*[-+*]\s*\d+){2,}")
@@ -31,10 +33,32 @@ def run(
     message: Annotated[
         str | None, typer.Option("--message", help="What agents send each other: text or cipher.")
     ] = None,
+    temperature: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--temperature",
+            "-T",
+            metavar="[AGENT=]T",
+            help="Temperature of all agents or of one; 0 means greedy; repeatable.",
+        ),
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option("--prompts", help="Prompt files of all agents: a name under configs/prompts, or a folder."),
+    ] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--role", metavar="[AGENT=]ROLE", help="Role of all agents or of one, e.g. ben=critic; repeatable."
+        ),
+    ] = None,
     limit: options.Limit = None,
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
+    columns: own_questions.Columns = None,
+    scoring: own_questions.Scoring = None,
+    dry_run: rehearsal.DryRun = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to keep the run in.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")
@@ -52,7 +76,7 @@ def run(
 
         debate run --task arithmetic --limit 2 --message text
 
-        debate run "Is 91 a prime?" --set prompts=open --config smoke
+        debate run "Is 91 a prime?" --prompts open --role ben=critic --temperature ada=0.2
     """
     from agents.errors import ConfigError
     from evals.cli.playing import watch
@@ -64,8 +88,23 @@ def run(
     extra = [f"message={message}"] if message else []
     if task:
         extra.append(f"task={task}")
-    extra += options.execution(runtime, ray_address, allow_huge)
-    loaded = options.load(config or default_config(question, task, model), settings, model, seed, *extra)
+    extra += [*options.execution(runtime, ray_address, allow_huge), *own_questions.named_columns(columns)]
+    chosen = config or default_config(question, task, model)
+    extra += options.of_agents(chosen, settings, "temperature", temperature)
+    extra += options.of_agents(chosen, settings, "role", role)
+    if prompts is not None:
+        extra.append(f"prompts={prompts}")
+        extra += options.of_agents(chosen, settings, "prompts", ["null"])
+    loaded = own_questions.scored(options.load(chosen, settings, model, seed, *extra), scoring)
+    if dry_run:
+        from evals.evaluation import Selection
+
+        rows = {loaded.message: loaded}
+        if question is not None:
+            refused = rehearsal.rehearse_rows(rows, [question])
+        else:
+            refused = rehearsal.dry_run(loaded, rows, Selection(limit=limit or 1, data=data))
+        raise typer.Exit(2 if refused else 0)
     options.run(watch(loaded, question, limit or 1, data, out, overwrite))
 
 

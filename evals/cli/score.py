@@ -7,6 +7,7 @@ import typer
 
 from debate.cli import options
 from debate.cli.app import app
+from evals.cli import own_questions
 
 
 @app.command()
@@ -24,6 +25,7 @@ def score(
         Path | None,
         typer.Option("--output_path", "-o", help="Also write the verdicts to this file, one JSON line each."),
     ] = None,
+    scoring: own_questions.Scoring = None,
     seed: options.Seed = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Split that the ids belong to (only for generated tasks).")
@@ -41,10 +43,14 @@ def score(
     """
     from rich.table import Table
 
+    from agents.errors import ConfigError
     from evals.analysis.stats import wilson
     from evals.responses import READINGS, VALUES, Tally, score_file, write_verdicts
     from evals.task import create_task
 
+    if scoring is not None and task != "file":
+        raise ConfigError(f"--scoring goes with --task file; {task} knows how its answers are compared")
+    task = f"file:{scoring}" if scoring else task
     verdicts = score_file(create_task(task, seed=seed or 0, split=split), file)
     if output_path is not None:
         write_verdicts(verdicts, output_path)

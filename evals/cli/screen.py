@@ -182,6 +182,6 @@ def results_table(rows: Sequence[Any], task: str) -> Table:
     table.caption = (
         "none: questions without an answer, counted as wrong; tokens: generated; prompt, cached: tokens read, cached being "
         "the part that was not computed again; KiB: messages; s: wall time, engines started"
-        + ("; failed: given up after their engines failed, counted as wrong" if failed else "")
+        + ("; failed: given up (an engine failed, or the prompt was too long), counted as wrong" if failed else "")
     )
     return table

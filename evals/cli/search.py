@@ -7,6 +7,8 @@ import typer
 
 from debate.cli import options
 from debate.cli.app import app
+from evals.cli import dry_run as rehearsal
+from evals.cli import own_questions
 
 
 @app.command()
@@ -40,9 +42,14 @@ def search(
     model: options.Model = None,
     seed: options.Seed = None,
     data: options.Data = None,
+    columns: own_questions.Columns = None,
+    scoring: own_questions.Scoring = None,
+    dry_run: rehearsal.DryRun = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the search (default: runs/CONFIG-search).")
     ] = None,
+    runtime: options.Runtime = None,
+    ray_address: options.RayAddress = None,
     settings: options.Set = None,
 ) -> None:
     """Search temperatures on validation questions, then test the winner once on questions that the search never saw.
@@ -59,13 +66,20 @@ def search(
     from evals.search.parameters import parse_parameter
     from evals.search.search import search as run_search
 
-    loaded = options.load(config, settings, model, seed, *([f"task={task}"] if task else []))
+    extra = [*options.execution(runtime, ray_address), *own_questions.named_columns(columns)]
+    extra += [f"task={task}"] if task else []
+    loaded = own_questions.scored(options.load(config, settings, model, seed, *extra), scoring)
+    parameters = [parse_parameter(text) for text in vary or ()]
+    if dry_run:
+        chosen = Selection(limit=limit, data=data, split=split)
+        refused = rehearsal.dry_run(loaded, [method or loaded.message], chosen, trials=trials)
+        raise typer.Exit(2 if refused else 0)
     folder = out or Path("runs") / f"{config.stem}-search"
     found = options.run(
         run_search(
             loaded,
             out=folder,
-            parameters=[parse_parameter(text) for text in vary or ()],
+            parameters=parameters,
             method=method or "",
             trials=trials,
             sampler=sampler,

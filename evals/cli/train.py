@@ -48,6 +48,12 @@ def train(
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder of training data (belief backends only).")] = None,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published", help="Train by the published code's recipe where ours differs (belief backends only)."
+        ),
+    ] = False,
 ) -> None:
     """Train a tiny debater, or what a belief backend loads.
 
@@ -66,9 +72,9 @@ def train(
     options.quiet_transformers()
     if name in names(GROUP) and not Path(name).is_file():
         _refuse(name, "belief backend", {"--seed": seed, "--threads": threads, "--questions": questions})
-        _train_backend(name, out or RUNS / name, seeds or SEEDS, data)
+        _train_backend(name, out or RUNS / name, seeds or SEEDS, data, published)
     else:
-        _refuse(name, "debater", {"--seeds": seeds, "--data": data})
+        _refuse(name, "debater", {"--seeds": seeds, "--data": data, "--published": published or None})
         _train_debater(Path(name), out, seed, threads or THREADS, questions or QUESTIONS)
 
 
@@ -103,7 +109,7 @@ def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: in
     options.console.print(f"the model: {made}", markup=False)
 
 
-def _train_backend(name: str, folder: Path, seeds: int, data: Path | None) -> None:
+def _train_backend(name: str, folder: Path, seeds: int, data: Path | None, published: bool) -> None:
     from rich.table import Table
 
     from agents.beliefs.cards import card
@@ -113,7 +119,10 @@ def _train_backend(name: str, folder: Path, seeds: int, data: Path | None) -> No
     known = card(name)
     if not known.training:
         raise ConfigError(f"{name} has nothing to train: {known.checkpoint}")
-    claims = known.resolve(known.training)(folder, seeds=seeds, data=data, progress=options.progress)
+    if published and not known.published:
+        raise ConfigError(f"{name} has one recipe: leave --published out")
+    recipe = known.published if published else known.training
+    claims = known.resolve(recipe)(folder, seeds=seeds, data=data, progress=options.progress)
     shown = Table(title=f"{name}: {known.paper}", title_justify="left")
     for heading in HEADINGS:
         shown.add_column(heading, overflow="fold")

@@ -122,6 +122,11 @@ class DatasetTask(Task):
         """Return a sample worked out."""
         return Shot(sample.question, f"Answer: {sample.target}")
 
+    def solution(self, sample: Sample) -> str:
+        """Return the row's own solution where it has one, then the answer."""
+        rationale = str(sample.metadata.get("rationale") or "").strip()
+        return f"{rationale}\nAnswer: {sample.target}" if rationale else super().solution(sample)
+
     def sample_id(self, row: DataRow) -> str:
         """Return the id of a row's sample: task, split unless it is the first, and number."""
         split = "" if self.split == self.info.splits[0] else f"-{self.split}"

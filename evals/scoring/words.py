@@ -1,6 +1,7 @@
 """Read a word or a short text out of a response: yes and no, true and false, and answers compared as text."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from evals.scoring.text import after_cues, answer_tags, boxed, first_sentence, last_line, said, without_markup
@@ -66,6 +67,19 @@ def final_text(response: str) -> str | None:
     line = last_line(without_markup(said(response)))
     found = re.search(r"(?:^|\s)answer(?:\s+is)?\s*[:=]?\s*([^\s].*)$", line[-400:], re.IGNORECASE)
     return (comparable(found[1]) or None) if found else None
+
+
+def mentions(response: str, name: str) -> bool:
+    """Return whether a text has another in it, whatever case and spacing, and not as a part of a longer word or number."""
+    text, wanted = (" ".join(unicodedata.normalize("NFKC", given).casefold().split()) for given in (response, name))
+    before = r"(?<!\w)(?<!\d[.,])" if _has_spaces_around(wanted[:1]) else ""
+    after = r"(?!\w)(?![.,]\d)" if _has_spaces_around(wanted[-1:]) else ""
+    return re.search(f"{before}{re.escape(wanted)}{after}", text) is not None
+
+
+def _has_spaces_around(letter: str) -> bool:
+    """Whether a letter is of a script that puts spaces between words; those from U+2E80 on (Chinese, Japanese, …) do not."""
+    return letter.isalnum() and ord(letter) < 0x2E80
 
 
 def comparable(text: str) -> str:

@@ -7,6 +7,7 @@ its LaTeX reader alone, and the verifiers of reasoning-gym as evals/scoring/reas
 import contextlib
 import json
 import os
+import re
 import sys
 from typing import Any
 
@@ -40,6 +41,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         from evals.scoring.exact import equal
 
         return {"equal": equal(request["answer"], request["target"])}
+    if request["do"] == "regex":
+        return {"found": re.search(request["pattern"], request["text"]) is not None}
     from evals.scoring.reasoning_gym import credit, questions
 
     place = (request["task"], request["size"], request["seed"])

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.errors import ConfigError
 from debate.config.schema import DebateConfig
 from evals.evaluation import Selection
 from evals.sample import Sample
 from evals.selection import plain
-from evals.task import Task, create_task
+from evals.task import Task
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ def divide(
     """
 
     def task(name: str | None) -> Task:
-        return create_task(config.task, seed=config.seed, data=chosen.data, split=name, revision=chosen.revision)
+        return replace(chosen, num_fewshot=None).task(config, name)
 
-    splits = task(None).info.splits
+    splits = task(None).splits
     tested = test_split or ("test" if "test" in splits else splits[0])
     searched = split or next((name for name in ("validation", "train") if name in splits and name != tested), None)
     if searched == tested:

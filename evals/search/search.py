@@ -21,7 +21,7 @@ from debate.decision.decision import Decision
 from debate.run_folder.results import MethodResult
 from debate.runtime.backends import Backends
 from debate.runtime.observer import Observer
-from evals.evaluation import Selection, evaluate
+from evals.evaluation import Selection, evaluate, with_scoring
 from evals.methods import resolve
 from evals.paper import TEMPERATURES
 from evals.sample import Sample, Score
@@ -83,6 +83,7 @@ async def search(
     method = method or config.message
     chosen = selection or Selection()
     varied = tuple(parameters) or temperatures_of(config)
+    config = with_scoring(config, chosen.task(config))
     questions = divide(config, chosen, split=split)
     plan = {
         "config": config.model_dump(mode="json", by_alias=True, exclude={"execution"}),

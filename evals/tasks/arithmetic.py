@@ -10,18 +10,20 @@ which training never draws, and `larger` has operands in [30, 60), of which trai
 """
 
 import random
+import re
 
 from agents.errors import TaskError
 from evals.datasets.dataset_task import NumberTask
 from evals.datasets.rows import DataRow
 from evals.sample import Loaded, Sample
 from evals.task import TaskInfo
-from evals.tasks.sums import Term, paper_form, split_of, value, written
+from evals.tasks.sums import Term, paper_form, split_of, value, worked, written
 
 DEFAULT_SIZE = 200
 VARIANTS = ("held_out", "larger")
 # Of every operand: in [0, 30), as the paper's.
 OPERANDS = 30
+EXPRESSION = re.compile(r"(\d+)\+(\d+)\*(\d+)\+(\d+)-(\d+)\*(\d+)")
 
 
 class Arithmetic(NumberTask):
@@ -62,6 +64,12 @@ class Arithmetic(NumberTask):
         except TaskError as error:
             raise row.error(str(error).removeprefix(f"{row.place}: ")) from error
         return Sample(self.sample_id(row), row.text("question"), target)
+
+    def solution(self, sample: Sample) -> str:
+        """Return the expression worked out, where the question asks the paper's form."""
+        found = EXPRESSION.search(sample.question)
+        solved = None if found is None else worked(paper_form(*map(int, found.groups())))
+        return str(solved) if solved is not None and str(solved.answer) == sample.target else super().solution(sample)
 
     def _sample(self, index: int) -> Sample:
         split = "" if self.split == "test" else f"{self.split}|"

@@ -1,15 +1,15 @@
 """How much will the oil temperature of a transformer have changed in twelve hours? (ETTh1: Zhou et al., 2021, github ETDataset.)
 
 Questions are thirteen hours apart, so that no two ask about the same hours, and all hours of the day are asked about. The
-sample carries the last week of all seven series, the question the last day of this one. Validation and test are the
-months that forecasters do not learn from, and do not choose by, respectively.
+sample carries the last week of all seven series with the marks of their times, the question the last day of this one. Validation
+and test are the months that forecasters do not learn from, and do not choose by, respectively.
 """
 
 from collections.abc import Sequence
 
 from agents.errors import ModelError, TaskError
 from agents.models.forecasts.backend import BORDERS, LABELS
-from agents.models.forecasts.ett import SPLITS, read_ett
+from agents.models.forecasts.ett import SPLITS, read_ett, read_marks
 from agents.observation import Series
 from evals.sample import Loaded, Sample
 from evals.scoring.words import final_word, stated_word
@@ -44,7 +44,7 @@ class ETT(Task):
         if self.data is None:
             raise TaskError("ett has no hub source: give a folder with ETTh1.csv or ETTh1.csv.gz with --data")
         try:
-            values, names = read_ett(self.data)
+            (values, names), marks = read_ett(self.data), read_marks(self.data).float()
         except ModelError as error:
             raise TaskError(str(error)) from error
         if VARIATE not in names:
@@ -54,6 +54,7 @@ class ETT(Task):
         samples = []
         # What is asked for lies in the split; what is seen may lie before it, as it does for forecasters.
         for now in range(first - 1, end - HOURS, APART):
+            shown = slice(now + 1 - SHOWN, now + 1)
             change = float(values[now + HOURS, place] - values[now, place])
             day = ", ".join(f"{value:.1f}" for value in values[now - 23 : now + 1, place].tolist())
             samples.append(
@@ -64,7 +65,7 @@ class ETT(Task):
                     target=LABELS[sum(border <= change for border in BORDERS)],
                     options=LABELS,
                     metadata={"change": change},
-                    observations=(Series(values[now + 1 - SHOWN : now + 1].float(), names),),
+                    observations=(Series(values[shown].float(), names, marks[shown]),),
                 )
             )
         return Loaded(tuple(samples), len(samples), source=str(self.data))

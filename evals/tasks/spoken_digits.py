@@ -13,7 +13,7 @@ import torch
 
 from agents.beliefs.sound_files import with_noise
 from agents.errors import ModelError, TaskError
-from agents.models.spoken_digits import DIGITS, read_digits
+from agents.models.sounds.spoken_digits import DIGITS, read_digits
 from evals.sample import Loaded, Sample
 from evals.scoring.text import said
 from evals.task import Task, TaskInfo

@@ -23,8 +23,10 @@ _ENCODERS: dict[str, type[Encoder]] = {
         rules.PartialEntropy,
         rules.PartialEntropyReversed,
         rules.Gumbel,
+        rules.GumbelTopK,
         rules.Dirichlet,
         rules.Mixture,
+        rules.MixturePublished,
         rules.Token,
     )
 }

@@ -1,7 +1,8 @@
 """The rules, one class each. p is the belief softmax(z / T), E the table, v a token."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -63,6 +64,15 @@ def _mix_lists(rows: list[tuple[Tensor, Tensor]], table: EmbeddingTable, top: in
             top_ids[row, : len(order)] = ids[order].long()
             top_probabilities[row, : len(order)] = q[order]
     return Mixed(native_scan.mix(table.weight, rows), top_ids, top_probabilities)
+
+
+def _written_out(rule: Encoder, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+    """A rule by its whole distribution, for rules that are studied rather than run."""
+    scaled = scaled_logits(scanned.logits, scanned.temperature)
+    q = rule.weights(scaled, scanned.logits.float(), keys.seeds, keys.steps)
+    q = torch.where((scanned.temperature == 0)[:, None], scaled.softmax(dim=-1), q)
+    # Row by row, as a row must not depend on the rows beside it.
+    return _mix_lists([(ids, row[ids]) for row in q for ids in [row.nonzero()[:, 0]]], table, top)
 
 
 def _copy(ids: Tensor, table: EmbeddingTable) -> Mixed:
@@ -174,22 +184,46 @@ class MinP(Encoder):
 
 @dataclass(frozen=True)
 class _Partial(Encoder):
-    """The expectation in some rows and the argmax token in the others."""
+    """The expectation in some rows and the argmax token in the others.
+
+    `published` is the rule that the published code computes (`models/agent.py` of the CIPHER repository): in the other rows every
+    token has weight 1 whose probability at temperature T is at least what the row is told by, the largest probability without
+    temperature, or the entropy. That is the argmax token where T sharpens; where T flattens, or the entropy exceeds every
+    probability, it is no token, and the vector is zero.
+    """
 
     needs_plain: ClassVar[bool] = True
     averages: ClassVar[bool] = True
+    published: bool = field(default=False, kw_only=True)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Those of the rule, and `published` last, where it is."""
+        found = super().params
+        published = found.pop("published")
+        return {**found, "published": True} if published else found
 
     def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
         """Which rows take the expectation, [B] bool, from facts about the belief without temperature, [B] each."""
         raise NotImplementedError
 
+    def told_by(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
+        """Which of these facts the rows are told by, [B]."""
+        raise NotImplementedError
+
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         plain = logits.log_softmax(dim=-1)
-        entropy = -(plain.exp() * plain.nan_to_num(neginf=0.0)).sum(dim=-1)
-        mixes = self.mixes(entropy, plain.amax(dim=-1).exp())
-        return torch.where(mixes[:, None], scaled.softmax(dim=-1), _one_hot(_argmax(scaled), scaled))
+        facts = -(plain.exp() * plain.nan_to_num(neginf=0.0)).sum(dim=-1), plain.amax(dim=-1).exp()
+        p = scaled.softmax(dim=-1)
+        if self.published:
+            others = (p >= self.told_by(*facts)[:, None]).float()
+        else:
+            others = _one_hot(_argmax(scaled), scaled)
+        return torch.where(self.mixes(*facts)[:, None], p, others)
 
     def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        if self.published:
+            return _written_out(self, scanned, table, keys, top)
         assert scanned.plain_entropy is not None
         assert scanned.plain_max_probability is not None
         mixes = self.mixes(scanned.plain_entropy, scanned.plain_max_probability)
@@ -197,44 +231,56 @@ class _Partial(Encoder):
 
 
 @dataclass(frozen=True)
-class PartialMax(_Partial):
+class _ByMax(_Partial):
+    threshold: float = 0.85
+
+    def told_by(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
+        return max_probability
+
+
+@dataclass(frozen=True)
+class _ByEntropy(_Partial):
+    threshold: float = 0.5
+
+    def told_by(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
+        return entropy
+
+
+@dataclass(frozen=True)
+class PartialMax(_ByMax):
     """The expectation where max softmax(z) < threshold, the argmax token elsewhere (CIPHER, Fig. 6)."""
 
     name: ClassVar[str] = "partial-max"
-    threshold: float = 0.85
 
     def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
         return max_probability < self.threshold
 
 
 @dataclass(frozen=True)
-class PartialMaxReversed(_Partial):
+class PartialMaxReversed(_ByMax):
     """The expectation where max softmax(z) >= threshold, the argmax token elsewhere (CIPHER, Fig. 6, reversed)."""
 
     name: ClassVar[str] = "partial-max-reversed"
-    threshold: float = 0.85
 
     def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
         return max_probability >= self.threshold
 
 
 @dataclass(frozen=True)
-class PartialEntropy(_Partial):
+class PartialEntropy(_ByEntropy):
     """The expectation where the entropy of softmax(z) exceeds threshold nats, the argmax token elsewhere (CIPHER, Fig. 6)."""
 
     name: ClassVar[str] = "partial-entropy"
-    threshold: float = 0.5
 
     def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
         return entropy > self.threshold
 
 
 @dataclass(frozen=True)
-class PartialEntropyReversed(_Partial):
+class PartialEntropyReversed(_ByEntropy):
     """The expectation where the entropy of softmax(z) is at most threshold nats (CIPHER, Fig. 6, reversed)."""
 
     name: ClassVar[str] = "partial-entropy-reversed"
-    threshold: float = 0.5
 
     def mixes(self, entropy: Tensor, max_probability: Tensor) -> Tensor:
         return entropy <= self.threshold
@@ -269,6 +315,29 @@ class Gumbel(Encoder):
 
 
 @dataclass(frozen=True)
+class GumbelTopK(Encoder):
+    """The same over the k most probable tokens alone, as Soft Thinking's published code draws it (its log p, renormalised)."""
+
+    name: ClassVar[str] = "gumbel-topk"
+    k: int = 10
+    tau: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.k >= 1, "k must be at least 1", self.k)
+        _check(self.name, self.tau > 0, "tau must be positive", self.tau)
+
+    @property
+    def draws(self) -> bool:
+        return True
+
+    def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
+        return Gumbel(tau=self.tau).weights(restrict(scaled, self.k, None, None), logits, seeds, steps)
+
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        return _written_out(self, scanned, table, keys, top)
+
+
+@dataclass(frozen=True)
 class Dirichlet(Encoder):
     """q · E with q ~ Dirichlet(γ p) (arXiv:2508.03440; Soft Thinking's code)."""
 
@@ -298,9 +367,10 @@ class Dirichlet(Encoder):
 
 @dataclass(frozen=True)
 class Mixture(Encoder):
-    """H · (p + β onehot(v)) / (1 + β) · E + (1 − H) · E_v: Mixture of Inputs (arXiv:2505.14827, its published code).
+    """H · (p + β onehot(v)) / (1 + β) · E + (1 − H) · E_v: Mixture of Inputs (arXiv:2505.14827), over the whole vocabulary.
 
-    v is sampled from p, and H is the entropy of p over its maximum, the logarithm of the number of unmasked tokens.
+    v is sampled from p, and H is the entropy of p over its maximum, the logarithm of the number of unmasked tokens. Its published
+    code looks at the likeliest tokens alone: `mixture-published`.
     """
 
     name: ClassVar[str] = "mixture"
@@ -349,6 +419,39 @@ class Mixture(Encoder):
             frozen, 1.0, scanned.temperature
         )
         return torch.where(frozen, 1.0, (s.exp() / scanned.total).float())
+
+
+@dataclass(frozen=True)
+class MixturePublished(Encoder):
+    """Mixture of Inputs as its published code computes it: H · (r + β onehot(v)) / (1 + β) · E + (1 − H) · E_v.
+
+    r is softmax(z) without temperature over its k most probable tokens, renormalised (vLLM's log-probabilities), H its entropy
+    over log k, and v is sampled from softmax(z / T). Of a v that is none of the k the observation is left out, and the weights
+    sum to less than 1.
+    """
+
+    name: ClassVar[str] = "mixture-published"
+    beta: float = 1.0
+    k: int = 20
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.beta >= 0, "beta must not be negative", self.beta)
+        _check(self.name, self.k >= 2, "k must be at least 2", self.k)
+
+    @property
+    def draws(self) -> bool:
+        return True
+
+    def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
+        log_r = restrict(logits, self.k, None, None).log_softmax(dim=-1)
+        r = log_r.exp()
+        share = -(r * log_r.nan_to_num(neginf=0.0)).sum(dim=-1, keepdim=True) / math.log(self.k)
+        onehot = _one_hot(sample(scaled, seeds, steps), scaled)
+        observed = onehot * torch.isfinite(log_r)
+        return share * (r + self.beta * observed) / (1 + self.beta) + (1 - share) * onehot
+
+    def mix(self, scanned: Scan, table: EmbeddingTable, keys: RowKeys, top: int) -> Mixed:
+        return _written_out(self, scanned, table, keys, top)
 
 
 @dataclass(frozen=True)

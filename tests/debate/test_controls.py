@@ -3,7 +3,7 @@
 import pytest
 
 from agents.backends.mock import MockBackend
-from agents.errors import ConfigError
+from agents.errors import ConfigError, PromptError
 from agents.question import Question
 from agents.speakers.controls import Control
 from debate.build import build_debate
@@ -53,7 +53,8 @@ def test_an_evaluation_gives_the_expert_the_answer_to_the_question_asked(config,
     run(evaluate(played, out=tmp_path / "run", methods=["expert"], samples=samples))
     debates = {debate.transcript.question.id: debate.transcript for debate in read_method(tmp_path / "run" / "expert")}
     said = {asked: debate.last_of("ben").message.text for asked, debate in debates.items()}
-    assert said == {"4": "Answer: 4", "5": "Answer: 5"}
+    # The whole solution where there is one; a key that the expression does not come to is said alone.
+    assert said == {"4": "2*1=2, 1*1=1. 2+2=4, 4+1=5, 5-1=4. Answer: 4", "5": "Answer: 5"}
 
 
 def test_random_answers_are_drawn_anew_and_reproduce(config, played, task):
@@ -86,3 +87,37 @@ def test_an_expert_without_a_key_is_a_sentence(config, run):
             ConfigError, match=f"agent 'c': role {role} needs questions with right answers: give --task"
         ):
             run(asked(made))
+
+
+def test_an_expert_says_the_rows_own_solution(config, tmp_path, run):
+    samples = [
+        Sample(f"q{n}", f"{n} and {n}?", str(2 * n), metadata={"rationale": f"{n}+{n}={2 * n}."}) for n in (1, 2)
+    ]
+    played = config(agents={"ada": {"temperature": 0.1}, "ben": {}}, task="gsm8k", rounds=1)
+    run(evaluate(played, out=tmp_path / "run", methods=["expert", "misaligned"], samples=samples))
+    for method, first in (("expert", "1+1=2.\nAnswer: 2"), ("misaligned", "2+2=4.\nAnswer: 4")):
+        (debate, _) = read_method(tmp_path / "run" / method)
+        assert debate.transcript.last_of("ben").message.text == first
+
+
+@pytest.mark.parametrize("message", ["cipher", "text"])
+def test_the_reversed_order_puts_ones_own_solution_first(config, played, message):
+    _, _, fixed = played(config(agents={"ada": {}, "ben": {}}, message=message))
+    _, _, swapped = played(config(agents={"ada": {}, "ben": {}}, message=message, order="reversed"))
+    for request, other in zip(fixed[2:], swapped[2:], strict=True):
+        parts, turned = request.prompt.turns[-1].parts, other.prompt.turns[-1].parts
+        assert [part.rpartition("\n")[2] for part in parts[:3:2]] == ["Agent 1's solution: ", "Your solution: "]
+        assert [part.rpartition("\n")[2] for part in turned[:3:2]] == ["Your solution: ", "Agent 1's solution: "]
+
+
+def test_a_prompt_that_cannot_turn_the_order_round_is_refused(config, tmp_path, run):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "system.jinja").write_text("")
+    (folder / "initial.jinja").write_text("{{ question }}")
+    (folder / "debate.jinja").write_text("{{ question }} {{ others | join(' ') }} {{ own }}")
+    made = config(agents={"ada": {}, "ben": {}}, prompts=str(folder))
+    build_debate(made, Backends(made))
+    made = config(agents={"ada": {}, "ben": {}}, prompts=str(folder), order="reversed")
+    with pytest.raises(PromptError, match="order: reversed puts an agent's own solution before the others'"):
+        build_debate(made, Backends(made))

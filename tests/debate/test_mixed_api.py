@@ -8,7 +8,7 @@ import pytest
 from support.chat_server import ChatServer, Fault
 
 from agents.backend import Prompt, Request
-from agents.errors import ConfigError, PromptTooLong
+from agents.errors import ConfigError
 from debate.build import build_debate
 from debate.config.load import load_config, validate
 from debate.config.shipped import configs_folder
@@ -111,8 +111,11 @@ def test_a_run_ends_with_the_servers_reason_and_without_the_key(mixed, server, r
 
 def test_a_prompt_that_the_server_finds_too_long_names_the_agent(mixed, server, run, tmp_path):
     server.faults = [Fault(400, "Input length (300) exceeds model's maximum context length (256).")]
-    with pytest.raises(PromptTooLong, match="agent 'cleo': the prompt has 300 tokens"):
-        run(evaluate(mixed(), out=tmp_path / "run", methods=["cipher"], limit=1))
+    (row,) = run(evaluate(mixed(), out=tmp_path / "run", methods=["cipher"], limit=1))
+    assert (row.failed, row.total) == (1, 1)
+    (record,) = read_method(tmp_path / "run" / "cipher")
+    said = "question arithmetic-0-0000, method cipher: agent 'cleo', round 1: the prompt has 300 tokens"
+    assert said in record.failure
 
 
 def test_only_agents_that_take_vectors_are_spoken_to_in_them(mixed, run):

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 from support.faulty_backend import HAPPENED
 
-from agents.errors import BackendFailed, PromptTooLong
+from agents.errors import BackendFailed
 from agents.supervision.supervised import Gate
 from debate.config.load import validate
 from debate.run_folder.journal import JournalReader
 from debate.run_folder.reader import read_method
 from evals.evaluation import evaluate
+from evals.sample import Sample
 
 
 def config_of(backend="support.faulty_backend:FaultyBackend", execution=None, **options):
@@ -134,10 +136,17 @@ def test_a_question_for_which_there_is_never_memory_is_given_up(tmp_path, run):
     assert (row.total, row.failed, row.correct) == (2, 2, 0)
 
 
-def test_a_users_mistake_is_not_tried_again(tmp_path, run):
-    with pytest.raises(PromptTooLong):
-        run(evaluate(config_of(context=100), out=tmp_path / "run", limit=2))
+def test_a_prompt_that_is_too_long_fails_its_question_alone_and_is_not_tried_again(tmp_path, run):
+    asked = [Sample("short", "1+1?", "2"), Sample("long", "1+1? " * 1000, "2"), Sample("other", "2+2?", "4")]
+    (row,) = run(evaluate(config_of(context=4000), out=tmp_path / "run", samples=asked))
+    assert (row.total, row.failed) == (3, 1)
     assert faults_in(tmp_path / "run") == []
+    (failed,) = [record for record in read_method(tmp_path / "run" / "cipher") if record.failure is not None]
+    assert re.match(
+        r"question long, method cipher: agent '(ada|ben)', round \d: the prompt has \d+ tokens", failed.failure
+    )
+    again = run(evaluate(config_of(context=4000), out=tmp_path / "run", samples=asked))
+    assert (again[0].failed, again[0].turns) == (1, row.turns)
 
 
 def test_an_engine_that_comes_back_as_another_model_is_refused(run):

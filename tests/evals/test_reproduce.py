@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from agents.errors import ConfigError, UnknownName
+from agents.errors import UnknownName
 from evals import paper
-from evals.reproduce import experiments, is_the_papers_model, load_experiment, markdown, reproduce
+from evals.experiment import experiment_config, experiments, load_experiment
+from evals.reproduce import is_the_papers_model, markdown, reproduce
 
 MOCK = {"backend": "mock", "model": "mock", "max_tokens": 64}
 
@@ -47,21 +48,25 @@ def test_every_experiment_runs_on_arithmetic(tmp_path, run, name):
 
 def test_table_1_has_the_papers_temperatures_and_figures(tmp_path, run):
     made = run(reproduce("table1", out=tmp_path / "r", overrides=MOCK, limit=3, tasks=["arithmetic"]))
-    assert [line.method for line in made.lines] == ["single", "self-consistency(k=5)", "text", "cipher"]
+    samples = "self-consistency(k=5, temperature=0.6)"
+    assert [line.method for line in made.lines] == ["single", samples, "text", "cipher"]
+    assert str(made.lines[1].paper["LLaMA2-70B"]) == "79.7 ± 0.3"
     assert str(made.lines[-1].paper["LLaMA2-70B"]) == "85.0"
     from debate.config.load import load_config
 
     temperatures = {}
-    for method in ("single", "text", "cipher"):
+    for method in ("single", samples, "text", "cipher"):
         config = load_config(tmp_path / "r" / "arithmetic" / method / "config.yaml")
         temperatures[method] = [agent.temperature for agent in config.agents.values()]
-    assert temperatures == {"single": [0.54], "text": [0.54, 1.0], "cipher": [0.15, 1.75]}
+        assert {agent.top_p for agent in config.agents.values()} == {0.85}
+    assert temperatures == {"single": [0.35], samples: [0.6] * 5, "text": [0.54, 1.0], "cipher": [0.15, 1.75]}
     assert "cipher − text" in markdown(made)
     # The same command does not play again.
     log = tmp_path / "r" / "arithmetic" / "journal.log"
-    turns = log.read_text().count('"kind": "turn"')
+    turns = log.read_text().count('"kind":"turn"')
+    assert turns
     run(reproduce("table1", out=tmp_path / "r", overrides=MOCK, limit=3, tasks=["arithmetic"]))
-    assert log.read_text().count('"kind": "turn"') == turns
+    assert log.read_text().count('"kind":"turn"') == turns
 
 
 def test_rounds_stand_beside_the_papers(tmp_path, run):
@@ -79,7 +84,7 @@ def test_questions_that_cannot_be_had_are_a_line_and_the_rest_runs(tmp_path, run
     assert made.lines[0].ours is None
     assert made.lines[0].note.startswith("not run: ")
     assert {line.task for line in made.lines[1:]} == {"arithmetic"}
-    with pytest.raises(ConfigError, match="table1 has no task 'boolq'"):
+    with pytest.raises(UnknownName, match="table1: unknown task 'boolq'"):
         run(reproduce("table1", out=tmp_path / "s", overrides=MOCK, tasks=["boolq"]))
 
 
@@ -97,3 +102,53 @@ def test_which_models_are_the_papers():
     assert is_the_papers_model("huggyllama/llama-65b")
     assert not is_the_papers_model("meta-llama/Llama-2-70b-chat-hf")
     assert not is_the_papers_model("smollm2")
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "single", "sampled", "text", "cipher"),
+    [
+        ("gsm8k", "meta-llama/Llama-2-70b-hf", 0.15, 0.8, (0.1, 0.2), (0.22, 0.6)),
+        ("arithmetic", "meta-llama/Llama-2-70b-hf", 0.35, 0.6, (0.54, 1.0), (0.15, 1.75)),
+        ("mmlu:professional_psychology", "smollm2", 0.33, 0.3, (0.01, 0.51), (0.1, 0.2)),
+        ("gsm8k", "huggyllama/llama-65b", 0.2, 0.8, (0.1, 0.2), (0.25, 0.85)),
+        ("arithmetic", "huggyllama/llama-65b", 0.4, 0.8, (0.08, 0.2), (0.67, 1.43)),
+    ],
+)
+def test_table_1_runs_at_the_published_settings(task, model, single, sampled, text, cipher):
+    config = experiment_config(load_experiment("table1"), task, {"model": model})
+    assert list(config.methods)[1] == f"self-consistency(k=5, temperature={sampled:g})"
+    assert config.methods["single"]["agents"] == {"first": {"temperature": single}}
+    assert [agent["temperature"] for agent in config.methods["text"]["agents"].values()] == list(text)
+    assert tuple(agent.temperature for agent in config.agents.values()) == cipher
+    assert config.max_tokens == (120 if task == "arithmetic" else 400)
+    assert config.prompts == f"paper_{task.rpartition(':')[2]}"
+
+
+def test_table_2_plays_the_second_model_and_prints_the_papers_figures_beside_two_alone(tmp_path, run):
+    agents = {"first": {}, "second": {"model": "other", "options": {"seed": 1}}}
+    overrides = {**MOCK, "agents": agents}
+    made = run(reproduce("table2", out=tmp_path / "two", overrides=overrides, limit=2, tasks=["arithmetic"]))
+    folder = tmp_path / "two" / "arithmetic"
+    from debate.config.load import load_config
+    from debate.run_folder.reader import read_method
+
+    config = load_config(folder / "cipher" / "config.yaml")
+    assert [agent.model for agent in config.agents.values()] == [None, "other"]
+    assert [agent.temperature for agent in config.agents.values()] == [0.15, 1.75]
+    (debate, _) = read_method(folder / "cipher")
+    said = {turn.key.agent: turn.message for turn in debate.transcript.turns if turn.key.round == 1}
+    assert said["second"].model.model == "other"
+    # Each is rendered whole for the other, whose table is its own.
+    assert list(said["first"].cipher.rendered) == [said["second"].model.table]
+    assert any(line.paper for line in made.lines)
+    assert "ours of mock and other" in made.caveats[0]
+    alone = run(reproduce("table2", out=tmp_path / "one", overrides=MOCK, limit=2, tasks=["arithmetic"]))
+    assert not any(line.paper for line in alone.lines)
+    assert any("Give --second-model" in sentence for sentence in alone.caveats)
+
+
+def test_the_probe_points_and_the_printed_temperatures_are_both_named():
+    differ = {key for key in paper.TEMPERATURES if paper.PROBE_POINTS[key] != paper.TEMPERATURES[key]}
+    assert paper.PROBE_POINTS["gsm8k", "cipher"] == (0.38, 0.995)
+    assert {("gsm8k", "cipher"), ("arithmetic", "text"), ("mmlu:formal_logic", "cipher")} <= differ
+    assert set(paper.PROBE_POINTS) == set(paper.TEMPERATURES)

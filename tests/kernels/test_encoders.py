@@ -164,6 +164,79 @@ def test_mixture_against_its_formula(impl):
         )
 
 
+# Of the published code: p softmax(z / T), r softmax(z).
+PUBLISHED = {
+    "partial-max(threshold=0.8, published=true)": lambda p, r: p if r.max() < 0.8 else (p >= r.max()).double(),
+    "partial-max-reversed(threshold=0.8, published=true)": lambda p, r: (
+        p if r.max() >= 0.8 else (p >= r.max()).double()
+    ),
+    "partial-entropy(threshold=1.869, published=true)": lambda p, r: (
+        p if entropy(r) > 1.869 else (p >= entropy(r)).double()
+    ),
+    "partial-entropy-reversed(threshold=1.869, published=true)": lambda p, r: (
+        p if entropy(r) <= 1.869 else (p >= entropy(r)).double()
+    ),
+}
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+@pytest.mark.parametrize("spelling", PUBLISHED)
+def test_partial_rules_as_the_published_code_computes_them(spelling, impl):
+    logits, table = setting()
+    logits = torch.cat([logits, 2 * logits])
+    temperature = torch.tensor([0.15, 1.75, 0.7, 1.5, 0.15, 1.75] * 2)
+    rule = encoders.parse(spelling)
+    assert encoders.parse(str(rule)) == rule
+    found = rule.encode(
+        logits, table, temperature=temperature, seeds=torch.zeros(12).long(), steps=torch.arange(12), impl=impl
+    )
+    expected = [
+        PUBLISHED[spelling]((row.double() / t.double()).softmax(0), row.double().softmax(0))
+        for row, t in zip(logits, temperature, strict=True)
+    ]
+    torch.testing.assert_close(
+        found.vectors.double(), torch.stack(expected) @ table.weight.double(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_the_published_reverse_by_entropy_says_nothing_where_it_is_unsure():
+    logits = torch.randn(24, 50, generator=torch.Generator().manual_seed(0))
+    table = EmbeddingTable(torch.randn(50, 8, generator=torch.Generator().manual_seed(1)))
+    rule = encoders.parse("partial-entropy-reversed(threshold=1.869, published=true)")
+    for temperature in (0.15, 1.75):
+        steps = torch.arange(24)
+        assert not rule.encode(logits, table, temperature=temperature, seeds=steps, steps=steps).vectors.any()
+
+
+def test_defaults_are_spelled_as_before():
+    assert str(encoders.parse("partial-max")) == "partial-max(threshold=0.85)"
+    assert str(encoders.parse("partial-max(published=true)")) == "partial-max(threshold=0.85, published=True)"
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_the_published_mixture_and_gumbel_look_at_the_likeliest_tokens(impl):
+    logits, table = setting()
+    given = {"temperature": 0.9, "seeds": torch.arange(6), "steps": torch.arange(6), "impl": impl}
+    found = encoders.get("mixture-published", beta=0.5, k=4).encode(logits, table, **given)
+    sampled = encoders.get("token").encode(logits, table, top=1, **given).top_ids[:, 0]
+    for row in range(6):
+        r = keep_largest(logits[row].double().softmax(0), 4)
+        r = r / r.sum()
+        share = entropy(r) / torch.tensor(4.0).double().log()
+        v = torch.zeros_like(r).index_fill(0, sampled[row], 1.0)
+        q = share * (r + 0.5 * v * (r > 0)) / 1.5 + (1 - share) * v
+        torch.testing.assert_close(found.vectors[row].double(), q @ table.weight.double(), rtol=1e-4, atol=1e-5)
+    whole = encoders.get("gumbel", tau=0.5).distribution(
+        logits, temperature=0.9, seeds=torch.arange(6), steps=torch.arange(6)
+    )[1]
+    few = encoders.get("gumbel-topk", k=4).encode(logits, table, top=5, **given)
+    assert not few.top_probabilities[:, 4].any()
+    for row in range(6):
+        q = keep_largest((logits[row] / 0.9).softmax(0), 4).sign() * whole[row]
+        q = q / q.sum()
+        torch.testing.assert_close(few.vectors[row], q @ table.weight, rtol=1e-4, atol=1e-4)
+
+
 def test_random_rules_follow_their_distributions():
     p = torch.tensor([0.5, 0.3, 0.15, 0.05])
     logits = p.log().expand(20_000, 4)

@@ -121,6 +121,17 @@ def small_passt(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_scenes(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random PaSST that knows six recordings of two classes."""
+    from agents.models.passt.backend import PaSSTBackend
+    from agents.models.passt.scenes import PaSSTEmbedding, PaSSTScenes
+
+    embedding = PaSSTEmbedding(PaSSTBackend.from_pretrained(small_passt(folder, seed=seed)["checkpoint"]))
+    vectors = embedding.embed([_noise(2000 + place) for place in range(6)])
+    PaSSTScenes(embedding, vectors, ("hiss", "rush") * 3, neighbours=3).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
 def small_itransformer(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write a random iTransformer that sees eight steps and forecasts four."""
     from agents.models.itransformer.backend import ITransformerBackend
@@ -277,6 +288,15 @@ def option_cases() -> list[Question]:
     ]
 
 
+def gap_cases() -> list[Question]:
+    """Return texts with a gap, and words that may stand there, of one token and of several."""
+    return [
+        Question("case", "?", (Text("the ___ barks", "eng", "LATIN"),), ("A", "B"), ("dog", "sleeps")),
+        Question("case", "?", (Text("___?", "rus", "CYRILLIC"),), ("A", "B", "C"), ("what", "zebra", "a")),
+        Question("case", "?", (Text("at a cat that ___", "bel", "CYRILLIC"),), ("cat", "barks")),
+    ]
+
+
 def _noise(length: int) -> Audio:
     return Audio(torch.randn(length, generator=torch.Generator().manual_seed(length)), 8000)
 
@@ -288,8 +308,8 @@ def _lmuformer(**options: Any) -> Contract:
         lambda: [Question("case", "?", (_noise(length),)) for length in (1, 300, 2000, 5000)],
         Audio(torch.zeros(0), 8000),
         (
-            (Audio(torch.zeros(100), 16000), "takes sound of 8000 Hz; this has 16000 Hz. Resample it"),
             (Audio(torch.zeros(300_000), 8000), "at most 30 s"),
+            (Audio(torch.zeros(1_500_000), 44100), "at most 30 s"),
         ),
         prepare=partial(small_lmuformer, **options),
     )
@@ -328,10 +348,18 @@ CONTRACTS = {
         lambda: [Question("case", "?", (_noise(length),)) for length in (1, 300, 2000, 9000)],
         Audio(torch.zeros(0), 8000),
         (
-            (Audio(torch.zeros(100), 16000), "takes sound of 8000 Hz; this has 16000 Hz. Resample it"),
             (Audio(torch.zeros(500_000), 8000), "at most 60 s"),
+            (Audio(torch.zeros(2_900_000), 48000), "at most 60 s"),
         ),
         prepare=small_passt,
+    ),
+    "passt_scenes": Contract(
+        "passt_scenes",
+        {},
+        lambda: [Question("case", "?", (_noise(length),)) for length in (1, 300, 2000, 9000)],
+        Audio(torch.zeros(0), 8000),
+        ((Audio(torch.zeros(500_000), 8000), "at most 60 s"),),
+        prepare=small_scenes,
     ),
     "glyphs": Contract(
         "glyphs",
@@ -342,6 +370,18 @@ CONTRACTS = {
         prepare=small_glyphs,
     ),
     "kalm": Contract("kalm", {}, option_cases, Text(" "), (), prepare=small_kalm),
+    "langsamp_cloze": Contract(
+        "langsamp_cloze",
+        {},
+        gap_cases,
+        Text(" ", "eng", "LATIN"),
+        (
+            (Text("the dog barks", "eng", "LATIN"), "fills in one gap, ___; the text has 0"),
+            (Text("the ___ barks", "deu", "LATIN"), "is told the language, and knows bel, eng, rus; the text has deu"),
+            (Text("the ___ barks", "eng"), "is told the script, and knows CYRILLIC, LATIN; the text has none"),
+        ),
+        prepare=small_langsamp,
+    ),
     "langsamp": Contract("langsamp", {}, option_cases, Text(" "), (), prepare=small_langsamp),
     "matryoshka_2d": Contract("matryoshka_2d", {}, option_cases, Text(" "), (), prepare=small_matryoshka),
     "sentence_transformers": Contract(

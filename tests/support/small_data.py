@@ -1,7 +1,9 @@
-"""Small benchmark files in the layouts of the real ones: a series, spoken digits."""
+"""Small benchmark files in the layouts of the real ones: a series, spoken digits, questions, sentences of several languages."""
 
+import csv
 import gzip
 import io
+import json
 import math
 import wave
 import zipfile
@@ -45,4 +47,44 @@ def digits(folder, per_digit=3):
                     t = torch.arange(2400 + 160 * take) / 8000
                     tone = torch.sin(2 * math.pi * (200 + 330 * digit) * t) * 9000
                     archive.writestr(f"{digit}_ann_{take}.wav", wav(tone.short().numpy().tobytes()))
+    return folder
+
+
+def answer_sentences(folder):
+    """Write questions in the layout of TREC's answer sentences: one without a wrong sentence, one with very many."""
+    rows = [("what barks?", 1, "the dog barks"), ("what barks?", 0, "a cat sleeps"), ("what barks?", 1, "a dog")]
+    rows += [("who sleeps?", 0, "the dog"), ("who sleeps?", 1, "a cat that sleeps"), ("what?", 1, "the cat")]
+    rows += [("what sleeps?", int(number < 3), "cat " * (number + 1)) for number in range(40)]
+    for split in ("dev", "test"):
+        with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("qtext", "label", "atext"), *rows])
+    return folder
+
+
+def trec(folder):
+    """Write questions in the layout of nltk_data's qc.zip."""
+    kinds = {"HUM:ind": "Who is he ?", "LOC:city": "Where is it ?", "NUM:date": "When was it ?", "ABBR:exp": "What is NASA ?",
+             "DESC:def": "What is a dog ?", "ENTY:food": "Which food is it ?"}  # fmt: skip
+    lines = [f"{kind} {text} {word}" for word in ("yes", "Yes", "no") for kind, text in kinds.items()] * 40
+    with zipfile.ZipFile(folder / "qc.zip", "w") as archive:
+        archive.writestr("qc/train.txt", "\n".join(lines))
+        archive.writestr("qc/test.txt", "\n".join(lines[:12]))
+    return folder
+
+
+def tatoeba(folder):
+    """Write numbered sentences in three languages and two scripts, each with its English."""
+    words = {
+        "rus": ("CYRILLIC", "кот собака дом сад лес"),
+        "bel": ("CYRILLIC", "кот сабака хата сад лес"),
+        "deu": ("LATIN", "Katze Hund Haus Garten Wald"),
+    }
+    rows = [
+        {"lang": language, "script": script, "text": f"{said} {n}", "eng": f"sentence number {n} {word}"}
+        for n in range(60)
+        for language, (script, listed) in words.items()
+        for word, said in [(n % 5, listed.split()[n % 5])]
+    ]
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (folder / "tatoeba_v1.jsonl").write_text(text, encoding="utf-8")
     return folder

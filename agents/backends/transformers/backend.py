@@ -82,7 +82,7 @@ class TransformersBackend(Backend):
         if device == "cpu":
             self._ready_operators(loaded.table, progress)
         self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache)
-        self.tokenizer = loaded.tokenizer
+        self.tokenizer, self.table = loaded.tokenizer, loaded.table
         self.load = Load()
         self._pending: dict[Row, Pending] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
@@ -98,7 +98,9 @@ class TransformersBackend(Backend):
     def capabilities(self) -> Capabilities:
         """Text and vectors, both ways."""
         context = self.engine.model.context
-        return Capabilities(text=True, vectors_in=True, vectors_out=True, adapters=True, weighs=True, context=context)
+        return Capabilities(
+            text=True, vectors_in=True, vectors_out=True, adapters=True, weighs=True, renders=True, context=context
+        )
 
     @property
     def fingerprint(self) -> ModelFingerprint:

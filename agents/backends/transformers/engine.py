@@ -16,9 +16,11 @@ from agents.decoding.cipher_step import cipher_step, requested_encoder
 from agents.decoding.sampling import sample, uniform
 from agents.decoding.thinking import left_open
 from agents.errors import PromptTooLong, RequestError
+from agents.hearing_table import HearingTable
 from agents.message import Message
 from agents.rerender import rerender
 from agents.tokenization import Key, check_rows, choice_ids, num_common, position_keys, segments
+from kernels import EmbeddingTable
 from kernels.belief import check_maxima
 from kernels.encoders import Encoder
 from kernels.errors import InvalidBelief, InvalidVector
@@ -42,6 +44,7 @@ class Engine:
         self.running: list[Row] = []
         # What each slot holds from position 0 on, of rows running or gone.
         self._contents: list[list[Key]] = []
+        self._tables: dict[str, EmbeddingTable] = {}
 
     def prepare(self, request: Request) -> Row:
         """Return the row of a request, its prompt tokenised and checked.
@@ -244,15 +247,13 @@ class Engine:
         settings = [row.request.sampling for row in rows]
         device = logits.device
         top = min(max(s.top_beliefs for s in settings), self.model.table.num_tokens)
-        said, near = cipher_step(
-            encoder,
-            logits,
-            self.model.table,
-            temperature=torch.tensor([s.temperature for s in settings], dtype=torch.float32, device=device),
-            seeds=torch.tensor([s.seed for s in settings], dtype=torch.int64, device=device),
-            steps=torch.tensor([row.step for row in rows], dtype=torch.int64, device=device),
-            top=top,
-        )
+        state = {
+            "temperature": torch.tensor([s.temperature for s in settings], dtype=torch.float32, device=device),
+            "seeds": torch.tensor([s.seed for s in settings], dtype=torch.int64, device=device),
+            "steps": torch.tensor([row.step for row in rows], dtype=torch.int64, device=device),
+        }
+        said, near = cipher_step(encoder, logits, self.model.table, **state, top=top)
+        self._render(encoder, rows, logits, state)
         nearest = near.tolist()
         for index, row in enumerate(rows):
             k = min(row.request.sampling.top_beliefs, top)
@@ -263,6 +264,23 @@ class Engine:
             row.top_probabilities.append(said.top_probabilities[index, :k])
             row.next_input = said.vectors[index]
             row.advance(nearest[index], self.model.stop_ids, self.model.tokenizer)
+
+    def _render(self, encoder: Encoder, rows: list[Row], logits: torch.Tensor, state: dict[str, torch.Tensor]) -> None:
+        """Render a step for those that hear the rows on tables of their own."""
+        for hearer in dict.fromkeys(hearer for row in rows for hearer in row.request.hearers):
+            places = [place for place, row in enumerate(rows) if hearer in row.request.hearers]
+            theirs = {name: values[places] for name, values in state.items()}
+            vectors = hearer.render(encoder, logits[places], **theirs, on=self._table_of)
+            for place, vector in zip(places, vectors, strict=True):
+                rows[place].rendered.setdefault(hearer.model.table, []).append(vector)
+
+    def _table_of(self, hearer: HearingTable) -> EmbeddingTable:
+        """Return a hearer's table on this model's device, copied there once."""
+        if hearer.table.weight.device == self.model.device:
+            return hearer.table
+        if hearer.model.table not in self._tables:
+            self._tables[hearer.model.table] = EmbeddingTable(hearer.table.weight.to(self.model.device))
+        return self._tables[hearer.model.table]
 
     def _remove_finished(self) -> list[Row]:
         """Take ended rows out; the last running row moves into the hole, so that slots stay 0 … n−1."""

@@ -29,6 +29,7 @@ class Row:
         cached: prompt positions taken from another row's cache.
         ids: sampled or nearest tokens so far.
         vectors: per step [D], for CIPHER; so are `entropy`, `max_probability`, `top_ids` [K], `top_probabilities` [K].
+        rendered: hash of a hearer's table → per step [D'].
         next_input: [D], what is fed at the next position.
         failure: why it cannot be answered; None where it can.
     """
@@ -48,6 +49,7 @@ class Row:
     max_probability: list[torch.Tensor] = field(default_factory=list)
     top_ids: list[torch.Tensor] = field(default_factory=list)
     top_probabilities: list[torch.Tensor] = field(default_factory=list)
+    rendered: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     next_input: torch.Tensor | None = None
     finish: FinishReason | None = None
     failure: str | None = None
@@ -124,6 +126,12 @@ class Row:
             max_probability=_stacked(self.max_probability[:n], (0,), torch.float32),
             top_ids=_stacked(self.top_ids[:n], (0, k), torch.int64),
             top_probabilities=_stacked(self.top_probabilities[:n], (0, k), torch.float32),
+            rendered={
+                hearer.model.table: _stacked(
+                    self.rendered.get(hearer.model.table, [])[:n], (0, hearer.model.width), hearer.table.weight.dtype
+                )
+                for hearer in self.request.hearers
+            },
         )
 
 

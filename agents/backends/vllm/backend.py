@@ -34,7 +34,7 @@ from agents.model_folder import (
     weights_hash,
 )
 from agents.pretrained import Progress, locate
-from agents.rerender import renormalised
+from agents.rerender import weights_for
 from agents.tokenization import Segment, check_rows, choice_ids, segments
 
 
@@ -143,7 +143,7 @@ class VLLMBackend(Backend):
         if length + room > self._context:
             raise PromptTooLong(length, room, self._context)
         # Everything that a worker must not meet is refused here, where it costs nobody else anything.
-        weights = [renormalised(s, self._fingerprint) if isinstance(s, Message) else None for s in found]
+        weights = [weights_for(s, self._fingerprint) if isinstance(s, Message) else None for s in found]
         number = next(self._numbers)
         directive = self._directive(request, f"{id(self):x}-{number}")
         params = self._params(request, directive)
@@ -267,9 +267,7 @@ class VLLMBackend(Backend):
         last = found[-1]
         spoken = Spoken(closing=None if isinstance(last, Message) else left_open(last, self.tokenizer))
         await self._engine.revived()
-        prompt, length = await vllm_prompt(
-            self._engine, found, weights, width=self._fingerprint.width, dtype=self._dtype
-        )
+        prompt, length = await vllm_prompt(self._engine, found, weights, model=self._fingerprint, dtype=self._dtype)
         await self._listen(request, pending, spoken, prompt, params, number, lora)
         return await self._generation(request, spoken, directive, length), spoken.shown
 
@@ -352,7 +350,7 @@ class VLLMBackend(Backend):
                 # Cancelled before the worker heard of it, or ended by its first token: there is nothing to fetch.
                 await self._engine.call("cipher_drop", [directive.key])
                 said = self._nothing(directive.beliefs)
-            cipher = Cipher(**said)
+            cipher = Cipher(**said)  # type: ignore[arg-type]
             if said["nearest"].tolist() != ids:
                 raise BackendFailed("the vectors that came back are not those of the tokens that came back")
         thought = thinking_tokens(ids, self.tokenizer, spoken.closing)

@@ -9,7 +9,9 @@ from safetensors.torch import load
 
 from agents.backends.vllm.engine import Engine
 from agents.backends.vllm.pending import VLLMPending
+from agents.fingerprint import ModelFingerprint
 from agents.message import Message
+from agents.rerender import vectors_for
 from agents.tokenization import Segment
 
 
@@ -18,7 +20,7 @@ async def vllm_prompt(
     found: Sequence[Segment],
     weights: Sequence[torch.Tensor | None],
     *,
-    width: int,
+    model: ModelFingerprint,
     dtype: torch.dtype,
 ) -> tuple[Any, int]:
     """Return the prompt for vLLM, and its length; text alone goes as tokens, so that its blocks are text's blocks.
@@ -27,7 +29,7 @@ async def vllm_prompt(
         engine: renders messages of other models on its table.
         found: the prompt.
         weights: of each message the weights of its beliefs on this model's table, [T, K]; None where its vectors are.
-        width, dtype: of the table.
+        model, dtype: of the table.
     """
     from vllm.inputs.engine import embeds_input, tokens_input
 
@@ -39,14 +41,14 @@ async def vllm_prompt(
     parts: list[torch.Tensor] = []
     for segment, share in zip(found, weights, strict=True):
         if isinstance(segment, Message):
-            vectors = await _vectors(engine, segment, share, width, dtype)
+            vectors = await _vectors(engine, segment, share, model, dtype)
             tokens += [0] * len(vectors)
             is_token += [False] * len(vectors)
             parts.append(vectors)
         else:
             tokens += segment
             is_token += [True] * len(segment)
-            parts.append(torch.zeros(len(segment), width, dtype=dtype))
+            parts.append(torch.zeros(len(segment), model.width, dtype=dtype))
     embeds = torch.cat(parts)
     return embeds_input(embeds, prompt_token_ids=tokens, is_token_ids=is_token), len(tokens)
 
@@ -82,12 +84,16 @@ async def log_likelihoods(
 
 
 async def _vectors(
-    engine: Engine, message: Message, weights: torch.Tensor | None, width: int, dtype: torch.dtype
+    engine: Engine, message: Message, weights: torch.Tensor | None, model: ModelFingerprint, dtype: torch.dtype
 ) -> torch.Tensor:
     """Return a message's vectors on this model's table, [T, D]."""
     assert message.cipher is not None
-    if weights is None or not len(weights):
-        return message.cipher.vectors.to("cpu", dtype).view(-1, width)
+    if weights is None:
+        there = vectors_for(message, model)
+        assert there is not None, "kept beliefs come with weights"
+        return there.to("cpu", dtype)
+    if not len(weights):
+        return torch.zeros(0, model.width, dtype=dtype)
     ids: list[list[int]] = message.cipher.top_ids.tolist()
     data = await engine.call("cipher_render", ids, weights.tolist())
     vectors: torch.Tensor = load(bytes(data))["vectors"]

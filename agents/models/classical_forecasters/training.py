@@ -3,6 +3,7 @@
 Nothing is drawn, so that there are no training seeds, and no claim of a paper is checked: it tells the test errors.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +62,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     return []
 
 
-def ridge(
-    train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], recipe: Recipe, progress: Progress
-) -> LinearForecast:
+def ridge(train: Sequence[Tensor], validation: Sequence[Tensor], recipe: Recipe, progress: Progress) -> LinearForecast:
     """Return the map of the penalty that is best in validation.
 
     Least squares of what came next on the window, both standardised by the window and weighted by its variance, so that the
@@ -74,7 +73,7 @@ def ridge(
     except ImportError as error_:
         raise MissingDependency("the recipe of classical_forecasters", "scikit-learn", "series") from error_
     mean, deviation = scale(train[0])
-    seen, next_ = (((part - mean) / deviation).transpose(1, 2).flatten(0, 1).numpy() for part in train)
+    seen, next_ = (((part - mean) / deviation).transpose(1, 2).flatten(0, 1).numpy() for part in train[:2])
     weights = deviation.pow(2).flatten().numpy()
     found: list[tuple[float, LinearForecast]] = []
     for penalty in recipe.penalties:

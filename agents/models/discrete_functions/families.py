@@ -1,8 +1,8 @@
 """Random Boolean functions with examples: the families of Bhattamishra et al. (2024), and what teaches one of them.
 
-Inputs are in {-1, +1}^n, labels in {-1, +1}. Distributions follow the paper's code (arXiv:2310.03016, github
-satwik77/incontext-bool); what is ours: a clause without literals, which is no function of anything, is given one literal,
-and a disjunction is the negated conjunction of negated literals throughout, so that its balance mirrors the conjunction's.
+Inputs are in {-1, +1}^n, labels in {-1, +1}. Families are drawn as the paper's code draws them (arXiv:2310.03016, github
+satwik77/incontext-bool @ a25a2cb, src/bool_tasks.py), with one exception: a conjunction or disjunction without literals, which is
+no function of anything, is given one literal. Other distributions have names that say what is different.
 
 B functions, K points of each, n dimensions.
 """
@@ -19,7 +19,7 @@ LITERAL = 0.3
 """Probability that a variable is in a clause; half of the time negated."""
 FORCED = 0.3
 """Share of the inputs that are made to satisfy the clause."""
-TERM_LITERAL, TERM_FORCED, TERMS = 0.2, 0.35, 3
+TERM_LITERAL, TERM_FORCED, CNF_FORCED, TERMS = 0.2, 0.35, 0.3, 3
 TAUGHT_FORCED = 0.4
 
 
@@ -55,10 +55,15 @@ def signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     return torch.randint(0, 2, shape, generator=generator).float() * 2 - 1
 
 
+def literals(shape: tuple[int, ...], literal: float, generator: torch.Generator) -> Tensor:
+    """Return clauses [..., n] of -1, 0, +1, each variable in it with a probability; some are empty."""
+    kept = torch.rand(shape, generator=generator) < literal
+    return signs(shape, generator) * kept
+
+
 def clauses(shape: tuple[int, ...], literal: float, generator: torch.Generator) -> Tensor:
     """Return clauses [..., n] of -1, 0, +1: no clause is empty."""
-    kept = torch.rand(shape, generator=generator) < literal
-    found = signs(shape, generator) * kept
+    found = literals(shape, literal, generator)
     one = torch.nn.functional.one_hot(torch.randint(0, shape[-1], shape[:-1], generator=generator), shape[-1]) * signs(
         shape, generator
     )
@@ -88,7 +93,26 @@ def conjunction(functions: int, points: int, dims: int, generator: torch.Generat
 
 
 def dnf(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
-    """OR of three conjunctions; of the inputs that are forced, each satisfies one of them."""
+    """OR of three conjunctions, some of them empty and so always true; forced inputs all satisfy one and the same of them."""
+    return _terms(functions, points, dims, TERM_FORCED, generator)
+
+
+def cnf(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
+    """AND of three disjunctions, some of them empty and so never true; forced inputs all fail one and the same of them."""
+    found = _terms(functions, points, dims, CNF_FORCED, generator)
+    return Points(-found.x, -found.y)
+
+
+def _terms(functions: int, points: int, dims: int, forced: float, generator: torch.Generator) -> Points:
+    terms = literals((functions, TERMS, dims), TERM_LITERAL, generator)
+    which = torch.randint(0, TERMS, (functions, 1, 1), generator=generator)
+    chosen = torch.gather(terms, 1, which.expand(-1, 1, dims)).expand(-1, points, -1)
+    x = _forced(signs((functions, points, dims), generator), chosen, forced, generator)
+    return Points(x, _sign(satisfies(x[:, :, None], terms[:, None]).any(-1)))
+
+
+def dnf_any_term(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
+    """OR of three conjunctions, none empty; each input that is forced satisfies one that is drawn for it."""
     terms = clauses((functions, TERMS, dims), TERM_LITERAL, generator)
     which = torch.randint(0, TERMS, (functions, points), generator=generator)
     chosen = torch.gather(terms, 1, which[..., None].expand(-1, -1, dims))
@@ -119,7 +143,14 @@ def integer_halfspace(functions: int, points: int, dims: int, generator: torch.G
 
 
 def sparse_threshold(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
-    """Half-space with weights -1, 0, 1 and a random threshold within 3.5 of zero."""
+    """Half-space with weights -1, 0, 1, some all 0, and a threshold from -2.5 to 2.5."""
+    weights = literals((functions, 1, dims), LITERAL, generator)
+    threshold = torch.randint(-3, 3, (functions, 1), generator=generator) + 0.5
+    return _halfspace(weights, threshold, points, generator)
+
+
+def wide_threshold(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
+    """Half-space with weights -1, 0, 1, one at least not 0, and a threshold from -2.5 to 3.5."""
     weights = clauses((functions, 1, dims), LITERAL, generator)
     threshold = torch.randint(-3, 4, (functions, 1), generator=generator) + 0.5
     return _halfspace(weights, threshold, points, generator)
@@ -131,27 +162,61 @@ def _halfspace(weights: Tensor, threshold: Tensor | float, points: int, generato
 
 
 def parity(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
-    """Parity of a uniformly random subset."""
-    return _parity(torch.randint(0, 2, (functions, 1, dims), generator=generator).bool(), points, generator)
+    """+1 where an odd number of a random subset's variables are +1."""
+    return _odd(_any_subset(functions, dims, generator), points, generator)
 
 
 def sparse_parity(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
-    """Parity of two variables."""
-    order = torch.rand(functions, 1, dims, generator=generator).argsort(-1)
-    return _parity(order < 2, points, generator)
+    """+1 where one of two variables is +1: their exclusive or."""
+    return _odd(_pair(functions, dims, generator), points, generator)
 
 
-def _parity(subset: Tensor, points: int, generator: torch.Generator) -> Points:
+def product(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
+    """The product of a random subset: parity with the sign of the subset's size."""
+    return _product(_any_subset(functions, dims, generator), points, generator)
+
+
+def sparse_product(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
+    """The product of two variables: sparse parity negated."""
+    return _product(_pair(functions, dims, generator), points, generator)
+
+
+def _any_subset(functions: int, dims: int, generator: torch.Generator) -> Tensor:
+    return torch.randint(0, 2, (functions, 1, dims), generator=generator).bool()
+
+
+def _pair(functions: int, dims: int, generator: torch.Generator) -> Tensor:
+    return torch.rand(functions, 1, dims, generator=generator).argsort(-1) < 2
+
+
+def _odd(subset: Tensor, points: int, generator: torch.Generator) -> Points:
+    x = signs((subset.shape[0], points, subset.shape[-1]), generator)
+    return Points(x, -torch.where(subset, -x, 1.0).prod(-1))
+
+
+def _product(subset: Tensor, points: int, generator: torch.Generator) -> Points:
     x = signs((subset.shape[0], points, subset.shape[-1]), generator)
     return Points(x, torch.where(subset, x, 1.0).prod(-1))
 
 
 def nearest_neighbour(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
-    """No function: the first half of the labels is random, each later one is copied from the most similar point before."""
+    """No function: labels are random, those of the second half and of repeated points copied from the most similar before."""
+    return _copied(functions, points, dims, generator, repeats=True)
+
+
+def contradicting_neighbour(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
+    """The same, but a point that is repeated in the first half may have another label."""
+    return _copied(functions, points, dims, generator, repeats=False)
+
+
+def _copied(functions: int, points: int, dims: int, generator: torch.Generator, *, repeats: bool) -> Points:
     x, y = signs((functions, points, dims), generator), signs((functions, points), generator)
-    for place in range(points - points // 2, points):
-        nearest = (x[:, :place] * x[:, place : place + 1]).sum(-1).argmax(-1)
-        y[:, place] = y.gather(1, nearest[:, None])[:, 0]
+    for place in range(1 if repeats else points - points // 2, points):
+        alike = (x[:, :place] * x[:, place : place + 1]).sum(-1)
+        copied = y.gather(1, alike.argmax(-1)[:, None])[:, 0]
+        # In the first half only what is the same point again.
+        taken = (alike.amax(-1) == dims) | (place >= points - points // 2)
+        y[:, place] = torch.where(taken, copied, y[:, place])
     return Points(x, y)
 
 
@@ -181,11 +246,18 @@ FAMILIES: dict[str, Callable[[int, int, int, torch.Generator], Points]] = {
     "conjunction": conjunction,
     "disjunction": _negated(conjunction),
     "dnf": dnf,
-    "cnf": _negated(dnf),
+    "cnf": cnf,
     "majority": majority,
     "integer_halfspace": integer_halfspace,
     "sparse_threshold": sparse_threshold,
     "parity": parity,
     "sparse_parity": sparse_parity,
     "nearest_neighbour": nearest_neighbour,
+    # Not the paper's.
+    "dnf_any_term": dnf_any_term,
+    "cnf_any_term": _negated(dnf_any_term),
+    "wide_threshold": wide_threshold,
+    "product": product,
+    "sparse_product": sparse_product,
+    "contradicting_neighbour": contradicting_neighbour,
 }

@@ -64,6 +64,12 @@ class ForecastBackend(BeliefBackend):
             raise RequestError(
                 f"{self.name} is asked about {self.variate!r}; this series has {', '.join(observation.names)}"
             )
+        given = 0 if observation.marks is None else observation.marks.shape[1]
+        if self.model.marks and given != self.model.marks:
+            raise RequestError(
+                f"{self.name} reads {self.model.marks} marks of time (hour, weekday, day of the month and of the year); "
+                f"this series has {given or 'none'}"
+            )
 
     @torch.inference_mode()
     def forecast(self, series: Series) -> Gaussian:
@@ -74,7 +80,8 @@ class ForecastBackend(BeliefBackend):
         scaled = ((window - mean) / deviation).float()
         place = len(series.names) - 1 if self.variate is None else series.names.index(self.variate)
         off, unit = float(mean[0, 0, place]), float(deviation[0, 0, place])
-        said = float(self.model(scaled)[0, self.step - 1, place])
+        marks = [] if not self.model.marks else [series.marks[None, -self.model.lookback :]]  # type: ignore[index]
+        said = float(self.model(scaled, *marks)[0, self.step - 1, place])
         return Gaussian(off + unit * said, (unit * float(self.model.spread[self.step - 1])) ** 2)
 
     def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:

@@ -4,6 +4,8 @@ The splits are those of papers on ETTh1: 12, 4 and 4 months of 30 days.
 """
 
 import gzip
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import torch
@@ -21,15 +23,9 @@ def read_ett(data: Path | None) -> tuple[Tensor, tuple[str, ...]]:
     Raises:
         ModelError: it is not there, or too short.
     """
-    files = ("ETTh1.csv", "ETTh1.csv.gz", "ett/ETTh1.csv", "ett/ETTh1.csv.gz")
-    path = next((data / name for name in files if (data / name).is_file()), None) if data is not None else None
-    if path is None:
-        raise ModelError("ETT is not there: give --data with ETTh1.csv or ETTh1.csv.gz (github zhouhaoyi/ETDataset)")
-    raw = path.read_bytes()
-    heading, *lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode().split()
+    path, heading, lines = _lines(data)
     try:
-        # A date and an hour begin each line.
-        rows = [[float(value) for value in line.split(",")[1:]] for line in lines if "," in line]
+        rows = [[float(value) for value in line.split(",")[1:]] for line in lines]
         values = torch.tensor(rows, dtype=torch.float64)
     except ValueError as error:
         raise ModelError(f"{path}: not a table of numbers ({error})") from error
@@ -38,13 +34,50 @@ def read_ett(data: Path | None) -> tuple[Tensor, tuple[str, ...]]:
     return values, tuple(heading.split(",")[1:])
 
 
-def windows(values: Tensor, split: str, lookback: int, horizon: int) -> tuple[Tensor, Tensor]:
+def read_marks(data: Path | None) -> Tensor:
+    """Return the marks of ETTh1's times [L, 4] float64 (see `hourly_marks`).
+
+    Raises:
+        ModelError: it is not there, or a row does not begin with a time.
+    """
+    path, _, lines = _lines(data)
+    try:
+        return hourly_marks([datetime.fromisoformat(line.partition(",")[0]) for line in lines])
+    except ValueError as error:
+        raise ModelError(f"{path}: a row does not begin with a time ({error})") from error
+
+
+def hourly_marks(times: Sequence[datetime]) -> Tensor:
+    """Return hour of the day, day of the week, of the month and of the year [L, 4], each from -0.5 to 0.5, float64.
+
+    As of forecasters of hourly series (github thuml/iTransformer, utils/timefeatures.py).
+    """
+    rows = [(t.hour / 23, t.weekday() / 6, (t.day - 1) / 30, (t.timetuple().tm_yday - 1) / 365) for t in times]
+    return torch.tensor(rows, dtype=torch.float64).reshape(-1, 4) - 0.5
+
+
+def windows(values: Tensor, split: str, lookback: int, horizon: int, marks: Tensor | None = None) -> tuple[Tensor, ...]:
     """Return every window [n, lookback, N] of a split and what came next [n, horizon, N], float32.
 
-    Standardised by the training months; windows of validation and test begin a lookback earlier.
+    Standardised by the training months; windows of validation and test begin a lookback earlier. With marks [L, C] of the
+    times also those of each window [n, lookback, C], as they are.
     """
     first, end = SPLITS[split]
     known = values[slice(*SPLITS["train"])]
-    part = ((values - known.mean(0)) / known.std(0, correction=0))[max(first - lookback, 0) : end].float()
+    shown = slice(max(first - lookback, 0), end)
+    part = ((values - known.mean(0)) / known.std(0, correction=0))[shown].float()
     both = part.unfold(0, lookback + horizon, 1).transpose(1, 2)
-    return both[:, :lookback], both[:, lookback:]
+    found = (both[:, :lookback], both[:, lookback:])
+    if marks is None:
+        return found
+    return *found, marks[shown].float().unfold(0, lookback + horizon, 1).transpose(1, 2)[:, :lookback]
+
+
+def _lines(data: Path | None) -> tuple[Path, str, list[str]]:
+    files = ("ETTh1.csv", "ETTh1.csv.gz", "ett/ETTh1.csv", "ett/ETTh1.csv.gz")
+    path = next((data / name for name in files if (data / name).is_file()), None) if data is not None else None
+    if path is None:
+        raise ModelError("ETT is not there: give --data with ETTh1.csv or ETTh1.csv.gz (github zhouhaoyi/ETDataset)")
+    raw = path.read_bytes()
+    heading, *lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode().splitlines()
+    return path, heading, [line for line in lines if "," in line]

@@ -4,7 +4,6 @@ Tables: glyphs and random rows, both frozen and the same for everybody, and rand
 Heard are soft messages: at each place of a held-out text the expectation of the speaker's embeddings under its belief.
 """
 
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.beliefs.claims import Claim
-from agents.errors import ModelError
 from agents.models.glyphs.backend import STORED, Glyphs
 from agents.models.glyphs.official import find_published, published_table
 from agents.models.glyphs.table import CHARACTERS, SPECIAL, character_tokenizer, glyph_table, random_table
+from agents.models.glyphs.text import HELD_OUT, read_text
 from agents.models.seeded import seeded
 from agents.models.sentences.steps import train_step
 from agents.pretrained import Progress
 
-HELD_OUT = 0.05
 TABLES = ("glyphs", "random", "trained")
 KEPT = ("glyphs", "published")
 
@@ -119,19 +117,6 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         ),
         Claim("soft messages, the same: the published table", *exchanged("published"), within=0.001),
     ]
-
-
-def read_text(data: Path | None) -> str:
-    """Return tinyshakespeare's text, of a folder or its subfolder `tinyshakespeare`.
-
-    Raises:
-        ModelError: it is not there.
-    """
-    for base in () if data is None else (data, data / "tinyshakespeare"):
-        for path in sorted(base.glob("input.txt*")):
-            raw = path.read_bytes()
-            return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
-    raise ModelError("the text is not there: give --data with tinyshakespeare's input.txt (.gz too)")
 
 
 def language_model(kind: str, recipe: Recipe, *, seed: int, published: Tensor | None = None) -> Any:

@@ -11,4 +11,5 @@ CARD = Card(
     licence="Apache-2.0 (code); ETT CC BY-ND 4.0",
     backend="agents.models.itransformer.backend:ITransformerBackend",
     training="agents.models.itransformer.training:claims",
+    published="agents.models.itransformer.training:published_claims",
 )

@@ -1,11 +1,13 @@
 """The network (Liu et al., 2024; github thuml/iTransformer): each variate's window is one token, without positions.
 
 A window is standardised by its own mean and deviation, and the forecast is put back, so that a variate's unit does not matter.
-The width of its belief is not the paper's.
+Marks of time, where it reads some, are tokens like the variates, as they are, and nothing is forecast of them. The width of its
+belief is not the paper's.
 
-B batch, L steps seen, H steps forecast, N variates, D width.
+B batch, L steps seen, H steps forecast, N variates, C marks, D width.
 """
 
+import torch
 from torch import Tensor, nn
 
 from agents.models.forecasts.network import ForecastNetwork, scale
@@ -16,7 +18,7 @@ class ITransformer(ForecastNetwork):
     """Means of the next steps, and how far off they are as a rule."""
 
     def __init__(self, config: ITransformerConfig) -> None:
-        super().__init__(config.lookback, config.horizon)
+        super().__init__(config.lookback, config.horizon, config.marks)
         self.config = config
         self.embedding = nn.Linear(config.lookback, config.width)
         layer = nn.TransformerEncoderLayer(
@@ -28,9 +30,12 @@ class ITransformer(ForecastNetwork):
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.width, config.horizon)
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Return the forecast [B, H, N] of windows [B, L, N], in their units."""
+    def forward(self, window: Tensor, marks: Tensor | None = None) -> Tensor:
+        """Return the forecast [B, H, N] of windows [B, L, N], in their units, with the marks of their times [B, L, C]."""
         mean, deviation = scale(window)
-        tokens = self.dropout(self.embedding(((window - mean) / deviation).transpose(1, 2)))
-        found: Tensor = self.head(self.encoder(tokens)).transpose(1, 2) * deviation + mean
+        series = (window - mean) / deviation
+        if marks is not None:
+            series = torch.cat([series, marks], 2)
+        tokens = self.dropout(self.embedding(series.transpose(1, 2)))
+        found: Tensor = self.head(self.encoder(tokens)[:, : window.shape[2]]).transpose(1, 2) * deviation + mean
         return found

@@ -1,5 +1,6 @@
 """An agent that compares texts: KaLM's vectors, and a belief over options by their cosine with the question."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,6 +9,7 @@ from torch import Tensor
 from agents.beliefs.belief_backend import Similarity
 from agents.errors import ConfigError, ModelError
 from agents.models.kalm.model import Encoder, Reading
+from agents.models.kalm.reading import published_reading
 from agents.models.sentences.batch import batch
 from agents.models.sentences.contrastive import prefix
 from agents.models.sentences.embedding import SentenceEmbedding
@@ -73,7 +75,10 @@ class KaLM(Similarity):
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
-        """Return the backend of a folder, or of a Qwen2 embedding model on the hub, which is read as the paper reads it."""
+        """Return the backend of a folder, or of a Qwen2 embedding model in sentence-transformers' layout or on the hub.
+
+        `pooling` (mean, last), `bidirectional` and `longest` among the options stand in place of what a checkpoint says.
+        """
         if checkpoint is None:
             raise ModelError("kalm ships no weights: give checkpoint: FOLDER, made by `debate train`, or a hub id")
         from transformers import Qwen2Model
@@ -81,8 +86,12 @@ class KaLM(Similarity):
         folder = locate(checkpoint)
         try:
             stored = read_settings(folder / STORED)
-            reading = Reading(**stored.pop("reading", {}))
-        except (OSError, ValueError, TypeError) as error:
+            given = {each.name: options.pop(each.name) for each in fields(Reading) if each.name in options}
+            if stored:
+                reading = Reading(**{**stored.pop("reading", {}), **given})
+            else:
+                reading, stored["instruction"] = published_reading(folder, given)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"no KaLM in {folder}: {str(error).splitlines()[0]}") from error
         body, tokenizer = load_encoder(folder, Qwen2Model, kind="qwen2", backend="kalm", what="KaLM")
         return cls(Encoder(body, reading), tokenizer, **{**stored, **options})

@@ -11,4 +11,5 @@ CARD = Card(
     licence="Apache-2.0 (code); a published checkpoint has its own",
     backend="agents.models.kalm.backend:KaLM",
     training="agents.models.kalm.training:claims",
+    published="agents.models.kalm.training:published_claims",
 )

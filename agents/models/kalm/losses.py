@@ -1,7 +1,8 @@
 """The training loss of KaLM-Embedding-V2: InfoNCE with focal weights and mixed hard negatives, over Matryoshka prefixes.
 
-Its code for the focal weight and for mixing was not at hand: both are our reading of the paper's description. B queries, M
-hard negatives of each, D width; vectors have length 1.
+Prefixes, their weights and the temperature are those of github HITsz-TMG/KaLM-Embedding (train/losses.py, scipts/train.sh); the
+published code has neither the focal weight nor mixing, which are our reading of the paper's description. B queries, M hard
+negatives of each, D width; vectors have length 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,10 @@ from torch.nn import functional
 from agents.errors import ConfigError
 from agents.models.sentences.contrastive import candidate_logits, info_nce, prefix
 
+PUBLISHED_TEMPERATURE = 0.01
+PUBLISHED_WEIGHTS = (1.0, 0.3, 0.2, 0.1, 0.1)
+"""Of the published run's prefixes, 896, 512, 256, 128 and 64 numbers."""
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -21,6 +26,7 @@ class Loss:
 
     Fields:
         dims: lengths of the prefixes, over which it is summed.
+        weights: of the prefixes; all 1 by default.
         temperature: of the cosines.
         gamma: of the focal weight (1 - p)^gamma; 0 for plain InfoNCE.
         mixing: whether hard negatives are mixed to further ones.
@@ -30,19 +36,24 @@ class Loss:
     temperature: float = 0.05
     gamma: float = 0.5
     mixing: bool = True
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.weights and len(self.weights) != len(self.dims):
+            raise ConfigError(f"a weight a prefix: {len(self.dims)} prefixes and {len(self.weights)} weights")
 
     def __call__(
         self, queries: Tensor, positives: Tensor, negatives: Tensor, groups: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Return the loss of vectors [B, D], [B, D], [B, M, D], of any length; groups as in `candidate_logits`."""
         total = queries.new_zeros(())
-        for dim in self.dims:
+        for dim, weight in zip(self.dims, self.weights or (1.0,) * len(self.dims), strict=True):
             q, p, n = (prefix(vectors, dim) for vectors in (queries, positives, negatives))
             against = [n.flatten(0, 1)]
             if self.mixing:
                 against += [mixed_pairs(n, generator).flatten(0, 1), mixed_list(q, n, self.temperature)]
             logits = candidate_logits(q, p, torch.cat(against), temperature=self.temperature, groups=groups)
-            total = total + focal(logits, self.gamma)
+            total = total + weight * focal(logits, self.gamma)
         return total
 
 

@@ -55,6 +55,8 @@ class Encoder(nn.Module):
         """Return the states after the last norm [B, T, D]."""
         from transformers.masking_utils import create_bidirectional_mask
 
+        # Asked for here, whatever the checkpoint's config says: transformers' masks go by it.
+        self.body.config.is_causal = not self.reading.bidirectional
         embedded = self.body.embed_tokens(tokens)
         mask: Any = there.long()
         if self.reading.bidirectional:

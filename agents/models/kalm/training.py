@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from agents.beliefs.claims import Claim
 from agents.models.kalm.backend import STORED, KaLM
-from agents.models.kalm.losses import Loss, soup
+from agents.models.kalm.losses import PUBLISHED_TEMPERATURE, PUBLISHED_WEIGHTS, Loss, soup
 from agents.models.kalm.model import Encoder, Reading
 from agents.models.seeded import seeded
 from agents.models.sentences.batch import batch
@@ -46,6 +46,8 @@ class Recipe:
     longest: int = 40
     learning_rate: float = 2e-3
     dims: tuple[int, ...] = (96, 48, 24, 12)
+    weights: tuple[float, ...] = ()
+    temperature: float = 0.05
     soups: int = 2
     """The checkpoints after each of so many last fifths of the training are averaged."""
 
@@ -60,7 +62,14 @@ class Example:
     group: int
 
 
-def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Progress = lambda _: None) -> list[Claim]:
+def claims(
+    out: Path,
+    *,
+    seeds: int = 3,
+    data: Path | None = None,
+    progress: Progress = lambda _: None,
+    recipe: Recipe | None = None,
+) -> list[Claim]:
     """Return what of the paper's choices helps at our size, all from the same language model a seed.
 
     Args:
@@ -68,8 +77,9 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         seeds: training seeds, from 0.
         data: folder of trecqa_wang, sick, sts12_16 and wikitext2.
         progress: told of each step that takes time.
+        recipe: how; ours by default.
     """
-    recipe = Recipe()
+    recipe = recipe or Recipe()
     answers, pairs = read_answers(data, "train"), [*read_sick(data, "train"), *read_sts12(data)]
     dev, test = read_answers(data, "dev"), judged(read_answers(data, "test"))
     prose = [*read_prose(data), *dict.fromkeys(text for pair in pairs for text in (pair.first, pair.second))]
@@ -81,13 +91,13 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     for seed in range(seeds):
         progress(f"seed {seed}: a causal language model")
         body = language_model(tokenizer, prose, recipe, seed=seed, progress=progress)
-        whole = Loss(recipe.dims)
+        whole = Loss(recipe.dims, recipe.temperature, weights=recipe.weights)
         plain = replace(whole, gamma=0.0, mixing=False)
         paper = Reading(longest=recipe.longest)
         variants = {
             "kalm": (paper, whole),
             "plain": (paper, plain),
-            "single": (paper, replace(whole, dims=recipe.dims[:1])),
+            "single": (paper, replace(whole, dims=recipe.dims[:1], weights=recipe.weights[:1])),
             "causal mean": (replace(paper, bidirectional=False), plain),
             "causal last": (replace(paper, bidirectional=False, pooling="last"), plain),
         }
@@ -130,6 +140,16 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
             least=0.0,
         ),
     ]
+
+
+def published_claims(
+    out: Path, *, seeds: int = 3, data: Path | None = None, progress: Progress = lambda _: None
+) -> list[Claim]:
+    """Return the same claims with the published prefix weights, one for each of our prefixes, and temperature."""
+    recipe = Recipe()
+    weights = PUBLISHED_WEIGHTS[: len(recipe.dims)]
+    published = replace(recipe, weights=weights, temperature=PUBLISHED_TEMPERATURE)
+    return claims(out, seeds=seeds, data=data, progress=progress, recipe=published)
 
 
 def judged(sets: Sequence[AnswerSet]) -> list[AnswerSet]:

@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.errors import ModelError
 from agents.models.checkpoint import official
 from agents.models.lmuformer.config import KALDI_HZ, LMUFormerConfig
 from agents.models.lmuformer.memory import discrete
 from agents.models.lmuformer.network import network
 from agents.models.lmuformer.stream import Streamed
+from agents.models.sounds.label_names import labels_of
 
 MEAN, DEVIATION = -6.845978, 5.5654526
 CELL = "block.0.attn.lmu"
@@ -55,12 +55,12 @@ _SPIKING = _SHARED | {
 }
 
 
-def from_official(path: Path, labels: Sequence[str] | None = None) -> Streamed:
+def from_official(path: Path, labels: Sequence[str] | str | None = None) -> Streamed:
     """Return the model of an official file, in eval mode.
 
     Args:
         path: of the file.
-        labels: of its classes, in order; the file does not name them, and they are called `class 0` and so on otherwise.
+        labels: of its classes (see `labels_of`); the file does not name them.
 
     Raises:
         ModelError: not such a file, more than one block, or another number of labels.
@@ -80,15 +80,13 @@ def from_official(path: Path, labels: Sequence[str] | None = None) -> Streamed:
     return model.eval()
 
 
-def official_config(weights: Mapping[str, Tensor], labels: Sequence[str] | None = None) -> LMUFormerConfig:
+def official_config(weights: Mapping[str, Tensor], labels: Sequence[str] | str | None = None) -> LMUFormerConfig:
     """Return the sizes of a state dict, its names without `module.`"""
     spiking = "patch_embed.proj_conv.weight" in weights
     first = weights["patch_embed.proj_conv.weight" if spiking else "patch_embed.conv_layers.0.0.weight"]
     classes, theta = len(weights["head.bias"]), weights[f"{CELL}.H"].shape[-1]
-    if labels is not None and len(labels) != classes:
-        raise ModelError(f"the checkpoint has {classes} classes; {len(labels)} labels were given")
     return LMUFormerConfig(
-        tuple(labels) if labels is not None else tuple(f"class {number}" for number in range(classes)),
+        labels_of(classes, labels),
         rate_hz=KALDI_HZ,
         mels=first.shape[1],
         width=first.shape[0],

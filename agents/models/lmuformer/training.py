@@ -17,8 +17,8 @@ from agents.models.lmuformer.features import spectrogram
 from agents.models.lmuformer.model import BareLMU
 from agents.models.lmuformer.network import network
 from agents.models.seeded import seeded
-from agents.models.sounds import SNR_DB, TEST_SNR_DB, M, Recipe, digits_of, in_test_noise, train_on_digits
-from agents.models.spoken_digits import DIGITS, Clip, read_digits
+from agents.models.sounds.spoken_digits import DIGITS, Clip, read_digits
+from agents.models.sounds.training import SNR_DB, TEST_SNR_DB, M, Recipe, digits_of, in_test_noise, train_on_digits
 from agents.observation import Audio
 from agents.pretrained import Progress
 

@@ -1,16 +1,18 @@
 """An agent that compares texts as cheaply as it is told to: it stops after a layer, and keeps a prefix of the vectors."""
 
-import json
 from pathlib import Path
 from typing import Any, Self
 
 from agents.beliefs.belief_backend import Similarity
 from agents.errors import ModelError
+from agents.models.sentences import published
 from agents.models.sentences.encoder import Encoder, LayerEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
 from agents.pretrained import locate
 
 STORED = "matryoshka_2d.json"
+POOLINGS = {"mean": "mean", "cls": "first"}
+"""sentence-transformers' name → ours."""
 
 
 class Matryoshka2DEmbedding(LayerEmbedding):
@@ -19,11 +21,12 @@ class Matryoshka2DEmbedding(LayerEmbedding):
     Args:
         encoder: in eval mode.
         tokenizer: the model's.
-        layer: it stops there; the last by default.
+        layer: it stops there; the last by default. 0 is before the first: the embeddings, with their positions.
         dim: length of the prefix that is kept, of length 1 again; all of the width by default.
     """
 
     backend = "matryoshka_2d"
+    first_layer = 0
 
     def __init__(self, encoder: Encoder, tokenizer: Any, *, layer: int | None = None, dim: int | None = None) -> None:
         super().__init__(encoder, tokenizer, layer=encoder.layers if layer is None else layer, dim=dim)
@@ -63,8 +66,8 @@ class Matryoshka2D(Similarity):
 
         folder = locate(checkpoint)
         try:
-            stored = read_settings(folder / STORED) or {"encoder": {"pooling": _pooling(folder)}}
-        except (OSError, ValueError) as error:
+            stored = read_settings(folder / STORED) or {"encoder": _published(folder)}
+        except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"no BERT in {folder}: {str(error).splitlines()[0]}") from error
         body, tokenizer = load_encoder(
             folder, BertModel, kind="bert", backend="matryoshka_2d", what="BERT", add_pooling_layer=False
@@ -84,7 +87,8 @@ class Matryoshka2D(Similarity):
         write_settings(folder / STORED, stored)
 
 
-def _pooling(folder: Path) -> str:
-    """Return how a model in sentence-transformers' layout pools."""
-    path = folder / "1_Pooling" / "config.json"
-    return "first" if path.is_file() and json.loads(path.read_text()).get("pooling_mode_cls_token") else "mean"
+def _published(folder: Path) -> dict[str, Any]:
+    """Return how a model in sentence-transformers' layout pools, and where it cuts; a bare BERT takes the mean."""
+    pooling = published.pooling(folder, "matryoshka_2d", POOLINGS) or "mean"
+    longest = published.longest(folder)
+    return {"pooling": pooling} if longest is None else {"pooling": pooling, "longest": longest}

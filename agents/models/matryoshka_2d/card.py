@@ -11,4 +11,5 @@ CARD = Card(
     licence="Apache-2.0 (code); a published checkpoint has its own",
     backend="agents.models.matryoshka_2d.backend:Matryoshka2D",
     training="agents.models.matryoshka_2d.training:claims",
+    published="agents.models.matryoshka_2d.training:published_claims",
 )

@@ -9,23 +9,19 @@ from torch.nn import functional
 from agents.models.sentences.contrastive import prefix
 
 
-def layer_losses(
-    vectors: list[Tensor], base: Any, *, layer: int, dim: int, divergence: float, temperature: float
-) -> Tensor:
+def layer_losses(early: Tensor, last: Tensor, base: Any, *, dim: int, divergence: float, temperature: float) -> Tensor:
     """Return the loss of a step: last and earlier layer, whole and cut, and the earlier one drawn to the last.
 
     base(N, D) + base(N, k) + base(n, D) + base(n, k) + w · T · KL(softmax(e_N / T) ‖ softmax(e_n / T)), the teacher fixed; as in
     sentence-transformers' Matryoshka2dLoss with one layer and one prefix a step.
 
     Args:
-        vectors: after each layer [B, D], not normalised.
+        early, last: vectors after layer n and after the last, N [B, D], not normalised.
         base: loss of unit vectors [B, K].
-        layer: n, from 1 to one before the last.
         dim: k.
         divergence: w.
         temperature: T.
     """
-    last, early = vectors[-1], vectors[layer - 1]
     width = last.shape[-1]
     total: Tensor = base(prefix(last, width)) + base(prefix(last, dim))
     total = total + base(prefix(early, width)) + base(prefix(early, dim))

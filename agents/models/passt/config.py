@@ -14,9 +14,12 @@ class PaSSTConfig:
         rate_hz: of the sound that it takes.
         transform, window, hop: of the spectrogram, in samples; the window lies in the middle of the transform.
         mels, top_hz: bands, and where the highest ends.
-        frames: of the longest sound that is heard at once.
+        frames: whose patches have positions; of the longest sound that is heard at once, unless `longest` says so.
         patch, stride: of the patches, in bands and frames alike; they overlap where the stride is smaller.
         width, depth, heads: of the transformer.
+        longest: samples that are heard at once; 0 for as many as make `frames`.
+        cut: whether a sound is heard as the published wrapper has it: a shorter one is not filled with silence but has fewer
+            positions, the first; a longer one is heard in windows 2.5 s apart, its ends reflected.
         drop_times, drop_bands: structured patchout: how many columns and rows of patches are left out in training.
         drop_patches: unstructured patchout: how many of the rest are left out then.
     """
@@ -34,12 +37,16 @@ class PaSSTConfig:
     width: int = 64
     depth: int = 3
     heads: int = 4
+    longest: int = 0
+    cut: bool = False
     drop_times: int = 3
     drop_bands: int = 1
     drop_patches: int = 2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
+        if self.longest < 0 or (self.longest and self.longest < self.shortest):
+            raise ConfigError(f"longest is 0 or at least a patch, {self.shortest} samples; got {self.longest}")
         if min(self.rate_hz, self.window, self.hop, self.stride, self.depth, self.heads) < 1 or self.width % self.heads:
             raise ConfigError(f"sizes are at least 1 and width is a multiple of heads; got {self.sizes}")
         if self.window > self.transform or self.top_hz > self.rate_hz / 2:
@@ -58,8 +65,13 @@ class PaSSTConfig:
 
     @property
     def samples(self) -> int:
-        """How many samples make so many frames."""
-        return (self.frames - 1) * self.hop + 1
+        """How many samples are heard at once."""
+        return self.longest or (self.frames - 1) * self.hop + 1
+
+    @property
+    def shortest(self) -> int:
+        """How many samples make a patch."""
+        return (self.patch - 1) * self.hop + 1
 
     @property
     def sizes(self) -> dict[str, object]:

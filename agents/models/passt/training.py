@@ -18,8 +18,8 @@ from agents.models.passt.config import PaSSTConfig
 from agents.models.passt.features import spectrogram
 from agents.models.passt.model import PaSST
 from agents.models.seeded import seeded
-from agents.models.sounds import SNR_DB, Recipe, digits_of, in_test_noise, train_on_digits
-from agents.models.spoken_digits import DIGITS, Clip, read_digits
+from agents.models.sounds.spoken_digits import DIGITS, Clip, read_digits
+from agents.models.sounds.training import SNR_DB, Recipe, digits_of, in_test_noise, train_on_digits
 from agents.pretrained import Progress
 
 RECIPE = Recipe(epochs=50, batch=30, learning_rate=2e-3, weight_decay=0.01)

@@ -11,4 +11,5 @@ CARD = Card(
     licence="Apache-2.0 (code)",
     backend="agents.models.transformer_programs.backend:TransformerPrograms",
     training="agents.models.transformer_programs.training:claims",
+    published="agents.models.transformer_programs.training:published_claims",
 )

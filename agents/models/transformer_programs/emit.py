@@ -19,9 +19,9 @@ def select_closest(queries, keys, predicate):
     return chosen
 
 
-def count(queries, keys, predicate):
-    """Return how many keys each query matches."""
-    return [keys.count(predicate(query)) for query in queries]
+def count(queries, keys, predicate, values):
+    """Return what the positions add up to whose keys each query matches."""
+    return [sum(v for key, v in zip(keys, values) if key == predicate(query)) for query in queries]
 
 '''
 
@@ -42,7 +42,7 @@ def python_source(program: Program) -> str:
         for place, head in enumerate(layer.counting):
             name = f"count_{number}_{place}"
             functions.append(_predicate(name, head))
-            body.append(f"{name} = count({head.query}, {head.key}, {name}_predicate)")
+            body.append(f"{name} = count({head.query}, {head.key}, {name}_predicate, {head.value or 'one'})")
         for kind, tables in (("table", layer.tables), ("count_table", layer.count_tables)):
             for place, table in enumerate(tables):
                 name = f"{kind}_{number}_{place}"
@@ -55,7 +55,8 @@ def python_source(program: Program) -> str:
         f"    total = [t + {name}[i] * s for t, s in zip(total, COUNT_SCORES[{name!r}])]"
         for name in program.count_scores
     ]
-    body.append("return {label: t / len(words) for label, t in zip(LABELS, total)}")
+    divisor = config.pooled or "len(words)"
+    body.append(f"return {{label: t / {divisor} for label, t in zip(LABELS, total)}}")
     embeddings = zip(config.words, program.embeddings, strict=True)
     return "\n".join(
         [

@@ -4,8 +4,9 @@ The residual stream is a list of named variables: categorical ones (one-hot, `va
 table reads whole variables through a gate that chooses one; what it writes is appended as a new variable, never added.
 Choices are Gumbel-softmax while training, at a temperature that falls, and argmax afterwards. The equations, the fixed bias
 to the closest match (itself last, the left before the right) and the default to the beginning follow the paper's code
-(github princeton-nlp/TransformerPrograms, src/models/programs.py); labels are the mean over positions of a linear
-classifier over all variables, which is our reading of its pooling.
+(github princeton-nlp/TransformerPrograms, src/models/programs.py). Labels are the mean over a text's words of a linear classifier
+over all variables; the paper's code divides by the length of the longest text (`pooled`), which scales scores and orders no
+labels otherwise.
 
 B texts, N positions, C categorical variables, M counts, d values, H heads.
 """
@@ -92,11 +93,24 @@ class Selecting(Heads):
 
 
 class Counting(Heads):
-    """Heads that count their matches (the paper's numerical heads with `selector_width`: they read the constant 1)."""
+    """Heads that count their matches, or add up a count that these have: the paper's numerical heads.
 
-    def forward(self, categorical: Tensor, is_there: Tensor, temperature: float) -> Tensor:
-        """Return the counts [B, N, H]."""
-        return self.matches(categorical, is_there, temperature).sum(-1).transpose(1, 2)
+    Args:
+        heads, variables, values: as of `Heads`.
+        counts: how many counts there are to choose from; 0 where the positions are counted (the paper's `selector_width`).
+    """
+
+    def __init__(self, heads: int, variables: int, values: int, counts: int = 0) -> None:
+        super().__init__(heads, variables, values)
+        self.value = Choice(heads, counts) if counts else None
+
+    def forward(self, categorical: Tensor, counts: Tensor, is_there: Tensor, temperature: float) -> Tensor:
+        """Return the counts [B, N, H], of counts so far [B, N, M]."""
+        found = self.matches(categorical, is_there, temperature)
+        if self.value is None:
+            return found.sum(-1).transpose(1, 2)
+        added = torch.einsum("bnm,hm->bhn", counts, self.value(temperature))
+        return torch.einsum("bhqk,bhk->bqh", found, added)
 
 
 class Table(nn.Module):
@@ -125,7 +139,11 @@ class Block(nn.Module):
     def __init__(self, config: ProgramConfig, categorical: int, counts: int) -> None:
         super().__init__()
         self.selecting = Selecting(config.categorical_heads, categorical, config.values)
-        self.counting = Counting(config.counting_heads, categorical, config.values) if config.counting_heads else None
+        self.counting = (
+            Counting(config.counting_heads, categorical, config.values, counts if config.sums else 0)
+            if config.counting_heads
+            else None
+        )
         read = categorical + config.categorical_heads
         self.tables = nn.ModuleList(
             Table(read, config.values, config.values, config.hidden) for _ in range(config.categorical_tables)
@@ -141,7 +159,7 @@ class Block(nn.Module):
         """Return both kinds of variables [B, N, C, d] and [B, N, M] with what was appended."""
         selected = self.selecting(categorical, is_there, temperature)
         if self.counting is not None:
-            counts = torch.cat([counts, self.counting(categorical, is_there, temperature)], 2)
+            counts = torch.cat([counts, self.counting(categorical, counts, is_there, temperature)], 2)
         categorical = torch.cat([categorical, selected], 2)
         written = [table(categorical, temperature) for table in self.tables]
         written += [table(counts[..., None], temperature) for table in self.count_tables]
@@ -183,4 +201,4 @@ class SoftProgram(nn.Module):
         scores = torch.einsum("bncd,cdk->bnk", categorical, self.classifier)
         scores = scores + torch.einsum("bnm,mk->bnk", counts, self.count_classifier)
         there = is_there[..., None].to(scores.dtype)
-        return (scores * there).sum(1) / there.sum(1)
+        return (scores * there).sum(1) / (self.config.pooled or there.sum(1))

@@ -3,7 +3,6 @@
 Nothing here is a tensor. `run` is the definition that the emitted source repeats line by line.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,15 +10,19 @@ from typing import cast
 
 import torch
 
-from agents.models.transformer_programs.config import BOS, UNKNOWN, ProgramConfig
-from agents.models.transformer_programs.model import Block, Heads, Selecting, SoftProgram, Table
-
-_WORD = re.compile(r"\w+|[^\w\s]")
+from agents.models.transformer_programs.config import ProgramConfig
+from agents.models.transformer_programs.model import Block, Counting, Selecting, SoftProgram, Table
 
 
 @dataclass(frozen=True)
 class Head:
-    """Which variables a head reads, and which key value each query value matches."""
+    """Which variables a head reads, and which key value each query value matches.
+
+    Fields:
+        query, key: variables that are compared.
+        predicate: query value → the key value that it matches.
+        value: what is selected, or added up; of a head that counts positions nothing.
+    """
 
     query: str
     key: str
@@ -66,9 +69,7 @@ class Program:
 
     def words(self, text: str) -> list[str]:
         """Return a text as the program reads it: BOS and its words, unknown ones as such, no more than it has positions."""
-        known = self._places
-        said = [BOS, *(word if word in known else UNKNOWN for word in split(text))]
-        return said[: self.config.values]
+        return self.config.read(text)
 
     def run(self, words: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
         """Return every variable's value and every count at every position."""
@@ -77,13 +78,17 @@ class Program:
         values["position"] = list(range(len(words)))
         counts = {"one": [1] * len(words)}
         for number, layer in enumerate(self.layers):
-            read = dict(values)
+            read, had = dict(values), dict(counts)
             for place, head in enumerate(layer.selecting):
                 chosen = select_closest(read[head.query], read[head.key], head.predicate)
                 values[f"selected_{number}_{place}"] = [read[head.value][j] for j in chosen]
             for place, head in enumerate(layer.counting):
                 wanted = [head.predicate[query] for query in read[head.query]]
-                counts[f"count_{number}_{place}"] = [read[head.key].count(key) for key in wanted]
+                added = had[head.value] if head.value else had["one"]
+                counts[f"count_{number}_{place}"] = [
+                    sum(count for key, count in zip(read[head.key], added, strict=True) if key == each)
+                    for each in wanted
+                ]
             seen = dict(values)
             for place, table in enumerate(layer.tables):
                 pairs = zip(seen[table.first], seen[table.second], strict=True)
@@ -94,17 +99,17 @@ class Program:
         return values, counts
 
     def label_scores(self, words: Sequence[str]) -> list[float]:
-        """Return the score of each label: the mean over positions of what the variables add."""
+        """Return the score of each label: the mean over positions of what the variables add (see `ProgramConfig.pooled`)."""
         total = [0.0] * len(self.config.labels)
         for _, _, _, added in self._added(words):
             total = [a + b for a, b in zip(total, added, strict=True)]
-        return [each / len(words) for each in total]
+        return [each / (self.config.pooled or len(words)) for each in total]
 
     def reasons(self, words: Sequence[str], label: int, count: int = 3) -> list[str]:
         """Return what adds most to a label's score, in words; exactly what is computed, not an approximation of it."""
         ranked = sorted(self._added(words), key=lambda each: -each[3][label])[:count]
         return [
-            f"{name} is {value} at {words[place]!r} ({added[label] / len(words):+.2f})"
+            f"{name} is {value} at {words[place]!r} ({added[label] / (self.config.pooled or len(words)):+.2f})"
             for name, value, place, added in ranked
         ]
 
@@ -125,11 +130,6 @@ class Program:
         return {word: place for place, word in enumerate(self.config.words)}
 
 
-def split(text: str) -> list[str]:
-    """Return the words and punctuation marks of a text, in lower case."""
-    return _WORD.findall(text.lower())
-
-
 def select_closest(queries: Sequence[int], keys: Sequence[int], predicate: Sequence[int]) -> list[int]:
     """Return which position each query selects: the closest match, left before right, itself last; the first of none."""
     chosen = []
@@ -148,12 +148,12 @@ def harden(model: SoftProgram) -> Program:
     counts = ["one"]
     layers = []
     for number, block in enumerate(cast(list[Block], list(model.blocks))):
-        selecting = _heads(block.selecting, values)
-        counting = () if block.counting is None else _heads(block.counting, values)
+        selecting = _heads(block.selecting, values, values)
+        counting = () if block.counting is None else _heads(block.counting, values, counts)
         values += [f"selected_{number}_{place}" for place in range(config.categorical_heads)]
         counts += [f"count_{number}_{place}" for place in range(config.counting_heads)]
         one_hot = torch.eye(config.values)
-        numbers = torch.arange(config.values + 1.0)[:, None]
+        numbers = torch.arange(config.most(number) + 1.0)[:, None]
         tables = tuple(_lookup(cast(Table, table), values, one_hot) for table in block.tables)
         count_tables = tuple(_lookup(cast(Table, table), counts, numbers) for table in block.count_tables)
         values += [f"table_{number}_{place}" for place in range(config.categorical_tables)]
@@ -168,13 +168,14 @@ def harden(model: SoftProgram) -> Program:
     )
 
 
-def _heads(heads: Heads, names: Sequence[str]) -> tuple[Head, ...]:
-    read = [heads.query.chosen.tolist(), heads.key.chosen.tolist()]
-    read.append(heads.value.chosen.tolist() if isinstance(heads, Selecting) else [None] * len(read[0]))
+def _heads(heads: Selecting | Counting, names: Sequence[str], read: Sequence[str]) -> tuple[Head, ...]:
+    """Return heads that compare the named variables, and read one of others."""
+    compared = [heads.query.chosen.tolist(), heads.key.chosen.tolist()]
+    values = [None] * len(compared[0]) if heads.value is None else heads.value.chosen.tolist()
     predicates = heads.predicate.chosen.tolist()
     return tuple(
-        Head(names[query], names[key], tuple(predicate), "" if value is None else names[value])
-        for query, key, value, predicate in zip(*read, predicates, strict=True)
+        Head(names[query], names[key], tuple(predicate), "" if value is None else read[value])
+        for query, key, value, predicate in zip(*compared, values, predicates, strict=True)
     )
 
 

@@ -75,19 +75,18 @@ def _is_large(part: Any) -> bool:
 
 
 def _to_arrays(cipher: Cipher) -> dict[str, Any]:
-    arrays: dict[str, Any] = {"dtype": str(cipher.vectors.dtype).removeprefix("torch.")}
-    for name in ("vectors", "nearest", "entropy", "max_probability", "top_ids", "top_probabilities"):
-        tensor = getattr(cipher, name).detach().cpu().contiguous()
+    arrays: dict[str, Any] = {}
+    for name, found in cipher.tensors().items():
+        tensor = found.detach().cpu().contiguous()
         # numpy has no bfloat16; two bytes are two bytes.
-        arrays[name] = (tensor.view(torch.int16) if tensor.element_size() == 2 else tensor).numpy()
+        array = (tensor.view(torch.int16) if tensor.element_size() == 2 else tensor).numpy()
+        arrays[name] = (str(tensor.dtype).removeprefix("torch."), array)
     return arrays
 
 
 def _from_arrays(arrays: dict[str, Any]) -> Cipher:
-    dtype = getattr(torch, arrays["dtype"])
     with warnings.catch_warnings():
         # They are read-only, and nobody writes into a message.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "dtype"}
-    tensors["vectors"] = tensors["vectors"].view(dtype)
-    return Cipher(**tensors)
+        tensors = {name: torch.from_numpy(array).view(getattr(torch, dtype)) for name, (dtype, array) in arrays.items()}
+    return Cipher.of(tensors)

@@ -2,6 +2,8 @@
 
 import math
 import os
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from statistics import NormalDist
 
@@ -12,15 +14,15 @@ from support.random_models import generator, shaken
 from support.small_data import SPLITS, ett
 
 from agents.beliefs.cards import create_belief_backend
-from agents.errors import BeliefError, ConfigError, ModelError
+from agents.errors import BeliefError, ConfigError, ModelError, ObservationError, RequestError
 from agents.models.forecasts import ett as ett_series
-from agents.models.forecasts.ett import read_ett, windows
+from agents.models.forecasts.ett import hourly_marks, read_ett, windows
 from agents.models.forecasts.network import covered, error, fit_spread
 from agents.models.itransformer import training
 from agents.models.itransformer.backend import ITransformerBackend
 from agents.models.itransformer.config import ITransformerConfig
 from agents.models.itransformer.model import ITransformer
-from agents.models.itransformer.training import Recipe, TimeTokens, claims, train
+from agents.models.itransformer.training import PUBLISHED, PUBLISHED_CONFIG, Recipe, TimeTokens, claims, train
 from agents.observation import Series
 from agents.question import Question
 
@@ -64,6 +66,57 @@ def test_the_network_is_the_plain_one_in_float64():
         tokens = [norm(x + linear(g, f"{layer}.linear2"), f"{layer}.norm2") for x, g in zip(tokens, gelu, strict=True)]
     said = [linear(norm(x, "encoder.norm"), "head") * s + m for x, (m, s) in zip(tokens, scales, strict=True)]
     assert torch.allclose(model(window.float()[None])[0].double(), torch.stack(said, 1), atol=1e-4)
+
+
+def waved(model):
+    """Set a model's weights to sines of their places, the same in every framework."""
+    for number, parameter in enumerate(model.parameters()):
+        parameter.data = torch.sin(1.7 * torch.arange(parameter.numel(), dtype=torch.float64) + number).reshape(
+            parameter.shape
+        )
+    return model
+
+
+@torch.inference_mode()
+def test_marks_of_time_are_tokens_as_in_the_published_code():
+    """Of github thuml/iTransformer @ c2426e6 (model/iTransformer.py with x_mark_enc), on the same weights in float64."""
+    model = waved(ITransformer(replace(SMALL, marks=4)).double().eval())
+    window = 3 * torch.sin(torch.arange(24, dtype=torch.float64)).reshape(1, 8, 3) + 1
+    marks = torch.cos(torch.arange(32, dtype=torch.float64)).reshape(1, 8, 4) / 2
+    want = [[2.54052650, 2.55408145, 3.46946551], [-1.45721059, -1.48648129, -3.72970878],
+            [-1.55480658, -1.58482882, -3.90714646], [-0.66803872, -0.68850453, -2.31134928]]  # fmt: skip
+    assert torch.allclose(model(window, marks)[0], torch.tensor(want, dtype=torch.float64), atol=2e-8)
+    # Nothing is forecast of them, and they are heard.
+    assert model(window, marks).shape == (1, 4, 3)
+    assert float((model(window, marks) - model(window, -marks)).abs().max()) > 1e-4
+
+
+def test_the_clock_and_the_calendar_as_marks():
+    times = [datetime(2016, 7, 1), datetime(2017, 12, 31, 23), datetime(2018, 1, 8, 12)]
+    found = hourly_marks(times)
+    assert found.shape == (3, 4)
+    assert found[0].tolist() == pytest.approx([-0.5, 4 / 6 - 0.5, -0.5, 182 / 365 - 0.5])
+    assert found[1].tolist() == pytest.approx([0.5, 0.5, 0.5, 364 / 365 - 0.5])
+    assert found[2].tolist() == pytest.approx([12 / 23 - 0.5, -0.5, 7 / 30 - 0.5, 7 / 365 - 0.5])
+
+
+def test_an_agent_that_reads_marks_asks_for_them(tmp_path):
+    backend = ITransformerBackend(small(replace(SMALL, marks=4)), variate="x", step=3)
+    values, marks = torch.randn(9, 2, generator=generator()), torch.rand(9, 4, generator=generator()) - 0.5
+    with pytest.raises(RequestError, match=r"reads 4 marks of time \(hour.*; this series has none"):
+        backend.believe([Question("case", "?", (Series(values, ("x", "y")),))])
+    with pytest.raises(RequestError, match="this series has 3"):
+        backend.believe([Question("case", "?", (Series(values, ("x", "y"), marks[:, :3]),))])
+    with pytest.raises(ObservationError, match="9 steps and 8 rows of marks"):
+        Series(values, ("x", "y"), marks[1:])
+    one, two = (Series(values, ("x", "y"), each) for each in (marks, -marks))
+    assert backend.believe([Question("case", "?", (one,))]) != backend.believe([Question("case", "?", (two,))])
+    backend.save_pretrained(tmp_path)
+    again = create_belief_backend("itransformer", checkpoint=str(tmp_path))
+    assert again.believe([Question("case", "?", (one,))]) == backend.believe([Question("case", "?", (one,))])
+    # Who reads none takes a series with marks.
+    plain = ITransformerBackend(small(), variate="x", step=3)
+    assert plain.believe([Question("case", "?", (one,))]) == plain.believe([Question("case", "?", (two,))])
 
 
 @torch.inference_mode()
@@ -160,6 +213,40 @@ def test_the_claim_table_is_made_of_trained_models(tmp_path, monkeypatch):
     assert [len(claim.ours) for claim in found] == [2] * 4
     assert all(value > 0 for value in found[1].ours)
     assert all(0 <= value <= 1 for value in found[3].ours)
+
+
+def test_the_published_run_is_an_option(cli, tmp_path, monkeypatch):
+    assert (PUBLISHED_CONFIG.width, PUBLISHED_CONFIG.hidden, PUBLISHED_CONFIG.marks) == (256, 256, 4)
+    assert (PUBLISHED.epochs, PUBLISHED.learning_rate, PUBLISHED.batch, PUBLISHED.patience) == (10, 1e-4, 32, 3)
+    monkeypatch.setattr(ett_series, "SPLITS", SPLITS)
+    monkeypatch.setattr(training, "PUBLISHED_CONFIG", replace(DAY, marks=4))
+    monkeypatch.setattr(training, "PUBLISHED", replace(PUBLISHED, epochs=1))
+    code, out, _ = cli(
+        "train", "itransformer", "--published", "--data", ett(tmp_path), "--out", tmp_path / "o", "--seeds", 1
+    )
+    assert code == 0
+    assert "near the paper's" in " ".join(out.split())
+    loaded = ITransformerBackend.from_pretrained(str(tmp_path / "o" / "published-etth1-0"))
+    assert loaded.model.config.marks == 4
+
+
+def test_the_rate_is_halved_and_training_ends_as_the_recipe_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(ett_series, "SPLITS", SPLITS)
+    values, _ = read_ett(ett(tmp_path))
+    rates, told = [], []
+    step = torch.optim.Adam.step
+
+    def watched(self, *args, **kwargs):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    recipe = Recipe(epochs=5, batch=400, learning_rate=0.8, whole=2)
+    train(small(DAY), values, DAY, recipe, seed=0, progress=told.append)
+    assert rates == [0.8, 0.8, 0.4, 0.2, 0.1]
+    # With a rate of 0 no epoch is better than the first.
+    train(small(DAY), values, DAY, replace(recipe, learning_rate=0.0, patience=2), seed=0, progress=told.append)
+    assert len(told) == 5 + 3
 
 
 def test_the_real_series_is_read():

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,15 @@ from agents.beliefs.cards import create_belief_backend
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName
 from agents.models.kalm import training
 from agents.models.kalm.backend import KaLM
-from agents.models.kalm.losses import Loss, focal, mixed_list, mixed_pairs, soup
+from agents.models.kalm.losses import (
+    PUBLISHED_TEMPERATURE,
+    PUBLISHED_WEIGHTS,
+    Loss,
+    focal,
+    mixed_list,
+    mixed_pairs,
+    soup,
+)
 from agents.models.kalm.model import Reading
 from agents.models.sentences.batch import batch, last_pooled, mean_pooled
 from agents.models.sentences.contrastive import best_temperature, candidate_logits, cosent, info_nce, prefix
@@ -144,17 +153,94 @@ def test_the_belief_is_the_softmax_of_cosines_of_prefixes(tmp_path):
     assert not torch.equal(plain.questions.embed([Text("what barks?")]), question[None].float())
 
 
-@pytest.mark.parametrize("before", ["", "model."])
-def test_a_published_checkpoint_is_a_qwen2_and_read_as_the_paper_reads_it(tmp_path, kalm, before):
-    """The names of Qwen2's weights, with and without the prefix of its causal model, and no file of this project."""
-    small_kalm(tmp_path / "published", seed=5)
-    folder = tmp_path / "published"
+def published(folder, *, pooling=None, config=None, prompts=None, module="Pooling"):
+    """Write a Qwen2 in sentence-transformers' layout; bidirectional and mean-pooled by default."""
+    small_kalm(folder, seed=5)
     (folder / "kalm.json").unlink()
+    sizes = json.loads((folder / "config.json").read_text()) | ({"is_causal": False} if config is None else config)
+    files = {
+        "config.json": sizes,
+        "modules.json": [
+            {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": f"sentence_transformers.models.{module}"},
+        ],
+        "1_Pooling/config.json": pooling or {"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True},
+        "sentence_bert_config.json": {"max_seq_length": 20, "do_lower_case": False},
+        "config_sentence_transformers.json": {"prompts": prompts or {}},
+    }
+    (folder / "1_Pooling").mkdir()
+    for name, value in files.items():
+        (folder / name).write_text(json.dumps(value))
+    return folder
+
+
+LAST = {"embedding_dimension": 16, "pooling_mode": "lasttoken"}
+
+
+@pytest.mark.parametrize(
+    ("pooling", "config", "reading"),
+    [
+        (None, None, Reading(longest=20)),
+        (None, {}, Reading(bidirectional=False, longest=20)),
+        (LAST, {}, Reading(bidirectional=False, pooling="last", longest=20)),
+        ({"word_embedding_dimension": 16, "pooling_mode_lasttoken": True, "pooling_mode_mean_tokens": False}, {"is_causal": True},
+         Reading(bidirectional=False, pooling="last", longest=20)),
+    ],
+)  # fmt: skip
+def test_pooling_and_causality_are_the_checkpoints_as_its_library_reads_it(tmp_path, pooling, config, reading):
+    folder = published(tmp_path / "x", pooling=pooling, config=config, prompts={"query": "who? "})
+    backend = KaLM.from_pretrained(str(folder))
+    assert backend.questions.encoder.reading == reading
+    assert (backend.questions.instruction, backend.texts.instruction) == ("who? ", "")
+    library = pytest.importorskip("sentence_transformers").SentenceTransformer(str(folder), device="cpu")
+    said = torch.from_numpy(library.encode(["the dog barks", "a cat"], normalize_embeddings=True))
+    found = backend.texts.embed([Text("the dog barks"), Text("a cat")])
+    torch.testing.assert_close(found, said, atol=1e-5, rtol=1e-5)
+
+
+def test_what_a_checkpoint_does_not_say_has_to_be_said(tmp_path):
+    own_code = {"auto_map": {"AutoModel": "modeling.Qwen2Model"}}
+    folder = published(tmp_path / "code", config=own_code)
+    with pytest.raises(ModelError, match=r"code of its own, which is not run: give options: \{bidirectional: true\}"):
+        KaLM.from_pretrained(str(folder))
+    assert KaLM.from_pretrained(str(folder), bidirectional=True).questions.encoder.reading == Reading(longest=20)
+    (folder / "modules.json").unlink()
+    with pytest.raises(ModelError, match=r"does not say how it pools: give options: \{pooling: mean\} or last"):
+        KaLM.from_pretrained(str(folder), bidirectional=True)
+    said = KaLM.from_pretrained(str(folder), bidirectional=False, pooling="last", longest=7)
+    assert said.questions.encoder.reading == Reading(False, "last", 7)
+    with pytest.raises(ModelError, match="pools by cls; kalm reads mean, lasttoken"):
+        KaLM.from_pretrained(str(published(tmp_path / "cls", pooling={"pooling_mode_cls_token": True})))
+    with pytest.raises(ModelError, match="leaves its prompt out of the pooling"):
+        KaLM.from_pretrained(str(published(tmp_path / "out", pooling={**LAST, "include_prompt": False})))
+    with pytest.raises(ModelError, match="has a module Dense; kalm reads Transformer"):
+        KaLM.from_pretrained(str(published(tmp_path / "dense", module="Dense")))
+
+
+def test_the_loss_is_the_published_one():
+    """Of github HITsz-TMG/KaLM-Embedding @ 56ef224 (train/losses.py, in-batch negatives), the same numbers in float64."""
+    generator = torch.Generator().manual_seed(0)
+    q, p, n = (
+        torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((5, 32), (5, 32), (5, 3, 32))
+    )
+    p, n = p + q, n + 0.5 * q[:, None]
+    plain = Loss((32, 16, 8), gamma=0.0, mixing=False)
+    assert float(plain(q, p, n, torch.arange(5), generator)) == pytest.approx(3.844069574038884, abs=1e-12)
+    weighted = replace(plain, dims=(32, 16, 8, 4, 2), weights=PUBLISHED_WEIGHTS, temperature=PUBLISHED_TEMPERATURE)
+    assert float(weighted(q, p, n, torch.arange(5), generator)) == pytest.approx(12.551530525409733, abs=1e-12)
+    with pytest.raises(ConfigError, match="a weight a prefix: 3 prefixes and 1 weights"):
+        replace(plain, weights=(1.0,))
+
+
+@pytest.mark.parametrize("before", ["", "model."])
+def test_a_published_checkpoint_is_a_qwen2_and_read_as_it_says(tmp_path, kalm, before):
+    """The names of Qwen2's weights, with and without the prefix of its causal model, and no file of this project."""
+    folder = published(tmp_path / "published")
     weights = {f"{before}{name}": value + 0.01 for name, value in kalm.questions.encoder.body.state_dict().items()}
     assert f"{before}layers.0.self_attn.q_proj.bias" in weights
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     loaded = KaLM.from_pretrained(str(folder))
-    assert loaded.questions.encoder.reading == Reading()
+    assert loaded.questions.encoder.reading == Reading(longest=20)
     for name, value in loaded.questions.encoder.body.state_dict().items():
         assert torch.equal(value, weights[before + name])
 
@@ -228,5 +314,7 @@ def test_the_recipe_trains_the_same_twice_and_prints_its_table(cli, tmp_path, mo
         code, shown, _ = cli("train", "kalm", "--out", tmp_path / out, "--data", data, "--seeds", 2)
         assert code == 0
         assert shown.count("null") + shown.count("pass") == 6
-    one, two = (tmp_path / out / "kalm-1" / "model.safetensors" for out in ("one", "two"))
-    assert one.read_bytes() == two.read_bytes()
+    code, shown, _ = cli("train", "kalm", "--out", tmp_path / "theirs", "--data", data, "--seeds", 2, "--published")
+    assert code == 0
+    one, two, theirs = (tmp_path / out / "kalm-1" / "model.safetensors" for out in ("one", "two", "theirs"))
+    assert one.read_bytes() == two.read_bytes() != theirs.read_bytes()

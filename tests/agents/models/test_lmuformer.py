@@ -22,7 +22,7 @@ from agents.models.lmuformer.model import BareLMU, LMUFormer
 from agents.models.lmuformer.official import from_official, official_name
 from agents.models.lmuformer.stream import State
 from agents.models.lmuformer.training import RECIPE, accuracy, mean_scores, padded, train
-from agents.models.spoken_digits import DIGITS, read_digits
+from agents.models.sounds.spoken_digits import DIGITS, read_digits
 from agents.observation import Audio
 from agents.question import Question
 from evals.task import create_task
@@ -221,6 +221,24 @@ def test_an_agent_believes_after_every_frame(tmp_path):
     assert half.probabilities == pytest.approx(beliefs[round(0.5 * len(beliefs)) - 1].probabilities, abs=1e-5)
 
 
+def test_an_agent_answers_while_it_hears(tmp_path):
+    """A share a round; the belief of a round is the stream's at that frame, and nothing of what follows is in it."""
+    small_lmuformer(tmp_path)
+    backend = LMUFormerBackend.from_pretrained(str(tmp_path), heard=[0.25, 0.5, 1.0])
+    sound = Audio(torch.randn(900, generator=generator()), 8000)
+    beliefs = backend.stream(sound)
+    for number, share in enumerate((0.25, 0.5, 1.0, 1.0), start=1):
+        (found,) = backend.believe([Question("case", "?", (sound,), round=number)])
+        assert found.probabilities == pytest.approx(
+            beliefs[max(1, round(share * len(beliefs))) - 1].probabilities, abs=1e-5
+        )
+    other = Audio(torch.cat([sound.samples[:450], torch.randn(450, generator=generator(1))]), 8000)
+    (early,), (same,) = (backend.believe([Question("case", "?", (each,), round=1)]) for each in (sound, other))
+    assert early.probabilities == pytest.approx(same.probabilities, abs=1e-6)
+    backend.save_pretrained(tmp_path / "saved")
+    assert LMUFormerBackend.from_pretrained(str(tmp_path / "saved")).shares == [0.25, 0.5, 1.0]
+
+
 def test_the_task_hears_the_same_noise_again(tmp_path):
     digits(tmp_path)
     clean, noisy, again = (create_task(f"spoken_digits{v}", data=tmp_path).samples() for v in ("", ":0", ":0"))
@@ -255,6 +273,8 @@ def test_the_real_recordings_are_read():
         (lambda: LMUFormerBackend.from_pretrained(), ModelError, "ships no weights: give checkpoint"),
         (lambda: LMUFormerBackend.from_pretrained("/nowhere"), ModelError, "no LMUFormer in /nowhere"),
         (lambda: LMUFormerBackend(small(), heard=0.0), BeliefError, "heard is a share above 0"),
+        (lambda: LMUFormerBackend(small(), heard=[]), BeliefError, "heard is a share above 0"),
+        (lambda: LMUFormerBackend(small(), heard=[0.5, 0.2]), BeliefError, "what was heard stays heard"),
         (lambda: read_digits(None, "train"), ModelError, "give --data with train.zip"),
     ],
 )
@@ -329,7 +349,7 @@ def test_an_official_checkpoint_is_read_by_its_names_and_shapes(tmp_path, model)
     assert all(torch.equal(tensor.reshape(weights[name].shape), weights[name]) for name, tensor in theirs.items())
     (belief,) = backend.believe([Question("case", "?", (Audio(torch.randn(16_000, generator=generator()), 16_000),))])
     assert len(belief.probabilities) == 35
-    assert belief.labels[34] == "class 34"
+    assert (belief.labels[0], belief.labels[34]) == ("backward", "one")
     with pytest.raises(BeliefError, match="looks ahead, as the paper's does, and has no stream"):
         backend.stream(Audio(torch.zeros(16_000), 16_000))
     backend.save_pretrained(tmp_path / "ours")

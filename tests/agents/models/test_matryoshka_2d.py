@@ -1,10 +1,11 @@
 """2D Matryoshka embeddings: layers that do not run, prefixes of length 1, the loss in float64, checkpoints, the recipe."""
 
 import json
+import random
 
 import pytest
 import torch
-from support.contracts import small_matryoshka
+from support.contracts import small_matryoshka, small_sentence_transformer
 
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName
@@ -37,7 +38,7 @@ def run_layers(encoder, act):
     return ran
 
 
-@pytest.mark.parametrize("layer", [1, 2, 3])
+@pytest.mark.parametrize("layer", [0, 1, 2, 3])
 def test_it_really_stops_at_a_layer(tmp_path, layer):
     backend = create_belief_backend("matryoshka_2d", **small_matryoshka(tmp_path), layer=layer)
     ran = run_layers(backend.texts.encoder, lambda: backend.texts.embed([Text("the dog barks")]))
@@ -49,13 +50,15 @@ def test_a_layers_vector_is_that_of_transformers_own_hidden_state(made):
     tokens, there = batch(tokenizer, ["the dog barks", "a cat that sleeps, who?"], 20)
     with torch.inference_mode():
         states = encoder.body(tokens, attention_mask=there.long(), output_hidden_states=True).hidden_states
-        found = encoder(tokens, there)
-    assert len(found) == 3
-    for layer, vectors in enumerate(found, start=1):
+        found, with_embeddings = encoder(tokens, there), encoder(tokens, there, first=0)
+    assert (len(found), len(with_embeddings)) == (3, 4)
+    for layer, vectors in enumerate(with_embeddings):
         weights = there[..., None].float()
         want = (states[layer] * weights).sum(1) / weights.sum(1)
         torch.testing.assert_close(vectors, want, atol=1e-5, rtol=1e-5)
-        assert not torch.allclose(vectors, (states[0] * weights).sum(1) / weights.sum(1), atol=1e-3)
+        if layer:
+            assert torch.equal(vectors, found[layer - 1])
+            assert not torch.allclose(vectors, (states[0] * weights).sum(1) / weights.sum(1), atol=1e-3)
 
 
 def test_a_prefix_is_of_length_1_again(made):
@@ -77,7 +80,7 @@ def test_the_loss_is_four_base_losses_and_a_divergence_that_leaves_the_teacher_a
     def unit(vectors):
         return vectors / vectors.norm(dim=-1, keepdim=True)
 
-    found = layer_losses([early, last], base, layer=1, dim=3, divergence=0.7, temperature=0.3)
+    found = layer_losses(early, last, base, dim=3, divergence=0.7, temperature=0.3)
     want = base(unit(last)) + base(unit(last[:, :3])) + base(unit(early)) + base(unit(early[:, :3]))
     p, q = ((v.detach() / 0.3).exp() for v in (last, early))
     p, q = p / p.sum(-1, keepdim=True), q / q.sum(-1, keepdim=True)
@@ -87,6 +90,33 @@ def test_the_loss_is_four_base_losses_and_a_divergence_that_leaves_the_teacher_a
     without = torch.autograd.grad(want, [early, last])
     assert torch.allclose(with_it[1], without[1])
     assert not torch.allclose(with_it[0], without[0])
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_the_loss_is_the_librarys(tmp_path, made, monkeypatch, layer):
+    """sentence-transformers' Matryoshka2dLoss over CoSENT, one layer and one prefix a step, the embeddings among the layers."""
+    library = pytest.importorskip("sentence_transformers")
+    losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    small_sentence_transformer(tmp_path / "st")
+    model = library.SentenceTransformer(str(tmp_path / "st"), device="cpu").double().eval()
+    loss = losses.Matryoshka2dLoss(model, losses.CoSENTLoss(model), [16, 5], n_dims_per_step=-1)
+    pairs = [("the dog barks", "a cat sleeps"), ("what barks?", "the dog"), ("a cat", "who sleeps?")]
+    scores = torch.tensor([0.2, 0.9, 0.5], dtype=torch.float64)
+    monkeypatch.setattr(
+        random, "sample", lambda population, k: [layer] if len(population) == 3 else list(population)[:k]
+    )
+    with torch.no_grad():
+        theirs = loss([model.preprocess([pair[side] for pair in pairs]) for side in (0, 1)], scores)
+        encoder, tokenizer = made.texts.encoder.double(), made.texts.tokenizer
+        encoder.body.load_state_dict(dict(model[0].auto_model.state_dict()), strict=False)
+        texts = [pair[side] for side in (0, 1) for pair in pairs]
+        vectors = encoder(*batch(tokenizer, texts, 20), first=0)
+
+        def base(unit):
+            return cosent(*unit.chunk(2), scores)
+
+        ours = layer_losses(vectors[layer], vectors[-1], base, dim=5, divergence=1.0, temperature=0.3)
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-6)
 
 
 def test_masking_asks_for_words_only_and_for_one_at_least():
@@ -119,23 +149,31 @@ def test_a_cheap_voter_and_a_full_one_share_a_checkpoint_and_differ(tmp_path):
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 def test_a_published_checkpoint_is_pooled_as_it_says(tmp_path, pooling):
     """A folder in sentence-transformers' layout, without a file of this project."""
-    small_matryoshka(tmp_path)
-    (tmp_path / "matryoshka_2d.json").unlink()
-    (tmp_path / "1_Pooling").mkdir()
-    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": pooling == "first"}))
+    small_sentence_transformer(tmp_path)
+    mode = {"first": "cls_token", "mean": "mean_tokens"}[pooling]
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps({f"pooling_mode_{mode}": True}))
     backend = create_belief_backend("matryoshka_2d", checkpoint=str(tmp_path))
     assert backend.texts.encoder.pooling == pooling
     assert (backend.texts.layer, backend.texts.dim) == (3, 16)
+
+
+@pytest.mark.parametrize("config", [{"pooling_mode": "cls"}, {"pooling_mode_cls_token": True}])
+def test_a_published_checkpoint_of_either_layout_is_read_or_refused(tmp_path, config):
+    small_sentence_transformer(tmp_path)
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(config))
+    backend = create_belief_backend("matryoshka_2d", checkpoint=str(tmp_path))
+    assert (backend.texts.encoder.pooling, backend.texts.encoder.longest) == ("first", 20)
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "lasttoken"}))
+    with pytest.raises(ModelError, match="pools by lasttoken; matryoshka_2d reads mean, cls"):
+        create_belief_backend("matryoshka_2d", checkpoint=str(tmp_path))
 
 
 def test_mistakes_are_sentences(tmp_path, made):
     options = small_matryoshka(tmp_path)
     with pytest.raises(ModelError, match="ships no weights"):
         create_belief_backend("matryoshka_2d")
-    for layer in (0, 4):
-        with pytest.raises(
-            ConfigError, match=rf"layer is between 1 and 3 \(0 are the embeddings, no layer\); got {layer}"
-        ):
+    for layer in (-1, 4):
+        with pytest.raises(ConfigError, match=rf"layer is between 0 and 3; got {layer}"):
             create_belief_backend("matryoshka_2d", **options, layer=layer)
     with pytest.raises(ConfigError, match="dim is between 1 and the model's width, 16; got 17"):
         create_belief_backend("matryoshka_2d", **options, dim=17)

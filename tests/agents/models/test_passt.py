@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from support.contracts import small_passt
+from support.official_passt import chirp, lively, official
 from support.random_models import generator, shaken
 from support.small_data import digits
 
@@ -18,7 +19,7 @@ from agents.models.passt.features import kaldi_filters, spectrogram
 from agents.models.passt.model import PaSST
 from agents.models.passt.official import from_official
 from agents.models.passt.training import RECIPE, accuracy, claims, probed, train, without_patchout
-from agents.models.spoken_digits import DIGITS, read_digits
+from agents.models.sounds.spoken_digits import DIGITS, read_digits
 from agents.observation import Audio
 from agents.question import Question
 
@@ -158,34 +159,6 @@ def test_the_spectrogram_is_the_plain_transform():
     assert torch.allclose(wide[11, (hertz / 8000 * 512).long()].double(), third, atol=1e-5)
 
 
-def official(width=768, depth=12, rows=12, columns=99, classes=527):
-    """Return a state dict with the names and shapes of passt-s-f128-p16-s10, of small random numbers."""
-    shapes = {
-        "cls_token": (1, 1, width),
-        "dist_token": (1, 1, width),
-        "new_pos_embed": (1, 2, width),
-        "freq_new_pos_embed": (1, width, rows, 1),
-        "time_new_pos_embed": (1, width, 1, columns),
-        "patch_embed.proj.weight": (width, 1, 16, 16),
-        "patch_embed.proj.bias": (width,),
-        "norm.weight": (width,),
-        "norm.bias": (width,),
-        "head.0.weight": (width,),
-        "head.0.bias": (width,),
-        "head.1.weight": (classes, width),
-        "head.1.bias": (classes,),
-        "head_dist.weight": (classes, width),
-        "head_dist.bias": (classes,),
-    }
-    layers = {"norm1": (width,), "norm2": (width,), "attn.qkv": (3 * width, width), "attn.proj": (width, width)}
-    layers |= {"mlp.fc1": (4 * width, width), "mlp.fc2": (width, 4 * width)}
-    for block in range(depth):
-        for name, shape in layers.items():
-            shapes |= {f"blocks.{block}.{name}.weight": shape, f"blocks.{block}.{name}.bias": shape[:1]}
-    noise = generator()
-    return {name: 0.02 * torch.randn(shape, generator=noise) for name, shape in shapes.items()}
-
-
 def test_an_official_checkpoint_is_read_by_its_names_and_shapes(tmp_path):
     weights = official()
     torch.save(weights, tmp_path / "passt.pt")
@@ -198,7 +171,7 @@ def test_an_official_checkpoint_is_read_by_its_names_and_shapes(tmp_path):
     assert all(torch.equal(loaded[name], weights[name]) for name in loaded)
     (belief,) = backend.believe([Question("case", "?", (Audio(torch.randn(32_000, generator=generator()), 32_000),))])
     assert len(belief.probabilities) == 527
-    assert belief.labels[526] == "class 526"
+    assert (belief.labels[0], belief.labels[526]) == ("Speech", "Field recording")
 
 
 @pytest.mark.parametrize(("stride", "rows", "columns"), [(10, 12, 99), (12, 10, 83), (14, 9, 71), (16, 8, 62)])
@@ -211,9 +184,12 @@ def test_strides_are_read_off_the_grid(tmp_path, stride, rows, columns):
 
 
 def test_a_long_sound_is_heard_in_pieces(tmp_path):
-    assert pieces(torch.arange(10.0), 4).tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [6, 7, 8, 9]]
-    assert pieces(torch.arange(3.0), 4).tolist() == [[0, 1, 2, 0]]
-    assert pieces(torch.arange(5.0), 4).tolist() == [[0, 1, 2, 3], [2, 3, 4, 0]]
+    four = PaSSTConfig(
+        ("a",), longest=4, hop=1, patch=4, stride=1, mels=4, frames=4, drop_bands=0, drop_times=0, drop_patches=0
+    )
+    assert pieces(torch.arange(10.0), four).tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [6, 7, 8, 9]]
+    assert pieces(torch.arange(3.0), four).tolist() == [[0, 1, 2, 0]]
+    assert pieces(torch.arange(5.0), four).tolist() == [[0, 1, 2, 3], [2, 3, 4, 0]]
     backend = create_belief_backend("passt", **small_passt(tmp_path))
     model, length = backend.model, backend.model.config.samples
     samples = torch.randn(length + length // 2, generator=generator())
@@ -222,6 +198,52 @@ def test_a_long_sound_is_heard_in_pieces(tmp_path):
         halves = torch.stack([samples[:length], samples[length // 2 : length // 2 + length]])
         scores = model(spectrogram(halves, model.config)).mean(0)
     assert belief.probabilities == pytest.approx(torch.softmax(scores / 0.7, 0).tolist(), abs=1e-4)
+
+
+# The scores of github kkoutini/passt_hear21 @ 5f1cce6 (its wrapper, with torchaudio 2.9.1's filters) on `lively` weights and
+# `chirp`, by columns of time and hop: sounds of 1, 3, 10 and 20 s.
+PUBLISHED = {
+    (99, 320): ((-1.62701, -0.58217, 0.65254), (-1.71931, -0.61649, 0.61685), (-1.81408, -0.49504, 0.59869),
+                (-1.81412, -0.48984, 0.63827)),
+    (200, 160): ((-0.88646, -1.33114, 0.24005), (-0.97127, -1.39219, 0.20495), (-0.99149, -1.39020, 0.14483),
+                 (-0.93107, -1.36319, 0.10141)),
+    (200, 320): ((-0.91283, -1.34532, 0.34397), (-0.99729, -1.39261, 0.26797), (-1.00087, -1.39885, 0.16191),
+                 (-0.96664, -1.36112, 0.12841)),
+    (320, 100): ((0.24385, 0.72226, 1.31770), (0.20825, 0.70477, 1.32479), (0.22508, 0.66968, 1.19152),
+                 (0.19485, 0.51524, 1.35140)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "hop"), PUBLISHED)
+def test_an_official_file_hears_what_the_published_code_hears(tmp_path, columns, hop):
+    torch.save(lively(columns), tmp_path / "x.pt")
+    backend = PaSSTBackend(from_official(tmp_path / "x.pt", hop=hop if columns == 200 else None))
+    assert backend.config.hop == hop
+    with torch.inference_mode():
+        for seconds, want in zip((1, 3, 10, 20), PUBLISHED[columns, hop], strict=True):
+            found = backend.class_scores(Audio(chirp(seconds), 32_000)).tolist()
+            assert found == pytest.approx(want, abs=1e-4)
+
+
+def test_a_hop_that_tensors_do_not_tell_is_told_by_the_name_or_asked_for(tmp_path):
+    weights = official(64, 1, 12, 200, 3)
+    for name, hop, seconds in (("passt-s-f128-stfthop160-p16.pt", 160, 10), ("passt-s-f128-20sec-p16.pt", 320, 20)):
+        torch.save(weights, tmp_path / name)
+        config = from_official(tmp_path / name).config
+        assert (config.hop, config.samples) == (hop, seconds * 32_000)
+    torch.save(weights, tmp_path / "mine.pt")
+    with pytest.raises(
+        ModelError, match=r"file of 20 s and of the one with hop 160.*options: \{hop: 320\} or \{hop: 160\}"
+    ):
+        from_official(tmp_path / "mine.pt")
+    backend = create_belief_backend("passt", checkpoint=str(tmp_path / "mine.pt"), hop=160)
+    assert backend.model.config.hop == 160
+    torch.save(official(64, 1, 12, 77, 3), tmp_path / "odd.pt")
+    with pytest.raises(ModelError, match="no published file has 77 columns"):
+        from_official(tmp_path / "odd.pt")
+    small_passt(tmp_path / "ours")
+    with pytest.raises(ModelError, match="hop is for official"):
+        create_belief_backend("passt", checkpoint=str(tmp_path / "ours"), hop=160)
 
 
 TINY = PaSSTConfig(

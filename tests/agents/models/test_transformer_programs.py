@@ -5,22 +5,29 @@ import math
 import runpy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from support.contracts import small_program
+from support.small_data import trec
 
 from agents.errors import ConfigError, ModelError
+from agents.models.transformer_programs import training
 from agents.models.transformer_programs.backend import SOURCE, TransformerPrograms
-from agents.models.transformer_programs.config import BOS, PAD, UNKNOWN, ProgramConfig
+from agents.models.transformer_programs.config import BOS, EOS, PAD, UNKNOWN, ProgramConfig, split
 from agents.models.transformer_programs.emit import python_source
 from agents.models.transformer_programs.model import Choice, Counting, Selecting, SoftProgram, choose, closeness
-from agents.models.transformer_programs.program import harden, select_closest, split
+from agents.models.transformer_programs.program import harden, select_closest
 from agents.models.transformer_programs.training import (
+    GLOVE,
+    PUBLISHED,
     Questions,
     Recipe,
     accuracy,
     numbered,
+    published_config,
     read_trec,
+    start_from_vectors,
     train,
     vocabulary,
 )
@@ -51,16 +58,19 @@ def every_text(longest=4):
     return [list(words) for n in range(1, longest + 1) for words in itertools.product([UNKNOWN, *LETTERS], repeat=n)]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_program_source_and_model_agree_on_every_input(seed, tmp_path):
-    model = made(seed)
+SUMMING = replace(CONFIG, words=(PAD, BOS, UNKNOWN, *LETTERS, EOS), values=6, sums=True, pooled=7, ended=True)
+
+
+@pytest.mark.parametrize(("seed", "config"), [*((seed, CONFIG) for seed in range(6)), (0, SUMMING), (1, SUMMING)])
+def test_program_source_and_model_agree_on_every_input(seed, config, tmp_path):
+    model = made(seed, config)
     program = harden(model)
     path = tmp_path / "program.py"
     path.write_text(python_source(program))
     run = runpy.run_path(str(path))["run"]
-    places = {word: place for place, word in enumerate(CONFIG.words)}
-    texts = [[BOS, *text] for text in every_text()]
-    rows = torch.tensor([[places[w] for w in text] + [0] * (5 - len(text)) for text in texts])
+    places = {word: place for place, word in enumerate(config.words)}
+    texts = [[BOS, *text, *([EOS] if config.ended else [])] for text in every_text()]
+    rows = torch.tensor([[places[w] for w in text] + [0] * (config.values - len(text)) for text in texts])
     with torch.inference_mode():
         scores = model(rows)
     assert len(texts) == 4 + 16 + 64 + 256
@@ -69,6 +79,36 @@ def test_program_source_and_model_agree_on_every_input(seed, tmp_path):
         assert found == pytest.approx(want.tolist(), abs=1e-5)
         assert list(run(text).values()) == pytest.approx(found, abs=1e-12)
         assert list(run(text)) == list(CONFIG.labels)
+
+
+@torch.inference_mode()
+def test_the_scores_are_those_of_the_published_code():
+    """Of github princeton-nlp/TransformerPrograms @ 59970de (src/models/programs.py, argmax, pool_outputs, numerical heads that
+    choose what they add up), on the same weights in float64; texts are filled up to six positions."""
+    model = waved(SoftProgram(replace(SUMMING, words=(PAD, BOS, UNKNOWN, EOS, *LETTERS), pooled=6)).double().eval())
+    want = [
+        [0.68743044, 0.27957828, -0.47414025],
+        [7.24644207, -2.09892413, -2.87197859],
+        [0.20879137, 1.64412363, -1.83384167],
+    ]
+    found = model(torch.tensor([[1, 4, 3, 0, 0, 0], [1, 6, 5, 4, 4, 3], [1, 5, 5, 2, 3, 0]]))
+    assert torch.allclose(found, torch.tensor(want, dtype=torch.float64), atol=1e-7)
+
+
+def waved(model):
+    """Set a model's weights to sines of their places."""
+    for number, parameter in enumerate(model.parameters()):
+        places = torch.arange(parameter.numel(), dtype=torch.float64)
+        parameter.data = torch.sin(1.7 * places**1.1 + number).reshape(parameter.shape)
+    return model
+
+
+def test_counting_heads_add_up_what_they_choose():
+    heads = harden(made(0, SUMMING)).layers[1].counting
+    assert {head.value for head in heads} <= {"one", "count_0_0", "count_0_1"}
+    # The model above has both kinds, or the comparison would show nothing of it.
+    assert len({head.value for seed in range(4) for head in harden(made(seed, SUMMING)).layers[1].counting}) > 1
+    assert [head.value for head in harden(made(0)).layers[1].counting] == ["", ""]
 
 
 def test_a_model_of_one_block_without_counts_is_a_program_too():
@@ -101,7 +141,7 @@ def test_hard_heads_are_their_definition_in_float64(seed):
     torch.manual_seed(seed)
     selecting, counting = Selecting(3, 2, 4).double().eval(), Counting(3, 2, 4).double().eval()
     there = torch.tensor([[True] * 5 + [False]])
-    found, counts = selecting(categorical, there, 1.0)[0], counting(categorical, there, 1.0)[0]
+    found, counts = selecting(categorical, there, 1.0)[0], counting(categorical, torch.ones(1, 6, 1), there, 1.0)[0]
     for head in range(3):
         for heads, kind in ((selecting, "select"), (counting, "count")):
             query, key = ids[:, int(heads.query.chosen[head])], ids[:, int(heads.key.chosen[head])]
@@ -181,6 +221,9 @@ def test_a_belief_is_the_softmax_of_scores_and_says_why(tmp_path):
         (lambda: TransformerPrograms.from_pretrained(), ModelError, "ships no program: give checkpoint"),
         (lambda: TransformerPrograms.from_pretrained("/nowhere"), ModelError, "/nowhere/program.json is no program"),
         (lambda: ProgramConfig(("a",), ("x",)), ConfigError, "the first words are"),
+        (lambda: replace(CONFIG, ended=True), ConfigError, "whose texts end with </s> knows that word"),
+        (lambda: replace(CONFIG, pooled=-1), ConfigError, "pooled is at least 0; got -1"),
+        (lambda: replace(CONFIG, values=32, sums=True), ConfigError, "reach 1,024 in layer 2. Take counting_tables: 0"),
         (lambda: read_trec(None, "train"), ModelError, "give --data with nltk_data's"),
     ],
 )
@@ -215,3 +258,41 @@ def test_words_that_occur_twice_are_known():
     assert rows.labels.tolist() == [0, 1]
     assert isinstance(Choice(2, 3).chosen, torch.Tensor)
     assert math.isfinite(float(closeness(3, 3).sum()))
+
+
+def test_the_published_recipe_reads_cased_words_and_begins_at_published_vectors(cli, tmp_path, monkeypatch):
+    pairs = read_trec(trec(tmp_path), "train")
+    config = published_config(pairs)
+    assert (config.values, config.embeddings, config.layers, config.counting_heads, config.hidden) == (64, 4, 2, 0, 64)
+    assert {"yes", "Yes", EOS} <= set(config.words)
+    assert config.pooled == 8
+    assert config.read("Yes , he") == [BOS, "Yes", UNKNOWN, "he", EOS]
+    (tmp_path / GLOVE).write_text("he 1.0 2.0 3.0\nYes 0.5 0.0 -1.0\nzebra 1 1 1\n", encoding="utf-8")
+    model = SoftProgram(config)
+    assert start_from_vectors(model, tmp_path / GLOVE, seed=0) == 2
+    projection = torch.from_numpy(np.random.RandomState(0).normal(0.0, 256**-0.5, (256, 3))).float()
+    found = model.embedding.scores[config.words.index("he")].flatten()
+    assert torch.allclose(found, projection @ torch.tensor([1.0, 2.0, 3.0]), atol=1e-6)
+    (tmp_path / "empty.txt").write_text("zebra 1 1 1\n")
+    with pytest.raises(ModelError, match="no vectors of one length for the words of the questions"):
+        start_from_vectors(model, tmp_path / "empty.txt", seed=0)
+    monkeypatch.setattr(training, "PUBLISHED", replace(PUBLISHED, epochs=2))
+    monkeypatch.setattr(training, "VALIDATION", 100)
+    code, out, err = cli(
+        "train", "transformer_programs", "--published", "--data", tmp_path, "--out", tmp_path / "o", "--seeds", 1
+    )
+    assert code == 0
+    assert "above the commonest kind" in " ".join(out.split())
+    assert "2 of" in out + err
+    assert TransformerPrograms.from_pretrained(str(tmp_path / "o" / "published-trec-0")).program.config == config
+
+
+def test_the_published_temperature_falls_from_epoch_to_epoch_and_stays():
+    found = [PUBLISHED.temperature(step, 5) for step in range(50)]
+    assert found[0] == pytest.approx(3.0)
+    # The end of an epoch is the beginning of the next one; the last epoch is cold throughout.
+    assert found[4] == pytest.approx(found[5])
+    assert found[5] == pytest.approx(3.0 * (0.01 / 3.0) ** (1 / 9))
+    assert found[45:] == pytest.approx([0.01] * 5)
+    evenly = [Recipe(epochs=2).temperature(step, 5) for step in range(10)]
+    assert [b / a for a, b in itertools.pairwise(evenly)] == pytest.approx([(0.01 / 3.0) ** (1 / 9)] * 9)

@@ -1,13 +1,12 @@
 """Debates in which agents hold beliefs: configs, what is heard by whom, what is refused, runs that go on."""
 
 import asyncio
-import csv
 from itertools import pairwise
 
 import pytest
 import torch
 from support.contracts import small_kalm, small_lmuformer, small_matryoshka, small_passt, small_sentence_transformer
-from support.small_data import SPLITS, digits, ett
+from support.small_data import SPLITS, answer_sentences, digits, ett
 
 from agents.beliefs.pooling import find_pool
 from agents.beliefs.verbaliser import read_words
@@ -234,17 +233,6 @@ def test_questions_about_a_series_do_not_overlap_and_look_back_only(tmp_path, mo
             assert now + 12 < end
         assert all(b - a == 13 for a, b in pairwise(places))
         assert places[-1] + 13 + 12 >= end
-
-
-def answer_sentences(folder):
-    """Write questions in the layout of TREC's answer sentences: one without a wrong sentence, one with very many."""
-    rows = [("what barks?", 1, "the dog barks"), ("what barks?", 0, "a cat sleeps"), ("what barks?", 1, "a dog")]
-    rows += [("who sleeps?", 0, "the dog"), ("who sleeps?", 1, "a cat that sleeps"), ("what?", 1, "the cat")]
-    rows += [("what sleeps?", int(number < 3), "cat " * (number + 1)) for number in range(40)]
-    for split in ("dev", "test"):
-        with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("qtext", "label", "atext"), *rows])
-    return folder
 
 
 def test_one_right_sentence_is_among_at_most_25_wrong_ones(tmp_path):

@@ -56,6 +56,8 @@ def test_dynamic_ends_in_a_round_in_which_everyone_hears_everyone():
 COMMANDS = [
     pytest.param(shlex.split(line), id=line)
     for path in sorted(FOLDER.rglob("*.yaml"))
+    # The starter's command names the files beside it, and tests/debate/config/test_reference.py runs it.
+    if path.parent.name != "starter"
     for line in re.findall(r"^#.* (debate (?:eval|run|search) .*)", path.read_text(encoding="utf-8"), re.MULTILINE)
 ]
 

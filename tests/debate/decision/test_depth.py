@@ -4,8 +4,27 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.contracts import small_kalm, small_langsamp, small_matryoshka, small_sentence_transformer
 
-from debate.decision.depth import depths, drift, outliers
+from agents.backend import Usage
+from agents.beliefs.cards import create_text_embedding
+from agents.errors import ConfigError, DebateError
+from agents.fingerprint import ModelFingerprint
+from agents.message import Message
+from agents.observation import Text
+from agents.question import Question
+from debate.config.electorate import Electorate
+from debate.decision.decision import Poll
+from debate.decision.depth import depths, drift, outliers, text_points
+from debate.decision.rules import decision_rule
+from debate.transcript import Transcript, Turn, TurnKey
+
+PREPARED = {
+    "kalm": small_kalm,
+    "langsamp": small_langsamp,
+    "matryoshka_2d": small_matryoshka,
+    "sentence_transformers": small_sentence_transformer,
+}
 
 
 def units(rows):
@@ -65,3 +84,54 @@ def test_drift_of_equal_points_says_nothing():
     same = np.ones((5, 1))
     assert drift(same, same).p == 1.0
     assert drift(same, same).q == 0.5
+
+
+def said(*texts):
+    model = ModelFingerprint("m", "t", "k", 100, 4)
+    return [Message(text, model, 1.0, tuple(range(len(text.split())))) for text in texts]
+
+
+@pytest.mark.parametrize("name", ["matryoshka_2d", "kalm", "langsamp", "sentence_transformers"])
+def test_depth_goes_by_transformer_embeddings_of_what_messages_read_as(tmp_path, name):
+    """Of any backend that embeds texts; against the definition on that backend's own vectors."""
+    if name == "sentence_transformers":
+        pytest.importorskip("sentence_transformers")
+    options = PREPARED[name](tmp_path)
+    embedding = create_text_embedding(name, checkpoint=options["checkpoint"])
+    texts = ("the dog barks", "a cat that sleeps", "the dog", "who sleeps?")
+    points = text_points(said(*texts), embedding)
+    vectors = units(embedding.embed([Text(text) for text in texts]).double().numpy())
+    assert np.allclose(points, vectors, atol=1e-6)
+    assert np.allclose(depths(points), plain_depths(vectors), atol=1e-6)
+    call = f"depth(embeddings={name!r}, checkpoint={options['checkpoint']!r})"
+    turns = [Turn(TurnKey(1, str(n)), message, (), 0, Usage(0, 0, 1), "stop") for n, message in enumerate(said(*texts))]
+    names = tuple(map(str, range(4)))
+    electorate = Electorate(names, dict.fromkeys(names, 0.1))
+    decision = decision_rule(call)(Poll(Transcript(Question("q", "?"), tuple(turns)), electorate, lambda text: text))
+    assert decision.answer == texts[int(np.argmax(plain_depths(vectors)))]
+    assert f"the deepest message by {name}" in decision.reason
+
+
+def test_a_message_without_words_is_near_to_nothing(tmp_path):
+    embedding = create_text_embedding("matryoshka_2d", **small_matryoshka(tmp_path))
+    points = text_points(said("the dog", " ", "a cat"), embedding)
+    assert points[1].tolist() == [0.0] * 16
+    assert not text_points(said("", ""), embedding).any()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("depth(checkpoint='x')", r"a checkpoint is of embeddings=\"BACKEND\""),
+        ("depth(embeddings='kaln')", "unknown belief backend 'kaln'.*Did you mean 'kalm'"),
+        ("depth(embeddings=3)", "embeddings must be of type str"),
+    ],
+)
+def test_mistakes_in_a_decision_by_depth_are_sentences(call, sentence):
+    with pytest.raises(DebateError, match=sentence):
+        decision_rule(call)
+
+
+def test_what_embeds_no_texts_is_refused():
+    with pytest.raises(ConfigError, match="discrete_functions embeds no texts: take kalm"):
+        create_text_embedding("discrete_functions")

@@ -1,10 +1,13 @@
 """When a debate ends, and that stopping never changes what was said before."""
 
 import pytest
+from support.messages import cipher, text
 
+from agents.backend import Usage
 from agents.errors import DebateError
 from debate.protocol.rules import PROTOCOLS
-from debate.protocol.stopping import RULES
+from debate.protocol.stopping import RULES, StoppingContext
+from debate.transcript import Turn, TurnKey
 
 AGREE, SPLIT = {"options": {"skill": 1.0}}, {"options": {"skill": 0.0}}
 
@@ -96,3 +99,20 @@ def test_the_saving_is_reported(tmp_path):
     found = validate({**raw, **AGREE}, source="test")
     (row,) = asyncio.run(evaluate(found, out=tmp_path / "run", methods=["text"], limit=5))
     assert (row.turns, row.planned_turns) == (10, 30)
+
+
+def test_it_ends_when_everyone_is_sure():
+    """By the least sure step of each voter's message; words alone are not sure."""
+    one, other = (cipher("Answer: 4", probability=probability) for probability in (0.95, 0.8))
+    rule = RULES["sure"](StoppingContext(["a", "b"]), least=0.9)
+
+    def end(*messages):
+        turns = {key: Turn(key, message, (), 0, Usage(0, 0, 1), "stop") for key, message in messages}
+        return rule(turns, 1)
+
+    a, b, judge = (TurnKey(1, name) for name in ("a", "b", "judge"))
+    assert end((a, one), (b, one)) == "everyone is sure, by 0.950 at least"
+    assert end((a, one), (b, one), (judge, other)) is not None
+    assert end((a, one), (b, other)) is None
+    assert end((a, one), (b, text("Answer: 4"))) is None
+    assert end() is None

@@ -132,7 +132,9 @@ def test_another_config_is_refused_with_the_difference(tmp_path, transcript):
     before = journal_of(tmp_path / "run").read_bytes()
     with pytest.raises(RunError, match=r"(?s)holds a run of another config.*-rounds: 2\n\+rounds: 3\n.*--overwrite"):
         RunFolder(tmp_path / "run", CONFIG.model_copy(update={"rounds": 3}))
-    with pytest.raises(RunError, match=r"(?s)\+  limit: 5"):
+    with pytest.raises(RunError, match=r"(?s)\+  data: other"):
+        RunFolder(tmp_path / "run", CONFIG, asked={"data": "other"})
+    with pytest.raises(RunError, match=r"is a run over every question, and none .* run it with no limit"):
         RunFolder(tmp_path / "run", CONFIG, asked={"limit": 5})
     assert journal_of(tmp_path / "run").read_bytes() == before
     execution = CONFIG.execution.model_copy(update={"in_flight": 3, "tries": 9})

@@ -81,4 +81,8 @@ def test_an_unknown_name_is_a_sentence(cli, tmp_path):
 def test_an_option_of_the_other_kind_is_a_sentence(cli, tmp_path):
     assert "--seed: not of a belief backend, which kalm is" in cli("train", "kalm", "--seed", 1, "--out", tmp_path)[2]
     assert "--seeds: not of a debater, which smoke is" in cli("train", "smoke", "--seeds", 2, "--out", tmp_path)[2]
+    assert "--published: not of a debater, which smoke is" in cli("train", "smoke", "--published", "--out", tmp_path)[2]
+    code, _, err = cli("train", "langsamp", "--published", "--out", tmp_path)
+    assert code == 2
+    assert "langsamp has one recipe: leave --published out" in err
     assert list(tmp_path.iterdir()) == []

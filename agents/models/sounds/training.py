@@ -1,4 +1,4 @@
-"""What agents that hear sounds and know classes of them share: the sound that they take, and the recipe for spoken digits."""
+"""The recipe that sound models share: spoken digits in white noise."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from agents.beliefs.sound_files import with_noise
-from agents.errors import RequestError
-from agents.models.spoken_digits import Clip
-from agents.observation import Audio, Observation
+from agents.models.sounds.spoken_digits import Clip
+from agents.observation import Audio
 from agents.pretrained import Progress
 
 # White noise of the training, drawn anew for each clip and epoch, and of the test.
@@ -27,15 +26,6 @@ class Recipe:
     batch: int
     learning_rate: float
     weight_decay: float
-
-
-def check_sound(name: str, observation: Observation, *, rate_hz: int, longest_s: float) -> None:
-    """Raise RequestError where a sound has another rate than a model's, or is too long."""
-    assert isinstance(observation, Audio)
-    if observation.rate_hz != rate_hz:
-        raise RequestError(f"{name} takes sound of {rate_hz} Hz; this has {observation.rate_hz} Hz. Resample it.")
-    if len(observation.samples) > longest_s * observation.rate_hz:
-        raise RequestError(f"{name} takes at most {longest_s:g} s of sound; cut it into pieces")
 
 
 def train_on_digits(

@@ -1,0 +1,53 @@
+"""The table of one who will hear a message and has another table than its speaker.
+
+Between models that share a tokenizer the sender's probabilities, all of them, are averaged over the receiver's table (CIPHER,
+section 3). The engine does that at each step, while it has the whole belief; a message keeps only the likeliest of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from agents.fingerprint import ModelFingerprint
+from kernels import EmbeddingTable
+from kernels.encoders import Encoder
+
+
+@dataclass(frozen=True)
+class HearingTable:
+    """A table to render on, compared by its model alone.
+
+    Fields:
+        model: of the hearer; its tokenizer is the speaker's.
+        table: [V', D'], what the hearer's model reads of each token.
+    """
+
+    model: ModelFingerprint
+    table: EmbeddingTable = field(compare=False, repr=False)
+
+    def render(
+        self,
+        encoder: Encoder,
+        logits: torch.Tensor,
+        *,
+        temperature: torch.Tensor,
+        seeds: torch.Tensor,
+        steps: torch.Tensor,
+        on: "Callable[[HearingTable], EmbeddingTable] | None" = None,
+    ) -> torch.Tensor:
+        """Return the vectors [B, D'] of the speaker's logits [B, V] on this table, in the table's dtype.
+
+        The distribution is the one that the encoder mixes on the speaker's own table. Rows that only one of the tables has pad it
+        for no token; they have no part in the other's vectors.
+
+        Args:
+            encoder, temperature, seeds, steps: as for the speaker's own vectors.
+            logits: of the speaker.
+            on: this table on the speaker's device; as it is by default.
+        """
+        table = self.table if on is None else on(self)
+        more = table.num_tokens - logits.shape[1]
+        fitting = torch.nn.functional.pad(logits, (0, more), value=float("-inf"))
+        said = encoder.encode(fitting, table, temperature=temperature, seeds=seeds, steps=steps)
+        return said.vectors

@@ -1,0 +1,69 @@
+"""Recordings whose classes are known: a table, or files that are named after their class."""
+
+import csv
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from agents.beliefs.sound_files import read_sound
+from agents.errors import ModelError
+from agents.models.sounds.spoken_digits import DIGITS
+from agents.observation import Audio
+
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+# Its class, where it is, and how it is read: only what is taken is.
+Recording = tuple[str, str, Callable[[], bytes]]
+
+
+def read_examples(path: Path, *, each: int = 0) -> list[tuple[str, Audio]]:
+    """Return recordings with their classes, in the order of the table or of their names.
+
+    Args:
+        path: a table (`.csv`, `.jsonl`) with columns `audio`, a path beside it, and `answer`; or a folder or zip of sound files
+            <class>_….wav, where a digit is its word.
+        each: how many of a class are taken, the first; 0 for all.
+
+    Raises:
+        ModelError: it is not there, has another form, or nothing in it.
+        ObservationError: a file that is no sound.
+    """
+    taken: Counter[str] = Counter()
+    found = []
+    try:
+        for name, place, read in _recordings(path):
+            if not each or taken[name] < each:
+                taken[name] += 1
+                found.append((name, read_sound(read(), source=place)))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"no recordings with classes in {path}: {type(error).__name__}: {error}") from error
+    if not found:
+        raise ModelError(
+            f"no recordings with classes in {path}: give a table with audio and answer, or files <class>_….wav"
+        )
+    return found
+
+
+def _recordings(path: Path) -> Iterator[Recording]:
+    if path.suffix in (".csv", ".jsonl"):
+        text = path.read_text(encoding="utf-8-sig")
+        rows = csv.DictReader(text.splitlines()) if path.suffix == ".csv" else map(json.loads, text.splitlines())
+        for row in rows:
+            file = path.parent / str(row["audio"])
+            yield str(row["answer"]), str(file), file.read_bytes
+    elif path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            for inside in sorted(archive.namelist()):
+                if Path(inside).suffix.lower() in SOUNDS:
+                    yield _class(inside), f"{path}:{inside}", partial(archive.read, inside)
+    else:
+        for file in sorted(path.iterdir()):
+            if file.suffix.lower() in SOUNDS:
+                yield _class(file.name), str(file), file.read_bytes
+
+
+def _class(name: str) -> str:
+    said = Path(name).stem.partition("_")[0]
+    return DIGITS[int(said)] if said in map(str, range(10)) else said

@@ -1,0 +1,51 @@
+"""Which turns are heard on other tables than their speaker's: known before they begin, so that the engine renders for them."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from agents.hearing_table import HearingTable
+from agents.speakers.agent import Agent
+from agents.speakers.speaker import Speaker
+from debate.protocol.exchange import Exchange
+from debate.transcript import TurnKey
+
+
+def hearing_tables(
+    exchange: Exchange, agents: Mapping[str, Speaker], warn: Callable[[str], None]
+) -> dict[TurnKey, tuple[HearingTable, ...]]:
+    """Return the tables of each turn's hearers that are not its speaker's, of the same tokenizer.
+
+    Args:
+        exchange: who hears whom, and in which encoder.
+        agents: by name.
+        warn: told, a pair at a time, where an engine cannot render for a hearer, which then hears the kept beliefs alone.
+    """
+    found: dict[TurnKey, tuple[HearingTable, ...]] = {}
+    for turn, encoder in exchange.encoders.items():
+        speaker = agents[turn.agent]
+        # Others than language models say beliefs that a message keeps whole, or text.
+        if encoder is None or not isinstance(speaker, Agent):
+            continue
+        tables: dict[str, HearingTable] = {}
+        for hearer in _on_other_tables(exchange, turn, agents):
+            model, table = hearer.backend.fingerprint, hearer.backend.table
+            if table is not None and speaker.backend.capabilities.renders:
+                tables[model.table] = HearingTable(model, table)
+            else:
+                warn(
+                    f"{hearer.name} hears {turn.agent} on another table of the same tokenizer, and their engines do not render "
+                    "for it: it hears the top_beliefs that a message keeps, and is refused messages in which these carry less "
+                    "than 0.9. Raise top_beliefs, or use the transformers backend without Ray"
+                )
+        if tables:
+            found[turn] = tuple(tables.values())
+    return found
+
+
+def _on_other_tables(exchange: Exchange, turn: TurnKey, agents: Mapping[str, Speaker]) -> Iterator[Speaker]:
+    speaker = agents[turn.agent].backend.fingerprint
+    for heard_by, edge in exchange.planned.hearers(turn):
+        hearer = agents[heard_by.agent]
+        model = hearer.backend.fingerprint
+        wants = edge.wants_vectors and edge.seen != "answers" and hearer.listens and hearer.takes_vectors
+        if wants and speaker.same_tokenizer(model) and not speaker.same_table(model):
+            yield hearer

@@ -1,0 +1,89 @@
+"""What is known of an agent's engine without starting it: its tokenizer, its context, how large it is. Nothing is fetched."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.backend import Backend
+from agents.backends.mock import ByteTokenizer
+from agents.model_folder import read_tokenizer
+from agents.pretrained import TINY, WHEEL_MODELS, here, locate
+from agents.registry import GROUP, check_options, load_class
+from debate.config.schema import DebateConfig
+
+# Of the mock, where its options do not say.
+MOCK_CONTEXT = 100_000
+# Backends that read a model's own folder.
+LOCAL = ("transformers", "vllm")
+
+
+@dataclass(frozen=True)
+class KnownEngine:
+    """An engine before it starts.
+
+    Fields:
+        model: its name in the config.
+        tokenizer: None where it cannot be known before the engine is there.
+        context: positions; None likewise.
+        parameters: about; None likewise, 0 of an engine without a model.
+        remark: why something is not known.
+    """
+
+    model: str
+    tokenizer: Any = None
+    context: int | None = None
+    parameters: int | None = None
+    remark: str = ""
+
+
+def known_engine(config: DebateConfig, backend: str, model: str, own: Mapping[str, Any]) -> KnownEngine:
+    """Return what is known of an engine.
+
+    Args:
+        config: the debate.
+        backend, model: as an agent has them.
+        own: the agent's options of its backend.
+
+    Raises:
+        DebateError: an unknown backend, an option that it does not take, or a model that is nowhere.
+    """
+    options = {**(config.options if backend == config.backend else {}), **own}
+    made = load_class(backend, "backend", GROUP, Backend)
+    check_options(f"backend {backend!r}", {"model": model, "dtype": config.dtype, "progress": None, **options}, made)
+    if backend == "mock":
+        return KnownEngine(model, ByteTokenizer(), int(options.get("context", MOCK_CONTEXT)), 0)
+    if backend not in LOCAL:
+        return KnownEngine(model, remark=f"what {backend} holds is known once it has started")
+    folder = model_folder(model)
+    if folder is None:
+        return KnownEngine(model, remark="it is not on this machine yet; it is fetched when a run begins")
+    sizes = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    sizes = {**sizes, **(sizes.get("text_config") or {})}
+    context = options.get("max_model_len") or sizes.get("max_position_embeddings") or sizes.get("n_positions")
+    return KnownEngine(
+        model,
+        read_tokenizer(folder, name=model),
+        int(context) if isinstance(context, int) else None,
+        _parameters(folder, sizes),
+    )
+
+
+def model_folder(model: str) -> Path | None:
+    """Return where a model lies, as it is read; None where it has to be fetched or converted first."""
+    path = Path(model).expanduser()
+    if model not in WHEEL_MODELS and not model.startswith(TINY) and path.exists():
+        return path if (path / "config.json").is_file() else None
+    if (found := here(model)) is not None:
+        return found
+    is_hub_id = model.count("/") == 1 and not model.startswith((".", "~", "/", TINY))
+    if model in WHEEL_MODELS or is_hub_id:
+        return None
+    # It is nowhere, and what finds models says so best.
+    return locate(model)
+
+
+def _parameters(folder: Path, sizes: Mapping[str, Any]) -> int:
+    width = 4 if "32" in str(sizes.get("dtype") or sizes.get("torch_dtype") or "float32") else 2
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) // width

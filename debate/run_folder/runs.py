@@ -1,0 +1,78 @@
+"""The runs below a folder, each in a line: what it is of, how it stands, how its methods fared."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.errors import DebateError
+from debate.run_folder import journal
+from debate.run_folder.reader import RunReader
+from debate.run_folder.status import state_of
+
+# Folders of folders of runs: an experiment's tasks, a search's trials.
+DEPTH = 4
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One run.
+
+    Fields:
+        path: its folder.
+        state: `running`, `finished`, `interrupted`, `failed`, `killed`, or `damaged`.
+        reason: why, where it did not finish.
+        task, model: what it is of; empty where its journal does not say.
+        methods: name → (correct, ended).
+        changed: when something was last written, in seconds since 1970.
+    """
+
+    path: Path
+    state: str
+    reason: str
+    task: str
+    model: str
+    methods: dict[str, tuple[int, int]] = field(default_factory=dict)
+    changed: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        methods = {name: {"correct": correct, "total": total} for name, (correct, total) in self.methods.items()}
+        return {**asdict(self), "path": str(self.path), "methods": methods}
+
+
+def list_runs(folder: Path) -> list[RunLine]:
+    """Return the runs in a folder and in folders in it, the one written last first."""
+    return sorted((_line(run) for run in _runs_below(folder, DEPTH)), key=lambda run: (-run.changed, run.path))
+
+
+def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield the run folders at or below a folder; nothing inside a run is looked at."""
+    if (folder / journal.NAME).is_file():
+        yield folder
+        return
+    if depth and folder.is_dir():
+        with os.scandir(folder) as entries:
+            inner = sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+        for path in inner:
+            yield from _runs_below(path, depth - 1)
+
+
+def _line(run: Path) -> RunLine:
+    changed = (run / journal.NAME).stat().st_mtime
+    try:
+        state, reason = state_of(run)
+        table = _table(run, state)
+    except (DebateError, OSError, ValueError, KeyError, TypeError) as error:
+        return RunLine(run, "damaged", " ".join(str(error).split()), "", "", changed=changed)
+    methods = {name: (row["correct"], row["total"]) for name, row in table["methods"].items()}
+    return RunLine(run, state, reason, table["task"], table["model"], methods, changed)
+
+
+def _table(run: Path, state: str) -> dict[str, Any]:
+    """Return results.json, or what it would hold where the run has not finished."""
+    if state == "finished" and (run / "results.json").is_file():
+        return dict(json.loads((run / "results.json").read_text(encoding="utf-8")))
+    return RunReader(run).state.table()

@@ -1,0 +1,106 @@
+"""The paper's experiments as data: a YAML each in configs/reproduce, and the debate config of one of its tasks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from agents.errors import ConfigError, UnknownName
+from agents.yaml_file import read_yaml
+from debate.config.frozen import Frozen
+from debate.config.load import validate
+from debate.config.schema import DebateConfig
+from debate.config.shipped import configs_folder
+from evals import paper
+from evals.methods import SELF_CONSISTENCY
+
+TINY = "tiny/"
+# Of the shipped tiny debaters, which know no other form than the one that they were trained in.
+TINY_FORM: dict[str, Any] = {"prompts": "tiny", "format": "plain", "max_tokens": 80, "stop": (), "dtype": "float32"}
+
+
+class Experiment(Frozen):
+    """One of the paper's tables or figures."""
+
+    title: str
+    """In words."""
+    figures: Literal["table1", "table2", "rounds", "debaters", "temperature", "partial", "none"] = "none"
+    """Which of the paper's figures stand beside ours."""
+    tasks: tuple[str, ...] = Field(min_length=1)
+    """As the paper's."""
+    debate: dict[str, Any]
+    """The config that all methods share; task, model and backend are set by the command."""
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Row → what it changes."""
+    of_task: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Task → what it changes of the config: prompts, lengths."""
+    paper_temperatures: bool = False
+    """Whether all temperatures are the paper's: its debaters' best, and those of `single` and the samples in its commands."""
+    trials: int = 0
+    """Of a temperature search; 0 for an evaluation."""
+    notes: tuple[str, ...] = ()
+    """What differs from the paper, in sentences."""
+
+
+def experiments() -> list[str]:
+    """Return the names of the shipped experiments."""
+    return sorted(path.stem for path in (configs_folder() / "reproduce").glob("*.yaml"))
+
+
+def load_experiment(name: str) -> Experiment:
+    """Return an experiment by name, or from a file.
+
+    Raises:
+        ConfigError: no such experiment, or a key that it does not take.
+    """
+    path = Path(name) if name.endswith(".yaml") else configs_folder() / "reproduce" / f"{name}.yaml"
+    if not path.is_file():
+        known = experiments()
+        raise UnknownName("experiment", name, known)
+    try:
+        return Experiment.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def experiment_config(experiment: Experiment, task: str, overrides: Mapping[str, Any]) -> DebateConfig:
+    """Return the debate of an experiment on one of its tasks, with its rows.
+
+    Args:
+        experiment: with the paper's settings.
+        task: one of its own.
+        overrides: keys that stand for the paper's: model, agents, backend, lengths. They win over everything else.
+
+    Raises:
+        ConfigError: a key that cannot be, or fewer agents than the paper's temperatures are for.
+    """
+    raw = {**experiment.debate, **experiment.of_task.get(task, {}), "task": task}
+    if str(overrides.get("model", "")).startswith(TINY):
+        raw |= TINY_FORM
+    raw |= overrides
+    methods = {row: dict(changes) for row, changes in experiment.methods.items()}
+    if experiment.paper_temperatures:
+        model = paper.temperatures_of(raw.get("model", ""))
+        names = list(raw["agents"])[:2]
+
+        def held(message: str) -> dict[str, dict[str, float]]:
+            found = paper.temperatures(task, message, model)
+            return {name: {"temperature": t} for name, t in zip(names, found, strict=False)}
+
+        debating = held("cipher")
+        raw["agents"] = {name: {**(agent or {}), **debating.get(name, {})} for name, agent in raw["agents"].items()}
+        alone, sampled = paper.baselines(task, model)
+        if "text" in methods:
+            methods["text"] = {**methods["text"], "agents": held("text")}
+        if "single" in methods:
+            methods["single"] = {**methods["single"], "agents": {name: {"temperature": alone} for name in names[:1]}}
+        methods = {_sampled(row, sampled): changes for row, changes in methods.items()}
+    return validate({**raw, "methods": methods}, source="reproduce")
+
+
+def _sampled(row: str, temperature: float) -> str:
+    """Return a row's name, of samples with their temperature in it."""
+    if not row.startswith(f"{SELF_CONSISTENCY}(k="):
+        return row
+    return f"{row.removesuffix(')')}, temperature={temperature:g})"
