@@ -56,6 +56,12 @@ def missing(text):
     return [*lost, *(found for found in DOTTED.findall(text) if not is_there(found))]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_test_that_a_page_names_exists(page):
+    named = re.findall(r"(tests/[\w/]+\.py)::(\w+)", prose(page))
+    assert [f"{path}::{test}" for path, test in named if f"def {test}(" not in (ROOT / path).read_text()] == []
+
+
 def test_what_is_missing_is_found():
     assert missing("see debate/ray_runtime/actor.py, `evals.no_such.thing`, docs/glossary.md and run_folder.py") == [
         "debate/ray_runtime/actor.py",
