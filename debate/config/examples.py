@@ -9,8 +9,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "data": "./questions.csv",
         "columns": {"question": "prompt", "answer": "gold"},
         "task": "mmlu:formal_logic",
-        "data": "questions.jsonl",
-        "columns": {"question": "prompt", "answer": "gold"},
         "prompts": "./prompts",
         "agents": {"ada": {"temperature": 0.15}, "ben": {"temperature": 0.6}},
         "topology": "ring(hops=2)",

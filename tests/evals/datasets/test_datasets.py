@@ -47,7 +47,7 @@ ROWS = [
     ("logiqa", "t.txt", "\nb\nContext.\nQuestion?\nA.w\nB.x\nC.y\nD.z\n", "B", 4),
     ("medqa", "t.json", [{"question": "Q?\nA. w\nB. x", "options": ["A. w", "B. x"], "answer": "x"}], "B", 2),
     ("medqa", "t.jsonl", {"question": "Q?", "options": {"A": "w", "B": "x"}, "answer_idx": "A"}, "A", 2),
-    ("math500", "t.json", [{"prompt": [{"from": "user", "value": "Q"}], "final_answer": "\\dfrac12"}], "\\frac12", 0),
+    ("math500", "t.json", [{"prompt": [{"from": "user", "value": "Q"}], "final_answer": "\\dfrac12"}], "0.5", 0),
     ("aime:2024", "t.jsonl", {"problem": "Q", "answer": "073"}, "73", 0),
     ("bbh:navigate", "t.json", {"canary": "…", "examples": [{"input": "Q", "target": "Yes"}]}, "Yes", 2),
     ("bbh:snarks", "t.json", {"examples": [{"input": "Q\nOptions:\n(A) x\n(B) y", "target": "(B)"}]}, "B", 2),
