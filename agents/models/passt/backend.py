@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -30,6 +30,19 @@ class PaSSTBackend(SoundBackend):
     model: PaSST
     what, suffix, longest_s = "PaSST", ".pt", 60.0
     published_options = ("hop",)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str | None = None,
+        *,
+        labels: Sequence[str] | str | None = None,
+        hop: int | None = None,
+        **options: Any,
+    ) -> Self:
+        """Return the backend of a folder, or of a published file; `hop` is its spectrogram's, where nothing else tells."""
+        asked = {} if hop is None else {"hop": hop}
+        return super().from_pretrained(checkpoint, labels=labels, **asked, **options)
 
     @classmethod
     def made(cls, sizes: dict[str, Any]) -> PaSST:
