@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pickle
 import time
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def test_a_run_may_go_on_under_the_other_runtime(tmp_path, run, undisturbed):
     journal = tmp_path / "run" / "journal.log"
     half = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(half[: len(half) // 2]))
+    # A run that was killed has sealed nothing.
+    (tmp_path / "run" / "run.json").unlink()
     run(evaluate(config_of(), out=tmp_path / "run", limit=8, methods=["text"]))
     expected = undisturbed[0]["text/transcript.jsonl"]
     assert (tmp_path / "run" / "text" / "transcript.jsonl").read_bytes() == expected
@@ -109,11 +112,13 @@ def test_a_question_that_kills_its_engine_each_time_is_given_up_and_the_others_a
 
 
 def test_errors_cross_with_their_type_their_fields_and_their_cause(tmp_path, run):
-    with pytest.raises(PromptTooLong) as caught:
-        run(evaluate(config_of(context=200, replicas=1), out=tmp_path / "run", limit=1, methods=["text"]))
-    assert caught.value.context == 200
-    assert caught.value.over > 0
-    assert "agent 'ada'" in str(caught.value)
+    (row,) = run(evaluate(config_of(context=200, replicas=1), out=tmp_path / "run", limit=1, methods=["text"]))
+    (failed,) = records(tmp_path / "run", "failed")
+    assert (row.failed, row.total) == (1, 1)
+    assert "agent 'ada'" in failed["reason"]
+    assert "200" in failed["reason"]
+    too_long = pickle.loads(pickle.dumps(PromptTooLong(300, 8, 200, agent="ada", round=2)))
+    assert (type(too_long), too_long.context, too_long.over, too_long.round) == (PromptTooLong, 200, 108, 2)
     with pytest.raises(ConfigError, match="has no option 'colour'. It takes"):
         run(evaluate(config_of(colour="red", replicas=1), out=tmp_path / "other", limit=1))
     bug = config_of("support.mortal_backend:MortalBackend", folder=str(tmp_path), has_bug=True, replicas=1)
@@ -122,8 +127,6 @@ def test_errors_cross_with_their_type_their_fields_and_their_cause(tmp_path, run
 
 
 def test_a_cause_goes_along():
-    import pickle
-
     error = BackendFailed("no more")
     error.__cause__ = KeyError("a")
     there = pickle.loads(pickle.dumps(error))

@@ -9,7 +9,7 @@ import pytest
 from chaos.ray_storm import descendants, is_running
 from support.outcomes import config_of, outcome, records, with_runners
 
-from agents.errors import ConfigError, PromptTooLong
+from agents.errors import ConfigError
 from evals.evaluation import evaluate
 
 pytest.importorskip("ray")
@@ -100,9 +100,11 @@ def test_an_engine_that_is_killed_under_runners_is_started_again_and_nothing_is_
     assert all("its process died" in fault["error"] for fault in records(tmp_path / "run", "fault"))
 
 
-def test_a_mistake_that_a_runner_meets_ends_the_run_with_its_sentence(tmp_path, run):
-    with pytest.raises(PromptTooLong, match="agent 'ada'"):
-        run(evaluate(with_runners(context=200, replicas=1), out=tmp_path / "run", limit=1, methods=["text"]))
+def test_a_prompt_that_a_runner_finds_too_long_fails_its_question_with_its_sentence(tmp_path, run):
+    (row,) = run(evaluate(with_runners(context=200, replicas=1), out=tmp_path / "run", limit=1, methods=["text"]))
+    (failed,) = records(tmp_path / "run", "failed")
+    assert (row.failed, row.total) == (1, 1)
+    assert "agent 'ada'" in failed["reason"]
 
 
 def test_runners_without_ray_are_a_mistake():
