@@ -6,8 +6,10 @@ renamed into place, with a manifest of checksums, so a half-written one is never
 this package.
 """
 
+import contextlib
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import re
@@ -285,7 +287,8 @@ def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
 
     progress("dequantising the weights to bf16 (half a minute)")
     where: dict[str, Any] = {"gguf_file": gguf.name, "trust_remote_code": False, "local_files_only": True}
-    with quiet(), warnings.catch_warnings():
+    # transformers draws a bar here that no setting of its own turns off.
+    with quiet(), warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         # numpy warns about the read-only view of the memory-mapped file; nothing is written to it.
         warnings.simplefilter("ignore")
         try:
