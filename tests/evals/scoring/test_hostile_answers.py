@@ -36,15 +36,19 @@ PIECES = [
 ]  # fmt: skip
 
 
+def seconds(reader, text):
+    """Return what reading takes of this thread's processor time: other threads, and other processes, may be at work."""
+    start = time.thread_time()
+    READERS[reader](f"{text}th")
+    return time.thread_time() - start
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_100_kb_are_read_in_less_than_a_second(reader):
     slow = []
     for piece in PIECES:
         text = (piece * LENGTH)[:LENGTH]
-        # Of the processor, not of the wall: others may be using the machine.
-        start = time.process_time()
-        READERS[reader](f"{text}th")
-        if (took := time.process_time() - start) >= 1:
+        if (took := min(seconds(reader, text), seconds(reader, text))) >= 1:
             slow.append((piece, took))
     assert not slow
 
