@@ -40,13 +40,13 @@ def bomb(kind):
     ],
 )
 def test_what_is_refused_says_where_and_why(text, said):
-    start = time.process_time()
+    start = time.thread_time()
     with pytest.raises(ConfigError) as caught:
         parse_yaml(text, source="here.yaml")
     assert str(caught.value).startswith("here.yaml: ")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert time.process_time() - start < 5, "refusing must not cost what the text stands for"
+    assert time.thread_time() - start < 5, "refusing must not cost what the text stands for"
 
 
 def test_aliases_and_merges_of_a_usual_size_are_read():
