@@ -1,7 +1,7 @@
 """An engine's process ends when the process that started it is gone, however that ended.
 
-vLLM's workers end with their engine, but an engine whose client was killed waits for requests for good, and on a GPU it keeps
-the memory that the next start needs.
+An engine whose client was killed waits for requests for good, and so may a worker whose engine was; on a GPU both keep the
+memory that the next start needs.
 """
 
 import multiprocessing
@@ -33,5 +33,5 @@ def _watch(parent: int | None, interval_s: float) -> None:
     # An orphan is given to another parent. A pipe would tell at once, but a sibling that was forked holds its other end too.
     while os.getppid() == parent:
         time.sleep(interval_s)
-    # Nothing is left to answer to, and a step under way would hold up an orderly end. Workers end when their pipe breaks.
+    # Nothing is left to answer to, and a step under way would hold up an orderly end.
     os._exit(1)

@@ -78,7 +78,7 @@ class CipherKeys:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The scheduler is the one part of ours that lives in the engine's own process, whatever its workers are.
+        # The one part of ours that lives in the engine's own process whatever its workers are; they watch it in turn.
         end_with_parent()
 
     def add_request(self, request: Any) -> None:
