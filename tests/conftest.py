@@ -48,6 +48,12 @@ def _configs() -> dict[str, Any]:
             sliding_window=16,
             layer_types=["sliding_attention", "full_attention"] * 2,
         ),
+        # The same width, and a table that look-ups scale.
+        "gemma3-wide": Gemma3TextConfig(
+            **{**COMMON, "hidden_size": 128, "intermediate_size": 192, "head_dim": 32, "num_hidden_layers": 2},
+            sliding_window=64,
+            layer_types=["sliding_attention", "full_attention"],
+        ),
         "gemma2-softcap": Gemma2Config(**COMMON, sliding_window=16),
         "gpt2-absolute": GPT2Config(**gpt2, bos_token_id=256, eos_token_id=257),
     }

@@ -93,6 +93,7 @@ class VLLMBackend(Backend):
         self._context: int = config.model_config.max_model_len
         self._dtype: torch.dtype = config.model_config.dtype
         self._lora = config.lora_config is not None
+        self._on_cpu: bool = config.device_config.device_type == "cpu"
         self._adapters: dict[str, int] = {}
         self._engine = Engine(config, restarts=restarts, progress=progress)
         try:
@@ -220,7 +221,7 @@ class VLLMBackend(Backend):
 
     def _adapter(self, request: Request) -> Any:
         if request.adapter is None:
-            if self._lora:
+            if self._lora and self._on_cpu:
                 raise RequestError(
                     "with enable_lora on a CPU every request needs an adapter: vLLM 0.32 computes those without one as if they "
                     "had one when they share a batch. Start an engine without enable_lora for the others."

@@ -27,11 +27,12 @@ def vocabulary_of(model: Any, num_tokens: int, group: Any) -> Vocabulary:
         group: the tensor-parallel group.
     """
     layer = _embedding_layer(model)
-    if layer is not None and _is_plain(model, layer):
+    if layer is not None and _is_plain(model, layer, group):
         shard = layer.shard_indices
         first, last = shard.org_vocab_start_index, min(shard.org_vocab_end_index, num_tokens)
         rows = layer.weight.detach()[: max(0, last - first)]
-        if group.world_size > 1:
+        # The layer's own count: with VLLM_REPLICATE_EMBED every rank holds all of the rows.
+        if layer.tp_size > 1:
             return ShardedTable(rows, first, group)
         return _ready(rows)
     return _ready(torch.cat(list(_looked_up(model, num_tokens))))
@@ -75,15 +76,23 @@ def _embedding_layer(model: Any) -> Any:
 
 
 @torch.inference_mode()
-def _is_plain(model: Any, layer: Any) -> bool:
-    """Whether looking a token up gives its row of the layer's weight, tried on a few of this rank's rows."""
+def _is_plain(model: Any, layer: Any, group: Any) -> bool:
+    """Whether looking a token up gives its row of the layer's weight: tried on a few rows, and the same on every rank.
+
+    Every rank looks the same tokens up, a few of each rank's own rows, compares those that it holds, and one rank that finds
+    a difference is enough for all.
+    """
     weight = getattr(layer, "weight", None)
-    if not isinstance(weight, Tensor) or not weight.is_floating_point():
-        return False
     shard = layer.shard_indices
-    # Every rank has to look up the same ids; the first rank holds these.
-    ids = torch.arange(min(8, max(1, layer.org_vocab_size)), device=weight.device)
-    found = model.embed_input_ids(ids)
-    if shard.org_vocab_start_index > 0:
-        return True
-    return bool(torch.equal(found, weight[: len(ids)]))
+    first, held = shard.org_vocab_start_index, shard.org_vocab_end_index - shard.org_vocab_start_index
+    differs = not isinstance(weight, Tensor) or not weight.is_floating_point()
+    for start in range(0, layer.org_vocab_size, layer.org_vocab_size_padded // layer.tp_size):
+        ids = torch.arange(start, min(start + 8, layer.org_vocab_size), device=next(model.parameters()).device)
+        found = model.embed_input_ids(ids)
+        if not differs and first <= start < first + held:
+            own = weight[start - first : start - first + len(ids)]
+            differs = not torch.equal(found[: len(own)], own)
+    if group.world_size > 1:
+        # As float32: vLLM's shared-memory reduction on CPUs knows no integers.
+        differs = bool(group.all_reduce(torch.tensor([float(differs)], device=next(model.parameters()).device))[0] > 0)
+    return not differs

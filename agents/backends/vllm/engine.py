@@ -108,16 +108,19 @@ class Engine:
             await self._start()
 
     async def generate(self, prompt: Any, params: Any, request_id: str, lora: Any) -> AsyncIterator[Any]:
-        """Yield vLLM's outputs of one request.
+        """Yield vLLM's outputs of one request. Closed early, it returns when vLLM has been told to abort the request.
 
         Raises:
             BackendFailed: the engine died.
         """
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        outputs = self._llm.generate(prompt, params, request_id, lora_request=lora)
         try:
-            async for output in self._llm.generate(prompt, params, request_id, lora_request=lora):
-                yield output
+            # Closed here: left to the garbage collector, vLLM's abort would follow what the caller sends next.
+            async with contextlib.aclosing(outputs):
+                async for output in outputs:
+                    yield output
         except EngineDeadError as error:
             raise BackendFailed("the vLLM engine died with this request under way") from error
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from safetensors.torch import save
 
+from agents.backends.vllm.orphan import end_with_parent
 from agents.backends.vllm.speaker import Speaker
 from agents.errors import BackendFailed
 
@@ -13,6 +14,11 @@ class CipherCalls:
 
     model_runner: Any
     rank: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Before the weights are loaded, which takes longest.
+        end_with_parent()
 
     @property
     def _speaker(self) -> Speaker:

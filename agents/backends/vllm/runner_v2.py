@@ -114,6 +114,8 @@ def hook(sampler: Any, answer: Answer) -> None:
         raise ConfigError(
             f"backend 'vllm': a {type(sampler).__name__} cannot be told to speak; watermarks are not supported"
         )
+    # FlashInfer's fused sampler restricts inside and hands the logits on unrestricted, which would be said as they are.
+    sampler.use_flashinfer = False
     sampler.__class__ = _hooked(Sampler)
     sampler.answer, sampler.batch = answer, None
 

@@ -18,6 +18,7 @@ from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 
 from agents.backends.vllm.directive import KEY
+from agents.backends.vllm.orphan import end_with_parent
 
 Hasher = Callable[[Any], list[BlockHash]]
 
@@ -74,6 +75,11 @@ class CipherKeys:
     """Mixed in before a vLLM scheduler."""
 
     hash_block_size: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The one part of ours that lives in the engine's own process whatever its workers are; they watch it in turn.
+        end_with_parent()
 
     def add_request(self, request: Any) -> None:
         """Queue a request, its blocks hashed so that nobody takes vectors for tokens."""

@@ -250,6 +250,8 @@ class Speaker:
             self._forget(request, key)
 
     def _forget(self, request: str, key: str) -> None:
+        # An engine that learns late of the end may hold the request for some steps more: it is nobody's then, text to vLLM.
+        self._speaking.pop(request, None)
         self.store.drop(request)
         self._failed.pop(request, None)
         self._ended.pop(request, None)

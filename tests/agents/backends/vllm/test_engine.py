@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -196,6 +198,28 @@ def test_stop_strings_and_end_tokens_as_in_transformers(cramped, expected):
     assert_same(say(cramped, text), expected(text))
 
 
+@pytest.mark.parametrize("late_s", [0.1, pytest.param(0.3, marks=pytest.mark.long), 1.0])
+def test_an_engine_that_learns_late_of_an_end_goes_on(cramped, expected, monkeypatch, late_s):
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    abort = AsyncLLM.abort
+
+    async def late(self, *args, **kwargs):
+        await asyncio.sleep(late_s)
+        return await abort(self, *args, **kwargs)
+
+    plain = expected([asked(i, max_tokens=60) for i in range(24)])
+    # Half of the requests end at a stop string while the others go on.
+    requests = [
+        asked(i, max_tokens=60, **({"stop": (g.message.text[9:11],)} if i % 2 and g.message.text[9:11] else {}))
+        for i, g in enumerate(plain)
+    ]
+    wanted = expected(requests)
+    monkeypatch.setattr(AsyncLLM, "abort", late)
+    assert_same(say(cramped, requests), wanted)
+    assert cramped.state()["blocks"] == 0
+
+
 def test_two_hundred_requests_leave_no_memory_behind(cramped):
     before = cramped.state()
     for start in range(0, 200, 40):
@@ -253,6 +277,48 @@ def test_two_ranks_say_what_one_says(tiny, expected, monkeypatch):
     requests = [asked(i, encoder=name, max_tokens=16) for i, name in enumerate([*sorted(names()), None])]
     with engine(tiny("llama-wide"), enforce_eager=True, tensor_parallel_size=2, max_model_len=512) as backend:
         assert_same(say(backend, requests), expected(requests))
+
+
+@pytest.mark.long
+def test_two_ranks_of_a_model_that_scales_its_table_say_what_one_says(tiny, expected, monkeypatch):
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")
+    folder = tiny("gemma3-wide")
+    requests = [asked(i, encoder=name, max_tokens=8) for i, name in enumerate(["expectation", "topk(k=5)", None])]
+    with engine(folder, enforce_eager=True, tensor_parallel_size=2, max_model_len=128) as backend:
+        assert_same(say(backend, requests), expected(requests, folder))
+
+
+ORPHAN = """
+import sys
+from agents.registry import create_backend
+
+if __name__ == "__main__":
+    create_backend("vllm", model=sys.argv[1], dtype="float32", enforce_eager=True, max_model_len=128)
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_killed_process_leaves_no_engine_behind(tiny, tmp_path, monkeypatch, ranks):
+    import psutil
+
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "|".join(str(rank) for rank in range(ranks)))
+    script = tmp_path / "orphan.py"
+    script.write_text(ORPHAN.replace("128)", f"128, tensor_parallel_size={ranks})"))
+    command = [sys.executable, script, tiny("llama-wide")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        # vLLM may print lines of its own before.
+        assert any("ready" in line for line in parent.stdout)
+        children = psutil.Process(parent.pid).children(recursive=True)
+        assert any("EngineCore" in child.name() for child in children)
+        parent.kill()
+        parent.wait()
+        _, alive = psutil.wait_procs(children, timeout=30)
+        for child in alive:
+            child.kill()
+        assert not alive
 
 
 def engine_processes():

@@ -127,6 +127,22 @@ def test_ended_before_or_after_it_is_asked_for_and_never_asked_for():
     assert one.store.blocks_lent == 0
 
 
+@pytest.mark.parametrize("leave", ["take", "drop"])
+def test_a_request_that_the_engine_still_holds_when_its_client_has_left_is_text_to_the_engine(leave):
+    one = speaker()
+    begin(one, "a")
+    one.say(logits(1), ["a"], [0])
+    one.take("a", 1) if leave == "take" else one.drop("a")
+    # The runners ask this before a step: it neither hears its vectors nor speaks any more.
+    assert "a" not in one
+    assert not one
+    one.end("a")
+    assert one.store.blocks_lent == 0
+    begin(one, "b")
+    one.say(logits(1), ["b"], [0])
+    assert len(one.take("b", 1)["vectors"]) == 1
+
+
 def test_several_requests_of_one_key_are_told_apart_by_number():
     one = speaker()
     for number in (10, 2, 0):
