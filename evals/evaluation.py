@@ -94,12 +94,13 @@ async def evaluate(
     Where `out` holds an earlier run of the same arguments, it is continued: nothing that was said is said again.
     `self-consistency@…` rows are played last, since their k follows from what the debates cost.
 
-    >>> import asyncio
-    >>> from pathlib import Path
-    >>> from debate import load_config
-    >>> rows = asyncio.run(evaluate(load_config("smoke"), out=Path("runs/smoke"), limit=4))
-    >>> [(row.method, row.correct, row.total) for row in rows]
-    [('single', 4, 4), ('text', 4, 4), ('cipher', 4, 4)]
+    Examples:
+        >>> import asyncio
+        >>> from pathlib import Path
+        >>> from debate import load_config
+        >>> rows = asyncio.run(evaluate(load_config("smoke"), out=Path("runs/smoke"), limit=4))
+        >>> [(row.method, row.correct, row.total) for row in rows]
+        [('single', 4, 4), ('text', 4, 4), ('cipher', 4, 4)]
 
     Args:
         config: the debate and its methods.

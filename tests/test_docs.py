@@ -6,19 +6,15 @@ import re
 import subprocess
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from support.pages import PAGES, ROOT, name
 
 import debate.ask
 import evals.evaluation
 from debate.config.schema import AgentConfig
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("agents", "debate", "evals", "kernels")
-PAGES = sorted(
-    {ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("kernels/**/*.md")}
-)
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 OURS = "|".join((*PACKAGES, "configs", "docs", "tests"))
 # Paths of ours, with a file's ending or as a folder with its slash; words in capitals, as in tasks/NAME.py, stand for any name.
@@ -37,10 +33,6 @@ def prose(path):
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(text)) if isinstance(node, documented)]
     return "\n\n".join([*docstrings, *re.findall(r"^\s*# (.*)", text, re.MULTILINE)])
-
-
-def name(path):
-    return str(path.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("paths", [PAGES, SOURCES], ids=["pages", "sources"])

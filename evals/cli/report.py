@@ -15,7 +15,7 @@ def report(
 ) -> None:
     """Rebuild results and HTML from the journal, print the table, and write report.html.
 
-    results.json, the transcripts, lm-eval's files, turns.parquet and one HTML page that needs nothing else.
+    Writes results.json, the transcripts, lm-eval's files, turns.parquet, and one HTML page that needs no other file.
 
     Example:  debate report runs/first
     """

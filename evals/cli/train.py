@@ -55,7 +55,7 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train a tiny debater, or what a belief backend loads.
+    """Train a tiny debater, or the checkpoint of a belief backend.
 
     Example:  debate train ada
 
@@ -63,7 +63,7 @@ def train(
 
     A debater: its held-out loss and accuracy are plotted, and its card is written; use it as `--model
     runs/train/ada/model`. A belief backend: what its paper claims is checked at our size over several seeds, ours against
-    the baseline with an interval, pass or null. What was trained is kept: the same command goes on where it stopped.
+    the baseline with an interval, pass or null. Training is resumed by the same command.
     """
     from agents.beliefs.cards import GROUP
     from agents.registry import names
