@@ -1,9 +1,10 @@
-"""The tutorial, followed page by page from top to bottom: every block runs, or says why not."""
+"""The tutorial and the README, followed from top to bottom: every block runs, or says why not."""
 
 import re
 import shlex
 import subprocess
 import tomllib
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -31,7 +32,7 @@ def follow(cli, tmp_path, monkeypatch, capsys):
     names = {}
 
     def statement(text):
-        words = shlex.split(text.partition("\n")[0])
+        words = shlex.split(text.partition("\n")[0], comments=True)
         if words[0] == "debate":
             code, out, err = cli(*words[1:])
             assert code == 0, f"{text}\n{out}\n{err}"
@@ -64,6 +65,35 @@ def test_every_block_runs(page, follow):
     to_run = [block for block in blocks(page) if block.reason is None]
     said = "".join(follow(block) for block in to_run)
     assert [text for text in SEEN[page.stem] if text not in said] == []
+
+
+def test_the_walk_of_the_readme_runs(follow):
+    """On fewer questions, and of the methods those that are not votes or controls."""
+    two_commands, walk, result = blocks(ROOT / "README.md")
+    targets = re.findall(r"^make (\w+)", two_commands.text, re.MULTILINE)
+    assert targets == ["debate", "test"]
+    assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in targets)
+    assert len(walk.text.splitlines()) == 10
+    shorter = walk.text.replace("--limit 100", "--limit 1 --methods single,cipher").replace(
+        "--message text", "--dry-run"
+    )
+    said = follow(
+        replace(walk, text=shorter.replace("questions.jsonl  ", "questions.jsonl --limit 1 --methods cipher  "))
+    )
+    assert [text for text in ("decision: 15", "cipher − single", "diameter", "runs/config") if text not in said] == []
+    assert result.text.startswith("debate eval configs/debaters/experts.yaml")
+
+
+def test_the_result_of_the_readme_is_that_of_the_page():
+    readme, page = (ROOT / "README.md").read_text(), (DOCS / "results.md").read_text()
+    shares = re.findall(r"(\d+) % \((\d+ to \d+)\)", " ".join(readme.split()))
+    assert len(shares) == 3
+    published = [
+        (f"{float(percent):.0f}", interval) for percent, interval in re.findall(r"(\d+\.\d) \((\d+ to \d+)\)", page)
+    ]
+    assert [share for share in shares if share not in published] == []
+    command = r"debate eval \S+experts.yaml --limit 1000"
+    assert re.findall(command, readme) == re.findall(command, page)
 
 
 def test_what_is_not_run_has_a_reason_that_holds():
