@@ -28,8 +28,8 @@ def load_config(config: Path | str, overrides: Sequence[str] = (), *, is_record:
 
     Args:
         config: a file, or the name of a shipped one: `smoke`, `topologies/teams`.
-        overrides: each as on the command line, e.g. `agents.ada.temperature=0.2`.
-        is_record: of a run that was: what it names need not be there any more.
+        overrides: changes as `--set` takes them, e.g. `agents.ada.temperature=0.2`.
+        is_record: whether the file records an earlier run, so that paths in it need not exist any more.
 
     Raises:
         ConfigError: file and key path, what was given, what is allowed.

@@ -33,7 +33,7 @@ def build_exchange(config: DebateConfig) -> Exchange:
     """Return the exchange of a config.
 
     Raises:
-        ConfigError: an unknown name, a parameter that cannot be, a message asked for in two encoders at once.
+        ConfigError: an unknown name, an impossible parameter, or a message requested in two encoders at once.
     """
     judges = tuple(name for name, agent in config.agents.items() if agent.is_judge)
     topology = build_topology(

@@ -173,7 +173,7 @@ def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
         run: the same run, where its journal was read already.
 
     Raises:
-        RunError: not a run, or a damaged one.
+        RunError: the folder holds no run, or a damaged one.
     """
     run = run or RunReader(path)
     config = load_config(path / "config.yaml", is_record=True)
