@@ -39,7 +39,7 @@ class ChatTurn:
 class Prompt:
     """What a model is shown.
 
-    Fields:
+    Attributes:
         turns: optional system turn, examples as user/assistant pairs, and the user turn to answer.
         cue: words that precede each answer when the prompt is plain text (a base model).
         close: text that follows each answer when the prompt is plain text, and so ends the one that is generated.
@@ -62,7 +62,7 @@ class Prompt:
 class Sampling:
     """How a request is decoded.
 
-    Fields:
+    Attributes:
         temperature: temperature of the belief softmax(z / temperature); 0 means greedy.
         top_p, top_k: restrict the sampled tokens of a text request; a CIPHER request restricts by its encoder.
         max_tokens: maximum number of steps to generate.
@@ -99,7 +99,7 @@ class Sampling:
 class Request:
     """One message to generate.
 
-    Fields:
+    Attributes:
         prompt: the prompt.
         sampling: options of decoding.
         encoder: None for text, else the encoder of the CIPHER vectors.
@@ -140,7 +140,7 @@ class Request:
 class Usage:
     """What a request cost.
 
-    Fields:
+    Attributes:
         prompt_tokens: positions of the prompt, vectors included.
         cached_tokens: those of them that were not computed again.
         generated_tokens: steps decoded, the stop token included.
@@ -155,7 +155,7 @@ class Usage:
 class Generation:
     """A finished request.
 
-    Fields:
+    Attributes:
         message: the message.
         usage: tokens that it cost.
         finish_reason: reason for its end.

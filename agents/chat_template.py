@@ -29,7 +29,7 @@ class Literal:
 class Placed:
     """Where a part of the prompt stands.
 
-    Fields:
+    Attributes:
         number: of the part.
         text: of it, as the template left it; None of a message, which stands there whole.
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class ModelFingerprint:
     """What decides whether two models can exchange vectors.
 
-    Fields:
+    Attributes:
         model: the name under which the model was requested; for people, not compared by `same_table`.
         table: SHA-256 of the input embedding table [V, D], rounded to bfloat16, so that the same weights loaded as
             float32 and as bfloat16 agree.

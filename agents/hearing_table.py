@@ -18,7 +18,7 @@ from kernels.encoders import Encoder
 class HearingTable:
     """A table to render on, compared by its model alone.
 
-    Fields:
+    Attributes:
         model: of the hearer; its tokenizer is the speaker's.
         table: [V', D'], what the hearer's model reads of each token.
     """

@@ -33,7 +33,7 @@ class Cipher:
 
     The tensors are shared, not copied: whoever writes into one breaks the value.
 
-    Fields:
+    Attributes:
         vectors: [T, D], the embeddings, in the sender's dtype; each lies in the convex hull of the sender's table, except for
             what the encoder may leave out (`EmbeddingTable.delta`). D is 0 for a sender without a table, whose beliefs
             receivers render on their own tables.
@@ -130,7 +130,7 @@ class Cipher:
 class Message:
     """What one agent said in one turn.
 
-    Fields:
+    Attributes:
         text: the text that was said; for a CIPHER message its reading, i.e. the nearest tokens decoded.
         model: the sender's fingerprint.
         temperature: the sender's temperature.

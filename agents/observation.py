@@ -31,7 +31,7 @@ class Observation:
 class Text(Observation):
     """A text.
 
-    Fields:
+    Attributes:
         text: as it is.
         language, script: that it is in, e.g. `rus` (ISO 639-3) and `CYRILLIC`, where that is known.
     """
@@ -87,7 +87,7 @@ class Audio(Observation):
 class Series(Observation):
     """Several quantities over time.
 
-    Fields:
+    Attributes:
         values: [L, N] float32, oldest first.
         names: of the quantities.
         marks: [L, C] float32, what the clock and the calendar say of each step, from -0.5 to 0.5, where that is known.
@@ -117,7 +117,7 @@ class Series(Observation):
 class Table(Observation):
     """Rows of numbers, some with a known label and the last without: what its label is, is the question.
 
-    Fields:
+    Attributes:
         values: [R, M] float32.
         names: of the columns.
         labels: of every row but the last, in order.
@@ -145,7 +145,7 @@ class Table(Observation):
 class Document(Observation):
     """A page: words in reading order, where each stands, and the page's picture if there is one.
 
-    Fields:
+    Attributes:
         words: as read.
         boxes: [W, 4] float32, left, top, right, bottom as shares of the page.
         image: of the page.

@@ -41,7 +41,7 @@ DEBATERS = Path(__file__).resolve().parent / "debaters"
 class WheelModel:
     """A model that is on the hub and, quantised, inside a wheel.
 
-    Fields:
+    Attributes:
         hub_id: the repository on the hub, preferred where it can be had (full precision).
         folder: the name of the converted model in the cache.
         requirement: the pinned wheel.

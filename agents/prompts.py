@@ -40,7 +40,7 @@ Heard = Message | str | tuple[Message, Message]
 class Prompts:
     """The prompt files of one task or role.
 
-    Fields:
+    Attributes:
         folder: where the files are.
         format: chat template, plain text, or whichever the model has.
         role: the folder of a role.

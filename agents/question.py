@@ -10,7 +10,7 @@ from agents.observation import Observation, Text
 class Question:
     """What is debated, and what a belief is formed about.
 
-    Fields:
+    Attributes:
         id: identifier, unique in a run.
         text: the question in words.
         observations: data that specialists look at, at most one of each modality; they come with the sample and are not

@@ -31,7 +31,7 @@ Take = Callable[["Debate", Question, TurnKey, Mapping[TurnKey, Turn]], Coroutine
 class Debate:
     """Agents and the rule by which they exchange messages.
 
-    Fields:
+    Attributes:
         agents: name → agent, in the order of the graph's nodes.
         protocol: who speaks when and hears what.
         seed: random seed of the run; every turn's own seed follows from it.

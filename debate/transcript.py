@@ -25,7 +25,7 @@ class TurnKey:
 class Turn:
     """One agent's one message.
 
-    Fields:
+    Attributes:
         key: agent and round.
         message: the message.
         heard: turns of others that its prompt contained.

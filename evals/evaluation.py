@@ -36,7 +36,7 @@ from evals.task import Task, create_task
 class Selection:
     """Which questions are asked; the same for every method.
 
-    Fields:
+    Attributes:
         limit: maximum number of questions.
         shuffle: ask them in an order drawn from the seed instead of the source's.
         sample_ids: ask only the questions with these ids.

@@ -33,7 +33,7 @@ FULL = 200
 class Line:
     """One figure of ours, and the paper's where there is one.
 
-    Fields:
+    Attributes:
         task, method, what: which figure, e.g. `accuracy` or `agreement after round 2`.
         ours: with its interval; None where it was not measured, `note` says why.
         paper: model → printed figure.
@@ -52,7 +52,7 @@ class Line:
 class Reproduction:
     """An experiment that was run.
 
-    Fields:
+    Attributes:
         name, title: which.
         model, questions: ours: what was run, and the most questions asked of a task.
         lines: the figures.

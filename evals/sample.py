@@ -12,7 +12,7 @@ from agents.observation import Observation
 class Sample:
     """One question with its reference answer.
 
-    Fields:
+    Attributes:
         id: identifier, stable for one task, split and file, whatever is selected.
         question: text of the question, with the options of a choice in it.
         target: the right answer, spelled as `Task.extract` spells it.
@@ -36,7 +36,7 @@ class Sample:
 class Score:
     """The score of one answer; every value but `correct` counts as not correct in the accuracy.
 
-    Fields:
+    Attributes:
         value: `no answer` where none was given, `failed` where the scorer could not tell (a comparison out of time).
         answer: the extracted answer.
         target: the right answer.
@@ -55,7 +55,7 @@ class Score:
 class Loaded:
     """The samples of a split, and what became of each of its rows: rows in = samples + removed.
 
-    Fields:
+    Attributes:
         samples: samples in the source's order.
         rows_in: number of rows of the source.
         removed: reason → how many rows were left out for it.

@@ -23,7 +23,7 @@ LONGEST = 300
 class Reading:
     """What was read out of a response.
 
-    Fields:
+    Attributes:
         answer: None where it gives none, or could not be read.
         failure: why it could not be read; empty where it could.
     """

@@ -29,7 +29,7 @@ class Shot:
 class TaskInfo:
     """What `debate tasks` and docs/tasks.md say about a task.
 
-    Fields:
+    Attributes:
         kind: `number`, `choice`, `yes/no`, `mathematics`, `text` or `generated`.
         splits: its splits; the first is taken by default.
         source: origin of the data.

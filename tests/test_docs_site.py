@@ -1,10 +1,12 @@
 """The documentation site: every page has a place, every link leads somewhere, every public name is described, and it builds."""
 
+import inspect
 import os
 import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,3 +90,36 @@ def test_the_site_builds_without_a_warning(tmp_path):
     reference = (tmp_path / "site" / "api" / "index.html").read_text(encoding="utf-8")
     assert "engines are started once and held until it is closed" in reference
     assert Path(tmp_path / "site" / "tutorial" / "first-debate" / "index.html").is_file()
+
+
+# An entry that begins so leans on the name before it.
+LEANS = re.compile(r"(?:of|most|least|as|told|which|whose|only|at most|by|for|among|where|not)\b")
+
+
+@cache
+def entries(docstring):
+    """Return name → description of a docstring's arguments, attributes and errors."""
+    return dict(re.findall(r"^    (\w[\w, ]*): (.*)$", docstring or "", re.MULTILINE))
+
+
+def public():
+    """Yield every public function and class with its public methods."""
+    for package in ("agents", "debate", "evals", "kernels"):
+        for exported in import_module(package).__all__:
+            thing = getattr(import_module(package), exported)
+            yield f"{package}.{exported}", thing
+            if inspect.isclass(thing):
+                methods = [name for name in vars(thing) if name == "__call__" or not name.startswith("_")]
+                yield from ((f"{package}.{exported}.{name}", getattr(thing, name)) for name in methods)
+
+
+def test_docstrings_of_the_public_api_stand_alone():
+    described = {path: entries(inspect.getdoc(thing)) for path, thing in public() if callable(thing)}
+    assert sum(map(len, described.values())) > 100
+    leaning = {
+        f"{path}: {name}": said
+        for path, found in described.items()
+        for name, said in found.items()
+        if LEANS.match(said)
+    }
+    assert leaning == {}

@@ -15,7 +15,7 @@ ROUNDING = 1e-6
 class Belief:
     """How probable each label is.
 
-    Fields:
+    Attributes:
         labels: different from each other, in the task's order.
         probabilities: one a label, summing to 1; none of an abstention.
         abstention: why there is no belief; empty where there is one.

@@ -23,7 +23,7 @@ GROUP = "debate.belief_backends"
 class Card:
     """A belief backend in words.
 
-    Fields:
+    Attributes:
         name: as configs write it.
         paper: authors, year and identifier.
         modality: what it looks at.

@@ -36,7 +36,7 @@ Words = Literal["label", "shares"]
 class Verbaliser:
     """Says a belief, and reads what others said as one.
 
-    Fields:
+    Attributes:
         tokenizer: of the debate's language model; the mock's where there is none.
         receiver: that model.
         template: the words around a label.

@@ -20,7 +20,7 @@ from kernels.encoders import parse
 class AgentPlan(ABC):
     """One agent as a config describes it, and what the debate has to make it of. Engines are started when they are asked for.
 
-    Fields:
+    Attributes:
         name: unique in the debate.
         targets: question → right answer, for those that are given it.
         solutions: question → a right solution in words, of questions that have one.
@@ -75,7 +75,7 @@ class AgentPlan(ABC):
 class Speaker(ABC):
     """Takes turns in a debate.
 
-    Fields:
+    Attributes:
         name: unique in the debate.
         backend: the engine that it speaks through, or in whose tokens it speaks.
         sampling: temperature, lengths, stops; the seed is set per turn.

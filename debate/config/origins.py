@@ -23,7 +23,7 @@ MERGE = "tag:yaml.org,2002:merge"
 class Sourced:
     """A checked config, and the sources of its values.
 
-    Fields:
+    Attributes:
         config: as `load_config` returns it.
         raw: the file's data with overrides and the topology file in it.
         written: key path → where it was written; of what is not there the default holds.

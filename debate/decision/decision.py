@@ -24,7 +24,7 @@ Decode = Callable[[ModelFingerprint, int], str | None]
 @dataclass(frozen=True)
 class Decision:
     """The answer of a debate, and how it was reached.
-    Fields:
+    Attributes:
         answer: the answer; None if there is none, and `reason` says why.
         reason: explanation of how the answer was reached.
         answers: each agent's last answer.
@@ -39,7 +39,7 @@ class Decision:
 class Poll:
     """What a rule decides from: what was said, whose answers count, and how an answer is read out of words.
 
-    Fields:
+    Attributes:
         transcript: transcript of a finished debate.
         electorate: agents whose answers count, and the order in which a tie is broken.
         extract: function from a response to the answer in it, or None.

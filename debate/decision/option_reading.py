@@ -11,7 +11,7 @@ from debate.decision.decision import Decode
 class OptionReading:
     """What a CIPHER message holds of the options of a choice, at the step where it says one.
 
-    Fields:
+    Attributes:
         probabilities: label → share, over the options that were kept; sums to 1.
         mass: their share of the kept belief before it was divided: how much of it was about options at all.
         missing: labels of which no token was kept. Their belief is at most that of the least token kept.

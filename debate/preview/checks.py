@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Finding:
     """One sentence about a topology.
 
-    Fields:
+    Attributes:
         kind: an `error` is refused, a `warning` is shown; a `note` is what only loading the models would tell.
         text: what is the matter and what to do.
     """

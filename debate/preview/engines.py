@@ -23,7 +23,7 @@ LOCAL = ("transformers", "vllm")
 class KnownEngine:
     """An engine before it starts.
 
-    Fields:
+    Attributes:
         model: its name in the config.
         tokenizer: None where it cannot be known before the engine is there.
         context: positions; None likewise.

@@ -25,7 +25,7 @@ BYTES_PER_TOKEN = 4
 class Facts:
     """Figures of one debate.
 
-    Fields:
+    Attributes:
         agents, edges: of the union over all rounds.
         forms: edges by how they are heard.
         in_degree, out_degree: least, mean and most.

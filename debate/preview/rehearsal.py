@@ -30,7 +30,7 @@ NOBODY = ModelFingerprint("rehearsal", "", "", 0, 0)
 class LongestPrompt:
     """The longest prompt that a model may be given in a debate.
 
-    Fields:
+    Attributes:
         engine: of which model.
         turn: whose, and in which round.
         tokens: at most, with every message at its limit.
@@ -56,7 +56,7 @@ class LongestPrompt:
 class Rehearsal:
     """What a debate would meet.
 
-    Fields:
+    Attributes:
         prompts: the longest of each model whose tokenizer is known.
         prompt_tokens: of one debate at most, over all its turns; None where a tokenizer is not known.
         operations: floating-point operations of one debate, about; None where a model's size is not known.

@@ -18,7 +18,7 @@ TEXT_ONLY = "none"
 class Exchange:
     """A topology under a protocol.
 
-    Fields:
+    Attributes:
         topology: graphs by round.
         planned: every turn, with what it hears.
         encoders: how each turn is said: by an encoder, or as text (None).

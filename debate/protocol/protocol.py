@@ -22,7 +22,7 @@ Order = Literal["fixed", "reversed", "shuffled"]
 class Inbox:
     """What an agent reads before a turn: its own last turn, and those it hears, in the order of the nodes.
 
-    Fields:
+    Attributes:
         own: its own last turn; None where it has not spoken.
         heard: the turns of others.
         edges: how each of them is heard, in the same order; plainly where nothing is said about it.

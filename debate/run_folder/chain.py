@@ -23,7 +23,7 @@ STATUS, SEAL = "run.json", "journal"
 class Seal:
     """How far a journal went when a session ended in order.
 
-    Fields:
+    Attributes:
         records: how many there were.
         chain: over all of their bytes.
     """
@@ -35,7 +35,7 @@ class Seal:
 class Chain:
     """The records so far.
 
-    Fields:
+    Attributes:
         length: how many.
         digest: over all of their bytes.
     """

@@ -26,7 +26,7 @@ from debate.transcript import Transcript
 class DebateRecord:
     """One debate read back: its transcript, and how it ended if it did.
 
-    Fields:
+    Attributes:
         transcript: question and turns.
         decision: the decision record, score included; None where there is none.
         failure: why the debate was given up; None where it was not.
@@ -46,7 +46,7 @@ class RunReader:
         path: the run folder.
         activity: told of what engines did as well.
 
-    Fields:
+    Attributes:
         state: what the journal says.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 class MethodResult:
     """One row of the table.
 
-    Fields:
+    Attributes:
         method: its name.
         correct, no_answer, failed, total: questions; failed ones, given up or not to be scored, are not correct.
         asked: questions that the method was to play.

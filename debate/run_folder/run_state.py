@@ -32,7 +32,7 @@ class Strikes:
 class TurnPlace(NamedTuple):
     """Where a turn is.
 
-    Fields:
+    Attributes:
         offset: of its record in the journal.
         place: in its round's plan.
         digest: of a CIPHER message, which names its file; None for text.
@@ -47,7 +47,7 @@ class TurnPlace(NamedTuple):
 class DebateState:
     """One debate of a method.
 
-    Fields:
+    Attributes:
         text: of the question.
         turns: what was said, in the order written.
         strikes: of engines, over this question alone.
@@ -63,7 +63,7 @@ class DebateState:
 class MethodState:
     """One method of a run.
 
-    Fields:
+    Attributes:
         result: its row of the table so far.
         debates: question id → debate, in the order begun, without those forgotten.
     """
@@ -133,7 +133,7 @@ class RunState:
     Args:
         activity: told of what engines did as well.
 
-    Fields:
+    Attributes:
         methods: by name, in the order begun.
         models: name → fingerprint of each that spoke.
         config: the resolved config that the run was begun with, and what else was asked for; None before it is written.

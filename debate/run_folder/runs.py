@@ -20,7 +20,7 @@ DEPTH = 4
 class RunLine:
     """One run.
 
-    Fields:
+    Attributes:
         path: its folder.
         state: `running`, `finished`, `interrupted`, `failed`, `killed`, or `damaged`.
         reason: why, where it did not finish.

@@ -15,7 +15,7 @@ from debate.run_folder.results import MethodResult
 class Status:
     """How far a run is.
 
-    Fields:
+    Attributes:
         state: `running`, `finished`, `interrupted`, `failed`, or `killed`: it says running, but nobody writes it.
         reason: why, where it did not finish.
         methods: rows of the table so far.

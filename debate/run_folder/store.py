@@ -12,7 +12,7 @@ from debate.run_folder.run_state import RunState
 class RunStore:
     """The records and messages of one run, open for writing.
 
-    Fields:
+    Attributes:
         path: of the run folder.
         state: what the records so far come to.
         warnings: what was found damaged, in sentences.

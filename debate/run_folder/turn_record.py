@@ -15,7 +15,7 @@ from debate.transcript import Turn, TurnKey
 class Cost:
     """What taking a turn took; two runs of one config may differ in it.
 
-    Fields:
+    Attributes:
         seconds: from submitting it to having it, of the try that succeeded.
         engine: which one said it.
         tries: how often it was submitted.

@@ -29,7 +29,7 @@ class GivenUp(Exception):
 class TurnFailure:
     """A turn that an engine failed over, as a runner tells it.
 
-    Fields:
+    Attributes:
         engine: its place among those of the model.
         starts: how often it had been started.
         cause: what it failed with.
@@ -44,7 +44,7 @@ class TurnFailure:
 class Faults:
     """Takes turns, again where an engine fails.
 
-    Fields:
+    Attributes:
         execution: time-out and tries.
         record: where failures are written down, and those of earlier sessions are known.
         costs: of turns taken, until whoever writes them down takes them from here.

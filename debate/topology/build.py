@@ -24,7 +24,7 @@ PROBED = 128
 class Topology:
     """Graphs by round.
 
-    Fields:
+    Attributes:
         names: every agent, in the order in which they are heard.
         graphs: round → graph over all names; each edge carries its `Edge` under "edge".
     """

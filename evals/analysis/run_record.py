@@ -35,7 +35,7 @@ from kernels.names import did_you_mean
 class TurnRow:
     """One turn, flat.
 
-    Fields:
+    Attributes:
         question, round, agent: which turn.
         is_deciding: whether the agent's answer is the one that counts by temperature.
         temperature, encoder: how it spoke; encoder is None for text.
@@ -77,7 +77,7 @@ class TurnRow:
 class DebateRow:
     """One debate of one question.
 
-    Fields:
+    Attributes:
         question, text, target: what was asked, and the right answer.
         answer, verdict, reason: what it came to.
         strict_verdict: of the same decision over strictly extracted answers; None for decisions that read beliefs.
@@ -103,7 +103,7 @@ class DebateRow:
 class MethodRecord:
     """One method of a run.
 
-    Fields:
+    Attributes:
         name: its row of the table.
         config: the debate that it played.
         debates: those that ended, sorted by question.
@@ -125,7 +125,7 @@ class MethodRecord:
 class RunRecord:
     """A run.
 
-    Fields:
+    Attributes:
         path: its folder.
         config: that it was begun with.
         facts: of run.json: versions, fingerprints, status, git hash.

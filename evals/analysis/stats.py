@@ -125,7 +125,7 @@ def score_interval(only_first: int, only_second: int, total: int, confidence: fl
 class Comparison:
     """Two methods over the same questions.
 
-    Fields:
+    Attributes:
         first, second: their names; differences are first − second.
         questions: that both answered.
         samples: pairs in all; more than the questions where there are several samples a question.
@@ -339,7 +339,7 @@ class Bin:
 class Calibration:
     """How far confidence is from accuracy.
 
-    Fields:
+    Attributes:
         error: expected calibration error, Σ share · |accuracy − confidence| over ten equal bins (Naeini et al., 2015).
         bins: those that are not empty.
     """

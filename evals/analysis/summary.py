@@ -42,7 +42,7 @@ class Share:
 class Round:
     """Where the debates stood after a round; an agent that did not speak in it is taken at its last word.
 
-    Fields:
+    Attributes:
         number: number of the round, from 1.
         deciding: accuracy of the agent whose answer counts by temperature.
         agents: accuracy over all agents whose answers count.
@@ -74,7 +74,7 @@ class Point:
 class Budget:
     """What a method cost in all.
 
-    Fields:
+    Attributes:
         turns: number of turns.
         computed_tokens, cached_tokens: prompt tokens that were computed, and those taken from a cache.
         generated_tokens, message_bytes: tokens and bytes of the messages.
@@ -98,7 +98,7 @@ class Budget:
 class BeliefSummary:
     """How the deciding agents' last beliefs over the options of a choice fared.
 
-    Fields:
+    Attributes:
         count: debates with one.
         exact: those in which every option was among the tokens that the message kept; of the others a missing option has 0.
         correct: the option believed most was the right one.
@@ -121,7 +121,7 @@ class BeliefSummary:
 class Summary:
     """One method.
 
-    Fields:
+    Attributes:
         name: its row.
         asked: number of questions begun, ended or not.
         accuracy, strict: accuracy of the decision, read flexibly and strictly; strict is None for decisions over beliefs.

@@ -18,7 +18,7 @@ READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 class DataRow:
     """One row of a file.
 
-    Fields:
+    Attributes:
         values: column → value; of a file without a header the values alone.
         number: among the rows of the file, from 1.
         place: file and line or row, for messages.

@@ -18,7 +18,7 @@ FLOOR = 1e-12
 class BeliefScore:
     """How a belief over options fared.
 
-    Fields:
+    Attributes:
         top: the option believed most, of equals the first.
         correct: whether it is the right one.
         probability: of the right option.

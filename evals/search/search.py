@@ -34,7 +34,7 @@ from evals.search.study import PRUNE_EVERY, PRUNE_FROM, Trial, importance, open_
 class SearchResult:
     """What a search came to.
 
-    Fields:
+    Attributes:
         trials: all of them, in order.
         best: the winner on the validation questions, the first of equals.
         test: the winner's row on the test questions.

@@ -39,7 +39,7 @@ class BrokenReply(Exception):
 class Reply:
     """What the server said so far.
 
-    Fields:
+    Attributes:
         text: of the message.
         thinking: what a reasoning model thought before, where the server tells it apart.
         finish: why it ended; None while it has not.

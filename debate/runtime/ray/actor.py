@@ -42,7 +42,7 @@ def greeting() -> dict[str, Any]:
 class Desk:
     """What an engine keeps for one client.
 
-    Fields:
+    Attributes:
         pending: requests under way, by the client's numbers.
         outcomes: what is finished, kept until the client says that it has it.
         grew: set when there is something to collect.

@@ -15,7 +15,7 @@ from debate.runtime.ray.wire import Shelf
 class Model:
     """Engines that a runner may be lent.
 
-    Fields:
+    Attributes:
         name: of the model, for errors.
         engines: their names.
         description: of each.
@@ -32,7 +32,7 @@ class Model:
 class Lease:
     """An engine that may be used from now on.
 
-    Fields:
+    Attributes:
         model: its place among the models.
         engine: its place among those of the model.
         starts: how often it has been started.

@@ -33,7 +33,7 @@ BEAT_S = 2.0
 class Job:
     """A debate to be played.
 
-    Fields:
+    Attributes:
         number: the driver's, in events.
         debate: which of those that the runner was given.
         question, before: what, and what was said of it already.
