@@ -299,7 +299,7 @@ def _tell_of_earlier(folder: RunFolder, progress: Any) -> None:
         progress(warning)
     if folder.is_resumed:
         turns = sum(result.turns for result in folder.state.results.values())
-        progress(f"going on with {folder.path}: {turns} turns are there")
+        progress(f"continuing {folder.path}: {turns} turns are on disk")
 
 
 def _rows(methods: Sequence[str]) -> dict[str, str]:

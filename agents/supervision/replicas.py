@@ -137,7 +137,7 @@ class Replicas(Backend):
             raise BackendFailed(
                 f"no engine of {self.name} is left, and none could be started within {self._patience_s:g} s "
                 f"(execution.node_patience_s): {self._why or 'it is still starting'}. What was said is kept: the same command "
-                "goes on."
+                "continues the run."
             )
         return ready
 

@@ -64,5 +64,5 @@ def cancel(
         options.console.print(f"{run} has stopped", markup=False)
     else:
         command = f"debate status {shlex.quote(str(run))}"
-        options.console.print(f"{run} was asked to stop and has not yet; `{command}` tells", markup=False)
+        options.console.print(f"{run} was asked to stop and is still stopping; `{command}` tells", markup=False)
         raise typer.Exit(1)

@@ -74,5 +74,5 @@ def state_of(run: Path) -> tuple[str, str]:
     except (OSError, ValueError):
         facts = {"status": "running"}
     if facts["status"] == "running" and not is_being_written(run):
-        return "killed", "its process is gone; the same command goes on where it was"
+        return "killed", "its process is gone; the same command continues it"
     return facts["status"], facts.get("error", "")

@@ -95,7 +95,7 @@ def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: in
     if not path.is_file():
         shipped = sorted(file.stem for file in (configs_folder() / "training").glob("*.yaml"))
         raise ConfigError(
-            f"nothing to train is called {str(recipe)!r}: it is no file, no debater ({', '.join(shipped)}) and no belief "
+            f"cannot train {str(recipe)!r}: it is no file, no debater ({', '.join(shipped)}) and no belief "
             f"backend ({', '.join(names(GROUP))})"
         )
     loaded = load_recipe(path)

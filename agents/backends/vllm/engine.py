@@ -119,7 +119,7 @@ class Engine:
             async for output in self._llm.generate(prompt, params, request_id, lora_request=lora):
                 yield output
         except EngineDeadError as error:
-            raise BackendFailed("the vLLM engine died with this request under way") from error
+            raise BackendFailed("the vLLM engine died during this request") from error
 
     async def abort(self, request_id: str) -> None:
         """End a request where it is."""
