@@ -32,7 +32,7 @@ class Text(Observation):
     """A text.
 
     Attributes:
-        text: as it is.
+        text: the text.
         language, script: that it is in, e.g. `rus` (ISO 639-3) and `CYRILLIC`, where that is known.
     """
 
@@ -89,7 +89,7 @@ class Series(Observation):
 
     Attributes:
         values: [L, N] float32, oldest first.
-        names: of the quantities.
+        names: names of the quantities.
         marks: [L, C] float32, what the clock and the calendar say of each step, from -0.5 to 0.5, where that is known.
     """
 
@@ -119,8 +119,8 @@ class Table(Observation):
 
     Attributes:
         values: [R, M] float32.
-        names: of the columns.
-        labels: of every row but the last, in order.
+        names: names of the columns.
+        labels: labels of every row but the last, in order.
     """
 
     values: Tensor
@@ -146,9 +146,9 @@ class Document(Observation):
     """A page: words in reading order, where each stands, and the page's picture if there is one.
 
     Attributes:
-        words: as read.
+        words: words in reading order.
         boxes: [W, 4] float32, left, top, right, bottom as shares of the page.
-        image: of the page.
+        image: picture of the page.
     """
 
     words: tuple[str, ...]

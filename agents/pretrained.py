@@ -87,7 +87,7 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
         progress: called with one sentence per step that takes time.
 
     Raises:
-        ModelError: not found anywhere; the message lists what was tried.
+        ModelError: the model was found nowhere; the message lists what was tried.
         MissingDependency: the conversion needs an extra.
     """
     if model in WHEEL_MODELS:

@@ -41,7 +41,7 @@ class Prompts:
     """The prompt files of one task or role.
 
     Attributes:
-        folder: where the files are.
+        folder: folder of the files.
         format: chat template, plain text, or whichever the model has.
         role: the folder of a role.
         shared: files for stages that neither role nor task has.
@@ -75,7 +75,7 @@ class Prompts:
         """Render every file once, so that a mistake in one is found before anything runs.
 
         Raises:
-            PromptError: with the file.
+            PromptError: a template is wrong; the message names the file.
         """
         self._system()
         self._render("initial", {"question": "?"})

@@ -21,7 +21,7 @@ class HeardMessage:
     """A message as one agent hears it.
 
     Attributes:
-        content: what stands in its prompt.
+        content: content for its prompt.
         mapped: the share of the belief that mapped, where the tokenizers differ.
         is_read_out: whether it was said in CIPHER, and is given as its reading because the hearer takes no vectors.
     """

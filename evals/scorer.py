@@ -77,7 +77,7 @@ class Scorer:
     """Reads and scores answers to known questions.
 
     Args:
-        task: how.
+        task: task whose rules read and score the answers.
         samples: the questions, with options and right answers.
     """
 

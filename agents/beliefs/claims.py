@@ -17,7 +17,7 @@ class Claim:
     """One line of a claim table.
 
     Attributes:
-        text: what is claimed.
+        text: the claim in words.
         ours, baseline: one figure a training seed, on the same fresh data.
         least: by how much ours must be above the baseline at least.
         within: in place of `least`, how near they must be to each other.

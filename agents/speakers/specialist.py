@@ -34,9 +34,9 @@ class Specialist(Speaker):
     Attributes:
         believer: forms its belief.
         verbaliser: belief ⇄ message.
-        pool: how it takes in what it hears; None for not at all.
-        trust: how probable it takes a label to be that another agent only says.
-        words: how a text says the belief: the best label, or all shares in percent with it.
+        pool: rule that combines its belief with those it hears; None if it ignores them.
+        trust: probability that it gives to a label which another agent merely states.
+        words: form of the belief in text: the best label, or every label with its share in percent.
     """
 
     believer: BeliefBackend

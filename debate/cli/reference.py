@@ -53,7 +53,7 @@ def _is_ours(command: Any) -> bool:
     inner = getattr(command, "commands", None)
     if inner:
         return any(_is_ours(found) for found in inner.values())
-    return inspect.unwrap(command.callback).__module__.startswith(OURS)
+    return str(inspect.unwrap(command.callback).__module__).startswith(OURS)
 
 
 def _rows(command: Any) -> Iterator[str]:

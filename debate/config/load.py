@@ -43,7 +43,7 @@ def read_config(path: Path, overrides: Sequence[str] = (), *, is_record: bool = 
 
     Args:
         path: the file.
-        overrides, is_record: as of `load_config`.
+        overrides, is_record: see `load_config`.
 
     Raises:
         ConfigError: no such file, not YAML, no mapping, an override that does not fit, or a path that leads nowhere.
@@ -91,7 +91,7 @@ def refuse_keys(values: Mapping[str, Any], *, source: str) -> None:
 
     Args:
         values: a config, or what else was asked for.
-        source: what the message starts with.
+        source: beginning of the message.
     """
     _refuse_in_options(values, source)
     refuse_secrets_anywhere(values, where=source)

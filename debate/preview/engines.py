@@ -43,7 +43,7 @@ def known_engine(config: DebateConfig, backend: str, model: str, own: Mapping[st
 
     Args:
         config: the debate.
-        backend, model: as an agent has them.
+        backend, model: backend and model of an agent.
         own: the agent's options of its backend.
 
     Raises:

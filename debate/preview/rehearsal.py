@@ -31,10 +31,10 @@ class LongestPrompt:
     """The longest prompt that a model may be given in a debate.
 
     Attributes:
-        engine: of which model.
-        turn: whose, and in which round.
-        tokens: at most, with every message at its limit.
-        least: of the shortest question, with every message empty.
+        engine: engine of its model.
+        turn: agent and round.
+        tokens: upper bound, with every message at its limit.
+        least: tokens for the shortest question, with every message empty.
         room: tokens that the answer may have.
     """
 
@@ -58,9 +58,9 @@ class Rehearsal:
 
     Attributes:
         prompts: the longest of each model whose tokenizer is known.
-        prompt_tokens: of one debate at most, over all its turns; None where a tokenizer is not known.
+        prompt_tokens: upper bound for all turns of one debate; None if a tokenizer is unknown.
         operations: floating-point operations of one debate, about; None where a model's size is not known.
-        findings: what is wrong, or may go wrong.
+        findings: errors and warnings.
     """
 
     prompts: tuple[LongestPrompt, ...]

@@ -21,7 +21,7 @@ class Exchange:
     Attributes:
         topology: graphs by round.
         planned: every turn, with what it hears.
-        encoders: how each turn is said: by an encoder, or as text (None).
+        encoders: turn → encoder, or None for text.
     """
 
     topology: Topology

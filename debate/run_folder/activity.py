@@ -13,8 +13,8 @@ class EngineStatus:
 
     Attributes:
         turns, generated_tokens: said by it.
-        seconds: from submission to answer, summed over its turns; they overlap.
-        faults: how often it failed.
+        seconds: time from submission to answer, summed over its turns, which overlap.
+        faults: number of failures.
     """
 
     turns: int = 0
@@ -41,8 +41,8 @@ class Activity:
     """What engines did, and when; told by `RunState` of each record.
 
     Attributes:
-        engines: by name.
-        sessions: how often the run was begun or continued.
+        engines: name → engine.
+        sessions: number of times that the run was begun or continued.
     """
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ class Seal:
     """How far a journal went when a session ended in order.
 
     Attributes:
-        records: how many there were.
+        records: number of records.
         chain: over all of their bytes.
     """
 
@@ -36,7 +36,7 @@ class Chain:
     """The records so far.
 
     Attributes:
-        length: how many.
+        length: number of records.
         digest: over all of their bytes.
     """
 

@@ -44,13 +44,13 @@ class RunReader:
 
     Args:
         path: the run folder.
-        activity: told of what engines did as well.
+        activity: also receives what engines did.
 
     Attributes:
-        state: what the journal says.
+        state: state that the journal records.
 
     Raises:
-        RunError: not a run, or a damaged journal.
+        RunError: the folder holds no run, or its journal is damaged.
     """
 
     def __init__(self, path: Path, activity: Activity | None = None) -> None:

@@ -14,7 +14,7 @@ class MethodResult:
         asked: questions that the method was to play.
         turns, planned_turns: said, and without stopping; the difference is what stopping saved.
         prompt_tokens, cached_tokens, generated_tokens: over all turns; cached ones are part of the prompt's.
-        message_bytes: of everything said.
+        message_bytes: bytes of all messages.
         seconds: wall time of the method, engines already started; of an interrupted run the sum of its sessions.
     """
 

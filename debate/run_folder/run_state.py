@@ -33,9 +33,9 @@ class TurnPlace(NamedTuple):
     """Where a turn is.
 
     Attributes:
-        offset: of its record in the journal.
+        offset: byte offset of its record in the journal.
         place: in its round's plan.
-        digest: of a CIPHER message, which names its file; None for text.
+        digest: digest of a CIPHER message, which names its file; None for text.
     """
 
     offset: int
@@ -48,9 +48,9 @@ class DebateState:
     """One debate of a method.
 
     Attributes:
-        text: of the question.
-        turns: what was said, in the order written.
-        strikes: of engines, over this question alone.
+        text: text of the question.
+        turns: its turns, in the order written.
+        strikes: failures of engines on this question alone.
         end: offset of the record that ended it; None while it is under way.
     """
 
@@ -131,10 +131,10 @@ class RunState:
     """A run as far as its journal goes.
 
     Args:
-        activity: told of what engines did as well.
+        activity: also receives what engines did.
 
     Attributes:
-        methods: by name, in the order begun.
+        methods: name → method, in the order begun.
         models: name → fingerprint of each that spoke.
         config: the resolved config that the run was begun with, and what else was asked for; None before it is written.
     """

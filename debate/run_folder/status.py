@@ -19,8 +19,8 @@ class Status:
         state: `running`, `finished`, `interrupted`, `failed`, or `killed`: it says running, but nobody writes it.
         reason: why, where it did not finish.
         methods: rows of the table so far.
-        engines: by name.
-        sessions: how often the run was begun or continued.
+        engines: name → engine.
+        sessions: number of times that the run was begun or continued.
         turns_per_s, tokens_per_s: over the last minute of the journal.
         seconds_left: at that pace, of the methods that have begun; None where it cannot be told.
     """

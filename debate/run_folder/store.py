@@ -13,9 +13,9 @@ class RunStore:
     """The records and messages of one run, open for writing.
 
     Attributes:
-        path: of the run folder.
-        state: what the records so far come to.
-        warnings: what was found damaged, in sentences.
+        path: path of the run folder.
+        state: state after the records so far.
+        warnings: sentences about damage that was found.
         messages: the CIPHER messages.
         log: events, for people.
     """

@@ -31,8 +31,8 @@ class TurnFailure:
 
     Attributes:
         engine: its place among those of the model.
-        starts: how often it had been started.
-        cause: what it failed with.
+        starts: number of starts of the engine so far.
+        cause: the error.
     """
 
     engine: int
@@ -99,7 +99,7 @@ class Faults:
 
         Args:
             debate, question, key: over which turn.
-            failure: what happened.
+            failure: the failure.
         """
         backend, cause = debate.agents[key.agent].backend, failure.cause
         assert isinstance(backend, Replicas)

@@ -44,7 +44,7 @@ class Desk:
 
     Attributes:
         pending: requests under way, by the client's numbers.
-        outcomes: what is finished, kept until the client says that it has it.
+        outcomes: finished requests, kept until the client confirms them.
         grew: set when there is something to collect.
     """
 
