@@ -12,6 +12,7 @@ from debate.cli.app import app
 # What stands for something that a reader puts there, or for the end of a command.
 STANDS_FOR = {"…", "...", "COMMAND"}
 REDIRECTED = re.compile(r"\s(?:\d?>|\||&&).*$")
+COMMAND_LINE = get_command(app)
 INLINE = re.compile(r"`debate ([^`]+)`")
 
 
@@ -21,7 +22,7 @@ def refused(line, *, is_whole=True):
         # What may be left out, in brackets.
         line = re.sub(r"\[(--[^\]]+)\]", r"\1", line)
     words = [word for word in shlex.split(REDIRECTED.sub("", line)) if word not in STANDS_FOR]
-    command, path = get_command(app), ["debate"]
+    command, path = COMMAND_LINE, ["debate"]
     while hasattr(command, "commands"):
         known = {name for option in command.params for name in option.opts} | {"--help", "-h"}
         while words and words[0].startswith("-"):
