@@ -74,13 +74,13 @@ def test_the_walk_of_the_readme_runs(follow):
     assert targets == ["debate", "test"]
     assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in targets)
     assert len(walk.text.splitlines()) == 10
-    shorter = walk.text.replace("--limit 100", "--limit 1 --methods cipher").replace(
-        "--message text", "--dry-run"
-    )
+    shorter = walk.text.replace("--limit 100", "--limit 1 --methods cipher").replace("--message text", "--dry-run")
     said = follow(
         replace(walk, text=shorter.replace("questions.jsonl  ", "questions.jsonl --limit 1 --methods cipher  "))
     )
-    assert [text for text in ("decision: 15", "cipher: 1/1 correct", "diameter", "runs/config") if text not in said] == []
+    assert [
+        text for text in ("decision: 15", "cipher: 1/1 correct", "diameter", "runs/config") if text not in said
+    ] == []
     assert result.text.startswith("debate eval configs/debaters/experts.yaml")
 
 
