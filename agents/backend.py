@@ -39,10 +39,10 @@ class ChatTurn:
 class Prompt:
     """What a model is shown.
 
-    Fields:
+    Attributes:
         turns: optional system turn, examples as user/assistant pairs, and the user turn to answer.
-        cue: where the prompt is plain text (a base model), the words that precede each answer.
-        close: where it is plain text, what follows each answer, and so ends the one that is generated.
+        cue: words that precede each answer when the prompt is plain text (a base model).
+        close: text that follows each answer when the prompt is plain text, and so ends the one that is generated.
         format: `chat` uses the model's chat template, `plain` joins the turns with the cue, `auto` takes the template
             if the model has one.
     """
@@ -62,15 +62,15 @@ class Prompt:
 class Sampling:
     """How a request is decoded.
 
-    Fields:
-        temperature: of the belief softmax(z / temperature); 0 is greedy.
+    Attributes:
+        temperature: temperature of the belief softmax(z / temperature); 0 means greedy.
         top_p, top_k: restrict the sampled tokens of a text request; a CIPHER request restricts by its encoder.
-        max_tokens: most steps to generate.
+        max_tokens: maximum number of steps to generate.
         stop: strings that end the message where they begin.
-        seed: of the request; two requests with one seed sample alike.
-        top_beliefs: K, how many tokens of each belief a CIPHER message keeps.
-        ignore_eos: go on past the model's end tokens to max_tokens, for measurements; refused where an API decides, and
-            without meaning to the mock, which has no model to end.
+        seed: random seed of the request; two requests with the same seed sample alike.
+        top_beliefs: K, the number of tokens of each belief that a CIPHER message keeps.
+        ignore_eos: generate past the model's end tokens up to max_tokens, for measurements; refused where an API decides, and
+            without effect on the mock.
     """
 
     temperature: float = 1.0
@@ -99,9 +99,9 @@ class Sampling:
 class Request:
     """One message to generate.
 
-    Fields:
-        prompt: what the model is shown.
-        sampling: how it is decoded.
+    Attributes:
+        prompt: the prompt.
+        sampling: options of decoding.
         encoder: None for text, else the encoder of the CIPHER vectors.
         adapter: a LoRA adapter's folder in peft's layout, for backends that can load one beside the model.
         choices: texts that are weighed as what comes next, in place of generating: the message is the likeliest, and
@@ -140,7 +140,7 @@ class Request:
 class Usage:
     """What a request cost.
 
-    Fields:
+    Attributes:
         prompt_tokens: positions of the prompt, vectors included.
         cached_tokens: those of them that were not computed again.
         generated_tokens: steps decoded, the stop token included.
@@ -155,11 +155,11 @@ class Usage:
 class Generation:
     """A finished request.
 
-    Fields:
-        message: what was said.
-        usage: what it cost.
-        finish_reason: why it ended.
-        log_likelihoods: of the request's choices, nats, the sum over the tokens of each; () where it had none.
+    Attributes:
+        message: the message.
+        usage: tokens that it cost.
+        finish_reason: reason for its end.
+        log_likelihoods: log-likelihood of each of the request's choices in nats, summed over its tokens; () without choices.
     """
 
     message: Message

@@ -29,8 +29,8 @@ class Literal:
 class Placed:
     """Where a part of the prompt stands.
 
-    Fields:
-        number: of the part.
+    Attributes:
+        number: number of the part.
         text: of it, as the template left it; None of a message, which stands there whole.
     """
 
@@ -46,7 +46,7 @@ def render(
     Args:
         turns: role and parts of each.
         texts: of each part; None of one that is no text.
-        tokenizer: whose template it is.
+        tokenizer: tokenizer that owns the template.
         model: its name, for errors.
 
     Raises:

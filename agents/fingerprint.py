@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 class ModelFingerprint:
     """What decides whether two models can exchange vectors.
 
-    Fields:
-        model: the name it was asked for by; for people, not compared by `same_table`.
+    Attributes:
+        model: the name under which the model was requested; for people, not compared by `same_table`.
         table: SHA-256 of the input embedding table [V, D], rounded to bfloat16, so that the same weights loaded as
             float32 and as bfloat16 agree.
         tokenizer: SHA-256 of the vocabulary (token, id).
         vocabulary: V, rows of the table.
         width: D.
-        weights: SHA-256 of the weight files and the config, of a model that was loaded here; "" where that is not known. No part
-            of what messages carry: their receivers need the table and the tokenizer alone.
+        weights: SHA-256 of the weight files and the config of a model that was loaded here; "" if unknown. Messages do not carry
+            it: their receivers need only the table and the tokenizer.
 
-    Of a model behind an API neither hash is known: both are empty, and an unknown one equals nothing.
+    For a model behind an API neither hash is known: both are empty, and an empty hash equals nothing.
     """
 
     model: str

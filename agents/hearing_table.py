@@ -18,8 +18,8 @@ from kernels.encoders import Encoder
 class HearingTable:
     """A table to render on, compared by its model alone.
 
-    Fields:
-        model: of the hearer; its tokenizer is the speaker's.
+    Attributes:
+        model: model of the hearer; its tokenizer is the speaker's.
         table: [V', D'], what the hearer's model reads of each token.
     """
 
@@ -43,7 +43,7 @@ class HearingTable:
 
         Args:
             encoder, temperature, seeds, steps: as for the speaker's own vectors.
-            logits: of the speaker.
+            logits: logits of the speaker.
             on: this table on the speaker's device; as it is by default.
         """
         table = self.table if on is None else on(self)

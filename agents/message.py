@@ -33,20 +33,20 @@ class Cipher:
 
     The tensors are shared, not copied: whoever writes into one breaks the value.
 
-    Fields:
-        vectors: [T, D], the embeddings, in the sender's dtype; each is in the convex hull of the sender's table, but for
-            what the encoder may leave out (`EmbeddingTable.delta`). D is 0 of a sender without a table, whose beliefs
-            receivers render on their own.
+    Attributes:
+        vectors: [T, D], the embeddings, in the sender's dtype; each lies in the convex hull of the sender's table, except for
+            what the encoder may leave out (`EmbeddingTable.delta`). D is 0 for a sender without a table, whose beliefs
+            receivers render on their own tables.
         nearest: [T] int64, the row of the table nearest by cosine to each vector.
-        entropy: [T] float32, nats, of the belief softmax(z / temperature).
-        max_probability: [T] float32, of the same belief.
-        top_ids: [T, K] int64, the K heaviest tokens of the distribution that the encoder mixed, descending.
+        entropy: [T] float32, entropy of the belief softmax(z / temperature) in nats.
+        max_probability: [T] float32, largest probability of the same belief.
+        top_ids: [T, K] int64, the K most probable tokens of the distribution that the encoder mixed, descending.
         top_probabilities: [T, K] float32, their weights; 0 (and id 0) where the distribution has fewer than K tokens.
         rendered: hash of another table of the same tokenizer → [T, D'], the same beliefs rendered whole on that table, for those
             that hear the message and have it.
 
     Raises:
-        MessageError: a wrong shape or dtype, a number that is not finite, an entropy or probabilities that are none.
+        MessageError: a wrong shape or dtype, a number that is not finite, or an entropy or a probability out of range.
     """
 
     vectors: torch.Tensor
@@ -130,15 +130,15 @@ class Cipher:
 class Message:
     """What one agent said in one turn.
 
-    Fields:
-        text: what was said; of a CIPHER message its reading, i.e. the nearest tokens decoded.
+    Attributes:
+        text: the text that was said; for a CIPHER message its reading, i.e. the nearest tokens decoded.
         model: the sender's fingerprint.
         temperature: the sender's temperature.
-        token_ids: the sampled tokens; of a CIPHER message the nearest ones.
-        encoder: how beliefs became vectors, e.g. `expectation` or `topk(k=5)`; None for sampled text.
+        token_ids: the sampled tokens; for a CIPHER message the nearest ones.
+        encoder: the rule that turned beliefs into vectors, e.g. `expectation` or `topk(k=5)`; None for sampled text.
         cipher: the vectors and beliefs; None for text.
-        thinking: what a reasoning model thought before, with its tags; `text` is the answer behind it.
-        thinking_tokens: how many of the token ids, and of the vectors, are of the thinking: the first.
+        thinking: the thoughts of a reasoning model before its answer, with their tags; `text` is the answer alone.
+        thinking_tokens: number of leading token ids, and vectors, that belong to the thinking.
     """
 
     text: str

@@ -38,7 +38,7 @@ _HASH = re.compile(r"[0-9A-Za-z._:+/=-]{0,128}")
 class MessageHeader:
     """Everything of a message but its tensors, and its digest.
 
-    Fields:
+    Attributes:
         token_ids: of a text; None where the tensor `nearest` has them.
         thinking, thinking_tokens: of a reasoning model; empty and 0 where the header has neither.
     """

@@ -31,8 +31,8 @@ class Observation:
 class Text(Observation):
     """A text.
 
-    Fields:
-        text: as it is.
+    Attributes:
+        text: the text.
         language, script: that it is in, e.g. `rus` (ISO 639-3) and `CYRILLIC`, where that is known.
     """
 
@@ -87,9 +87,9 @@ class Audio(Observation):
 class Series(Observation):
     """Several quantities over time.
 
-    Fields:
+    Attributes:
         values: [L, N] float32, oldest first.
-        names: of the quantities.
+        names: names of the quantities.
         marks: [L, C] float32, what the clock and the calendar say of each step, from -0.5 to 0.5, where that is known.
     """
 
@@ -117,10 +117,10 @@ class Series(Observation):
 class Table(Observation):
     """Rows of numbers, some with a known label and the last without: what its label is, is the question.
 
-    Fields:
+    Attributes:
         values: [R, M] float32.
-        names: of the columns.
-        labels: of every row but the last, in order.
+        names: names of the columns.
+        labels: labels of every row but the last, in order.
     """
 
     values: Tensor
@@ -145,10 +145,10 @@ class Table(Observation):
 class Document(Observation):
     """A page: words in reading order, where each stands, and the page's picture if there is one.
 
-    Fields:
-        words: as read.
+    Attributes:
+        words: words in reading order.
         boxes: [W, 4] float32, left, top, right, bottom as shares of the page.
-        image: of the page.
+        image: picture of the page.
     """
 
     words: tuple[str, ...]

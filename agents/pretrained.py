@@ -41,7 +41,7 @@ DEBATERS = Path(__file__).resolve().parent / "debaters"
 class WheelModel:
     """A model that is on the hub and, quantised, inside a wheel.
 
-    Fields:
+    Attributes:
         hub_id: the repository on the hub, preferred where it can be had (full precision).
         folder: the name of the converted model in the cache.
         requirement: the pinned wheel.
@@ -87,7 +87,7 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
         progress: called with one sentence per step that takes time.
 
     Raises:
-        ModelError: not found anywhere; the message lists what was tried.
+        ModelError: the model was found nowhere; the message lists what was tried.
         MissingDependency: the conversion needs an extra.
     """
     if model in WHEEL_MODELS:

@@ -40,8 +40,8 @@ Heard = Message | str | tuple[Message, Message]
 class Prompts:
     """The prompt files of one task or role.
 
-    Fields:
-        folder: where the files are.
+    Attributes:
+        folder: folder of the files.
         format: chat template, plain text, or whichever the model has.
         role: the folder of a role.
         shared: files for stages that neither role nor task has.
@@ -75,7 +75,7 @@ class Prompts:
         """Render every file once, so that a mistake in one is found before anything runs.
 
         Raises:
-            PromptError: with the file.
+            PromptError: a template is wrong; the message names the file.
         """
         self._system()
         self._render("initial", {"question": "?"})

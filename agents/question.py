@@ -10,14 +10,14 @@ from agents.observation import Observation, Text
 class Question:
     """What is debated, and what a belief is formed about.
 
-    Fields:
-        id: unique in a run.
-        text: as asked.
-        observations: what specialists look at, at most one of each modality; they come with the sample and are not written
-            down with the debate.
-        labels: how the possible answers are called, where the task says so.
-        options: their texts, in the same order, where they have any.
-        round: of the debate in which it is asked, from 1; agents that look at more each time go by it.
+    Attributes:
+        id: identifier, unique in a run.
+        text: the question in words.
+        observations: data that specialists look at, at most one of each modality; they come with the sample and are not
+            recorded with the debate.
+        labels: names of the possible answers, if the task defines them.
+        options: texts of the possible answers in the same order, if they have any.
+        round: round of the debate in which it is asked, from 1, for agents that look at more in each round.
     """
 
     id: str

@@ -209,7 +209,7 @@ def create_backend(name: str, **options: Any) -> Backend:
 
     Raises:
         UnknownName: no such backend.
-        ConfigError: what the name stands for is no backend, or an option that it does not take.
+        ConfigError: the name stands for something else than a backend, or the backend does not take an option.
     """
     cls: type[Backend] = load_class(name, "backend", GROUP, Backend)
     check_options(f"backend {name!r}", options, cls)

@@ -141,7 +141,7 @@ def _keys(*named: str) -> list[str]:
 class _Scalar:
     """A text or number in options.
 
-    Fields:
+    Attributes:
         path: keys and places that lead to it.
         value: as text.
         is_secret: a key above it, or its own, says so.

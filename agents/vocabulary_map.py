@@ -29,7 +29,7 @@ MAX_PIECES = 16
 class Mapped:
     """A message in the receiver's vocabulary, and how much of it went over.
 
-    Fields:
+    Attributes:
         message: its kept beliefs are over the receiver's tokens, to be rendered on its table; None if nothing mapped.
         mass: probability that mapped, the mean over the sender's steps; what the sender did not keep counts as lost.
         exact: the part of `mass` whose tokens are single tokens of the receiver.

@@ -10,14 +10,14 @@ from debate.transcript import Transcript, turn_fields
 
 @dataclass(frozen=True)
 class Answer:
-    """What a debate came to: the decision, and everything that was said."""
+    """The outcome of a debate: the decision, and everything that was said."""
 
     decision: Decision
     transcript: Transcript
 
     @property
     def answer(self) -> str | None:
-        """The answer that was read from the debate; None where there is none, and `decision.reason` says why."""
+        """The answer of the debate; None if there is none, and `decision.reason` says why."""
         return self.decision.answer
 
     @property

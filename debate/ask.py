@@ -28,16 +28,16 @@ TASKS, READERS = "evals.task:create_task", "evals.scorer:SafeExtract"
 
 
 class DebateSession:
-    """Debates one question a call; engines are started once and held until it is closed.
+    """A debate as a callable: one question for each call; engines are started once and held until it is closed.
 
     In a coroutine or a notebook cell `await session.ask(question)` does the same and leaves the event loop free.
 
     Args:
-        config: a config, or the file or name of one, e.g. `first_debate`.
-        extract: response → its answer; by default as the config's task reads one, e.g. its number or option.
+        config: a config, its file, or the name of a shipped one, e.g. `first_debate`.
+        extract: function from a response to the answer in it (default: as the config's task reads it, e.g. its number).
 
     Raises:
-        DebateError: a config, task, model or prompt that cannot be used.
+        DebateError: the config, its task, a model or a prompt cannot be used.
     """
 
     def __init__(self, config: DebateConfig | Path | str, *, extract: Reader | None = None) -> None:
@@ -54,14 +54,14 @@ class DebateSession:
         """Return what a debate of the question comes to.
 
         Args:
-            question: what is debated.
-            id: of the question; what is drawn follows from it and the config's seed, so give one to have the same debate
-                again. Questions are numbered by default.
+            question: question to debate.
+            id: identifier of the question. Everything drawn follows from it and the config's seed, so the same id repeats the
+                debate. By default questions are numbered.
         """
         return self._loop.run(self._play(self._question(question, id)))
 
     async def ask(self, question: str, *, id: str | None = None) -> Answer:
-        """Return what a debate of the question comes to, as a call of the session does; several may be under way at once."""
+        """Return what a debate of the question comes to, like a call of the session; several may run at once."""
         return await self._loop.wait(self._play(self._question(question, id)))
 
     def _question(self, text: str, id: str | None) -> Question:

@@ -38,13 +38,14 @@ def build_debate(
     Args:
         config: the debate.
         backends: the engines.
-        extract: a response and its question's options → its answer, for edges, stopping rules and decisions that look at answers.
+        extract: function from a response and its question's options to its answer, for edges, stopping rules and decisions that
+            depend on answers.
         targets: question → right answer, for the controls that are given it.
-        solutions: question → a right solution in words, which they say in place of the bare answer.
-        shots: the task's worked examples, question and solution, in place of the first round's in the prompt files.
+        solutions: question → right solution in words, which controls say instead of the bare answer.
+        shots: the task's worked examples (question and solution), used instead of those in the prompt files.
 
     Raises:
-        DebateError: anything in it that cannot be: an unknown topology, missing prompts, a model that is not there.
+        DebateError: a part that does not exist: an unknown topology, missing prompts, a missing model.
     """
     exchange = build_exchange(config)
     for finding in check(config, exchange):

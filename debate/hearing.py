@@ -20,8 +20,8 @@ NO_ANSWER = "no answer"
 class HeardMessage:
     """A message as one agent hears it.
 
-    Fields:
-        content: what stands in its prompt.
+    Attributes:
+        content: content for its prompt.
         mapped: the share of the belief that mapped, where the tokenizers differ.
         is_read_out: whether it was said in CIPHER, and is given as its reading because the hearer takes no vectors.
     """
@@ -35,7 +35,7 @@ class HeardMessage:
 class Hearing:
     """Renders messages for their hearers.
 
-    Fields:
+    Attributes:
         extract: a response and its question's options → the answer in it; needed where an edge shows answers only.
         min_mapped: the least share of a belief that must map between two tokenizers; below it text is heard.
         thinking: `strip` to hear a reasoning model's answer alone, `keep` for what it thought before, too.

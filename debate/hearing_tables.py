@@ -16,7 +16,7 @@ def hearing_tables(
 
     Args:
         exchange: who hears whom, and in which encoder.
-        agents: by name.
+        agents: name → agent.
         warn: told, a pair at a time, where an engine cannot render for a hearer, which then hears the kept beliefs alone.
     """
     found: dict[TurnKey, tuple[HearingTable, ...]] = {}

@@ -31,13 +31,13 @@ Take = Callable[["Debate", Question, TurnKey, Mapping[TurnKey, Turn]], Coroutine
 class Debate:
     """Agents and the rule by which they exchange messages.
 
-    Fields:
+    Attributes:
         agents: name → agent, in the order of the graph's nodes.
         protocol: who speaks when and hears what.
-        seed: of the run; every turn's own seed follows from it.
-        encoders: turns that are not said in their agent's own way: the encoder, or None for text.
-        hearing: how a message is rendered for one who hears it.
-        tables: of turns whose hearers have other tables than the speaker, those tables.
+        seed: random seed of the run; every turn's own seed follows from it.
+        encoders: turn → encoder, or None for text, where it differs from the agent's own.
+        hearing: renders a message for the agent that hears it.
+        tables: turn → tables of its hearers, where they differ from the speaker's.
     """
 
     agents: Mapping[str, Speaker]
@@ -134,9 +134,9 @@ async def play(
 
     Args:
         debate: agents and protocol.
-        question: what is debated.
-        before: turns that were said before an interruption; they are taken as they are.
-        take: how a turn is taken.
+        question: question to debate.
+        before: turns that were said before an interruption; they are reused unchanged.
+        take: function that lets an agent take a turn.
         on_start: called when a turn is submitted.
         on_turn: called when a turn was said, before anyone hears it.
     """

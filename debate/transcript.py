@@ -25,16 +25,16 @@ class TurnKey:
 class Turn:
     """One agent's one message.
 
-    Fields:
+    Attributes:
         key: agent and round.
-        message: what was said.
-        heard: the turns that its prompt held, besides the agent's own.
-        seed: of the request.
-        usage: what it cost.
-        finish_reason: why it ended.
-        mapped: heard CIPHER messages of another tokenizer, with the share of their belief that mapped to this agent's.
-        read_out: turns said in CIPHER that this agent's backend, which takes no vectors, was given as their reading.
-        place: among the turns of its round, by the protocol's plan.
+        message: the message.
+        heard: turns of others that its prompt contained.
+        seed: random seed of the request.
+        usage: tokens that it cost.
+        finish_reason: reason for its end.
+        mapped: CIPHER messages heard from another tokenizer, with the share of their belief that mapped to this agent's.
+        read_out: turns said in CIPHER that were given to this agent as text, because its backend takes no vectors.
+        place: position among the turns of its round, in the protocol's order.
     """
 
     key: TurnKey

@@ -36,14 +36,14 @@ from evals.task import Task, create_task
 class Selection:
     """Which questions are asked; the same for every method.
 
-    Fields:
-        limit: most of them.
-        shuffle: in an order drawn from the seed, in place of the source's.
-        sample_ids: only these.
-        split: of the task; its first by default.
-        num_fewshot: worked examples in the prompt; the task's own number by default.
-        data: a local benchmark file or folder.
-        revision: of the hub's repository.
+    Attributes:
+        limit: maximum number of questions.
+        shuffle: ask them in an order drawn from the seed instead of the source's.
+        sample_ids: ask only the questions with these ids.
+        split: split of the task (default: its first).
+        num_fewshot: number of worked examples in the prompt (default: the task's own).
+        data: local benchmark file or folder.
+        revision: revision of the hub's repository.
     """
 
     limit: int | None = None
@@ -91,31 +91,32 @@ async def evaluate(
 ) -> list[MethodResult]:
     """Return one result per method over the same questions; everything is in the run folder as well.
 
-    Where `out` holds an earlier run of the same arguments, it is continued: nothing that was said is said again.
-    `self-consistency@…` rows are played last, since their k follows from what the debates cost.
+    If `out` holds an earlier run with the same arguments, it is continued and no turn is taken twice. Rows
+    `self-consistency@…` are played last, because their number of votes follows from what the debates cost.
 
-    >>> import asyncio
-    >>> from pathlib import Path
-    >>> from debate import load_config
-    >>> rows = asyncio.run(evaluate(load_config("smoke"), out=Path("runs/smoke"), limit=4))
-    >>> [(row.method, row.correct, row.total) for row in rows]
-    [('single', 4, 4), ('text', 4, 4), ('cipher', 4, 4)]
+    Examples:
+        >>> import asyncio
+        >>> from pathlib import Path
+        >>> from debate import load_config
+        >>> rows = asyncio.run(evaluate(load_config("smoke"), out=Path("runs/smoke"), limit=4))
+        >>> [(row.method, row.correct, row.total) for row in rows]
+        [('single', 4, 4), ('text', 4, 4), ('cipher', 4, 4)]
 
     Args:
         config: the debate and its methods.
         out: the run folder.
-        methods: which rows (evals/methods.py); all of the config's by default.
+        methods: methods to play, by name (default: all of the config's); see docs/evaluation.md.
         limit, data: short for `selection=Selection(limit=…, data=…)`.
-        selection: which questions.
+        selection: choice of questions.
         samples: the questions themselves, as a task loaded them.
         overwrite: delete an earlier run in `out`.
-        backends: engines that outlive this evaluation; its own are started and closed by default.
-        observer: told of everything as it happens.
-        progress: called with a sentence for each slow step of a start.
+        backends: engines that outlive this evaluation (default: its own, started and closed).
+        observer: receives every event as it happens.
+        progress: called with a sentence for each slow step of the start.
 
     Raises:
-        ConfigError: two arguments say which questions, so that one would have no effect.
-        DebateError: anything that the user can mend; mistakes in any method are found before the first is played.
+        ConfigError: two arguments choose questions, so that one would have no effect.
+        DebateError: a mistake that the user can mend; mistakes in any method are found before the first is played.
     """
     observer = observer or Observer()
     chosen = _selection(limit, data, selection, samples)
@@ -200,7 +201,7 @@ def evaluate_sync(config: DebateConfig | Path | str, *, out: Path | str, **argum
     Args:
         config: a config, or the file or name of one, e.g. `smoke`.
         out: the run folder.
-        arguments: as of `evaluate`.
+        arguments: the arguments of `evaluate`.
     """
     loaded = config if isinstance(config, DebateConfig) else load_config(config)
     with LoopThread() as loop:
@@ -298,7 +299,7 @@ def _tell_of_earlier(folder: RunFolder, progress: Any) -> None:
         progress(warning)
     if folder.is_resumed:
         turns = sum(result.turns for result in folder.state.results.values())
-        progress(f"going on with {folder.path}: {turns} turns are there")
+        progress(f"continuing {folder.path}: {turns} turns are on disk")
 
 
 def _rows(methods: Sequence[str]) -> dict[str, str]:

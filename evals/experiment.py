@@ -68,7 +68,7 @@ def experiment_config(experiment: Experiment, task: str, overrides: Mapping[str,
     """Return the debate of an experiment on one of its tasks, with its rows.
 
     Args:
-        experiment: with the paper's settings.
+        experiment: experiment with the paper's settings.
         task: one of its own.
         overrides: keys that stand for the paper's: model, agents, backend, lengths. They win over everything else.
 

@@ -43,7 +43,7 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
 
     Args:
         config: the table's.
-        name: as above.
+        name: name of the method.
         k: samples, for `self-consistency@tokens` and `@time`.
 
     Raises:

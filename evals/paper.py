@@ -14,7 +14,7 @@ BOUNDS = (0.01, 2.0)
 class Figure:
     """One printed number.
 
-    Fields:
+    Attributes:
         value: percent.
         spread: ± over runs, percentage points; None where the paper prints none (CIPHER is deterministic).
         is_read_off: whether it is read off a plot.

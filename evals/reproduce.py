@@ -33,11 +33,11 @@ FULL = 200
 class Line:
     """One figure of ours, and the paper's where there is one.
 
-    Fields:
-        task, method, what: which figure, e.g. `accuracy` or `agreement after round 2`.
-        ours: with its interval; None where it was not measured, `note` says why.
+    Attributes:
+        task, method, what: identity of the figure, e.g. `accuracy` or `agreement after round 2`.
+        ours: our figure with its interval; None if it was not measured, and `note` says why.
         paper: model → printed figure.
-        note: what stands between the two.
+        note: differences between the two settings.
     """
 
     task: str
@@ -52,8 +52,8 @@ class Line:
 class Reproduction:
     """An experiment that was run.
 
-    Fields:
-        name, title: which.
+    Attributes:
+        name, title: name and title of the experiment.
         model, questions: ours: what was run, and the most questions asked of a task.
         lines: the figures.
         caveats: sentences that belong beside them.
@@ -86,15 +86,15 @@ async def reproduce(
     A task whose questions cannot be had is a line that says so; the others are run.
 
     Args:
-        name: of the experiment.
+        name: name of the experiment.
         out: the folder; what is there already is not run again.
         overrides: keys of the config that stand for the paper's: model, backend, dtype, options, seed, …
-        limit: most questions a task.
-        tasks: only these of the experiment's.
+        limit: maximum number of questions for each task.
+        tasks: run only these tasks of the experiment.
         data: a folder of benchmark files, or of one folder a task.
-        trials: of a search, in place of the experiment's.
-        observer: told of everything as it happens.
-        progress: told of each slow step.
+        trials: number of trials of a search, in place of the experiment's.
+        observer: receives every event as it happens.
+        progress: called with a sentence for each slow step.
 
     Raises:
         ConfigError: an unknown experiment or task.

@@ -12,13 +12,13 @@ from agents.observation import Observation
 class Sample:
     """One question with its reference answer.
 
-    Fields:
-        id: stable for one task, split and file, whatever is selected.
-        question: as it is asked; the options of a choice stand in it.
-        target: the right answer as `Task.extract` would spell it.
-        options: the texts of a choice, in the order of the task's labels.
-        metadata: what else the row says; read-only.
-        observations: what specialists look at, at most one of a modality.
+    Attributes:
+        id: identifier, stable for one task, split and file, whatever is selected.
+        question: text of the question, with the options of a choice in it.
+        target: the right answer, spelled as `Task.extract` spells it.
+        options: texts of a choice's options, in the order of the task's labels.
+        metadata: other columns of the row; read-only.
+        observations: data that specialists look at, at most one of each modality.
     """
 
     id: str
@@ -34,14 +34,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Score:
-    """How one answer fared; all but `correct` count as not correct in the accuracy.
+    """The score of one answer; every value but `correct` counts as not correct in the accuracy.
 
-    Fields:
+    Attributes:
         value: `no answer` where none was given, `failed` where the scorer could not tell (a comparison out of time).
-        answer: as extracted.
+        answer: the extracted answer.
         target: the right answer.
-        credit: 0 to 1, of scorers that give a part of the mark; None of those that do not.
-        reason: why it failed, or what the credit is of.
+        credit: part of the mark, 0 to 1; None for scorers that give no parts.
+        reason: reason for a failure, or explanation of the credit.
     """
 
     value: Literal["correct", "incorrect", "no answer", "failed"]
@@ -55,9 +55,9 @@ class Score:
 class Loaded:
     """The samples of a split, and what became of each of its rows: rows in = samples + removed.
 
-    Fields:
-        samples: in the source's order.
-        rows_in: rows of the source.
+    Attributes:
+        samples: samples in the source's order.
+        rows_in: number of rows of the source.
         removed: reason → how many rows were left out for it.
         notes: sentences with file and row, about what is odd and was kept, and what was removed.
         source: the file, or repository@commit.

@@ -23,7 +23,7 @@ LONGEST = 300
 class Reading:
     """What was read out of a response.
 
-    Fields:
+    Attributes:
         answer: None where it gives none, or could not be read.
         failure: why it could not be read; empty where it could.
     """
@@ -77,7 +77,7 @@ class Scorer:
     """Reads and scores answers to known questions.
 
     Args:
-        task: how.
+        task: task whose rules read and score the answers.
         samples: the questions, with options and right answers.
     """
 

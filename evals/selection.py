@@ -19,11 +19,11 @@ def select(
     """Return the samples asked for, each once.
 
     Args:
-        samples: all of them.
-        limit: at most so many, after the rest.
-        shuffle: in an order drawn from the seed, in place of the source's.
-        seed: of that order.
-        sample_ids: only these.
+        samples: all samples.
+        limit: maximum number, applied last.
+        shuffle: draw the order from the seed instead of keeping the source's.
+        seed: random seed of that order.
+        sample_ids: ids of the samples to keep.
 
     Raises:
         UnknownName: an id that no sample has.

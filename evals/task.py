@@ -29,12 +29,12 @@ class Shot:
 class TaskInfo:
     """What `debate tasks` and docs/tasks.md say about a task.
 
-    Fields:
+    Attributes:
         kind: `number`, `choice`, `yes/no`, `mathematics`, `text` or `generated`.
-        splits: that it has; the first is taken by default.
-        source: where the data are from.
-        licence: of the data, as their publishers state it.
-        scoring: how an answer is compared.
+        splits: its splits; the first is taken by default.
+        source: origin of the data.
+        licence: licence of the data, as their publishers state it.
+        scoring: rule by which answers are compared.
         needs_data: True where there is no hub source, and --data is the only way.
         extra: the extra of cipher-debate that it needs, if any.
     """
@@ -52,12 +52,12 @@ class Task(ABC):
     """A benchmark.
 
     Args:
-        seed: of what is generated.
-        data: a local file or folder in place of the hub.
-        split: one of `info.splits`; the first by default.
-        variant: what stands after the colon of the name, e.g. a subject of MMLU.
-        num_fewshot: worked examples for the prompt, of tasks that have rows for them; the task's own number by default.
-        revision: a commit, tag or branch of the hub's repository in place of the task's.
+        seed: random seed of generated questions.
+        data: a local file or folder, used instead of the hub.
+        split: one of `info.splits` (default: the first).
+        variant: part of the name after the colon, e.g. a subject of MMLU.
+        num_fewshot: number of worked examples in the prompt, for tasks that have rows for them (default: the task's own).
+        revision: a commit, tag or branch of the hub's repository, used instead of the task's.
 
     Raises:
         TaskError: a split that it does not have.
@@ -144,8 +144,8 @@ class Task(ABC):
         """Return the answer that a response gives, leniently read, or None; what debates and votes use.
 
         Args:
-            response: what was said.
-            options: the sample's, for tasks that can tell an option by its text.
+            response: the response.
+            options: options of the sample, for tasks that recognise an option by its text.
         """
 
     def extract_strict(self, response: str, options: Sequence[str] = ()) -> str | None:
@@ -188,12 +188,12 @@ def create_task(
 
     Args:
         name: e.g. `gsm8k`, `mmlu:formal_logic`, `package.module:Class`.
-        seed: of what is generated.
-        data: a local file or folder in place of the hub.
-        split: train, validation, test or dev; the task's first by default.
-        num_fewshot: worked examples for the prompt; the task's own number by default.
-        revision: of the hub's repository, in place of the task's.
-        columns: names of columns, of tasks that read the user's own file: `{"question": "prompt"}`.
+        seed: random seed of generated questions.
+        data: a local file or folder, used instead of the hub.
+        split: train, validation, test or dev (default: the task's first).
+        num_fewshot: number of worked examples in the prompt (default: the task's own).
+        revision: revision of the hub's repository, used instead of the task's.
+        columns: names of the columns of your own file, e.g. `{"question": "prompt"}`; only for tasks that read one.
     """
     base, variant = split_name(name)
     # Only what was asked for is passed on, so that a task need not take what it has no use for.

@@ -6,19 +6,15 @@ import re
 import subprocess
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from support.pages import PAGES, ROOT, blocks, name
 
 import debate.ask
 import evals.evaluation
 from debate.config.schema import AgentConfig
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("agents", "debate", "evals", "kernels")
-PAGES = sorted(
-    {ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("kernels/**/*.md")}
-)
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 OURS = "|".join((*PACKAGES, "configs", "docs", "tests"))
 # Paths of ours, with a file's ending or as a folder with its slash; words in capitals, as in tasks/NAME.py, stand for any name.
@@ -37,10 +33,6 @@ def prose(path):
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(text)) if isinstance(node, documented)]
     return "\n\n".join([*docstrings, *re.findall(r"^\s*# (.*)", text, re.MULTILINE)])
-
-
-def name(path):
-    return str(path.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("paths", [PAGES, SOURCES], ids=["pages", "sources"])
@@ -130,22 +122,21 @@ def test_examples_in_docstrings_run(module, elsewhere):
     assert found.failed == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/evaluation.md"])
-def test_examples_in_pages_run(page, elsewhere, capsys):
-    examples = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
-    assert examples
+def test_examples_of_the_page_on_evaluation_run(elsewhere, capsys):
+    examples = [block.text for block in blocks(ROOT / "docs" / "evaluation.md") if block.language == "python"]
+    assert len(examples) == 2
     for example in examples:
         # The same pair of debaters without weights.
-        exec(compile(example.replace("first_debate", "smoke"), page, "exec"), {})
+        exec(compile(example.replace("first_debate", "smoke"), "evaluation.md", "exec"), {})
     said = capsys.readouterr().out
     assert re.search(r"^15$", said, re.MULTILINE)
-    assert re.search(r"cipher \d of 8" if page == "README.md" else "20 paired questions", said)
+    assert "20 paired questions" in said
 
 
-def test_the_tree_in_the_readme_is_the_tree():
+def test_the_tree_on_the_page_is_the_tree():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     folders = {path.split("/")[0] for path in tracked if "/" in path}
-    tree = re.search(r"## The tree\n\n```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[1]
     assert set(re.findall(r"^(\w+)/", tree, re.MULTILINE)) == {
         folder for folder in folders if not folder.startswith(".")
     }

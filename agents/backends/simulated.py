@@ -46,7 +46,9 @@ class SimulatedBackend(Backend):
         progress: Progress = lambda _: None,
     ) -> None:
         if not 1 <= shortest <= longest:
-            raise ConfigError(f"answers of {shortest} to {longest} tokens cannot be; need 1 <= shortest <= longest")
+            raise ConfigError(
+                f"answers of {shortest} to {longest} tokens are impossible; need 1 <= shortest <= longest"
+            )
         self._prefill, self._decode, self._places = prefill_tokens_per_s, decode_tokens_per_s, max_num_seqs
         self._lengths, self._report = (shortest, longest), report
         self._fingerprint = ModelFingerprint(model, "", hashlib.sha256(b"simulated").hexdigest(), 1, 0)

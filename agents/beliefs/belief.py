@@ -15,14 +15,14 @@ ROUNDING = 1e-6
 class Belief:
     """How probable each label is.
 
-    Fields:
+    Attributes:
         labels: different from each other, in the task's order.
         probabilities: one a label, summing to 1; none of an abstention.
         abstention: why there is no belief; empty where there is one.
-        grounds: what it rests on, in words, where the backend can say so.
+        grounds: explanation of the belief in words, if the backend gives one.
 
     Raises:
-        BeliefError: not a distribution.
+        BeliefError: the probabilities are not a distribution.
     """
 
     labels: tuple[str, ...]

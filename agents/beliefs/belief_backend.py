@@ -101,7 +101,7 @@ class Similarity(BeliefBackend):
     Args:
         cases: embeds what is asked.
         options: embeds the options' texts, into the same space; the same backend by default.
-        temperature: how decided it is; fitted on a validation split it is calibrated.
+        temperature: temperature of the softmax over similarities; fitted on a validation split it calibrates the belief.
     """
 
     modality = "text"

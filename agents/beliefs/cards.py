@@ -23,19 +23,19 @@ GROUP = "debate.belief_backends"
 class Card:
     """A belief backend in words.
 
-    Fields:
-        name: as configs write it.
+    Attributes:
+        name: name in configs.
         paper: authors, year and identifier.
-        modality: what it looks at.
-        message: what its belief is over.
-        checkpoint: what it loads by default, and what else it can.
-        licence: of the code and the checkpoint.
+        modality: kind of observation that it looks at.
+        message: labels that its belief is over.
+        checkpoint: checkpoint that it loads by default, and others that it can load.
+        licence: licence of the code and the checkpoint.
         backend: dotted path of the class, `module:Class`.
         packages: import names that it needs beyond the core install.
-        extra: of cipher-debate, which brings them.
+        extra: extra of cipher-debate that installs its packages.
         training: dotted path of the recipe, `module:function`; empty where there is nothing to train.
         published: dotted path of the recipe as the published code trains it, where that is another one.
-        note: what a user must know, e.g. that it is not for clinical use.
+        note: warning to users, e.g. that it is not for clinical use.
     """
 
     name: str
@@ -73,7 +73,7 @@ def card(name: str) -> Card:
 
     Raises:
         UnknownName: no such backend; the message lists those that exist.
-        ConfigError: what is registered is no card.
+        ConfigError: the registered object is not a card.
     """
     found = load(name, "belief backend", GROUP)
     if not isinstance(found, Card):
@@ -101,7 +101,7 @@ def create_belief_backend(name: str, *, checkpoint: str | None = None, **options
 
     Args:
         name: a registered name; `debate backends` lists them.
-        checkpoint: what it loads; its default otherwise.
+        checkpoint: checkpoint to load (default: its own).
         options: its own.
 
     Raises:
@@ -120,7 +120,7 @@ def create_text_embedding(name: str, *, checkpoint: str | None = None) -> "Embed
 
     Args:
         name: a registered name.
-        checkpoint: what it loads; its default otherwise.
+        checkpoint: checkpoint to load (default: its own).
 
     Raises:
         ConfigError: it embeds no texts; others as of `create_belief_backend`.

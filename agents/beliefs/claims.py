@@ -16,8 +16,8 @@ STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365
 class Claim:
     """One line of a claim table.
 
-    Fields:
-        text: what is claimed.
+    Attributes:
+        text: the claim in words.
         ours, baseline: one figure a training seed, on the same fresh data.
         least: by how much ours must be above the baseline at least.
         within: in place of `least`, how near they must be to each other.

@@ -33,7 +33,7 @@ def read_sound(blob: bytes, *, source: str) -> Audio:
     """Return the sound in a file: WAV, FLAC, OGG, MP3 and what else libsndfile reads; several channels are averaged.
 
     Raises:
-        ObservationError: not a sound; the text names the source.
+        ObservationError: the file is not a sound; the text names the source.
         MissingDependency: not a WAV of one channel of 16 bits, and no soundfile.
     """
     try:

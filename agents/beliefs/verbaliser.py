@@ -36,8 +36,8 @@ Words = Literal["label", "shares"]
 class Verbaliser:
     """Says a belief, and reads what others said as one.
 
-    Fields:
-        tokenizer: of the debate's language model; the mock's where there is none.
+    Attributes:
+        tokenizer: tokenizer of the debate's language model, or the mock's if there is none.
         receiver: that model.
         template: the words around a label.
     """
@@ -100,7 +100,7 @@ class Verbaliser:
 
         Args:
             message: of this receiver's tokenizer, where it has vectors.
-            labels: what to look for.
+            labels: labels to look for.
             trust: how probable a label that is only said is taken to be; the rest is shared by the others.
         """
         if message.cipher is not None and (found := self._read_cipher(message.cipher, labels)) is not None:

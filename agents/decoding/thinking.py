@@ -33,8 +33,8 @@ def thinking_tokens(ids: Sequence[int], tokenizer: Any, closing: str | None = No
     """Return how many tokens at the beginning of a message are thinking: its tags, and the space behind them, included.
 
     Args:
-        ids: of the message.
-        tokenizer: of the model that said it.
+        ids: token ids of the message.
+        tokenizer: tokenizer of the model that said it.
         closing: the tag that the prompt left open.
     """
     text: str = tokenizer.decode(list(ids))

@@ -18,7 +18,7 @@ from agents.tokenizers import tokenizer_of
 class Agent(Speaker):
     """A language model that debates; agents of one model share its engine.
 
-    Fields:
+    Attributes:
         prompts: its prompt files.
         adapter: a LoRA adapter's folder, for a model that several agents share.
     """

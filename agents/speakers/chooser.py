@@ -29,10 +29,10 @@ WORDS_ONLY = "only agents that hold a belief over labels have it; add weighs: la
 class Chooser(Agent):
     """An agent that weighs options.
 
-    Fields:
+    Attributes:
         verbaliser: belief → message, in the engine's tokens.
         weighs: the options' labels; or their texts, each log-likelihood divided by the text's bytes.
-        words: how a text says the belief: the best label, or all shares in percent with it.
+        words: form of the belief in text: the best label, or every label with its share in percent.
     """
 
     verbaliser: Verbaliser

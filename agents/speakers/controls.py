@@ -24,7 +24,7 @@ DUMMY = "I do not know."
 class Control(Speaker):
     """An agent that speaks by rule; its backend is that of the agents that hear it, and nothing is generated.
 
-    Fields:
+    Attributes:
         kind: `expert` gives a right solution (the upper bound); `misaligned` a right one of another question; `random` one of any
             question, drawn anew each turn; `dummy` the same words every time.
         targets: question → right answer, of all questions of the run.

@@ -20,7 +20,7 @@ from kernels.encoders import parse
 class AgentPlan(ABC):
     """One agent as a config describes it, and what the debate has to make it of. Engines are started when they are asked for.
 
-    Fields:
+    Attributes:
         name: unique in the debate.
         targets: question → right answer, for those that are given it.
         solutions: question → a right solution in words, of questions that have one.
@@ -75,11 +75,11 @@ class AgentPlan(ABC):
 class Speaker(ABC):
     """Takes turns in a debate.
 
-    Fields:
+    Attributes:
         name: unique in the debate.
         backend: the engine that it speaks through, or in whose tokens it speaks.
         sampling: temperature, lengths, stops; the seed is set per turn.
-        encoder: how it speaks: None for text, else the encoder of its CIPHER messages.
+        encoder: encoder of its CIPHER messages; None if it speaks text.
         hearers: other tables on which what it says is heard.
     """
 
@@ -106,10 +106,10 @@ class Speaker(ABC):
         """Begin a turn.
 
         Args:
-            question: what is debated.
+            question: question to debate.
             own: the agent's last message; None where it has not spoken.
-            others: what it hears, in the order of the topology's nodes.
-            seed: of the turn.
+            others: messages that it hears, in the order of the topology's nodes.
+            seed: random seed of the turn.
 
         Raises:
             DebateError: it cannot speak to this question (`check`), or the prompt is too long.

@@ -28,9 +28,9 @@ class Replicas(Backend):
     """Equal engines that share the turns of one model.
 
     Args:
-        name: for errors.
+        name: name in errors.
         engines: at least one; all of one model.
-        patience_s: how long to wait for an engine when none is left, before the run is ended.
+        patience_s: seconds to wait for an engine when none is left, before the run ends.
 
     Raises:
         BackendFailed: the engines are not of one model.
@@ -137,7 +137,7 @@ class Replicas(Backend):
             raise BackendFailed(
                 f"no engine of {self.name} is left, and none could be started within {self._patience_s:g} s "
                 f"(execution.node_patience_s): {self._why or 'it is still starting'}. What was said is kept: the same command "
-                "goes on."
+                "continues the run."
             )
         return ready
 

@@ -107,9 +107,9 @@ class Supervised(Wrapped):
     """A backend behind which the engine may be replaced by an equal one.
 
     Args:
-        name: for the journal.
+        name: name in the journal.
         start: returns a started backend; called again when one has died.
-        outstanding: most turns that are with it at once.
+        outstanding: maximum number of turns at the engine at once.
     """
 
     def __init__(self, name: str, start: Callable[[], Backend], *, outstanding: int | None = None) -> None:
@@ -145,7 +145,7 @@ class Supervised(Wrapped):
         """Start the engine again, unless that was done since the caller counted `starts`; what it held fails.
 
         Raises:
-            BackendFailed: what was started is another model.
+            BackendFailed: another model was started.
         """
         async with self._replacing:
             if self.starts != seen:

@@ -32,7 +32,7 @@ TEXT, CIPHER, MIXED = "text", "cipher", "mixed"
 class Plan:
     """What is measured.
 
-    Fields:
+    Attributes:
         backends: names of the engines, each with the model.
         temperatures: of every request of an arm.
         rows: requests at once.

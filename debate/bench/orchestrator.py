@@ -49,7 +49,7 @@ RESUMED = 32
 class Meter(Observer):
     """Counts turns; notes CPU time, wall time and memory at each tenth.
 
-    Fields:
+    Attributes:
         total: turns expected.
         first_turn_at: when the first turn was said, by the clock and in CPU seconds.
         marks: (turns, CPU seconds of this process, seconds, resident bytes), the start first.

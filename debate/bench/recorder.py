@@ -7,7 +7,7 @@ from agents.supervision.wrapped import Wrapped
 class Recorder(Wrapped):
     """Passes requests on and keeps them.
 
-    Fields:
+    Attributes:
         requests: in the order asked.
     """
 

@@ -108,7 +108,7 @@ def _add_commands() -> None:
         try:
             point.load()
         except Exception as error:  # a plug-in's fault must not take the other commands with it
-            errors.print(f"! commands of {point.value} are not there: {error}", markup=False)
+            errors.print(f"! commands of {point.value} cannot be loaded: {error}", markup=False)
     app.registered_commands.sort(key=lambda info: _place(str(info.name or getattr(info.callback, "__name__", ""))))
 
 

@@ -12,7 +12,7 @@ from debate.cli.app import app
 def backends(
     name: Annotated[str | None, typer.Argument(help="Show only this belief backend.")] = None,
 ) -> None:
-    """List the backends: language models, and what holds a belief over labels; what is installed, and what is missing.
+    """List the backends, for language models and for models with a belief over labels: what is installed and what is missing.
 
     Example:  debate backends
 

@@ -22,7 +22,9 @@ def group() -> None:
 
 @bench.command()
 def engine(
-    model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Model: smollm2, a hub id, or a local folder.")
+    ] = "smollm2",
     backends: Annotated[
         str, typer.Option("--backends", help="Backends to compare, separated by commas, e.g. transformers,vllm.")
     ] = "transformers",
@@ -50,7 +52,7 @@ def engine(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
-    """Tokens/s of text and CIPHER by number of requests and temperature, engines side by side, interleaved in one run.
+    """Measure tokens/s of text and CIPHER by number of requests and temperature, engines side by side, interleaved in one run.
 
     Example:  debate bench engine --backends transformers,vllm --rows 1,16 -T 0.25,1
     """
@@ -103,7 +105,7 @@ def kernels(
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="Temperature of the beliefs.")] = 0.7,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
-    """The operators: first that they are right, then how fast, beside torch eager and compiled.
+    """Check the operators against their definitions, then time them beside eager and compiled torch.
 
     Example:  debate bench kernels --shapes smollm2-135m --batch 1,16 --model smollm2
     """
@@ -137,11 +139,13 @@ def kernels(
 
 @bench.command()
 def drift(
-    model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Model: smollm2, a hub id, or a local folder.")
+    ] = "smollm2",
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="Maximum tokens of a message.")] = 48,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
-    """How far a message moves with its batch and with its dtype.
+    """Measure how far a message moves with its batch and its data type.
 
     Example:  debate bench drift --tokens 48
     """
@@ -182,7 +186,7 @@ def orchestrator(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
-    """What is around the engines: turns/s, CPU time and memory, resuming, idle engines. No model.
+    """Measure the work around the engines, without a model: turns/s, CPU time, memory, resuming, idle engines.
 
     Examples:
 
@@ -232,7 +236,7 @@ def tax(
             "--debates", min=1, help="Number of debates played at the same time, each of two agents and three rounds."
         ),
     ] = 64,
-    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Most tokens of a message.")] = 24,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Maximum tokens of a message.")] = 24,
     rounds: Annotated[
         int, typer.Option("--rounds", min=1, help="Number of timed rounds, after one that is not counted.")
     ] = 5,
@@ -240,7 +244,7 @@ def tax(
     ray: Annotated[bool, typer.Option("--ray", help="Also measure with the engine in its own Ray process.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
-    """What the orchestrator costs: debates beside the very same requests given straight to the engine.
+    """Measure what the orchestrator costs: debates beside the same requests given straight to the engine.
 
     Example:  debate bench tax --debates 64 --rounds 5
     """

@@ -23,7 +23,7 @@ def show(
     model: options.Model = None,
     seed: options.Seed = None,
 ) -> None:
-    """Print a config with every default filled in, and behind each value where it comes from.
+    """Print a config with every default filled in, and the source of each value.
 
     Example:  debate config show first_debate --set rounds=2
     """
@@ -35,7 +35,7 @@ def show(
 
 @config.command()
 def schema() -> None:
-    """Print the JSON Schema of a config file, by which editors complete and check YAML.
+    """Print the JSON Schema of a config file, with which editors complete and check YAML.
 
     Example:  debate config schema > schema.json
     """

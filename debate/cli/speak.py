@@ -12,14 +12,16 @@ from debate.cli.app import app
 @app.command()
 def speak(
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="Prompt for the model.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Model: smollm2, a hub id, or a local folder.")
+    ] = "smollm2",
     backend: Annotated[str, typer.Option("--backend", help="Name of a registered backend.")] = "transformers",
     encoder: Annotated[
         str,
         typer.Option(
             "--encoder",
             "-e",
-            help="How beliefs become vectors: expectation, topk(k=5), topp(p=0.9), token, …; or text.",
+            help="Rule that turns beliefs into vectors: expectation, topk(k=5), topp(p=0.9), token, …; or text.",
         ),
     ] = "expectation",
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="Temperature; 0 means greedy.")] = 1.0,

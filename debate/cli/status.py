@@ -15,7 +15,7 @@ Run = Annotated[Path, typer.Argument(help="A run folder.")]
 
 @app.command()
 def status(run: Run, as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False) -> None:
-    """Say how far a run is: questions, rates, failures, and what each engine did. The run may be under way elsewhere.
+    """Show how far a run is: questions, rates, failures, and what each engine did. It may be running elsewhere.
 
     Example:  debate status runs/first
     """
@@ -54,7 +54,7 @@ def cancel(
     run: Run,
     wait: Annotated[float, typer.Option("--wait", min=0, help="Maximum seconds to wait for the run to stop.")] = 30.0,
 ) -> None:
-    """Stop a run that another process writes, as Ctrl-C would: what was finished stays, the same command goes on.
+    """Stop a run started in another terminal, as Ctrl-C would: what was finished is kept, the same command continues.
 
     Example:  debate cancel runs/first
     """
@@ -64,5 +64,5 @@ def cancel(
         options.console.print(f"{run} has stopped", markup=False)
     else:
         command = f"debate status {shlex.quote(str(run))}"
-        options.console.print(f"{run} was asked to stop and has not yet; `{command}` tells", markup=False)
+        options.console.print(f"{run} was asked to stop and is still stopping; `{command}` tells", markup=False)
         raise typer.Exit(1)

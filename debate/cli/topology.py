@@ -104,11 +104,10 @@ def draw(
 def check(
     which: Which, agents: Agents = 6, settings: options.Set = None, allow_huge: options.AllowHuge = False
 ) -> None:
-    """Say what cannot be and what is probably not meant; exit code 2 where the debate would be refused.
+    """Find what would fail and what is probably not meant; exit code 2 if the debate would be refused.
 
-    Topology, prompts, roles, backends, models and encoders are looked at, and the longest prompt is held against each model's
-    context, before any question stands in it. Nothing is started or fetched. `debate eval --dry-run` does the same with the
-    questions.
+    Checks topology, prompts, roles, backends, models and encoders, and compares the longest prompt, still without a question,
+    with each model's context. Nothing is started or fetched. `debate eval --dry-run` does the same with the questions.
 
     Example:  debate topology check topologies/teams
     """
@@ -136,7 +135,7 @@ def map_(
         Path | None, typer.Option("--run", help="Run folder of the sender, whose CIPHER messages are mapped.")
     ] = None,
 ) -> None:
-    """Say how much of one model's vocabulary and messages another with another tokenizer can hear as vectors.
+    """Measure how much of a model's vocabulary and messages a model with another tokenizer can hear as vectors.
 
     Example:  debate topology map smollm2 bytes --run runs/first
     """

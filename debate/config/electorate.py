@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Electorate:
     """Whose answers count.
 
-    Fields:
+    Attributes:
         voters: their names, in the order of the config.
         temperatures: agent → temperature, of all. A tie goes to the voter of the lowest, which is chosen before the debate; a
             control's is infinite.

@@ -21,7 +21,7 @@ def expanded(
     """Return every agent with its own keys; a member of a group carries the group's name.
 
     Args:
-        agents, templates: as the config writes them.
+        agents, templates: mappings of the config.
         most: limit on the number of agents; None for none.
 
     Raises:

@@ -28,8 +28,8 @@ def load_config(config: Path | str, overrides: Sequence[str] = (), *, is_record:
 
     Args:
         config: a file, or the name of a shipped one: `smoke`, `topologies/teams`.
-        overrides: each as on the command line, e.g. `agents.ada.temperature=0.2`.
-        is_record: of a run that was: what it names need not be there any more.
+        overrides: changes as `--set` takes them, e.g. `agents.ada.temperature=0.2`.
+        is_record: whether the file records an earlier run, so that paths in it need not exist any more.
 
     Raises:
         ConfigError: file and key path, what was given, what is allowed.
@@ -43,7 +43,7 @@ def read_config(path: Path, overrides: Sequence[str] = (), *, is_record: bool = 
 
     Args:
         path: the file.
-        overrides, is_record: as of `load_config`.
+        overrides, is_record: see `load_config`.
 
     Raises:
         ConfigError: no such file, not YAML, no mapping, an override that does not fit, or a path that leads nowhere.
@@ -91,7 +91,7 @@ def refuse_keys(values: Mapping[str, Any], *, source: str) -> None:
 
     Args:
         values: a config, or what else was asked for.
-        source: what the message starts with.
+        source: beginning of the message.
     """
     _refuse_in_options(values, source)
     refuse_secrets_anywhere(values, where=source)

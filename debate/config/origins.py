@@ -23,8 +23,8 @@ MERGE = "tag:yaml.org,2002:merge"
 class Sourced:
     """A checked config, and the sources of its values.
 
-    Fields:
-        config: as `load_config` returns it.
+    Attributes:
+        config: the config, as `load_config` returns it.
         raw: the file's data with overrides and the topology file in it.
         written: key path → where it was written; of what is not there the default holds.
     """
@@ -83,10 +83,10 @@ def load_sourced(config: Path | str, overrides: Sequence[str] = ()) -> Sourced:
     """Return a config with the sources of its values.
 
     Args:
-        config, overrides: as of `load_config`.
+        config, overrides: see `load_config`.
 
     Raises:
-        ConfigError: as `load_config` does.
+        ConfigError: see `load_config`.
     """
     path = find_config(Path(config))
     raw = read_config(path, overrides)

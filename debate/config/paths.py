@@ -44,8 +44,8 @@ def with_paths(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return a raw config in which what lies beside its file is named by its whole path.
 
     Args:
-        raw: as it was read, of the debate, a method or an agent.
-        folder: of the file.
+        raw: mapping of the debate, a method or an agent, as it was read.
+        folder: folder of the config file.
     """
     found: dict[str, Any] = {}
     for key, value in raw.items():
@@ -67,12 +67,12 @@ def check_paths(raw: Mapping[str, Any], folder: Path, *, source: str, where: str
     """Refuse prompts and roles of a raw config that lie nowhere.
 
     Args:
-        raw: as `with_paths` returned it.
-        folder: of the file.
-        source, where: for the message: the file, and the key path down to here.
+        raw: mapping that `with_paths` returned.
+        folder: folder of the config file.
+        source, where: file and key path, for the message.
 
     Raises:
-        ConfigError: where it was looked for, and what there is.
+        ConfigError: a path was not found; the message lists where it was looked for and what there is.
     """
     for key, value in raw.items():
         place = f"{where}.{key}" if where else str(key)

@@ -23,7 +23,7 @@ def read_topology_file(path: Path) -> tuple[dict[str, dict[str, Any]], list[dict
     """Return a file's agents (name → keys) and edges (mappings with `from` and `to`).
 
     Raises:
-        ConfigError: not there, not readable as what its name says, or without nodes.
+        ConfigError: the file does not exist, is not of the kind that its name says, or has no nodes.
     """
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -90,7 +90,7 @@ def deepest(*, embeddings: str = MEANS, checkpoint: str = "", threshold: float =
 
     Args:
         embeddings: `means`, or a belief backend that embeds texts, as the paper's transformers do: what messages read as.
-        checkpoint: of that backend.
+        checkpoint: checkpoint of that backend.
         threshold: robust standard deviations below the median from which a message is an outlier.
     """
     if embeddings == MEANS and checkpoint:

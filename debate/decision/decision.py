@@ -23,11 +23,10 @@ Decode = Callable[[ModelFingerprint, int], str | None]
 
 @dataclass(frozen=True)
 class Decision:
-    """What a debate came to.
-
-    Fields:
-        answer: None where there is none; `reason` says why.
-        reason: how it was reached, in words.
+    """The answer of a debate, and how it was reached.
+    Attributes:
+        answer: the answer; None if there is none, and `reason` says why.
+        reason: explanation of how the answer was reached.
         answers: each agent's last answer.
     """
 
@@ -40,10 +39,10 @@ class Decision:
 class Poll:
     """What a rule decides from: what was said, whose answers count, and how an answer is read out of words.
 
-    Fields:
-        transcript: of a debate that is over.
-        electorate: whose answers count.
-        extract: a response → the answer in it, or None.
+    Attributes:
+        transcript: transcript of a finished debate.
+        electorate: agents whose answers count, and the order in which a tie is broken.
+        extract: function from a response to the answer in it, or None.
     """
 
     transcript: "Transcript"

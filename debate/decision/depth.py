@@ -29,7 +29,7 @@ MAD_TO_SIGMA = 1.4826
 class Drift:
     """Whether one round's messages lie elsewhere than another's.
 
-    Fields:
+    Attributes:
         q: mean rank fraction of the later round's depths among both; 0.5 where nothing moved.
         p: one-sided p-value of the rank-sum test that the earlier round is deeper in itself; normal approximation, so
             meaningless for a handful of messages.

@@ -11,11 +11,11 @@ from debate.decision.decision import Decode
 class OptionReading:
     """What a CIPHER message holds of the options of a choice, at the step where it says one.
 
-    Fields:
+    Attributes:
         probabilities: label → share, over the options that were kept; sums to 1.
         mass: their share of the kept belief before it was divided: how much of it was about options at all.
         missing: labels of which no token was kept. Their belief is at most that of the least token kept.
-        step: which step it is.
+        step: index of the step.
     """
 
     probabilities: Mapping[str, float]
@@ -33,7 +33,7 @@ def read_options(message: Message, options: Sequence[str], decode: Decode) -> Op
     """Return the belief over options at the last step whose nearest token is one of them; None where there is no such step.
 
     Args:
-        message: what was said; of a text nothing is known.
+        message: the message; a text holds no beliefs.
         options: labels as single tokens spell them, white space aside, e.g. `A` or `Yes`.
         decode: token of a model → its text.
     """

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Finding:
     """One sentence about a topology.
 
-    Fields:
+    Attributes:
         kind: an `error` is refused, a `warning` is shown; a `note` is what only loading the models would tell.
-        text: what is the matter and what to do.
+        text: description of the problem, and what to do.
     """
 
     kind: Literal["error", "warning", "note"]

@@ -23,7 +23,7 @@ LOCAL = ("transformers", "vllm")
 class KnownEngine:
     """An engine before it starts.
 
-    Fields:
+    Attributes:
         model: its name in the config.
         tokenizer: None where it cannot be known before the engine is there.
         context: positions; None likewise.
@@ -43,7 +43,7 @@ def known_engine(config: DebateConfig, backend: str, model: str, own: Mapping[st
 
     Args:
         config: the debate.
-        backend, model: as an agent has them.
+        backend, model: backend and model of an agent.
         own: the agent's options of its backend.
 
     Raises:

@@ -25,17 +25,17 @@ BYTES_PER_TOKEN = 4
 class Facts:
     """Figures of one debate.
 
-    Fields:
-        agents, edges: of the union over all rounds.
+    Attributes:
+        agents, edges: numbers over the union of all rounds.
         forms: edges by how they are heard.
-        in_degree, out_degree: least, mean and most.
+        in_degree, out_degree: minimum, mean and maximum.
         diameter: the longest shortest path between agents that reach each other at all.
         unreached: ordered pairs of agents without any path.
         turns: messages said, each stored once.
         deliveries: messages heard; one said once may be heard by many.
-        message_bytes: at most, of everything said; None where an engine's width is not known before it is here.
-        generated_tokens: at most, of everything said.
-        heard_tokens: at most, of messages in prompts; the questions and instructions come on top.
+        message_bytes: upper bound for all messages; None if an engine's width is unknown before it is loaded.
+        generated_tokens: upper bound for all messages.
+        heard_tokens: upper bound for messages in prompts, without questions and instructions.
         graphs: different graphs over the rounds.
     """
 

@@ -30,11 +30,11 @@ NOBODY = ModelFingerprint("rehearsal", "", "", 0, 0)
 class LongestPrompt:
     """The longest prompt that a model may be given in a debate.
 
-    Fields:
-        engine: of which model.
-        turn: whose, and in which round.
-        tokens: at most, with every message at its limit.
-        least: of the shortest question, with every message empty.
+    Attributes:
+        engine: engine of its model.
+        turn: agent and round.
+        tokens: upper bound, with every message at its limit.
+        least: tokens for the shortest question, with every message empty.
         room: tokens that the answer may have.
     """
 
@@ -56,11 +56,11 @@ class LongestPrompt:
 class Rehearsal:
     """What a debate would meet.
 
-    Fields:
+    Attributes:
         prompts: the longest of each model whose tokenizer is known.
-        prompt_tokens: of one debate at most, over all its turns; None where a tokenizer is not known.
+        prompt_tokens: upper bound for all turns of one debate; None if a tokenizer is unknown.
         operations: floating-point operations of one debate, about; None where a model's size is not known.
-        findings: what is wrong, or may go wrong.
+        findings: errors and warnings.
     """
 
     prompts: tuple[LongestPrompt, ...]

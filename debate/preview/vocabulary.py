@@ -22,7 +22,7 @@ def load_tokenizer(name: str) -> Any:
     """Return a tokenizer: of a model as engines find it, of a tokenizer.json, or `bytes`.
 
     Raises:
-        ModelError: not there, or not one that transformers reads.
+        ModelError: the tokenizer does not exist, or transformers cannot read it.
     """
     from transformers import PreTrainedTokenizerFast
 

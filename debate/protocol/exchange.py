@@ -18,10 +18,10 @@ TEXT_ONLY = "none"
 class Exchange:
     """A topology under a protocol.
 
-    Fields:
+    Attributes:
         topology: graphs by round.
         planned: every turn, with what it hears.
-        encoders: how each turn is said: by an encoder, or as text (None).
+        encoders: turn → encoder, or None for text.
     """
 
     topology: Topology
@@ -33,7 +33,7 @@ def build_exchange(config: DebateConfig) -> Exchange:
     """Return the exchange of a config.
 
     Raises:
-        ConfigError: an unknown name, a parameter that cannot be, a message asked for in two encoders at once.
+        ConfigError: an unknown name, an impossible parameter, or a message requested in two encoders at once.
     """
     judges = tuple(name for name, agent in config.agents.items() if agent.is_judge)
     topology = build_topology(

@@ -22,10 +22,10 @@ Order = Literal["fixed", "reversed", "shuffled"]
 class Inbox:
     """What an agent reads before a turn: its own last turn, and those it hears, in the order of the nodes.
 
-    Fields:
+    Attributes:
         own: its own last turn; None where it has not spoken.
         heard: the turns of others.
-        edges: how each of them is heard, in the same order; plainly where nothing is said about it.
+        edges: the edges by which they are heard, in the same order; plain ones where the topology says nothing.
     """
 
     own: TurnKey | None
@@ -82,8 +82,8 @@ class Planned(Protocol):
         rounds: turns of each agent in all.
         judges: agents that speak once, after the last round, and hear that round.
         chairs: agents that sum up or lead a round; the last agent where a protocol needs one and none is given.
-        order: of the solutions in a prompt.
-        seed: of what is drawn.
+        order: order of the solutions in a prompt.
+        seed: random seed of everything that is drawn.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ def options_of(said: Mapping[TurnKey, "Turn"]) -> Sequence[str]:
 class StoppingContext:
     """What rules look at.
 
-    Fields:
+    Attributes:
         voters: the agents whose answers count.
         chairs: moderators and summarisers.
         extract: a response and its question's options → its answer; None where no task tells.

@@ -11,10 +11,10 @@ WINDOW_S = 60.0
 class EngineStatus:
     """What one engine did.
 
-    Fields:
+    Attributes:
         turns, generated_tokens: said by it.
-        seconds: from submission to answer, summed over its turns; they overlap.
-        faults: how often it failed.
+        seconds: time from submission to answer, summed over its turns, which overlap.
+        faults: number of failures.
     """
 
     turns: int = 0
@@ -27,7 +27,7 @@ class EngineStatus:
 class Pace:
     """How fast a run went in the last minute of its journal.
 
-    Fields:
+    Attributes:
         turns_per_s, tokens_per_s: said.
         ended_per_s: debates decided or given up.
     """
@@ -40,9 +40,9 @@ class Pace:
 class Activity:
     """What engines did, and when; told by `RunState` of each record.
 
-    Fields:
-        engines: by name.
-        sessions: how often the run was begun or continued.
+    Attributes:
+        engines: name → engine.
+        sessions: number of times that the run was begun or continued.
     """
 
     def __init__(self) -> None:

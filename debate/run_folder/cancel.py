@@ -43,7 +43,7 @@ def cancel(run: Path, patience_s: float) -> bool:
     require_run(run)
     if not is_being_written(run):
         command = f"debate status {shlex.quote(str(run))}"
-        raise RunError(f"{run} is not under way: no process writes it. `{command}` says how it ended.")
+        raise RunError(f"{run} is not running: no process writes it. `{command}` says how it ended.")
     try:
         (run / CANCEL).touch()
     except OSError as error:

@@ -23,8 +23,8 @@ STATUS, SEAL = "run.json", "journal"
 class Seal:
     """How far a journal went when a session ended in order.
 
-    Fields:
-        records: how many there were.
+    Attributes:
+        records: number of records.
         chain: over all of their bytes.
     """
 
@@ -35,8 +35,8 @@ class Seal:
 class Chain:
     """The records so far.
 
-    Fields:
-        length: how many.
+    Attributes:
+        length: number of records.
         digest: over all of their bytes.
     """
 

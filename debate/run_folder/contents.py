@@ -43,7 +43,7 @@ def sweep_messages(folder: Path, kept: Collection[str]) -> int:
     """Remove from a folder of messages what is called as one, or as one half written, and is none of those kept.
 
     Args:
-        folder: of shards of two hexadecimal digits.
+        folder: folder of shards, each named by two hexadecimal digits.
         kept: names of files.
 
     Returns:

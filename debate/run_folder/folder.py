@@ -58,15 +58,15 @@ class RunFolder(RunStore):
     """The folder of one run, open for writing by this process alone; as a context manager it notes how the run ended.
 
     Args:
-        path: where; made if need be. The folder of an earlier run with the same config is continued.
-        config: what is run. Its `execution` may differ from the earlier run's: it changes no result.
-        asked: what else decides the run's results: methods, limit, data.
-        overwrite: delete an earlier run there.
-        fixed: why more questions cannot be added to an earlier run there, in a sentence; by default they can.
+        path: run folder; created if it does not exist. An earlier run with the same config is continued.
+        config: config of the run. Its `execution` may differ from the earlier run's, since it changes no result.
+        asked: everything else that determines the results: methods, limit, data.
+        overwrite: delete an earlier run in the folder.
+        fixed: sentence that says why questions cannot be added to an earlier run there (default: they can).
 
     Raises:
         ConfigError: a key of a server in the config or in what was asked.
-        RunError: of another config, written to by another process, damaged, or not a run.
+        RunError: the folder holds a run of another config, one that another process writes, a damaged one, or no run.
     """
 
     def __init__(

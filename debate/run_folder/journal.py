@@ -161,7 +161,7 @@ class JournalReader:
 
     Args:
         path: the file.
-        seal: how far it went at least, where that is known.
+        seal: number of records that it must have, if known.
 
     Raises:
         RunError: unreadable, empty, damaged before its tail, cut, or of a newer format.

@@ -26,7 +26,7 @@ from debate.transcript import Transcript
 class DebateRecord:
     """One debate read back: its transcript, and how it ended if it did.
 
-    Fields:
+    Attributes:
         transcript: question and turns.
         decision: the decision record, score included; None where there is none.
         failure: why the debate was given up; None where it was not.
@@ -44,13 +44,13 @@ class RunReader:
 
     Args:
         path: the run folder.
-        activity: told of what engines did as well.
+        activity: also receives what engines did.
 
-    Fields:
-        state: what the journal says.
+    Attributes:
+        state: state that the journal records.
 
     Raises:
-        RunError: not a run, or a damaged journal.
+        RunError: the folder holds no run, or its journal is damaged.
     """
 
     def __init__(self, path: Path, activity: Activity | None = None) -> None:

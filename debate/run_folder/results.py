@@ -8,13 +8,13 @@ from typing import Any
 class MethodResult:
     """One row of the table.
 
-    Fields:
+    Attributes:
         method: its name.
         correct, no_answer, failed, total: questions; failed ones, given up or not to be scored, are not correct.
         asked: questions that the method was to play.
         turns, planned_turns: said, and without stopping; the difference is what stopping saved.
         prompt_tokens, cached_tokens, generated_tokens: over all turns; cached ones are part of the prompt's.
-        message_bytes: of everything said.
+        message_bytes: bytes of all messages.
         seconds: wall time of the method, engines already started; of an interrupted run the sum of its sessions.
     """
 

@@ -32,10 +32,10 @@ class Strikes:
 class TurnPlace(NamedTuple):
     """Where a turn is.
 
-    Fields:
-        offset: of its record in the journal.
+    Attributes:
+        offset: byte offset of its record in the journal.
         place: in its round's plan.
-        digest: of a CIPHER message, which names its file; None for text.
+        digest: digest of a CIPHER message, which names its file; None for text.
     """
 
     offset: int
@@ -47,10 +47,10 @@ class TurnPlace(NamedTuple):
 class DebateState:
     """One debate of a method.
 
-    Fields:
-        text: of the question.
-        turns: what was said, in the order written.
-        strikes: of engines, over this question alone.
+    Attributes:
+        text: text of the question.
+        turns: its turns, in the order written.
+        strikes: failures of engines on this question alone.
         end: offset of the record that ended it; None while it is under way.
     """
 
@@ -63,7 +63,7 @@ class DebateState:
 class MethodState:
     """One method of a run.
 
-    Fields:
+    Attributes:
         result: its row of the table so far.
         debates: question id → debate, in the order begun, without those forgotten.
     """
@@ -131,10 +131,10 @@ class RunState:
     """A run as far as its journal goes.
 
     Args:
-        activity: told of what engines did as well.
+        activity: also receives what engines did.
 
-    Fields:
-        methods: by name, in the order begun.
+    Attributes:
+        methods: name → method, in the order begun.
         models: name → fingerprint of each that spoke.
         config: the resolved config that the run was begun with, and what else was asked for; None before it is written.
     """

@@ -20,13 +20,13 @@ DEPTH = 4
 class RunLine:
     """One run.
 
-    Fields:
+    Attributes:
         path: its folder.
         state: `running`, `finished`, `interrupted`, `failed`, `killed`, or `damaged`.
         reason: why, where it did not finish.
-        task, model: what it is of; empty where its journal does not say.
+        task, model: its task and model; empty if its journal does not say.
         methods: name → (correct, ended).
-        changed: when something was last written, in seconds since 1970.
+        changed: time of the last write, in seconds since 1970.
     """
 
     path: Path

@@ -15,12 +15,12 @@ from debate.run_folder.results import MethodResult
 class Status:
     """How far a run is.
 
-    Fields:
+    Attributes:
         state: `running`, `finished`, `interrupted`, `failed`, or `killed`: it says running, but nobody writes it.
         reason: why, where it did not finish.
         methods: rows of the table so far.
-        engines: by name.
-        sessions: how often the run was begun or continued.
+        engines: name → engine.
+        sessions: number of times that the run was begun or continued.
         turns_per_s, tokens_per_s: over the last minute of the journal.
         seconds_left: at that pace, of the methods that have begun; None where it cannot be told.
     """
@@ -74,5 +74,5 @@ def state_of(run: Path) -> tuple[str, str]:
     except (OSError, ValueError):
         facts = {"status": "running"}
     if facts["status"] == "running" and not is_being_written(run):
-        return "killed", "its process is gone; the same command goes on where it was"
+        return "killed", "its process is gone; the same command continues it"
     return facts["status"], facts.get("error", "")

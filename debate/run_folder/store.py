@@ -12,10 +12,10 @@ from debate.run_folder.run_state import RunState
 class RunStore:
     """The records and messages of one run, open for writing.
 
-    Fields:
-        path: of the run folder.
-        state: what the records so far come to.
-        warnings: what was found damaged, in sentences.
+    Attributes:
+        path: path of the run folder.
+        state: state after the records so far.
+        warnings: sentences about damage that was found.
         messages: the CIPHER messages.
         log: events, for people.
     """

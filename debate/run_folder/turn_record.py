@@ -15,10 +15,10 @@ from debate.transcript import Turn, TurnKey
 class Cost:
     """What taking a turn took; two runs of one config may differ in it.
 
-    Fields:
-        seconds: from submitting it to having it, of the try that succeeded.
-        engine: which one said it.
-        tries: how often it was submitted.
+    Attributes:
+        seconds: time from submission to answer in the try that succeeded.
+        engine: name of the engine that said it.
+        tries: number of submissions.
     """
 
     seconds: float

@@ -36,8 +36,8 @@ class Backends:
         """Return the backend that holds a model, started if need be.
 
         Args:
-            name: of the backend.
-            model: of the model.
+            name: name of the backend.
+            model: name of the model.
             own: an agent's options. The debate's are for its own backend, and mean nothing to another.
         """
         shared = self._config.options if name == self._config.backend else {}

@@ -39,8 +39,8 @@ async def play_questions(
         questions: begun in this order.
         decide: transcript → decision.
         judge: transcript and decision → verdict, where the right answer is known.
-        record: where it is written; what it holds already is not played again.
-        observers: told of everything as it happens.
+        record: destination of the turns; what it already holds is not played again.
+        observers: receive every event as it happens.
         execution: debates at once, time-out and tries.
         runners: processes that play the debates; this one does by default.
 

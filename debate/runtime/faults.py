@@ -29,10 +29,10 @@ class GivenUp(Exception):
 class TurnFailure:
     """A turn that an engine failed over, as a runner tells it.
 
-    Fields:
+    Attributes:
         engine: its place among those of the model.
-        starts: how often it had been started.
-        cause: what it failed with.
+        starts: number of starts of the engine so far.
+        cause: the error.
     """
 
     engine: int
@@ -44,7 +44,7 @@ class TurnFailure:
 class Faults:
     """Takes turns, again where an engine fails.
 
-    Fields:
+    Attributes:
         execution: time-out and tries.
         record: where failures are written down, and those of earlier sessions are known.
         costs: of turns taken, until whoever writes them down takes them from here.
@@ -99,7 +99,7 @@ class Faults:
 
         Args:
             debate, question, key: over which turn.
-            failure: what happened.
+            failure: the failure.
         """
         backend, cause = debate.agents[key.agent].backend, failure.cause
         assert isinstance(backend, Replicas)

@@ -24,7 +24,7 @@ PROBED = 128
 class Topology:
     """Graphs by round.
 
-    Fields:
+    Attributes:
         names: every agent, in the order in which they are heard.
         graphs: round → graph over all names; each edge carries its `Edge` under "edge".
     """
@@ -64,16 +64,16 @@ def build_topology(
     Args:
         topology: a name, or the whole mapping.
         names: every agent, in order.
-        rounds: of the debate.
-        message: how an edge is heard that does not say it.
+        rounds: number of rounds of the debate.
+        message: form in which an edge is heard that does not set one.
         groups: name → members, for edges between groups.
         judges: agents that speak last; a generator leaves them out, and where only a name is given they hear everyone.
-        seed: of what is drawn.
-        most_heard: limit on messages heard over all rounds, estimated before anything is built; None for none.
+        seed: random seed of graphs that are drawn.
+        most_heard: limit on messages heard over all rounds, estimated before anything is built; None for no limit.
 
     Raises:
-        ConfigError: with the key path: an unknown agent, a parameter that cannot be, a round that never comes, a topology
-            that would take minutes and gigabytes.
+        ConfigError: an unknown agent, an impossible parameter, a round that never comes, or a topology that would take minutes
+            and gigabytes; the message has the key path.
     """
     debaters = tuple(name for name in names if name not in judges) or tuple(names)
     config = topology if isinstance(topology, TopologyConfig) else TopologyConfig(generator=topology)

@@ -12,7 +12,7 @@ Thinking = Literal["strip", "keep"]
 class Edge:
     """One edge u→v: how v hears u.
 
-    Fields:
+    Attributes:
         message: `cipher` is heard as vectors, `text` as words (of a CIPHER message its reading), `both` as both.
         is_stated: whether the form was written for this edge; if not it is the debate's, and gives way to what u can
             say.

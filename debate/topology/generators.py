@@ -183,13 +183,13 @@ def build_graph(topology: str, names: Names, *, seed: int | None = None) -> Grap
     """Return the graph of a topology over agents.
 
     Args:
-        topology: a name, with parameters if need be: `sparse(k=3)`.
+        topology: a name, with parameters if needed, e.g. `sparse(k=3)`.
         names: the agents, in order.
-        seed: for topologies that draw; one that the topology itself states comes first.
+        seed: random seed of topologies that draw; a seed among the topology's own parameters takes precedence.
 
     Raises:
         UnknownName: no such topology.
-        ConfigError: a parameter that it does not take, or a value that cannot be.
+        ConfigError: an unknown parameter, or an impossible value.
     """
     generator, call = find_generator(topology)
     drawn = {"seed": seed} if seed is not None and is_drawn(topology) and "seed" not in call.parameters else {}

@@ -196,7 +196,7 @@ def generation(config: DebateConfig, name: str, encoder: str | None) -> dict[str
     Args:
         config: the debate.
         name: the agent.
-        encoder: of the turn; None for text.
+        encoder: encoder of the turn; None for text.
     """
     agent = config.agents[name]
     if agent.weighs is not None or agent.is_control or is_belief_backend(agent.backend or config.backend):

@@ -18,7 +18,7 @@ def analyse_run(path: Path) -> Analysis:
     """Return the analysis of a run folder: each method's summary, and their paired comparisons.
 
     Raises:
-        RunError: not a run, or a damaged one.
+        RunError: the folder holds no run, or a damaged one.
         MissingDependency: the extra `evals` is not installed.
     """
     return analyse(read_run(path))
@@ -32,7 +32,7 @@ def write_outputs(path: Path, runs: Sequence[RunReader] = (), *, warn: Warn = wa
     Args:
         path: the folder.
         runs: the runs in it, where their journals were read already.
-        warn: told of what cannot be made.
+        warn: called with a sentence for each file that cannot be made.
 
     Raises:
         RunError: there is no run, or a damaged one.

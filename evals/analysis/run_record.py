@@ -35,10 +35,10 @@ from kernels.names import did_you_mean
 class TurnRow:
     """One turn, flat.
 
-    Fields:
-        question, round, agent: which turn.
+    Attributes:
+        question, round, agent: identity of the turn.
         is_deciding: whether the agent's answer is the one that counts by temperature.
-        temperature, encoder: how it spoke; encoder is None for text.
+        temperature, encoder: settings of the speaker; encoder is None for text.
         answer, verdict: flexibly extracted, and scored.
         strict_answer, strict_verdict: in the form that the task asks for.
         prompt_tokens, cached_tokens, generated_tokens, message_bytes, seconds: cost; seconds is None where not kept.
@@ -77,9 +77,9 @@ class TurnRow:
 class DebateRow:
     """One debate of one question.
 
-    Fields:
-        question, text, target: what was asked, and the right answer.
-        answer, verdict, reason: what it came to.
+    Attributes:
+        question, text, target: id and text of the question, and the right answer.
+        answer, verdict, reason: outcome of the debate.
         strict_verdict: of the same decision over strictly extracted answers; None for decisions that read beliefs.
         failure: why it was given up; None where it was not.
         turns: in order.
@@ -103,7 +103,7 @@ class DebateRow:
 class MethodRecord:
     """One method of a run.
 
-    Fields:
+    Attributes:
         name: its row of the table.
         config: the debate that it played.
         debates: those that ended, sorted by question.
@@ -125,10 +125,10 @@ class MethodRecord:
 class RunRecord:
     """A run.
 
-    Fields:
+    Attributes:
         path: its folder.
         config: that it was begun with.
-        facts: of run.json: versions, fingerprints, status, git hash.
+        facts: contents of run.json: versions, fingerprints, status, git hash.
         seconds: method → wall time, as far as results.json says it.
         energy: method → what it spent, where it was measured.
         methods: in the order of the table.
@@ -170,10 +170,10 @@ def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
 
     Args:
         path: its folder.
-        run: the same run, where its journal was read already.
+        run: the same run, if its journal was read already.
 
     Raises:
-        RunError: not a run, or a damaged one.
+        RunError: the folder holds no run, or a damaged one.
     """
     run = run or RunReader(path)
     config = load_config(path / "config.yaml", is_record=True)

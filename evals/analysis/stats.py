@@ -98,7 +98,7 @@ def score_interval(only_first: int, only_second: int, total: int, confidence: fl
     Args:
         only_first, only_second: pairs that only the first, only the second got right.
         total: all pairs.
-        confidence: of the interval.
+        confidence: confidence level of the interval.
     """
     if total == 0:
         return Interval(-1.0, 1.0)
@@ -125,18 +125,18 @@ def score_interval(only_first: int, only_second: int, total: int, confidence: fl
 class Comparison:
     """Two methods over the same questions.
 
-    Fields:
+    Attributes:
         first, second: their names; differences are first − second.
         questions: that both answered.
         samples: pairs in all; more than the questions where there are several samples a question.
-        difference: of the accuracies over those questions.
+        difference: difference of the accuracies over those questions.
         interval: of the difference: Tango's score interval, or with several samples the bootstrap over questions.
         resampled: the paired bootstrap interval, seeded.
         only_first, only_second: questions where one did better than the other.
         p_value: exact McNemar; with several samples an exact or seeded sign-flip test over questions.
         adjusted: the p value corrected for all comparisons made together (Holm); the same for one alone.
         detectable: the smallest difference that this many questions find at 80 % power; None where none would do.
-        confidence: of the intervals.
+        confidence: confidence level of the intervals.
     """
 
     first: str
@@ -340,7 +340,7 @@ class Bin:
 class Calibration:
     """How far confidence is from accuracy.
 
-    Fields:
+    Attributes:
         error: expected calibration error, Σ share · |accuracy − confidence| over ten equal bins (Naeini et al., 2015).
         bins: those that are not empty.
     """

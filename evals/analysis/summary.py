@@ -42,8 +42,8 @@ class Share:
 class Round:
     """Where the debates stood after a round; an agent that did not speak in it is taken at its last word.
 
-    Fields:
-        number: of the round, from 1.
+    Attributes:
+        number: number of the round, from 1.
         deciding: accuracy of the agent whose answer counts by temperature.
         agents: accuracy over all agents whose answers count.
         agreement: mean over questions of the share of pairs of agents with one answer; no answer agrees with nothing.
@@ -74,13 +74,13 @@ class Point:
 class Budget:
     """What a method cost in all.
 
-    Fields:
-        turns: said.
-        computed_tokens, cached_tokens: of prompts: computed, and taken from a cache.
-        generated_tokens, message_bytes: of messages.
-        turn_seconds: of all turns added up; turns that share a batch overlap.
-        seconds: wall time; None where the run did not keep it.
-        joules: None where the machine does not tell; `energy` says why, or by which counter.
+    Attributes:
+        turns: number of turns.
+        computed_tokens, cached_tokens: prompt tokens that were computed, and those taken from a cache.
+        generated_tokens, message_bytes: tokens and bytes of the messages.
+        turn_seconds: sum over all turns; turns that share a batch overlap.
+        seconds: wall time; None if the run did not record it.
+        joules: energy; None if the machine does not report it. `energy` says why, or names the counter.
     """
 
     turns: int
@@ -98,14 +98,14 @@ class Budget:
 class BeliefSummary:
     """How the deciding agents' last beliefs over the options of a choice fared.
 
-    Fields:
+    Attributes:
         count: debates with one.
         exact: those in which every option was among the tokens that the message kept; of the others a missing option has 0.
         correct: the option believed most was the right one.
-        probability: of the right option, mean.
-        nll: −log of it, nats, mean.
-        brier: Σ (p − 1[right])², mean.
-        calibration: of the option believed most.
+        probability: mean probability of the right option.
+        nll: mean of −log of it, in nats.
+        brier: mean of Σ (p − 1[right])².
+        calibration: calibration of the option believed most.
     """
 
     count: int
@@ -121,18 +121,18 @@ class BeliefSummary:
 class Summary:
     """One method.
 
-    Fields:
+    Attributes:
         name: its row.
-        asked: questions begun: those that ended and those under way.
-        accuracy, strict: of the decision, flexibly and strictly read; strict is None for decisions over beliefs.
-        no_answer, failed: questions that count as not correct.
-        best_of_agents: a bound, not a score: any agent's last answer was right.
-        rounds: where debates stood after each.
+        asked: number of questions begun, ended or not.
+        accuracy, strict: accuracy of the decision, read flexibly and strictly; strict is None for decisions over beliefs.
+        no_answer, failed: numbers of questions that count as not correct.
+        best_of_agents: a bound, not a score: share of questions on which any agent's last answer was right.
+        rounds: state of the debates after each round.
         curve: accuracy against generated tokens.
-        calibration: of what agents' last messages believe; None where nothing is measured or stated.
-        confident: how many messages that is.
-        held: beliefs over options; None where no message holds one.
-        entropy: nats by position in a message, mean over CIPHER messages; and how many messages reach it.
+        calibration: calibration of the beliefs in agents' last messages; None if none is measured or stated.
+        confident: number of those messages.
+        held: beliefs over options; None if no message holds one.
+        entropy: entropy in nats by position in a message, mean over CIPHER messages, and the number of messages that reach it.
         budget: cost.
     """
 

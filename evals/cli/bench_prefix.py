@@ -27,7 +27,7 @@ def prefix(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
-    """How much of a debate's prompts is computed again round by round, beside what could be shared.
+    """Measure how much of a debate's prompts is computed again each round, beside what could be shared.
 
     Example:  debate bench prefix --backends transformers,vllm
     """

@@ -91,7 +91,7 @@ def evaluate(
         debate eval first_debate --task file --data mine.csv --columns question=prompt,answer=gold --scoring number
 
     Everything is written to the run folder as it happens; read it with `debate show`. After Ctrl-C or a crash the same
-    command goes on where it was: no turn is taken twice. What the names of methods mean: docs/evaluation.md.
+    command continues where it stopped: no turn is taken twice. Names of methods are explained in docs/evaluation.md.
     """
     from evals.evaluation import Selection
 

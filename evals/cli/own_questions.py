@@ -13,7 +13,7 @@ Scoring = Annotated[
     str | None,
     typer.Option(
         "--scoring",
-        help="How answers to your own questions are compared: number, choice, mathematics, text, contains or regex.",
+        help="Comparison of answers to your own questions: number, choice, mathematics, text, contains or regex.",
     ),
 ]
 

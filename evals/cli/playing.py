@@ -63,7 +63,7 @@ async def watch(
                     progress(warning)
                 if folder.is_resumed:
                     progress(
-                        f"going on with {out}; what was decided is not played again (debate show {shlex.quote(str(out))})"
+                        f"continuing {out}; decided questions are not played again (debate show {shlex.quote(str(out))})"
                     )
                 folder.note_models(backend.fingerprint for backend in backends.started)
             if out:

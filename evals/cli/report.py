@@ -15,7 +15,7 @@ def report(
 ) -> None:
     """Rebuild results and HTML from the journal, print the table, and write report.html.
 
-    results.json, the transcripts, lm-eval's files, turns.parquet and one HTML page that needs nothing else.
+    Writes results.json, the transcripts, lm-eval's files, turns.parquet, and one HTML page that needs no other file.
 
     Example:  debate report runs/first
     """
@@ -72,9 +72,7 @@ def compare(
     difference.check_questions(matched, (str(first), str(second)))
     strangers = difference.other_agents(one, other, matched)
     if strangers and not other_agents:
-        raise ConfigError(
-            f"{strangers}. The runs would be compared with other agents; if that is meant, pass --other-agents."
-        )
+        raise ConfigError(f"{strangers}. To compare runs of different agents, pass --other-agents.")
     found = compare_methods(matched, (f"{first}/", f"{second}/")) if names else compare_runs(one, other)
     for (ours, theirs), comparison in zip(matched, found, strict=True):
         for path, method in ((first, ours), (second, theirs)):

@@ -44,8 +44,8 @@ def reproduce(
 
     Example:  debate reproduce table1 --model smollm2 --limit 3
 
-    With the paper's model on a machine that holds it, the same command is the paper's experiment. What was run is kept:
-    the same command goes on.
+    With the paper's model, on a machine that can hold it, the same command runs the paper's experiment. Results are kept: the
+    same command continues.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table

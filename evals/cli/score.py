@@ -13,7 +13,10 @@ from evals.cli import own_questions
 @app.command()
 def score(
     file: Annotated[
-        Path, typer.Argument(help='JSON lines of {"target": …, "response": …}; id and options if need be.')
+        Path,
+        typer.Argument(
+            help='File of JSON lines {"target": …, "response": …}, with id and options if the task needs them.'
+        ),
     ],
     task: Annotated[
         str,
@@ -38,8 +41,8 @@ def score(
 
     Example:  debate score --task gsm8k responses.jsonl -o verdicts.jsonl
 
-    Strict is the form that the task asks for at the end of a response, flexible the answer wherever it stands. No answer is
-    counted by itself; intervals are Wilson's.
+    Strict takes the form that the task asks for at the end of a response, flexible the answer wherever it stands. Responses
+    without an answer are counted apart; intervals are Wilson's.
     """
     from rich.table import Table
 

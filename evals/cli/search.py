@@ -29,7 +29,7 @@ def search(
         str,
         typer.Option(
             "--sampler",
-            help="tpe, gp, random; grid: all combinations of --vary KEY.PATH=A|B; paper: the paper's temperatures.",
+            help="Sampler: tpe, gp, random, grid (all combinations of --vary KEY.PATH=A|B) or paper (the paper's temperatures).",
         ),
     ] = "tpe",
     prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Stop trials that fall behind.")] = True,
@@ -56,7 +56,7 @@ def search(
 
     Example:  debate search cipher_vs_text --trials 30 --limit 200 --vary agents.ada.temperature=0.01:2
 
-    The same command goes on with an interrupted search. The test split is refused as what to search on.
+    The same command continues an interrupted search. Searching on the test split is refused.
     """
     from evals.analysis.derived import derived
     from evals.analysis.outputs import analyse_run

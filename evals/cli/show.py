@@ -29,7 +29,7 @@ def show(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Show who said what, and what it came to.
+    """Show who said what, and what was decided.
 
     Example:  debate show runs/first --method cipher --limit 1
     """

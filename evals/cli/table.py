@@ -54,19 +54,21 @@ def show_analysis(analysis: Analysis) -> None:
     config = analysis.record.config
     console.print(fair_table(analysis), cost_table(analysis))
     console.print(
-        "95 %: Wilson's interval; strict: only answers in the form that the task asks for; no answer and failed count as not "
-        "correct. Tokens generated; of prompts computed and cached; KiB of messages; s of wall time, engines started; joules "
-        "where the machine tells.",
+        "95 %: Wilson's interval. strict: only answers in the form that the task asks for. no answer, failed: count as not "
+        "correct. generated: output tokens. computed, cached: prompt tokens. KiB: size of messages. s: wall time with engines "
+        "started. joules: energy, if available.",
         markup=False,
         style="dim",
     )
     if any(method.is_bound for method in analysis.methods):
-        console.print("Rows with * are bounds: a control debates that knows, or knows nothing.", style="dim")
+        console.print(
+            "Rows with * are bounds: a control that knows the answer, or knows nothing, takes part.", style="dim"
+        )
     if any(method.held for method in analysis.methods):
         console.print(belief_table(analysis))
         console.print(
-            "Of the deciding agents' last messages: how many hold a belief, and one in which every option was kept; how often "
-            "the option believed most was right; what the right one got, in the mean.",
+            "Last messages of the deciding agents: number with a belief, number with every option in it, share in which the most "
+            "probable option was right, and mean probability of the right option.",
             markup=False,
             style="dim",
         )

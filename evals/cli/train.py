@@ -55,7 +55,7 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train a tiny debater, or what a belief backend loads.
+    """Train a tiny debater, or the checkpoint of a belief backend.
 
     Example:  debate train ada
 
@@ -63,7 +63,7 @@ def train(
 
     A debater: its held-out loss and accuracy are plotted, and its card is written; use it as `--model
     runs/train/ada/model`. A belief backend: what its paper claims is checked at our size over several seeds, ours against
-    the baseline with an interval, pass or null. What was trained is kept: the same command goes on where it stopped.
+    the baseline with an interval, pass or null. Training is resumed by the same command.
     """
     from agents.beliefs.cards import GROUP
     from agents.registry import names
@@ -95,7 +95,7 @@ def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: in
     if not path.is_file():
         shipped = sorted(file.stem for file in (configs_folder() / "training").glob("*.yaml"))
         raise ConfigError(
-            f"nothing to train is called {str(recipe)!r}: it is no file, no debater ({', '.join(shipped)}) and no belief "
+            f"cannot train {str(recipe)!r}: it is no file, no debater ({', '.join(shipped)}) and no belief "
             f"backend ({', '.join(names(GROUP))})"
         )
     loaded = load_recipe(path)

@@ -20,7 +20,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 class HubSource:
     """A dataset on the hub.
 
-    Fields:
+    Attributes:
         repository: its id, or a local folder in its layout.
         config: the configuration; None where there is one only.
         revision: a commit, or `main` where none is known.

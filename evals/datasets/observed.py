@@ -15,7 +15,7 @@ def observations(row: DataRow, folder: Path) -> tuple[Observation, ...]:
 
     Args:
         row: its column `audio` is a path, which begins at the folder unless it is whole.
-        folder: where the row's file is.
+        folder: folder of the row's file.
 
     Raises:
         TaskError: a file that is not there, or is no sound; with the row's place.

@@ -18,9 +18,9 @@ READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 class DataRow:
     """One row of a file.
 
-    Fields:
+    Attributes:
         values: column → value; of a file without a header the values alone.
-        number: among the rows of the file, from 1.
+        number: number of the row in the file, from 1.
         place: file and line or row, for messages.
         file: the name of the file or repository.
     """

@@ -18,10 +18,10 @@ FLOOR = 1e-12
 class BeliefScore:
     """How a belief over options fared.
 
-    Fields:
+    Attributes:
         top: the option believed most, of equals the first.
         correct: whether it is the right one.
-        probability: of the right option.
+        probability: probability of the right option.
         nll: −log of it, nats, at least 1e-12 being taken.
         brier: Σ (p − 1[right])², 0 to 2.
         entropy: nats.

@@ -38,7 +38,7 @@ def stated_option(response: str, labels: Sequence[str], options: Sequence[str] =
     the one option that is not ruled out; the one whose text occurs; the last letter in brackets.
 
     Args:
-        response: what was said.
+        response: the response.
         labels: single letters, in order.
         options: the options' texts, in the same order, where they are known.
     """

@@ -17,7 +17,7 @@ def stated_word(response: str, words: Mapping[str, Sequence[str]]) -> str | None
     """Return which of several words a response answers with; None where it does with none, or with more than one.
 
     Args:
-        response: what was said.
+        response: the response.
         words: answer → the spellings that mean it, in lower case.
     """
     meaning = {spelling: answer for answer, spellings in words.items() for spelling in spellings}

@@ -34,7 +34,7 @@ from evals.search.study import PRUNE_EVERY, PRUNE_FROM, Trial, importance, open_
 class SearchResult:
     """What a search came to.
 
-    Fields:
+    Attributes:
         trials: all of them, in order.
         best: the winner on the validation questions, the first of equals.
         test: the winner's row on the test questions.
@@ -65,16 +65,16 @@ async def search(
     """Return the best setting and its one result on the test questions.
 
     Args:
-        config: what is searched around.
+        config: config whose values are varied.
         out: the folder; an interrupted search there goes on.
-        parameters: what varies; by default the agents' temperatures, 0.01 to 2.
+        parameters: searched values (default: the agents' temperatures, 0.01 to 2).
         method: the row; the config's message by default.
-        trials: how many in all, those of earlier sessions included; `grid` plays all combinations, `paper` the paper's only.
+        trials: total number of trials, including earlier sessions; `grid` plays all combinations, `paper` the paper's only.
         sampler: tpe, gp, random, grid, or paper.
         prune: whether trials that fall behind are given up.
-        selection: which questions; `limit` is of each of the two sets.
+        selection: choice of questions; `limit` holds for each of the two sets.
         split: to search on; the task's validation split by default.
-        progress: told of each trial.
+        progress: called with a sentence for each trial.
 
     Raises:
         ConfigError: a search on the test split, or of what cannot vary.

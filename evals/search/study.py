@@ -32,11 +32,11 @@ def open_study(out: Path, plan: Mapping[str, Any], sampler: str, prune: bool, se
     """Return the study of a folder, begun or gone on with.
 
     Args:
-        out: where study.db is or will be.
-        plan: what is searched; the same when a search goes on.
+        out: folder of study.db.
+        plan: plan of the search, the same whenever it is continued.
         sampler: one of `SAMPLERS`; `grid` and `paper` say themselves what is tried.
         prune: whether trials that fall behind are given up.
-        seed: of what is proposed.
+        seed: random seed of proposed values.
 
     Raises:
         ConfigError: an unknown sampler.

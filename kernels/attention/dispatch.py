@@ -36,8 +36,8 @@ def vocabulary_attention(
         head: [V, D], the output table W.
         table: [V, W], the input table E; None where it is the head.
         temperature: a number or [B]; 0 means the argmax token's embedding.
-        scale, softcap, bias: what the model does to its logits; bias is [V], −inf masks a token.
-        top_k: how many of the largest logits to report.
+        scale, softcap, bias: the model's transformation of its logits; bias is [V], −inf masks a token.
+        top_k: number of the largest logits to report.
         impl: "auto", "native", "blocked", "triton" or "reference".
 
     Returns:

@@ -19,7 +19,7 @@ BASE: dict[str, Any] = {
 class Case:
     """One recorded run.
 
-    Fields:
+    Attributes:
         config: the config as a mapping, or a config file beside this one.
         methods: rows; the config's by default.
         limit: questions.

@@ -22,7 +22,7 @@ CONTEXT = 400
 class Fault:
     """What one request meets instead of an answer.
 
-    Fields:
+    Attributes:
         status, message, code, headers, raw: an error status with its body; `raw` in place of the JSON.
         sleep_s: seconds of silence before anything.
         reset_after: pieces of a stream (or 0 of a whole answer) before the connection is reset.
@@ -42,7 +42,7 @@ class Fault:
 class ChatServer:
     """The server.
 
-    Fields:
+    Attributes:
         faults: taken from the front, one a request; when none is left all is well.
         reply: (what is read, request) → the text; the mock's arithmetic by default.
         delay_s: seconds before an answer, and between the pieces of a stream.

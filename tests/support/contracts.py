@@ -20,7 +20,7 @@ from agents.question import Question
 class Contract:
     """One backend under test.
 
-    Fields:
+    Attributes:
         backend: its registered name.
         options: of `create_belief_backend`.
         cases: some that differ, in length too where it takes several.

@@ -39,7 +39,7 @@ class BrokenReply(Exception):
 class Reply:
     """What the server said so far.
 
-    Fields:
+    Attributes:
         text: of the message.
         thinking: what a reasoning model thought before, where the server tells it apart.
         finish: why it ended; None while it has not.
@@ -103,10 +103,10 @@ def body(
         asked = "weigh choices" if request.choices else "go on past its end tokens (ignore_eos)"
         raise RequestError(f"{model} is behind an API, which cannot be asked to {asked}; the local engines can")
     if request.prompt.format == "plain":
-        raise RequestError(f"{model} is asked by chat completions, which take turns: use format: chat, or auto")
+        raise RequestError(f"{model} is reached by chat completions, which take turns only: use format: chat, or auto")
     if sampling.top_k is not None and not sends_top_k:
         raise RequestError(
-            f"top_k is {sampling.top_k}, which is no field of OpenAI's protocol. If the server knows it (vllm serve and "
+            f"top_k is {sampling.top_k}, which is not a field of OpenAI's protocol. If the server supports it (vllm serve and "
             "OpenRouter do), set the option sends_top_k: true; otherwise restrict the belief by top_p."
         )
     fields: dict[str, Any] = {

@@ -15,7 +15,7 @@ NO_KEY = "none"
 class Endpoint:
     """A server.
 
-    Fields:
+    Attributes:
         base_url: what the paths of the protocol are put behind.
         host: name and port, for people and fingerprints.
         is_loopback: whether it is on this machine.

@@ -29,7 +29,7 @@ NAME = "sdpa_by_row"
 class Decoding:
     """Rows that decode one position each.
 
-    Fields:
+    Attributes:
         positions: [B] int64, where each row's input goes; rows from `len(lengths)` on are padding.
         lengths: of the rows, the new position included.
         slots: where each row's keys are; None where row i has slot i.

@@ -17,7 +17,7 @@ GROWTH = 128
 class Window:
     """Which slots, and which positions in them, the next forward writes.
 
-    Fields:
+    Attributes:
         first, last: the slots [first, last).
         positions: [n] int64, the position each row writes next; None for a run of positions of one row.
         start: the first position, where one row writes several.

@@ -26,7 +26,7 @@ Way = Literal["by_row", "masked", "single"]
 class Mode:
     """How a model is decoded.
 
-    Fields:
+    Attributes:
         way: `by_row`: all rows in one forward pass, each attending over its own keys; `masked`: in one, by the model's own
             eager attention under a mask of ours; `single`: one row at a time, everything the model's own.
         rows: a decode step is padded to this many, and prompts are read in blocks: batch invariant. None: not.

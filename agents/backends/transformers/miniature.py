@@ -28,7 +28,7 @@ FAR = {
 class Miniature:
     """A model of the same class.
 
-    Fields:
+    Attributes:
         model: ready to run, with eager attention.
         layers: how many it has.
         switches: the real values of what became SWITCH.

@@ -28,7 +28,7 @@ APART = "its attention does not read rows of different lengths together"
 class Verdict:
     """How a model is decoded, and why not in a faster way.
 
-    Fields:
+    Attributes:
         way: see `Mode`.
         invariant: whether a row has the same bits alone and in company, where a step is padded.
         switch: see `Mode`.

@@ -18,7 +18,7 @@ from kernels.encoders import Encoder
 class Row:
     """A request and its state.
 
-    Fields:
+    Attributes:
         request: what was asked.
         encoder: None for text.
         keys: of each prompt position.

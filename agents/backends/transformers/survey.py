@@ -17,7 +17,7 @@ COLUMNS = ("model", "decoded", "batch invariant", "window", "notes")
 class Line:
     """One model.
 
-    Fields:
+    Attributes:
         model: its name, the last part of a path.
         decoded: how; `refused` if not at all.
         invariant: whether a message has the same bytes whatever shares its batch, on the CPU.

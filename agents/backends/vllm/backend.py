@@ -137,7 +137,7 @@ class VLLMBackend(Backend):
         choices = choice_ids(request.choices, self.tokenizer)
         if choices and any(isinstance(segment, Message) for segment in found):
             raise RequestError(
-                "vLLM tells the log-likelihood of choices after text only, and this prompt holds vectors: let it hear text "
+                "vLLM gives the log-likelihood of choices after text only, and this prompt holds vectors: let it hear text "
                 "(message: text on its edges), or use the backend transformers"
             )
         room = max(map(len, choices)) + 1 if choices else request.sampling.max_tokens

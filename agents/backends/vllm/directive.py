@@ -17,7 +17,7 @@ MAX_BELIEFS = 32
 class Directive:
     """The CIPHER part of a request.
 
-    Fields:
+    Attributes:
         encoder: as `kernels.encoders.parse` reads it.
         temperature: of the belief softmax(z / temperature); None takes the request's own.
         seed: of encoders that draw; None takes the request's own, or 0.

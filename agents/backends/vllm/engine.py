@@ -122,7 +122,7 @@ class Engine:
                 async for output in outputs:
                     yield output
         except EngineDeadError as error:
-            raise BackendFailed("the vLLM engine died with this request under way") from error
+            raise BackendFailed("the vLLM engine died during this request") from error
 
     async def abort(self, request_id: str) -> None:
         """End a request where it is."""

@@ -24,7 +24,7 @@ from agents.pretrained import Progress
 class Recipe:
     """How they are fitted.
 
-    Fields:
+    Attributes:
         lookback, horizon, period: in hours.
         penalties: of the ridge, of which the one with the least validation error is taken.
     """

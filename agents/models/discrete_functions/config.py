@@ -9,7 +9,7 @@ from agents.errors import ConfigError
 class LearnerConfig:
     """What a learner is.
 
-    Fields:
+    Attributes:
         dims: n, values of a point.
         points: most points of a function, the one that is asked for included.
         width, layers, heads: of the transformer.

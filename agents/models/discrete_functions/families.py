@@ -27,7 +27,7 @@ TAUGHT_FORCED = 0.4
 class Points:
     """Examples of functions.
 
-    Fields:
+    Attributes:
         x: [B, K, n] float32, each -1 or +1.
         y: [B, K] float32, each -1 or +1.
     """

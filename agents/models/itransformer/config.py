@@ -9,7 +9,7 @@ from agents.errors import ConfigError
 class ITransformerConfig:
     """What a model is; it takes any number of variates.
 
-    Fields:
+    Attributes:
         lookback: steps that it sees.
         horizon: steps that it forecasts.
         width, hidden, depth, heads: of the encoder; hidden is the feed-forward's.

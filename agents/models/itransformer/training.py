@@ -26,7 +26,7 @@ from agents.pretrained import Progress
 class Recipe:
     """How it is trained.
 
-    Fields:
+    Attributes:
         epochs: at most.
         batch: windows in a step.
         learning_rate: of Adam.

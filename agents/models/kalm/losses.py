@@ -24,7 +24,7 @@ PUBLISHED_WEIGHTS = (1.0, 0.3, 0.2, 0.1, 0.1)
 class Loss:
     """What the loss has in it.
 
-    Fields:
+    Attributes:
         dims: lengths of the prefixes, over which it is summed.
         weights: of the prefixes; all 1 by default.
         temperature: of the cosines.

@@ -15,7 +15,7 @@ POOLINGS = {"mean": mean_pooled, "last": last_pooled}
 class Reading:
     """How the language model is read; the defaults are the paper's, the others its baselines.
 
-    Fields:
+    Attributes:
         bidirectional: every position sees every other one.
         pooling: `mean` or `last`.
         longest: texts are cut there, in tokens.

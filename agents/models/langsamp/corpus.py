@@ -33,7 +33,7 @@ TEST, FIT, TRAIN = 0, 1, range(2, PARTS)
 class Corpus:
     """Sentences by language, and which row of the tables a language and its script have.
 
-    Fields:
+    Attributes:
         pairs: translations by language, English none; no English sentence twice in a language.
         languages, scripts: the codes, in the order of the tables' rows.
         script: of each language.

@@ -11,7 +11,7 @@ KALDI_HZ = 16_000
 class LMUFormerConfig:
     """What a model is.
 
-    Fields:
+    Attributes:
         labels: that it tells apart.
         rate_hz: of the sound that it takes.
         window, hop: of the spectrogram, in samples.

@@ -9,7 +9,7 @@ from agents.errors import ConfigError
 class PaSSTConfig:
     """What a model is.
 
-    Fields:
+    Attributes:
         labels: that it tells apart.
         rate_hz: of the sound that it takes.
         transform, window, hop: of the spectrogram, in samples; the window lies in the middle of the transform.

@@ -21,7 +21,7 @@ def split(text: str, *, cased: bool = False) -> list[str]:
 class ProgramConfig:
     """What a program is made of.
 
-    Fields:
+    Attributes:
         words: that it knows; the first three are PAD, BOS and UNKNOWN.
         labels: that it tells apart.
         values: how many values a categorical variable has; positions are one, so it is also the longest text.

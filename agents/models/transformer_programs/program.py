@@ -18,7 +18,7 @@ from agents.models.transformer_programs.model import Block, Counting, Selecting,
 class Head:
     """Which variables a head reads, and which key value each query value matches.
 
-    Fields:
+    Attributes:
         query, key: variables that are compared.
         predicate: query value → the key value that it matches.
         value: what is selected, or added up; of a head that counts positions nothing.
@@ -53,7 +53,7 @@ class Layer:
 class Program:
     """Everything that decides.
 
-    Fields:
+    Attributes:
         config: its sizes, words and labels.
         embeddings: of each word, its values.
         layers: what is computed.

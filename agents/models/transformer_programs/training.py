@@ -27,7 +27,7 @@ VALIDATION = 500
 class Recipe:
     """How it is trained; the paper has 10 to 50 epochs on TREC.
 
-    Fields:
+    Attributes:
         epochs, batch, learning_rate: of Adam.
         validated_from: share of the training after which the hard program of best validation is looked for; 1 for the last one.
         staged: whether the temperature falls to that of the next epoch within each and stays low in the last one, as in the

@@ -42,9 +42,9 @@ def greeting() -> dict[str, Any]:
 class Desk:
     """What an engine keeps for one client.
 
-    Fields:
+    Attributes:
         pending: requests under way, by the client's numbers.
-        outcomes: what is finished, kept until the client says that it has it.
+        outcomes: finished requests, kept until the client confirms them.
         grew: set when there is something to collect.
     """
 

@@ -15,11 +15,11 @@ from debate.runtime.ray.wire import Shelf
 class Model:
     """Engines that a runner may be lent.
 
-    Fields:
-        name: of the model, for errors.
+    Attributes:
+        name: name of the model, for errors.
         engines: their names.
-        description: of each.
-        outstanding: most turns that this runner may have with each.
+        description: description of each engine.
+        outstanding: maximum number of this runner's turns at each engine.
     """
 
     name: str
@@ -32,11 +32,11 @@ class Model:
 class Lease:
     """An engine that may be used from now on.
 
-    Fields:
+    Attributes:
         model: its place among the models.
         engine: its place among those of the model.
-        starts: how often it has been started.
-        actor, node: where it is.
+        starts: number of starts.
+        actor, node: its location.
     """
 
     model: int
@@ -59,8 +59,8 @@ class Borrowed(Replicas):
     """Engines that somebody else mends: one that fails is not used again until it is lent anew.
 
     Args:
-        model: what they are.
-        client: by which name the engines know this process.
+        model: model of the engines.
+        client: name of this process to the engines.
         shelf: the messages that this process has put into the object store.
     """
 

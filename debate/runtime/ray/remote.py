@@ -25,12 +25,12 @@ class RemoteEngine(Backend):
     """One end of an engine actor: the driver's, or a runner's.
 
     Args:
-        name: for errors.
+        name: name in errors.
         actor: its handle.
-        description: what it said of itself when it had started.
+        description: description that it gave when it had started.
         shelf: the messages that are in the object store.
         client: by which name the engine knows this end; several processes may speak with one engine.
-        node: where the actor is.
+        node: node of the actor.
         release: gives back what was reserved for it.
     """
 

@@ -33,10 +33,10 @@ BEAT_S = 2.0
 class Job:
     """A debate to be played.
 
-    Fields:
+    Attributes:
         number: the driver's, in events.
-        debate: which of those that the runner was given.
-        question, before: what, and what was said of it already.
+        debate: number among the debates given to the runner.
+        question, before: the question, and its turns so far.
     """
 
     number: int
@@ -86,7 +86,7 @@ class RunnerActor:
     """Plays debates; every method runs in the actor's event loop.
 
     Args:
-        client: by which name engines know it.
+        client: name of this runner to the engines.
         turn_timeout_s: after which a turn counts as hung.
     """
 

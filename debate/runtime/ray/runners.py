@@ -72,7 +72,7 @@ class Runners:
     """The processes that play debates.
 
     Args:
-        execution: how many, and the time-out of a turn.
+        execution: number of runners, and the time-out of a turn.
         replicas: the engines of every model; those that are started later are noticed.
     """
 

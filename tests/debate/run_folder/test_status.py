@@ -46,7 +46,7 @@ def test_a_run_under_way_is_seen_and_stopped(under_way):
     _, err = process.communicate(timeout=30)
     assert (process.returncode, "Interrupted. Run the same command to continue." in err) == (130, True)
     assert status_of(run).state == "interrupted"
-    with pytest.raises(RunError, match="is not under way"):
+    with pytest.raises(RunError, match="is not running"):
         cancel(run, 1)
     events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events] == ["session", "method", "interrupted"]
@@ -58,7 +58,7 @@ def test_a_killed_run_is_said_to_be_killed(under_way):
     process.kill()
     process.wait()
     status = status_of(run)
-    assert (status.state, "the same command goes on" in status.reason) == ("killed", True)
+    assert (status.state, "the same command continues it" in status.reason) == ("killed", True)
 
 
 def test_a_finished_run(tmp_path, run, capsys, monkeypatch):

@@ -343,7 +343,7 @@ def test_an_engine_that_is_killed_fails_its_requests_by_name_and_is_started_agai
         return found, time.monotonic() - started
 
     found, seconds = asyncio.run(play())
-    assert found == ["the vLLM engine died with this request under way"] * 4
+    assert found == ["the vLLM engine died during this request"] * 4
     assert seconds < 60
     requests = [asked(1, max_tokens=8)]
     assert_same(say(cramped, requests), expected(requests))
