@@ -43,13 +43,12 @@ def check(
     Example:  debate model check smollm2 tiny/ada
     """
     from rich.table import Table
-    from transformers.utils import logging as transformers_logging
 
+    from agents.model_folder import quiet
     from agents.backends.transformers.survey import COLUMNS, survey
 
-    transformers_logging.set_verbosity_error()
-    options.quiet_transformers()
-    lines = [survey(model, dtype=dtype, progress=options.progress) for model in named]
+    with quiet():
+        lines = [survey(model, dtype=dtype, progress=options.progress) for model in named]
     if markdown:
         rows = [COLUMNS, ["---"] * len(COLUMNS), *(line.cells for line in lines)]
         for row in rows:

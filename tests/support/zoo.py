@@ -58,6 +58,14 @@ ALTERNATING = {
     "num_hidden_layers": 4,
     "layer_types": ["sliding_attention", "full_attention"] * 2,
 }
+# Widths, and what is as long as one.
+WIDTHS = {
+    *("hidden_size", "n_embd", "d_model", "head_dim", "kv_channels", "intermediate_size", "intermediate_size_mlp"),
+    *("moe_intermediate_size", "shared_expert_intermediate_size", "shared_intermediate_size", "expert_ffn_hidden_size"),
+    *("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim", "kv_lora_rank", "q_lora_rank", "rotary_dim", "ffn_dim"),
+    *("ffn_hidden_size", "mamba_d_head", "mamba_headdim", "mamba_d_ssm", "linear_key_head_dim", "linear_value_head_dim"),
+    *("word_embed_proj_dim", "short_factor", "long_factor", "attention_hidden_size", "lru_width", "d_inner"),
+}
 OLD = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
 
 
@@ -270,8 +278,8 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def build(architecture: str) -> Any:
-    """Return a tiny random model."""
+def build(architecture: str, *, wide: int = 1) -> Any:
+    """Return a tiny random model, some times as wide: vLLM's attention on CPUs has no heads of 8 numbers."""
     kind, own = ARCHITECTURES[architecture]
     # Beside names of its own a config is not given those of COMMON that mean the same.
     mapped = getattr(transformers, kind).attribute_map
@@ -279,6 +287,7 @@ def build(architecture: str) -> Any:
     settings = {**common, **own}
     if settings.get("max_position_embeddings", CONTEXT) is None:
         del settings["max_position_embeddings"]
+    settings = widened(settings, wide)
     config = getattr(transformers, kind)(**settings)
     torch.manual_seed(7)
     model = transformers.AutoModelForCausalLM.from_config(config)
@@ -287,18 +296,29 @@ def build(architecture: str) -> Any:
         # Larger than the initialiser's, so that beliefs differ from step to step.
         noise = torch.randn(weight.shape, generator=draw)
         if weight.ndim >= 2:
-            weight.data.copy_(noise * 0.25)
+            weight.data.copy_(noise * 0.25 / wide**0.5)
         else:
             # What begins at 0 is off, and would be tested by nothing.
             weight.data.add_(noise * 0.1)
     return model.eval()
 
 
-def save(architecture: str, folder: Path) -> Path:
+def widened(settings: dict[str, Any], wide: int) -> dict[str, Any]:
+    """Return the settings of a config with every width some times as large."""
+    found = dict(settings)
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found[key] = widened(value, wide)
+        elif key in WIDTHS:
+            found[key] = value * wide
+    return found
+
+
+def save(architecture: str, folder: Path, *, wide: int = 1) -> Path:
     """Write a tiny model with a byte-level tokenizer into a folder, and return it."""
     from agents.tokenizers import byte_tokenizer
 
-    build(architecture).save_pretrained(folder)
+    build(architecture, wide=wide).save_pretrained(folder)
     byte_tokenizer(VOCABULARY).save_pretrained(folder)
     return folder
 

@@ -25,6 +25,7 @@ from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestErro
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
 from agents.model_folder import (
+    PlainText,
     read_config,
     read_tokenizer,
     refuse_not_finite,
@@ -110,6 +111,7 @@ class VLLMBackend(Backend):
         )
         for remark in remarks(model, self.tokenizer, self._stop_ids, self._fingerprint.vocabulary):
             progress(remark)
+        self._plain = PlainText(model, self.tokenizer, progress)
         self.load = Load()
         self._numbers = itertools.count()
         self._pending: set[VLLMPending] = set()
@@ -144,6 +146,7 @@ class VLLMBackend(Backend):
             raise PromptTooLong(length, room, self._context)
         # Everything that a worker must not meet is refused here, where it costs nobody else anything.
         weights = [weights_for(s, self._fingerprint) if isinstance(s, Message) else None for s in found]
+        self._plain.remark(request.prompt.format)
         number = next(self._numbers)
         directive = self._directive(request, f"{id(self):x}-{number}")
         params = self._params(request, directive)

@@ -5,6 +5,7 @@ Its own loop, because AsyncLLM is bound to the loop it first ran on, and callers
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from safetensors.torch import load
 from torch import Tensor
 
+from agents.backends.vllm.in_process import SWITCH, InProcess
 from agents.errors import BackendFailed
 from agents.pretrained import Progress
 
@@ -83,7 +85,10 @@ class Engine:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         try:
-            self._llm = AsyncLLM.from_vllm_config(self._config, disable_log_stats=True)
+            if self._config.parallel_config.distributed_executor_backend == "uni" and os.environ.get(SWITCH) == "0":
+                self._llm = InProcess(self._config)
+            else:
+                self._llm = AsyncLLM.from_vllm_config(self._config, disable_log_stats=True)
         except Exception as error:
             raise BackendFailed(f"vLLM did not start: {_text(error)}") from error
 

@@ -1,0 +1,90 @@
+"""vLLM's engine in this very process: for looking at many small models one after another, where each start of a process costs most.
+
+Has of AsyncLLM what `engine.Engine` calls. Everything below it, the scheduler, the worker and what is computed, is the same.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SWITCH = "VLLM_ENABLE_V1_MULTIPROCESSING"
+
+
+@contextmanager
+def within() -> Iterator[None]:
+    """Have engines that are configured meanwhile run in this process."""
+    before = os.environ.get(SWITCH)
+    os.environ[SWITCH] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(SWITCH)
+        if before is not None:
+            os.environ[SWITCH] = before
+
+
+class InProcess:
+    """An LLMEngine that is stepped while somebody waits.
+
+    Args:
+        config: of `options.engine_config`.
+    """
+
+    errored = False
+
+    def __init__(self, config: Any) -> None:
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        self._engine = LLMEngine.from_vllm_config(config, disable_log_stats=True)
+        self._outputs: dict[str, asyncio.Queue[Any]] = {}
+        self._stepping: asyncio.Task[None] | None = None
+
+    async def generate(self, prompt: Any, params: Any, request_id: str, lora_request: Any) -> AsyncIterator[Any]:
+        """Yield the outputs of one request; those under way are stepped together."""
+        outputs = self._outputs[request_id] = asyncio.Queue()
+        self._engine.add_request(request_id, prompt, params, lora_request=lora_request)
+        if self._stepping is None or self._stepping.done():
+            self._stepping = asyncio.create_task(self._step())
+        try:
+            is_done = False
+            while not is_done:
+                output = await outputs.get()
+                if isinstance(output, Exception):
+                    raise output
+                is_done = output.finished
+                yield output
+        finally:
+            if self._outputs.pop(request_id, None) is not None and not is_done:
+                self._engine.abort_request([request_id])
+
+    async def collective_rpc(self, method: str, args: tuple[Any, ...] = ()) -> list[Any]:
+        """Return what the worker answers."""
+        found: list[Any] = self._engine.collective_rpc(method, args=args)
+        return found
+
+    async def abort(self, request_id: str) -> None:
+        """End a request where it is."""
+        self._engine.abort_request([request_id])
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Free what the engine holds."""
+        from vllm.distributed.parallel_state import destroy_distributed_environment, destroy_model_parallel
+
+        self._engine.engine_core.shutdown()
+        destroy_model_parallel()
+        destroy_distributed_environment()
+
+    async def _step(self) -> None:
+        while self._engine.has_unfinished_requests():
+            try:
+                outputs = self._engine.step()
+            except Exception as error:  # everyone who waits must learn of it
+                for queue in self._outputs.values():
+                    queue.put_nowait(error)
+                return
+            for output in outputs:
+                if output.request_id in self._outputs:
+                    self._outputs[output.request_id].put_nowait(output)
+            await asyncio.sleep(0)
