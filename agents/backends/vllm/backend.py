@@ -13,6 +13,7 @@ import torch
 from agents.adapter import find_adapter
 from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage, likeliest
 from agents.backends.vllm import versions
+from agents.backends.vllm.check import Check
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.draw import Draw
 from agents.backends.vllm.engine import Engine
@@ -91,13 +92,25 @@ class VLLMBackend(Backend):
         weights = weights_hash(folder, model)
         refuse_not_finite(stored_weights(folder, model), model)
         config = engine_config(folder, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
-        self._context: int = config.model_config.max_model_len
+        check = Check(
+            folder,
+            read_config(folder, name=model, trust_remote_code=trust_remote_code),
+            config,
+            name=model,
+            weights=weights,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+        )
         self._dtype: torch.dtype = config.model_config.dtype
         self._lora = config.lora_config is not None
         self._adapters: dict[str, int] = {}
-        self._engine = Engine(config, restarts=restarts, progress=progress)
+        try:
+            self._engine = Engine(config, restarts=restarts, progress=progress)
+        except BackendFailed as error:
+            raise check.not_started(error) from error
         try:
             described: dict[str, Any] = self._engine.wait(self._engine.call("cipher_describe"))
+            self._context: int = check.finish(self._engine, described, progress)
         except BaseException:
             self._engine.stop()
             raise

@@ -14,6 +14,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from agents.backends.vllm.in_process import SWITCH, InProcess
+from agents.backends.vllm.last_words import Heard, in_a_sentence
 from agents.errors import BackendFailed
 from agents.pretrained import Progress
 
@@ -35,6 +36,7 @@ class Engine:
     def __init__(self, config: Any, *, restarts: int, progress: Progress) -> None:
         self._config, self._restarts, self._progress = config, restarts, progress
         self._llm: Any = None
+        self._heard = Heard()
         self._claims: list[tuple[list[Any], asyncio.Future[dict[str, Tensor]]]] = []
         self._claiming: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
@@ -84,13 +86,18 @@ class Engine:
     async def _start(self) -> None:
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        in_process = (
+            self._config.parallel_config.distributed_executor_backend == "uni" and os.environ.get(SWITCH) == "0"
+        )
         try:
-            if self._config.parallel_config.distributed_executor_backend == "uni" and os.environ.get(SWITCH) == "0":
-                self._llm = InProcess(self._config)
-            else:
-                self._llm = AsyncLLM.from_vllm_config(self._config, disable_log_stats=True)
+            with self._heard.by_new_workers():
+                if in_process:
+                    self._llm = InProcess(self._config)
+                else:
+                    self._llm = AsyncLLM.from_vllm_config(self._config, disable_log_stats=True)
         except Exception as error:
-            raise BackendFailed(f"vLLM did not start: {_text(error)}") from error
+            said = self._heard.words() or in_a_sentence(error)
+            raise BackendFailed(f"vLLM did not start: {said}") from error
 
     async def revived(self) -> None:
         """Return when the engine runs; start it again if it died and may be.
@@ -124,7 +131,7 @@ class Engine:
             async for output in self._llm.generate(prompt, params, request_id, lora_request=lora):
                 yield output
         except EngineDeadError as error:
-            raise BackendFailed("the vLLM engine died with this request under way") from error
+            raise BackendFailed(self._died("the vLLM engine died with this request under way")) from error
 
     async def abort(self, request_id: str) -> None:
         """End a request where it is."""
@@ -140,7 +147,11 @@ class Engine:
         try:
             return (await self._llm.collective_rpc(method, args=args))[0]
         except EngineDeadError as error:
-            raise BackendFailed("the vLLM engine died") from error
+            raise BackendFailed(self._died("the vLLM engine died")) from error
+
+    def _died(self, sentence: str) -> str:
+        words = self._heard.words()
+        return f"{sentence}: {words}" if words else sentence
 
     async def take(self, key: str, length: int) -> dict[str, Tensor]:
         """Return what the request with this key said, `length` steps; asked for together with whatever else has ended.

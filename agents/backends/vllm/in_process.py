@@ -5,6 +5,7 @@ Has of AsyncLLM what `engine.Engine` calls. Everything below it, the scheduler, 
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -75,6 +76,7 @@ class InProcess:
         self._engine.engine_core.shutdown()
         destroy_model_parallel()
         destroy_distributed_environment()
+        _give_back_classes()
 
     async def _step(self) -> None:
         while self._engine.has_unfinished_requests():
@@ -88,3 +90,19 @@ class InProcess:
                 if output.request_id in self._outputs:
                     self._outputs[output.request_id].put_nowait(output)
             await asyncio.sleep(0)
+
+
+def _give_back_classes() -> None:
+    """Undo what vLLM does to classes of transformers that it runs: it lets them be compiled, in place, for this whole process."""
+    from vllm.compilation.wrapper import TorchCompileWithNoGuardsWrapper as Wrapper
+
+    for name, module in list(sys.modules.items()):
+        if not name.startswith("transformers.models.") or ".modeling_" not in name:
+            continue
+        for found in list(vars(module).values()):
+            if isinstance(found, type) and Wrapper in found.__bases__:
+                init: Any = found.__dict__["__init__"]
+                own = dict(zip(init.__code__.co_freevars, init.__closure__, strict=True))["old_init"].cell_contents
+                found.__bases__ = tuple(base for base in found.__bases__ if base is not Wrapper)
+                found.__init__ = own  # type: ignore[misc]
+                del found.__call__
