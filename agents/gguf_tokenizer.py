@@ -41,9 +41,10 @@ DEEPSEEK3 = (
 )
 CUTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "exaone4", "gigachat", "a.x-4.0", "mellum"): (GPT2,),
-    (
-        *("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"),
-    ): (r"\p{N}", GPT2),
+    (*("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"),): (
+        r"\p{N}",
+        GPT2,
+    ),
     (
         *("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
         *("dbrx", "smaug-bpe", "glm4", "chatglm-bpe"),
@@ -80,8 +81,8 @@ def facts(file: Path) -> dict[str, Any]:
     if found.get("model") == "gpt2" and found.get("pre") not in KNOWN:
         named = f"names {found['pre']!r} in {PRE}" if "pre" in found else f"has no {PRE}"
         raise ModelError(
-            f"{file.name} {named}, so how its texts are cut into tokens is not known. Known are {', '.join(sorted(KNOWN))}. Get the "
-            "model in transformers' layout, or a newer conversion of it"
+            f"{file.name} {named}, so how its texts are cut into tokens is not known. Known are {', '.join(sorted(KNOWN))}. "
+            "Get the model in transformers' layout, or a newer conversion of it"
         )
     return found
 
@@ -123,7 +124,7 @@ def cutter(name: str) -> Any:
     from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 
     cuts = KNOWN[name]
-    # The expressions are of characters, so bytes are made of them last; but GPT-2's makes bytes too, and what follows is of digits.
+    # Expressions are of characters, so bytes are made last; GPT-2's part makes them itself, and only digits are cut after it.
     parts = [
         ByteLevel(add_prefix_space=False, use_regex=True) if cut == GPT2 else Split(Regex(cut), behavior="isolated")
         for cut in cuts

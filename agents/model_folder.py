@@ -211,7 +211,11 @@ def remarks(name: str, tokenizer: Any, stop_ids: Collection[int], rows: int) -> 
         rows: of its embedding table.
     """
     found = []
-    if tokenizer.chat_template and (turn_end := _turn_end(tokenizer, name)) and tokenizer.convert_tokens_to_ids(turn_end) not in stop_ids:
+    if (
+        tokenizer.chat_template
+        and (turn_end := _turn_end(tokenizer, name))
+        and tokenizer.convert_tokens_to_ids(turn_end) not in stop_ids
+    ):
         found.append(
             f"the chat template of {name} ends a turn with {turn_end}, which is not one of its end tokens: messages may run on "
             f"to max_tokens. To end them there: stop: ['{turn_end}']"

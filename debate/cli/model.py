@@ -47,8 +47,8 @@ def check(
     """
     from rich.table import Table
 
-    from agents.model_folder import quiet
     from agents.backends.transformers.survey import COLUMNS, survey
+    from agents.model_folder import quiet
 
     columns = list(COLUMNS)
     with quiet():

@@ -33,7 +33,23 @@ CASES = {
     "tekken": ["I", "'ve", " ", *"12345", " Ünits", ",", " HTTPServer", "!\n\n", " ", " x", "=", "1"],
     "gpt-4o": ["I've", " ", "123", "45", " Ünits", ",", " HTTPServer", "!\n\n", " ", " x", "=", "1"],
     "deepseek-v3": ["I", "'ve", " ", "123", "45", " Ünits", ",", " HTTPServer", "!\n\n", " ", " x", "=", "1"],
-    "deepseek-coder": ["I", "'", "ve", " ", *"12345", " Ünits", ",", " HTTPServer", "!", "\n", "\n", " ", " x", "=", "1"],
+    "deepseek-coder": [
+        "I",
+        "'",
+        "ve",
+        " ",
+        *"12345",
+        " Ünits",
+        ",",
+        " HTTPServer",
+        "!",
+        "\n",
+        "\n",
+        " ",
+        " x",
+        "=",
+        "1",
+    ],
     "falcon": ["I", "'", "ve", " ", "123", "45", " Ünits", ",", " HTTPServer", "!", "\n\n ", " x", "=", "1"],
 }
 
@@ -100,19 +116,26 @@ def llama(tiny):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
 
 
-@pytest.mark.parametrize(("pre", "named"), [("mystery", "names 'mystery' in"), ("default", "names 'default' in"), (None, "has no")])
+@pytest.mark.parametrize(
+    ("pre", "named"), [("mystery", "names 'mystery' in"), ("default", "names 'default' in"), (None, "has no")]
+)
 def test_a_cut_that_is_not_known_is_refused_by_name(tmp_path, home, llama, pre, named):
     write_gguf(tmp_path / "m.gguf", *llama, pre=pre)
     with pytest.raises(ModelError, match=rf"^m\.gguf {named} .*Known are .*gpt-2.*llama-bpe.*smollm"):
         pretrained.locate(str(tmp_path / "m.gguf"))
 
 
-@pytest.mark.parametrize(("pre", "bos", "begins"), [("smollm", None, False), ("smollm", True, True), ("llama-bpe", None, True), ("llama-bpe", False, False)])
+@pytest.mark.parametrize(
+    ("pre", "bos", "begins"),
+    [("smollm", None, False), ("smollm", True, True), ("llama-bpe", None, True), ("llama-bpe", False, False)],
+)
 def test_the_tokenizer_that_is_read_again_cuts_and_begins_as_the_file_says(tmp_path, home, llama, pre, bos, begins):
     write_gguf(tmp_path / "m.gguf", *llama, pre=pre, bos=bos)
     folder = pretrained.locate(str(tmp_path / "m.gguf"))
     tokenizer = read_tokenizer(folder)
-    assert [p for p, _ in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(TEXT)] == [p for p, _ in cutter(pre).pre_tokenize_str(TEXT)]
+    assert [p for p, _ in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(TEXT)] == [
+        p for p, _ in cutter(pre).pre_tokenize_str(TEXT)
+    ]
     assert tokenizer.backend_tokenizer.model.ignore_merges == (pre == "llama-bpe")
     first = tokenizer("Hi").input_ids[0]
     assert (first == llama[1].bos_token_id) == begins

@@ -12,6 +12,8 @@ import transformers
 
 VOCABULARY = 258
 CONTEXT = 256
+# How many times as wide models are for vLLM, whose attention on CPUs has no heads of 8 numbers.
+WIDE = 4
 COMMON: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
@@ -63,7 +65,14 @@ WIDTHS = {
     *("hidden_size", "n_embd", "d_model", "head_dim", "kv_channels", "intermediate_size", "intermediate_size_mlp"),
     *("moe_intermediate_size", "shared_expert_intermediate_size", "shared_intermediate_size", "expert_ffn_hidden_size"),
     *("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim", "kv_lora_rank", "q_lora_rank", "rotary_dim", "ffn_dim"),
-    *("ffn_hidden_size", "mamba_d_head", "mamba_headdim", "mamba_d_ssm", "linear_key_head_dim", "linear_value_head_dim"),
+    *(
+        "ffn_hidden_size",
+        "mamba_d_head",
+        "mamba_headdim",
+        "mamba_d_ssm",
+        "linear_key_head_dim",
+        "linear_value_head_dim",
+    ),
     *("word_embed_proj_dim", "short_factor", "long_factor", "attention_hidden_size", "lru_width", "d_inner"),
 }
 OLD = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
@@ -107,7 +116,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "deepseek_v2": ("DeepseekV2Config", {**LATENT, **ROUTED, "topk_method": "greedy"}),
-    "deepseek_v3": ("DeepseekV3Config", {**LATENT, **ROUTED}),
+    "deepseek_v3": ("DeepseekV3Config", {**LATENT, **ROUTED, "topk_method": "noaux_tc", "scoring_func": "sigmoid"}),
     "diffllama": ("DiffLlamaConfig", {}),
     "doge": ("DogeConfig", {}),
     "dots1": ("Dots1Config", {**ROUTED, **NARROW, **HEADS, "n_shared_experts": 1}),
@@ -279,7 +288,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def build(architecture: str, *, wide: int = 1) -> Any:
-    """Return a tiny random model, some times as wide: vLLM's attention on CPUs has no heads of 8 numbers."""
+    """Return a tiny random model, or one some times as wide."""
     kind, own = ARCHITECTURES[architecture]
     # Beside names of its own a config is not given those of COMMON that mean the same.
     mapped = getattr(transformers, kind).attribute_map
@@ -325,4 +334,4 @@ def save(architecture: str, folder: Path, *, wide: int = 1) -> Path:
 
 if __name__ == "__main__":
     for name in sys.argv[2:] or ARCHITECTURES:
-        print(save(name, Path(sys.argv[1]) / name))
+        print(save(name, Path(sys.argv[1]) / name, wide=WIDE))

@@ -91,7 +91,7 @@ class VLLMBackend(Backend):
         self.tokenizer, self._stop_ids = _tokenizer(folder, model, trust_remote_code)
         weights = weights_hash(folder, model)
         refuse_not_finite(stored_weights(folder, model), model)
-        config = engine_config(folder, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
+        config = engine_config(folder, name=model, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
         check = Check(
             folder,
             read_config(folder, name=model, trust_remote_code=trust_remote_code),

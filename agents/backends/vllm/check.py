@@ -16,6 +16,7 @@ import torch
 from agents.atomic_file import write_json
 from agents.backends.vllm import versions
 from agents.backends.vllm.engine import Engine
+from agents.backends.vllm.last_words import in_a_sentence
 from agents.backends.vllm.proof import LARGEST, Expected, error_of, expected, num_weights
 from agents.errors import BackendFailed, ModelError, RunError
 from agents.installed import DECISIVE
@@ -23,7 +24,6 @@ from agents.installed import versions as installed_versions
 from agents.pretrained import Progress, cache_home
 
 FOLDER = "verdicts"
-INSTEAD = "use backend: transformers"
 # What a config calls a layer that forgets → which value says after how many positions.
 FORGETS = {"sliding_attention": "sliding_window", "chunked_attention": "attention_chunk_size"}
 
@@ -78,8 +78,8 @@ class Check:
 
     def not_started(self, error: BackendFailed) -> ModelError:
         """Return the error of an engine that did not start."""
-        reason = (str(error).partition(": ")[2] or str(error)).rstrip(".")
-        return ModelError(f"{self._called} does not run on vLLM {versions.installed()}: {reason}. For this model {INSTEAD}.")
+        reason = str(error).removeprefix("vLLM did not start: ").rstrip(".")
+        return versions.does_not_run(self._called, reason)
 
     def finish(self, engine: Engine, described: Mapping[str, Any], progress: Progress) -> int:
         """Return how many positions an engine that runs may be given.
@@ -90,14 +90,14 @@ class Check:
         if described["table_width"] != described["width"]:
             raise ModelError(
                 f"{self._called} looks tokens up in a table {described['table_width']} wide, and its layers are "
-                f"{described['width']} wide; vLLM takes vectors of the second width alone. For this model {INSTEAD}."
+                f"{described['width']} wide; vLLM takes vectors of the second width alone. {versions.INSTEAD}"
             )
         context = self._context
         if (far := first_difference(windows_of(self._config), described["windows"])) is not None and far < context:
             context = far
             progress(
                 f"warning: on vLLM {self._called} is held to its first {far} positions: after them its layers forget at other "
-                f"positions than by the model's own code. For longer prompts {INSTEAD}."
+                f"positions than by the model's own code. For longer prompts use backend: transformers."
             )
         if self._expected is not None:
             self._prove(engine, self._expected.within(context))
@@ -106,13 +106,13 @@ class Check:
     def _prove(self, engine: Engine, wanted: Expected) -> None:
         try:
             error = engine.wait(error_of(engine, wanted, "proof"))
-        except BackendFailed as failed:
-            raise self.not_started(failed) from failed
+        except Exception as failed:  # the model's code in vLLM: anything may come
+            raise self.not_started(BackendFailed(in_a_sentence(failed))) from failed
         if error > wanted.tolerance:
             raise ModelError(
-                f"{self._called} answers otherwise on vLLM {versions.installed()} than by its own code: after the same prompts its "
-                f"beliefs are off by {error:.2g} of the logits' spread, of which rounding explains {wanted.tolerance:.2g} at most. "
-                f"For this model {INSTEAD}."
+                f"{self._called} answers otherwise on vLLM {versions.installed()} than by its own code: after the same prompts "
+                f"its beliefs are off by {error:.2g} of the logits' spread, of which rounding explains {wanted.tolerance:.2g} at "
+                f"most. {versions.INSTEAD}"
             )
         # A file that cannot be written costs a check, no more.
         with contextlib.suppress(RunError):
@@ -129,7 +129,7 @@ class Check:
         if (size := model.get_head_size()) not in sizes:
             raise ModelError(
                 f"{self._called} has attention heads of {size} numbers, and vLLM on CPUs has attention for "
-                f"{', '.join(map(str, sizes))} only. For this model {INSTEAD}."
+                f"{', '.join(map(str, sizes))} only. {versions.INSTEAD}"
             )
 
 
@@ -138,7 +138,9 @@ def windows_of(config: Any) -> list[int | None]:
     text = config.get_text_config()
     types = getattr(text, "layer_types", None)
     if types:
-        return [getattr(text, FORGETS[kind], None) if kind in FORGETS else None for kind in types if "attention" in kind]
+        return [
+            getattr(text, FORGETS[kind], None) if kind in FORGETS else None for kind in types if "attention" in kind
+        ]
     is_used = getattr(text, "use_sliding_window", True)
     return [getattr(text, "sliding_window", None) if is_used else None] * int(text.num_hidden_layers)
 

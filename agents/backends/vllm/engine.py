@@ -82,6 +82,7 @@ class Engine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._heard.close()
 
     async def _start(self) -> None:
         from vllm.v1.engine.async_llm import AsyncLLM

@@ -1,4 +1,4 @@
-"""vLLM's engine in this very process: for looking at many small models one after another, where each start of a process costs most.
+"""vLLM's engine in this very process: for looking at many small models one after another, where starting processes costs most.
 
 Has of AsyncLLM what `engine.Engine` calls. Everything below it, the scheduler, the worker and what is computed, is the same.
 """
@@ -38,7 +38,11 @@ class InProcess:
     def __init__(self, config: Any) -> None:
         from vllm.v1.engine.llm_engine import LLMEngine
 
-        self._engine = LLMEngine.from_vllm_config(config, disable_log_stats=True)
+        try:
+            self._engine = LLMEngine.from_vllm_config(config, disable_log_stats=True)
+        except BaseException:
+            _clear()
+            raise
         self._outputs: dict[str, asyncio.Queue[Any]] = {}
         self._stepping: asyncio.Task[None] | None = None
 
@@ -71,12 +75,8 @@ class InProcess:
 
     def shutdown(self, timeout: float | None = None) -> None:
         """Free what the engine holds."""
-        from vllm.distributed.parallel_state import destroy_distributed_environment, destroy_model_parallel
-
         self._engine.engine_core.shutdown()
-        destroy_model_parallel()
-        destroy_distributed_environment()
-        _give_back_classes()
+        _clear()
 
     async def _step(self) -> None:
         while self._engine.has_unfinished_requests():
@@ -90,6 +90,15 @@ class InProcess:
                 if output.request_id in self._outputs:
                     self._outputs[output.request_id].put_nowait(output)
             await asyncio.sleep(0)
+
+
+def _clear() -> None:
+    """Leave nothing of one engine to the next."""
+    from vllm.distributed.parallel_state import destroy_distributed_environment, destroy_model_parallel
+
+    destroy_model_parallel()
+    destroy_distributed_environment()
+    _give_back_classes()
 
 
 def _give_back_classes() -> None:

@@ -47,7 +47,7 @@ class LastWords:
 
 
 class Heard:
-    """The file in which workers leave their last words; gone with whoever made it."""
+    """The file in which workers leave their last words, until it is closed."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
@@ -65,6 +65,10 @@ class Heard:
             os.environ.pop(VARIABLE)
             if before is not None:
                 os.environ[VARIABLE] = before
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._folder.cleanup()
 
     def words(self) -> str:
         """Return what the worker said last; empty where it said nothing."""

@@ -7,7 +7,6 @@ import torch
 
 from agents.backends.vllm import versions
 from agents.backends.vllm.backend import VLLMBackend
-from agents.backends.vllm.check import INSTEAD
 from agents.backends.vllm.in_process import within
 from agents.errors import DebateError
 
@@ -38,11 +37,10 @@ def cell(model: str, *, dtype: str = "float32") -> str:
 def in_short(reason: str, model: str) -> str:
     """Return a refusal without what its line of a table says anyway."""
     own = f"does not run on vLLM {versions.installed()}: "
-    short = reason.removesuffix(f" For this model {INSTEAD}.").rstrip(".").partition(own)[2] or reason.partition(") ")[2]
+    short = reason.removesuffix(f" {versions.INSTEAD}").rstrip(".").partition(own)[2] or reason.partition(") ")[2]
     return f"refused: {short or reason.removeprefix(model).strip()}".rstrip(".").replace("|", "\\|")
 
 
 def refuse_without_vllm() -> None:
     """Raise MissingDependency where vLLM is not installed."""
     versions.require(versions.installed())
-
