@@ -294,6 +294,8 @@ def unreadable(what: str, name: str, folder: Path, error: Exception) -> ModelErr
     if "does not recognize this architecture" in said:
         said = said.partition(" but Transformers")[0].removeprefix("The checkpoint you are trying to load has ")
         return ModelError(f"{name} has {said}, which this version of transformers does not have")
+    if isinstance(error, KeyError):
+        said = f"it names {said}, which transformers does not have there"
     said = said if len(said) <= 300 else f"{said[:300]}…"
     where = "" if name == str(folder) else f" from {folder}"
     return ModelError(f"cannot load {what} of {name}{where}: {said or type(error).__name__}")

@@ -33,8 +33,8 @@ LOCAL = {"num_local_experts": 4, "num_experts_per_tok": 2}
 LATENT = {
     **HEADS,
     "q_lora_rank": 16,
-    "kv_lora_rank": 16,
-    "qk_rope_head_dim": 8,
+    "kv_lora_rank": 64,
+    "qk_rope_head_dim": 16,
     "qk_nope_head_dim": 8,
     "v_head_dim": 8,
 }
@@ -92,7 +92,7 @@ def rope(kind: str, **settings: Any) -> dict[str, Any]:
 
 # Name → the config's class and what it has beside or in place of COMMON.
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
-    "afmoe": ("AfmoeConfig", {**EXPERTS, "num_dense_layers": 1, "sliding_window": 16, "num_hidden_layers": 4}),
+    "afmoe": ("AfmoeConfig", {**EXPERTS, "score_func": "sigmoid", "num_dense_layers": 1, "sliding_window": 16, "num_hidden_layers": 4}),
     "apertus": ("ApertusConfig", {}),
     "arcee": ("ArceeConfig", {}),
     "bamba": ("BambaConfig", {**MAMBA, "attn_layer_indices": [1]}),
@@ -224,7 +224,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "mamba2": ("Mamba2Config", {"state_size": 8, "num_heads": 8, "head_dim": 8, "n_groups": 1}),
     "minicpm3": ("MiniCPM3Config", {**LATENT}),
     "minimax": ("MiniMaxConfig", {**LOCAL, "layer_types": ["linear_attention", "full_attention"], "block_size": 8}),
-    "minimax_m2": ("MiniMaxM2Config", {**LOCAL, **NARROW}),
+    "minimax_m2": ("MiniMaxM2Config", {**LOCAL, **NARROW, "rotary_dim": 8}),
     "ministral": ("MinistralConfig", {**NARROW, **ALTERNATING}),
     "mistral": ("MistralConfig", {"sliding_window": 16}),
     "mixtral": ("MixtralConfig", LOCAL),

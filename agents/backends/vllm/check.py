@@ -78,7 +78,7 @@ class Check:
 
     def not_started(self, error: BackendFailed) -> ModelError:
         """Return the error of an engine that did not start."""
-        reason = str(error).removeprefix("vLLM did not start: ").rstrip(".")
+        reason = str(error).removeprefix("vLLM did not start: ").rpartition("under way: ")[2].rstrip(".")
         return versions.does_not_run(self._called, reason)
 
     def finish(self, engine: Engine, described: Mapping[str, Any], progress: Progress) -> int:

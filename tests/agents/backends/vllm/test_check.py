@@ -44,7 +44,7 @@ def test_the_command_says_what_vllm_makes_of_models(tmp_path):
     }
     assert cells["llama"] == "yes"
     assert cells["cohere2"] == "up to 16 positions"
-    assert re.match(r"refused: answers otherwise on vLLM .* off by \d", cells["gpt_neox"])
+    assert re.match(r"refused: its beliefs are off by \d\S* of the logits' spread$", cells["gpt_neox"])
     assert cells["narrow"].startswith(
         "refused: has attention heads of 8 numbers, and vLLM on CPUs has attention for 32,"
     )
@@ -64,8 +64,9 @@ def test_every_architecture_answers_as_its_own_code_does_or_is_refused(tmp_path,
 
     monkeypatch.setenv("CIPHER_DEBATE_HOME", str(tmp_path / "home"))
     folder = save(architecture, tmp_path / architecture, wide=WIDE)
-    # Numbers of a refusal may differ in their last digit between machines.
-    assert re.sub(r"\d\.\d+", "#", cell(str(folder))) == re.sub(r"\d\.\d+", "#", documented()[architecture])
+    # By how much it is off differs between machines.
+    number = r"off by \S+"
+    assert re.sub(number, "", cell(str(folder))) == re.sub(number, "", documented()[architecture])
     if documented()[architecture].startswith("refused"):
         return
     own = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
