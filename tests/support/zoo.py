@@ -92,7 +92,10 @@ def rope(kind: str, **settings: Any) -> dict[str, Any]:
 
 # Name → the config's class and what it has beside or in place of COMMON.
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
-    "afmoe": ("AfmoeConfig", {**EXPERTS, "score_func": "sigmoid", "num_dense_layers": 1, "sliding_window": 16, "num_hidden_layers": 4}),
+    "afmoe": (
+        "AfmoeConfig",
+        {**EXPERTS, "score_func": "sigmoid", "num_dense_layers": 1, "sliding_window": 16, "num_hidden_layers": 4},
+    ),
     "apertus": ("ApertusConfig", {}),
     "arcee": ("ArceeConfig", {}),
     "bamba": ("BambaConfig", {**MAMBA, "attn_layer_indices": [1]}),

@@ -8,7 +8,7 @@ otherwise is found here, whatever the model is called.
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,12 @@ class Expected:
     def within(self, context: int) -> "Expected":
         """Return what fits into some positions."""
         fits = [place for place, prompt in enumerate(self.prompts) if len(prompt) + STEPS <= context] or [0]
-        parts = ([values[place] for place in fits] for values in (self.prompts, self.ids, self.right))
-        return Expected(*parts, self.spread, self.tolerance)  # type: ignore[arg-type]
+        return replace(
+            self,
+            prompts=[self.prompts[place] for place in fits],
+            ids=[self.ids[place] for place in fits],
+            right=[self.right[place] for place in fits],
+        )
 
 
 def num_weights(folder: Path, name: str) -> int:

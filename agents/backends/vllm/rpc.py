@@ -33,7 +33,9 @@ class CipherCalls:
             "vocabulary": runner.model_config.get_vocab_size(),
             "width": runner.model_config.get_inputs_embeds_size(),
             "table_width": runner.vocabulary.width,
-            "windows": [window_of(layer) for layer in runner.vllm_config.compilation_config.static_forward_context.values()],
+            "windows": [
+                window_of(layer) for layer in runner.vllm_config.compilation_config.static_forward_context.values()
+            ],
         }
 
     def cipher_take(self, asked: list[list[Any]]) -> list[list[Any]]:

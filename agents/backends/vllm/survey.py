@@ -39,9 +39,9 @@ def in_short(reason: str, model: str) -> str:
     """Return a refusal without what its line of a table says anyway."""
     if off := re.search(r"its beliefs are off by \S+ of the logits' spread", reason):
         return f"refused: {off[0]}"
-    own = f"does not run on vLLM {versions.installed()}: "
-    short = reason.removesuffix(f" {versions.INSTEAD}").rstrip(".").partition(own)[2] or reason.partition(") ")[2]
-    return f"refused: {short or reason.removeprefix(model).strip()}".rstrip(".").replace("|", "\\|")
+    of_vllm = f"does not run on vLLM {versions.installed()}: "
+    said = re.sub(rf"^{re.escape(model)}(?: \(\w+\))?:? ", "", reason.removesuffix(f" {versions.INSTEAD}"))
+    return f"refused: {said.removeprefix(of_vllm)}".rstrip(".").replace("|", "\\|")
 
 
 def refuse_without_vllm() -> None:
