@@ -220,7 +220,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
             "ffn_hidden_size": 48,
             "expert_ffn_hidden_size": 32,
             "num_layers": 2,
-            "head_dim": 8,
+            "head_dim": 16,
         },
     ),
     "mamba": ("MambaConfig", {"state_size": 8}),
