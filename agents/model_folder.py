@@ -211,9 +211,11 @@ def remarks(name: str, tokenizer: Any, stop_ids: Collection[int], rows: int) -> 
         rows: of its embedding table.
     """
     found = []
-    if not tokenizer.chat_template:
-        found.append(f"{name} has no chat template: its prompts are plain text")
-    elif (turn_end := _turn_end(tokenizer, name)) and tokenizer.convert_tokens_to_ids(turn_end) not in stop_ids:
+    if (
+        tokenizer.chat_template
+        and (turn_end := _turn_end(tokenizer, name))
+        and tokenizer.convert_tokens_to_ids(turn_end) not in stop_ids
+    ):
         found.append(
             f"the chat template of {name} ends a turn with {turn_end}, which is not one of its end tokens: messages may run on "
             f"to max_tokens. To end them there: stop: ['{turn_end}']"
@@ -227,6 +229,26 @@ def remarks(name: str, tokenizer: Any, stop_ids: Collection[int], rows: int) -> 
             "prompt that holds one is refused"
         )
     return found
+
+
+class PlainText:
+    """Says once that a model's prompts are plain text for want of a chat template; a debate that wants plain text hears nothing.
+
+    Args:
+        name: the model's.
+        tokenizer: its own.
+        tell: called with the sentence.
+    """
+
+    def __init__(self, name: str, tokenizer: Any, tell: Callable[[str], None]) -> None:
+        self._name, self._tell = name, tell
+        self._is_news = not tokenizer.chat_template
+
+    def remark(self, form: str) -> None:
+        """Look at the format of a prompt."""
+        if self._is_news and form == "auto":
+            self._is_news = False
+            self._tell(f"{self._name} has no chat template: its prompts are plain text")
 
 
 def _turn_end(tokenizer: Any, name: str) -> str | None:
@@ -272,6 +294,8 @@ def unreadable(what: str, name: str, folder: Path, error: Exception) -> ModelErr
     if "does not recognize this architecture" in said:
         said = said.partition(" but Transformers")[0].removeprefix("The checkpoint you are trying to load has ")
         return ModelError(f"{name} has {said}, which this version of transformers does not have")
+    if isinstance(error, KeyError):
+        said = f"it names {said}, which transformers does not have there"
     said = said if len(said) <= 300 else f"{said[:300]}…"
     where = "" if name == str(folder) else f" from {folder}"
     return ModelError(f"cannot load {what} of {name}{where}: {said or type(error).__name__}")

@@ -25,12 +25,15 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import MissingDependency, ModelError, UnknownName
+from agents.gguf_tokenizer import facts, give_cut
 from agents.model_folder import quiet, refuse_incomplete, unreadable
 from kernels.names import did_you_mean
 
 Progress = Callable[[str], None]
 
 MANIFEST = "manifest.json"
+# Of GGUF files; what an earlier one made is not used any more.
+CONVERSION = 2
 # Of a model on the hub: what is read of it.
 FETCHED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 TINY = "tiny/"
@@ -209,7 +212,7 @@ def _converted(gguf: Path, progress: Progress) -> Path:
         )
     progress(f"verifying {gguf.name}")
     digest = sha256_file(gguf)
-    target = cache_home() / "models" / f"gguf-{digest[:16]}"
+    target = cache_home() / "models" / f"gguf{CONVERSION}-{digest[:16]}"
     if (target / MANIFEST).is_file():
         return target
     with _cache_lock(target):
@@ -285,6 +288,10 @@ def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    try:
+        found = facts(gguf)
+    except (ValueError, OSError, KeyError, IndexError) as error:
+        raise unreadable("the model", gguf.name, gguf.parent, error) from error
     progress("dequantising the weights to bf16 (half a minute)")
     where: dict[str, Any] = {"gguf_file": gguf.name, "trust_remote_code": False, "local_files_only": True}
     # transformers draws a bar here that no setting of its own turns off.
@@ -302,7 +309,7 @@ def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
             refuse_incomplete(gguf.name, report)
             model.save_pretrained(into)
             progress("converting the tokenizer (half a minute)")
-            AutoTokenizer.from_pretrained(gguf.parent, **where).save_pretrained(into)
+            give_cut(AutoTokenizer.from_pretrained(gguf.parent, **where), found).save_pretrained(into)
         except (MemoryError, ModelError):
             raise
         except Exception as error:  # whatever a file makes transformers raise

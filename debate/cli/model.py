@@ -38,28 +38,38 @@ def check(
     dtype: Annotated[
         str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")
     ] = "float32",
+    vllm: Annotated[
+        bool, typer.Option("--vllm", help="Also compare vLLM with each model's own code (half a minute a model).")
+    ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
-    """Show how the transformers engine decodes models: whether in one batch, and whether batch invariant.
+    """Show how the engines decode models: in one batch or not, batch invariant or not, and whether vLLM agrees (--vllm).
 
-    Example:  debate model check smollm2 tiny/ada
+    Example:  debate model check smollm2 tiny/ada --vllm
     """
     from rich.table import Table
-    from transformers.utils import logging as transformers_logging
 
     from agents.backends.transformers.survey import COLUMNS, survey
+    from agents.model_folder import quiet
 
-    transformers_logging.set_verbosity_error()
-    options.quiet_transformers()
-    lines = [survey(model, dtype=dtype, progress=options.progress) for model in named]
+    columns = list(COLUMNS)
+    with quiet():
+        rows = [list(survey(model, dtype=dtype, progress=options.progress).cells) for model in named]
+    if vllm:
+        from agents.backends.vllm.survey import COLUMN, cell, refuse_without_vllm
+
+        refuse_without_vllm()
+        columns.insert(-1, COLUMN)
+        for model, row in zip(named, rows, strict=True):
+            options.progress(f"starting vLLM with {model}")
+            row.insert(-1, cell(model, dtype=dtype))
     if markdown:
-        rows = [COLUMNS, ["---"] * len(COLUMNS), *(line.cells for line in lines)]
-        for row in rows:
-            options.console.print(f"| {' | '.join(row)} |", markup=False, soft_wrap=True)
+        for line in (columns, ["---"] * len(columns), *rows):
+            options.console.print(f"| {' | '.join(line)} |", markup=False, soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False)
-    for column in COLUMNS:
+    for column in columns:
         table.add_column(column)
-    for line in lines:
-        table.add_row(*line.cells)
+    for line in rows:
+        table.add_row(*line)
     options.console.print(table, markup=False)

@@ -112,13 +112,6 @@ def progress(sentence: str) -> None:
     notes.print(f"· {sentence}", markup=False)
 
 
-def quiet_transformers() -> None:
-    """Leave the screen to our own progress: no bars for loading and writing weights."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-
-
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end with the libraries' own chatter off. Ctrl-C and `debate cancel` end it; `main` is told."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -66,16 +66,17 @@ def train(
     the baseline with an interval, pass or null. Training is resumed by the same command.
     """
     from agents.beliefs.cards import GROUP
+    from agents.model_folder import quiet
     from agents.registry import names
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    options.quiet_transformers()
-    if name in names(GROUP) and not Path(name).is_file():
-        _refuse(name, "belief backend", {"--seed": seed, "--threads": threads, "--questions": questions})
-        _train_backend(name, out or RUNS / name, seeds or SEEDS, data, published)
-    else:
-        _refuse(name, "debater", {"--seeds": seeds, "--data": data, "--published": published or None})
-        _train_debater(Path(name), out, seed, threads or THREADS, questions or QUESTIONS)
+    with quiet():
+        if name in names(GROUP) and not Path(name).is_file():
+            _refuse(name, "belief backend", {"--seed": seed, "--threads": threads, "--questions": questions})
+            _train_backend(name, out or RUNS / name, seeds or SEEDS, data, published)
+        else:
+            _refuse(name, "debater", {"--seeds": seeds, "--data": data, "--published": published or None})
+            _train_debater(Path(name), out, seed, threads or THREADS, questions or QUESTIONS)
 
 
 def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: int, questions: int) -> None:

@@ -22,7 +22,7 @@ def permuted(weight, heads):
     return weight.reshape(heads, 2, rows // heads // 2, width).swapaxes(1, 2).reshape(rows, width)
 
 
-def write_gguf(path, model, tokenizer, *, quantised=False, leave_out=(), architecture="llama"):
+def write_gguf(path, model, tokenizer, *, quantised=False, leave_out=(), architecture="llama", pre="gpt-2", bos=None):
     """Write a Llama of transformers and a byte-level tokenizer; return the tensors by the names that the file has.
 
     Args:
@@ -31,6 +31,8 @@ def write_gguf(path, model, tokenizer, *, quantised=False, leave_out=(), archite
         quantised: the matrices in Q8_0.
         leave_out: tensors that are not written.
         architecture: what the file calls it.
+        pre: the name of how texts are cut; None leaves it out.
+        bos: whether a BOS token goes before every text; None leaves it out.
     """
     import gguf
 
@@ -51,6 +53,10 @@ def write_gguf(path, model, tokenizer, *, quantised=False, leave_out=(), archite
     # A file without merges is not read; this one is of what no text here has.
     tokens[-1] = "!!"
     writer.add_tokenizer_model("gpt2")
+    if pre is not None:
+        writer.add_tokenizer_pre(pre)
+    if bos is not None:
+        writer.add_add_bos_token(bos)
     writer.add_token_list(tokens)
     writer.add_token_types([gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens])
     writer.add_token_merges(["! !"])

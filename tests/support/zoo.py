@@ -12,6 +12,8 @@ import transformers
 
 VOCABULARY = 258
 CONTEXT = 256
+# How many times as wide models are for vLLM, whose attention on CPUs has no heads of 8 numbers.
+WIDE = 4
 COMMON: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
@@ -31,8 +33,8 @@ LOCAL = {"num_local_experts": 4, "num_experts_per_tok": 2}
 LATENT = {
     **HEADS,
     "q_lora_rank": 16,
-    "kv_lora_rank": 16,
-    "qk_rope_head_dim": 8,
+    "kv_lora_rank": 64,
+    "qk_rope_head_dim": 16,
     "qk_nope_head_dim": 8,
     "v_head_dim": 8,
 }
@@ -58,6 +60,21 @@ ALTERNATING = {
     "num_hidden_layers": 4,
     "layer_types": ["sliding_attention", "full_attention"] * 2,
 }
+# Widths, and what is as long as one.
+WIDTHS = {
+    *("hidden_size", "n_embd", "d_model", "head_dim", "kv_channels", "intermediate_size", "intermediate_size_mlp"),
+    *("moe_intermediate_size", "shared_expert_intermediate_size", "shared_intermediate_size", "expert_ffn_hidden_size"),
+    *("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim", "kv_lora_rank", "q_lora_rank", "rotary_dim", "ffn_dim"),
+    *(
+        "ffn_hidden_size",
+        "mamba_d_head",
+        "mamba_headdim",
+        "mamba_d_ssm",
+        "linear_key_head_dim",
+        "linear_value_head_dim",
+    ),
+    *("word_embed_proj_dim", "short_factor", "long_factor", "attention_hidden_size", "lru_width", "d_inner"),
+}
 OLD = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
 
 
@@ -75,7 +92,10 @@ def rope(kind: str, **settings: Any) -> dict[str, Any]:
 
 # Name → the config's class and what it has beside or in place of COMMON.
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
-    "afmoe": ("AfmoeConfig", {**EXPERTS, "num_dense_layers": 1, "sliding_window": 16, "num_hidden_layers": 4}),
+    "afmoe": (
+        "AfmoeConfig",
+        {**EXPERTS, "score_func": "sigmoid", "num_dense_layers": 1, "sliding_window": 16, "num_hidden_layers": 4},
+    ),
     "apertus": ("ApertusConfig", {}),
     "arcee": ("ArceeConfig", {}),
     "bamba": ("BambaConfig", {**MAMBA, "attn_layer_indices": [1]}),
@@ -99,7 +119,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "deepseek_v2": ("DeepseekV2Config", {**LATENT, **ROUTED, "topk_method": "greedy"}),
-    "deepseek_v3": ("DeepseekV3Config", {**LATENT, **ROUTED}),
+    "deepseek_v3": ("DeepseekV3Config", {**LATENT, **ROUTED, "topk_method": "noaux_tc", "scoring_func": "sigmoid"}),
     "diffllama": ("DiffLlamaConfig", {}),
     "doge": ("DogeConfig", {}),
     "dots1": ("Dots1Config", {**ROUTED, **NARROW, **HEADS, "n_shared_experts": 1}),
@@ -200,14 +220,14 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
             "ffn_hidden_size": 48,
             "expert_ffn_hidden_size": 32,
             "num_layers": 2,
-            "head_dim": 8,
+            "head_dim": 16,
         },
     ),
     "mamba": ("MambaConfig", {"state_size": 8}),
     "mamba2": ("Mamba2Config", {"state_size": 8, "num_heads": 8, "head_dim": 8, "n_groups": 1}),
     "minicpm3": ("MiniCPM3Config", {**LATENT}),
     "minimax": ("MiniMaxConfig", {**LOCAL, "layer_types": ["linear_attention", "full_attention"], "block_size": 8}),
-    "minimax_m2": ("MiniMaxM2Config", {**LOCAL, **NARROW}),
+    "minimax_m2": ("MiniMaxM2Config", {**LOCAL, **NARROW, "rotary_dim": 8}),
     "ministral": ("MinistralConfig", {**NARROW, **ALTERNATING}),
     "mistral": ("MistralConfig", {"sliding_window": 16}),
     "mixtral": ("MixtralConfig", LOCAL),
@@ -270,8 +290,8 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def build(architecture: str) -> Any:
-    """Return a tiny random model."""
+def build(architecture: str, *, wide: int = 1) -> Any:
+    """Return a tiny random model, or one some times as wide."""
     kind, own = ARCHITECTURES[architecture]
     # Beside names of its own a config is not given those of COMMON that mean the same.
     mapped = getattr(transformers, kind).attribute_map
@@ -279,6 +299,7 @@ def build(architecture: str) -> Any:
     settings = {**common, **own}
     if settings.get("max_position_embeddings", CONTEXT) is None:
         del settings["max_position_embeddings"]
+    settings = widened(settings, wide)
     config = getattr(transformers, kind)(**settings)
     torch.manual_seed(7)
     model = transformers.AutoModelForCausalLM.from_config(config)
@@ -287,22 +308,33 @@ def build(architecture: str) -> Any:
         # Larger than the initialiser's, so that beliefs differ from step to step.
         noise = torch.randn(weight.shape, generator=draw)
         if weight.ndim >= 2:
-            weight.data.copy_(noise * 0.25)
+            weight.data.copy_(noise * 0.25 / wide**0.5)
         else:
             # What begins at 0 is off, and would be tested by nothing.
             weight.data.add_(noise * 0.1)
     return model.eval()
 
 
-def save(architecture: str, folder: Path) -> Path:
+def widened(settings: dict[str, Any], wide: int) -> dict[str, Any]:
+    """Return the settings of a config with every width some times as large."""
+    found = dict(settings)
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found[key] = widened(value, wide)
+        elif key in WIDTHS:
+            found[key] = value * wide
+    return found
+
+
+def save(architecture: str, folder: Path, *, wide: int = 1) -> Path:
     """Write a tiny model with a byte-level tokenizer into a folder, and return it."""
     from agents.tokenizers import byte_tokenizer
 
-    build(architecture).save_pretrained(folder)
+    build(architecture, wide=wide).save_pretrained(folder)
     byte_tokenizer(VOCABULARY).save_pretrained(folder)
     return folder
 
 
 if __name__ == "__main__":
     for name in sys.argv[2:] or ARCHITECTURES:
-        print(save(name, Path(sys.argv[1]) / name))
+        print(save(name, Path(sys.argv[1]) / name, wide=WIDE))

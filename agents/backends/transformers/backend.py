@@ -19,7 +19,7 @@ from agents.backends.transformers.model import LoadedModel, default_device
 from agents.backends.transformers.row import Row
 from agents.errors import BackendFailed, ConfigError, OutOfMemory
 from agents.fingerprint import ModelFingerprint
-from agents.model_folder import remarks
+from agents.model_folder import PlainText, remarks
 from agents.pretrained import Progress, locate
 from kernels import EmbeddingTable
 
@@ -79,6 +79,7 @@ class TransformersBackend(Backend):
             progress(f"warning: {loaded.caveat}")
         for remark in remarks(model, loaded.tokenizer, loaded.stop_ids, loaded.table.num_tokens):
             progress(remark)
+        self._plain = PlainText(model, loaded.tokenizer, progress)
         if device == "cpu":
             self._ready_operators(loaded.table, progress)
         self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache)
@@ -121,6 +122,7 @@ class TransformersBackend(Backend):
     def submit(self, request: Request) -> Pending:
         """Queue a request; see Backend."""
         row = self.engine.prepare(request)
+        self._plain.remark(request.prompt.format)
         pending = Pending()
         self._pending[row] = pending
         self.engine.add(row)

@@ -14,10 +14,10 @@ import torch
 from agents.backends.transformers.checkpoint import load_model
 from agents.backends.transformers.decoder import Decoder
 from agents.backends.transformers.proof import Verdict, prove
-from agents.backends.transformers.truth import in_words, spread_error, without_cache
+from agents.backends.transformers.truth import check_embeddings_suffice, looked_up
 from agents.backends.transformers.verdicts import verdict_of
 from agents.decoding.ending import stop_ids
-from agents.errors import ConfigError, ModelError, UnknownName
+from agents.errors import ConfigError, UnknownName
 from agents.fingerprint import fingerprint
 from agents.model_folder import read_config, read_tokenizer, refuse_other_kinds, weights_hash
 from agents.pretrained import Progress
@@ -82,8 +82,8 @@ class LoadedModel(Decoder):
         self.context = int(context) if context > 0 else 1_000_000
         self.stop_ids = stop_ids(self.model.generation_config, self.model.config, self.tokenizer)
         with torch.inference_mode():
-            self.table = EmbeddingTable(self._looked_up())
-            self._check_embeddings_suffice()
+            self.table = EmbeddingTable(looked_up(self.model))
+            check_embeddings_suffice(self.model, self.table.weight, name)
         self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer, weights=weights.result())
         # Matrix libraries treat the rows of an incomplete tile by other instructions than the rest.
         tiled = rows if rows is None or rows == 1 else -(-rows // TILE) * TILE
@@ -105,26 +105,6 @@ class LoadedModel(Decoder):
     def rows(self) -> int | None:
         """What a decode step is padded to, so that it is batch invariant; None: it is not."""
         return self.mode.rows
-
-    def _looked_up(self) -> torch.Tensor:
-        module = self.model.get_input_embeddings()
-        if type(module) is torch.nn.Embedding and module.max_norm is None:
-            return module.weight.detach()
-        rows = module.num_embeddings
-        blocks = [module(torch.arange(i, min(i + 4096, rows), device=self.device)) for i in range(0, rows, 4096)]
-        return torch.cat(blocks).detach()
-
-    def _check_embeddings_suffice(self) -> None:
-        """Refuse a model that reads more of a token than its embedding (per-layer embeddings, for instance)."""
-        ids = torch.arange(3, min(11, self.table.num_tokens), device=self.device)[None]
-        try:
-            by_id = self.model(input_ids=ids, **without_cache(self.model)).logits
-            by_vector = self.model(inputs_embeds=self.table.weight[ids], **without_cache(self.model)).logits
-        except Exception as error:  # the model's own code: anything may come
-            raise ModelError(f"{self.name} cannot hear vectors: {in_words(error)}") from error
-        # The same numbers go in, so nearly the same come out, whatever the dtype. What overflows it ends its own turn.
-        if torch.isfinite(by_id).all() and spread_error(by_vector, by_id) > 1e-2:
-            raise ModelError(f"{self.name} reads more of a token than its embedding, so it cannot hear vectors")
 
 
 def default_device() -> str:

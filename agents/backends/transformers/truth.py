@@ -9,6 +9,7 @@ import torch
 
 from agents.backends.transformers import attention
 from agents.backends.transformers.miniature import SWITCH, Miniature
+from agents.errors import ModelError
 
 # Of the difference of two rows of logits, over the spread of the right one. float32 leaves some 1e-6 in so few layers.
 TOLERANCE = 1e-3
@@ -73,6 +74,30 @@ def uncached(model: Any, vectors: torch.Tensor) -> torch.Tensor:
 def without_cache(model: Any) -> dict[str, bool]:
     """Return the arguments by which a model keeps no cache."""
     return {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
+
+
+def looked_up(model: Any) -> torch.Tensor:
+    """Return the table [V, D] of a model, as it looks tokens up."""
+    module = model.get_input_embeddings()
+    if type(module) is torch.nn.Embedding and module.max_norm is None:
+        weight: torch.Tensor = module.weight.detach()
+        return weight
+    rows = module.num_embeddings
+    blocks = [module(torch.arange(i, min(i + 4096, rows), device=model.device)) for i in range(0, rows, 4096)]
+    return torch.cat(blocks).detach()
+
+
+def check_embeddings_suffice(model: Any, table: torch.Tensor, name: str) -> None:
+    """Raise ModelError for a model that reads more of a token than its row of the table (per-layer embeddings, for instance)."""
+    ids = torch.arange(3, min(11, len(table)), device=table.device)[None]
+    try:
+        by_id = model(input_ids=ids, **without_cache(model)).logits
+        by_vector = model(inputs_embeds=table[ids], **without_cache(model)).logits
+    except Exception as error:  # the model's own code: anything may come
+        raise ModelError(f"{name} cannot hear vectors: {in_words(error)}") from error
+    # The same numbers go in, so nearly the same come out, whatever the dtype. What overflows it ends its own turn.
+    if torch.isfinite(by_id).all() and spread_error(by_vector, by_id) > 1e-2:
+        raise ModelError(f"{name} reads more of a token than its embedding, so it cannot hear vectors")
 
 
 def check_alternative(model: Any, row: torch.Tensor, truth: Truth) -> None:

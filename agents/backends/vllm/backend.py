@@ -13,6 +13,7 @@ import torch
 from agents.adapter import find_adapter
 from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage, likeliest
 from agents.backends.vllm import versions
+from agents.backends.vllm.check import Check
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.draw import Draw
 from agents.backends.vllm.engine import Engine
@@ -25,6 +26,7 @@ from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestErro
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
 from agents.model_folder import (
+    PlainText,
     read_config,
     read_tokenizer,
     refuse_not_finite,
@@ -89,15 +91,27 @@ class VLLMBackend(Backend):
         self.tokenizer, self._stop_ids = _tokenizer(folder, model, trust_remote_code)
         weights = weights_hash(folder, model)
         refuse_not_finite(stored_weights(folder, model), model)
-        config = engine_config(folder, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
-        self._context: int = config.model_config.max_model_len
+        config = engine_config(folder, name=model, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
+        check = Check(
+            folder,
+            read_config(folder, name=model, trust_remote_code=trust_remote_code),
+            config,
+            name=model,
+            weights=weights,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+        )
         self._dtype: torch.dtype = config.model_config.dtype
         self._lora = config.lora_config is not None
         self._on_cpu: bool = config.device_config.device_type == "cpu"
         self._adapters: dict[str, int] = {}
-        self._engine = Engine(config, restarts=restarts, progress=progress)
+        try:
+            self._engine = Engine(config, restarts=restarts, progress=progress)
+        except BackendFailed as error:
+            raise check.not_started(error) from error
         try:
             described: dict[str, Any] = self._engine.wait(self._engine.call("cipher_describe"))
+            self._context: int = check.finish(self._engine, described, progress)
         except BaseException:
             self._engine.stop()
             raise
@@ -111,6 +125,7 @@ class VLLMBackend(Backend):
         )
         for remark in remarks(model, self.tokenizer, self._stop_ids, self._fingerprint.vocabulary):
             progress(remark)
+        self._plain = PlainText(model, self.tokenizer, progress)
         self.load = Load()
         self._numbers = itertools.count()
         self._pending: set[VLLMPending] = set()
@@ -145,6 +160,7 @@ class VLLMBackend(Backend):
             raise PromptTooLong(length, room, self._context)
         # Everything that a worker must not meet is refused here, where it costs nobody else anything.
         weights = [weights_for(s, self._fingerprint) if isinstance(s, Message) else None for s in found]
+        self._plain.remark(request.prompt.format)
         number = next(self._numbers)
         directive = self._directive(request, f"{id(self):x}-{number}")
         params = self._params(request, directive)

@@ -5,6 +5,7 @@ Its own loop, because AsyncLLM is bound to the loop it first ran on, and callers
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
@@ -12,6 +13,8 @@ from typing import Any, TypeVar
 from safetensors.torch import load
 from torch import Tensor
 
+from agents.backends.vllm.in_process import SWITCH, InProcess
+from agents.backends.vllm.last_words import Heard, in_a_sentence
 from agents.errors import BackendFailed
 from agents.pretrained import Progress
 
@@ -33,6 +36,7 @@ class Engine:
     def __init__(self, config: Any, *, restarts: int, progress: Progress) -> None:
         self._config, self._restarts, self._progress = config, restarts, progress
         self._llm: Any = None
+        self._heard = Heard()
         self._claims: list[tuple[list[Any], asyncio.Future[dict[str, Tensor]]]] = []
         self._claiming: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
@@ -78,14 +82,23 @@ class Engine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._heard.close()
 
     async def _start(self) -> None:
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        in_process = (
+            self._config.parallel_config.distributed_executor_backend == "uni" and os.environ.get(SWITCH) == "0"
+        )
         try:
-            self._llm = AsyncLLM.from_vllm_config(self._config, disable_log_stats=True)
+            with self._heard.by_new_workers():
+                if in_process:
+                    self._llm = InProcess(self._config)
+                else:
+                    self._llm = AsyncLLM.from_vllm_config(self._config, disable_log_stats=True)
         except Exception as error:
-            raise BackendFailed(f"vLLM did not start: {_text(error)}") from error
+            said = self._heard.words() or in_a_sentence(error)
+            raise BackendFailed(f"vLLM did not start: {said}") from error
 
     async def revived(self) -> None:
         """Return when the engine runs; start it again if it died and may be.
@@ -122,7 +135,7 @@ class Engine:
                 async for output in outputs:
                     yield output
         except EngineDeadError as error:
-            raise BackendFailed("the vLLM engine died during this request") from error
+            raise BackendFailed(self._died("the vLLM engine died during this request")) from error
 
     async def abort(self, request_id: str) -> None:
         """End a request where it is."""
@@ -138,7 +151,11 @@ class Engine:
         try:
             return (await self._llm.collective_rpc(method, args=args))[0]
         except EngineDeadError as error:
-            raise BackendFailed("the vLLM engine died") from error
+            raise BackendFailed(self._died("the vLLM engine died")) from error
+
+    def _died(self, sentence: str) -> str:
+        words = self._heard.words()
+        return f"{sentence}: {words}" if words else sentence
 
     async def take(self, key: str, length: int) -> dict[str, Tensor]:
         """Return what the request with this key said, `length` steps; asked for together with whatever else has ended.

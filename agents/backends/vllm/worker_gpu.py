@@ -4,12 +4,13 @@ from typing import Any
 
 from vllm.v1.worker.gpu_worker import Worker
 
+from agents.backends.vllm.last_words import LastWords
 from agents.backends.vllm.rpc import CipherCalls
 from agents.backends.vllm.runner import CipherRunner
 from agents.backends.vllm.runner_v2 import CipherRunnerV2
 
 
-class CipherGPUWorker(CipherCalls, Worker):
+class CipherGPUWorker(LastWords, CipherCalls, Worker):
     """vLLM's GPU worker with the hooked runner, V2 or V1 as vLLM chose."""
 
     def _make_model_runner(self) -> Any:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -208,11 +209,26 @@ def test_tokens_beyond_the_table_are_said_and_a_prompt_that_holds_one_is_refused
 def test_no_end_token_no_chat_template_and_turns_that_end_otherwise_are_said(tiny):
     base, chat = read_tokenizer(tiny()), read_tokenizer(tiny(chat=True))
     assert remarks("m", chat, {257}, 300) == []
-    assert remarks("m", base, {257}, 300) == ["m has no chat template: its prompts are plain text"]
-    assert "m names no token that ends a message" in remarks("m", base, (), 300)[1]
+    assert remarks("m", base, {257}, 300) == []
+    (endless,) = remarks("m", base, (), 300)
+    assert "m names no token that ends a message" in endless
     (sentence,) = remarks("m", chat, {5}, 300)
     assert "ends a turn with <|end|>" in sentence
     assert "stop: ['<|end|>']" in sentence
+
+
+def test_no_chat_template_is_said_once_and_only_where_one_would_be_used(tiny, run):
+    sentence = "has no chat template: its prompts are plain text"
+
+    async def ask(backend, form):
+        return await backend.submit(Request(replace(Prompt.of("Hi"), format=form), Sampling(max_tokens=1)))
+
+    for folder, told in ((tiny(), [0, 1, 1]), (tiny(chat=True), [0, 0, 0])):
+        said = []
+        backend = load(folder, said)
+        for form, count in zip(("plain", "auto", "auto"), told, strict=True):
+            run(ask(backend, form))
+            assert sum(sentence in line for line in said) == count
 
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "-inf"])

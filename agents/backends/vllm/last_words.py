@@ -1,0 +1,103 @@
+"""Why a worker did not start or died, told to the process that started it: vLLM itself says there only that it did."""
+
+import linecache
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "CIPHER_DEBATE_VLLM_LAST_WORDS"
+
+
+class LastWords:
+    """Mixed in before a vLLM worker."""
+
+    def init_device(self) -> None:
+        """See vLLM."""
+        with written():
+            super().init_device()  # type: ignore[misc]
+
+    def load_model(self, *args: Any, **kwargs: Any) -> Any:
+        """See vLLM."""
+        with written():
+            return super().load_model(*args, **kwargs)  # type: ignore[misc]
+
+    def determine_available_memory(self) -> Any:
+        """See vLLM; the model runs for the first time."""
+        with written():
+            return super().determine_available_memory()  # type: ignore[misc]
+
+    def compile_or_warm_up_model(self) -> Any:
+        """See vLLM."""
+        with written():
+            return super().compile_or_warm_up_model()  # type: ignore[misc]
+
+    def execute_model(self, *args: Any, **kwargs: Any) -> Any:
+        """See vLLM."""
+        with written():
+            return super().execute_model(*args, **kwargs)  # type: ignore[misc]
+
+    def sample_tokens(self, *args: Any, **kwargs: Any) -> Any:
+        """See vLLM."""
+        with written():
+            return super().sample_tokens(*args, **kwargs)  # type: ignore[misc]
+
+
+class Heard:
+    """The file in which workers leave their last words, until it is closed."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._file = Path(self._folder.name) / "words"
+
+    @contextmanager
+    def by_new_workers(self) -> Iterator[None]:
+        """Have workers that are started meanwhile leave their last words here."""
+        self._file.unlink(missing_ok=True)
+        before = os.environ.get(VARIABLE)
+        os.environ[VARIABLE] = str(self._file)
+        try:
+            yield
+        finally:
+            os.environ.pop(VARIABLE)
+            if before is not None:
+                os.environ[VARIABLE] = before
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._folder.cleanup()
+
+    def words(self) -> str:
+        """Return what the worker said last; empty where it said nothing."""
+        return self._file.read_text(encoding="utf-8") if self._file.is_file() else ""
+
+
+@contextmanager
+def written() -> Iterator[None]:
+    """Write down what is raised, for whoever listens."""
+    try:
+        yield
+    except Exception as error:
+        if file := os.environ.get(VARIABLE):
+            with suppress(OSError):
+                Path(file).write_text(in_a_sentence(error), encoding="utf-8")
+        raise
+
+
+def in_a_sentence(error: BaseException) -> str:
+    """Return what an exception says, of many words the first ones; of an assertion without words, what it asserts."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = " ".join(str(error).split())
+    if not said:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        if trace is not None:
+            said = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).strip()
+    said = re.sub(r"^\d+ validation errors? for \w+ ", "", said).replace("Value error, ", "")
+    first = re.split(r"(?<=[a-z)\]}'`])\. |(?<=\.) The available parameters| \[type=", said)[0]
+    return (first if len(first) <= 240 else f"{first[:240]}…").rstrip(".") or type(error).__name__
