@@ -1,6 +1,5 @@
 """Options that several commands share, and quiet start-up."""
 
-import asyncio
 import os
 import re
 import sys
@@ -10,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from debate.cli.app import Interrupted
+from debate.cli import interruption
 from debate.cli.consoles import console as console
 from debate.cli.consoles import notes as notes
 
@@ -120,11 +119,13 @@ def quiet_transformers() -> None:
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end with the libraries' own chatter off. Ctrl-C and `debate cancel` end it; `main` is told."""
+    import asyncio
+
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if "transformers" not in sys.modules:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1" if not sys.stderr.isatty() else "0")
     try:
-        return asyncio.run(coroutine)
+        return asyncio.run(interruption.current.guarded(coroutine))
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
-        raise Interrupted from error
+        raise interruption.Interrupted from error
