@@ -65,7 +65,7 @@ def build_debate(
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
     hearing = Hearing(extract, config.min_mapped, config.thinking)
     tables = hearing_tables(exchange, agents, backends.warn)
-    debate = Debate(agents, protocol, config.seed, encoders, hearing, tables)
+    debate = Debate(agents, protocol, config.seed, encoders, hearing, tables, config.overflow)
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         agents[name].in_encoder(encoder)
     _check_shortened(exchange, agents)

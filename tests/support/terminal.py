@@ -62,7 +62,11 @@ class Terminal:
         """Return the seconds until a text stands on the screen, so many times."""
         start = time.monotonic()
         while sum(line.count(text) for line in self.lines) < count:
-            assert self._goes_on() and time.monotonic() < start + timeout_s, f"no {text!r} in:\n" + self._shown
+            goes_on = self._goes_on()
+            if not goes_on and sum(line.count(text) for line in self.lines) >= count:
+                break
+            assert goes_on, f"ended without {text!r}:\n" + self._shown
+            assert time.monotonic() < start + timeout_s, f"no {text!r} within {timeout_s} s:\n" + self._shown
         return time.monotonic() - start
 
     def wait(self, timeout_s=120):
