@@ -13,6 +13,7 @@ from agents.speakers.kinds import build_speaker
 from agents.speakers.speaker import AgentPlan, Speaker
 from debate.config.prompt_files import prompts_of
 from debate.config.schema import AgentConfig, DebateConfig
+from debate.decision.rules import decision_rule
 from debate.hearing import Hearing
 from debate.hearing_tables import hearing_tables
 from debate.orchestrator import Debate
@@ -47,6 +48,8 @@ def build_debate(
         DebateError: anything in it that cannot be: an unknown topology, missing prompts, a model that is not there.
     """
     exchange = build_exchange(config)
+    # Of a rule that does not exist, or lacks a parameter, one hears before anything is said.
+    decision_rule(config.decision, backends.decode)
     for finding in check(config, exchange):
         if finding.kind == "error":
             raise ConfigError(f"topology: {finding.text}")

@@ -83,6 +83,17 @@ def main() -> None:
             raise
         errors.print(f"debate: {error}", markup=False, soft_wrap=True)
         sys.exit(2)
+    except OSError as error:
+        if state.debug or isinstance(error, BrokenPipeError):
+            raise
+        # What is known of is said by name; this is the rest, e.g. a machine without a folder for temporary files.
+        errors.print(
+            f"debate: the system refused something: {error}. Look at the disk's space and permissions; `debate --debug …` shows "
+            "where it happened.",
+            markup=False,
+            soft_wrap=True,
+        )
+        sys.exit(2)
     except (interruption.Interrupted, KeyboardInterrupt):
         errors.print(interruption.SENTENCE, markup=False)
         sys.exit(interruption.EXIT_CODE)

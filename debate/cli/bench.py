@@ -22,13 +22,11 @@ def group() -> None:
 
 @bench.command()
 def engine(
-    model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
+    model: options.OneModel = "smollm2",
     backends: Annotated[
         str, typer.Option("--backends", help="Backends to compare, separated by commas, e.g. transformers,vllm.")
     ] = "transformers",
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")
-    ] = "bfloat16",
+    dtype: options.Dtype = "bfloat16",
     rows: Annotated[
         str, typer.Option("--rows", help="Batch sizes to time, separated by commas, e.g. 1,4,16,32.")
     ] = "1,16",
@@ -48,7 +46,7 @@ def engine(
             help="Option of one backend or of all; repeatable, e.g. transformers.batch_invariant=false.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """Tokens/s of text and CIPHER by number of requests and temperature, engines side by side, interleaved in one run.
 
@@ -101,7 +99,7 @@ def kernels(
         typer.Option("--model", "-m", help="Model whose real logits the sparse mode is timed on, e.g. smollm2."),
     ] = None,
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="Temperature of the beliefs.")] = 0.7,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """The operators: first that they are right, then how fast, beside torch eager and compiled.
 
@@ -137,9 +135,9 @@ def kernels(
 
 @bench.command()
 def drift(
-    model: Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")] = "smollm2",
+    model: options.OneModel = "smollm2",
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="Maximum tokens of a message.")] = 48,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """How far a message moves with its batch and with its dtype.
 
@@ -180,7 +178,7 @@ def orchestrator(
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Also draw CPU time per turn over the run, as this picture file.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """What is around the engines: turns/s, CPU time and memory, resuming, idle engines. No model.
 
@@ -238,7 +236,7 @@ def tax(
     ] = 5,
     message: Annotated[str, typer.Option("--message", help="What agents send each other: text or cipher.")] = "text",
     ray: Annotated[bool, typer.Option("--ray", help="Also measure with the engine in its own Ray process.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """What the orchestrator costs: debates beside the very same requests given straight to the engine.
 
