@@ -35,6 +35,29 @@ def wheel(tmp_path_factory):
     return path
 
 
+# In that environment: packages that are not to be found, as where no extra is installed.
+CORE_ONLY = """
+import os, sys
+from importlib.machinery import PathFinder
+
+WITHOUT = set(filter(None, os.environ.get("WITHOUT", "").split(",")))
+
+class Core(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in WITHOUT else super().find_spec(name, path, target)
+
+if WITHOUT:
+    sys.meta_path[:] = [Core if finder is PathFinder else finder for finder in sys.meta_path]
+"""
+# What the extras bring and the core does without; sympy is torch's own.
+EXTRAS = (
+    *("accelerate", "gguf", "datasets", "math_verify", "matplotlib", "optuna", "pyarrow", "reasoning_gym", "scipy"),
+    *("statsmodels", "peft", "sentence_transformers", "soundfile", "soxr", "sklearn", "vllm", "ray", "openai"),
+    *("prometheus_client", "pandas", "pyte", "hypothesis", "IPython"),
+)
+
+
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
     """Return the bin folder of an environment with the wheel, over the packages of the one that runs the tests."""
@@ -48,16 +71,18 @@ def installed(wheel, tmp_path_factory):
     # Paths that a .pth names have no .pth files of their own read, so that the editable install stays out.
     others = [path for path in sys.path if path.endswith("site-packages")]
     (site / "dependencies.pth").write_text("\n".join(others) + "\n")
+    (site / "core_only.py").write_text(CORE_ONLY)
+    (site / "core_only.pth").write_text("import core_only\n")
     return folder / "bin"
 
 
-def ask(installed, folder, *command):
-    """Return what a command prints, run in an empty folder."""
+def ask(installed, folder, *command, code=0, **env):
+    """Return what a command prints, run in an empty folder; of one that is refused its errors."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")} | {"COLUMNS": "200"}
     line = [str(installed / command[0]), *command[1:]]
-    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    done = subprocess.run(line, cwd=folder, env=environment | env, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stderr if code else done.stdout
 
 
 def tracked():
@@ -155,3 +180,30 @@ def test_the_commands_run_from_the_wheel(installed, tmp_path):
     assert (tmp_path / "run" / "results.json").is_file()
     said = ask(installed, tmp_path, "python", "-m", "debate", "run", "What is 3+4*5?", "--config", "smoke")
     assert "ada" in said
+
+
+def test_the_core_alone_debates_and_evaluates_with_the_shipped_debaters(installed, tmp_path):
+    core = {"WITHOUT": ",".join(EXTRAS)}
+    said = ask(installed, tmp_path, "debate", "run", "What is the result of 3+4*5+6-2*7?", **core)
+    assert "decision: 15" in said
+    table = ask(
+        installed, tmp_path, "debate", "eval", "debaters/experts", "--limit", "2", "--methods", "text,cipher", **core
+    )
+    assert "2 questions" in table
+    assert "cipher" in table
+    assert (tmp_path / "runs" / "experts" / "results.json").is_file()
+    refused = ask(installed, tmp_path, "debate", "search", "smoke", "--trials", "2", code=2, **core)
+    assert refused.count("pip install 'cipher-debate[evals]'") == 1
+    assert "Traceback" not in refused
+
+
+def test_completion_installs_itself(installed, tmp_path):
+    # Which shell is meant is read from the processes above.
+    ask(installed, tmp_path, "debate", "--help", HOME=str(tmp_path))
+    line = ["bash", "-c", f"{installed / 'debate'} --install-completion; exit $?"]
+    done = subprocess.run(
+        line, cwd=tmp_path, env=os.environ | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "bash completion installed" in done.stdout
+    assert "debate" in (tmp_path / ".bashrc").read_text()
