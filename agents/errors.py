@@ -134,7 +134,8 @@ class PromptTooLong(RequestError):
         who = f"agent {agent!r}{turn}: " if agent else ""
         super().__init__(
             f"{who}the prompt has {prompt_tokens} tokens and asks for up to {max_tokens} more, but the context holds "
-            f"{context}: {self.over} too many. Nothing was cut. Use fewer examples, rounds or agents, or a smaller max_tokens."
+            f"{context}: {self.over} too many. Nothing was cut. Use fewer examples, rounds or agents, or a smaller "
+            "max_tokens; or let `overflow: truncate-oldest` leave out the oldest messages."
         )
 
 

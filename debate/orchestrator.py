@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from agents.backend import Backend, Generation, Pending
+from agents.backend import Backend
 from agents.errors import PromptTooLong
 from agents.hearing_table import HearingTable
 from agents.question import Question
 from agents.speakers.speaker import Speaker
 from debate.hearing import HeardMessage, Hearing
+from debate.overflow import Overflow, answered
 from debate.protocol.protocol import Inbox, Protocol
 from debate.protocol.stopping import options_of
 from debate.transcript import SpokenTurns, Transcript, Turn, TurnKey
@@ -37,6 +38,7 @@ class Debate:
         seed: random seed of the run; every turn's own seed follows from it.
         encoders: turn → encoder, or None for text, where it differs from the agent's own.
         hearing: renders a message for the agent that hears it.
+        overflow: what happens to a prompt that is too long.
         tables: turn → tables of its hearers, where they differ from the speaker's.
     """
 
@@ -46,6 +48,7 @@ class Debate:
     encoders: Mapping[TurnKey, str | None] = field(default_factory=dict)
     hearing: Hearing = field(default_factory=Hearing)
     tables: Mapping[TurnKey, tuple[HearingTable, ...]] = field(default_factory=dict, repr=False)
+    overflow: Overflow = "fail"
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -86,39 +89,29 @@ async def take(
     agent = debate.speaker(key)
     if engine is not None and engine is not agent.backend:
         agent = replace(agent, backend=engine)
-    heard = debate.heard(inbox, agent, said)
-    own = None if inbox.own is None else debate.hearing.own(said[inbox.own].message, agent)
-    asked = replace(question, round=key.round)
+    heard = list(zip(inbox.heard, debate.heard(inbox, agent, said), strict=True))
+    own = None if inbox.own is None else (inbox.own, debate.hearing.own(said[inbox.own].message, agent))
     try:
-        pending = agent.speak(asked, None if own is None else own.content, [message.content for message in heard], seed)
-        # An engine of ours counts before it takes a request, a server when it has it.
-        generation = await _finished(pending)
+        answer = await answered(agent, replace(question, round=key.round), own, heard, seed, debate.overflow)
     except PromptTooLong as error:
         raise PromptTooLong(
             error.prompt_tokens, error.max_tokens, error.context, agent=key.agent, round=key.round
         ) from error
-    shown = list(zip(inbox.heard, heard, strict=True))
-    if inbox.own is not None and own is not None:
-        shown.append((inbox.own, own))
+    gone = {*answer.left_out, *(() if answer.summary is None else answer.summary.of)}
+    shown = [(turn, message) for turn, message in [*heard, *([] if own is None else [own])] if turn not in gone]
     return Turn(
         key=key,
-        message=generation.message,
-        heard=inbox.heard,
+        message=answer.generation.message,
+        heard=tuple(turn for turn in inbox.heard if turn not in gone),
         seed=seed,
-        usage=generation.usage,
-        finish_reason=generation.finish_reason,
+        usage=answer.usage,
+        finish_reason=answer.generation.finish_reason,
         mapped=tuple((turn, message.mapped) for turn, message in shown if message.mapped is not None),
         read_out=tuple(turn for turn, message in shown if message.is_read_out),
         place=debate.protocol.place(key),
+        left_out=answer.left_out,
+        summary=answer.summary,
     )
-
-
-async def _finished(pending: Pending) -> Generation:
-    try:
-        return await pending
-    except asyncio.CancelledError:
-        pending.cancel()
-        raise
 
 
 async def play(

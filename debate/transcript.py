@@ -22,6 +22,21 @@ class TurnKey:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What stood in a prompt in place of messages that it had no room for.
+
+    Attributes:
+        of: whose messages, oldest first.
+        text: written by the agent itself, and heard by it alone.
+        usage: what it cost, over all requests.
+    """
+
+    of: tuple[TurnKey, ...]
+    text: str
+    usage: Usage
+
+
+@dataclass(frozen=True)
 class Turn:
     """One agent's one message.
 
@@ -30,11 +45,13 @@ class Turn:
         message: the message.
         heard: turns of others that its prompt contained.
         seed: random seed of the request.
-        usage: tokens that it cost.
+        usage: tokens that it cost, those of a summary included.
         finish_reason: reason for its end.
         mapped: CIPHER messages heard from another tokenizer, with the share of their belief that mapped to this agent's.
         read_out: turns said in CIPHER that were given to this agent as text, because its backend takes no vectors.
         place: position among the turns of its round, in the protocol's order.
+        left_out: turns that its prompt had no room for, oldest first.
+        summary: the summary of turns that its prompt had no room for.
     """
 
     key: TurnKey
@@ -46,11 +63,19 @@ class Turn:
     mapped: tuple[tuple[TurnKey, float], ...] = ()
     read_out: tuple[TurnKey, ...] = ()
     place: int = 0
+    left_out: tuple[TurnKey, ...] = ()
+    summary: Summary | None = None
 
 
 def turn_fields(turn: Turn) -> dict[str, Any]:
     """Return a turn as flat values of JSON, a row of a table of turns."""
     message = turn.message
+    shortened: dict[str, Any] = {}
+    if turn.left_out:
+        shortened["left_out"] = [f"{key.round}/{key.agent}" for key in turn.left_out]
+    if turn.summary is not None:
+        shortened["summary"] = turn.summary.text
+        shortened["summarised"] = [f"{key.round}/{key.agent}" for key in turn.summary.of]
     return {
         "round": turn.key.round,
         "agent": turn.key.agent,
@@ -64,6 +89,7 @@ def turn_fields(turn: Turn) -> dict[str, Any]:
         "bytes": message.num_bytes,
         "finish_reason": turn.finish_reason,
         "seed": turn.seed,
+        **shortened,
     }
 
 

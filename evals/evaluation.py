@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.atomic_file import write_atomic, write_json
+from agents.backends.human import PERSON
 from agents.errors import ConfigError, RunError
 from agents.question import Question
 from debate.build import build_debate
@@ -153,6 +154,7 @@ async def evaluate(
             write_samples(out, samples)
             debates = {row: build(played) for row, played in configs.items()}
             _tell_of_earlier(folder, progress)
+            _tell_of_people(debates, len(samples), progress)
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
             facts = {**provenance(config, debates, configs), "limit": chosen.limit, "num_samples": available}
@@ -300,6 +302,22 @@ def _tell_of_earlier(folder: RunFolder, progress: Any) -> None:
     if folder.is_resumed:
         turns = sum(result.turns for result in folder.state.results.values())
         progress(f"continuing {folder.path}: {turns} turns are on disk")
+
+
+def _tell_of_people(debates: Mapping[str, Debate], count: int, progress: Any) -> None:
+    """Say how much is asked of the people among the agents."""
+    people = {
+        name: row
+        for row, debate in debates.items()
+        for name, agent in debate.agents.items()
+        if agent.backend.fingerprint == PERSON
+    }
+    if people:
+        rows = [row for row, debate in debates.items() if people.keys() & debate.agents.keys()]
+        progress(
+            f"{', '.join(people)}: a person answers at this terminal, in {count} questions of each of {len(rows)} methods "
+            f"({', '.join(rows)}), every turn in turn. Fewer are asked with --limit and --methods; what was answered is kept."
+        )
 
 
 def _rows(methods: Sequence[str]) -> dict[str, str]:

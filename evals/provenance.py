@@ -76,7 +76,11 @@ def speakers(config: DebateConfig, debate: Debate) -> dict[str, dict[str, Any]]:
 
 def prompt_hashes(debate: Debate) -> dict[str, str]:
     """Return agent → hash of the prompt files and worked examples that it may read."""
-    return {name: _hash(files) for name, agent in debate.agents.items() if (files := agent.prompt_files) is not None}
+    return {
+        name: _hash(files, debate.overflow == "summarise")
+        for name, agent in debate.agents.items()
+        if (files := agent.prompt_files) is not None
+    }
 
 
 def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
@@ -89,11 +93,12 @@ def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
 
 
 @cache
-def _hash(prompts: Prompts) -> str:
+def _hash(prompts: Prompts, sums_up: bool) -> str:
+    """Return the hash of the files that are read; that of summaries only where they may be written."""
     sha = hashlib.sha256()
     for folder in (prompts.folder, prompts.role, prompts.shared):
         for file in sorted(folder.glob("*")) if folder is not None else ():
-            if file.is_file():
+            if file.is_file() and (sums_up or file.name != "summary.jinja"):
                 sha.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
     sha.update(repr((prompts.format, prompts.agreement, prompts.shots)).encode())
     return sha.hexdigest()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.adapter import find_adapter
-from agents.backend import Pending, Prompt, Request
+from agents.backend import Pending, Prompt, Request, Sampling
 from agents.errors import ConfigError, PromptTooLong
 from agents.prompts import Heard, Prompts
 from agents.question import Question
@@ -73,10 +73,24 @@ class Agent(Speaker):
         if self.encoder is not None:
             # A belief is restricted by its encoder; these belong to the agent's text turns.
             sampling = replace(sampling, top_p=None, top_k=None)
-        if prompt.close and not self.reads_chat(prompt):
-            sampling = replace(sampling, stop=(*sampling.stop, prompt.close))
         hearers = () if self.encoder is None else self.hearers
-        return Request(prompt, sampling, self.encoder, self.adapter, hearers=hearers)
+        return Request(prompt, self._ended(sampling, prompt), self.encoder, self.adapter, hearers=hearers)
+
+    def summarise(self, question: Question, heard: Sequence[Heard], seed: int, max_tokens: int) -> Pending:
+        """Submit the request of a summary; vectors stand in its prompt as in a turn's, and what is written is text.
+
+        Raises:
+            PromptTooLong: naming this agent.
+        """
+        prompt = self.prompts.summary(question.text, heard)
+        sampling = replace(self.sampling, seed=seed, max_tokens=max_tokens)
+        return self.submit(Request(prompt, self._ended(sampling, prompt), adapter=self.adapter))
+
+    def _ended(self, sampling: Sampling, prompt: Prompt) -> Sampling:
+        """Return how a request is decoded, with what ends a message of a plain prompt."""
+        if prompt.close and not self.reads_chat(prompt):
+            return replace(sampling, stop=(*sampling.stop, prompt.close))
+        return sampling
 
     def reads_chat(self, prompt: Prompt) -> bool:
         """Whether its model reads a prompt in its chat template; an engine without a known tokenizer does."""

@@ -115,6 +115,24 @@ class Speaker(ABC):
             DebateError: it cannot speak to this question (`check`), or the prompt is too long.
         """
 
+    def summarise(self, question: Question, heard: Sequence[Heard], seed: int, max_tokens: int) -> Pending:
+        """Begin to sum up, in text, what its prompt has no room for.
+
+        Args:
+            question: what is debated.
+            heard: the oldest messages.
+            seed: of the request.
+            max_tokens: most tokens of the summary.
+
+        Raises:
+            ConfigError: agents of its kind write no summaries.
+            PromptTooLong: there is no room for that either.
+        """
+        raise ConfigError(
+            f"agent {self.name!r}: overflow: summarise asks the agent itself, and one of its kind writes no summaries. "
+            "Use overflow: truncate-oldest."
+        )
+
     def check(self, question: Question) -> None:
         """Raise a DebateError where the agent needs what a question does not have. Any question will do by default."""
         return

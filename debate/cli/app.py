@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from debate.cli import interruption
 from debate.cli.consoles import SafeConsole
 from debate.cli.consoles import notes as progress
 
@@ -28,8 +29,6 @@ app = typer.Typer(
 )
 # Errors are said whether or not progress is.
 errors = SafeConsole(stderr=True)
-
-INTERRUPTED = 130
 
 # Distributions whose import package has the name of one of ours.
 SAME_NAMES = {"openai-agents": "agents", "kernels": "kernels"}
@@ -64,10 +63,6 @@ def options(
             )
 
 
-class Interrupted(Exception):
-    """Ctrl-C while a command was running; raised in its stead, since typer would end the process without a word."""
-
-
 class _State:
     debug = False
 
@@ -79,16 +74,29 @@ def main() -> None:
     """Run the command line. User mistakes: one sentence, exit code 2. Ctrl-C: what was finished is on disk, 130."""
     from agents.errors import DebateError
 
+    interruption.current = interruption.Interruption()
     try:
-        app()
+        with interruption.current:
+            app()
     except DebateError as error:
         if state.debug:
             raise
         errors.print(f"debate: {error}", markup=False, soft_wrap=True)
         sys.exit(2)
-    except Interrupted:
-        errors.print("Interrupted. Run the same command to continue.", markup=False)
-        sys.exit(INTERRUPTED)
+    except OSError as error:
+        if state.debug or isinstance(error, BrokenPipeError):
+            raise
+        # What is known of is said by name; this is the rest, e.g. a machine without a folder for temporary files.
+        errors.print(
+            f"debate: the system refused something: {error}. Look at the disk's space and permissions; `debate --debug …` shows "
+            "where it happened.",
+            markup=False,
+            soft_wrap=True,
+        )
+        sys.exit(2)
+    except (interruption.Interrupted, KeyboardInterrupt):
+        errors.print(interruption.SENTENCE, markup=False)
+        sys.exit(interruption.EXIT_CODE)
 
 
 # Entry points of this group name modules that add commands to `app` when they are imported: those of `evals`, and plug-ins'.

@@ -22,15 +22,11 @@ def group() -> None:
 
 @bench.command()
 def engine(
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Model: smollm2, a hub id, or a local folder.")
-    ] = "smollm2",
+    model: options.OneModel = "smollm2",
     backends: Annotated[
         str, typer.Option("--backends", help="Backends to compare, separated by commas, e.g. transformers,vllm.")
     ] = "transformers",
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")
-    ] = "bfloat16",
+    dtype: options.Dtype = "bfloat16",
     rows: Annotated[
         str, typer.Option("--rows", help="Batch sizes to time, separated by commas, e.g. 1,4,16,32.")
     ] = "1,16",
@@ -50,7 +46,7 @@ def engine(
             help="Option of one backend or of all; repeatable, e.g. transformers.batch_invariant=false.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """Measure tokens/s of text and CIPHER by number of requests and temperature, engines side by side, interleaved in one run.
 
@@ -103,7 +99,7 @@ def kernels(
         typer.Option("--model", "-m", help="Model whose real logits the sparse mode is timed on, e.g. smollm2."),
     ] = None,
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="Temperature of the beliefs.")] = 0.7,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """Check the operators against their definitions, then time them beside eager and compiled torch.
 
@@ -139,11 +135,9 @@ def kernels(
 
 @bench.command()
 def drift(
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Model: smollm2, a hub id, or a local folder.")
-    ] = "smollm2",
+    model: options.OneModel = "smollm2",
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="Maximum tokens of a message.")] = 48,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """Measure how far a message moves with its batch and its data type.
 
@@ -184,7 +178,7 @@ def orchestrator(
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Also draw CPU time per turn over the run, as this picture file.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """Measure the work around the engines, without a model: turns/s, CPU time, memory, resuming, idle engines.
 
@@ -242,7 +236,7 @@ def tax(
     ] = 5,
     message: Annotated[str, typer.Option("--message", help="What agents send each other: text or cipher.")] = "text",
     ray: Annotated[bool, typer.Option("--ray", help="Also measure with the engine in its own Ray process.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """Measure what the orchestrator costs: debates beside the same requests given straight to the engine.
 

@@ -1,31 +1,13 @@
 """The two streams that commands print to. What models, questions and files say is text here, never a command to the terminal."""
 
 import threading
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
 from rich.segment import Segment
 
-# Kept though they are control characters: a table's and a paragraph's own.
-KEPT = "\n\t"
-# Characters that reorder what stands around them: a reader would see another text than was said.
-BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def printable(text: str) -> str:
-    """Return a text without characters that move the cursor, change colours, end lines or reorder letters.
-
-    Each becomes U+FFFD, so that something is seen to have been there; so do lone surrogates, which no stream can write.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        "\ufffd" if character not in KEPT and (character in BIDI or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"))
-        else character
-        for character in text
-    )  # fmt: skip
+from agents.printable import printable as printable
 
 
 class _Printable:

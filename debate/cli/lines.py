@@ -13,7 +13,17 @@ def turn_line(turn: Any) -> Text:
     count = message.num_tokens if message.model.tokenizer else turn.usage.generated_tokens
     line = Text(f"round {turn.key.round}  {turn.key.agent}  ", style="bold")
     line.append(f"[{kind}, {count} tokens] ", style="dim")
-    return line.append(message.text.strip().replace("\n", " ⏎ "))
+    line.append(message.text.strip().replace("\n", " ⏎ "))
+    if turn.left_out:
+        line.append(f" (its prompt had no room for {_turns(turn.left_out)})", style="dim")
+    if turn.summary is not None:
+        said = turn.summary.text.strip().replace("\n", " ⏎ ")
+        line.append(f" (it heard, in place of {_turns(turn.summary.of)}, its own summary: {said})", style="dim")
+    return line
+
+
+def _turns(keys: Any) -> str:
+    return ", ".join(f"{key.agent} in round {key.round}" for key in keys)
 
 
 def decision_line(decision: Any, score: Any) -> Text:

@@ -1,6 +1,5 @@
 """Options that several commands share, and quiet start-up."""
 
-import asyncio
 import os
 import re
 import sys
@@ -10,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from debate.cli.app import Interrupted
+from debate.cli import interruption
 from debate.cli.consoles import console as console
 from debate.cli.consoles import notes as notes
 
@@ -28,6 +27,12 @@ Model = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Random seed for questions, sampling and noise.")]
 Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Maximum number of questions.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
+OneModel = Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Figures = Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")]
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -114,11 +119,13 @@ def progress(sentence: str) -> None:
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end with the libraries' own chatter off. Ctrl-C and `debate cancel` end it; `main` is told."""
+    import asyncio
+
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if "transformers" not in sys.modules:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1" if not sys.stderr.isatty() else "0")
     try:
-        return asyncio.run(coroutine)
+        return asyncio.run(interruption.current.guarded(coroutine))
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
-        raise Interrupted from error
+        raise interruption.Interrupted from error

@@ -13,7 +13,7 @@ from debate.cli.app import app
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="Folder whose runs are listed.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """List runs, the latest first: how each stands, its task and model, and the score of each method.
 

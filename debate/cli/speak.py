@@ -12,9 +12,7 @@ from debate.cli.app import app
 @app.command()
 def speak(
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="Prompt for the model.")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Model: smollm2, a hub id, or a local folder.")
-    ] = "smollm2",
+    model: options.OneModel = "smollm2",
     backend: Annotated[str, typer.Option("--backend", help="Name of a registered backend.")] = "transformers",
     encoder: Annotated[
         str,
@@ -26,9 +24,7 @@ def speak(
     ] = "expectation",
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="Temperature; 0 means greedy.")] = 1.0,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Maximum tokens to generate.")] = 64,
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")
-    ] = "bfloat16",
+    dtype: options.Dtype = "bfloat16",
     top_beliefs: Annotated[
         int, typer.Option("--top-beliefs", help="Number of most probable tokens to keep of each belief.")
     ] = 8,

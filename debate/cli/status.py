@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,11 +9,9 @@ import typer
 from debate.cli import options
 from debate.cli.app import app
 
-Run = Annotated[Path, typer.Argument(help="A run folder.")]
-
 
 @app.command()
-def status(run: Run, as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False) -> None:
+def status(run: options.RunFolder, as_json: options.Json = False) -> None:
     """Show how far a run is: questions, rates, failures, and what each engine did. It may be running elsewhere.
 
     Example:  debate status runs/first
@@ -51,7 +48,7 @@ def status(run: Run, as_json: Annotated[bool, typer.Option("--json", help="Print
 
 @app.command()
 def cancel(
-    run: Run,
+    run: options.RunFolder,
     wait: Annotated[float, typer.Option("--wait", min=0, help="Maximum seconds to wait for the run to stop.")] = 30.0,
 ) -> None:
     """Stop a run started in another terminal, as Ctrl-C would: what was finished is kept, the same command continues.

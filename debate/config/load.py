@@ -105,6 +105,8 @@ def to_yaml(config: DebateConfig) -> str:
 def _with_file(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the config with the topology file that it names read into it: nodes as agents, edges before its own."""
     topology = raw.get("topology")
+    if isinstance(topology, str) and topology.endswith((".graphml", ".json", ".yaml", ".yml")):
+        raise ConfigError(f"topology: {topology} looks like a file; write it as `topology: {{file: {topology}}}`")
     if not isinstance(topology, dict) or "file" not in topology:
         return raw
     path, looked = find_file(str(topology["file"]), folder)

@@ -134,6 +134,11 @@ def _check_prompts(
         looked = list(dict.fromkeys(place.absolute() for place in (folder / value, path)))
         home = shipped("x").parent
         known = sorted({*other_names, *(inner.name for inner in home.glob("*") if _is_prompts(inner))})
+    if (empty := next((place for place in looked if place.is_dir()), None)) is not None:
+        raise ConfigError(
+            f"{where}: the folder {empty} has no prompt files: system.jinja, initial.jinja and debate.jinja are wanted there. "
+            "`debate init` writes an example."
+        )
     listed = f" Shipped ones: {', '.join(known)}." if known else ""
     raise ConfigError(
         f"{where}: no folder of prompt files {value!r}.{did_you_mean(value, known)} "

@@ -138,6 +138,11 @@ class DebateConfig(Frozen):
     # Not written where it says what was so before there was a choice: earlier runs can be continued.
     thinking: Literal["strip", "keep"] = Field(default="strip", exclude_if=lambda thinking: thinking == "strip")
     """What is heard of a reasoning model: its answer alone, or what it thought before, too. Both are written down."""
+    overflow: Literal["fail", "summarise", "truncate-oldest"] = Field(
+        default="fail", exclude_if=lambda overflow: overflow == "fail"
+    )
+    """What happens to a prompt that is too long for its model: the question fails; the agent summarises the oldest messages
+    first; or the oldest messages are left out. Which ones is written down with the turn."""
     encoder: str = "expectation"
     """How beliefs become vectors."""
     top_beliefs: int = Field(default=8, ge=0, le=1_000_000)

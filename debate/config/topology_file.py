@@ -14,6 +14,7 @@ import networkx as nx
 
 from agents.errors import ConfigError
 from agents.yaml_file import one_line, read_yaml
+from kernels.names import did_you_mean
 
 # A graph of some hundred thousand edges.
 MAX_BYTES = 32_000_000
@@ -79,7 +80,15 @@ def _from_node_link(path: Path) -> Any:
     if len(named) != 1:
         has = "both edges and links" if named else "neither edges nor links"
         raise ConfigError(f"{path}: {has}; write the edges once, under edges (an empty list for none)")
-    return nx.node_link_graph({"directed": False, "multigraph": False, **found}, edges=named[0])
+    graph = nx.node_link_graph({"directed": False, "multigraph": False, **found}, edges=named[0])
+    stated = [node["id"] for node in found["nodes"]]
+    for name in graph:
+        if name not in stated:
+            raise ConfigError(
+                f"{path}: an edge names {str(name)!r}, which is none of the nodes: {', '.join(map(str, stated)) or 'none'}."
+                f"{did_you_mean(str(name), map(str, stated))}"
+            )
+    return graph
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def _decision(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:
     if call.name == "judge":
         name = call.parameters.get("agent") or next(iter(judges), None)
         if name is None or name not in config.agents:
-            wanted = f"agent {name!r}" if name else "an agent of role judge"
+            wanted = f"agent {name!r}" if name else "agent of role judge"
             return [
                 Finding("error", f"decision judge: the debate has no {wanted}. Add `judge: {{role: judge}}` to agents.")
             ]

@@ -54,6 +54,8 @@ def known_engine(config: DebateConfig, backend: str, model: str, own: Mapping[st
     check_options(f"backend {backend!r}", {"model": model, "dtype": config.dtype, "progress": None, **options}, made)
     if backend == "mock":
         return KnownEngine(model, ByteTokenizer(), int(options.get("context", MOCK_CONTEXT)), 0)
+    if backend == "human":
+        return KnownEngine(model, remark="a person is asked at the terminal")
     if backend not in LOCAL:
         return KnownEngine(model, remark=f"what {backend} holds is known once it has started")
     folder = model_folder(model)

@@ -14,6 +14,7 @@ from agents.speakers.kinds import names_kind
 from agents.tokenization import position_keys, segments
 from debate.config.prompt_files import prompts_of
 from debate.config.schema import DebateConfig
+from debate.overflow import Overflow
 from debate.preview.checks import Finding
 from debate.preview.engines import KnownEngine, known_engine
 from debate.protocol.exchange import Exchange
@@ -23,6 +24,13 @@ from kernels.encoders import parse
 
 # Stands for a message while a prompt is measured; messages are counted by what they may have at most.
 MESSAGE = "."
+# What a run would do with such a prompt.
+TOO_LONG: dict[Overflow, str] = {
+    "fail": "a question whose prompt is too long fails (overflow: fail).",
+    "truncate-oldest": "of a prompt that is too long the oldest messages are left out (overflow: truncate-oldest).",
+    "summarise": "of a prompt that is too long the agent first sums the oldest messages up, which costs it further tokens "
+    "(overflow: summarise).",
+}
 NOBODY = ModelFingerprint("rehearsal", "", "", 0, 0)
 
 
@@ -100,7 +108,8 @@ def rehearse(
             is_whole = is_sized = False
             continue
         try:
-            around, least = (_measured(measured, prompts, inbox, engine, question) for question in (long, short))
+            around = _measured(measured, prompts, inbox, engine, long)
+            least = _least(config.overflow, measured, prompts, inbox, engine, short)
         except DebateError as error:
             if (finding := Finding("error", f"{turn.agent}: {error}")) not in findings:
                 findings.append(finding)
@@ -112,7 +121,7 @@ def rehearse(
         if before is None or tokens > before.tokens:
             most = max(least, 0 if before is None else before.least)
             longest[id(engine)] = LongestPrompt(engine, turn, tokens, most, config.max_tokens)
-    findings += [told for found in longest.values() if (told := _fits(found)) is not None]
+    findings += [told for found in longest.values() if (told := _fits(found, config.overflow)) is not None]
     return Rehearsal(
         tuple(longest.values()), total if is_whole else None, operations if is_sized else None, tuple(findings)
     )
@@ -206,6 +215,21 @@ def _measured(known: dict[Any, int], prompts: Prompts, inbox: Inbox, engine: Kno
     return known[key]
 
 
+def _least(
+    overflow: Overflow, known: dict[Any, int], prompts: Prompts, inbox: Inbox, engine: KnownEngine, question: str
+) -> int:
+    """Return the tokens of a turn's prompt that no run could do without."""
+    if overflow == "fail":
+        return _measured(known, prompts, inbox, engine, question)
+    least = _measured(known, prompts, Inbox(None, ()), engine, question)
+    if overflow == "summarise" and inbox.heard:
+        # Its own words stay, and there is a prompt that asks for the summary.
+        own = Inbox(inbox.own, inbox.heard[:1])
+        asked = len(position_keys(segments(prompts.summary(question, [MESSAGE]), engine.tokenizer, NOBODY)))
+        least = max(least, _measured(known, prompts, own, engine, question), asked)
+    return least
+
+
 def _heard(config: DebateConfig, inbox: Inbox) -> int:
     """Return the tokens that the messages in a prompt have at most."""
     own = config.max_tokens if inbox.own is not None else 0
@@ -215,7 +239,7 @@ def _heard(config: DebateConfig, inbox: Inbox) -> int:
     )
 
 
-def _fits(found: LongestPrompt) -> Finding | None:
+def _fits(found: LongestPrompt, overflow: Overflow) -> Finding | None:
     context = found.engine.context
     if context is None or found.tokens + found.room <= context:
         return None
@@ -231,5 +255,5 @@ def _fits(found: LongestPrompt) -> Finding | None:
         "warning",
         f"{where}: where messages are as long as they may be, the longest prompt has {found.tokens:,} tokens, and with "
         f"{found.room:,} for the answer that is {found.tokens + found.room - context:,} more than the context of {context:,}; "
-        f"a question whose prompt is too long fails. {remedy}",
+        f"{TOO_LONG[overflow]} {remedy}",
     )

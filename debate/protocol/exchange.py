@@ -12,6 +12,8 @@ from debate.topology.edge import Edge
 from debate.transcript import TurnKey
 
 TEXT_ONLY = "none"
+# The backend that only writes text, whatever its debate does.
+PERSON = "human"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,10 @@ def build_exchange(config: DebateConfig) -> Exchange:
 
 def own_encoder(config: DebateConfig, name: str) -> str | None:
     """Return the encoder that an agent speaks by where it speaks CIPHER; None if it only speaks text."""
-    encoder = config.agents[name].encoder or config.encoder
+    agent = config.agents[name]
+    if agent.encoder is None and (agent.backend or config.backend) == PERSON:
+        return None
+    encoder = agent.encoder or config.encoder
     return None if encoder == TEXT_ONLY else encoder
 
 

@@ -20,6 +20,7 @@ import contextlib
 import difflib
 import os
 import platform
+import shutil
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,7 +30,7 @@ import yaml
 
 from agents.atomic_file import write_atomic, write_json
 from agents.component import is_component
-from agents.errors import DebateError, RunError
+from agents.errors import BackendFailed, DebateError, RunError
 from agents.fingerprint import ModelFingerprint
 from agents.installed import DECISIVE, versions
 from debate.config.load import refuse_keys, to_yaml
@@ -85,6 +86,7 @@ class RunFolder(RunStore):
         self.state = RunState()
         self.warnings: list[str] = []
         self._refuse_strangers(overwrite)
+        self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
         with contextlib.ExitStack() as opened:
             refuse_links(path)
             lock = hold(path)
@@ -183,6 +185,24 @@ class RunFolder(RunStore):
                     self.write_status("interrupted" if interrupted else "failed", {"error": reason})
         finally:
             self.close()
+            if isinstance(error, DebateError) and not isinstance(error, BackendFailed) and not self._has_said:
+                self._take_back()
+
+    @property
+    def _has_said(self) -> bool:
+        return self.is_resumed or any(row.failed for row in self.state.results.values())
+
+    def _take_back(self) -> None:
+        """Remove the folders that a run made which a mistake ended before anything was said."""
+        if self.path not in self._made:
+            return
+        shutil.rmtree(self.path, ignore_errors=True)
+        for folder in self._made[1:]:
+            try:
+                folder.rmdir()
+            except OSError:
+                # Somebody else put something there.
+                return
 
     def close(self) -> None:
         """Close the journal and let another process write."""

@@ -8,7 +8,7 @@ from agents.errors import RunError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from debate.run_folder.message_store import MessageStore
-from debate.transcript import Turn, TurnKey
+from debate.transcript import Summary, Turn, TurnKey
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,14 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
         fields["mapped"] = [[key.round, key.agent, mass] for key, mass in turn.mapped]
     if turn.read_out:
         fields["read_out"] = [[key.round, key.agent] for key in turn.read_out]
+    if turn.left_out:
+        fields["left_out"] = [[key.round, key.agent] for key in turn.left_out]
+    if turn.summary is not None:
+        fields["summary"] = {
+            "of": [[key.round, key.agent] for key in turn.summary.of],
+            "text": turn.summary.text,
+            "usage": asdict(turn.summary.usage),
+        }
     if message.is_cipher:
         fields |= {"text": message.text, "encoder": message.encoder, "temperature": message.temperature}
         if message.thinking:
@@ -91,7 +99,14 @@ def _turn(record: dict[str, Any], messages: MessageStore) -> Turn:
         mapped=tuple((TurnKey(number, agent), mass) for number, agent, mass in record.get("mapped", [])),
         read_out=tuple(TurnKey(number, agent) for number, agent in record.get("read_out", [])),
         place=record["place"],
+        left_out=tuple(TurnKey(number, agent) for number, agent in record.get("left_out", [])),
+        summary=_summary(record["summary"]) if "summary" in record else None,
     )
+
+
+def _summary(fields: dict[str, Any]) -> Summary:
+    of = tuple(TurnKey(number, agent) for number, agent in fields["of"])
+    return Summary(of, str(fields["text"]), Usage(**fields["usage"]))
 
 
 def turn_key(record: dict[str, Any]) -> TurnKey:

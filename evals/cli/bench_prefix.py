@@ -25,7 +25,7 @@ def prefix(
         list[str] | None,
         typer.Option("--option", metavar="[BACKEND.]KEY=VALUE", help="Option of one backend or of all; repeatable."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """Measure how much of a debate's prompts is computed again each round, beside what could be shared.
 

@@ -61,9 +61,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "--output_path", "-o", help="Run folder (default: runs/CONFIG).")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")
-    ] = False,
+    overwrite: options.Overwrite = False,
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,
     allow_huge: options.AllowHuge = False,

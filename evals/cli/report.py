@@ -43,7 +43,7 @@ def report(
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run folder.")],
+    first: options.RunFolder,
     second: Annotated[Path, typer.Argument(help="Run folder of another run over the same questions.")],
     methods: Annotated[
         str | None,

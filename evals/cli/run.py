@@ -60,9 +60,7 @@ def run(
     scoring: own_questions.Scoring = None,
     dry_run: rehearsal.DryRun = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to keep the run in.")] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")
-    ] = False,
+    overwrite: options.Overwrite = False,
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,
     allow_huge: options.AllowHuge = False,

@@ -1,9 +1,10 @@
 """What a person watches: the debates under way, and the running score. Quiet when the output is not a terminal."""
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -13,7 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from debate.cli.consoles import notes, screen_console
+from agents.backends import human
+from debate.cli.consoles import SafeConsole, notes, screen_console
 from debate.cli.lines import decision_line, turn_line
 from debate.runtime.observer import Observer
 
@@ -32,7 +34,7 @@ class Screen(Observer):
     def __init__(self, *, verbose: bool = False) -> None:
         self.verbose, self._out = verbose, screen_console()
         # Refreshed by a thread of ours, which waits for prints to be whole.
-        self._live = Live(self, console=notes, auto_refresh=False, transient=True)
+        self._live = self._panel()
         self._method, self._total, self._started = "", 0, time.perf_counter()
         self._decided = self._correct = self._scored = self._tokens = self._turns = 0
         self._under_way: dict[tuple[str, Any], float] = {}
@@ -47,18 +49,43 @@ class Screen(Observer):
         if notes.is_terminal:
             self._live.start()
         self._ticking.start()
+        human.here.desk = self
         return self
 
     def __exit__(self, *exc: object) -> None:
+        human.here.desk = human.PlainDesk()
         self._closing.set()
         self._ticking.join()
         with notes.lock:
             self._live.stop()
 
+    def _panel(self) -> Live:
+        return Live(self, console=notes, auto_refresh=False, transient=True)
+
     def _refresh(self) -> None:
         while not self._closing.wait(1 / REFRESH_PER_S):
             with notes.lock:
-                self._live.refresh()
+                if self._live.is_started:
+                    self._live.refresh()
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Take the panel away while a person is asked."""
+        with notes.lock:
+            was_drawn = self._live.is_started
+            self._live.stop()
+        try:
+            yield
+        finally:
+            with notes.lock:
+                if was_drawn and not self._closing.is_set():
+                    # A new one: the old one would draw over as many lines as it had.
+                    self._live = self._panel()
+                    self._live.start()
+
+    def show(self, text: str) -> None:
+        """Print what a person is asked, also where notes are not wanted."""
+        SafeConsole(stderr=True).print(text, markup=False, soft_wrap=True)
 
     def _print_lines(self) -> None:
         """Say how far it is in lines, where there is no terminal to draw on: each two seconds, after a minute each thirty."""

@@ -1,7 +1,6 @@
 """`debate show`: the transcripts of a run."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def show(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: options.RunFolder,
     method: Annotated[str | None, typer.Option("--method", help="Show only this method.")] = None,
     question: Annotated[
         str | None, typer.Option("--question", "-q", help="Show only the question with this id.")
@@ -27,7 +26,7 @@ def show(
     changed: Annotated[
         bool, typer.Option("--changed", help="Show only debates in which an agent changed its answer.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show who said what, and what was decided.
 

@@ -89,6 +89,7 @@ def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: in
     from evals.training.recipe import load_recipe
     from evals.training.run import finish
     from evals.training.train import train as run_training
+    from kernels.names import did_you_mean
 
     path = recipe if recipe.exists() else find_config(Path("training") / recipe)
     if not path.is_file():
@@ -97,7 +98,7 @@ def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: in
         shipped = sorted(file.stem for file in (configs_folder() / "training").glob("*.yaml"))
         raise ConfigError(
             f"cannot train {str(recipe)!r}: it is no file, no debater ({', '.join(shipped)}) and no belief "
-            f"backend ({', '.join(names(GROUP))})"
+            f"backend ({', '.join(names(GROUP))}).{did_you_mean(recipe.stem, [*shipped, *names(GROUP)])}"
         )
     loaded = load_recipe(path)
     if seed is not None:

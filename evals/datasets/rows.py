@@ -107,7 +107,11 @@ def read_text(path: Path) -> str:
     except EOFError as error:
         raise TaskError(f"cannot read {path}: the gzip stream ends early") from error
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
+        if (place := text.find("\0")) >= 0:
+            line = text.count("\n", 0, place) + 1
+            raise TaskError(f"{path}:{line}: a zero byte, so this is no text, or not in UTF-8. Convert it to UTF-8.")
+        return text
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise TaskError(

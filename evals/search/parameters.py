@@ -28,6 +28,11 @@ class Parameter:
         """Whether only whole numbers are meant."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
+    @property
+    def first(self) -> Any:
+        """One of its values."""
+        return self.choices[0] if self.choices else self.low
+
     def suggest(self, trial: Any) -> Any:
         """Return optuna's proposal."""
         if self.choices:

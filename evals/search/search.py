@@ -93,6 +93,8 @@ async def search(
         "questions": questions.how,
     }
     probes = _probes(sampler, config, method, varied)
+    # A mistake in what varies or in the method is found before anything is written.
+    resolve(with_values(config, {parameter.key: parameter.first for parameter in varied}, method), method)
     study = open_study(out, plan, sampler, prune, config.seed)
     wanted = len(probes) if probes else trials
     ended = take_up(study)

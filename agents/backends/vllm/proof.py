@@ -37,7 +37,7 @@ NOISE = 4.0
 class Expected:
     """What the model's own code answers.
 
-    Fields:
+    Attributes:
         prompts: vectors [L, D] each.
         ids: of those positions of a prompt that are tokens, from its beginning.
         right: log-probabilities [STEPS, V] of each prompt's message.

@@ -1,0 +1,164 @@
+"""A prompt that is too long for its model: the turn fails, leaves out the oldest messages, or hears a summary of them.
+
+Messages go whole, one after the other: of the oldest round first, within a round in the order of the prompt, and the agent's
+own last. What was said and the model's context alone decide, so that a turn that is taken again is the same.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from agents.backend import CHARACTERS_A_TOKEN, Generation, Pending, Usage
+from agents.errors import PromptTooLong
+from agents.prompts import Heard
+from agents.question import Question
+from agents.speakers.speaker import Speaker
+from debate.hearing import HeardMessage
+from debate.transcript import Summary, TurnKey
+
+Overflow = Literal["fail", "summarise", "truncate-oldest"]
+Told = tuple[TurnKey, HeardMessage]
+# A summary has at most this share of the tokens of a message.
+SUMMARY_SHARE = 0.5
+SUMMARY = "Summary of earlier solutions: "
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What an agent said, and what its prompt had no room for.
+
+    Attributes:
+        generation: what was said.
+        left_out: turns that it did not hear, oldest first.
+        summary: what it heard in place of others.
+    """
+
+    generation: Generation
+    left_out: tuple[TurnKey, ...] = ()
+    summary: Summary | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the turn cost, with its summary."""
+        return _sum([self.generation.usage, *([] if self.summary is None else [self.summary.usage])])
+
+
+async def answered(
+    agent: Speaker, question: Question, own: Told | None, others: Sequence[Told], seed: int, overflow: Overflow
+) -> Answered:
+    """Return an agent's answer to what it hears, or to as much of it as its model's context holds.
+
+    Args:
+        agent, question, seed: whose turn.
+        own: its own last turn.
+        others: the turns of others, in the order of the prompt.
+        overflow: what happens where that is too much.
+
+    Raises:
+        PromptTooLong: there is no room for the question alone, or nothing is to be shortened.
+        ConfigError: an agent that cannot is to write a summary.
+    """
+    match overflow:
+        case "truncate-oldest":
+            return await _truncated(agent, question, own, others, seed)
+        case "summarise":
+            return await _summarised(agent, question, own, others, seed)
+        case _:
+            return Answered(await _spoken(agent, question, own, [message.content for _, message in others], seed))
+
+
+async def _truncated(
+    agent: Speaker, question: Question, own: Told | None, others: Sequence[Told], seed: int
+) -> Answered:
+    order = [*_oldest_first(others), *([] if own is None else [own])]
+    first: PromptTooLong | None = None
+    for count in range(len(order) + 1):
+        gone = tuple(turn for turn, _ in order[:count])
+        heard = [message.content for turn, message in others if turn not in gone]
+        try:
+            kept = None if own is None or own[0] in gone else own
+            return Answered(await _spoken(agent, question, kept, heard, seed), gone)
+        except PromptTooLong as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+async def _summarised(
+    agent: Speaker, question: Question, own: Told | None, others: Sequence[Told], seed: int
+) -> Answered:
+    rest, of = _oldest_first(others), tuple[TurnKey, ...]()
+    text, costs = "", list[Usage]()
+    room = max(1, int(agent.sampling.max_tokens * SUMMARY_SHARE))
+    while True:
+        before: list[Heard] = [SUMMARY + text] if of else []
+        heard = [message.content for turn, message in others if turn not in of]
+        try:
+            said = await _spoken(agent, question, own, [*before, *heard], seed)
+            return Answered(said, summary=Summary(of, text, _sum(costs)) if of else None)
+        except PromptTooLong as error:
+            if not rest:
+                raise
+            count = _enough(rest, error.over + (0 if of else room))
+        while True:
+            shown = [*before, *(message.content for _, message in rest[:count])]
+            try:
+                made = await _ended(partial(agent.summarise, question, shown, (seed + len(costs) + 1) % 2**63, room))
+                break
+            except PromptTooLong:
+                if count == 1:
+                    raise
+                count //= 2
+        text = made.message.text.strip()
+        costs.append(made.usage)
+        of, rest = (*of, *(turn for turn, _ in rest[:count])), rest[count:]
+
+
+def _oldest_first(told: Sequence[Told]) -> list[Told]:
+    return sorted(told, key=lambda one: one[0].round)
+
+
+def _enough(told: Sequence[Told], tokens: int) -> int:
+    """Return how many of the first messages have so many tokens together; all where they have not."""
+    total = 0
+    for count, (_, message) in enumerate(told, start=1):
+        total += _length(message.content)
+        if total >= tokens:
+            return count
+    return len(told)
+
+
+def _length(heard: Heard) -> int:
+    if isinstance(heard, str):
+        return len(heard) // CHARACTERS_A_TOKEN
+    return sum(message.num_tokens for message in (heard if isinstance(heard, tuple) else (heard,)))
+
+
+async def _spoken(
+    agent: Speaker, question: Question, own: Told | None, heard: Sequence[Heard], seed: int
+) -> Generation:
+    content = None if own is None else own[1].content
+    return await _ended(partial(agent.speak, question, content, heard, seed))
+
+
+async def _ended(begin: Callable[[], Pending]) -> Generation:
+    """Begin a request and wait for it; cancelling cancels it.
+
+    An engine of ours counts tokens before it takes a request, a server when it has it.
+    """
+    pending = begin()
+    try:
+        return await pending
+    except asyncio.CancelledError:
+        pending.cancel()
+        raise
+
+
+def _sum(costs: Sequence[Usage]) -> Usage:
+    return Usage(
+        sum(cost.prompt_tokens for cost in costs),
+        sum(cost.cached_tokens for cost in costs),
+        sum(cost.generated_tokens for cost in costs),
+    )
