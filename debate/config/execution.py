@@ -3,9 +3,9 @@
 Nothing here changes what is said, so a run may be continued with other values.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from debate.config.frozen import Frozen
 
@@ -60,6 +60,12 @@ class ExecutionConfig(Frozen):
     """Play topologies and groups of a size that is refused as a probable mistake (`--allow-huge`)."""
     node_patience_s: float = Field(default=300.0, ge=0)
     """Seconds to wait for a node to come back when no engine of a model is left."""
+
+    @field_validator("fsync", mode="before")
+    @classmethod
+    def _unquoted_no(cls, given: Any) -> Any:
+        """YAML reads `no` as false."""
+        return "no" if given is False else given
 
     @model_validator(mode="after")
     def _only_on_ray(self) -> "ExecutionConfig":

@@ -10,10 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from agents.errors import RunError, writing_failed
+from debate.run_folder.chain import STATUS
 
+# What the run is.
+JOURNAL = "journal.log"
 # Of every run, whatever played it; a half-written one has the name of the whole.
 FILES = {
-    "journal.log", "config.yaml", "run.json", "log.jsonl", "cancel", "results.json",
+    JOURNAL, STATUS, "config.yaml", "log.jsonl", "cancel", "results.json",
     "samples.jsonl", "label_tokens.json", "energy.json", "budgets.json", "turns.parquet", "report.html",
 }  # fmt: skip
 # Folders of it: the CIPHER messages, and what is derived in lm-eval's layout.
@@ -55,20 +58,26 @@ def sweep_messages(folder: Path, kept: Collection[str]) -> int:
     )
 
 
-def remove_run(run: Path, methods: Collection[str]) -> list[str]:
+def remove_run(run: Path, methods: Collection[str], forget: Callable[[], object]) -> list[str]:
     """Remove what a run left in its folder, but for its lock; return the names of what is left, since no run made it.
+
+    A process that is killed in between leaves the run as it was but for what can be derived again, or a run without records.
 
     Args:
         run: the folder.
         methods: the run's, which are folders in it.
+        forget: leaves a journal without records there.
     """
-    sweep_messages(run / MESSAGES, ())
     remove_lm_eval(run / LM_EVAL)
     for name in methods:
         _remove(run / name, lambda file: _whole(file) in METHOD_FILES)
-    _remove(run, lambda file: _whole(file) in FILES)
+    _remove(run, lambda file: _whole(file) in FILES - {JOURNAL, STATUS})
+    # It says how many records there are.
+    _remove(run, lambda file: _whole(file) == STATUS)
+    forget()
+    sweep_messages(run / MESSAGES, ())
     _remove_emptied([*(run / MESSAGES).glob("*"), run / MESSAGES, *(run / name for name in methods)])
-    return sorted(entry.name for entry in _entries(run) if entry.name != "lock")
+    return sorted(entry.name for entry in _entries(run) if entry.name not in ("lock", JOURNAL))
 
 
 def remove_lm_eval(folder: Path) -> None:

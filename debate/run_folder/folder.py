@@ -123,7 +123,7 @@ class RunFolder(RunStore):
             raise RunError(f"{path} exists and is not a run; nothing was written. Choose another folder with --out.")
 
     def _clear(self) -> None:
-        if left := remove_run(self.path, _methods(self.path)):
+        if left := remove_run(self.path, _methods(self.path), lambda: journal.begin(self.path / journal.NAME)):
             self.warnings.append(f"{self.path}: left in place, since no run made it: {', '.join(left)}")
 
     def _replay(self, plan: Record) -> None:
@@ -160,7 +160,7 @@ class RunFolder(RunStore):
         self._seal = None
         self.write_status("running", {})
         self._journal.close()
-        path.unlink()
+        journal.begin(path)
         self._journal = Journal(path, fsync=self.config.execution.fsync)
         list(self._journal.replay())
         self.state = RunState()

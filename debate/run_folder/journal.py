@@ -28,12 +28,12 @@ from typing import Any, BinaryIO, Literal
 from agents.atomic_file import write_atomic
 from agents.errors import RunError, writing_failed
 from debate.run_folder.chain import STATUS, Chain, Seal, unlinked
+from debate.run_folder.contents import JOURNAL as NAME
 from debate.run_folder.contents import open_inside
 
 FORMAT = 2
 # The first with links between records.
 LINKED = 2
-NAME = "journal.log"
 CHECKSUM_DIGITS = 8
 SYNC_INTERVAL_S = 1.0
 
@@ -74,7 +74,7 @@ class Journal:
         self.path, self._fsync = path, fsync
         self.torn: TornTail | None = None
         if not path.exists():
-            _create(path)
+            begin(path)
         try:
             self._file = open_inside(str(path), os.O_RDWR | os.O_APPEND)
         except OSError as error:
@@ -285,8 +285,8 @@ def _checked_format(record: Record, path: Path) -> int:
     return number
 
 
-def _create(path: Path) -> None:
-    """Write a journal of its header alone; it is never there without one."""
+def begin(path: Path) -> None:
+    """Write a journal of its header alone, in place of one that is there; it is never there without one."""
     from importlib.metadata import version
 
     header = {"kind": "journal", "format": FORMAT, "package": version("cipher-debate")}
