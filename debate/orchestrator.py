@@ -23,7 +23,7 @@ from debate.protocol.stopping import options_of
 from debate.transcript import SpokenTurns, Transcript, Turn, TurnKey
 
 OnStart = Callable[[Question, TurnKey], None]
-OnTurn = Callable[[Question, Turn], None]
+OnTurn = Callable[[Question, Turn], Turn]
 Take = Callable[["Debate", Question, TurnKey, Mapping[TurnKey, Turn]], Coroutine[Any, Any, Turn]]
 
 
@@ -38,6 +38,7 @@ class Debate:
         encoders: turns that are not said in their agent's own way: the encoder, or None for text.
         hearing: how a message is rendered for one who hears it.
         tables: of turns whose hearers have other tables than the speaker, those tables.
+        demanded: of turns that somebody hears only if they are signed, the public keys that are asked for.
     """
 
     agents: Mapping[str, Speaker]
@@ -46,6 +47,7 @@ class Debate:
     encoders: Mapping[TurnKey, str | None] = field(default_factory=dict)
     hearing: Hearing = field(default_factory=Hearing)
     tables: Mapping[TurnKey, tuple[HearingTable, ...]] = field(default_factory=dict, repr=False)
+    demanded: Mapping[TurnKey, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -110,6 +112,7 @@ async def take(
         mapped=tuple((turn, message.mapped) for turn, message in shown if message.mapped is not None),
         read_out=tuple(turn for turn, message in shown if message.is_read_out),
         place=debate.protocol.place(key),
+        signature=generation.signature,
     )
 
 
@@ -128,7 +131,7 @@ async def play(
     before: Mapping[TurnKey, Turn] | None = None,
     take: Take = take,
     on_start: OnStart = lambda question, turn: None,
-    on_turn: OnTurn = lambda question, turn: None,
+    on_turn: OnTurn = lambda question, turn: turn,
 ) -> Transcript:
     """Play one debate over one question and return its transcript.
 
@@ -138,7 +141,7 @@ async def play(
         before: turns that were said before an interruption; they are taken as they are.
         take: how a turn is taken.
         on_start: called when a turn is submitted.
-        on_turn: called when a turn was said, before anyone hears it.
+        on_turn: called when a turn was said, before anyone hears it; returns it as it is heard, signed or as it was.
     """
     said = SpokenTurns(question.options)
     under_way: dict[asyncio.Task[Turn], TurnKey] = {}
@@ -160,8 +163,7 @@ async def play(
             done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             for task in sorted(done, key=lambda task: (under_way[task].round, debate.places[under_way[task].agent])):
                 key = under_way.pop(task)
-                said[key] = turn = task.result()
-                on_turn(question, turn)
+                said[key] = on_turn(question, task.result())
                 start(debate.protocol.ready(said, key))
     finally:
         for task in under_way:

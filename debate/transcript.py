@@ -11,6 +11,7 @@ from typing import Any
 from agents.backend import FinishReason, Usage
 from agents.message import Message
 from agents.question import Question
+from agents.signature import Signature
 
 
 @dataclass(frozen=True, order=True)
@@ -35,6 +36,7 @@ class Turn:
         mapped: heard CIPHER messages of another tokenizer, with the share of their belief that mapped to this agent's.
         read_out: turns said in CIPHER that this agent's backend, which takes no vectors, was given as their reading.
         place: among the turns of its round, by the protocol's plan.
+        signature: what vouches for the message at this place; None where nobody signed it.
     """
 
     key: TurnKey
@@ -46,6 +48,7 @@ class Turn:
     mapped: tuple[tuple[TurnKey, float], ...] = ()
     read_out: tuple[TurnKey, ...] = ()
     place: int = 0
+    signature: Signature | None = None
 
 
 def turn_fields(turn: Turn) -> dict[str, Any]:

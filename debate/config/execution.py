@@ -50,6 +50,10 @@ class ExecutionConfig(Frozen):
     """Engines in this process, or each in a process of its own, on this machine or a cluster (docs/ray.md)."""
     ray_address: str | None = None
     """HOST:PORT of a Ray cluster that is there; by default one is started on this machine for the run."""
+    # Not written where there is none: earlier runs can be continued.
+    sign_with: str | None = Field(default=None, exclude_if=lambda path: path is None)
+    """File of the private key that the run and its messages are signed with (`debate keys`); `none` for no key, also where the
+    environment names one in CIPHER_DEBATE_SIGN_WITH."""
     engines: dict[str, EngineConfig] = Field(default_factory=dict)
     """Model → placement of its engines on Ray; `default` is for those not named."""
     runners: int = Field(default=0, ge=0)

@@ -28,12 +28,12 @@ from typing import Any, BinaryIO, Literal
 from agents.atomic_file import write_atomic
 from agents.errors import RunError, writing_failed
 from debate.run_folder.chain import STATUS, Chain, Seal, unlinked
-from debate.run_folder.contents import JOURNAL as NAME
-from debate.run_folder.contents import open_inside
+from debate.run_folder.contents import JOURNAL, open_inside
 
 FORMAT = 2
 # The first with links between records.
 LINKED = 2
+NAME = JOURNAL
 CHECKSUM_DIGITS = 8
 SYNC_INTERVAL_S = 1.0
 
@@ -175,7 +175,7 @@ class JournalReader:
     def __iter__(self) -> Iterator[Entry]:
         self.end, self.chain, self.torn = 0, Chain(), None
         with self._file() as file:
-            for line in file:
+            for line in self._lines(file):
                 record = _checked(line)
                 if record is None:
                     self.torn = self._tail(line, file)
@@ -191,6 +191,15 @@ class JournalReader:
         if self.end == 0:
             raise self._damaged("the file is empty, and a journal has a first record from the moment it is there")
         self._check_seal(is_end=True)
+
+    def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+        try:
+            yield from file
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> RunError:
+        return RunError(f"cannot read {self.path}: {error.strerror}")
 
     def _check_seal(self, *, is_end: bool = False) -> None:
         """Refuse other records than those that were there when a session ended in order."""
@@ -220,8 +229,11 @@ class JournalReader:
         with self._file() as file:
 
             def at(offset: int) -> Record:
-                file.seek(offset)
-                record = _checked(file.readline())
+                try:
+                    file.seek(offset)
+                    record = _checked(file.readline())
+                except OSError as error:
+                    raise self._unreadable(error) from error
                 if record is None:
                     raise RunError(
                         f"{self.path} is damaged at byte {offset}: the checksum of the record there does not match"
@@ -234,11 +246,14 @@ class JournalReader:
         try:
             return open(self.path, "rb", opener=open_inside)
         except OSError as error:
-            raise RunError(f"cannot read {self.path}: {error.strerror}") from error
+            raise self._unreadable(error) from error
 
     def _tail(self, line: bytes, file: BinaryIO) -> TornTail:
         """Return the torn tail that begins with a line, or refuse it as damage."""
-        tail = line + file.read()
+        try:
+            tail = line + file.read()
+        except OSError as error:
+            raise self._unreadable(error) from error
         # Zero bytes part records as newlines do: one in place of a newline would hide the next record too.
         sound = [_checked(piece + b"\n") is not None for piece in re.split(rb"[\n\0]+", tail) if piece]
         # The first of them alone may be whole: all but its newline was written.

@@ -137,12 +137,16 @@ class RunState:
         methods: by name, in the order begun.
         models: name → fingerprint of each that spoke.
         config: the resolved config that the run was begun with, and what else was asked for; None before it is written.
+        run_id: the run's id, by which its messages are signed; None where nobody signed any.
+        signers: public key → offset of the record from which it signs.
     """
 
     def __init__(self, activity: Activity | None = None) -> None:
         self.methods: dict[str, MethodState] = {}
         self.models: dict[str, ModelFingerprint] = {}
         self.config: Record | None = None
+        self.run_id: str | None = None
+        self.signers: dict[str, int] = {}
         self._activity = activity
 
     def replay(self, entries: Iterable[Entry]) -> None:
@@ -172,6 +176,9 @@ class RunState:
                 self.config = record["config"]
             case "models":
                 self.models |= {model: ModelFingerprint(**facts) for model, facts in record["models"].items()}
+            case "signer":
+                self.run_id = self.run_id or str(record["run"])
+                self.signers.setdefault(record["key"], offset)
             case "session":
                 for method in self.methods.values():
                     method.session()

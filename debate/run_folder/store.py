@@ -7,6 +7,7 @@ from debate.run_folder.journal import Journal, Record
 from debate.run_folder.log import Log
 from debate.run_folder.message_store import MessageStore
 from debate.run_folder.run_state import RunState
+from debate.run_folder.signing import RunSigner
 
 
 class RunStore:
@@ -18,6 +19,7 @@ class RunStore:
         warnings: what was found damaged, in sentences.
         messages: the CIPHER messages.
         log: events, for people.
+        signer: signs what is said; None where no key was given.
     """
 
     path: Path
@@ -25,6 +27,7 @@ class RunStore:
     warnings: list[str]
     messages: MessageStore
     log: Log
+    signer: RunSigner | None
     _journal: Journal
 
     def append(self, record: Record) -> int:

@@ -7,6 +7,7 @@ from agents.backend import Usage
 from agents.errors import RunError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
+from agents.signature import read_signature
 from debate.run_folder.message_store import MessageStore
 from debate.transcript import Turn, TurnKey
 
@@ -50,6 +51,8 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
             fields |= {"thinking": message.thinking, "thinking_tokens": message.thinking_tokens}
     else:
         fields |= message.header()
+    if turn.signature is not None:
+        fields["signature"] = turn.signature.header()
     fields["cost"] = {**asdict(cost), "seconds": round(cost.seconds, 4), "cached_tokens": usage.cached_tokens}
     return fields
 
@@ -91,6 +94,7 @@ def _turn(record: dict[str, Any], messages: MessageStore) -> Turn:
         mapped=tuple((TurnKey(number, agent), mass) for number, agent, mass in record.get("mapped", [])),
         read_out=tuple(TurnKey(number, agent) for number, agent in record.get("read_out", [])),
         place=record["place"],
+        signature=read_signature(record["signature"]) if "signature" in record else None,
     )
 
 

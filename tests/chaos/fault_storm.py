@@ -291,7 +291,7 @@ def storm(folder: Path, state: Path | None, *, share: int, until: float) -> tupl
     found = [case for scenario in SCENARIOS for case in cases(scenario, storm.calls(scenario))]
     # Shuffled, the same in every sitting: whatever was played when it is stopped is of every kind.
     found.sort(key=lambda case: hashlib.sha256(case[0].encode()).digest())
-    for name, scenario, call, fault in found[:: share]:
+    for name, scenario, call, fault in found[::share]:
         if name not in done:
             if time.monotonic() > until:
                 break

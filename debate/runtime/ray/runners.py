@@ -241,8 +241,7 @@ class Runners:
                 case TurnSaid(turn=turn, cost=cost):
                     self._deaths = 0
                     work.faults.costs[work.question.id, turn.key] = cost
-                    work.on_turn(work.question, turn)
-                    work.said[turn.key] = turn
+                    work.said[turn.key] = work.on_turn(work.question, turn)
                     runner.recorded.append((event.job, turn.key))
                 case TurnFailed():
                     work.over.set_result(event)
@@ -251,8 +250,9 @@ class Runners:
                         work.over.set_result(None)
                     else:
                         work.over.set_exception(error)
-        except Exception as error:  # of the journal, for whoever waits for the debate
+        except Exception as error:  # of the journal, or a message that is refused, for whoever waits for the debate
             work.over.set_exception(error)
+            runner.actor.cancel.remote(event.job)
 
     def _died(self, runner: Runner, why: str) -> None:
         """Write a death down, hand its debates out again, and begin another runner."""
