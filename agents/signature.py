@@ -15,8 +15,9 @@ from agents.errors import MessageError
 FORMAT = 1
 # Before what is signed, so that a signature of one thing is none of another.
 MESSAGE_DOMAIN = b"cipher-debate message\n"
-_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=")
-_VALUE = re.compile(r"[A-Za-z0-9+/]{86}==")
+# Base64 of 32 and of 64 bytes; the last character has bits that say nothing, and they are 0: one text for one value.
+_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+_VALUE = re.compile(r"[A-Za-z0-9+/]{85}[AQgw]==")
 # Ids of questions may be long; a run's and a debate's are not.
 LONGEST_NAME = 10_000
 MOST_ROUNDS = 1 << 31

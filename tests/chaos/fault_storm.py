@@ -2,8 +2,8 @@
 
 A small evaluation, in text and CIPHER on the mock, is played once to count its calls (open, read, write, fsync, rename, unlink,
 mkdir, …; tests/chaos/faults.c). Then it is played again for each call and each fault that the call can meet: an error, half of a
-write, a full disk until the end, SIGKILL before, in and after it. The same command without a fault follows, and what there is then
-has to be what an undisturbed run has, byte for byte; what was in the journal has to be there still.
+write, a full disk until the end, SIGKILL before, in and after it. The same command without a fault follows, and what there is
+then has to be what an undisturbed run has, byte for byte; what was in the journal has to be there still.
 
 python tests/chaos/fault_storm.py --state faults.jsonl          goes on where it was stopped
 python tests/chaos/fault_storm.py --share 40                    every fortieth case alone
@@ -35,7 +35,7 @@ from agents.errors import RunError
 from debate.run_folder.journal import JournalReader
 
 SOURCE = Path(__file__).with_name("faults.c")
-PATIENCE_S = 120
+PATIENCE_S = 900
 # What a run takes its time to import.
 IMPORTED = {
     *("agents", "debate", "evals", "kernels", "pandas", "pyarrow", "scipy", "statsmodels", "structlog", "rich"),
