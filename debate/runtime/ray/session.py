@@ -8,7 +8,6 @@ import secrets
 import shutil
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.errors import BackendFailed, ConfigError, DebateError, EngineLost, MissingDependency, RunError, portable
 from agents.pretrained import Progress
+from agents.private_folder import private_folder
 from agents.supervision.replicas import Replicas
 from agents.supervision.supervised import Supervised
 from debate.config.execution import ExecutionConfig
@@ -164,8 +164,7 @@ class RaySession:
 
     def _begin(self) -> None:
         self._progress("starting Ray on this machine")
-        _sweep()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDERS}{os.getpid()}-"))
+        self._folder = private_folder(FOLDERS)
         self._initialise(
             include_dashboard=False,
             dashboard_host=LOOPBACK,
@@ -271,24 +270,6 @@ class RaySession:
             placement.refuse_impossible(model, one, placement.nodes())
             if time.monotonic() > until or self._is_stopping.is_set():
                 raise placement.occupied(model, self._execution.engine(model), PLACEMENT_PATIENCE_S)
-
-
-def _sweep() -> None:
-    """Delete the folders of processes that were killed before they could."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
-        pid = folder.name.removeprefix(FOLDERS).partition("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _listed(one: Mapping[str, str], other: Mapping[str, str]) -> str:

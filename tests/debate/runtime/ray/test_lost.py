@@ -69,4 +69,4 @@ def test_a_run_whose_raylet_or_gcs_is_killed_ends_within_half_a_minute(tmp_path,
     assert took < 30
     assert leftovers(children) == []
     subprocess.run(asked, check=True, capture_output=True, env=environment)
-    assert [found for found in problems(out, whole, configs=False)] == []
+    assert problems(out, whole, configs=False) == []
