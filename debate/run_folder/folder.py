@@ -90,7 +90,10 @@ class RunFolder(RunStore):
         key = signing_key(config.execution, path)
         self.state = RunState()
         self.warnings: list[str] = []
-        self._refuse_strangers(overwrite)
+        try:
+            self._refuse_strangers(overwrite)
+        except OSError as error:
+            raise RunError(f"cannot look into {path}: {error.strerror}. Choose another folder with --out.") from error
         with contextlib.ExitStack() as opened:
             refuse_links(path)
             lock = hold(path)
@@ -222,6 +225,7 @@ class RunFolder(RunStore):
 
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""
+        self.refuse_if_elsewhere()
         if status != "running":
             self._seal = self._journal.seal()
             self.log.event(status, "error" if status == "failed" else "info", error=facts.get("error"))
@@ -241,6 +245,7 @@ class RunFolder(RunStore):
 
     def write_results(self) -> Path:
         """Write results.json and return its path."""
+        self.refuse_if_elsewhere()
         return write_json(self.path / "results.json", self.state.table())
 
     def method(self, name: str) -> MethodJournal:

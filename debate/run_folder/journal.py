@@ -81,6 +81,7 @@ class Journal:
             raise writing_failed(path, error) from error
         self._end, self._chain = 0, Chain()
         self._is_linked = True
+        self._process = os.getpid()
         self._synced = time.monotonic()
 
     def replay(self, seal: Seal | None = None) -> Iterator[Entry]:
@@ -101,6 +102,7 @@ class Journal:
         Raises:
             RunError: the disk did not take it; the journal ends where it ended before.
         """
+        self.refuse_if_elsewhere()
         line, offset = _encode(record, self._chain if self._is_linked else None), self._end
         try:
             written = os.write(self._file, line)
@@ -118,6 +120,26 @@ class Journal:
             raise writing_failed(self.path, error) from error
         self._chain.add(line)
         return offset
+
+    def refuse_if_elsewhere(self) -> None:
+        """Raise RunError where the path is no longer this file's, or this process is a fork of the one that opened it."""
+        if os.getpid() != self._process:
+            raise RunError(
+                f"{self.path} is written by process {self._process}, and this one is a fork of it: two writers would mix their "
+                "records. Nothing was written."
+            )
+        try:
+            ours, there = os.fstat(self._file), os.stat(self.path)
+        except FileNotFoundError:
+            there = None
+        except OSError as error:
+            raise writing_failed(self.path, error) from error
+        if there is None or not os.path.samestat(ours, there):
+            what = "is not there any more" if there is None else "is another file now"
+            raise RunError(
+                f"{self.path} {what}: the folder was deleted, moved or replaced while the run was under way. Nothing more is "
+                "written there. Put it back, or start again with another --out."
+            )
 
     def read(self, offset: int) -> Record:
         """Return the record at an offset; see `JournalReader.opened`."""

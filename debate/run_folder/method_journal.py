@@ -79,6 +79,7 @@ class MethodJournal:
             RunError: the disk does not take it, or the turn was said before in other words.
         """
         if turn.message.is_cipher:
+            self._store.refuse_if_elsewhere()
             self._store.messages.put(turn.message)
         if (before := self._debate(question.id).turns.get(turn.key)) is not None:
             # Its vectors were lost to a power cut; the record was not.

@@ -86,7 +86,8 @@ class MethodState:
 
     def pass_time(self, now: float) -> None:
         """Count the time since the method's record before, of the same session."""
-        self.result.seconds += now - (now if self._since is None else self._since)
+        # A clock that is set back takes nothing away.
+        self.result.seconds += max(0.0, now - (now if self._since is None else self._since))
         self._since = now
 
     def session(self) -> None:

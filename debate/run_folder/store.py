@@ -38,6 +38,10 @@ class RunStore:
         self.log.record(stamped)
         return offset
 
+    def refuse_if_elsewhere(self) -> None:
+        """Raise RunError where the folder was deleted or moved meanwhile: nothing is to be made in its place."""
+        self._journal.refuse_if_elsewhere()
+
     def read(self, offset: int) -> Record:
         """Return the record at an offset of the journal."""
         return self._journal.read(offset)
