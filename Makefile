@@ -54,7 +54,10 @@ bench: model     ## engine throughput, text beside CIPHER
 bench-gpu: $(STAMP)  ## check and time the operators on a CUDA device, figures to bench-gpu.json
 	@$(BIN)/debate bench kernels --device cuda --shapes llama-3-8b,smollm2-135m,qwen3-0.6b,qwen3-8b,gemma-3-270m --out bench-gpu.json
 
-chaos: model  ## kill evaluations at random moments, in one process and on Ray, and compare with undisturbed ones (some half an hour)
+# The faults go on where they were stopped: runs/faults.jsonl has what was played.
+chaos: model  ## kill evaluations, at random and at each system call, and compare with undisturbed ones (some two hours)
+	@mkdir -p runs
+	PYTHONPATH=tests $(BIN)/python tests/chaos/fault_storm.py --state runs/faults.jsonl
 	PYTHONPATH=tests $(BIN)/python tests/chaos/storm.py --kills 100
 	PYTHONPATH=tests $(BIN)/python tests/chaos/storm.py --model smollm2 --kills 10 --limit 4
 	PYTHONPATH=tests $(BIN)/python tests/chaos/ray_storm.py --kills 20
