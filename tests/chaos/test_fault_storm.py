@@ -13,7 +13,9 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc, which compiles what makes system calls fail, is not installed")
+@pytest.mark.skipif(
+    shutil.which("gcc") is None, reason="gcc, which compiles what makes system calls fail, is not installed"
+)
 def test_a_run_survives_faults_of_the_disk_and_kills_at_its_system_calls(tmp_path):
     state = tmp_path / "state.jsonl"
     asked = [sys.executable, str(HERE / "fault_storm.py"), "--share", "150", "--seconds", "60", "--state", str(state)]
