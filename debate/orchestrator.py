@@ -23,7 +23,7 @@ from debate.protocol.stopping import options_of
 from debate.transcript import SpokenTurns, Transcript, Turn, TurnKey
 
 OnStart = Callable[[Question, TurnKey], None]
-OnTurn = Callable[[Question, Turn], Turn]
+OnTurn = Callable[[Question, Turn], Turn | None]
 Take = Callable[["Debate", Question, TurnKey, Mapping[TurnKey, Turn]], Coroutine[Any, Any, Turn]]
 
 
@@ -131,7 +131,7 @@ async def play(
     before: Mapping[TurnKey, Turn] | None = None,
     take: Take = take,
     on_start: OnStart = lambda question, turn: None,
-    on_turn: OnTurn = lambda question, turn: turn,
+    on_turn: OnTurn = lambda question, turn: None,
 ) -> Transcript:
     """Play one debate over one question and return its transcript.
 
@@ -141,7 +141,7 @@ async def play(
         before: turns that were said before an interruption; they are taken as they are.
         take: how a turn is taken.
         on_start: called when a turn is submitted.
-        on_turn: called when a turn was said, before anyone hears it; returns it as it is heard, signed or as it was.
+        on_turn: called when a turn was said, before anyone hears it; what it returns, e.g. the turn signed, is heard in its stead.
     """
     said = SpokenTurns(question.options)
     under_way: dict[asyncio.Task[Turn], TurnKey] = {}
@@ -163,7 +163,8 @@ async def play(
             done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             for task in sorted(done, key=lambda task: (under_way[task].round, debate.places[under_way[task].agent])):
                 key = under_way.pop(task)
-                said[key] = on_turn(question, task.result())
+                turn = task.result()
+                said[key] = on_turn(question, turn) or turn
                 start(debate.protocol.ready(said, key))
     finally:
         for task in under_way:

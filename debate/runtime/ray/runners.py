@@ -250,7 +250,7 @@ class Runners:
                 case TurnSaid(turn=turn, cost=cost):
                     self._deaths = 0
                     work.faults.costs[work.question.id, turn.key] = cost
-                    work.said[turn.key] = work.on_turn(work.question, turn)
+                    work.said[turn.key] = work.on_turn(work.question, turn) or turn
                     runner.recorded.append((event.job, turn.key))
                 case TurnFailed():
                     work.over.set_result(event)

@@ -44,7 +44,7 @@ def test_a_watch_that_was_stopped_says_nothing():
 @pytest.mark.long
 @pytest.mark.parametrize("runners", [0, 2])
 @pytest.mark.parametrize("killed", sorted(PROCESSES))
-def test_a_run_whose_raylet_or_gcs_is_killed_ends_within_half_a_minute(tmp_path, killed, runners):
+def test_a_run_whose_raylet_is_killed_ends_within_half_a_minute(tmp_path, killed, runners):
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     out, whole = tmp_path / "disturbed", tmp_path / "undisturbed"
     asked = [*command(out, 300, runtime="ray"), "--set", f"execution.runners={runners}"]
