@@ -141,7 +141,7 @@ async def play(
         before: turns that were said before an interruption; they are taken as they are.
         take: how a turn is taken.
         on_start: called when a turn is submitted.
-        on_turn: called when a turn was said, before anyone hears it; what it returns, e.g. the turn signed, is heard in its stead.
+        on_turn: called when a turn was said, before anyone hears it; what it returns, the turn signed, is heard in its stead.
     """
     said = SpokenTurns(question.options)
     under_way: dict[asyncio.Task[Turn], TurnKey] = {}

@@ -255,7 +255,10 @@ class RunFolder(RunStore):
 
 def _methods(path: Path) -> set[str]:
     """Return the methods whose folders a run made: those in its journal, as far as it can be read, and in earlier versions'."""
-    found = {folder.parent.name for folder in path.glob("*/transcript.jsonl")}
+    try:
+        found = {folder.parent.name for folder in path.glob("*/transcript.jsonl")}
+    except OSError as error:
+        raise writing_failed(path, error) from error
     with contextlib.suppress(RunError):
         for entry in JournalReader(path / journal.NAME):
             found.add(str(entry.record.get("method", "")))

