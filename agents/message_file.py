@@ -19,14 +19,17 @@ from agents.errors import MessageError, MessageMismatch
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from agents.message_header import FORMAT, KEY, read_header, shortened
+from agents.signature import Signature
 
 # The vectors of 65,536 steps of the widest models, four times over.
 LARGEST_FILE = 1 << 33
 
 
-def to_bytes(message: Message) -> bytes:
-    """Return the message as one safetensors blob."""
+def to_bytes(message: Message, signature: Signature | None = None) -> bytes:
+    """Return the message, and what vouches for it, as one safetensors blob."""
     header = {"format": FORMAT, "digest": message.digest, **message.header()}
+    if signature is not None:
+        header["signature"] = signature.header()
     if message.cipher is not None:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in message.cipher.tensors().items()}
     else:
@@ -42,13 +45,18 @@ def from_bytes(blob: bytes, *, source: str = "message", receiver: ModelFingerpri
         MessageError: a check failed; the text starts with `source` and says which. Nothing else is raised, whatever the bytes.
         MessageMismatch: sound, but of a model whose tokenizer is not the receiver's.
     """
-    try:
-        message = _read(blob)
-    except MessageError as error:
-        raise type(error)(f"{source}: {error}") from error
+    message, _ = read_signed(blob, source=source)
     if receiver is not None:
         check_receiver(message, receiver, source=source)
     return message
+
+
+def read_signed(blob: bytes, *, source: str = "message") -> tuple[Message, Signature | None]:
+    """Return the message in a blob, and what is to vouch for it, which is not verified; see `from_bytes`."""
+    try:
+        return _read(blob)
+    except MessageError as error:
+        raise type(error)(f"{source}: {error}") from error
 
 
 def check_receiver(message: Message, receiver: ModelFingerprint, *, source: str = "message") -> None:
@@ -67,6 +75,16 @@ def write_message(message: Message, path: Path, *, durable: bool = False) -> Pat
 
 def read_message(path: Path, *, receiver: ModelFingerprint | None = None, follow: bool = True) -> Message:
     """Return the message in a file; see `from_bytes`. Unless it may `follow` one, a link is refused."""
+    blob = read_message_bytes(path, follow=follow)
+    return from_bytes(blob, source=str(path), receiver=receiver)
+
+
+def read_message_bytes(path: Path, *, follow: bool = True) -> bytes:
+    """Return the bytes of a message file, which are not looked at yet.
+
+    Raises:
+        MessageError: no ordinary file of a message's size, or not to be read.
+    """
     # A pipe is not waited for.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -75,13 +93,12 @@ def read_message(path: Path, *, receiver: ModelFingerprint | None = None, follow
             if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_FILE:
                 kind = f"it has {facts.st_size:,} bytes" if stat.S_ISREG(facts.st_mode) else "it is no ordinary file"
                 raise MessageError(f"cannot read the message {path}: {kind}")
-            blob = file.read()
+            return file.read()
     except OSError as error:
         raise MessageError(f"cannot read the message {path}: {error.strerror}") from error
-    return from_bytes(blob, source=str(path), receiver=receiver)
 
 
-def _read(blob: bytes) -> Message:
+def _read(blob: bytes) -> tuple[Message, Signature | None]:
     header = read_header(blob)
     try:
         tensors = load(blob)
@@ -104,8 +121,8 @@ def _read(blob: bytes) -> Message:
     )
     if message.digest != header.digest:
         raise MessageError("the checksum does not match: the content was changed or damaged")
-    if to_bytes(message) != blob:
+    if to_bytes(message, header.signature) != blob:
         raise MessageError(
             "not in the one form that a message is written in: header and tensors disagree, or bytes were added"
         )
-    return message
+    return message, header.signature

@@ -12,6 +12,7 @@ from typing import Any
 
 from agents.errors import MessageError
 from agents.fingerprint import ModelFingerprint
+from agents.signature import Signature, read_signature
 
 FORMAT = 1
 KEY = "cipher-debate"
@@ -23,8 +24,8 @@ CIPHER_TENSORS = ("embeddings", "nearest", "entropy", "max_probability", "top_id
 RENDERED = "rendered."
 MOST_RENDERED = 12
 DTYPES = ("I64", "F32", "BF16", "F16")
-# Of reasoning models; both stand in a header, or neither.
-THINKING = ("thinking", "thinking_tokens")
+# Of reasoning models: both stand in a header, or neither; and of signed messages.
+OPTIONAL = ("thinking", "thinking_tokens", "signature")
 # A message has an object, the metadata's, and three a tensor; this many cannot be nested too deep for a parser.
 MOST_BRACKETS = 64
 _LENGTH_BYTES = 8
@@ -41,6 +42,7 @@ class MessageHeader:
     Attributes:
         token_ids: of a text; None where the tensor `nearest` has them.
         thinking, thinking_tokens: of a reasoning model; empty and 0 where the header has neither.
+        signature: what is to vouch for it, not verified; None where the header has none.
     """
 
     text: str
@@ -51,6 +53,7 @@ class MessageHeader:
     token_ids: tuple[int, ...] | None
     thinking: str = ""
     thinking_tokens: int = 0
+    signature: Signature | None = None
 
 
 def read_header(blob: bytes) -> MessageHeader:
@@ -114,7 +117,7 @@ def _message_header(fields: dict[str, Any]) -> MessageHeader:
         raise MessageError(f"format {shortened(fields['format'])}; this version reads format {FORMAT}")
     is_text = fields.get("encoder", "") is None
     names = ("digest", "encoder", "format", "model", "temperature", "text", *(("token_ids",) if is_text else ()))
-    _expect_names("the header", fields, names, THINKING)
+    _expect_names("the header", fields, names, OPTIONAL)
     model = _model(fields["model"])
     return MessageHeader(
         text=_text("text", fields["text"]),
@@ -125,6 +128,7 @@ def _message_header(fields: dict[str, Any]) -> MessageHeader:
         token_ids=_ids(fields["token_ids"], model.vocabulary) if is_text else None,
         thinking=_text("thinking", fields.get("thinking", "")),
         thinking_tokens=_size("thinking_tokens", fields.get("thinking_tokens", 0)),
+        signature=read_signature(fields["signature"]) if "signature" in fields else None,
     )
 
 

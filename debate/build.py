@@ -22,7 +22,9 @@ from debate.protocol.exchange import Exchange, build_exchange, own_encoder
 from debate.protocol.protocol import Protocol
 from debate.protocol.stopped import Stopped
 from debate.protocol.stopping import Extract, StoppingContext, stopping_rule
+from debate.run_folder.signing import signing_key
 from debate.runtime.backends import Backends
+from debate.transcript import TurnKey
 
 
 def build_debate(
@@ -69,7 +71,8 @@ def build_debate(
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
     hearing = Hearing(extract, config.min_mapped, config.thinking)
     tables = hearing_tables(exchange, agents, backends.warn)
-    debate = Debate(agents, protocol, config.seed, encoders, hearing, tables, config.overflow)
+    demanded = _demanded(exchange, agents, config)
+    debate = Debate(agents, protocol, config.seed, encoders, hearing, tables, config.overflow, demanded)
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         agents[name].in_encoder(encoder)
     _check_shortened(exchange, agents)
@@ -78,6 +81,30 @@ def build_debate(
     for sentence in dict.fromkeys(_between_models(exchange, agents, config.min_mapped)):
         backends.warn(sentence)
     return debate
+
+
+def _demanded(exchange: Exchange, agents: Mapping[str, Speaker], config: DebateConfig) -> dict[TurnKey, frozenset[str]]:
+    """Return the turns that somebody hears only if they are signed, and by which keys.
+
+    Raises:
+        ConfigError: the speaker has no key of its own, and the run's is not the one.
+    """
+    found: dict[TurnKey, frozenset[str]] = {}
+    for inbox in exchange.planned.plan.values():
+        for heard, edge in zip(inbox.heard, inbox.edges, strict=True):
+            if edge.signed is not None:
+                found[heard] = found.get(heard, frozenset()) | {edge.signed}
+    demanded = {(turn.agent, key) for turn, keys in found.items() for key in keys}
+    own = {name for name, _ in demanded if not agents[name].backend.capabilities.signs}
+    ours = signing_key(config.execution) if own else None
+    for name, key in sorted(demanded):
+        if name in own and (ours is None or ours.public != key):
+            with_what = "no key is given" if ours is None else f"the run signs with {ours.public}"
+            raise ConfigError(
+                f"topology: an edge from {name} demands a signature by {key}, and {with_what}. Give its private key with "
+                "--sign-with, or drop `signed` on the edge."
+            )
+    return found
 
 
 def _deaf(exchange: Exchange, agents: Mapping[str, Speaker]) -> Iterator[str]:

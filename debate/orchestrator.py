@@ -24,7 +24,7 @@ from debate.protocol.stopping import options_of
 from debate.transcript import SpokenTurns, Transcript, Turn, TurnKey
 
 OnStart = Callable[[Question, TurnKey], None]
-OnTurn = Callable[[Question, Turn], None]
+OnTurn = Callable[[Question, Turn], Turn | None]
 Take = Callable[["Debate", Question, TurnKey, Mapping[TurnKey, Turn]], Coroutine[Any, Any, Turn]]
 
 
@@ -40,6 +40,7 @@ class Debate:
         hearing: renders a message for the agent that hears it.
         overflow: what happens to a prompt that is too long.
         tables: turn → tables of its hearers, where they differ from the speaker's.
+        demanded: turn → public keys that its hearers demand of its signature.
     """
 
     agents: Mapping[str, Speaker]
@@ -49,6 +50,7 @@ class Debate:
     hearing: Hearing = field(default_factory=Hearing)
     tables: Mapping[TurnKey, tuple[HearingTable, ...]] = field(default_factory=dict, repr=False)
     overflow: Overflow = "fail"
+    demanded: Mapping[TurnKey, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -111,6 +113,7 @@ async def take(
         place=debate.protocol.place(key),
         left_out=answer.left_out,
         summary=answer.summary,
+        signature=answer.generation.signature,
     )
 
 
@@ -131,7 +134,7 @@ async def play(
         before: turns that were said before an interruption; they are reused unchanged.
         take: function that lets an agent take a turn.
         on_start: called when a turn is submitted.
-        on_turn: called when a turn was said, before anyone hears it.
+        on_turn: called when a turn was said, before anyone hears it; what it returns, the turn signed, is heard in its stead.
     """
     said = SpokenTurns(question.options)
     under_way: dict[asyncio.Task[Turn], TurnKey] = {}
@@ -153,8 +156,8 @@ async def play(
             done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             for task in sorted(done, key=lambda task: (under_way[task].round, debate.places[under_way[task].agent])):
                 key = under_way.pop(task)
-                said[key] = turn = task.result()
-                on_turn(question, turn)
+                turn = task.result()
+                said[key] = on_turn(question, turn) or turn
                 start(debate.protocol.ready(said, key))
     finally:
         for task in under_way:

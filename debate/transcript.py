@@ -11,6 +11,7 @@ from typing import Any
 from agents.backend import FinishReason, Usage
 from agents.message import Message
 from agents.question import Question
+from agents.signature import Signature
 
 
 @dataclass(frozen=True, order=True)
@@ -52,6 +53,7 @@ class Turn:
         place: position among the turns of its round, in the protocol's order.
         left_out: turns that its prompt had no room for, oldest first.
         summary: the summary of turns that its prompt had no room for.
+        signature: signature over the message at this place; None where nobody signed it.
     """
 
     key: TurnKey
@@ -65,6 +67,7 @@ class Turn:
     place: int = 0
     left_out: tuple[TurnKey, ...] = ()
     summary: Summary | None = None
+    signature: Signature | None = None
 
 
 def turn_fields(turn: Turn) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Replicas(Backend):
         self._homes: OrderedDict[str, Supervised] = OrderedDict()
         self._mending: dict[Supervised, asyncio.Task[None]] = {}
         self._why = ""
+        self._lost: BackendFailed | None = None
 
     @property
     def tokenizer(self) -> Any:
@@ -83,6 +84,8 @@ class Replicas(Backend):
         Raises:
             BackendFailed: none came back in time; the message says why.
         """
+        if self._lost is not None:
+            raise self._lost
         ready = [engine for engine in self.engines if engine.is_ready]
         if not ready:
             ready = await self._one_is_ready()
@@ -98,11 +101,21 @@ class Replicas(Backend):
 
     async def mend(self, engine: Supervised, seen: int) -> None:
         """Begin to start an engine again, and again until it is there; the others go on meanwhile."""
+        if self._lost is not None:
+            raise self._lost
         if engine.starts != seen:
             return
         if engine not in self._mending:
             engine.is_ready = False
             self._mending[engine] = asyncio.create_task(self._restart(engine, seen))
+
+    def give_up(self, error: BackendFailed) -> None:
+        """Fail what is under way and whatever is still asked for: no engine comes back."""
+        self._lost = error
+        for task in self._mending.values():
+            task.cancel()
+        for engine in self.engines:
+            engine.fail(error)
 
     async def close(self) -> None:
         """Close every engine."""
@@ -130,6 +143,8 @@ class Replicas(Backend):
             async with asyncio.timeout(self._patience_s):
                 while not any(engine.is_ready for engine in self.engines):
                     ended, _ = await asyncio.wait(list(self._mending.values()), return_when=asyncio.FIRST_COMPLETED)
+                    if self._lost is not None:
+                        raise self._lost
                     for task in ended:
                         task.result()
         ready = [engine for engine in self.engines if engine.is_ready]

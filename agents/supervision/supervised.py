@@ -133,6 +133,11 @@ class Supervised(Wrapped):
     def _ended(self, pending: Pending) -> None:
         self.outstanding_tokens -= self._under_way.pop(pending)
 
+    def fail(self, error: BackendFailed) -> None:
+        """Let everything that is under way fail with an error."""
+        for pending in list(self._under_way):
+            pending.finish(error)
+
     async def engine_for(self, debate: str) -> "Supervised":
         """Return itself: the one engine there is."""
         return self
@@ -152,8 +157,7 @@ class Supervised(Wrapped):
                 return
             before = self.inner.fingerprint
             # A hung engine does not end what it holds.
-            for pending in list(self._under_way):
-                pending.finish(BackendFailed(f"{self.name} was started again"))
+            self.fail(BackendFailed(f"{self.name} was started again"))
             with contextlib.suppress(TimeoutError, BackendFailed):
                 async with asyncio.timeout(CLOSING_PATIENCE_S):
                     await self.inner.close()

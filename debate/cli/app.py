@@ -101,10 +101,11 @@ def main() -> None:
 
 # Entry points of this group name modules that add commands to `app` when they are imported: those of `evals`, and plug-ins'.
 COMMANDS = "debate.commands"
-OWN = ("status", "runs", "speak", "read", "backends", "topology", "doctor", "model", "bench", "config")
+OWN = ("status", "runs", "speak", "read", "backends", "topology", "doctor", "model", "bench", "config", "verify")
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (
     *("run", "eval", "init", "search", "reproduce", "score", "show", "runs", "report", "compare", "status", "cancel"),
+    *("verify", "keys"),
     *("speak", "read", "tasks", "backends", "train", "doctor"),
 )
 

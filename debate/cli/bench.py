@@ -259,6 +259,42 @@ def tax(
     )
 
 
+@bench.command()
+def signatures(
+    payloads: Annotated[
+        int, typer.Option("--payloads", min=12, help="Number of messages that are tampered with.")
+    ] = 1000,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Model whose turns signing is measured against.")
+    ] = "tiny/ada",
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Most tokens of a message.")] = 48,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Number of timed rounds, after one not counted.")] = 30,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of what is changed.")] = 0,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """Signed messages: tampered ones, all of which are to be refused, and what signing costs of a turn.
+
+    Example:  debate bench signatures --payloads 1000
+    """
+    from agents.errors import MessageError
+    from debate.bench.signatures import bench_signatures
+
+    report = options.run(
+        bench_signatures(
+            model=model,
+            payloads=payloads,
+            tokens=tokens,
+            rounds=rounds,
+            seed=seed,
+            out=out,
+            console=options.console,
+            progress=options.progress,
+        )
+    )
+    if report["accepted"]:
+        raise MessageError(f"{len(report['accepted'])} tampered payloads were accepted: {report['accepted'][0]}")
+
+
 def _numbers(listed: str, kind: type[N]) -> tuple[N, ...]:
     """Return numbers separated by commas.
 

@@ -51,14 +51,24 @@ RayAddress = Annotated[
         help="HOST:PORT of an existing Ray cluster (default: --runtime ray starts one on this machine).",
     ),
 ]
+SignWith = Annotated[
+    str | None,
+    typer.Option(
+        "--sign-with",
+        metavar="FILE",
+        help="Private key that the run and its messages are signed with, as `debate keys` makes it; none for no key.",
+    ),
+]
 AllowHuge = Annotated[
     bool, typer.Option("--allow-huge", help="Allow groups and topologies that are refused for their size.")
 ]
 
 
-def execution(runtime: str | None, ray_address: str | None, allow_huge: bool = False) -> list[str]:
+def execution(
+    runtime: str | None, ray_address: str | None, allow_huge: bool = False, sign_with: str | None = None
+) -> list[str]:
     """Return the overrides of the options that say how a run is carried out."""
-    given = {"runtime": runtime, "ray_address": ray_address, "allow_huge": allow_huge or None}
+    given = {"runtime": runtime, "ray_address": ray_address, "allow_huge": allow_huge or None, "sign_with": sign_with}
     return [f"execution.{key}={value}" for key, value in given.items() if value is not None]
 
 

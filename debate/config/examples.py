@@ -56,6 +56,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "encoder": "token",
         "first_tokens": 16,
         "delay": 1,
+        "signed": "keys/ada.pub",
         "weight": 0.5,
         "rounds": [2, 4],
         "remove": True,
@@ -64,6 +65,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "ExecutionConfig": {
         "turn_timeout_s": 120,
         "ray_address": "10.0.0.1:6379",
+        "sign_with": "~/.config/cipher-debate/key",
         "engines": {"smollm2": {"replicas": 2}},
     },
     "EngineConfig": {"resources": {"big": 1}},

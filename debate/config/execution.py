@@ -3,9 +3,9 @@
 Nothing here changes what is said, so a run may be continued with other values.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from debate.config.frozen import Frozen
 
@@ -50,6 +50,10 @@ class ExecutionConfig(Frozen):
     """Engines in this process, or each in a process of its own, on this machine or a cluster (docs/ray.md)."""
     ray_address: str | None = None
     """HOST:PORT of a Ray cluster that is there; by default one is started on this machine for the run."""
+    # Not written where there is none: earlier runs can be continued.
+    sign_with: str | None = Field(default=None, exclude_if=lambda path: path is None)
+    """File of the private key that the run and its messages are signed with (`debate keys`); `none` for no key, also where the
+    environment names one in CIPHER_DEBATE_SIGN_WITH."""
     engines: dict[str, EngineConfig] = Field(default_factory=dict)
     """Model → placement of its engines on Ray; `default` is for those not named."""
     runners: int = Field(default=0, ge=0)
@@ -60,6 +64,12 @@ class ExecutionConfig(Frozen):
     """Play topologies and groups of a size that is refused as a probable mistake (`--allow-huge`)."""
     node_patience_s: float = Field(default=300.0, ge=0)
     """Seconds to wait for a node to come back when no engine of a model is left."""
+
+    @field_validator("fsync", mode="before")
+    @classmethod
+    def _unquoted_no(cls, given: Any) -> Any:
+        """YAML reads `no` as false."""
+        return "no" if given is False else given
 
     @model_validator(mode="after")
     def _only_on_ray(self) -> "ExecutionConfig":

@@ -88,6 +88,9 @@ class Activity:
         return self.engines.setdefault(name or "by rule", EngineStatus())
 
     def _note(self, now: float, tokens: int, *, is_turn: bool) -> None:
+        if self._recent and now < self._recent[-1][0]:
+            # The clock was set back: what was noted lies in its future.
+            self._recent = []
         self._recent.append((now, tokens, is_turn))
         half = len(self._recent) // 2
         if half and self._recent[half][0] < now - WINDOW_S:

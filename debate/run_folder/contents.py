@@ -10,10 +10,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from agents.errors import RunError, writing_failed
+from debate.run_folder.chain import STATUS
 
+# What the run is.
+JOURNAL = "journal.log"
+# What it is in checksums, signed.
+MANIFEST = "manifest.json"
 # Of every run, whatever played it; a half-written one has the name of the whole.
 FILES = {
-    "journal.log", "config.yaml", "run.json", "log.jsonl", "cancel", "results.json",
+    JOURNAL, MANIFEST, STATUS, "config.yaml", "log.jsonl", "cancel", "results.json",
     "samples.jsonl", "label_tokens.json", "energy.json", "budgets.json", "turns.parquet", "report.html",
 }  # fmt: skip
 # Folders of it: the CIPHER messages, and what is derived in lm-eval's layout.
@@ -55,27 +60,35 @@ def sweep_messages(folder: Path, kept: Collection[str]) -> int:
     )
 
 
-def remove_run(run: Path, methods: Collection[str]) -> list[str]:
+def remove_run(run: Path, methods: Collection[str], forget: Callable[[], object]) -> list[str]:
     """Remove what a run left in its folder, but for its lock; return the names of what is left, since no run made it.
+
+    A process that is killed in between leaves the run as it was but for what can be derived again, or a run without records.
 
     Args:
         run: the folder.
         methods: the run's, which are folders in it.
+        forget: leaves a journal without records there.
     """
-    sweep_messages(run / MESSAGES, ())
     remove_lm_eval(run / LM_EVAL)
     for name in methods:
         _remove(run / name, lambda file: _whole(file) in METHOD_FILES)
-    _remove(run, lambda file: _whole(file) in FILES)
-    _remove_emptied([*(run / MESSAGES).glob("*"), run / MESSAGES, *(run / name for name in methods)])
-    return sorted(entry.name for entry in _entries(run) if entry.name != "lock")
+    _remove(run, lambda file: _whole(file) in FILES - {JOURNAL, STATUS})
+    # It says how many records there are.
+    _remove(run, lambda file: _whole(file) == STATUS)
+    forget()
+    sweep_messages(run / MESSAGES, ())
+    _remove_emptied([*_folders(run / MESSAGES), run / MESSAGES, *(run / name for name in methods)])
+    return sorted(entry.name for entry in _entries(run) if entry.name not in ("lock", JOURNAL))
 
 
 def remove_lm_eval(folder: Path) -> None:
     """Remove lm-eval's files from a folder of them, METHOD/MODEL/FILE, and the folders that are empty then."""
-    for model in folder.glob("*/*"):
+    methods = _folders(folder)
+    models = [model for method in methods for model in _folders(method)]
+    for model in models:
         _remove(model, lambda name: bool(_LM_EVAL_FILE.fullmatch(name)))
-    _remove_emptied([*folder.glob("*/*"), *folder.glob("*"), folder])
+    _remove_emptied([*models, *methods, folder])
 
 
 def _remove_emptied(folders: Iterable[Path]) -> None:
@@ -91,6 +104,10 @@ def _tree(folder: Path) -> Iterator[os.DirEntry[str]]:
         yield entry
         if entry.is_dir(follow_symlinks=False):
             yield from _tree(Path(entry.path))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [Path(entry.path) for entry in _entries(folder) if entry.is_dir(follow_symlinks=False)]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

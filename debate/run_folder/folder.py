@@ -5,6 +5,7 @@
     RUN/config.yaml                      the resolved config
     RUN/run.json                         status, who writes it, versions, model fingerprints
     RUN/log.jsonl                        events, for people
+    RUN/manifest.json                    checksums of it all, signed, where a key was given
     RUN/lock                             held by the one process that writes
     derived, and rebuilt by `debate report`:
     RUN/results.json                     the table
@@ -20,6 +21,7 @@ import contextlib
 import difflib
 import os
 import platform
+import secrets
 import shutil
 import socket
 from collections.abc import Iterable, Mapping
@@ -30,9 +32,10 @@ import yaml
 
 from agents.atomic_file import write_atomic, write_json
 from agents.component import is_component
-from agents.errors import BackendFailed, DebateError, RunError
+from agents.errors import BackendFailed, DebateError, RunError, writing_failed
 from agents.fingerprint import ModelFingerprint
 from agents.installed import DECISIVE, versions
+from agents.signing import SigningKey
 from debate.config.load import refuse_keys, to_yaml
 from debate.config.schema import DebateConfig
 from debate.run_folder import journal
@@ -41,10 +44,12 @@ from debate.run_folder.contents import MESSAGES, refuse_links, remove_run
 from debate.run_folder.journal import Journal, JournalReader, Record
 from debate.run_folder.lock import LOCK, hold
 from debate.run_folder.log import Log
+from debate.run_folder.manifest import write_manifest
 from debate.run_folder.message_store import MessageStore
 from debate.run_folder.method_journal import MethodJournal
 from debate.run_folder.reader import RunReader
 from debate.run_folder.run_state import RunState
+from debate.run_folder.signing import RunSigner, signing_key
 from debate.run_folder.store import RunStore
 
 FORMAT = 2
@@ -83,17 +88,21 @@ class RunFolder(RunStore):
         # Before the first byte is written.
         refuse_keys(plan, source="config")
         self.path, self.config, self._fixed = path, config, fixed
+        key = signing_key(config.execution, path)
         self.state = RunState()
         self.warnings: list[str] = []
-        self._refuse_strangers(overwrite)
-        self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
+        try:
+            self._refuse_strangers(overwrite)
+            self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
+        except OSError as error:
+            raise RunError(f"cannot look into {path}: {error.strerror}. Choose another folder with --out.") from error
         with contextlib.ExitStack() as opened:
             refuse_links(path)
             lock = hold(path)
             opened.callback(lock.release)
             if overwrite:
                 self._clear()
-            (path / CANCEL).unlink(missing_ok=True)
+            _take_back_cancel(path)
             self.log = Log(path / LOG)
             opened.callback(self.log.close)
             fsync = config.execution.fsync
@@ -103,6 +112,7 @@ class RunFolder(RunStore):
             opened.callback(lambda: self._journal.close())
             self.messages = MessageStore(path / MESSAGES, durable=fsync == "always")
             self._replay(plan)
+            self.signer = self._signer(key)
             write_atomic(path / "config.yaml", to_yaml(config))
             self.write_status("running", {})
             # All is well: what was opened stays open until `close`.
@@ -125,7 +135,7 @@ class RunFolder(RunStore):
             raise RunError(f"{path} exists and is not a run; nothing was written. Choose another folder with --out.")
 
     def _clear(self) -> None:
-        if left := remove_run(self.path, _methods(self.path)):
+        if left := remove_run(self.path, _methods(self.path), lambda: journal.begin(self.path / journal.NAME)):
             self.warnings.append(f"{self.path}: left in place, since no run made it: {', '.join(left)}")
 
     def _replay(self, plan: Record) -> None:
@@ -157,12 +167,21 @@ class RunFolder(RunStore):
         facts = {"python": platform.python_version(), "packages": versions(DECISIVE)}
         self.append({"kind": "session", **_this_process(), **facts})
 
+    def _signer(self, key: SigningKey | None) -> RunSigner | None:
+        """Return what signs from here on, and write down which key that is."""
+        if key is None:
+            return None
+        signer = RunSigner(self.state.run_id or secrets.token_hex(16), key)
+        if key.public not in self.state.signers:
+            self.append({"kind": "signer", "run": signer.run, "key": key.public})
+        return signer
+
     def _begin_anew(self) -> None:
         path = self._journal.path
         self._seal = None
         self.write_status("running", {})
         self._journal.close()
-        path.unlink()
+        journal.begin(path)
         self._journal = Journal(path, fsync=self.config.execution.fsync)
         list(self._journal.replay())
         self.state = RunState()
@@ -226,6 +245,7 @@ class RunFolder(RunStore):
 
     def write_status(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write run.json: `running`, `finished`, `interrupted` or `failed`, and facts about the run."""
+        self.refuse_if_elsewhere()
         if status != "running":
             self._seal = self._journal.seal()
             self.log.event(status, "error" if status == "failed" else "info", error=facts.get("error"))
@@ -236,11 +256,16 @@ class RunFolder(RunStore):
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Write what is derived, and that the run is finished."""
         self.write_results()
-        RunReader(self.path).write_views()
+        found = RunReader(self.path)
+        found.write_views()
+        if self.signer is not None:
+            methods, messages = found.state.methods, found.state.digests()
+            write_manifest(self.path, self.signer.run, self.signer.key, methods=methods, messages=messages)
         self.write_status("finished", facts)
 
     def write_results(self) -> Path:
         """Write results.json and return its path."""
+        self.refuse_if_elsewhere()
         return write_json(self.path / "results.json", self.state.table())
 
     def method(self, name: str) -> MethodJournal:
@@ -250,11 +275,22 @@ class RunFolder(RunStore):
 
 def _methods(path: Path) -> set[str]:
     """Return the methods whose folders a run made: those in its journal, as far as it can be read, and in earlier versions'."""
-    found = {folder.parent.name for folder in path.glob("*/transcript.jsonl")}
+    try:
+        found = {folder.parent.name for folder in path.glob("*/transcript.jsonl")}
+    except OSError as error:
+        raise writing_failed(path, error) from error
     with contextlib.suppress(RunError):
         for entry in JournalReader(path / journal.NAME):
             found.add(str(entry.record.get("method", "")))
     return {name for name in found if is_component(name)}
+
+
+def _take_back_cancel(path: Path) -> None:
+    """Remove what asked an earlier session to stop."""
+    try:
+        (path / CANCEL).unlink(missing_ok=True)
+    except OSError as error:
+        raise writing_failed(path / CANCEL, error) from error
 
 
 def _this_process() -> dict[str, Any]:

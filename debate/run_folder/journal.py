@@ -28,12 +28,12 @@ from typing import Any, BinaryIO, Literal
 from agents.atomic_file import write_atomic
 from agents.errors import RunError, writing_failed
 from debate.run_folder.chain import STATUS, Chain, Seal, unlinked
-from debate.run_folder.contents import open_inside
+from debate.run_folder.contents import JOURNAL, open_inside
 
 FORMAT = 2
 # The first with links between records.
 LINKED = 2
-NAME = "journal.log"
+NAME = JOURNAL
 CHECKSUM_DIGITS = 8
 SYNC_INTERVAL_S = 1.0
 
@@ -74,13 +74,14 @@ class Journal:
         self.path, self._fsync = path, fsync
         self.torn: TornTail | None = None
         if not path.exists():
-            _create(path)
+            begin(path)
         try:
             self._file = open_inside(str(path), os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise writing_failed(path, error) from error
         self._end, self._chain = 0, Chain()
         self._is_linked = True
+        self._process = os.getpid()
         self._synced = time.monotonic()
 
     def replay(self, seal: Seal | None = None) -> Iterator[Entry]:
@@ -101,6 +102,7 @@ class Journal:
         Raises:
             RunError: the disk did not take it; the journal ends where it ended before.
         """
+        self.refuse_if_elsewhere()
         line, offset = _encode(record, self._chain if self._is_linked else None), self._end
         try:
             written = os.write(self._file, line)
@@ -118,6 +120,26 @@ class Journal:
             raise writing_failed(self.path, error) from error
         self._chain.add(line)
         return offset
+
+    def refuse_if_elsewhere(self) -> None:
+        """Raise RunError where the path is no longer this file's, or this process is a fork of the one that opened it."""
+        if os.getpid() != self._process:
+            raise RunError(
+                f"{self.path} is written by process {self._process}, and this one is a fork of it: two writers would mix their "
+                "records. Nothing was written."
+            )
+        try:
+            ours, there = os.fstat(self._file), os.stat(self.path)
+        except FileNotFoundError:
+            there = None
+        except OSError as error:
+            raise writing_failed(self.path, error) from error
+        if there is None or not os.path.samestat(ours, there):
+            what = "is not there any more" if there is None else "is another file now"
+            raise RunError(
+                f"{self.path} {what}: the folder was deleted, moved or replaced while the run was under way. Nothing more is "
+                "written there. Put it back, or start again with another --out."
+            )
 
     def read(self, offset: int) -> Record:
         """Return the record at an offset; see `JournalReader.opened`."""
@@ -146,12 +168,13 @@ class Journal:
     def close(self) -> None:
         """Sync, unless the policy is `no`, and close."""
         try:
-            if self._fsync != "no":
-                self.sync()
+            try:
+                if self._fsync != "no":
+                    self.sync()
+            finally:
+                os.close(self._file)
         except OSError as error:
             raise writing_failed(self.path, error) from error
-        finally:
-            os.close(self._file)
 
 
 class JournalReader:
@@ -175,7 +198,7 @@ class JournalReader:
     def __iter__(self) -> Iterator[Entry]:
         self.end, self.chain, self.torn = 0, Chain(), None
         with self._file() as file:
-            for line in file:
+            for line in self._lines(file):
                 record = _checked(line)
                 if record is None:
                     self.torn = self._tail(line, file)
@@ -191,6 +214,15 @@ class JournalReader:
         if self.end == 0:
             raise self._damaged("the file is empty, and a journal has a first record from the moment it is there")
         self._check_seal(is_end=True)
+
+    def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+        try:
+            yield from file
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> RunError:
+        return RunError(f"cannot read {self.path}: {error.strerror}")
 
     def _check_seal(self, *, is_end: bool = False) -> None:
         """Refuse other records than those that were there when a session ended in order."""
@@ -220,8 +252,11 @@ class JournalReader:
         with self._file() as file:
 
             def at(offset: int) -> Record:
-                file.seek(offset)
-                record = _checked(file.readline())
+                try:
+                    file.seek(offset)
+                    record = _checked(file.readline())
+                except OSError as error:
+                    raise self._unreadable(error) from error
                 if record is None:
                     raise RunError(
                         f"{self.path} is damaged at byte {offset}: the checksum of the record there does not match"
@@ -234,11 +269,14 @@ class JournalReader:
         try:
             return open(self.path, "rb", opener=open_inside)
         except OSError as error:
-            raise RunError(f"cannot read {self.path}: {error.strerror}") from error
+            raise self._unreadable(error) from error
 
     def _tail(self, line: bytes, file: BinaryIO) -> TornTail:
         """Return the torn tail that begins with a line, or refuse it as damage."""
-        tail = line + file.read()
+        try:
+            tail = line + file.read()
+        except OSError as error:
+            raise self._unreadable(error) from error
         # Zero bytes part records as newlines do: one in place of a newline would hide the next record too.
         sound = [_checked(piece + b"\n") is not None for piece in re.split(rb"[\n\0]+", tail) if piece]
         # The first of them alone may be whole: all but its newline was written.
@@ -285,8 +323,8 @@ def _checked_format(record: Record, path: Path) -> int:
     return number
 
 
-def _create(path: Path) -> None:
-    """Write a journal of its header alone; it is never there without one."""
+def begin(path: Path) -> None:
+    """Write a journal of its header alone, in place of one that is there; it is never there without one."""
     from importlib.metadata import version
 
     header = {"kind": "journal", "format": FORMAT, "package": version("cipher-debate")}

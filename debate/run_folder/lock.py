@@ -1,5 +1,6 @@
 """One writer a run: a lock in its folder, which the system lets go of however its holder dies."""
 
+import errno
 import json
 import shlex
 from pathlib import Path
@@ -11,6 +12,8 @@ from agents.errors import RunError, writing_failed
 LOCK = "lock"
 # `debate status` takes the lock for an instant to see whether anybody holds it.
 PATIENCE_S = 0.5
+# What file systems without locks say, or whose lock server is gone.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def hold(run: Path) -> FileLock:
@@ -29,6 +32,11 @@ def hold(run: Path) -> FileLock:
             f"`debate cancel {shlex.quote(str(run))}`, or choose another folder with --out."
         ) from error
     except OSError as error:
+        if error.errno in NO_LOCKS:
+            raise RunError(
+                f"{run} cannot be locked ({error.strerror}): its file system has no locks, as some network file systems, and "
+                "without one a second process could write the same run. Choose a folder elsewhere with --out."
+            ) from error
         raise writing_failed(run, error) from error
     return lock
 

@@ -52,5 +52,12 @@ class Log:
             self.event(record["kind"], LEVELS[record["kind"]], **fields)
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file.
+
+        Raises:
+            RunError: the disk does not take what is left of it.
+        """
+        try:
+            self._file.close()
+        except OSError as error:
+            raise writing_failed(self._path, error) from error

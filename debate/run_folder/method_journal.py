@@ -1,10 +1,13 @@
 """The journal of a run as one method sees it."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from agents.errors import MessageError, RunError
 from agents.question import Question
+from agents.signature import Place
+from agents.signing import MessageRefused, refuse_unsigned
 from debate.decision.decision import Decision
 from debate.run_folder.journal import Record
 from debate.run_folder.results import MethodResult
@@ -50,7 +53,20 @@ class MethodJournal:
                 said[key] = read_turn(self._store.read(turn.offset), self._store.messages)
             except MessageError as error:
                 self._store.warnings.append(f"{error}; the turn is taken again")
+            else:
+                self._check_signed(question, said[key], turn.offset)
         return said
+
+    def place(self, question: Question, turn: TurnKey) -> Place:
+        """Return where a turn is said, as it is signed; in a run that nobody signs, of a run without a name."""
+        return Place(self._store.state.run_id or "", self.name, question.id, turn.round, turn.agent)
+
+    def signed(self, question: Question, turn: Turn) -> Turn:
+        """Return a turn with the run's signature, unless it has its speaker's own, or there is no key."""
+        signer = self._store.signer
+        if signer is None or turn.signature is not None:
+            return turn
+        return replace(turn, signature=signer.signed(turn, self.place(question, turn.key)))
 
     def strikes(self, question: str) -> Strikes:
         """Return how often an engine failed that had nothing but this question, in this session and before."""
@@ -63,6 +79,7 @@ class MethodJournal:
             RunError: the disk does not take it, or the turn was said before in other words.
         """
         if turn.message.is_cipher:
+            self._store.refuse_if_elsewhere()
             self._store.messages.put(turn.message)
         if (before := self._debate(question.id).turns.get(turn.key)) is not None:
             # Its vectors were lost to a power cut; the record was not.
@@ -99,6 +116,20 @@ class MethodJournal:
                 f"{self._store.path}: {turn.key.agent}'s round {turn.key.round} on {question.id} was lost, and taken again it "
                 f"is another message ({turn.message.digest[:12]}, not {before[:12]}). Start again with another --out."
             )
+
+    def _check_signed(self, question: Question, turn: Turn, offset: int) -> None:
+        """Refuse to go on from a turn that is not what the run's key signed; earlier ones than the key had no signature."""
+        signer = self._store.signer
+        if signer is None or offset < self._store.state.signers[signer.key.public]:
+            return
+        try:
+            key = signer.key.public if turn.signature is None else turn.signature.key
+            refuse_unsigned(turn.message, turn.signature, self.place(question, turn.key), key)
+        except MessageRefused as error:
+            raise RunError(
+                f"{self._store.path}: {turn.key.agent}'s round {turn.key.round} on {question.id} was changed after it was signed "
+                f"({error}). Nothing was changed now. Restore the folder from a copy, or start again with another --out."
+            ) from error
 
     @property
     def _state(self) -> MethodState | None:

@@ -21,6 +21,9 @@ from debate.run_folder.run_state import DebateState, MethodState, RunState
 from debate.run_folder.turn_record import read_turn
 from debate.transcript import Transcript
 
+# Of a record: when, of which method, and by whom it is vouched for, which two runs of one config do not share.
+NOT_IN_VIEWS = ("t", "method", "signature")
+
 
 @dataclass(frozen=True)
 class DebateRecord:
@@ -103,13 +106,22 @@ class RunReader:
             for name, method in self.state.methods.items():
                 folder = self.path / name
                 with open_atomic(folder / "transcript.jsonl") as turns, open_atomic(folder / "timings.jsonl") as times:
-                    for record in _in_order(method, at):
-                        cost = record.pop("cost", None)
-                        kept = {key: value for key, value in record.items() if key not in ("t", "method")}
-                        turns.write(json.dumps(kept, ensure_ascii=False) + "\n")
+                    for record, cost in _viewed(method, at):
+                        turns.write(_line(record))
                         if cost is not None:
                             identity = {key: record[key] for key in ("question", "agent", "round")}
                             times.write(json.dumps({**identity, **cost}) + "\n")
+
+    def transcript_lines(self, method: str) -> Iterator[str]:
+        """Yield the lines of a method's transcript.jsonl."""
+        with self._journal.opened() as at:
+            for record, _ in _viewed(self.state.methods[method], at):
+                yield _line(record)
+
+    @property
+    def end(self) -> int:
+        """Where the records of the journal end, in bytes."""
+        return self._journal.end
 
 
 def read_method(path: Path) -> Iterator[DebateRecord]:
@@ -125,6 +137,17 @@ def require_run(path: Path) -> None:
         meant = next((f" Did you mean {known[name]!r}?" for name in get_close_matches(path.name, known, n=1)), "")
         raise RunError(f"{path} is not a run: it has no {journal.NAME}.{meant}")
     refuse_links(path)
+
+
+def _viewed(method: MethodState, at: Callable[[int], Record]) -> Iterator[tuple[Record, Any]]:
+    """Yield a method's records as its transcript has them, and what each took."""
+    for record in _in_order(method, at):
+        cost = record.pop("cost", None)
+        yield {key: value for key, value in record.items() if key not in NOT_IN_VIEWS}, cost
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def _in_order(method: MethodState, at: Callable[[int], Record]) -> Iterator[Record]:

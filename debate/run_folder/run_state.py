@@ -86,7 +86,8 @@ class MethodState:
 
     def pass_time(self, now: float) -> None:
         """Count the time since the method's record before, of the same session."""
-        self.result.seconds += now - (now if self._since is None else self._since)
+        # A clock that is set back takes nothing away.
+        self.result.seconds += max(0.0, now - (now if self._since is None else self._since))
         self._since = now
 
     def session(self) -> None:
@@ -137,12 +138,16 @@ class RunState:
         methods: name → method, in the order begun.
         models: name → fingerprint of each that spoke.
         config: the resolved config that the run was begun with, and what else was asked for; None before it is written.
+        run_id: the run's id, by which its messages are signed; None where nobody signed any.
+        signers: public key → offset of the record from which it signs.
     """
 
     def __init__(self, activity: Activity | None = None) -> None:
         self.methods: dict[str, MethodState] = {}
         self.models: dict[str, ModelFingerprint] = {}
         self.config: Record | None = None
+        self.run_id: str | None = None
+        self.signers: dict[str, int] = {}
         self._activity = activity
 
     def replay(self, entries: Iterable[Entry]) -> None:
@@ -172,6 +177,9 @@ class RunState:
                 self.config = record["config"]
             case "models":
                 self.models |= {model: ModelFingerprint(**facts) for model, facts in record["models"].items()}
+            case "signer":
+                self.run_id = self.run_id or str(record["run"])
+                self.signers.setdefault(record["key"], offset)
             case "session":
                 for method in self.methods.values():
                     method.session()

@@ -7,6 +7,7 @@ from debate.run_folder.journal import Journal, Record
 from debate.run_folder.log import Log
 from debate.run_folder.message_store import MessageStore
 from debate.run_folder.run_state import RunState
+from debate.run_folder.signing import RunSigner
 
 
 class RunStore:
@@ -18,6 +19,7 @@ class RunStore:
         warnings: sentences about damage that was found.
         messages: the CIPHER messages.
         log: events, for people.
+        signer: signs what is said; None where no key was given.
     """
 
     path: Path
@@ -25,6 +27,7 @@ class RunStore:
     warnings: list[str]
     messages: MessageStore
     log: Log
+    signer: RunSigner | None
     _journal: Journal
 
     def append(self, record: Record) -> int:
@@ -34,6 +37,10 @@ class RunStore:
         self.state.add(stamped, offset)
         self.log.record(stamped)
         return offset
+
+    def refuse_if_elsewhere(self) -> None:
+        """Raise RunError where the folder was deleted or moved meanwhile: nothing is to be made in its place."""
+        self._journal.refuse_if_elsewhere()
 
     def read(self, offset: int) -> Record:
         """Return the record at an offset of the journal."""

@@ -7,6 +7,7 @@ from agents.backend import Usage
 from agents.errors import RunError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
+from agents.signature import read_signature
 from debate.run_folder.message_store import MessageStore
 from debate.transcript import Summary, Turn, TurnKey
 
@@ -58,6 +59,8 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
             fields |= {"thinking": message.thinking, "thinking_tokens": message.thinking_tokens}
     else:
         fields |= message.header()
+    if turn.signature is not None:
+        fields["signature"] = turn.signature.header()
     fields["cost"] = {**asdict(cost), "seconds": round(cost.seconds, 4), "cached_tokens": usage.cached_tokens}
     return fields
 
@@ -101,6 +104,7 @@ def _turn(record: dict[str, Any], messages: MessageStore) -> Turn:
         place=record["place"],
         left_out=tuple(TurnKey(number, agent) for number, agent in record.get("left_out", [])),
         summary=_summary(record["summary"]) if "summary" in record else None,
+        signature=read_signature(record["signature"]) if "signature" in record else None,
     )
 
 

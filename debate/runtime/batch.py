@@ -10,6 +10,7 @@ from debate.config.execution import ExecutionConfig
 from debate.decision.decision import Decision
 from debate.orchestrator import Debate, play
 from debate.run_folder.method_journal import MethodJournal
+from debate.runtime.demands import refuse_undemanded
 from debate.runtime.faults import Faults, GivenUp
 from debate.runtime.observer import AnswerScore, Observer
 from debate.transcript import Transcript, Turn, TurnKey
@@ -55,12 +56,19 @@ async def play_questions(
         for observer in told:
             observer.turn_started(question, turn)
 
-    def on_turn(question: Question, turn: Turn) -> None:
+    def checked(question: Question, turn: Turn) -> Turn:
+        place = None if record is None else record.place(question, turn.key)
+        refuse_undemanded(debate, question, turn, place)
+        return turn
+
+    def on_turn(question: Question, turn: Turn) -> Turn:
         cost = faults.costs.pop((question.id, turn.key))
+        turn = checked(question, turn if record is None else record.signed(question, turn))
         if record is not None:
             record.append_turn(question, turn, cost)
         for observer in told:
             observer.turn_said(question, turn)
+        return turn
 
     def end(question: Question, transcript: Transcript) -> None:
         decision = decide(transcript)
@@ -90,6 +98,8 @@ async def play_questions(
                 observer.debate_started(question)
             before = record.begin(question) if record is not None else None
             try:
+                for turn in (before or {}).values():
+                    checked(question, turn)
                 if runners is None or faults.has_strikes(question):
                     transcript = await play(
                         debate, question, before=before, take=faults.take, on_start=on_start, on_turn=on_turn

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.errors import ConfigError, UnknownName
+from agents.signing import public_key
 from debate.config.topology import EdgeConfig, Ends, ScheduleConfig, TopologyConfig
 from debate.topology.edge import Edge, Form
 from debate.topology.generators import REDRAWN, Graph, build_graph, find_generator, is_drawn
@@ -84,6 +85,7 @@ def build_topology(
     stated = [(edge, *_pairs(edge, members, place)) for place, edge in enumerate(config.edges)]
     if isinstance(topology, str):
         stated.append((EdgeConfig.model_validate({"from": debaters, "to": tuple(judges)}), debaters, tuple(judges)))
+    keys = [_keys(edge, speakers, place) for place, (edge, speakers, _) in enumerate(stated)]
     for place, edge in enumerate(config.edges):
         if edge.rounds and edge.rounds[0] > rounds:
             raise ConfigError(
@@ -101,7 +103,7 @@ def build_topology(
         if (rule, drawn, active) not in known:
             graph = _graph(rule, names, over, generated, seed=_as_seed(drawn))
             for place in active:
-                _put(graph, *stated[place], message)
+                _put(graph, *stated[place], message, keys[place])
             known[rule, drawn, active] = graph
         graphs[number] = known[rule, drawn, active]
     return Topology(tuple(names), graphs)
@@ -180,7 +182,30 @@ def _graph(rule: str, names: Sequence[str], over: Sequence[str], edge: Edge, *, 
     return graph
 
 
-def _put(graph: Graph, config: EdgeConfig, speakers: Sequence[str], hearers: Sequence[str], message: Form) -> None:
+def _keys(edge: EdgeConfig, speakers: Sequence[str], place: int) -> dict[str, str]:
+    """Return speaker → public key of those whose messages are to be signed."""
+    where = f"topology.edges.{place}.signed"
+    if edge.signed is None:
+        return {}
+    if isinstance(edge.signed, str):
+        return dict.fromkeys(speakers, public_key(edge.signed, where=where))
+    if missing := [name for name in speakers if name not in edge.signed]:
+        raise ConfigError(
+            f"{where}: no key of {', '.join(missing)}, who speaks on this edge; give every speaker's, or one for all"
+        )
+    if unknown := [name for name in edge.signed if name not in speakers]:
+        raise UnknownName("speaker", unknown[0], speakers, where=where)
+    return {name: public_key(named, where=f"{where}.{name}") for name, named in edge.signed.items()}
+
+
+def _put(
+    graph: Graph,
+    config: EdgeConfig,
+    speakers: Sequence[str],
+    hearers: Sequence[str],
+    message: Form,
+    keys: Mapping[str, str],
+) -> None:
     pairs = [(s, h) for h in hearers for s in speakers if s != h]
     if config.remove:
         graph.remove_edges_from(pairs)
@@ -197,7 +222,8 @@ def _put(graph: Graph, config: EdgeConfig, speakers: Sequence[str], hearers: Seq
     )
     if config.encoder is not None and not edge.wants_vectors:
         edge = replace(edge, encoder=None)
-    graph.add_edges_from((s, h, {"edge": edge}) for s, h in pairs)
+    edges = {name: replace(edge, signed=keys.get(name)) for name in speakers} if keys else dict.fromkeys(speakers, edge)
+    graph.add_edges_from((s, h, {"edge": edges[s]}) for s, h in pairs)
 
 
 def _as_seed(drawn: str) -> int:

@@ -21,6 +21,7 @@ class Edge:
         thinking: whether v hears what u thought before its answer, too; None as the debate says.
         first_tokens: only so many tokens of a message; None for all.
         delay: rounds that a message is late.
+        signed: the public key by which v hears u alone; None where no signature is asked for.
         weight: how strong it is drawn; no protocol reads it.
     """
 
@@ -31,6 +32,7 @@ class Edge:
     thinking: Thinking | None = None
     first_tokens: int | None = None
     delay: int = 0
+    signed: str | None = None
     weight: float = 1.0
 
     @property

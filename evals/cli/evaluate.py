@@ -65,6 +65,7 @@ def evaluate(
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,
     allow_huge: options.AllowHuge = False,
+    sign_with: options.SignWith = None,
     metrics_port: Annotated[
         int | None,
         typer.Option("--metrics-port", min=0, max=65535, help="Port for Prometheus metrics; 0 takes a free one."),
@@ -93,7 +94,7 @@ def evaluate(
     """
     from evals.evaluation import Selection
 
-    names, execution = options.listed(tasks), options.execution(runtime, ray_address)
+    names, execution = options.listed(tasks), options.execution(runtime, ray_address, allow_huge, sign_with)
     extra = [*execution, *own_questions.named_columns(columns)]
     loaded = [
         own_questions.scored(

@@ -64,6 +64,7 @@ def run(
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,
     allow_huge: options.AllowHuge = False,
+    sign_with: options.SignWith = None,
     settings: options.Set = None,
 ) -> None:
     """Watch a debate: who speaks, in which round, what each message reads as, and the decision.
@@ -86,7 +87,7 @@ def run(
     extra = [f"message={message}"] if message else []
     if task:
         extra.append(f"task={task}")
-    extra += [*options.execution(runtime, ray_address, allow_huge), *own_questions.named_columns(columns)]
+    extra += [*options.execution(runtime, ray_address, allow_huge, sign_with), *own_questions.named_columns(columns)]
     chosen = config or default_config(question, task, model)
     extra += options.of_agents(chosen, settings, "temperature", temperature)
     extra += options.of_agents(chosen, settings, "role", role)

@@ -55,11 +55,12 @@ def size(out: Path) -> int:
     return journal.stat().st_size if journal.exists() else 0
 
 
-def outcome(out: Path) -> dict[str, object]:
-    """Return what a run comes to, without times."""
+def outcome(out: Path, *, configs: bool = True) -> dict[str, object]:
+    """Return what a run comes to, without times, and without its config where that is not to be the same."""
     found: dict[str, object] = {}
+    names = {"transcript.jsonl", *(["config.yaml"] if configs else [])}
     for path in sorted(out.rglob("*")):
-        if path.name in ("transcript.jsonl", "config.yaml") or path.suffix == ".safetensors":
+        if path.name in names or path.suffix == ".safetensors":
             found[str(path.relative_to(out))] = path.read_bytes()
     results = json.loads((out / "results.json").read_text())
     for row in results["methods"].values():
@@ -67,10 +68,10 @@ def outcome(out: Path) -> dict[str, object]:
     return {**found, "results": results}
 
 
-def problems(out: Path, undisturbed: Path) -> list[str]:
-    """Return what is wrong with a run that was killed and continued; nothing, if all is well."""
+def problems(out: Path, undisturbed: Path, *, configs: bool = True) -> list[str]:
+    """Return what is wrong with a run that was killed and continued; nothing, if all is well. See `outcome`."""
     found = []
-    one, other = outcome(out), outcome(undisturbed)
+    one, other = outcome(out, configs=configs), outcome(undisturbed, configs=configs)
     found += [f"{name} differs" for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
     turns: Counter[tuple[str, ...]] = Counter()
     named = set()

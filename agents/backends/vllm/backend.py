@@ -17,7 +17,7 @@ from agents.backends.vllm.check import Check
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.draw import Draw
 from agents.backends.vllm.engine import Engine
-from agents.backends.vllm.options import engine_config, quiet
+from agents.backends.vllm.options import engine_config, keep_private, quiet
 from agents.backends.vllm.pending import VLLMPending
 from agents.backends.vllm.prompt import log_likelihoods, vllm_prompt
 from agents.decoding.ending import kept_before_stop, stop_ids
@@ -83,6 +83,7 @@ class VLLMBackend(Backend):
         if restarts < 0:
             raise ConfigError(f"restarts must be at least 0; got {restarts}")
         quiet()
+        keep_private()
         if warning := versions.check():
             progress(f"warning: {warning}")
         folder = locate(model, revision=revision, progress=progress)

@@ -1,6 +1,8 @@
 """Our options → vLLM's engine arguments: vLLM's own names pass through, and what cannot be is refused before the slow start."""
 
+import atexit
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 from agents.backends.vllm import versions
 from agents.backends.vllm.last_words import in_a_sentence
 from agents.errors import ConfigError
+from agents.private_folder import private_folder
 from kernels.names import did_you_mean
 
 # Ours, not the user's to set: the doors by which vectors come and go.
@@ -18,10 +21,20 @@ SCHEDULERS = {
     False: "agents.backends.vllm.scheduler.CipherScheduler",
     True: "agents.backends.vllm.scheduler.CipherAsyncScheduler",
 }
+# Names the folder of its sockets.
+SOCKETS = "VLLM_RPC_BASE_PATH"
 # On CPUs vLLM takes nine tenths of the memory for keys and values unless it is told otherwise.
 CPU_KV_BYTES = 2 * 2**30
 # vLLM's blocks are of 128 positions there, and only whole blocks of a prefix are shared; its kernels want multiples of 32.
 CPU_BLOCK_SIZE = 32
+
+
+def keep_private() -> None:
+    """Give the sockets between vLLM's processes a folder that nobody else comes into, unless the environment names one."""
+    if SOCKETS not in os.environ:
+        folder = private_folder("debate-vllm-")
+        os.environ[SOCKETS] = str(folder)
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def quiet() -> None:

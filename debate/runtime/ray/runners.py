@@ -124,6 +124,15 @@ class Runners:
             self._came.clear()
             await self._came.wait()
 
+    def give_up(self, error: Exception) -> None:
+        """End every debate by an error."""
+        self._fatal = error
+        self._came.set()
+        for runner in self._runners:
+            for work in runner.work.values():
+                if not work.over.done():
+                    work.over.set_exception(error)
+
     def close(self) -> None:
         """End the processes."""
         for replicas in self._replicas:
@@ -227,7 +236,7 @@ class Runners:
             ray.kill(runner.actor, no_restart=True)
             self._died(runner, f"it said nothing for {self._execution.runner_patience_s:g} s, and was ended")
         except Exception as error:  # whoever waits must be told, whatever it is
-            self._end(error)
+            self.give_up(error)
 
     def _heed(self, runner: Runner, event: Event) -> None:
         work = runner.work.get(event.job)
@@ -241,8 +250,7 @@ class Runners:
                 case TurnSaid(turn=turn, cost=cost):
                     self._deaths = 0
                     work.faults.costs[work.question.id, turn.key] = cost
-                    work.on_turn(work.question, turn)
-                    work.said[turn.key] = turn
+                    work.said[turn.key] = work.on_turn(work.question, turn) or turn
                     runner.recorded.append((event.job, turn.key))
                 case TurnFailed():
                     work.over.set_result(event)
@@ -251,8 +259,9 @@ class Runners:
                         work.over.set_result(None)
                     else:
                         work.over.set_exception(error)
-        except Exception as error:  # of the journal, for whoever waits for the debate
+        except Exception as error:  # of the journal, or a message that is refused, for whoever waits for the debate
             work.over.set_exception(error)
+            runner.actor.cancel.remote(event.job)
 
     def _died(self, runner: Runner, why: str) -> None:
         """Write a death down, hand its debates out again, and begin another runner."""
@@ -269,7 +278,7 @@ class Runners:
                 if isinstance(engine.inner, RemoteEngine):
                     engine.inner.actor.forget.remote(runner.client)
         if self._deaths >= MOST_DEATHS:
-            self._end(
+            self.give_up(
                 RunError(
                     f"runners died {self._deaths} times one after the other before anything was recorded; the last: "
                     f"{runner.name}: {why}. execution.runners: 0 plays the debates in this process. What was said is kept."
@@ -279,15 +288,6 @@ class Runners:
         for work in left:
             work.over.set_exception(RunnerDied())
         self._spawn(self._serve(self._begun(runner.name)))
-
-    def _end(self, error: Exception) -> None:
-        """End every debate by an error."""
-        self._fatal = error
-        self._came.set()
-        for runner in self._runners:
-            for work in runner.work.values():
-                if not work.over.done():
-                    work.over.set_exception(error)
 
     async def _lend(self) -> None:
         """Lend every engine that runs to every runner, and withdraw it while it is mended or somebody is alone with it."""

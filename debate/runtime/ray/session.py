@@ -1,12 +1,13 @@
 """One run's connection to Ray: a cluster of its own on this machine, or one that is there; engines started on it."""
 
+import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import shutil
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,11 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.errors import BackendFailed, ConfigError, DebateError, MissingDependency, RunError, portable
+from agents.errors import BackendFailed, ConfigError, DebateError, EngineLost, MissingDependency, RunError, portable
 from agents.pretrained import Progress
+from agents.private_folder import private_folder
 from agents.supervision.replicas import Replicas
 from agents.supervision.supervised import Supervised
 from debate.config.execution import ExecutionConfig
+from debate.runtime.ray.watch import Watch
 
 if TYPE_CHECKING:
     from debate.runtime.ray.runners import Runners
@@ -73,6 +76,8 @@ class RaySession:
         self._folder: Path | None = None
         self._owns = False
         self._is_stopping = threading.Event()
+        self._watch: Watch | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._replicas: list[Replicas] = []
         self._runners: Runners | None = None
         if "ray" not in sys.modules:
@@ -135,6 +140,8 @@ class RaySession:
 
     def close(self) -> None:
         """Leave; end the cluster if it is the run's own."""
+        if self._watch is not None:
+            self._watch.stop()
         if self._owns:
             self._owns = False
             self._ray.shutdown()
@@ -157,13 +164,13 @@ class RaySession:
 
     def _begin(self) -> None:
         self._progress("starting Ray on this machine")
-        _sweep()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDERS}{os.getpid()}-"))
+        self._folder = private_folder(FOLDERS)
         self._initialise(
             include_dashboard=False,
             dashboard_host=LOOPBACK,
             _node_ip_address=LOOPBACK,
-            _temp_dir=str(self._folder),
+            # Ray opens the folder that it is given to everybody; the one above lets nobody else through.
+            _temp_dir=str(self._folder / "r"),
         )
         if self._ray.util.get_node_ip_address() != LOOPBACK:
             self.close()
@@ -171,6 +178,32 @@ class RaySession:
                 "Ray was imported before this run could keep it on loopback, and would listen on every interface. Set "
                 "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 in the environment, or start Ray yourself and give its address."
             )
+        with contextlib.suppress(RuntimeError):
+            # Where there is none, as in a script that only starts engines, nothing is under way that could be told.
+            self._loop = asyncio.get_running_loop()
+        self._watch = Watch(self._own_processes(), self._lost)
+
+    def _own_processes(self) -> dict[str, tuple[str, int]]:
+        host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
+        (node,) = self._ray.nodes()
+        return {"raylet": (node["NodeManagerAddress"], node["NodeManagerPort"]), "GCS": (host, int(port))}
+
+    def _lost(self, what: str) -> None:
+        """End the run: called when a process of Ray itself is gone, in the thread that noticed."""
+        if self._is_stopping.is_set():
+            return
+        error = EngineLost(
+            f"Ray's {what} on this machine died, and with it the engines of this run. What was said is kept: the same command "
+            "goes on."
+        )
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end, error)
+
+    def _end(self, error: EngineLost) -> None:
+        for replicas in self._replicas:
+            replicas.give_up(error)
+        if self._runners is not None:
+            self._runners.give_up(error)
 
     def _initialise(self, **options: Any) -> None:
         try:
@@ -237,24 +270,6 @@ class RaySession:
             placement.refuse_impossible(model, one, placement.nodes())
             if time.monotonic() > until or self._is_stopping.is_set():
                 raise placement.occupied(model, self._execution.engine(model), PLACEMENT_PATIENCE_S)
-
-
-def _sweep() -> None:
-    """Delete the folders of processes that were killed before they could."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
-        pid = folder.name.removeprefix(FOLDERS).partition("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _listed(one: Mapping[str, str], other: Mapping[str, str]) -> str:

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from support.plain_loops import say
 from support.vllm_engine import CRAMPED, engine
 
 from agents.backend import Prompt, Request, Sampling
+from agents.backends.vllm.options import SOCKETS
 from agents.errors import BackendFailed, ConfigError, RequestError
 from agents.registry import create_backend
 from kernels.encoders import names
@@ -53,6 +56,12 @@ def test_as_transformers_says_it_preempted_and_read_in_parts(cramped, expected):
     assert state["resumed"] > 0, "no request was preempted: the test tests nothing"
     assert state["held_back"] > 0, "no prompt was read in parts: the test tests nothing"
     assert state["blocks"] == 0
+
+
+def test_nobody_else_comes_near_the_sockets_of_an_engine(cramped):
+    folder = Path(os.environ[SOCKETS])
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert any(path.is_socket() for path in folder.iterdir())
 
 
 def test_every_encoder_as_transformers_says_it(cramped, expected):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pickle
+import stat
 import time
 from pathlib import Path
 
@@ -57,6 +58,14 @@ def test_every_port_is_on_loopback_and_there_is_no_dashboard(session):
     assert len(heard) >= 3
     assert not any("dashboard" in name for name, _ in heard)
     assert os.environ["RAY_AUTH_MODE"] == "token"
+
+
+def test_nobody_else_comes_near_the_sockets_and_logs_of_a_run(session):
+    folder = session._folder
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert folder.stat().st_uid == os.getuid()
+    sockets = [path for path in folder.rglob("*") if path.is_socket()]
+    assert {path.name for path in sockets} >= {"raylet", "plasma_store"}
 
 
 def test_large_messages_go_into_the_object_store_once_however_many_hear_them(tmp_path, run, session):
