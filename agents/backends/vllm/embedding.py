@@ -89,9 +89,9 @@ def _is_plain(model: Any, layer: Any, group: Any) -> bool:
     for start in range(0, layer.org_vocab_size, layer.org_vocab_size_padded // layer.tp_size):
         ids = torch.arange(start, min(start + 8, layer.org_vocab_size), device=next(model.parameters()).device)
         found = model.embed_input_ids(ids)
-        if not differs and first <= start < first + held:
+        if isinstance(weight, Tensor) and first <= start < first + held:
             own = weight[start - first : start - first + len(ids)]
-            differs = not torch.equal(found[: len(own)], own)
+            differs |= not torch.equal(found[: len(own)], own)
     if group.world_size > 1:
         # As float32: vLLM's shared-memory reduction on CPUs knows no integers.
         differs = bool(group.all_reduce(torch.tensor([float(differs)], device=next(model.parameters()).device))[0] > 0)
