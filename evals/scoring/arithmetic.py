@@ -66,6 +66,12 @@ def expression_at(text: str, place: int, *, factorials: bool = False) -> Express
     return Expression(end, value, reader.subtracts == (place, end))
 
 
+def repeating_decimal(text: str) -> Fraction | None:
+    """Return the value of a decimal with digits that repeat, "0.1\\overline{6}"; None of anything else."""
+    found = _REPEATING.fullmatch(text.removeprefix("-").strip())
+    return None if found is None else -_repeated(found) if text.startswith("-") else _repeated(found)
+
+
 # The end of what was read, and its value.
 _Read = tuple[int, Fraction | None]
 
