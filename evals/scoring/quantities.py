@@ -49,7 +49,9 @@ _TAIL = re.compile(
 )
 # A number without unknowns.
 _NUMBER = re.compile(r"(?:[-+\d.,/^{}()\s]|\\(?:[dtc]?frac|sqrt|pi|cdot|times|[,!;: ]))*[\d})]")
-_BASED = re.compile(r"\(?(?P<digits>(?=[A-Z]*\d)[0-9A-Z]{1,200})\)?_\s?\{?\s?(?:\\text\s?\{\s?)?(?P<base>\d{1,2}|two|three|five|eight|ten)\s?\}?\s?\}?")
+_BASED = re.compile(
+    r"\(?(?P<digits>(?=[A-Z]*\d)[0-9A-Z]{1,200})\)?_\s?\{?\s?(?:\\text\s?\{\s?)?(?P<base>\d{1,2}|two|three|five|eight|ten)\s?\}?\s?\}?"
+)
 _BASES = {"two": 2, "three": 3, "five": 5, "eight": 8, "ten": 10}
 _RATIO = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)((?:\s?:\s?\d{1,9}(?:\.\d{1,9})?){1,5})")
 _CLOCK = re.compile(r"\d{1,2}:[0-5]\d")
@@ -148,7 +150,9 @@ def _in_base(found: re.Match[str]) -> int | None:
 
 def _dates(answer: str, target: str) -> bool | None:
     """Return whether dates, times or ratios are equal; None where neither side is one, or a ratio meets a quotient."""
-    texts = [" ".join(text.replace("\\text", "").replace("{", " ").replace("}", " ").split()) for text in (answer, target)]
+    texts = [
+        " ".join(text.replace("\\text", "").replace("{", " ").replace("}", " ").split()) for text in (answer, target)
+    ]
     ratios = [_RATIO.fullmatch(text) is not None for text in texts]
     dates = [TEMPORAL.fullmatch(text) is not None for text in texts]
     if all(ratios) and not all(_CLOCK.fullmatch(text) for text in texts):
@@ -157,7 +161,13 @@ def _dates(answer: str, target: str) -> bool | None:
         one, other = (re.sub(r"\b0(?=\d)", "", text).replace(".", "").replace(" ", "").lower() for text in texts)
         return one == other
     # "1:30" may be a ratio, and "1/2/10" a quotient; of the others no number is the value.
-    return False if any(date and not ratio and _YEAR.search(text) for date, ratio, text in zip(dates, ratios, texts, strict=True)) else None
+    return (
+        False
+        if any(
+            date and not ratio and _YEAR.search(text) for date, ratio, text in zip(dates, ratios, texts, strict=True)
+        )
+        else None
+    )
 
 
 def _quotients(ratio: str) -> list[Fraction]:

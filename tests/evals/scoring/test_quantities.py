@@ -83,7 +83,9 @@ def test_what_stands_beside_a_number_counts(answer, target, verdict):
 def test_a_number_with_a_unit():
     found = quantity("864 \\mbox{ inches}^2")
     assert (found.number, found.kind, found.unit) == ("864", "length^2", "in")
-    assert [quantity(text) for text in ("5", "5\\text{ apples}", "x\\text{ cm}", "5s", "3x+5m", "\\text{m}")] == [None] * 6
+    assert [quantity(text) for text in ("5", "5\\text{ apples}", "x\\text{ cm}", "5s", "3x+5m", "\\text{m}")] == [
+        None
+    ] * 6
 
 
 def test_units_keep_one_spelling():
