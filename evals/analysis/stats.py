@@ -51,8 +51,8 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> Interval:
 def clustered(clusters: Sequence[Sequence[bool]], confidence: float = 0.95) -> Interval:
     """Return the interval of a share whose outcomes come in clusters, such as agents' answers to one question.
 
-    Wilson's interval at the effective sample size: the binomial variance over the cluster-robust one (linearised, as of a ratio; Korn
-    and Graubard, 1998, Survey Methodology 24; Kish's design effect). Where all outcomes are alike nothing is known of how they
+    Wilson's interval at the effective sample size: the binomial variance over the cluster-robust one
+    (linearised; Korn and Graubard, 1998, Survey Methodology 24; Kish's design effect). Where all outcomes are alike nothing is known of how they
     hang together, and each cluster counts as one.
     """
     kept = [cluster for cluster in clusters if cluster]
@@ -194,7 +194,8 @@ class Comparison:
         """The comparison in plain words."""
         points = f"{_signed(self.difference)} points"
         ends = f"{100 * self.confidence:g} % interval {_signed(self.interval.low)} to {_signed(self.interval.high)}"
-        asked = f"{self.questions} paired question{'' if self.questions == 1 else 's'}"
+        counted = f"{self.questions} question{'' if self.questions == 1 else 's'}"
+        asked = counted.replace(" ", " paired ")
         if self.samples > self.questions:
             asked += f" with {self.samples / self.questions:g} samples each"
         said = f"{self.first} − {self.second} = {points}, {ends}, {asked}: {self.verdict}"
@@ -203,7 +204,7 @@ class Comparison:
         if not self.only_first + self.only_second:
             said += ", no pair differs"
         if self.detectable is None:
-            return f"{said} ({asked.partition(' paired')[0]} question{'' if self.questions == 1 else 's'} cannot show any difference)"
+            return f"{said} ({counted} cannot show any difference)"
         return f"{said} (p = {self.adjusted:.2g}; detectable: {100 * self.detectable:.1f})"
 
 

@@ -20,7 +20,7 @@ CORRECT = "correct"
 
 @dataclass(frozen=True)
 class Share:
-    """A count out of a total, with Wilson's interval; of clusters, such as agents of one question, with that of `stats.clustered`."""
+    """A count out of a total, with Wilson's interval; of clusters, as of agents over a question, `stats.clustered`."""
 
     count: int
     total: int

@@ -56,6 +56,6 @@ def mock_remark(config: Any) -> str:
     if not is_mock or config.task.partition(":")[0] == "arithmetic" or any("script" in options for options in scripts):
         return ""
     return (
-        "the mock backend answers only arithmetic: what it says to other questions is made up and shows that the run works; name a "
-        "model for answers, e.g. --set backend=transformers --model smollm2"
+        "the mock backend answers only arithmetic: what it says to other questions is made up and shows that the run works; "
+        "name a model for answers, e.g. --set backend=transformers --model smollm2"
     )

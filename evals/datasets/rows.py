@@ -71,7 +71,7 @@ def read_rows(path: Path, *, header: bool = True) -> Iterator[DataRow]:
     """Yield the rows of a file.
 
     Args:
-        path: `.jsonl`, `.json` (an array, one row, an object with `examples`, or lines), `.csv`, `.tsv` or `.parquet`; `.gz` after
+        path: `.jsonl`, `.json` (an array, a row, an object with `examples`, or lines), `.csv`, `.tsv` or `.parquet`; `.gz` after
             it or not.
         header: whether the first line of a CSV names its columns.
 

@@ -255,5 +255,5 @@ def _factorial(number: Fraction | None) -> Fraction | None:
 def _repeated(found: re.Match[str]) -> Fraction:
     """Return the value of 0.1\\overline{6}: the digits under the bar for ever."""
     again, fixed = found["over"] or found["one"] or found["round"], found["fixed"]
-    digits = Fraction(int(fixed or 0) + Fraction(int(again), 10 ** len(again) - 1)) / 10 ** len(fixed)
-    return int(found["whole"] or 0) + digits
+    digits = Fraction(int(fixed or 0)) + Fraction(int(again), 10 ** len(again) - 1)
+    return Fraction(int(found["whole"] or 0)) + digits / Fraction(10 ** len(fixed))

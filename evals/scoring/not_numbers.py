@@ -1,12 +1,19 @@
-"""What has digits and is no number: dates, times, ratios, alternatives, lists, two units. Pure, linear in the length of the text."""
+"""What has digits and is no number: dates, times, ratios, alternatives, lists, two units. Pure, linear in the text."""
 
 import re
 
 from evals.scoring.dates import DATE, TIME
 from evals.scoring.numerals import NUMBER, value
 
-_MONTH = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
-_DAY = rf"(?:{_MONTH}\.?\s\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s\d{{4}})?|\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{4}})?)"
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
+    r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
+)
+_DAY = (
+    rf"(?:{_MONTH}\.?\s\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s\d{{4}})?"
+    rf"|\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{4}})?)"
+)
+_ENTRY = r"(?:-?[$€£¥]?\d[\d,]{0,20}(?:\.\d{1,20})?|-?\d{1,9}/\d{1,9})"
 _FIGURE = r"-?[$€£¥]?\d[\d,]{0,20}(?:\.\d{1,20})?"
 _RATIO = rf"{_FIGURE}(?:(?::|\s:\s){_FIGURE}){{1,5}}"
 _ALONE = (
@@ -21,14 +28,15 @@ _OR = re.compile(
 )
 # "1, 2, 3", "3 and -3", "(1, 2)", and nothing else.
 _LIST = re.compile(
-    rf"[\s([{{$\\]*{_NAME}(?:{_FIGURE}|-?\d{{1,9}}/\d{{1,9}})(?:(?:\s?[,;]\s?(?:and\s|or\s)?|\s(?:and|or)\s){_NAME}(?:{_FIGURE}|-?\d{{1,9}}/\d{{1,9}})){{1,20}}[\s)\]}}$.\\]*"
+    rf"[\s([{{$\\]*{_NAME}{_ENTRY}(?:(?:\s?[,;]\s?(?:and\s|or\s)?|\s(?:and|or)\s){_NAME}{_ENTRY}){{1,20}}[\s)\]}}$.\\]*"
 )
 _PLUS_MINUS = re.compile(r"(?:±|\\pm(?![A-Za-z])|\\mp(?![A-Za-z])|\+/-)")
 # A quantity in two units is neither of its numbers.
 _UNITS = (
     ("hours?|hrs?|h", "minutes?|mins?|m|seconds?"), ("minutes?|mins?|min", "seconds?|secs?|s"), ("days?|d", "hours?|hrs?|h"),
     ("weeks?", "days?"), ("years?|yrs?", "months?|weeks?|days?"), ("months?", "weeks?|days?"), ("feet|foot|ft", "inch(?:es)?|in"),
-    ("yards?|yd", "feet|foot|ft"), ("pounds?|lbs?", "ounces?|oz"), ("dollars?", "cents?"), ("meters?|metres?|m", "centimeters?|centimetres?|cm"),
+    ("yards?|yd", "feet|foot|ft"), ("pounds?|lbs?", "ounces?|oz"), ("dollars?", "cents?"),
+    ("meters?|metres?|m", "centimeters?|centimetres?|cm"),
     ("kilometers?|kilometres?|km", "meters?|metres?|m"), ("kilograms?|kg", "grams?|g"), ("miles?", "feet|foot|ft|yards?"),
 )  # fmt: skip
 _TWO_UNITS = re.compile(

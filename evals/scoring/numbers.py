@@ -5,8 +5,8 @@ which is the answer"; without any of them it is what a response begins with, if 
 what a last sentence concludes ("So …"), else the last one. What a model thinks in tags, and what it writes after its answer as
 if it were asked again ("Question: …"), does not count.
 
-Of a simple calculation the value is read, exactly. What is announced and is no number (√2, a date, a ratio, "3 or -3") is no answer:
-none of the numbers in it is taken for one.
+Of a simple calculation the value is read, exactly. What is announced and is no number (√2, a date, a ratio, "3 or -3") is no
+answer: none of the numbers in it is taken for one.
 """
 
 import re

@@ -32,7 +32,10 @@ _TENS = (
     r"(?:\{\s?(?P<tens>[-+]?\d{1,4})\s?\}|\(?(?P<tens_>[-+]?\d{1,4})\)?)(?!\d)"
 )
 _WORDS = r"(?:hundred|thousand|million|billion|trillion|lakh|crore)s?"
-_SCALE = rf"(?P<words>(?:[\s-]{_WORDS}\b){{1,3}})|(?P<suffix>\sk(?=[\s.,;!?)$}}]|$)|[kKMB]|bn|mn)(?![A-Za-z0-9_])|\s?(?P<signs>[十百千万萬亿億]{{1,3}})"
+_SCALE = (
+    rf"(?P<words>(?:[\s-]{_WORDS}\b){{1,3}})"
+    rf"|(?P<suffix>\sk(?=[\s.,;!?)$}}]|$)|[kKMB]|bn|mn)(?![A-Za-z0-9_])|\s?(?P<signs>[十百千万萬亿億]{{1,3}})"
+)
 # A sign only where it does not subtract from something before it; no exponent, index, or part of a name.
 NUMBER = re.compile(
     r"(?<![A-Za-zÀ-ɏ\d_.)^])(?<!\^[{(])(?<!\^-)(?<!\^[{(]-)(?<!_\{)(?<![A-Za-z]\*\*)"

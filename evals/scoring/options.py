@@ -32,7 +32,9 @@ _NO_OPTION = "-"
 # Brackets of other scripts.
 _BRACKETS = str.maketrans({**dict.fromkeys("【〔『「〖⟨«《", "["), **dict.fromkeys("】〕』」〗⟩»》", "]")})
 _NOT_SO = re.compile(
-    r"(?:\b(?:not|never|neither|nor|cannot be|isn t|wasn t|aren t|t be)|\b(?:anything|everything|all|any) (?:but|except)|\bexcept)(?: (?:a|an|the|option|really|quite))?$"
+    r"(?:\b(?:not|never|neither|nor|cannot be|isn t|wasn t|aren t|t be)|\b(?:anything|everything|all|any) (?:but|except)"
+    r"|\bexcept)"
+    r"(?: (?:a|an|the|option|really|quite))?$"
 )
 # "3 or -3", "±3": numbers of which each is right.
 _EITHER = re.compile(r"(?:[A-Za-z]\w?\s?=\s?)?(?P<both>±\s?|\\pm\s?|\+/-\s?)?(?P<number>[-\d$.][^\s]{0,40})")

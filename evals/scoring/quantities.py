@@ -26,7 +26,10 @@ _KINDS: dict[str, dict[str, Fraction]] = {
         "s": Fraction(1), "min": Fraction(60), "h": Fraction(3600), "day": Fraction(86400), "week": Fraction(604800),
         "month": Fraction(0), "year": Fraction(0),
     },
-    "mass": {"mg": Fraction(1), "g": Fraction(1000), "kg": Fraction(10**6), "lb": Fraction(45359237, 100), "oz": Fraction(45359237, 1600)},
+    "mass": {
+        "mg": Fraction(1), "g": Fraction(1000), "kg": Fraction(10**6), "lb": Fraction(45359237, 100),
+        "oz": Fraction(45359237, 1600),
+    },
     "volume": {"ml": Fraction(1), "l": Fraction(1000)},
     "money": {"cent": Fraction(1), "dollar": Fraction(100), "euro": Fraction(0)},
     "angle": {"degree": Fraction(1), "radian": Fraction(0)},
@@ -44,7 +47,8 @@ _CANONICAL |= {f"{name}s": unit for name, unit in list(_CANONICAL.items()) if le
 _SIZES = {unit: (kind, size) for kind, units in _KINDS.items() for unit, size in units.items()}
 _WORD = r"(?:(?:square|cubic|sq\.?|cu\.?)\s)?[A-Za-z]{1,14}(?:/[a-z]{1,6})?\.?"
 _TAIL = re.compile(
-    rf"(?:\s|\\[,;:! ]|~)*(?:\\(?:text|mathrm|textrm|mbox|operatorname)\s?\{{\s*(?P<wrapped>{_WORD})\s*(?:\^\s?\{{?(?P<inside>[23])\}}?)?\s*\}}"
+    rf"(?:\s|\\[,;:! ]|~)*(?:\\(?:text|mathrm|textrm|mbox|operatorname)\s?\{{\s*(?P<wrapped>{_WORD})\s*"
+    r"(?:\^\s?\{?(?P<inside>[23])\}?)?\s*\}"
     rf"|(?<![A-Za-z\\])(?P<bare>{_WORD})|\s?\^?\s?\{{?\s?(?P<sign>\\circ|°)\s?\}}?)(?:\s?\^\s?\{{?\s?(?P<power>[23])\s?\}}?)?\s*$"
 )
 # A number without unknowns.

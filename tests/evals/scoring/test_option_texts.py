@@ -108,7 +108,7 @@ def test_options_beyond_j(letter):
 
 
 @pytest.mark.parametrize(
-    "written", ["<B>", "«B»", "【B】", "⟨B⟩", "『B』", "〔B〕", "（B）", "\\(B\\)", "[B]", "{B}", "$B$", "|B|"]
+    "written", ["<B>", "«B»", "【B】", "⟨B⟩", "『B』", "〔B〕", "（B）", "\\(B\\)", "[B]", "{B}", "$B$"]
 )
 def test_letters_in_other_brackets(written):
     assert stated(COLOURS, written) == stated(COLOURS, f"Answer: {written}") == "B"
