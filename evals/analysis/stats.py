@@ -51,8 +51,8 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> Interval:
 def clustered(clusters: Sequence[Sequence[bool]], confidence: float = 0.95) -> Interval:
     """Return the interval of a share whose outcomes come in clusters, such as agents' answers to one question.
 
-    Wilson's interval at the effective sample size: the binomial variance over the cluster-robust one
-    (linearised; Korn and Graubard, 1998, Survey Methodology 24; Kish's design effect). Where all outcomes are alike nothing is known of how they
+    Wilson's interval at the effective sample size: the binomial variance over the cluster-robust one (linearised; Korn and
+    Graubard, 1998, Survey Methodology 24; Kish's design effect). Where all outcomes are alike nothing is known of how they
     hang together, and each cluster counts as one.
     """
     kept = [cluster for cluster in clusters if cluster]

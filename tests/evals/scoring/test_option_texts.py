@@ -117,7 +117,8 @@ def test_letters_in_other_brackets(written):
 ANNOUNCED = [
     "Réponse : {}", "La réponse est {}", "Antwort: {}", "Die Antwort ist {}.", "Die Antwort lautet: {}", "Respuesta: {}",
     "La respuesta es {}", "Risposta: {}", "La risposta è {}", "Resposta: {}", "A resposta é {}", "Odpowiedź: {}", "Cevap: {}",
-    "Ответ: {}", "Ответ — {}", "الجواب: {}", "الإجابة هي {}", "उत्तर: {}", "उत्तर है {}", "Đáp án: {}", "Đáp án là {}", "Jawaban: {}",
+    "Ответ: {}", "Ответ — {}", "الجواب: {}", "الإجابة هي {}", "उत्तर: {}", "उत्तर है {}",
+    "Đáp án: {}", "Đáp án là {}", "Jawaban: {}",
     "Jawabannya adalah {}", "উত্তর: {}", "উত্তর হল {}", "答え: {}", "答えは {} です", "Jibu: {}", "Jibu ni {}", "సమాధానం: {}",
     "คำตอบ: {}", "คำตอบคือ {}", "答案：{}", "答案是 {}。", "정답: {}",
 ]  # fmt: skip
