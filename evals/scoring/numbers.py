@@ -71,7 +71,7 @@ _UNKNOWN_BEFORE = re.compile(
     r"|\\(?:binom|[dt]binom|log|ln|sin|cos|tan|sum|int|prod|lim|max|min|gcd)(?:_\{?\w{1,3}\}?)?\s?[({|]{0,2})$"
 )
 _UNKNOWN_AFTER = re.compile(
-    r"[xyznab](?![A-Za-z])(?:\^|\s?[-+*/=<>]\s?[\da-z(\\]|[\s$.]*$)|\s?[<>≤≥]\s?[-\da-z(=\\]"
+    r"[xyznabi](?![A-Za-z])(?:\^|\s?[-+*/=<>]\s?[\da-z(\\]|[\s$.]*$)|\s?[<>≤≥]\s?[-\da-z(=\\]"
     r"|\s?\\(?:log|ln|sin|cos|tan|sec|csc|cot|binom|theta|alpha|beta|gamma|lambda|phi|pm|mp|cup|cap|[lg]eq?|[lg]t|in)(?![A-Za-z])"
     r"|\s?[-+]\s?[xyzabn](?![A-Za-z])"
 )
