@@ -53,7 +53,8 @@ def known_engine(config: DebateConfig, backend: str, model: str, own: Mapping[st
     made = load_class(backend, "backend", GROUP, Backend)
     check_options(f"backend {backend!r}", {"model": model, "dtype": config.dtype, "progress": None, **options}, made)
     if backend == "mock":
-        return KnownEngine(model, ByteTokenizer(), int(options.get("context", MOCK_CONTEXT)), 0)
+        # It plays no model, whatever the config names.
+        return KnownEngine("mock", ByteTokenizer(), int(options.get("context", MOCK_CONTEXT)), 0)
     if backend == "human":
         return KnownEngine(model, remark="a person is asked at the terminal")
     if backend not in LOCAL:

@@ -155,8 +155,8 @@ def _comparisons(comparisons: Sequence[Comparison]) -> str:
     count = len(comparisons)
     note = (
         f"{count} comparison{'' if count == 1 else 's'} over the same questions, p values of exact McNemar tests corrected "
-        "together by Holm's method; intervals of the single difference, by Tango's score method. Detectable: the true "
-        "difference, in points, that so many questions find in 4 of 5 evaluations."
+        "together by Holm's method; intervals of the single difference, by Tango's score method. Detectable: the minimum "
+        "detectable difference, in points, at 80 % power."
     )
     return f'<h3>Paired differences</h3><ul>{said}</ul><p class="note">{note}</p>'
 

@@ -48,6 +48,30 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> Interval:
     return Interval(max(0.0, float(low)), min(1.0, float(high)))
 
 
+def clustered(clusters: Sequence[Sequence[bool]], confidence: float = 0.95) -> Interval:
+    """Return the interval of a share whose outcomes come in clusters, such as agents' answers to one question.
+
+    Wilson's interval at the effective sample size: the binomial variance over the cluster-robust one (linearised; Korn and
+    Graubard, 1998, Survey Methodology 24; Kish's design effect). Where all outcomes are alike nothing is known of how they
+    hang together, and each cluster counts as one.
+    """
+    kept = [cluster for cluster in clusters if cluster]
+    outcomes = sum(len(cluster) for cluster in kept)
+    if outcomes == 0:
+        return Interval(0.0, 1.0)
+    mean = sum(sum(cluster) for cluster in kept) / outcomes
+    count = float(len(kept))
+    if 0 < mean < 1 and count > 1:
+        spread = sum((sum(cluster) - len(cluster) * mean) ** 2 for cluster in kept)
+        variance = count / (count - 1) * spread / outcomes**2
+        # Answers that differ within each question more than by chance are not worth more than independent ones.
+        count = min(float(outcomes), mean * (1 - mean) / variance) if variance else float(outcomes)
+    low, high = _statsmodels("stats.proportion").proportion_confint(
+        mean * count, count, alpha=1 - confidence, method="wilson"
+    )
+    return Interval(max(0.0, float(low)), min(1.0, float(high)))
+
+
 def bootstrap(values: Sequence[float], *, confidence: float = 0.95, seed: int = 0) -> Interval:
     """Return the percentile bootstrap interval of a mean (Efron), over 10,000 seeded resamples.
 
@@ -170,14 +194,17 @@ class Comparison:
         """The comparison in plain words."""
         points = f"{_signed(self.difference)} points"
         ends = f"{100 * self.confidence:g} % interval {_signed(self.interval.low)} to {_signed(self.interval.high)}"
-        asked = f"{self.questions} paired question{'' if self.questions == 1 else 's'}"
+        counted = f"{self.questions} question{'' if self.questions == 1 else 's'}"
+        asked = counted.replace(" ", " paired ")
         if self.samples > self.questions:
             asked += f" with {self.samples / self.questions:g} samples each"
         said = f"{self.first} − {self.second} = {points}, {ends}, {asked}: {self.verdict}"
         if self.is_distinguishable:
             return f"{said} (p = {self.adjusted:.2g})"
+        if not self.only_first + self.only_second:
+            said += ", no pair differs"
         if self.detectable is None:
-            return f"{said} ({self.questions} questions cannot show any difference)"
+            return f"{said} ({counted} cannot show any difference)"
         return f"{said} (p = {self.adjusted:.2g}; detectable: {100 * self.detectable:.1f})"
 
 

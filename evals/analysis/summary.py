@@ -20,7 +20,7 @@ CORRECT = "correct"
 
 @dataclass(frozen=True)
 class Share:
-    """A count out of a total, with Wilson's interval."""
+    """A count out of a total, with Wilson's interval; of clusters, as of agents over a question, `stats.clustered`."""
 
     count: int
     total: int
@@ -37,6 +37,12 @@ class Share:
         found = list(flags)
         return cls(sum(found), len(found), stats.wilson(sum(found), len(found)))
 
+    @classmethod
+    def of_clusters(cls, clusters: Iterable[Sequence[bool]]) -> "Share":
+        """Count the true ones of all clusters."""
+        found = [list(cluster) for cluster in clusters]
+        return cls(sum(map(sum, found)), sum(map(len, found)), stats.clustered(found))
+
 
 @dataclass(frozen=True)
 class Round:
@@ -45,7 +51,7 @@ class Round:
     Attributes:
         number: number of the round, from 1.
         deciding: accuracy of the agent whose answer counts by temperature.
-        agents: accuracy over all agents whose answers count.
+        agents: accuracy over all agents whose answers count; its interval takes answers to one question as dependent.
         agreement: mean over questions of the share of pairs of agents with one answer; no answer agrees with nothing.
         right_to_wrong, wrong_to_right, kept_right, kept_wrong, other_wrong: agents' moves since the round before;
             `other_wrong` went from one wrong answer to another.
@@ -295,9 +301,11 @@ def _rounds(debates: Sequence[DebateRow], method: MethodRecord) -> tuple[Round, 
     for number in range(1, count + 1):
         now: dict[tuple[str, str], TurnRow] = {}
         agreement: list[float] = []
+        by_question: dict[str, list[bool]] = {}
         for debate in debates:
             words = _last_words([t for t in debate.turns if t.round <= number and t.agent in voters])
             now.update({(debate.question, turn.agent): turn for turn in words})
+            by_question.setdefault(debate.question, []).extend(turn.verdict == CORRECT for turn in words)
             shared = list(combinations([turn.answer for turn in words], 2))
             if shared:
                 agreement.append(sum(a is not None and a == b for a, b in shared) / len(shared))
@@ -306,7 +314,7 @@ def _rounds(debates: Sequence[DebateRow], method: MethodRecord) -> tuple[Round, 
             Round(
                 number,
                 deciding=Share.of(turn.verdict == CORRECT for turn in now.values() if turn.is_deciding),
-                agents=Share.of(turn.verdict == CORRECT for turn in now.values()),
+                agents=Share.of_clusters(by_question.values()),
                 agreement=float(np.mean(agreement)) if agreement else None,
                 **moves,
             )

@@ -108,6 +108,8 @@ def evaluate(
     if dry_run:
         refused = [rehearsal.dry_run(one, options.listed(methods), chosen) for one in loaded]
         raise typer.Exit(2 if any(refused) else 0)
+    if remark := next(filter(None, map(own_questions.mock_remark, loaded)), ""):
+        options.progress(remark)
     with _metrics(metrics_port, metrics_host) as metrics:
         for one, folder in zip(loaded, folders, strict=True):
             _evaluate_task(one, folder, options.listed(methods), chosen, overwrite, metrics)

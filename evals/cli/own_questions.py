@@ -43,3 +43,19 @@ def scored(config: Any, scoring: str | None) -> Any:
     if colon and named != scoring:
         raise ConfigError(f"--scoring {scoring}: the task is {config.task}; give one of the two")
     return config.model_copy(update={"task": f"file:{scoring}"})
+
+
+def mock_remark(config: Any) -> str:
+    """Return what a reader of answers by the mock has to know; an empty text where it answers sums, or by a script.
+
+    Args:
+        config: the debate.
+    """
+    is_mock = any(backend == "mock" for *_, backend in config.engines)
+    scripts = [config.options, *(agent.options for agent in config.agents.values())]
+    if not is_mock or config.task.partition(":")[0] == "arithmetic" or any("script" in options for options in scripts):
+        return ""
+    return (
+        "the mock backend answers only arithmetic: what it says to other questions is made up and shows that the run works; "
+        "name a model for answers, e.g. --set backend=transformers --model smollm2"
+    )

@@ -104,6 +104,8 @@ def run(
         else:
             refused = rehearsal.dry_run(loaded, rows, Selection(limit=limit or 1, data=data))
         raise typer.Exit(2 if refused else 0)
+    if not (question and SUM.search(question)) and (remark := own_questions.mock_remark(loaded)):
+        options.progress(remark)
     options.run(watch(loaded, question, limit or 1, data, out, overwrite))
 
 

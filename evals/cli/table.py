@@ -74,7 +74,7 @@ def show_analysis(analysis: Analysis) -> None:
         )
     if analysis.comparisons:
         console.print(
-            "\nPaired differences (exact McNemar, corrected by Holm; detectable: found in 4 of 5 evaluations):"
+            "\nPaired differences (exact McNemar, corrected by Holm; detectable: minimum detectable difference at 80 % power):"
         )
         for comparison in analysis.comparisons:
             console.print(f"  {comparison.sentence}", markup=False, soft_wrap=True)
@@ -85,7 +85,8 @@ def show_analysis(analysis: Analysis) -> None:
     )
     asked = min((method.accuracy.total for method in analysis.methods), default=0)
     if asked < FEW:
-        console.print(f"{asked} questions show that it runs, not who wins.", markup=False)
+        shown = "1 question shows" if asked == 1 else f"{asked} questions show"
+        console.print(f"{shown} that it runs, not who wins.", markup=False)
 
 
 def fair_table(analysis: Analysis) -> Table:

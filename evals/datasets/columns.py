@@ -76,6 +76,10 @@ class Columns:
         if not isinstance(row.values, dict):
             raise row.error(f"a row is an object with named columns; this is a {type(row.values).__name__}")
         theirs = self.name(ours)
+        if theirs not in row.values and set(row.values) == {"key", "value"}:
+            raise row.error(
+                f"no column {theirs!r}: the file is one object; questions are an array of rows, [{{…}}, {{…}}]"
+            )
         if theirs not in row.values:
             has = ", ".join(map(str, row.values)) or "none"
             raise row.error(f"no column {theirs!r}. It has: {has}. Name yours with --columns {ours}=NAME.")

@@ -71,7 +71,7 @@ def read_rows(path: Path, *, header: bool = True) -> Iterator[DataRow]:
     """Yield the rows of a file.
 
     Args:
-        path: `.jsonl`, `.json` (an array, an object with `examples`, or lines), `.csv`, `.tsv` or `.parquet`; `.gz` after
+        path: `.jsonl`, `.json` (an array, a row, an object with `examples`, or lines), `.csv`, `.tsv` or `.parquet`; `.gz` after
             it or not.
         header: whether the first line of a CSV names its columns.
 
@@ -172,6 +172,9 @@ def _json_rows(path: Path, text: str) -> Iterator[DataRow]:
         raise TaskError(f"{path}: not JSON: {error}") from error
     if isinstance(value, dict) and isinstance(value.get("examples"), list):
         value = value["examples"]
+    elif isinstance(value, dict) and {"question", "answer"} <= set(value):
+        # One row, whose array was left out.
+        value = [value]
     elif isinstance(value, dict):
         # An object of name → text, as Du et al.'s biographies are.
         value = [{"key": key, "value": inner} for key, inner in value.items()]

@@ -7,9 +7,12 @@ LaTeX reader is used), in a process of its own with a limit of time and memory, 
 import re
 
 from agents.errors import MissingDependency
+from evals.scoring.arithmetic import repeating_decimal
 from evals.scoring.bounded import OutOfTime, WorkerDied, worker
 from evals.scoring.characters import plain
 from evals.scoring.numbers import normalised, stated_number
+from evals.scoring.numerals import spelled as fraction
+from evals.scoring.quantities import compared, with_unit
 from evals.scoring.text import after_cues, answer_tags, boxed, boxes, last_line, said
 
 TIMEOUT_S = 10.0
@@ -32,6 +35,9 @@ _SYMBOLS = {
     "⋅": "\\cdot ", "÷": "\\div ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "°": "^\\circ ", "±": "\\pm ", "∅": "\\emptyset ",
     "θ": "\\theta ", "α": "\\alpha ", "β": "\\beta ", "≈": "\\approx ",
 }  # fmt: skip
+_SAME = (("\\varnothing", "\\emptyset"), ("\\langle", "("), ("\\rangle", ")"))
+_ABOUT = re.compile(r"^\s*(?:\\approx|\\simeq|\\sim|≈)\s*")
+_SET, _TUPLE = re.compile(r"\\\{.*,.*\\\}", re.DOTALL), re.compile(r"\(.*,.*\)", re.DOTALL)
 _ROOT = re.compile(r"√\s?(?:\((?P<inner>[^()]{1,200})\)|(?P<digits>\d+(?:\.\d+)?|[A-Za-z]))")
 _MIXED = re.compile(
     r"(?<![\d.^_A-Za-z}])(?<![\^_]\{)(?P<whole>\d{1,9})\s{0,2}(?:\\[,;:! ]\s?)?\\[dtc]?frac\s?"
@@ -39,10 +45,7 @@ _MIXED = re.compile(
 )
 _JOINED = re.compile(r"\s(or|and)\s(?![^{}]{0,200}\})")
 _SHORT_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
-_UNIT = re.compile(
-    r"(?P<number>[-+]?[\d.,/]{1,40})\s?(?:(?:square|cubic|sq\.?|cu\.?)\s?)?(?:cm|mm|km|inch(?:es)?|ft|feet|foot|yards?|miles?|met(?:er|re)s?|degrees?|dollars?|cents?"
-    r"|units?|hours?|minutes?|seconds?|days?|weeks?|years?|kg|grams?|mph|in|m)(?:\^\{?[23]\}?)?"
-)
+_UNITS = re.compile(r"(?P<number>[-+]?[\d.,/]{1,40})\s?units?")
 # "\boxed{1} and \boxed{-2}": what may stand between the boxes of one answer.
 _BETWEEN_BOXES = re.compile(
     r"[\s$,;\\\[\]()}]*(?:,|;|and|or|\\text\s?\{\s?(?:and|or)\s?\}|\\quad)[\s$,;\\\[\]({]*(?:and\s|or\s)?(?:[a-z](?:_\{?\d\}?)?\s?=\s?)?[\s$\\\[(]*\\(?:boxed|fbox)\s?\{\s*"
@@ -79,9 +82,11 @@ def boxed_expression(response: str) -> str | None:
 
 def spelled(expression: str) -> str:
     """Return an expression in one spelling of what LaTeX writes in several: spaces, sizes, fractions, dollars, numbers."""
-    text = plain(expression).strip().strip("$").strip()
+    text = _ABOUT.sub("", plain(expression).strip().strip("$").strip())
     for symbol, command in () if text.isascii() else _SYMBOLS.items():
         text = text.replace(symbol, command)
+    for command, meant in _SAME:
+        text = text.replace(command, meant)
     text = _ROOT.sub(lambda found: f"\\sqrt{{{found['inner'] or found['digits'] or found[0][-1]}}}", text)
     text = _SHORT_FRACTION.sub(r"\\frac", text).replace("\\$", "").replace("\\%", "%")
     text = (
@@ -93,8 +98,9 @@ def spelled(expression: str) -> str:
         .strip(" *")
     )
     text = _JOINED.sub(r"\\text{ \1 }", _MIXED.sub(_improper, text))
-    if unit := _UNIT.fullmatch(text):
-        text = unit["number"]
+    if repeats := repeating_decimal(text):
+        return fraction(repeats) or text
+    text = _UNITS.sub(r"\g<number>", text) if _UNITS.fullmatch(text) else with_unit(text) or text
     if (number := normalised(text)) is not None:
         return number
     text = _SPACES.sub(_kept, text) if not _WORDS.search(text) else " ".join(text.split())
@@ -171,6 +177,14 @@ def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | s
     """
     if spelled(answer) == spelled(target):
         return True
+    verdict = compared(answer, target)
+    if isinstance(verdict, bool):
+        return verdict
+    answer, target = verdict
+    if spelled(answer) == spelled(target):
+        return True
+    if any(_SET.fullmatch(one.strip()) and _TUPLE.fullmatch(other.strip()) for one, other in (verdict, verdict[::-1])):
+        return False
     said, right = normalised(answer), normalised(target)
     # One of them a decimal and the other a fraction that no decimal equals: whether it is rounded is not told here.
     if said is not None and right is not None and ("/" in said) == ("/" in right):

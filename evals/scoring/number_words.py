@@ -16,9 +16,19 @@ _SMALL = {
 }
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _WORD = "|".join(sorted((*_SMALL, "hundred", *_LARGE), key=len, reverse=True))
+_PARTS_OF = {
+    "half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10, "twelfth": 12, "hundredth": 100, "thousandth": 1000,
+}  # fmt: skip
+_PART = "|".join(_PARTS_OF)
 _ENGLISH = re.compile(
     rf"(?<![\w-])(?P<minus>(?:negative|minus)\s)?(?P<words>(?:a\s(?=hundred|thousand|million))?(?:{_WORD})(?:(?:\s|-|\sand\s)(?:{_WORD})){{0,12}})(?![\w-])"
-    r"(?!\s(?:of|that|who|which|more|less|or|by)\b)(?P<half>\sand a half)?",
+    rf"(?![\s-](?:{_PART})s?\b)(?!\s(?:of|that|who|which|more|less|or|by)\b)(?P<half>\sand a half)?",
+    re.IGNORECASE,
+)
+# "two thirds", "a quarter"; of something it is no number.
+_FRACTION = re.compile(
+    rf"(?<![\w-])(?P<minus>(?:negative|minus)\s)?(?:(?P<over>an?|{'|'.join(_SMALL)})[\s-])?(?P<part>{_PART})s?(?![\w-])(?!\sof\b)",
     re.IGNORECASE,
 )
 _ONE_OF = re.compile(r"\bone\s(?:of|that|who|which)\b", re.IGNORECASE)
@@ -65,12 +75,21 @@ def number_in_words(text: str, *, anywhere: bool = False) -> str | None:
         chosen = found[-1 if anywhere else 0]
         number = _chinese(chosen["signs"]) + _decimals(chosen["decimals"] or "")
         return spelled(-number if chosen["minus"] else number)
+    part = _FRACTION.search(text)
+    if part and (part["over"] or (part["part"].lower() == "half" and not anywhere)) and not _and_a_half(text, part):
+        over = _SMALL.get((part["over"] or "one").lower(), 1)
+        return spelled(Fraction(-over if part["minus"] else over, _PARTS_OF[part["part"].lower()]))
     words = [one for one in _ENGLISH.finditer(text) if not anywhere or one["words"].lower() not in ("one", "zero")]
     if not words or (anywhere and len(words) > 1):
         return None
     chosen = words[0]
     number = _english(chosen["words"]) + (Fraction(1, 2) if chosen["half"] else 0)
     return spelled(-number if chosen["minus"] else number)
+
+
+def _and_a_half(text: str, part: re.Match[str]) -> bool:
+    """Return whether a fraction is the end of a mixed number, "two and a half"."""
+    return re.search(r"\band\s$", text[max(0, part.start() - 6) : part.start()], re.IGNORECASE) is not None
 
 
 def _english(words: str) -> Fraction:

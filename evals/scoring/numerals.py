@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
+from evals.scoring.dates import TEMPORAL
+
 # Every quantifier over digits is possessive, so a failed match is not tried again at another length.
 _WHOLE = (
     r"(?:\d{1,3}(?:\.\d{3}){2,9}+(?![.\d])"
@@ -30,7 +32,10 @@ _TENS = (
     r"(?:\{\s?(?P<tens>[-+]?\d{1,4})\s?\}|\(?(?P<tens_>[-+]?\d{1,4})\)?)(?!\d)"
 )
 _WORDS = r"(?:hundred|thousand|million|billion|trillion|lakh|crore)s?"
-_SCALE = rf"(?P<words>(?:[\s-]{_WORDS}\b){{1,3}})|(?P<suffix>[kKMB]|bn|mn)(?![A-Za-z0-9_])|\s?(?P<signs>[十百千万萬亿億]{{1,3}})"
+_SCALE = (
+    rf"(?P<words>(?:[\s-]{_WORDS}\b){{1,3}})"
+    rf"|(?P<suffix>\sk(?=[\s.,;!?)$}}]|$)|[kKMB]|bn|mn)(?![A-Za-z0-9_])|\s?(?P<signs>[十百千万萬亿億]{{1,3}})"
+)
 # A sign only where it does not subtract from something before it; no exponent, index, or part of a name.
 NUMBER = re.compile(
     r"(?<![A-Za-zÀ-ɏ\d_.)^])(?<!\^[{(])(?<!\^-)(?<!\^[{(]-)(?<!_\{)(?<![A-Za-z]\*\*)"
@@ -60,8 +65,14 @@ _MOST_BITS = 14_000
 
 
 def numbers_in(text: str) -> Iterator[re.Match[str]]:
-    """Yield the numbers of a text, in order; `value` reads them."""
-    return NUMBER.finditer(text)
+    """Yield the numbers of a text, in order, without those of dates and times; `value` reads them."""
+    taken = TEMPORAL.finditer(text)
+    date = next(taken, None)
+    for number in NUMBER.finditer(text):
+        while date is not None and date.end() <= number.start():
+            date = next(taken, None)
+        if date is None or number.end() <= date.start():
+            yield number
 
 
 def value(found: re.Match[str]) -> Fraction | None:
@@ -69,12 +80,19 @@ def value(found: re.Match[str]) -> Fraction | None:
 
     A fraction over 0 is worth what stands above.
     """
+    number = own_value(found)
+    return -number if number is not None and number > 0 and says_minus(found) else number
+
+
+def own_value(found: re.Match[str]) -> Fraction | None:
+    """Return what a number is worth by its own signs, whatever stands before it."""
     number = _magnitude(found)
-    if number is None:
-        return None
-    before = found.string[max(0, found.start() - 16) : found.start()]
-    is_negative = bool(found["sign"]) != bool(found["inner"]) or _MINUS.search(before) is not None
-    return -number if is_negative else number
+    return -number if number is not None and bool(found["sign"]) != bool(found["inner"]) else number
+
+
+def says_minus(found: re.Match[str]) -> bool:
+    """Return whether "minus", "negative" or a sign with a space after it stands before a number and belongs to it."""
+    return _MINUS.search(found.string[max(0, found.start() - 16) : found.start()]) is not None
 
 
 def is_denied(found: re.Match[str]) -> bool:
@@ -156,9 +174,9 @@ def _raised(number: Fraction, power: int) -> Fraction | None:
 
 
 def _scale(found: re.Match[str]) -> int:
-    if found["suffix"]:
+    if suffix := (found["suffix"] or "").strip():
         # "Flat 3B" is no billion.
-        return 0 if found["suffix"] == "B" and not found["currency"] else _VALUES[found["suffix"]]
+        return 0 if suffix == "B" and not found["currency"] else _VALUES[suffix]
     words = re.findall(r"[a-z]+", (found["words"] or "").lower())
     return sum(_VALUES[word.removesuffix("s")] for word in words) + sum(_VALUES[sign] for sign in found["signs"] or "")
 

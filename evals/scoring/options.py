@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 
 from evals.scoring.characters import plain
 from evals.scoring.choosing import choice_in_other_words, is_open, names_several, ruled_out, undenied
 from evals.scoring.numbers import concluded_number, first_number
-from evals.scoring.numerals import NUMBER, spelled, value
+from evals.scoring.numerals import NUMBER, read_alone, spelled, value
+from evals.scoring.places import place_named
 from evals.scoring.text import after_cues, answer_tags, boxed, first_sentence, last_line, said, without_markup
 
 # Options are looked for by their texts in so much of a response, its end.
@@ -14,8 +16,8 @@ LONGEST = 10_000
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # "(B)", "B)", "B.", "B" alone, "option B"; before it only what cannot be a word.
 _LEADING = re.compile(
-    r"[\s\"'*_:`\[$-]{0,10}(?:(?:the\s)?(?:option|choice|letter|answer)\s{1,3})?[\"'“`]?(?P<open>[(\[{]?)\s?(?P<letter>[A-Za-z])"
-    r"(?P<close>\s?[)\]}]|[.:,;!?\"'*`$。，、：；]|\s|$|(?=[\u3040-\u9fff]))",
+    r"[\s\"'*_:`\[$-]{0,10}(?:(?:the\s)?(?:option|choice|letter|answer)\s{1,3})?[\"'“`]?(?P<open>[(\[{<|]?)\s?(?P<letter>[A-Za-z])"
+    r"(?P<close>\s?[)\]}>|]|[.:,;!?\"'*`$。，、：；]|\s|$|(?=[\u3040-\u9fff]))",
     re.IGNORECASE,
 )
 _BRACKETED = re.compile(r"[(\[](?P<letter>[A-Z])[)\]]")
@@ -25,6 +27,18 @@ _STRICT = re.compile(r"(?:^|\s)answer(?:\s+is)?\s*[:=]?\s*\(?(?P<letter>[A-Z])\)
 _BETWEEN = re.compile(r"[^\w.%$/^+√-]+")
 # After a bare "A" these show that it is the letter: "A because …"; any other word, that it is the article: "A dog".
 _AFTER_LETTER = re.compile(r"\s*(?:because|since|as|and|or|is|by|for|due|which|but|not|,|-|–|—|$|\n)")
+# What is denied leaves several options.
+_NO_OPTION = "-"
+# Brackets of other scripts.
+_BRACKETS = str.maketrans({**dict.fromkeys("【〔『「〖⟨«《", "["), **dict.fromkeys("】〕』」〗⟩»》", "]")})
+_NOT_SO = re.compile(
+    r"(?:\b(?:not|never|neither|nor|cannot be|isn t|wasn t|aren t|t be)|\b(?:anything|everything|all|any) (?:but|except)"
+    r"|\bexcept)"
+    r"(?: (?:a|an|the|option|really|quite))?$"
+)
+# "3 or -3", "±3": numbers of which each is right.
+_EITHER = re.compile(r"(?:[A-Za-z]\w?\s?=\s?)?(?P<both>±\s?|\\pm\s?|\+/-\s?)?(?P<number>[-\d$.][^\s]{0,40})")
+_OR = re.compile(r",?\s(?:or|and)\s|,\s")
 _ALONE = re.compile(r"[\s*_`\"'(\[]{0,6}(?P<letter>[A-Z])[\s*_`\"')\].]{0,6}")
 _ENDS = re.compile(r"[.?!]\s{1,3}[(]?(?P<letter>[A-Z])[)]?[.!]?$")
 _LINE_LABEL = re.compile(r"^[\s*_>-]{0,6}(?:(?:[Oo]ption|[Cc]hoice)\s)?[(\[]?(?P<letter>[A-Z])[)\].:]", re.MULTILINE)
@@ -42,12 +56,19 @@ def stated_option(response: str, labels: Sequence[str], options: Sequence[str] =
         labels: single letters, in order.
         options: the options' texts, in the same order, where they are known.
     """
-    text = without_markup(said(response))
+    text = without_markup(said(response)).translate(_BRACKETS)
     choice = _Choice(labels, options)
     for inner in (*reversed(answer_tags(text)), *reversed(boxed(text))):
         if names_several(inner, labels) and not choice.named(inner):
             return None
-        found = choice.leading(inner) or _announced_in(inner, choice) or choice.named(inner) or choice.bracketed(inner)
+        found = (
+            choice.placed(inner)
+            or choice.leading(inner)
+            or _announced_in(inner, choice)
+            or choice.either(inner)
+            or choice.named(inner)
+            or choice.bracketed(inner)
+        )
         if found := found or choice_in_other_words(inner, labels):
             return found
     if _ends_undecided(text, choice):
@@ -60,8 +81,11 @@ def stated_option(response: str, labels: Sequence[str], options: Sequence[str] =
         return found
     if len(out) == len(labels) - 1:
         return next(label for label in labels if label not in out)
+    if other := _denied(text, choice):
+        return other if other in choice.labels else None
     return (
-        choice.named(text[-LONGEST:])
+        choice.placed(text, anywhere=True)
+        or choice.named(text[-LONGEST:])
         or choice.equals(concluded_number(text))
         or choice.bracketed(text)
         or choice.called(text)
@@ -91,15 +115,30 @@ class _Choice:
 
     def __init__(self, labels: Sequence[str], options: Sequence[str]) -> None:
         self.labels = labels
-        texts = [without_markup(plain(option)) for option in options]
+        texts = [without_markup(plain(option)).translate(_BRACKETS) for option in options]
         self._words = [(label, _words(option)) for label, option in zip(labels, texts, strict=False)]
         self._signs = [(label, _closed_up(option)) for label, option in zip(labels, texts, strict=False)]
         self._numbers = [(label, _number_alone(option)) for label, option in zip(labels, texts, strict=False)]
+        self._either = [(label, _alternatives(option)) for label, option in zip(labels, texts, strict=False)]
 
     def alone(self, clause: str) -> str | None:
-        """Return the capital letter that a clause is and nothing else, also where an option's text is that letter."""
-        match = _ALONE.fullmatch(clause)
+        """Return the letter that a clause is and nothing else, also where an option's text is that letter."""
+        match = _ALONE.fullmatch(clause.upper()) if len(clause) <= 16 else None
         return match["letter"] if match and match["letter"] in self.labels else None
+
+    def placed(self, clause: str, *, anywhere: bool = False) -> str | None:
+        """Return the option whose place a clause names, "option 2" or "the second option", unless an option is called so."""
+        place = place_named(clause, anywhere=anywhere)
+        if place is None or self.equal(first_sentence(clause)):
+            return None
+        place = len(self.labels) if place < 0 else place
+        return self.labels[place - 1] if 1 <= place <= len(self.labels) else None
+
+    def either(self, clause: str) -> str | None:
+        """Return the one option that leaves open between the same numbers: "3 or -3", "±3"."""
+        said = _alternatives(clause)
+        found = [label for label, numbers in self._either if said and numbers == said]
+        return found[0] if len(found) == 1 else None
 
     def leading(self, text: str) -> str | None:
         """Return the letter that a clause begins with."""
@@ -129,7 +168,14 @@ class _Choice:
         """Return the one option whose text a clause is."""
         said = _words(text)
         found = [label for label, option in self._words if option and option == said]
-        return found[0] if len(found) == 1 else None
+        return found[0] if len(found) == 1 and not self._is_twice(found[0], text) else None
+
+    def _is_twice(self, label: str, text: str) -> bool:
+        """Return whether an option has the number of another, with a unit or without, and its text itself does not occur."""
+        number = dict(self._numbers).get(label)
+        if number is None or [one for _, one in self._numbers].count(number) < 2:
+            return False
+        return dict(self._signs)[label] not in _closed_up(text)
 
     def same(self, text: str) -> str | None:
         """Return the one option that a clause is sign by sign, white space aside: `x<3` is not `x>3`."""
@@ -154,7 +200,35 @@ class _Choice:
             for label, option in named
             if not any(option != other and f" {option} " in f" {other} " for _, other in named)
         ]
-        return named[0][0] if len(named) == 1 else None
+        if len(named) != 1 or self._is_twice(named[0][0], text):
+            return None
+        before = said.partition(f" {named[0][1]} ")[0]
+        return None if _NOT_SO.search(before[-40:]) else named[0][0]
+
+    def all_but(self, clause: str) -> str | None:
+        """Return the other of two options where a clause denies one by its letter or text."""
+        if len(self.labels) != 2:
+            return None
+        said = f" {_words(clause)} "
+        denied = [
+            label
+            for label, option in self._words
+            for name in (option, label.casefold())
+            if name and f" {name} " in said and _NOT_SO.search(said.partition(f" {name} ")[0][-40:])
+        ]
+        others = [label for label in self.labels if label not in denied]
+        return others[0] if len(others) == 1 else None
+
+
+def _denied(text: str, choice: _Choice) -> str | None:
+    """Return the option that is left where what is announced, or a short response, denies the other; `_NO_OPTION` of several."""
+    announced = next(after_cues(text), None)
+    if announced is None:
+        return choice.all_but(text) if len(text) <= 200 else None
+    clause = first_sentence(announced)
+    if choice.equal(clause) or choice.same(clause) or undenied(announced) is not None:
+        return choice.all_but(clause)
+    return choice.all_but(clause) or _NO_OPTION
 
 
 def _ends_undecided(text: str, choice: _Choice) -> bool:
@@ -175,10 +249,12 @@ def _announced(rest: str, choice: _Choice) -> str | None:
     is_asked = rest[len(clause) :].startswith("?")
     if not is_asked and (found := choice.alone(clause) or choice.same(rest) or choice.same(clause)):
         return found
-    if found := choice.equal(clause):
+    if found := choice.either(clause) or choice.equal(clause):
         return found
     if is_asked:
         return None
+    if found := choice.placed(rest):
+        return found
     meant = undenied(rest)
     if meant is None or is_open(meant, choice.labels):
         return None
@@ -220,6 +296,19 @@ def _begun(text: str, choice: _Choice) -> str | None:
         if ends and (match["letter"].isupper() or match["open"] or len(begin.strip()) == 1)
         else None
     )
+
+
+def _alternatives(text: str) -> frozenset[Fraction] | None:
+    """Return the numbers between which a text leaves open, "3 or -3" or "±3"; None of other texts."""
+    numbers: set[Fraction] = set()
+    pieces = _OR.split(text.strip(" $.*")) if len(text) <= 200 else []
+    for piece in pieces:
+        found = _EITHER.fullmatch(piece.strip(" $"))
+        number = read_alone(found["number"]) if found else None
+        if found is None or number is None:
+            return None
+        numbers |= {number, -number} if found["both"] else {number}
+    return frozenset(numbers) if len(numbers) > 1 else None
 
 
 def _number_alone(text: str) -> str | None:

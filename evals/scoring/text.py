@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from evals.scoring.announcements import ANNOUNCEMENTS
 from evals.scoring.characters import plain
 from evals.scoring.run_ons import answer_part
 
@@ -14,6 +15,7 @@ _CUE = re.compile(
     r"|\banswers?\b(?!\s(?:cannot|can['’]t|couldn['’]t|could\snot|isn['’]t|must\snot)\b)"
     r"(?:[^.\n:=?!]{0,60}?(?:\b(?:is|are|was|be|equals)\b|[:=]|→|->)(?:[ \t]*[:=])?|(?=\s+[-$(]{0,2}\d)|(?=\s*\*\*))"
     r"|\b(?:ans|final (?:result|value|total))\s?[:=.]"
+    rf"|{ANNOUNCEMENTS}"
     r"|(?:答案|答え|解答|正解|정답|答)[^\n。，,:=]{0,10}?(?:[:=]|[是为為はが은는]|(?=\s?\d))\s*:?",
     re.IGNORECASE,
 )
@@ -34,7 +36,7 @@ _BARE_BOX = re.compile(r"\\boxed\s{1,2}(?P<inner>[^\s{}$\\]{1,40})")
 _TAG = re.compile(r"<(?P<close>/?)\s?(?:final[ _-]?)?answer\s?>", re.IGNORECASE)
 # A row break `\\`, with its space `\\[2pt]` or not, is no escape of what follows it.
 _THIN = re.compile(
-    r"(\\\\)|\{\s?(?:,|\\[,;:! ])\s?\}|,\s?\\!\s?|\\!|\\[,;:> ]|~"
+    r"(\\\\)|\{\s?(?:,|\\[,;:! ])\s?\}|,\s?\\!\s?|\\!|\\[,;:> ]|(?<=[^\s(~])~(?=[^\s~])"
     r"|\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])|\\([()\[\]])"
 )
 _BOLD = re.compile(r"(?<!\d)\*\*|\*\*(?!\d)|(?<!\w)__|__(?!\w)")

@@ -1,10 +1,14 @@
 """Rows of the table: what each name plays, how k follows from a budget, what is compared."""
 
+import asyncio
+
 import pytest
 
 from agents.errors import ConfigError, UnknownName
 from debate.config.load import validate
 from debate.run_folder.results import MethodResult
+from debate.run_folder.run_state import MethodState
+from evals.evaluation import Selection, evaluate
 from evals.methods import BY_TIME, BY_TOKENS, budget, is_baseline, is_bound, pairs, resolve, row_name
 
 CONFIG = validate(
@@ -88,6 +92,20 @@ def test_k_meets_the_debates_budget():
     for missing in ({}, rows(single=(1, 1, 1)), rows(text=(1, 1, 1)), rows(single=(1, 1, 1), expert=(1, 1, 1))):
         with pytest.raises(ConfigError, match="put both among the methods"):
             budget(BY_TOKENS, missing)
+
+
+def test_the_budget_is_every_token_of_turns_that_were_said(tmp_path):
+    """Thoughts count, a turn that was not said has no tokens, and a question that was given up is one of the total."""
+    thinks = "<think>First three and four.</think>Answer: 7"
+    config = CONFIG.model_copy(update={"task": "arithmetic", "max_tokens": 64, "options": {"script": {".*": thinks}}})
+    (row,) = asyncio.run(evaluate(config, out=tmp_path / "said", methods=["single"], selection=Selection(limit=2)))
+    assert row.generated_tokens == 2 * (len(thinks) + 1)
+    state = MethodState("single")
+    state.result.generated_tokens = 300
+    for number, kind in enumerate(["decision"] * 9 + ["failed"]):
+        state.end({"kind": kind, "question": f"q{number}", "text": "?", "answer": "7", "score": "correct"}, 0)
+    debate = MethodResult("text", total=10, generated_tokens=1500)
+    assert budget(BY_TOKENS, {"single": state.result, "text": debate})[0] == 5
 
 
 def test_what_is_compared():

@@ -164,6 +164,10 @@ def test_few_questions_find_nothing_and_say_so():
     assert stats.detectable_difference(0, 0.2) is None
     sentence = stats.compare("a", outcomes([1, 1, 0]), "b", outcomes([1, 0, 0])).sentence
     assert sentence.endswith("3 paired questions: not distinguishable (3 questions cannot show any difference)")
+    alike = stats.compare("a", outcomes([1]), "b", outcomes([1])).sentence
+    assert alike.endswith(
+        "1 paired question: not distinguishable, no pair differs (1 question cannot show any difference)"
+    )
     more = [stats.detectable_difference(n, 0.2) for n in (20, 50, 100, 400, 1600)]
     assert all(a > b for a, b in pairwise(more))
 

@@ -60,3 +60,17 @@ def test_own_questions_from_the_command_line(cli, tmp_path):
     assert (code, "the task is file:text; give one of the two" in err) == (2, True)
     code, _, err = cli("run", "--config", "smoke", *own, "--set", "options.context=50")
     assert (code, "no question was answered" in err) == (2, True)
+
+
+def test_the_mock_is_called_the_mock_whatever_model_the_config_names(cli):
+    code, out, _ = cli("topology", "check", "first_debate", "--set", "backend=mock")
+    assert (code, "longest prompt of mock: " in out, "smollm2" in out) == (0, True, False)
+
+
+def test_who_gives_the_mock_questions_of_their_own_is_told_what_it_answers(cli, tmp_path):
+    (tmp_path / "q.jsonl").write_text(json.dumps({"question": "Capital of France?", "answer": "Paris"}))
+    own = ("--task", "file", "--data", tmp_path / "q.jsonl", "--scoring", "text", "--out", tmp_path / "run")
+    code, _, err = cli("eval", "smoke", *own)
+    assert (code, " ".join(err.split()).count("the mock backend answers only arithmetic")) == (0, 1)
+    code, _, err = cli("eval", "smoke", "--limit", 1, "--out", tmp_path / "sums")
+    assert (code, "answers only arithmetic" in " ".join(err.split())) == (0, False)

@@ -252,7 +252,7 @@ from evals.scoring.numbers import normalised, stated_number
         ("The answer is 2 1/2 cups", "2.5"),
         ("-1 1/2", "-1.5"),
         ("3⅓", "10/3"),
-        ("2-1/2", "0.5"),
+        ("2-1/2", None),
         ("5\\frac{0}{3}", "5"),
         ("2 and a half", "2.5"),
         ("two and a half hours", "2.5"),
@@ -317,7 +317,7 @@ from evals.scoring.numbers import normalised, stated_number
         ("Answer:18", "18"),
         ("Answer:  \x0918", "18"),
         ("Answer #1: 18", "18"),
-        ("the answers are 18 and 20", "18"),
+        ("the answers are 18 and 20", None),
         ("Problem 1: Janet has 16 eggs.\nSolution: 9*2 = 18", "18"),
         ("Problem: Janet has 16 eggs.\nAnswer: 18\n\nProblem: Tom has 5.\nAnswer: 7", "18"),
         ("Given: 16 eggs\nQuestion: how much?\nSolution: 9*2=18\nAnswer: 18", "18"),
@@ -398,12 +398,12 @@ def test_a_number_alone_has_one_spelling(text, spelling):
         ("So it is €27,50.", "27.5"),
         ("Answer: -1234,5", "-1234.5"),
         # Lists and thousands are no decimals.
-        ("Answer: 1,2,3", "1"),
-        ("Answer: (1,2)", "1"),
+        ("Answer: 1,2,3", None),
+        ("Answer: (1,2)", None),
         ("Answer: 1,234", "1234"),
         ("Answer: 1,00,000", "100000"),
         # A power with a fraction is no whole power.
-        ("Answer: 2^0.5", "2"),
+        ("Answer: 2^0.5", None),
         ("Answer: 2^10.", "1024"),
     ],
 )

@@ -68,7 +68,7 @@ def test_gsm8k_flexible_agrees_with_two_blind_labels_of_further_outputs():
     # Where no answer is stated a number is taken all the same, as harnesses do, and is the target by accident.
     silent = [(got, target) for label, got, target, _ in read if label is None]
     by_accident = sum(got == target for got, target in silent)
-    assert (len(silent), sum(got is not None for got, _ in silent), by_accident) == (122, 103, 1)
+    assert (len(silent), sum(got is not None for got, _ in silent), by_accident) == (122, 102, 1)
 
 
 def test_gsm8k_strict_finds_nothing_but_what_is_stated():
@@ -136,7 +136,7 @@ def test_gsm8k_published_verdicts(benchmark):
         ("a 12.5-mile walk of 3 days", "3"),
         ("The answer is N.", None),
         ("Answer: 1e3", "1000"),
-        ("Answer: 12 * 10", "12"),
+        ("Answer: 12 * 10", "120"),
         (".5 of it", "0.5"),
         ("Answer: 1\u00a0234", "1234"),
         ("The answer is **\\$1{,}500**", "1500"),

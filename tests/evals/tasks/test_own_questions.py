@@ -265,3 +265,13 @@ def test_a_run_over_own_questions_says_how_they_were_scored(tmp_path):
     rows = asyncio.run(evaluate(config, out=tmp_path / "run", methods=["text"], selection=Selection(data=path)))
     assert rows[0].total == 3
     assert "task: file:number" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_a_json_file_of_one_row_is_one_question_and_another_object_is_refused(tmp_path):
+    path = tmp_path / "q.json"
+    path.write_text(json.dumps({"question": "Capital of France?", "answer": "Paris"}), encoding="utf-8")
+    (sample,) = create_task("file:text", data=path).samples()
+    assert (sample.question, sample.target) == ("Capital of France?", "paris")
+    path.write_text(json.dumps({"data": ROWS}), encoding="utf-8")
+    with pytest.raises(TaskError, match="no column 'question': the file is one object; questions are an array of rows"):
+        create_task("file:text", data=path).samples()

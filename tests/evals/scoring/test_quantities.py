@@ -1,0 +1,94 @@
+"""Units, bases, percent signs, dates and ratios in mathematical answers: what computer algebra would drop."""
+
+import pytest
+
+from evals.scoring.mathematics import equal, spelled
+from evals.scoring.quantities import quantity
+
+pytest.importorskip("math_verify")
+
+
+@pytest.mark.parametrize(
+    ("answer", "target", "verdict"),
+    [
+        # Bases: by value; a plain answer is in the base that is asked for.
+        ("12_5", "12_6", False),
+        ("12_5", "7_{10}", True),
+        ("101010_2", "52_8", True),
+        ("52", "52_8", True),
+        ("42", "52_8", False),
+        ("52_8", "52", False),
+        ("52_8", "42", True),
+        ("255_{10}", "255", True),
+        ("4210_5", "4210_{5}", True),
+        ("x_1", "x_2", False),
+        ("B_{12}", "B_{13}", False),
+        # Dates, times and ratios.
+        ("2024-01-05", "2018", False),
+        ("2024-01-05", "2024-01-05", True),
+        ("01/05/2024", "1/5/2024", True),
+        ("01/05/2024", "05/01/2024", False),
+        ("1:30", "1:45", False),
+        ("01:30", "1:30", True),
+        ("3:2", "6:4", True),
+        ("3:2", "4:6", False),
+        ("3:2", "3", False),
+        ("3:2", "\\frac{3}{2}", True),
+        ("1/2/10", "1/20", True),
+        # The percent sign is dropped on both sides, and nothing is divided by 100.
+        ("5", "5\\%", True),
+        ("5\\%", "5", True),
+        ("50\\%", "0.5", False),
+        ("0.5", "50\\%", False),
+        ("50\\%", "\\frac{1}{2}", False),
+        ("33\\frac{1}{3}\\%", "\\frac{1}{3}", False),
+        ("33\\frac{1}{3}\\%", "\\frac{100}{3}", True),
+        # Units.
+        ("5\\text{ cm}", "5\\text{ m}", False),
+        ("500\\text{ cm}", "5\\text{ m}", True),
+        ("5 cm", "5\\text{ m}", False),
+        ("5 cm", "5", True),
+        ("5", "5\\text{ cm}", True),
+        ("5 feet", "60\\text{ inches}", True),
+        ("4\\text{ hours}", "4\\text{ minutes}", False),
+        ("\\frac12\\text{ hour}", "30\\text{ minutes}", True),
+        ("15\\text{ cm}^2", "15\\text{ cm}", False),
+        ("15\\text{ cm}^2", "0.0015\\text{ m}^2", True),
+        ("15 square cm", "15\\mbox{ cm}^2", True),
+        ("864 \\text{ sq in}", "864 \\mbox{ inches}^2", True),
+        ("2\\text{ weeks}", "2\\text{ months}", False),
+        ("90^\\circ", "90 \\text{ radians}", False),
+        ("90^\\circ", "90", True),
+        ("5\\text{ apples}", "5", True),
+        ("5m", "5n", False),
+        # Spellings.
+        ("0.\\overline{3}", "\\frac{1}{3}", True),
+        ("0.1\\overline{6}", "\\frac{1}{6}", True),
+        ("0.\\overline{3}", "0.3", False),
+        ("\\approx 3.14", "3.14", True),
+        ("\\varnothing", "\\emptyset", True),
+        ("\\langle 1, 2 \\rangle", "(1,2)", True),
+        ("\\{1,2\\}", "(1,2)", False),
+        ("\\{1,2\\}", "\\{2,1\\}", True),
+        ("3\\times10^{-2}", "0.03", True),
+        ("-0", "0", True),
+        ("\\infty", "-\\infty", False),
+        ("\\text{undefined}", "0", False),
+    ],
+)
+def test_what_stands_beside_a_number_counts(answer, target, verdict):
+    assert equal(answer, target) is verdict
+
+
+def test_a_number_with_a_unit():
+    found = quantity("864 \\mbox{ inches}^2")
+    assert (found.number, found.kind, found.unit) == ("864", "length^2", "in")
+    assert [quantity(text) for text in ("5", "5\\text{ apples}", "x\\text{ cm}", "5s", "3x+5m", "\\text{m}")] == [
+        None
+    ] * 6
+
+
+def test_units_keep_one_spelling():
+    assert [spelled(text) for text in ("15 cm^2", "15 square centimeters", "90 degrees", "5 dollars", "3 units")] == [
+        "15\\text{ cm}^2", "15\\text{ cm}^2", "90", "5", "3",
+    ]  # fmt: skip
