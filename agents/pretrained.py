@@ -19,7 +19,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -292,6 +292,7 @@ def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
         # numpy warns about the read-only view of the memory-mapped file; nothing is written to it.
         warnings.simplefilter("ignore")
         try:
+            _refuse_hollow(gguf, where)
             model, report = AutoModelForCausalLM.from_pretrained(
                 gguf.parent,
                 dtype=torch.bfloat16,
@@ -307,6 +308,31 @@ def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
             raise
         except Exception as error:  # whatever a file makes transformers raise
             raise unreadable("the model", gguf.name, gguf.parent, error) from error
+
+
+def _refuse_hollow(gguf: Path, where: Mapping[str, Any]) -> None:
+    """Refuse a GGUF file with far fewer weights than its head describes: what it lacks would be drawn at random first.
+
+    Raises:
+        ModelError: it is such a file.
+    """
+    import torch
+    from gguf import GGUFReader
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tensors = GGUFReader(gguf).tensors
+    held = sum(int(tensor.n_elements) for tensor in tensors)
+    config = AutoConfig.from_pretrained(gguf.parent, **where)
+    # Each layer has several; a head that says more would take any time to build.
+    needed = 2 * held + 1
+    if config.num_hidden_layers <= len(tensors):
+        with torch.device("meta"):
+            needed = sum(weight.numel() for weight in AutoModelForCausalLM.from_config(config).parameters())
+    if 2 * held < needed:
+        raise ModelError(
+            f"{gguf.name} lacks weights: it holds {len(tensors)} tensors with {held:,} numbers, and its head describes a model "
+            f"with more ({config.num_hidden_layers:,} layers). Get it whole"
+        )
 
 
 def _write_manifest(folder: Path, source: str, gguf_sha256: str) -> None:

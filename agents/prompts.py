@@ -173,12 +173,16 @@ class Prompts:
     def _render_file(self, path: Path, values: dict[str, Any]) -> str:
         try:
             if path not in self._templates:
-                self._templates[path] = self._environment.from_string(path.read_text())
+                self._templates[path] = self._environment.from_string(path.read_text(encoding="utf-8"))
             return self._templates[path].render({"own_first": self.own_first, **values}).strip()
         except OSError as error:
             raise PromptError(f"cannot read the prompt {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise PromptError(f"cannot read the prompt {path}: not UTF-8 (byte {error.start})") from error
         except TemplateError as error:
             raise PromptError(f"{path}: {error}") from error
+        except Exception as error:  # a template is a program: whatever it makes of its slots
+            raise PromptError(f"{path}: {type(error).__name__}: {error}") from error
 
     @cached_property
     def _templates(self) -> dict[Path, Template]:
@@ -218,7 +222,10 @@ class Prompts:
         ):
             raise PromptError(f"{path}: close is a text, and cue a text or one each for {', '.join(STAGES)}")
         for stage in STAGES:
-            for place, example in enumerate(found.get(stage) or []):
+            examples = found.get(stage) or []
+            if not isinstance(examples, list):
+                raise PromptError(f"{path}: {stage}: worked examples are a list; this is a {type(examples).__name__}")
+            for place, example in enumerate(examples):
                 if not isinstance(example, dict) or not {"question", "solution"} <= set(example):
                     raise PromptError(f"{path}: {stage}[{place}]: an example has a question and a solution")
         return {key: value for key, value in found.items() if value}

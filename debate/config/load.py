@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents.errors import ConfigError
 from agents.secrets import refuse_secrets, refuse_secrets_anywhere
-from agents.yaml_file import parse_yaml, read_yaml
+from agents.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
 from debate.config.execution import EngineConfig, ExecutionConfig
 from debate.config.paths import check_paths, find_file, with_paths
 from debate.config.schema import AgentConfig, DebateConfig
@@ -141,6 +141,8 @@ def parse_override(override: str) -> tuple[tuple[str, ...], Any]:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: write key.path=value, e.g. --set agents.ada.temperature=0.2")
+    if key.count(".") >= MAX_DEPTH:
+        raise ConfigError(f"--set {override[:60]!r}…: nested deeper than {MAX_DEPTH} levels")
     return tuple(key.strip().split(".")), parse_yaml(text, source=f"--set {override!r}")
 
 
