@@ -97,9 +97,9 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
             raise UnknownName("tiny debater", model, debaters())
         return DEBATERS / model.removeprefix(TINY)
     path = Path(model).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         return path if (path / "config.json").is_file() else _converted(_gguf_in(path), progress)
-    if path.is_file():
+    if os.path.isfile(path):
         return _converted(path, progress)
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         known = [*WHEEL_MODELS, *debaters()]

@@ -14,6 +14,7 @@ A role is another such folder. What it has stands in place of the task's file, b
 before the task's. What neither has is looked for in the shared folder.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -60,7 +61,7 @@ class Prompts:
 
     def __post_init__(self) -> None:
         for folder in (self.folder, self.role):
-            if folder is not None and not folder.is_dir():
+            if folder is not None and not os.path.isdir(folder):
                 known = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
                 raise PromptError(
                     f"no prompts in {folder}. Known beside it: {', '.join(known) or 'none'}.{did_you_mean(folder.name, known)}"

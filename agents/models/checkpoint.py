@@ -29,7 +29,16 @@ def load_model(folder: str | Path, what: str, make: Callable[[dict[str, Any]], M
         stored = json.loads((folder / CONFIG).read_text())
         model = make(stored.pop("model"))
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"no {what} in {folder}: {reason[:300]}") from error
     return model, stored

@@ -1,7 +1,9 @@
 """A config file, or a plain mapping, as a checked config; errors name the file and the key path."""
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,7 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
     """
     # Before anything else, so that no other mistake is explained by repeating the key.
     _refuse_in_options(raw, source)
+    _check_plain(raw, source)
     try:
         config = DebateConfig.model_validate(raw)
     except ValidationError as error:
@@ -84,6 +87,28 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
         raise ConfigError("\n".join(dict.fromkeys(_explain(source, raw, detail) for detail in details))) from error
     refuse_secrets_anywhere(raw, where=source)
     return config
+
+
+def _check_plain(value: Any, where: str, depth: int = 0) -> None:
+    """Refuse values that the file of a run folder would hold as others: not finite, dates, bytes, sets.
+
+    Raises:
+        ConfigError: there is one, or the values are nested too deep.
+    """
+    if depth > MAX_DEPTH:
+        raise ConfigError(f"{where[:200]}…: nested deeper than {MAX_DEPTH} levels")
+    separator = ": " if depth == 0 else "."
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_plain(inner, f"{where}{separator}{key}", depth + 1)
+    elif isinstance(value, list | tuple):
+        for place, inner in enumerate(value):
+            _check_plain(inner, f"{where}{separator}{place}", depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: a finite number is needed; got {value!r}")
+    elif isinstance(value, date | bytes | set):
+        kind = "a date" if isinstance(value, date) else f"of the type {type(value).__name__}"
+        raise ConfigError(f"{where}: {str(value)[:60]!r} is {kind}, which no key takes; for a text, put it into quotes")
 
 
 def refuse_keys(values: Mapping[str, Any], *, source: str) -> None:

@@ -289,7 +289,8 @@ def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule
     turns = transcript.turns
     if transcript.rounds > 1:
         cuts: Sequence[Sequence[Turn]] = [
-            [turn for turn in turns if turn.key.round <= number] for number in range(1, transcript.rounds + 1)
+            [turn for turn in turns if turn.key.round <= number]
+            for number in sorted({turn.key.round for turn in turns})
         ]
     else:
         place = {name: number for number, name in enumerate(config.agents)}

@@ -35,7 +35,11 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "scorers": (("evals/scoring/*.py", "evals/scorer.py"), ("tests/evals/scoring", "tests/evals/test_scorer.py")),
     "statistics": (
         ("evals/analysis/stats.py", "evals/analysis/run_difference.py"),
-        ("tests/evals/analysis/test_stats.py", "tests/evals/cli/test_runs.py", "tests/evals/analysis/test_fair_table.py"),
+        (
+            "tests/evals/analysis/test_stats.py",
+            "tests/evals/cli/test_runs.py",
+            "tests/evals/analysis/test_fair_table.py",
+        ),
     ),
     "kernels": (
         (
