@@ -55,8 +55,9 @@ def read_samples(folder: Path) -> list[Sample]:
 def _sample(row: Mapping[str, Any]) -> Sample:
     sample = Sample(**{**row, "options": tuple(row["options"])})
     texts = (sample.id, sample.question, sample.target, *sample.options)
-    if wrong := next((text for text in texts if not isinstance(text, str)), None):
-        raise TypeError(f"{wrong!r} is no text")
+    for value in texts:
+        if not isinstance(value, str):
+            raise TypeError(f"{str(value)[:60]!r} is no text")
     return sample
 
 
