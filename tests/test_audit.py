@@ -35,7 +35,10 @@ def test_what_was_not_looked_at_is_said(packages, sentence):
 @pytest.mark.parametrize(
     ("outcome", "sentence"),
     [
-        (subprocess.CompletedProcess([], 1, "", "No module named pip_audit"), "nothing was looked at: No module named pip_audit"),
+        (
+            subprocess.CompletedProcess([], 1, "", "No module named pip_audit"),
+            "nothing was looked at: No module named pip_audit",
+        ),
         (subprocess.TimeoutExpired([], 1), "did not answer within 300 s; nothing was looked at"),
     ],
 )

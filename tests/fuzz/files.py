@@ -42,7 +42,7 @@ def _header_changed(blob: bytes, chance: random.Random) -> bytes:
 
 def _tensors_changed(blob: bytes, chance: random.Random) -> bytes:
     """Return a message with other bytes in its tensors, its digest made to fit."""
-    table, header, tensors = parts(blob)
+    _, header, tensors = parts(blob)
     raw = bytearray(tensors)
     for _ in range(chance.randrange(1, 5)):
         raw[chance.randrange(len(raw))] = chance.randrange(256)
@@ -60,11 +60,7 @@ class Messages(Target):
         return [to_bytes(TEXT), to_bytes(CIPHER)]
 
     def read(self, blob: bytes) -> None:
-        try:
-            message = from_bytes(blob)
-        except MessageError as error:
-            assert str(error).isprintable(), "a sentence that moves a terminal"
-            raise
+        message = from_bytes(blob)
         assert to_bytes(message) == blob, "another form of a message was taken"
 
 
@@ -117,12 +113,14 @@ class Journals(Target):
     def read(self, blob: bytes) -> None:
         path = self.scratch / "journal.log"
         path.write_bytes(blob)
-        reader, state, activity = JournalReader(path), RunState(), Activity()
+        reader, activity = JournalReader(path), Activity()
         state = RunState(activity)
         state.replay(reader)
         activity.pace()
         for row in state.results.values():
             row.as_json()
+        if not (self.scratch / "messages").exists():
+            shutil.copytree(OLD_RUN / "messages", self.scratch / "messages")
         messages = MessageStore(self.scratch / "messages")
         with reader.opened() as at:
             for method in state.methods.values():
@@ -144,8 +142,15 @@ class RunFolders(Target):
 
     name, documented, share = "run_folders", (DebateError,), 0.08
     files = (
-        "run.json", "results.json", "samples.jsonl", "config.yaml", "cipher/config.yaml", "energy.json", "label_tokens.json", "journal.log",
-    )  # fmt: skip
+        "run.json",
+        "results.json",
+        "samples.jsonl",
+        "config.yaml",
+        "cipher/config.yaml",
+        "energy.json",
+        "label_tokens.json",
+        "journal.log",
+    )
     changes = tuple(
         lambda blob, chance, change=change: blob[:1] + change(blob[1:], chance)
         for change in (by_value(), in_a_line(by_value()), _record_changed)
@@ -182,10 +187,10 @@ class RunFolders(Target):
 QUESTIONS = (
     b'{"id": "a", "question": "1+1?", "answer": "2"}\n{"id": "b", "question": "2+2?", "answer": 4}\n',
     b'[{"question": "Which?", "options": ["x", "y"], "answer": "B"}]',
-    b"question,answer\n1+1?,2\n\"two\nlines\",3\n",
+    b'question,answer\n1+1?,2\n"two\nlines",3\n',
     b"question\tanswer\tchoices\nq\tx\tx|y\n",
     b'{"question": "q", "choices": {"text": ["x", "y"], "label": ["A", "B"]}, "answer": "A"}\n',
-)  # fmt: skip
+)
 
 
 def _parquet() -> bytes:
@@ -228,11 +233,19 @@ class Questions(Target):
     )
 
     def seeds(self) -> list[bytes]:
-        pairs = [(0, 0), (1, 1), (2, 3), (3, 1), (0, 4), (0, 5), (0, 2), (4, 0), (5, 3)]
-        texts = dict(enumerate((*QUESTIONS, QUESTIONS[0])))
-        return [
-            bytes([kind, scoring]) + texts[min(kind, 4) if scoring != 1 else max(kind, 1)] for kind, scoring in pairs
+        places = [
+            (0, 0, 0),
+            (1, 1, 1),
+            (2, 3, 2),
+            (3, 1, 3),
+            (0, 4, 0),
+            (0, 5, 0),
+            (0, 2, 0),
+            (4, 0, 0),
+            (5, 3, 2),
+            (0, 1, 4),
         ]
+        return [bytes([kind, scoring]) + QUESTIONS[text] for kind, scoring, text in places]
 
     def read(self, blob: bytes) -> None:
         kind, rest = kind_and_rest(blob, len(self.kinds))
@@ -267,17 +280,16 @@ class Responses(Target):
     changes = (lambda blob, chance: blob[:1] + in_a_line(by_value())(blob[1:], chance),)
 
     def seeds(self) -> list[bytes]:
-        row = {"target": "2", "response": "The answer is 2", "id": "a", "options": ["1", "2"]}
-        theirs = {
-            "doc_id": 0,
-            "doc": {"question": "?"},
-            "target": "2",
-            "resps": [["2"]],
-            "filtered_resps": ["2"],
-            "exact_match": 1.0,
-        }
-        lines = b"".join(json.dumps(one).encode() + b"\n" for one in (row, {**row, "response": "B", "target": "B"}))
-        return [*(bytes([place]) + lines for place in range(len(self.tasks))), b"\0" + json.dumps(theirs).encode()]
+        answers = ("2", "B", "Yes", "two", "two")
+        return [
+            bytes([place])
+            + b"".join(
+                json.dumps({"target": answer, "response": said + answer, "id": said, "options": ["1", "2"]}).encode()
+                + b"\n"
+                for said in ("The answer is ", "")
+            )
+            for place, answer in enumerate(answers)
+        ]
 
     def read(self, blob: bytes) -> None:
         place, content = kind_and_rest(blob, len(self.tasks))

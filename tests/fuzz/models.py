@@ -5,7 +5,7 @@ import random
 import shutil
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from fuzz.mutation import by_value
@@ -27,10 +27,40 @@ from evals.scoring.options import option_label
 from evals.task import Task, create_task
 
 ANSWER_PIECES = (
-    b"The answer is ", b"Answer: ", b"#### ", b"\\boxed{", b"\\frac{1}{", b"$", b"(A)", b"B.", b" is wrong", b"<answer>", b"</think>",
-    b"one hundred and ", b"1,234", b"1e", b"^", b"%", "½".encode(), "٣".encode(), "三百".encode(), b"/0", b"-", b"yes", b"no", b"\nQuestion: ",
-    b"option ", b"\xed\xa0\x80", b"\x00", b"\\text{", b"```", b"**", b"Therefore, ", b"or ", b"neither ",
-)  # fmt: skip
+    b"The answer is ",
+    b"Answer: ",
+    b"#### ",
+    b"\\boxed{",
+    b"\\frac{1}{",
+    b"$",
+    b"(A)",
+    b"B.",
+    b" is wrong",
+    b"<answer>",
+    b"</think>",
+    b"one hundred and ",
+    b"1,234",
+    b"1e",
+    b"^",
+    b"%",
+    "½".encode(),
+    "٣".encode(),
+    "三百".encode(),
+    b"/0",
+    b"-",
+    b"yes",
+    b"no",
+    b"\nQuestion: ",
+    b"option ",
+    b"\xed\xa0\x80",
+    b"\x00",
+    b"\\text{",
+    b"```",
+    b"**",
+    b"Therefore, ",
+    b"or ",
+    b"neither ",
+)
 
 
 class Answers(Target):
@@ -39,16 +69,40 @@ class Answers(Target):
     name, documented, share = "answers", (), 8.0
     pieces = ANSWER_PIECES
     tasks = (
-        "gsm8k", "mmlu", "strategyqa", "math500", "aqua_rat", "bbh:navigate", "bbh:date_understanding", "arithmetic", "file:text", "file:contains", "spelling", "trec",
-        "spoken_digits", "discrete_functions", "missing_word", "boolq", "hellaswag", "biographies", "svamp",
-    )  # fmt: skip
+        "gsm8k",
+        "mmlu",
+        "strategyqa",
+        "math500",
+        "aqua_rat",
+        "bbh:navigate",
+        "bbh:date_understanding",
+        "arithmetic",
+        "file:text",
+        "file:contains",
+        "spelling",
+        "trec",
+        "spoken_digits",
+        "discrete_functions",
+        "missing_word",
+        "boolq",
+        "hellaswag",
+        "biographies",
+        "svamp",
+    )
     options = ("one", "-3", "1,200", "a b c")
 
     def seeds(self) -> list[bytes]:
         said = (
-            "So 3 + 4 = 7.\nThe answer is 7.", "(A) is wrong, so I choose (B).", "Yes, it is.", "Hence \\boxed{\\frac{1}{2}}.",
-            "#### 1,234.50", "<think>A?</think>Answer: C", "It is one hundred and twenty-three.", "三百二十一", "Answer: x^2 + 1",
-        )  # fmt: skip
+            "So 3 + 4 = 7.\nThe answer is 7.",
+            "(A) is wrong, so I choose (B).",
+            "Yes, it is.",
+            "Hence \\boxed{\\frac{1}{2}}.",
+            "#### 1,234.50",
+            "<think>A?</think>Answer: C",
+            "It is one hundred and twenty-three.",
+            "三百二十一",
+            "Answer: x^2 + 1",
+        )
         return [bytes([place]) + text.encode() for place in range(len(self.tasks)) for text in said]
 
     def read(self, blob: bytes) -> None:
@@ -144,10 +198,18 @@ class Templates(Target):
 
     name, documented, share = "templates", (PromptError,), 0.3
     families = tuple(TEMPLATES)
-    pieces = tuple(name.encode() for names, _, _ in TEMPLATES.values() for name in names) + (
-        b"{% for m in messages %}", b"{{ m['content'] }}", b"{% endfor %}", b"{{ bos_token }}", b"{% generation %}", b"{{ 1 // 0 }}",
-        b"{{ messages.__class__ }}", b"assistant\n", b"</think>",
-    )  # fmt: skip
+    pieces = (
+        *(name.encode() for names, _, _ in TEMPLATES.values() for name in names),
+        b"{% for m in messages %}",
+        b"{{ m['content'] }}",
+        b"{% endfor %}",
+        b"{{ bos_token }}",
+        b"{% generation %}",
+        b"{{ 1 // 0 }}",
+        b"{{ messages.__class__ }}",
+        b"assistant\n",
+        b"</think>",
+    )
 
     def seeds(self) -> list[bytes]:
         said = [
@@ -202,7 +264,7 @@ class Checkpoints(Target):
         b'"weight_map"',
         b'"../model.safetensors"',
     )
-    sound = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(2)}
+    sound: ClassVar[dict[str, torch.Tensor]] = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(2)}
     changes = (
         lambda blob, chance: blob[:1] + by_value()(blob[1:], chance),
         lambda blob, chance: _head_changed(blob, chance),
@@ -265,15 +327,8 @@ class ModelFolders(Target):
 
     def seeds(self) -> list[bytes]:
         config = (DEBATERS / "ada" / "config.json").read_bytes()
-        head = b"GGUF" + (3).to_bytes(4, "little") + (0).to_bytes(8, "little") + (1).to_bytes(8, "little")
-        pair = (
-            (20).to_bytes(8, "little")
-            + b"general.architecture"
-            + (8).to_bytes(4, "little")
-            + (5).to_bytes(8, "little")
-            + b"llama"
-        )
-        return [b"\0" + config, b"\1" + head + pair]
+        # The head of a GGUF file lies in the corpus: it is none of a whole model.
+        return [b"\0" + config]
 
     def read(self, blob: bytes) -> None:
         kind, content = kind_and_rest(blob, 2)

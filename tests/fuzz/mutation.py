@@ -9,15 +9,82 @@ from typing import Any
 LONGEST = 100_000
 # Values that a reader does not expect where it expects another.
 ODD: tuple[Any, ...] = (
-    None, True, False, -1, 0, 1, 1.5, -0.0, 2**31, 2**63, 2**64 - 1, 10**30, 1e308, float("nan"), float("inf"), "", " ", "x", ".",
-    "..", "a/b", "\x00", "\ud800", "\x1b[2J", "\u202e", "$x^{2", "9" * 5000, "text", "cipher", [], {}, [[]], [None], {"a": []},
-    {"": {}}, "1e999", "0x10", "٠", "🙂" * 40,
-)  # fmt: skip
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    1.5,
+    -0.0,
+    2**31,
+    2**63,
+    2**64 - 1,
+    10**30,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    " ",
+    "x",
+    ".",
+    "..",
+    "a/b",
+    "\x00",
+    "\ud800",
+    "\x1b[2J",
+    "\u202e",
+    "$x^{2",
+    "9" * 5000,
+    "text",
+    "cipher",
+    [],
+    {},
+    [[]],
+    [None],
+    {"a": []},
+    {"": {}},
+    "1e999",
+    "0x10",
+    "٠",
+    "🙂" * 40,
+)
 PIECES = (
-    b"\0", b"\n", b"\r\n", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"{", b"}", b"[", b"]", b'"', b"\\", b"null", b"-1", b"1e999",
-    b"NaN", b"9" * 400, b"<", b">", b"&", b"|", b":", b"- ", b"'", b"\x1b[31m", "½".encode(), "٠".encode(), "一亿".encode(),
-    "\u202e".encode(), b"\\u0000", b"\\ud800", b"../", b"%", b"$",
-)  # fmt: skip
+    b"\0",
+    b"\n",
+    b"\r\n",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"\xed\xa0\x80",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b'"',
+    b"\\",
+    b"null",
+    b"-1",
+    b"1e999",
+    b"NaN",
+    b"9" * 400,
+    b"<",
+    b">",
+    b"&",
+    b"|",
+    b":",
+    b"- ",
+    b"'",
+    b"\x1b[31m",
+    "½".encode(),
+    "٠".encode(),
+    "一亿".encode(),
+    "\u202e".encode(),
+    b"\\u0000",
+    b"\\ud800",
+    b"../",
+    b"%",
+    b"$",
+)
 Value = Any
 
 
@@ -93,7 +160,7 @@ def _changed_value(value: Value, chance: random.Random) -> Value:
             case 1:
                 return [*value, value[place]]
             case 2:
-                return value[:place] + [chance.choice(ODD)] + value[place:]
+                return [*value[:place], chance.choice(ODD), *value[place:]]
             case _:
                 return [*value[:place], _changed_value(value[place], chance), *value[place + 1 :]]
     if isinstance(value, str) and chance.random() < 0.4:

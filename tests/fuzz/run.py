@@ -37,9 +37,23 @@ from fuzz.settings import Configs, Overrides, PromptFiles, Topologies, Yaml
 from fuzz.target import Target
 
 TARGETS: tuple[type[Target], ...] = (
-    Messages, Journals, RunFolders, Questions, Tables, Responses, Configs, Yaml, Overrides, Topologies, PromptFiles, Answers, Servers,
-    Templates, Checkpoints, ModelFolders,
-)  # fmt: skip
+    Messages,
+    Journals,
+    RunFolders,
+    Questions,
+    Tables,
+    Responses,
+    Configs,
+    Yaml,
+    Overrides,
+    Topologies,
+    PromptFiles,
+    Answers,
+    Servers,
+    Templates,
+    Checkpoints,
+    ModelFolders,
+)
 BATCH = 500
 LONGEST_S = 1.0
 # Beyond this the input is not waited for.

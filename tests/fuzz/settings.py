@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 from fuzz.mutation import by_value
@@ -26,9 +27,29 @@ def _yaml_bytes(value: object) -> bytes:
 
 BY_VALUE = by_value(lambda blob: yaml.load(blob, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), _yaml_bytes)
 YAML_PIECES = (
-    b"&a ", b"*a", b"<<: *a", b"!!python/object/apply:os.system ", b"!!binary ", b"!!set ", b"? ", b"--- ", b"%YAML 1.2\n", b"{", b"[",
-    b"1_000", b"2020-02-30", b".inf", b".nan", b"0x", b"count: 1000000000\n", b"agents: ", b"topology: ", b"methods: ", b"- ", b"\n  ",
-)  # fmt: skip
+    b"&a ",
+    b"*a",
+    b"<<: *a",
+    b"!!python/object/apply:os.system ",
+    b"!!binary ",
+    b"!!set ",
+    b"? ",
+    b"--- ",
+    b"%YAML 1.2\n",
+    b"{",
+    b"[",
+    b"1_000",
+    b"2020-02-30",
+    b".inf",
+    b".nan",
+    b"0x",
+    b"count: 1000000000\n",
+    b"agents: ",
+    b"topology: ",
+    b"methods: ",
+    b"- ",
+    b"\n  ",
+)
 
 
 class Configs(Target):
@@ -41,12 +62,10 @@ class Configs(Target):
     def seeds(self) -> list[bytes]:
         names = ("smoke.yaml", "topologies/teams.yaml", "topologies/ring.yaml", "debaters/experts.yaml")
         files = [SHIPPED / name for name in names if (SHIPPED / name).is_file()]
-        small = (
-            b"backend: mock\nmodel: mock\nagents:\n  ada: {temperature: 0.5}\n  ben: {count: 3}\ntopology: ring(k=1)\n"
-        )
+        small = b"backend: mock\nmodel: mock\nagents:\n  ada: {temperature: 0.5}\n  ben: {count: 3}\ntopology: ring(hops=1)\n"
         rich = (
             b"backend: mock\nmodel: mock\nrounds: 3\nagents: {a: {count: 4}, z: {role: judge}}\nprotocol: sequential\n"
-            b"stopping: agreement\ndecision: majority\nmethods: {few: {rounds: 1}}\ntopology:\n  generator: star(hub=a1)\n"
+            b"stopping: agreement\ndecision: majority\nmethods: {few: {rounds: 1}}\ntopology:\n  generator: star\n"
             b"  edges: [{from: a1, to: [a2, a3], message: text, delay: 1, rounds: [2, 3]}, {from: a2, to: a1, remove: true}]\n"
         )
         return [small, rich, *(file.read_bytes() for file in files)]
@@ -110,9 +129,28 @@ class Topologies(Target):
     name, documented, share = "topologies", (DebateError,), 2.0
     kinds = (".graphml", ".json", ".yaml", "name")
     pieces = (
-        b"<node id='a'/>", b"<edge source='a' target='b'/>", b"<!DOCTYPE x>", b"<!ENTITY a 'b'>", b"&a;", b"]]>", b"<data key='d0'>", b"nan",
-        b'"nodes"', b'"links"', b'"edges"', b'"id"', b'"source"', b'"target"', b"ring(k=2)", b"star(hub=", b"(", b")", b"=", b",", b"1e9",
-    )  # fmt: skip
+        b"<node id='a'/>",
+        b"<edge source='a' target='b'/>",
+        b"<!DOCTYPE x>",
+        b"<!ENTITY a 'b'>",
+        b"&a;",
+        b"]]>",
+        b"<data key='d0'>",
+        b"nan",
+        b'"nodes"',
+        b'"links"',
+        b'"edges"',
+        b'"id"',
+        b'"source"',
+        b'"target"',
+        b"ring(hops=2)",
+        b"both=True",
+        b"(",
+        b")",
+        b"=",
+        b",",
+        b"1e9",
+    )
     changes = (
         lambda blob, chance: blob[:1] + by_value()(blob[1:], chance),
         lambda blob, chance: blob[:1] + BY_VALUE(blob[1:], chance),
@@ -125,19 +163,19 @@ class Topologies(Target):
             "edges": [{"source": "a", "target": "b", "delay": 1}],
         }
         graphml = (
-            b'<?xml version="1.0"?><graphml xmlns="http://graphml.graphdrawing.org/xmlns"><key id="d0" for="node" attr.name="temperature"'
-            b' attr.type="double"/><graph edgedefault="directed"><node id="a"><data key="d0">0.5</data></node><node id="b"/>'
-            b'<edge source="a" target="b"/></graph></graphml>'
+            b'<?xml version="1.0"?><graphml xmlns="http://graphml.graphdrawing.org/xmlns"><key id="d0" for="node"'
+            b' attr.name="temperature" attr.type="double"/><graph edgedefault="directed"><node id="a"><data key="d0">0.5</data></node>'
+            b'<node id="b"/><edge source="a" target="b"/></graph></graphml>'
         )
         own = b"agents: {a: {}, b: {count: 2}}\nedges:\n- {from: a, to: b1, message: text}\n"
         names = (
             b"ring",
-            b"ring(k=2)",
-            b"star(hub=a)",
-            b"random(p=0.5)",
+            b"ring(hops=2)",
+            b"star",
+            b"erdos_renyi(p=0.5)",
             b"tree(branching=2)",
-            b"sparse(degree=2)",
-            b"blocks(sizes=[2, 2])",
+            b"sparse(k=2)",
+            b"small_world(k=2)",
         )
         return [b"\0" + graphml, b"\1" + json.dumps(link).encode(), b"\2" + own, *(b"\3" + name for name in names)]
 
@@ -160,14 +198,33 @@ class PromptFiles(Target):
     name, documented, share = "prompts", (PromptError,), 0.3
     kinds = ("initial.jinja", "debate.jinja", "examples.yaml", "text")
     pieces = (
-        b"{{ question }}", b"{% for other in others %}", b"{% endfor %}", b"{{ own }}", b"{% if own_first %}", b"{% endif %}", b"{#", b"#}",
-        b"{{ question.__class__.__mro__ }}", b"{{ ''.format }}", b"{% include '/etc/passwd' %}", b"{{ undefined }}", b"| safe", b"{% raw %}",
-        b"{% set x = 1 %}", b"{{ 1 // 0 }}", b"{{ 'a' * 99 }}", "\ue000".encode(), "\uf8ff".encode(), b"\x02", b"\x00",
-    )  # fmt: skip
-    sound = {
-        "system.jinja": "Be brief.", "initial.jinja": "{{ question }}",
+        b"{{ question }}",
+        b"{% for other in others %}",
+        b"{% endfor %}",
+        b"{{ own }}",
+        b"{% if own_first %}",
+        b"{% endif %}",
+        b"{#",
+        b"#}",
+        b"{{ question.__class__.__mro__ }}",
+        b"{{ ''.format }}",
+        b"{% include '/etc/passwd' %}",
+        b"{{ undefined }}",
+        b"| safe",
+        b"{% raw %}",
+        b"{% set x = 1 %}",
+        b"{{ 1 // 0 }}",
+        b"{{ 'a' * 99 }}",
+        "\ue000".encode(),
+        "\uf8ff".encode(),
+        b"\x02",
+        b"\x00",
+    )
+    sound: ClassVar[dict[str, str]] = {
+        "system.jinja": "Be brief.",
+        "initial.jinja": "{{ question }}",
         "debate.jinja": "{{ question }} {% for other in others %}{{ other }} {% endfor %}{{ own }}",
-    }  # fmt: skip
+    }
     changes = (lambda blob, chance: blob[:1] + BY_VALUE(blob[1:], chance),)
 
     def seeds(self) -> list[bytes]:

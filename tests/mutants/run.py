@@ -3,10 +3,11 @@
     PYTHONPATH=tests python tests/mutants/run.py --sample 500 --seed 0
     PYTHONPATH=tests python tests/mutants/run.py --only evals/analysis/stats.py:120
 
-Works on a copy of the project in the state folder, in processes forked from one that has imported what is heavy. A sample is drawn
-in equal parts from the parts of the core (tests/mutants/core.py) and mixed, so that a beginning of it is a sample too. Each mutant
-runs the tests of its part that reach its line, the quickest first, until one fails; one that takes too long is killed as well.
-It goes on where it was stopped: outcomes are lines of `outcomes.jsonl`, keyed by the fault and by what its module says.
+Works on a copy of the project in the state folder, in processes forked from one that has imported what is heavy. A sample is
+drawn in equal parts from the parts of the core (tests/mutants/core.py) and mixed, so that a beginning of it is a sample too. Each
+mutant runs the tests of its part that reach its line, the quickest first, until one fails; one that takes too long counts as
+noticed as well. It goes on where it was stopped: outcomes are lines of `outcomes.jsonl`, keyed by the fault and by what its
+module says.
 Survivors are printed as a table; those in tests/mutants/explained.md, one by one, are counted apart.
 """
 

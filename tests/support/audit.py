@@ -2,8 +2,8 @@
 
 python tests/support/audit.py
 
-pip-audit asks PyPI's advisories, a package at a time. Where it cannot, or a mirror does not have them, it passes the package over;
-so what was passed over is counted, and nothing is called sound that nobody looked at.
+pip-audit asks PyPI's advisories, a package at a time. Where it cannot, or a mirror does not have them, it passes the package
+over; so what was passed over is counted, and nothing is called sound that nobody looked at.
 """
 
 import json

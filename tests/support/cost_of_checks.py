@@ -79,7 +79,8 @@ def main() -> None:
     spread = f"{shares[len(shares) // 4]:+.1%} to {shares[3 * len(shares) // 4]:+.1%}"
     print(
         f"with {statistics.median(on):.4f} ms of CPU a turn, without {statistics.median(off):.4f}: "
-        f"{statistics.median(shares):+.2%} (middle half of {len(shares)} pairs {spread}; least with {min(on):.4f}, without {min(off):.4f}: "
+        f"{statistics.median(shares):+.2%} (middle half of {len(shares)} pairs "
+        f"{spread}; least with {min(on):.4f}, without {min(off):.4f}: "
         f"{min(on) / min(off) - 1:+.2%})"
     )
 
