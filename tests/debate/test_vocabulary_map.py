@@ -207,3 +207,8 @@ def test_in_a_debate_the_share_is_recorded_and_too_little_is_heard_as_text(thres
         record.append_decision(question, Decision(None, "", {}), {})
     (record,) = read_method(tmp_path / "run" / "cipher")
     assert record.transcript == transcript
+
+
+def test_a_token_beyond_the_senders_vocabulary_spells_nothing():
+    mapped = VocabularyMap(SMALL, LARGE)
+    assert [mapped.pieces(token) for token in (len(SMALL.get_vocab()), len(SMALL.get_vocab()) + 5)] == [(), ()]

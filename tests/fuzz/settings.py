@@ -164,7 +164,8 @@ class Topologies(Target):
         }
         graphml = (
             b'<?xml version="1.0"?><graphml xmlns="http://graphml.graphdrawing.org/xmlns"><key id="d0" for="node"'
-            b' attr.name="temperature" attr.type="double"/><graph edgedefault="directed"><node id="a"><data key="d0">0.5</data></node>'
+            b' attr.name="temperature" attr.type="double"/>'
+            b'<graph edgedefault="directed"><node id="a"><data key="d0">0.5</data></node>'
             b'<node id="b"/><edge source="a" target="b"/></graph></graphml>'
         )
         own = b"agents: {a: {}, b: {count: 2}}\nedges:\n- {from: a, to: b1, message: text}\n"
