@@ -76,7 +76,6 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
     """
     # Before anything else, so that no other mistake is explained by repeating the key.
     _refuse_in_options(raw, source)
-    _check_plain(raw, source)
     try:
         config = DebateConfig.model_validate(raw)
     except ValidationError as error:
@@ -85,6 +84,8 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
             # A mapping was meant: that it is no name either says nothing.
             details = [detail for detail in details if detail["loc"][-1:] != ("str",)]
         raise ConfigError("\n".join(dict.fromkeys(_explain(source, raw, detail) for detail in details))) from error
+    # Of keys that take anything: the others are told by their types.
+    _check_plain(raw, source)
     refuse_secrets_anywhere(raw, where=source)
     return config
 

@@ -75,6 +75,8 @@ def test_a_field_of_another_type_or_out_of_range_is_refused(original, fields, se
     [
         ({"entropy": torch.tensor([0.0, -0.5, 0.0])}, "entropy has a number that is below 0, first at step 1 of 3"),
         ({"max_probability": torch.tensor([0.5, 0.5, 1.5])}, "max_probability has a number that is above 1, .* step 2"),
+        # In float32 this is just above the bound, and equal to it where they are compared in float32.
+        ({"max_probability": torch.tensor([1.0, 1.00001, 0.9])}, "max_probability has a number that is above 1, .* step 1"),
         ({"top_probabilities": torch.full((3, 2), -1.0)}, "top_probabilities has a number that is below 0"),
         ({"entropy": torch.full((3,), float("inf"))}, "entropy has a number that is not finite"),
         ({"top_probabilities": torch.full((3, 2), 0.7)}, "weights that sum to more than 1, first at step 0"),
