@@ -171,6 +171,7 @@ class RunState:
         match record["kind"]:
             case "run":
                 self.config = record["config"]
+                self._facts()
             case "models":
                 self.models |= {model: ModelFingerprint(**facts) for model, facts in record["models"].items()}
             case "session":
@@ -223,5 +224,16 @@ class RunState:
         """
         if self.config is None:
             raise RunError("the run ended before it began: its journal has no config. Run the same command again.")
-        facts = {key: self.config[key] for key in ("task", "model", "backend", "seed")}
-        return {**facts, "methods": {name: row.as_json() for name, row in self.results.items()}}
+        return {**self._facts(), "methods": {name: row.as_json() for name, row in self.results.items()}}
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what the table says of the config.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is the config of no run.
+        """
+        assert self.config is not None
+        return {
+            **{key: text(self.config[key]) for key in ("task", "model", "backend")},
+            "seed": whole(self.config["seed"]),
+        }

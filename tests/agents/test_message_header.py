@@ -12,6 +12,7 @@ from safetensors.torch import load as load_tensors
 from support.fitted import CIPHER, MODEL, TEXT, fitted, parts
 
 from agents.errors import MessageError
+from agents.message import Message
 from agents.message_file import from_bytes, read_message, to_bytes
 from agents.message_header import KEY, LARGEST_HEADER
 
@@ -166,6 +167,12 @@ def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path):
         file.truncate(1 << 40)
     with pytest.raises(MessageError, match="cannot read the message .*: it has 1,099,511,627,776 bytes"):
         read_message(tmp_path / "huge")
+
+
+def test_a_text_may_be_full_of_brackets():
+    """They are counted outside of texts alone."""
+    said = Message('[{"' * 500 + "}]" * 500, MODEL, 0.5, (1,))
+    assert from_bytes(to_bytes(said)) == said
 
 
 ODD = (

@@ -106,6 +106,10 @@ def test_a_topology_says_its_cost_before_it_is_built(topology):
         ConfigError, match=r"over 2,000 agents has some (3,998|4,000),000 edges.* GB .*pass --allow-huge"
     ):
         build_exchange(validate(keys, source="x"))
+    few = {**keys, "agents": {"a": {"count": 100}}, "rounds": 500}
+    with pytest.raises(ConfigError, match=r"over 100 agents has some (9,900|10,000) edges; over 500 rounds about 4,9"):
+        build_exchange(validate(few, source="x"))
+    assert build_exchange(validate({**few, "topology": "ring"}, source="x")).planned.num_turns == 50_000
     sparse = validate({**keys, "topology": "sparse(k=3)"}, source="x")
     assert build_exchange(sparse).planned.num_turns == 6000
 
