@@ -111,3 +111,18 @@ def test_what_is_drawn_once_is_drawn_from_the_debates_own_seed():
     ]
     assert drawn == [sorted(build_graph("erdos_renyi(p=0.4)", names(9), seed=seed).edges) for seed in (5, 6)]
     assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize(
+    ("huge", "same"),
+    [
+        ("ring(hops={})", "ring(hops=8)"),
+        ("grid(columns={})", "grid(columns=9)"),
+        ("sparse(k={})", "complete"),
+        ("tree(branching={})", "star"),
+        ("dynamic(degree={})", "complete"),
+        ("teams(size={})", "complete"),
+    ],
+)
+def test_a_number_beyond_the_agents_costs_no_more_than_their_number(huge, same):
+    assert set(build_graph(huge.format(10**12), names(9)).edges) == set(build_graph(same, names(9)).edges)
