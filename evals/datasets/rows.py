@@ -230,5 +230,6 @@ def _parquet_rows(path: Path) -> Iterator[DataRow]:
                     yield DataRow(value, number, f"{path}: row {number}", path.name)
     except OSError as error:
         raise TaskError(f"cannot read {path}: {error.strerror or error}") from error
-    except ArrowException as error:
+    except (ArrowException, ValueError, OverflowError, NotImplementedError) as error:
+        # What a damaged page holds may be no text, or a date of no calendar.
         raise TaskError(f"{path}: not Parquet: {error}") from error
