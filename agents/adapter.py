@@ -4,6 +4,7 @@ r is the rank, D_in and D_out the widths of a layer.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def find_adapter(folder: str) -> Path:
         RequestError: no such folder, a kind that is not plain LoRA, or one that changes the embeddings.
     """
     path = Path(folder).expanduser()
-    if not (path / CONFIG).is_file():
+    if not os.path.isfile(path / CONFIG):
         raise RequestError(f"the adapter {folder!r} is no folder with an {CONFIG} (peft's layout)")
     config = _config(path)
     if str(config.get("peft_type", "")).upper() != "LORA":

@@ -242,7 +242,9 @@ def _expect_between(name: str, tensor: torch.Tensor, low: float, high: float) ->
     if low <= least and most <= high and math.isfinite(least) and math.isfinite(most):
         return
     label, finite = "embeddings" if name == "vectors" else name, torch.isfinite(tensor)
-    fits = finite & (tensor >= low) & (tensor <= high)
+    # In the precision of the bounds: in the tensor's own a number that is just beyond one equals it.
+    wide = tensor.double()
+    fits = finite & (wide >= low) & (wide <= high)
     step = int((~fits.reshape(len(tensor), -1).all(dim=1)).nonzero()[0])
     wrong = "not finite" if not bool(finite.all()) else "below 0" if least < low else "above 1"
     raise MessageError(f"{label} has a number that is {wrong}, first at step {step} of {len(tensor)}")

@@ -133,12 +133,19 @@ def weight_files(folder: Path, name: str) -> list[Path]:
         if not isinstance(named, Mapping) or not all(isinstance(file, str) for file in named.values()):
             raise ModelError(f"{name}: {index} has no weight_map, which names the files of the weights")
         files = [folder / file for file in sorted(set(named.values()))]
-        if missing := [file.name for file in files if file.parent != folder or not file.is_file()]:
+        if missing := [file.name[:80] for file in files if file.parent != folder or not _is_file(file)]:
             raise ModelError(f"{name}: {index.name} names files that are not in {folder}: {some(missing)}")
         return files
     pickles = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in folder.glob(pattern))
     has = f"; {some(pickles)} can run code when read, and is not" if pickles else ""
     raise ModelError(f"{name} has no weights in model.safetensors{has}. Save it with safetensors first.")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def weights_hash(folder: Path, name: str) -> str:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,9 +100,9 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
             raise UnknownName("tiny debater", model, debaters())
         return DEBATERS / model.removeprefix(TINY)
     path = Path(model).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         return path if (path / "config.json").is_file() else _converted(_gguf_in(path), progress)
-    if path.is_file():
+    if os.path.isfile(path):
         return _converted(path, progress)
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         known = [*WHEEL_MODELS, *debaters()]
@@ -305,6 +305,7 @@ def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
     where: dict[str, Any] = {"gguf_file": gguf.name, "trust_remote_code": False, "local_files_only": True}
     try:
         with _silent():
+            _refuse_hollow(gguf, where)
             model, report = AutoModelForCausalLM.from_pretrained(
                 gguf.parent,
                 dtype=torch.bfloat16,
@@ -330,6 +331,31 @@ def _silent() -> Iterator[None]:
         # numpy warns about the read-only view of the memory-mapped file; nothing is written to it.
         warnings.simplefilter("ignore")
         yield
+
+
+def _refuse_hollow(gguf: Path, where: Mapping[str, Any]) -> None:
+    """Refuse a GGUF file with far fewer weights than its head describes: what it lacks would be drawn at random first.
+
+    Raises:
+        ModelError: it is such a file.
+    """
+    import torch
+    from gguf import GGUFReader
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tensors = GGUFReader(gguf).tensors
+    held = sum(int(tensor.n_elements) for tensor in tensors)
+    config = AutoConfig.from_pretrained(gguf.parent, **where)
+    # Each layer has several; a head that says more would take any time to build.
+    needed = 2 * held + 1
+    if config.num_hidden_layers <= len(tensors):
+        with torch.device("meta"):
+            needed = sum(weight.numel() for weight in AutoModelForCausalLM.from_config(config).parameters())
+    if 2 * held < needed:
+        raise ModelError(
+            f"{gguf.name} lacks weights: it holds {len(tensors)} tensors with {held:,} numbers, and its head describes a model "
+            f"with more ({config.num_hidden_layers:,} layers). Get it whole"
+        )
 
 
 def _write_manifest(folder: Path, source: str, gguf_sha256: str) -> None:

@@ -15,6 +15,7 @@ A role is another such folder. What it has stands in place of the task's file, b
 before the task's. What neither has is looked for in the shared folder.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -61,7 +62,7 @@ class Prompts:
 
     def __post_init__(self) -> None:
         for folder in (self.folder, self.role):
-            if folder is not None and not folder.is_dir():
+            if folder is not None and not os.path.isdir(folder):
                 known = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
                 raise PromptError(
                     f"no prompts in {folder}. Known beside it: {', '.join(known) or 'none'}.{did_you_mean(folder.name, known)}"
@@ -180,12 +181,16 @@ class Prompts:
     def _render_file(self, path: Path, values: dict[str, Any]) -> str:
         try:
             if path not in self._templates:
-                self._templates[path] = self._environment.from_string(path.read_text())
+                self._templates[path] = self._environment.from_string(path.read_text(encoding="utf-8"))
             return self._templates[path].render({"own_first": self.own_first, **values}).strip()
         except OSError as error:
             raise PromptError(f"cannot read the prompt {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise PromptError(f"cannot read the prompt {path}: not UTF-8 (byte {error.start})") from error
         except TemplateError as error:
             raise PromptError(f"{path}: {error}") from error
+        except Exception as error:  # a template is a program: whatever it makes of its slots
+            raise PromptError(f"{path}: {type(error).__name__}: {error}") from error
 
     @cached_property
     def _templates(self) -> dict[Path, Template]:
@@ -225,7 +230,10 @@ class Prompts:
         ):
             raise PromptError(f"{path}: close is a text, and cue a text or one each for {', '.join(STAGES)}")
         for stage in STAGES:
-            for place, example in enumerate(found.get(stage) or []):
+            examples = found.get(stage) or []
+            if not isinstance(examples, list):
+                raise PromptError(f"{path}: {stage}: worked examples are a list; this is a {type(examples).__name__}")
+            for place, example in enumerate(examples):
                 if not isinstance(example, dict) or not {"question", "solution"} <= set(example):
                     raise PromptError(f"{path}: {stage}[{place}]: an example has a question and a solution")
         return {key: value for key, value in found.items() if value}

@@ -60,6 +60,9 @@ def parse_yaml(text: str, *, source: str, max_nodes: int | None = MAX_NODES) -> 
         raise ConfigError(f"{source}: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: not YAML: {one_line(error)}") from error
+    except (LookupError, TypeError, AttributeError) as error:
+        # A tag such as !!bool or !!map before a value that is none.
+        raise ConfigError(f"{source}: not YAML: a value does not have the form that its tag says") from error
     except (ValueError, OverflowError) as error:
         reason = one_line(error).partition(";")[0]
         raise ConfigError(f"{source}: a date that does not exist, or a number of too many digits: {reason}") from error

@@ -1,8 +1,12 @@
 """Energy between two moments, where the machine tells: NVIDIA's own counter, or RAPL of the processor packages."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from agents.errors import RunError
 
 RAPL = Path("/sys/class/powercap")
 
@@ -13,6 +17,20 @@ class Energy:
 
     joules: float | None
     source: str
+
+
+def read_energy(row: Any, source: Path) -> Energy:
+    """Return what a file says of a method.
+
+    Raises:
+        RunError: it says something that no run writes.
+    """
+    match row:
+        case {"joules": None | int() | float() as joules, "source": str() as said} if (
+            joules is None or 0 <= joules < math.inf
+        ):
+            return Energy(joules, said)
+    raise RunError(f"{source}: energy is joules and their source; this is {str(row)[:80]!r}")
 
 
 class EnergyMeter:

@@ -1,6 +1,5 @@
 """Play every method over the same questions, score what it decides, write it down as it happens."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,14 @@ from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate
 from debate.run_folder.cancel import cancellable
+from debate.run_folder.facts import read_facts
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.results import MethodResult
 from debate.runtime.backends import Backends
 from debate.runtime.batch import play_questions
 from debate.runtime.loop_thread import LoopThread
 from debate.runtime.observer import Observer
-from evals.energy import EnergyMeter
+from evals.energy import EnergyMeter, read_energy
 from evals.label_tokens import write_label_tokens
 from evals.methods import budget, method_names, needs_budget, resolve, row_name
 from evals.provenance import provenance
@@ -338,7 +338,7 @@ def _rows(methods: Sequence[str]) -> dict[str, str]:
 def _chosen_k(folder: RunFolder, name: str, progress: Any) -> int:
     """Return k of a budget row: what an earlier session chose, or what the rows played so far ask for."""
     path = folder.path / "budgets.json"
-    chosen = _read(path)
+    chosen = read_facts(path)
     if name not in chosen:
         k, reason = budget(name, folder.state.results)
         chosen[name] = {"k": k, "reason": reason}
@@ -349,15 +349,8 @@ def _chosen_k(folder: RunFolder, name: str, progress: Any) -> int:
 
 def _add_energy(path: Path, row: str, meter: EnergyMeter) -> None:
     """Add what a method spent in this session to what earlier ones did."""
-    spent, known = meter.read(), _read(path)
-    before = known.get(row, {}).get("joules")
+    spent, known = meter.read(), read_facts(path)
+    before = read_energy(known[row], path).joules if row in known else None
     joules = spent.joules if before is None or spent.joules is None else spent.joules + before
     known[row] = {"joules": joules, "source": spent.source}
     write_json(path, known)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text())) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error

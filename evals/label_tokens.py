@@ -3,7 +3,6 @@
 With them what a CIPHER message believes of the options is read from a finished run, without its engines.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from agents.errors import RunError
 from agents.fingerprint import ModelFingerprint
 from agents.tokenizers import tokenizer_of
 from debate.decision.decision import Decode
+from debate.run_folder.facts import read_facts
 
 FILE = "label_tokens.json"
 
@@ -45,12 +45,13 @@ def read_label_tokens(folder: Path) -> Decode:
         RunError: the file is damaged.
     """
     path = folder / FILE
-    try:
-        known: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+    known = read_facts(path)
+    for tokens in known.values():
+        if not isinstance(tokens, dict) or not all(isinstance(text, str) for text in tokens.values()):
+            raise RunError(f"{path}: a tokenizer's entry is an object of token to text; this is {str(tokens)[:60]!r}")
 
     def decode(model: ModelFingerprint, token: int) -> str | None:
-        return known.get(model.tokenizer, {}).get(str(token))
+        text: str | None = known.get(model.tokenizer, {}).get(str(token))
+        return text
 
     return decode

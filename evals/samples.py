@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from agents.atomic_file import open_atomic
 from agents.errors import RunError
@@ -43,13 +44,21 @@ def read_samples(folder: Path) -> list[Sample]:
     if not path.is_file():
         return []
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
-            row: Mapping[str, object] = json.loads(line)
-            found.append(Sample(**{**row, "options": tuple(row["options"])}))  # type: ignore[arg-type]
-        except (ValueError, KeyError, TypeError) as error:
+            found.append(_sample(json.loads(line)))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(f"{path}:{number}: a damaged line ({type(error).__name__}: {error})") from error
     return found
+
+
+def _sample(row: Mapping[str, Any]) -> Sample:
+    sample = Sample(**{**row, "options": tuple(row["options"])})
+    texts = (sample.id, sample.question, sample.target, *sample.options)
+    for value in texts:
+        if not isinstance(value, str):
+            raise TypeError(f"{str(value)[:60]!r} is no text")
+    return sample
 
 
 def load_selected(

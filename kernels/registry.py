@@ -61,6 +61,9 @@ def find(name: str, kind: str, *, group: str, shipped: Mapping[str, Any] | None 
             raise UnknownName(kind, name, [*shipped, *known])
         path = name if ":" in name else ":".join(name.rsplit(".", 1))
     module, _, attribute = path.partition(":")
+    if not all(part.isidentifier() for part in module.split(".")):
+        # No module can have that name: it is empty, begins with a dot, or has characters of no name.
+        raise UnknownName(kind, name, [*shipped, *known])
     try:
         found: Any = import_module(module)
     except ModuleNotFoundError as error:
@@ -68,9 +71,6 @@ def find(name: str, kind: str, *, group: str, shipped: Mapping[str, Any] | None 
         if error.name and f"{module}.".startswith(f"{error.name}."):
             raise UnknownName(kind, name, [*shipped, *known]) from error
         raise
-    except (ValueError, TypeError) as error:
-        # No module can have that name: it is empty, or begins with a dot.
-        raise UnknownName(kind, name, [*shipped, *known]) from error
     try:
         for part in attribute.split("."):
             found = getattr(found, part)

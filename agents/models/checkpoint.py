@@ -21,6 +21,7 @@ def load_model(folder: str | Path, what: str, make: Callable[[dict[str, Any]], M
     Raises:
         ModelError: no such model there.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     folder = Path(folder).expanduser()
@@ -28,8 +29,18 @@ def load_model(folder: str | Path, what: str, make: Callable[[dict[str, Any]], M
         stored = json.loads((folder / CONFIG).read_text())
         model = make(stored.pop("model"))
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"no {what} in {folder}: {str(error).splitlines()[0]}") from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"no {what} in {folder}: {reason[:300]}") from error
     return model, stored
 
 

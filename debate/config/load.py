@@ -1,7 +1,9 @@
 """A config file, or a plain mapping, as a checked config; errors name the file and the key path."""
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents.errors import ConfigError
 from agents.secrets import refuse_secrets, refuse_secrets_anywhere
-from agents.yaml_file import parse_yaml, read_yaml
+from agents.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
 from debate.config.execution import EngineConfig, ExecutionConfig
 from debate.config.paths import check_paths, find_file, with_paths
 from debate.config.schema import AgentConfig, DebateConfig
@@ -82,8 +84,32 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
             # A mapping was meant: that it is no name either says nothing.
             details = [detail for detail in details if detail["loc"][-1:] != ("str",)]
         raise ConfigError("\n".join(dict.fromkeys(_explain(source, raw, detail) for detail in details))) from error
+    # Of keys that take anything: the others are told by their types.
+    _check_plain(raw, source)
     refuse_secrets_anywhere(raw, where=source)
     return config
+
+
+def _check_plain(value: Any, where: str, depth: int = 0) -> None:
+    """Refuse values that the file of a run folder would hold as others: not finite, dates, bytes, sets.
+
+    Raises:
+        ConfigError: there is one, or the values are nested too deep.
+    """
+    if depth > MAX_DEPTH:
+        raise ConfigError(f"{where[:200]}…: nested deeper than {MAX_DEPTH} levels")
+    separator = ": " if depth == 0 else "."
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_plain(inner, f"{where}{separator}{key}", depth + 1)
+    elif isinstance(value, list | tuple):
+        for place, inner in enumerate(value):
+            _check_plain(inner, f"{where}{separator}{place}", depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: a finite number is needed; got {value!r}")
+    elif isinstance(value, date | bytes | set):
+        kind = "a date" if isinstance(value, date) else f"of the type {type(value).__name__}"
+        raise ConfigError(f"{where}: {str(value)[:60]!r} is {kind}, which no key takes; for a text, put it into quotes")
 
 
 def refuse_keys(values: Mapping[str, Any], *, source: str) -> None:
@@ -143,6 +169,8 @@ def parse_override(override: str) -> tuple[tuple[str, ...], Any]:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: write key.path=value, e.g. --set agents.ada.temperature=0.2")
+    if key.count(".") >= MAX_DEPTH:
+        raise ConfigError(f"--set {override[:60]!r}…: nested deeper than {MAX_DEPTH} levels")
     return tuple(key.strip().split(".")), parse_yaml(text, source=f"--set {override!r}")
 
 

@@ -4,6 +4,7 @@ What is found beside the file is written into the config as an absolute path; ev
 config that names nothing of its own is the same wherever it lies.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,8 @@ def _check_prompts(
     value: str, folder: Path, where: str, shipped: Callable[[str], Path], other_names: tuple[str, ...]
 ) -> None:
     path = shipped(value)
-    if path.is_dir():
+    # `is_dir` raises where no file can have the name.
+    if os.path.isdir(path):
         return
     if Path(value).is_absolute():
         looked, known = [Path(value)], []

@@ -1,5 +1,9 @@
-"""Where shipped configs, prompts and roles lie, and what a name or a path stands for."""
+"""Where shipped configs, prompts and roles lie, and what a name or a path stands for.
 
+Names come from files: `os.path` looks for them, whose answer for a name that no file can have is no, where pathlib's is an error.
+"""
+
+import os
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -43,12 +47,12 @@ def nearest(path: Path) -> str:
 
 def find_config(name: Path) -> Path:
     """Return the file of a path, or of a shipped config's name or path (`configs/NAME.yaml`, `NAME`, `topologies/NAME`)."""
-    if name.exists():
+    if os.path.exists(name):
         return name
     inside = name.relative_to("configs") if name.parts[:1] == ("configs",) else name
     if not inside.is_absolute() and ".." not in inside.parts:
         for candidate in (configs_folder() / inside, configs_folder() / f"{inside}.yaml"):
-            if candidate.is_file():
+            if os.path.isfile(candidate):
                 return candidate
     return name
 
@@ -62,7 +66,7 @@ def task_prompts(task: str) -> str:
     """Return the prompt set of a task: the folder of its name, variant aside, or the one that `prompts/tasks.yaml` names."""
     base = task.partition(":")[0]
     folder = configs_folder() / "prompts"
-    if (folder / base).is_dir() or not (folder / "tasks.yaml").is_file():
+    if os.path.isdir(folder / base) or not (folder / "tasks.yaml").is_file():
         return base
     named = yaml.safe_load((folder / "tasks.yaml").read_text(encoding="utf-8"))
     return str(named.get(task) or named.get(base, base))
@@ -77,6 +81,6 @@ def role_folder(role: str) -> Path:
     if "/" in role:
         return Path(role)
     folder = prompts_folder("roles")
-    if not (folder / role).is_dir():
+    if not os.path.isdir(folder / role):
         raise UnknownName("role", role, [*CONTROLS, *(path.name for path in folder.glob("*") if path.is_dir())])
     return folder / role

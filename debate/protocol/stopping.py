@@ -144,7 +144,7 @@ def share(watch: StoppingContext, *, of: float = 0.667) -> StoppingRule:
 
 
 def budget(watch: StoppingContext, *, tokens: int = 0, seconds: float = 0.0) -> StoppingRule:
-    """Stops after the round that exceeds `tokens` or `seconds` (0: no limit).
+    """Stops after the round that reaches `tokens` or `seconds` (0: no limit).
 
     Seconds are the wall clock's: two runs may end in different rounds.
     """

@@ -1,13 +1,13 @@
 """One writer a run: a lock in its folder, which the system lets go of however its holder dies."""
 
 import errno
-import json
 import shlex
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from agents.errors import RunError, writing_failed
+from debate.run_folder.facts import read_facts
 
 LOCK = "lock"
 # `debate status` takes the lock for an instant to see whether anybody holds it.
@@ -55,7 +55,7 @@ def is_being_written(path: Path) -> bool:
 
 def _holder(run: Path) -> str:
     try:
-        facts = json.loads((run / "run.json").read_text())
+        facts = read_facts(run / "run.json")
         return f"process {facts['pid']} on {facts['host']}"
-    except (OSError, ValueError, KeyError):
+    except (RunError, KeyError):
         return "it has only begun"

@@ -13,7 +13,7 @@ from agents.fingerprint import ModelFingerprint
 from debate.run_folder.activity import Activity
 from debate.run_folder.journal import Entry, Record
 from debate.run_folder.results import MethodResult
-from debate.run_folder.turn_record import turn_key
+from debate.run_folder.turn_record import text, turn_key, whole
 from debate.transcript import TurnKey
 
 
@@ -96,18 +96,18 @@ class MethodState:
 
     def plan(self, record: Record) -> None:
         """Note what the method is about to do."""
-        self.result.asked, self._planned = record["total"], record["planned_turns"]
+        self.result.asked, self._planned = whole(record["total"]), whole(record["planned_turns"])
 
     def turn(self, record: Record, offset: int) -> None:
         """Note that a turn was said."""
         digest = record["digest"] if record["encoder"] is not None else None
-        self.debates[record["question"]].turns[turn_key(record)] = TurnPlace(offset, record["place"], digest)
+        self.debates[record["question"]].turns[turn_key(record)] = TurnPlace(offset, whole(record["place"]), digest)
         row, usage = self.result, record["usage"]
         row.turns += 1
-        row.prompt_tokens += usage["prompt_tokens"]
-        row.cached_tokens += record["cost"]["cached_tokens"]
-        row.generated_tokens += usage["generated_tokens"]
-        row.message_bytes += record["bytes"]
+        row.prompt_tokens += whole(usage["prompt_tokens"])
+        row.cached_tokens += whole(record["cost"]["cached_tokens"])
+        row.generated_tokens += whole(usage["generated_tokens"])
+        row.message_bytes += whole(record["bytes"])
 
     def fault(self, record: Record) -> None:
         """Note that an engine failed over a turn."""
@@ -116,11 +116,12 @@ class MethodState:
 
     def end(self, record: Record, offset: int) -> None:
         """Note that a debate was decided or given up."""
-        self.debates.setdefault(record["question"], DebateState(record["text"])).end = offset
+        self.debates.setdefault(text(record["question"]), DebateState(text(record["text"]))).end = offset
         row, is_decided = self.result, record["kind"] == "decision"
         row.total += 1
         row.planned_turns += self._planned
-        row.answers[record["question"]] = record.get("answer")
+        answer = record.get("answer")
+        row.answers[record["question"]] = None if answer is None else text(answer)
         # Given up, or decided on an answer that could not be scored.
         failed = not is_decided or record.get("score") == "failed"
         row.failed += failed
@@ -168,13 +169,14 @@ class RunState:
     def add(self, record: Record, offset: int) -> None:
         """Add the record at an offset of the journal."""
         if (name := record.get("method")) is not None:
-            if name not in self.methods:
+            if text(name) not in self.methods:
                 self.methods[name] = MethodState(name)
             self._add_to_method(self.methods[name], record, offset)
             return
         match record["kind"]:
             case "run":
                 self.config = record["config"]
+                self._facts()
             case "models":
                 self.models |= {model: ModelFingerprint(**facts) for model, facts in record["models"].items()}
             case "signer":
@@ -187,14 +189,14 @@ class RunState:
                     self._activity.session()
 
     def _add_to_method(self, method: MethodState, record: Record, offset: int) -> None:
-        method.pass_time(record["t"])
+        method.pass_time(float(record["t"]))
         match record["kind"]:
             case "turn":
                 method.turn(record, offset)
                 if self._activity is not None:
                     self._activity.turn(record)
             case "question":
-                method.debates[record["question"]] = DebateState(record["text"])
+                method.debates[text(record["question"])] = DebateState(text(record["text"]))
             case "decision" | "failed":
                 method.end(record, offset)
                 if self._activity is not None:
@@ -230,5 +232,16 @@ class RunState:
         """
         if self.config is None:
             raise RunError("the run ended before it began: its journal has no config. Run the same command again.")
-        facts = {key: self.config[key] for key in ("task", "model", "backend", "seed")}
-        return {**facts, "methods": {name: row.as_json() for name, row in self.results.items()}}
+        return {**self._facts(), "methods": {name: row.as_json() for name, row in self.results.items()}}
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what the table says of the config.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is the config of no run.
+        """
+        assert self.config is not None
+        return {
+            **{key: text(self.config[key]) for key in ("task", "model", "backend")},
+            "seed": whole(self.config["seed"]),
+        }

@@ -1,6 +1,5 @@
 """The runs below a folder, each in a line: what it is of, how it stands, how its methods fared."""
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 
 from agents.errors import DebateError
 from debate.run_folder import journal
+from debate.run_folder.facts import read_facts
 from debate.run_folder.reader import RunReader
 from debate.run_folder.status import state_of
 
@@ -65,14 +65,14 @@ def _line(run: Path) -> RunLine:
     try:
         state, reason = state_of(run)
         table = _table(run, state)
-    except (DebateError, OSError, ValueError, KeyError, TypeError) as error:
+        methods = {name: (int(row["correct"]), int(row["total"])) for name, row in table["methods"].items()}
+        return RunLine(run, state, reason, str(table["task"]), str(table["model"]), methods, changed)
+    except (DebateError, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         return RunLine(run, "damaged", " ".join(str(error).split()), "", "", changed=changed)
-    methods = {name: (row["correct"], row["total"]) for name, row in table["methods"].items()}
-    return RunLine(run, state, reason, table["task"], table["model"], methods, changed)
 
 
 def _table(run: Path, state: str) -> dict[str, Any]:
     """Return results.json, or what it would hold where the run has not finished."""
     if state == "finished" and (run / "results.json").is_file():
-        return dict(json.loads((run / "results.json").read_text(encoding="utf-8")))
+        return read_facts(run / "results.json")
     return RunReader(run).state.table()

@@ -1,11 +1,13 @@
 """How far a run is, read from its journal: also of one that another process is writing."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.errors import RunError
 from debate.run_folder.activity import Activity, EngineStatus
+from debate.run_folder.chain import STATUS
+from debate.run_folder.facts import read_facts
 from debate.run_folder.lock import is_being_written
 from debate.run_folder.reader import RunReader
 from debate.run_folder.results import MethodResult
@@ -70,9 +72,13 @@ def status_of(run: Path) -> Status:
 def state_of(run: Path) -> tuple[str, str]:
     """Return how a run stands, and why where it did not finish; its journal is not read."""
     try:
-        facts = json.loads((run / "run.json").read_text())
-    except (OSError, ValueError):
-        facts = {"status": "running"}
-    if facts["status"] == "running" and not is_being_written(run):
+        facts = read_facts(run / STATUS)
+    except RunError:
+        facts = {}
+    state, reason = facts.get("status"), facts.get("error", "")
+    if not isinstance(state, str) or not isinstance(reason, str):
+        # Damaged, or not written yet.
+        state, reason = "running", ""
+    if state == "running" and not is_being_written(run):
         return "killed", "its process is gone; the same command continues it"
-    return facts["status"], facts.get("error", "")
+    return state, reason

@@ -82,37 +82,68 @@ def _turn(record: dict[str, Any], messages: MessageStore) -> Turn:
     if record["encoder"] is None:
         model = ModelFingerprint(**record["model"])
         message = Message(
-            record["text"],
+            text(record["text"]),
             model,
-            record["temperature"],
-            tuple(record["token_ids"]),
-            thinking=record.get("thinking", ""),
-            thinking_tokens=record.get("thinking_tokens", 0),
+            float(record["temperature"]),
+            tuple(map(whole, record["token_ids"])),
+            thinking=text(record.get("thinking", "")),
+            thinking_tokens=whole(record.get("thinking_tokens", 0)),
         )
     else:
-        message = messages.get(record["digest"])
+        message = messages.get(text(record["digest"]))
     usage, cost = record["usage"], record["cost"]
     return Turn(
         key=turn_key(record),
         message=message,
-        heard=tuple(TurnKey(number, agent) for number, agent in record["heard"]),
-        seed=record["seed"],
-        usage=Usage(usage["prompt_tokens"], cost["cached_tokens"], usage["generated_tokens"]),
-        finish_reason=record["finish_reason"],
-        mapped=tuple((TurnKey(number, agent), mass) for number, agent, mass in record.get("mapped", [])),
-        read_out=tuple(TurnKey(number, agent) for number, agent in record.get("read_out", [])),
-        place=record["place"],
-        left_out=tuple(TurnKey(number, agent) for number, agent in record.get("left_out", [])),
+        heard=tuple(_key(number, agent) for number, agent in record["heard"]),
+        seed=whole(record["seed"]),
+        usage=Usage(*map(whole, (usage["prompt_tokens"], cost["cached_tokens"], usage["generated_tokens"]))),
+        finish_reason=text(record["finish_reason"]),  # type: ignore[arg-type]
+        mapped=tuple((_key(number, agent), float(mass)) for number, agent, mass in record.get("mapped", [])),
+        read_out=tuple(_key(number, agent) for number, agent in record.get("read_out", [])),
+        place=whole(record["place"]),
+        left_out=tuple(_key(number, agent) for number, agent in record.get("left_out", [])),
         summary=_summary(record["summary"]) if "summary" in record else None,
         signature=read_signature(record["signature"]) if "signature" in record else None,
     )
 
 
 def _summary(fields: dict[str, Any]) -> Summary:
-    of = tuple(TurnKey(number, agent) for number, agent in fields["of"])
-    return Summary(of, str(fields["text"]), Usage(**fields["usage"]))
+    of = tuple(_key(number, agent) for number, agent in fields["of"])
+    counts = {name: whole(fields["usage"][name]) for name in ("prompt_tokens", "cached_tokens", "generated_tokens")}
+    return Summary(of, text(fields["text"]), Usage(**counts))
 
 
 def turn_key(record: dict[str, Any]) -> TurnKey:
-    """Return which turn a record is of."""
-    return TurnKey(record["round"], record["agent"])
+    """Return which turn a record is of.
+
+    Raises:
+        ValueError: it says so in no way that a run does.
+    """
+    return _key(record["round"], record["agent"])
+
+
+def _key(number: Any, agent: Any) -> TurnKey:
+    return TurnKey(whole(number), text(agent))
+
+
+def whole(value: Any) -> int:
+    """Return a value of a record that is a whole number of at least 0.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{str(value)[:60]!r} is no whole number of at least 0")
+    return value
+
+
+def text(value: Any) -> str:
+    """Return a value of a record that is a text.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{str(value)[:60]!r} is no text")
+    return value

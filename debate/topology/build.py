@@ -124,13 +124,14 @@ def _check_cost(
 
 
 def _num_edges(rule: str, count: int) -> int:
-    """Return about how many edges a generator makes over so many agents, from how its degree grows over a few."""
+    """Return how many edges a generator makes over a few agents, and about how many over more, from how its degree grows."""
+
+    def made(size: int) -> int:
+        return int(build_graph(rule, [str(n) for n in range(size)], seed=0).number_of_edges())
+
     if count <= PROBED:
-        return count * (count - 1)
-    few, more = (
-        build_graph(rule, [str(n) for n in range(size)], seed=0).number_of_edges() / size
-        for size in (PROBED // 2, PROBED)
-    )
+        return made(count)
+    few, more = (made(size) / size for size in (PROBED // 2, PROBED))
     # An agent hears as many of ten as of a thousand where a topology is sparse, ever more where it is dense.
     return int(count * (more + (more - few) * (count - PROBED) / (PROBED // 2)))
 

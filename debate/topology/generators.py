@@ -27,7 +27,8 @@ def complete(names: Names) -> Graph:
 def ring(names: Names, *, hops: int = 1, both: bool = True) -> Graph:
     """Everyone hears the agents up to `hops` places before, and after if `both`."""
     _at_least("ring", "hops", hops, 1)
-    steps = [step for hop in range(1, hops + 1) for step in ((-hop, hop) if both else (-hop,))]
+    # Once around is everyone, and a number may be of any size.
+    steps = [step for hop in range(1, min(hops, len(names)) + 1) for step in ((-hop, hop) if both else (-hop,))]
     return _graph(names, (((h + step) % len(names), h) for h in range(len(names)) for step in steps))
 
 
@@ -95,7 +96,7 @@ def grid(names: Names, *, columns: int = 0, periodic: bool = False) -> Graph:
     """Rows of `columns` agents (0: as square as it goes), each hearing its neighbours; a torus if `periodic`."""
     _at_least("grid", "columns", columns, 0)
     count = len(names)
-    columns = columns or max(1, round(count**0.5))
+    columns = min(columns, max(count, 1)) or max(1, round(count**0.5))
     rows = -(-count // columns)
     lattice = nx.grid_2d_graph(rows, columns, periodic=periodic and min(rows, columns) > 2)
     whole = nx.relabel_nodes(lattice, {place: place[0] * columns + place[1] for place in lattice})

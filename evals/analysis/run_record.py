@@ -5,10 +5,10 @@ method's resolved config from METHOD/config.yaml. A folder that holds several ru
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,18 @@ from debate.decision.belief_rules import probability, stated
 from debate.decision.decision import Decode, Poll, Rule
 from debate.decision.option_reading import OptionReading, read_options
 from debate.decision.rules import decision_rule
+from debate.run_folder.facts import read_facts
 from debate.run_folder.reader import DebateRecord, RunReader
 from debate.transcript import Transcript, Turn
-from evals.energy import Energy
+from evals.energy import Energy, read_energy
 from evals.label_tokens import read_label_tokens
 from evals.methods import resolve
 from evals.samples import read_samples
 from evals.scorer import Scorer
 from evals.task import create_task
 from kernels.names import did_you_mean
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -177,15 +180,15 @@ def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
     """
     run = run or RunReader(path)
     config = load_config(path / "config.yaml", is_record=True)
-    facts = _json(path / "run.json")
-    rows = _json(path / "results.json").get("methods", {})
+    facts = read_facts(path / "run.json")
+    rows = _table(path / "results.json", "methods", lambda row: dict(row))
     order = [name for name in rows if name in run.methods]
     order += [name for name in run.methods if name not in order]
     scorer = Scorer(create_task(config.task, seed=config.seed), read_samples(path))
     decode = read_label_tokens(path)
     methods = tuple(_read_method(run, name, _config_of(path / name, config), scorer, decode) for name in order)
-    seconds = {name: float(row["seconds"]) for name, row in rows.items() if "seconds" in row}
-    energy = {name: Energy(**spent) for name, spent in _json(path / "energy.json").items()}
+    seconds = _table(path / "results.json", "methods", lambda row: float(row.get("seconds", 0.0)))
+    energy = _table(path / "energy.json", None, lambda spent: read_energy(spent, path / "energy.json"))
     return RunRecord(path, config, facts, seconds, energy, methods)
 
 
@@ -286,7 +289,8 @@ def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule
     turns = transcript.turns
     if transcript.rounds > 1:
         cuts: Sequence[Sequence[Turn]] = [
-            [turn for turn in turns if turn.key.round <= number] for number in range(1, transcript.rounds + 1)
+            [turn for turn in turns if turn.key.round <= number]
+            for number in sorted({turn.key.round for turn in turns})
         ]
     else:
         place = {name: number for number, name in enumerate(config.agents)}
@@ -317,13 +321,15 @@ def _seconds(folder: Path) -> dict[tuple[str, int, str], float]:
     return found
 
 
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
+def _table(path: Path, key: str | None, read: Callable[[Any], T]) -> dict[str, T]:
+    """Return what a file, or the object under one of its keys, says of each method.
+
+    Raises:
+        RunError: it says something that no run writes.
+    """
+    facts = read_facts(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
-    if not isinstance(found, dict):
-        raise RunError(f"{path}: not an object")
-    return found
+        rows = facts if key is None else facts.get(key, {})
+        return {name: read(row) for name, row in rows.items()}
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise RunError(f"{path}: it says of a method what no run writes ({type(error).__name__}: {error})") from error

@@ -1,5 +1,6 @@
 """Tasks whose questions are rows: from a file, a folder of files, or the hub. Nothing is dropped without being counted."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -143,16 +144,16 @@ class DatasetTask(Task):
     def _found(self, split: str) -> list[Path]:
         """Return the files of a split in the folder that --data names; none where it names a file."""
         assert self.data is not None
-        if not self.data.is_dir():
+        if not os.path.isdir(self.data):
             return []
         for name in self.candidates(split):
-            if (path := self.data / name).is_file():
+            if os.path.isfile(path := self.data / name):
                 return [path]
         return []
 
     def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is not None:
-            if not self.data.is_dir():
+            if not os.path.isdir(self.data):
                 return str(self.data), self.file_rows(self.data)
             found = self._found(split)
             if not found:

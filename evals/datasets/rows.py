@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 from agents.errors import MissingDependency, TaskError
 
+# A small file can unzip to any size.
+LARGEST_UNZIPPED = 1 << 30
 READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -101,11 +104,15 @@ def read_text(path: Path) -> str:
     """
     try:
         raw = path.read_bytes()
-        content = gzip.decompress(raw) if path.suffix == ".gz" else raw
+        content = _unzipped(raw) if path.suffix == ".gz" else raw
     except OSError as error:
         raise TaskError(f"cannot read {path}: {error.strerror or error}") from error
     except EOFError as error:
         raise TaskError(f"cannot read {path}: the gzip stream ends early") from error
+    except zlib.error as error:
+        raise TaskError(f"cannot read {path}: the gzip stream is damaged ({error})") from error
+    if len(content) > LARGEST_UNZIPPED and path.suffix == ".gz":
+        raise TaskError(f"{path}: more than {LARGEST_UNZIPPED:,} bytes when unzipped; unzip it, or give fewer rows")
     try:
         text = content.decode("utf-8-sig")
         if (place := text.find("\0")) >= 0:
@@ -117,6 +124,12 @@ def read_text(path: Path) -> str:
         raise TaskError(
             f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}). Convert it to UTF-8."
         ) from error
+
+
+def _unzipped(raw: bytes) -> bytes:
+    """Return the content of a gzip file, or one byte more than is taken of it."""
+    with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+        return file.read(LARGEST_UNZIPPED + 1)
 
 
 def _is_lines(text: str) -> bool:
@@ -224,5 +237,6 @@ def _parquet_rows(path: Path) -> Iterator[DataRow]:
                     yield DataRow(value, number, f"{path}: row {number}", path.name)
     except OSError as error:
         raise TaskError(f"cannot read {path}: {error.strerror or error}") from error
-    except ArrowException as error:
+    except (ArrowException, ValueError, OverflowError, NotImplementedError) as error:
+        # What a damaged page holds may be no text, or a date of no calendar.
         raise TaskError(f"{path}: not Parquet: {error}") from error

@@ -4,6 +4,7 @@
 `choice` where the rows have options and `number` where every answer is one; anything else has to be said.
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,7 +77,7 @@ class OwnQuestions(DatasetTask):
         self._hub = None if data is None else _hub_source(data, given.get("split"), given.get("revision"))
         super().__init__(**{**given, "variant": self.scoring, "data": None if self._hub else data})
         self.columns = Columns(columns or {})
-        if self.data is not None and not self.data.is_dir() and given.get("split") not in (None, self.splits[0]):
+        if self.data is not None and not os.path.isdir(self.data) and given.get("split") not in (None, self.splits[0]):
             raise TaskError(
                 f"--split {given['split']}: {self.data} is one file and one split; give a folder with "
                 f"{given['split']}.jsonl for more"
@@ -186,7 +187,7 @@ class OwnQuestions(DatasetTask):
     def _found(self, split: str) -> list[Path]:
         assert self.data is not None
         # A single file has the rows of worked examples too.
-        return super()._found(split) if self.data.is_dir() else [self.data]
+        return super()._found(split) if os.path.isdir(self.data) else [self.data]
 
 
 class OwnText(OwnQuestions):
@@ -325,7 +326,7 @@ KINDS: Mapping[str, type[OwnQuestions]] = {
 def _hub_source(data: Path, split: str | None, revision: str | None) -> HubSource | None:
     """Return the dataset on the hub that `--data` names; None where it is a file or folder, there or misspelt."""
     named = _HUB_ID.fullmatch(data.as_posix())
-    if data.exists() or named is None or any(data.name.endswith(ending) for ending in _endings()):
+    if os.path.exists(data) or named is None or any(data.name.endswith(ending) for ending in _endings()):
         return None
     splits = {ours: ours for ours in OwnQuestions.info.splits}
     return HubSource(named["repository"], named["config"], revision or "main", splits)

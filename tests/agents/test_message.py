@@ -167,3 +167,8 @@ def test_an_unwritable_place_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write .*m\.safetensors"):
         write_message(message(), tmp_path / "file" / "m.safetensors")
+
+
+def test_vectors_of_another_shape_are_refused_with_what_they_are():
+    with pytest.raises(MessageError, match=r"embeddings must be \[T, D\] in float32, .*; got \[3\] in float64"):
+        Cipher.of({**cipher().tensors(), "embeddings": torch.zeros(3, dtype=torch.float64)})

@@ -69,3 +69,11 @@ def test_files_are_bounded_and_named(tmp_path):
         read_yaml(path)
     with pytest.raises(ConfigError, match="cannot read"):
         read_yaml(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: !!map 5", "!!bool maybe", "!!timestamp x", "!!int ''", "!!seq 5", "!!float x", "!!set [1]"]
+)
+def test_a_tag_before_a_value_of_another_form_is_refused(text):
+    with pytest.raises(ConfigError, match="^a file: "):
+        parse_yaml(text, source="a file")

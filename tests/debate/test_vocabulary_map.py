@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from agents.backends.mock import ByteTokenizer
+from agents.errors import MessageMismatch
 from agents.fingerprint import fingerprint
 from agents.message import Cipher, Message
-from agents.rerender import rerender
+from agents.rerender import rerender, vectors_for, weights_for
 from agents.token_bytes import token_bytes
 from agents.vocabulary_map import VocabularyMap
 
@@ -207,3 +208,15 @@ def test_in_a_debate_the_share_is_recorded_and_too_little_is_heard_as_text(thres
         record.append_decision(question, Decision(None, "", {}), {})
     (record,) = read_method(tmp_path / "run" / "cipher")
     assert record.transcript == transcript
+
+
+def test_a_token_beyond_the_senders_vocabulary_spells_nothing():
+    mapped = VocabularyMap(SMALL, LARGE)
+    assert [mapped.pieces(token) for token in (len(SMALL.get_vocab()), len(SMALL.get_vocab()) + 5)] == [(), ()]
+
+
+def test_vectors_are_rendered_for_no_receiver_of_another_tokenizer():
+    said = message(SMALL, [{65: 1.0}])
+    for rendered in (vectors_for, weights_for):
+        with pytest.raises(MessageMismatch, match="the tokenizers differ"):
+            rendered(said, receiver(LARGE)[1])

@@ -20,6 +20,8 @@ OURS = frozenset(
 SEED_BITS = 31
 # English text has about four characters a token; only for the reservation that the server's count corrects.
 CHARACTERS_PER_TOKEN = 4
+# Of one answer; more is a mistake of the server's.
+MOST_TOKENS = 1 << 40
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -147,10 +149,11 @@ def read_reply(completion: Any) -> Reply:
         message, finish = choice.message, choice.finish_reason
         # A model that declines says so in a field of its own.
         text = message.content or getattr(message, "refusal", None) or ""
-    except (AttributeError, IndexError, TypeError) as error:
+    except (AttributeError, LookupError, TypeError) as error:
         raise BrokenReply(f"the server's answer has no choices to read: {_beginning(completion)}") from error
     if not isinstance(text, str):
         raise BrokenReply(f"the answer's content is a {type(text).__name__}, not text")
+    _check_finish(finish)
     return Reply(text, _thinking(message), finish, _usage(getattr(completion, "usage", None)))
 
 
@@ -170,6 +173,7 @@ def add_chunk(reply: Reply, chunk: Any) -> None:
         for choice in chunk.choices or ():
             reply.thinking += _thinking(choice.delta)
             reply.text += choice.delta.content or getattr(choice.delta, "refusal", None) or ""
+            _check_finish(choice.finish_reason)
             reply.finish = choice.finish_reason or reply.finish
         reply.usage = _usage(chunk.usage) or reply.usage
     except (AttributeError, TypeError) as error:
@@ -182,10 +186,29 @@ def _usage(counted: Any) -> Usage | None:
         return None
     details = getattr(counted, "prompt_tokens_details", None)
     return Usage(
-        prompt_tokens=int(counted.prompt_tokens or 0),
-        cached_tokens=int(getattr(details, "cached_tokens", None) or 0),
-        generated_tokens=int(counted.completion_tokens or 0),
+        prompt_tokens=_count(counted, "prompt_tokens"),
+        cached_tokens=_count(details, "cached_tokens"),
+        generated_tokens=_count(counted, "completion_tokens"),
     )
+
+
+def _count(counted: Any, name: str) -> int:
+    """Return a count; 0 where the server leaves it out.
+
+    Raises:
+        BrokenReply: it is no number of tokens, and counted costs would be wrong.
+    """
+    count = getattr(counted, name, None)
+    if count is None:
+        return 0
+    if isinstance(count, bool) or not isinstance(count, int | float) or not 0 <= count <= MOST_TOKENS or count % 1:
+        raise BrokenReply(f"the server's {name} is no count of tokens: {_beginning(count)}")
+    return int(count)
+
+
+def _check_finish(reason: Any) -> None:
+    if reason is not None and not isinstance(reason, str):
+        raise BrokenReply(f"the answer's finish_reason is a {type(reason).__name__}, not text")
 
 
 def _beginning(value: Any) -> str:

@@ -106,6 +106,10 @@ def test_a_topology_says_its_cost_before_it_is_built(topology):
         ConfigError, match=r"over 2,000 agents has some (3,998|4,000),000 edges.* GB .*pass --allow-huge"
     ):
         build_exchange(validate(keys, source="x"))
+    few = {**keys, "agents": {"a": {"count": 100}}, "rounds": 500}
+    with pytest.raises(ConfigError, match=r"over 100 agents has some (9,900|10,000) edges; over 500 rounds about 4,9"):
+        build_exchange(validate(few, source="x"))
+    assert build_exchange(validate({**few, "topology": "ring"}, source="x")).planned.num_turns == 50_000
     sparse = validate({**keys, "topology": "sparse(k=3)"}, source="x")
     assert build_exchange(sparse).planned.num_turns == 6000
 
@@ -170,3 +174,22 @@ def test_a_method_of_any_printable_name_is_drawn(cli, written, tmp_path):
     assert cli("eval", path, "--limit", 2, "--out", tmp_path / "run")[0] == 0
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<script>alert(1)" not in page
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("{limit: .nan}", "options.limit: a finite number is needed; got nan"),
+        ("{limits: [1, -.inf]}", r"options.limits.1: a finite number is needed; got -inf"),
+        (
+            "{since: 2020-01-01}",
+            "options.since: '2020-01-01' is a date, which no key takes; for a text, put it into quotes",
+        ),
+        ("{table: !!binary aGk=}", "options.table: .* is of the type bytes"),
+    ],
+)
+def test_what_a_run_folder_would_hold_as_something_else_is_refused(tmp_path, options, said):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"backend: mock\nmodel: mock\nagents: {{ada: {{}}}}\noptions: {options}\n")
+    with pytest.raises(ConfigError, match=said):
+        load_config(path)

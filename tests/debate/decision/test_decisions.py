@@ -81,6 +81,13 @@ A, B = "Answer: 4", "Answer: 7"
             "tie|first places",
         ),
         ("ranked", [{"a": A, "b": B, "c": B}], "7", "2 first places in run 1"),
+        # Two of five are no majority: the last is struck, and its ballot goes on to its second choice.
+        (
+            "ranked",
+            [{"a": A, "b": A, "c": B, "d": B, "e": "Ranking: 9 > 7\nAnswer: 9"}],
+            "7",
+            "3 first places in run 2",
+        ),
         ("ranked", [{"a": "?"}], None, "nobody gave an answer"),
         ("borda", [{"a": "?"}], None, "nobody gave an answer"),
         (

@@ -52,3 +52,22 @@ def asked():
     from agents.backend import Prompt, Request
 
     return Request(Prompt.of("?"))
+
+
+def test_a_budget_ends_a_debate_once_it_is_reached():
+    """The mock says as many tokens each time: what two agents said in the first round is a budget for one round."""
+
+    def rounds(stopping):
+        async def run():
+            config = validate({**RAW, "stopping": stopping}, source="test")
+            backends = Backends(config)
+            transcript = await play(build_debate(config, backends, extract=lambda *_: None), QUESTION)
+            await backends.close()
+            return transcript
+
+        return asyncio.run(run())
+
+    first = [turn for turn in rounds("budget(tokens=1)").turns if turn.key.round == 1]
+    spent = sum(turn.usage.generated_tokens for turn in first)
+    assert rounds(f"budget(tokens={spent})").rounds == 1
+    assert rounds(f"budget(tokens={spent + 1})").rounds == 2

@@ -131,6 +131,17 @@ def test_overwriting_leaves_nothing_of_a_run_behind(recorded):
     assert sorted(os.listdir(path)) == ["config.yaml", "journal.log", "lock", "log.jsonl", "run.json"]
 
 
+def test_overwriting_removes_lm_evals_files_with_the_run(recorded):
+    path, _ = recorded
+    folder = path / "lm_eval" / "m" / "x"
+    folder.mkdir(parents=True)
+    for name in ("results_2026-01-01T00-00-00.json", "samples_gsm8k_2026-01-01T00-00-00.jsonl"):
+        (folder / name).write_text("{}")
+    with RunFolder(path, CONFIG, overwrite=True) as run:
+        assert run.warnings == []
+    assert not (path / "lm_eval").exists()
+
+
 def test_a_method_of_a_journal_is_the_name_of_a_folder(recorded, tmp_path):
     path, _ = recorded
     with RunFolder(path, CONFIG) as folder:

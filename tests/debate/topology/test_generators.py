@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.errors import ConfigError, UnknownName
+from debate.topology.build import build_topology
 from debate.topology.generators import TOPOLOGIES, build_graph, is_drawn
 
 NAMES = sorted(TOPOLOGIES)
@@ -102,3 +103,26 @@ def test_a_generator_of_ones_own_is_found_by_its_path(monkeypatch):
     module.backwards = backwards
     monkeypatch.setitem(sys.modules, "own_topologies", module)
     assert list(build_graph("own_topologies.backwards(step=2)", names(3)).edges) == [("n2", "n0")]
+
+
+def test_what_is_drawn_once_is_drawn_from_the_debates_own_seed():
+    drawn = [
+        sorted(build_topology("erdos_renyi(p=0.4)", names(9), rounds=2, seed=seed).graph(1).edges) for seed in (5, 6)
+    ]
+    assert drawn == [sorted(build_graph("erdos_renyi(p=0.4)", names(9), seed=seed).edges) for seed in (5, 6)]
+    assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize(
+    ("huge", "same"),
+    [
+        ("ring(hops={})", "ring(hops=8)"),
+        ("grid(columns={})", "grid(columns=9)"),
+        ("sparse(k={})", "complete"),
+        ("tree(branching={})", "star"),
+        ("dynamic(degree={})", "complete"),
+        ("teams(size={})", "complete"),
+    ],
+)
+def test_a_number_beyond_the_agents_costs_no_more_than_their_number(huge, same):
+    assert set(build_graph(huge.format(10**12), names(9)).edges) == set(build_graph(same, names(9)).edges)

@@ -253,3 +253,9 @@ def test_share_clusters_by_question():
     wide = stats.share({str(n): [1.0] * 5 if n < 60 else [0.0] * 5 for n in range(100)})
     assert wide.high - wide.low == pytest.approx(0.19, abs=0.02)
     assert stats.share({"a": [1, 1], "b": [1, 1]}) == stats.wilson(2, 2)
+
+
+def test_power_counts_outcomes_that_just_reach_the_level():
+    """Of two pairs that differ, none lost or none won has probability 1/4 each way: at the level 1/2 the test just rejects."""
+    assert stats.power(2, 1.0, 0.0, alpha=0.5) == pytest.approx(0.5)
+    assert stats.power(2, 1.0, 0.0, alpha=0.49) == 0.0

@@ -1,0 +1,258 @@
+"""Do the tests bite? Puts one small fault after another into the core and runs the tests that reach it.
+
+    PYTHONPATH=tests python tests/mutants/run.py --sample 500 --seed 0
+    PYTHONPATH=tests python tests/mutants/run.py --only evals/analysis/stats.py:120
+
+Works on a copy of the project in the state folder, in processes forked from one that has imported what is heavy. A sample is
+drawn in equal parts from the parts of the core (tests/mutants/core.py) and mixed, so that a beginning of it is a sample too. Each
+mutant runs the tests of its part that reach its line, the quickest first, until one fails; one that takes too long counts as
+noticed as well. It goes on where it was stopped: outcomes are lines of `outcomes.jsonl`, keyed by the fault and by what its
+module says.
+Survivors are printed as a table; those in tests/mutants/explained.md, one by one, are counted apart.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mutants.core import PARTS, ROOT, modules, tests
+from mutants.operators import Mutant, mutants
+from mutants.worker import SLOWEST_TEST_S, Baseline, Chosen, in_child, run_tests
+
+EXPLAINED = Path(__file__).with_name("explained.md")
+# The tests of a mutant, together: the quickest are asked first, and what comes after this many seconds is not asked.
+LONGEST_S = 20.0
+HEAVY = [
+    "torch",
+    "numpy",
+    "networkx",
+    "pydantic",
+    "yaml",
+    "jinja2",
+    "structlog",
+    "typer",
+    "rich",
+    "safetensors.torch",
+    "hypothesis",
+    "transformers",
+    "sympy",
+    "math_verify",
+    "scipy.stats",
+    "statsmodels.api",
+    "matplotlib.pyplot",
+    "transformers.models.llama.modeling_llama",
+    "transformers.generation",
+    "pyarrow.parquet",
+]
+
+
+def draw(copy: Path, size: int, seed: int) -> list[tuple[str, str, Mutant]]:
+    """Return a mixed sample of (part, module, mutant), as many of each part as of another while it has them."""
+    mixer = random.Random(seed)
+    piles = []
+    for part in PARTS:
+        pile = [(part, name, one) for name in modules(part, copy) for one in mutants((copy / name).read_text())]
+        mixer.shuffle(pile)
+        piles.append(pile)
+    chosen: list[tuple[str, str, Mutant]] = []
+    while len(chosen) < size and any(piles):
+        for pile in piles:
+            if pile and len(chosen) < size:
+                chosen.append(pile.pop())
+    return chosen
+
+
+def key(copy: Path, name: str, mutant: Mutant) -> str:
+    """Return what stands for a mutant in the list of outcomes: another source makes it another mutant."""
+    source = hashlib.sha256((copy / name).read_bytes()).hexdigest()[:16]
+    return f"{name}:{source}:{mutant.start}:{mutant.end}:{mutant.after}"
+
+
+def copy_project(state: Path) -> Path:
+    """Make, or make again, the copy that faults are put into."""
+    copy = state / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+def enter(copy: Path) -> None:
+    """Make this process, and what it starts, use the copy."""
+    os.chdir(copy)
+    paths = [str(copy), str(copy / "tests")]
+    sys.path[:0] = paths
+    os.environ.update(PYTHONPATH=os.pathsep.join(paths), PYTHONDONTWRITEBYTECODE="1", OMP_NUM_THREADS="1")
+    sys.dont_write_bytecode = True
+    for name in HEAVY:
+        with suppress(ImportError):
+            import_module(name)
+
+
+def baseline(copy: Path, state: Path, parts: set[str]) -> dict[str, Any]:
+    """Run the tests of parts once, unless they ran on these sources before; return what each reaches and takes."""
+    found: dict[str, Any] = {"seconds": {}, "left_out": {}, "lines": {}}
+    for part in sorted(parts):
+        names = modules(part, copy)
+        files = [path for test in tests(part) for path in sorted(_files(copy / test))]
+        stamp = hashlib.sha256(
+            b"".join((copy / name).read_bytes() for name in names) + b"".join(p.read_bytes() for p in files)
+        )
+        out = state / f"baseline-{part}-{stamp.hexdigest()[:12]}.json"
+        if not out.exists():
+            print(f"{part}: running its tests on the project as it is", flush=True)
+
+            def job(names: list[str] = names, part: str = part, out: Path = out) -> int:
+                plugin = Baseline([copy / name for name in names], out)
+                plugin.coverage.start()
+                return run_tests(list(tests(part)), plugin)
+
+            code, took = in_child(job, state / f"baseline-{part}.log", cpu_s=1200, wall_s=3600)
+            if not out.exists():
+                raise SystemExit(f"the tests of {part} did not end ({code}); see {state / f'baseline-{part}.log'}")
+            print(f"{part}: {took:.0f} s", flush=True)
+        one = json.loads(out.read_text())
+        found["seconds"][part] = one["seconds"]
+        found["left_out"].update(one["left_out"])
+        found["lines"][part] = {str(Path(path).relative_to(copy)): lines for path, lines in one["lines"].items()}
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else list(path.rglob("*.py"))
+
+
+def chosen_tests(known: dict[str, Any], part: str, name: str, mutant: Mutant) -> list[str]:
+    """Return the tests that reach a mutant, the quickest first; all of its part's where it is run at import alone."""
+    lines, seconds = known["lines"][part].get(name, {}), known["seconds"][part]
+    reached = {test for line in range(mutant.line, mutant.end_line + 1) for test in lines.get(str(line), ())}
+    ordered = sorted((test for test in reached or seconds if test in seconds), key=seconds.__getitem__)
+    within, total = [], 0.0
+    for test in ordered:
+        total += seconds[test]
+        if seconds[test] > SLOWEST_TEST_S or total > LONGEST_S:
+            break
+        within.append(test)
+    return within
+
+
+def judge(copy: Path, state: Path, known: dict[str, Any], part: str, name: str, mutant: Mutant) -> dict[str, Any]:
+    """Put a fault into the copy, run its tests, take it out again; return the outcome."""
+    names = chosen_tests(known, part, name, mutant)
+    victim = copy / name
+    source, facts = victim.read_text(), victim.stat()
+    out = state / "first_failed"
+    out.unlink(missing_ok=True)
+    budget = 20 + 4 * sum(known["seconds"][part][test] for test in names)
+    files = list(dict.fromkeys(test.partition("::")[0] for test in names))
+    victim.write_text(mutant.applied(source))
+    try:
+        code, took = in_child(
+            lambda: run_tests(files, Chosen(names, out), "-x"), state / "last.log", cpu_s=budget, wall_s=8 * budget
+        )
+    finally:
+        victim.write_text(source)
+        # As it was, so that what Python compiled of it before is good again.
+        os.utime(victim, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    by = out.read_text() if out.exists() else ""
+    verdict = "survived" if code in (0, 5) else "killed"
+    if code == 99:
+        raise SystemExit((state / "last.log").read_text()[-2000:])
+    reason = by or {None: "time, memory or a signal", 2: "import", 4: "import"}.get(code, "")
+    return {"outcome": verdict, "by": reason, "tests": len(names), "seconds": round(took, 2)}
+
+
+def report(rows: list[dict[str, Any]], explained: set[str]) -> str:
+    """Return counts by part and the table of survivors."""
+    lines = ["| part | mutants | killed | explained | alive |", "|---|---|---|---|---|"]
+    for part in [*PARTS, "all"]:
+        of = [row for row in rows if part in (row["part"], "all")]
+        killed = sum(row["outcome"] == "killed" for row in of)
+        known = sum(row["outcome"] == "survived" and title(row) in explained for row in of)
+        lines.append(f"| {part} | {len(of)} | {killed} | {known} | {len(of) - killed - known} |")
+    alive = [row for row in rows if row["outcome"] == "survived" and title(row) not in explained]
+    lines += [
+        "",
+        "| alive | tests that reach it |",
+        "|---|---|",
+        *(f"| {title(row)} | {row['tests']} |" for row in alive),
+    ]
+    return "\n".join(lines)
+
+
+def title(row: dict[str, Any]) -> str:
+    """Return a mutant as the list of the explained names it: by its module and texts, which outlive a line number."""
+    before, after = (" ".join(str(row["mutant"][end]).split()).replace("|", "\\|") for end in ("before", "after"))
+    return f"`{row['module']}`: `{before}` → `{after}`"
+
+
+def explained_titles() -> set[str]:
+    """Return the mutants of the list that says why each cannot be killed."""
+    lines = EXPLAINED.read_text().splitlines() if EXPLAINED.exists() else []
+    return {line.removeprefix("- ").partition(" — ")[0] for line in lines if line.startswith("- `")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="put small faults into the core and run the tests that reach them")
+    parser.add_argument("--sample", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--state", type=Path, default=ROOT / "runs" / "mutants", help="outcomes so far, and the copy")
+    parser.add_argument("--only", help="MODULE or MODULE:LINE: every mutant there")
+    parser.add_argument("--again", action="store_true", help="judge survivors of before again")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
+    given = parser.parse_args()
+    given.state.mkdir(parents=True, exist_ok=True)
+    state = given.state.resolve()
+    copy = copy_project(state)
+    if given.only:
+        name, _, line = given.only.partition(":")
+        part = next(part for part in PARTS if name in modules(part, copy))
+        found = mutants((copy / name).read_text())
+        sample = [(part, name, one) for one in found if not line or one.line <= int(line) <= one.end_line]
+    else:
+        sample = draw(copy, given.sample, given.seed)
+    outcomes = state / "outcomes.jsonl"
+    before = [json.loads(line) for line in outcomes.read_text().splitlines()] if outcomes.exists() else []
+    done = {row["key"]: row for row in before}
+    enter(copy)
+    deadline = time.monotonic() + 60 * given.minutes
+    todo = [one for one in sample if _is_open(done.get(key(copy, *one[1:])), given.again)]
+    known = baseline(copy, state, {part for part, _, _ in todo})
+    for number, (part, name, mutant) in enumerate(todo, 1):
+        if time.monotonic() > deadline:
+            break
+        row = {"key": key(copy, name, mutant), "part": part, "module": name, "mutant": asdict(mutant)}
+        row.update(judge(copy, state, known, part, name, mutant))
+        done[row["key"]] = row
+        with outcomes.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(f"{number}/{len(todo)} {row['outcome']:8} {row['seconds']:5.1f} s  {title(row)}", flush=True)
+    keys = [key(copy, name, mutant) for _, name, mutant in sample]
+    rows = [done[one] for one in keys if one in done]
+    text = report(rows, explained_titles())
+    (state / "report.md").write_text(f"{len(rows)} of {len(sample)} done, seed {given.seed}\n\n{text}\n")
+    counts = Counter(row["outcome"] for row in rows)
+    print(f"{text}\n\n{len(rows)} of {len(sample)} done: {counts['killed']} killed, {counts['survived']} survived")
+
+
+def _is_open(row: dict[str, Any] | None, again: bool) -> bool:
+    return row is None or (again and row["outcome"] == "survived")
+
+
+if __name__ == "__main__":
+    main()
