@@ -35,8 +35,8 @@ model: $(STAMP)  ## the embedded model, fetched and converted once
 debate: $(STAMP) ## environment, and a scored debate of two tiny experts in text and in CIPHER
 	@$(BIN)/debate eval configs/debaters/experts.yaml --limit 100 --out runs/debaters --overwrite
 
-test: model $(VLLM)  ## environment, embedded model, vLLM, checks and tests
-	@$(MAKE) --no-print-directory check
+test: model $(VLLM)  ## environment, embedded model, vLLM, checks, tests, and a report of known vulnerabilities
+	@$(MAKE) --no-print-directory check audit
 	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q
 
 test-long: model $(VLLM)  ## the tests that take minutes each and are left out of `make test`
