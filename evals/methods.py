@@ -191,6 +191,11 @@ def budget(name: str, rows: "Mapping[str, MethodResult]") -> tuple[int, str]:
     one: float
     if name == BY_TOKENS:
         spent, one, unit = debate.generated_tokens, single.generated_tokens, "generated tokens"
+    elif debate.seconds is None or single.seconds is None:
+        raise ConfigError(
+            f"{name} takes its k from wall times, which rows that were played side by side do not have: leave "
+            f"execution.rows_at_once out and choose another --out, or take {BY_TOKENS}"
+        )
     else:
         spent, one, unit = debate.seconds, single.seconds, "seconds"
     ratio = (spent / max(debate.total, 1)) / max(one / max(single.total, 1), 1e-9)

@@ -5,6 +5,7 @@ read off a plot. Every part is an ordinary evaluation in OUT/TASK, so an interru
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from agents.atomic_file import write_atomic
 from agents.errors import DebateError, UnknownName
 from debate.config.schema import DebateConfig
+from debate.runtime.backends import Backends
 from debate.runtime.observer import Observer
 from evals import paper
 from evals.analysis.derived import Warn, derived
@@ -104,40 +106,57 @@ async def reproduce(
     chosen = tuple(tasks) or experiment.tasks
     if unknown := [task for task in chosen if task not in experiment.tasks]:
         raise UnknownName("task", unknown[0], experiment.tasks, where=name)
+    configs = {task: experiment_config(experiment, task, overrides) for task in chosen}
+    config = configs[chosen[0]]
     lines: list[Line] = []
     analyses: list[Analysis] = []
-    config = None
-    for task in chosen:
-        config = experiment_config(experiment, task, overrides)
-        # The prompt files have the worked examples, as the paper's have.
-        selection = Selection(limit=limit, data=_data(data, task), num_fewshot=0)
-        folder = out / task.replace(":", "-")
-        try:
-            if experiment.trials:
-                count = trials or experiment.trials
-                method = "cipher"
-                found = await search(
-                    config, out=folder, method=method, trials=count, selection=selection, progress=progress
-                )
-                analyses.append(analyse_run(folder / "test"))
-                lines += _temperature_lines(task, found)
-            else:
-                await evaluate(config, out=folder, selection=selection, observer=observer, progress=progress)
-                (analysis,) = write_outputs(folder, warn=progress)
-                analyses.append(analysis)
-                lines += _lines(experiment, task, analysis)
-        except DebateError as error:
-            if not _is_about_data(error):
-                raise
-            progress(f"{task}: not run: {error}")
-            lines.append(Line(task, "", "", None, note=f"not run: {error}"))
-    assert config is not None
+    # The model is the same for every task, and is loaded once.
+    engines = Backends(config, progress)
+    began = time.monotonic()
+    try:
+        for number, task in enumerate(chosen, start=1):
+            if len(chosen) > 1:
+                progress(f"{name}: {task}, task {number} of {len(chosen)}{_left(began, number - 1, len(chosen))}")
+            # The prompt files have the worked examples, as the paper's have.
+            selection = Selection(limit=limit, data=_data(data, task), num_fewshot=0)
+            folder = out / task.replace(":", "-")
+            try:
+                if experiment.trials:
+                    found = await search(
+                        configs[task], out=folder, method="cipher", trials=trials or experiment.trials,
+                        selection=selection, progress=progress,
+                    )  # fmt: skip
+                    analyses.append(analyse_run(folder / "test"))
+                    lines += _temperature_lines(task, found)
+                else:
+                    await evaluate(
+                        configs[task], out=folder, selection=selection, backends=engines, observer=observer,
+                        progress=progress,
+                    )  # fmt: skip
+                    (analysis,) = write_outputs(folder, warn=progress)
+                    analyses.append(analysis)
+                    lines += _lines(experiment, task, analysis)
+            except DebateError as error:
+                if not _is_about_data(error):
+                    raise
+                progress(f"{task}: not run: {error}")
+                lines.append(Line(task, "", "", None, note=f"not run: {error}"))
+    finally:
+        await engines.close()
     questions = max((method.accuracy.total for analysis in analyses for method in analysis.methods), default=0)
     found_sentences = tuple((a.record.config.task, c.sentence) for a in analyses for c in a.comparisons)
     caveats = _caveats(experiment, config, questions)
     made = Reproduction(name, experiment.title, config.model, questions, tuple(lines), caveats, found_sentences)
     _write(made, analyses, out, progress)
     return made
+
+
+def _left(began: float, done: int, total: int) -> str:
+    """Return how long the tasks not begun may take, at the pace of those that are done."""
+    if not done:
+        return ""
+    seconds = (time.monotonic() - began) / done * (total - done)
+    return f"; about {max(seconds / 60, 1):.0f} min left, if all take as long"
 
 
 def _data(data: Path | None, task: str) -> Path | None:

@@ -153,7 +153,8 @@ class RunFolder(RunStore):
         if earlier is None:
             self.append({"kind": "run", "config": plan})
         facts = {"python": platform.python_version(), "packages": versions(DECISIVE)}
-        self.append({"kind": "session", **_this_process(), **facts})
+        shared = {"rows_at_once": True} if self.config.execution.rows_at_once else {}
+        self.append({"kind": "session", **_this_process(), **shared, **facts})
 
     def _begin_anew(self) -> None:
         path = self._journal.path

@@ -86,8 +86,13 @@ class MethodState:
 
     def pass_time(self, now: float) -> None:
         """Count the time since the method's record before, of the same session."""
-        self.result.seconds += now - (now if self._since is None else self._since)
+        if self.result.seconds is not None:
+            self.result.seconds += now - (now if self._since is None else self._since)
         self._since = now
+
+    def share_time(self) -> None:
+        """Note that it is played beside other methods, so that its own time is not known."""
+        self.result.seconds = None
 
     def session(self) -> None:
         """Note that another session begins: what lies between is nobody's time."""
@@ -144,6 +149,7 @@ class RunState:
         self.models: dict[str, ModelFingerprint] = {}
         self.config: Record | None = None
         self._activity = activity
+        self._rows_at_once = False
 
     def replay(self, entries: Iterable[Entry]) -> None:
         """Add the records of a journal, in their order.
@@ -173,12 +179,15 @@ class RunState:
             case "models":
                 self.models |= {model: ModelFingerprint(**facts) for model, facts in record["models"].items()}
             case "session":
+                self._rows_at_once = record.get("rows_at_once", False)
                 for method in self.methods.values():
                     method.session()
                 if self._activity is not None:
                     self._activity.session()
 
     def _add_to_method(self, method: MethodState, record: Record, offset: int) -> None:
+        if self._rows_at_once:
+            method.share_time()
         method.pass_time(record["t"])
         match record["kind"]:
             case "turn":

@@ -129,7 +129,7 @@ class RunRecord:
         path: its folder.
         config: that it was begun with.
         facts: of run.json: versions, fingerprints, status, git hash.
-        seconds: method → wall time, as far as results.json says it.
+        seconds: method → wall time, as far as results.json says it: not of rows that were played side by side.
         energy: method → what it spent, where it was measured.
         methods: in the order of the table.
     """
@@ -184,7 +184,7 @@ def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
     scorer = Scorer(create_task(config.task, seed=config.seed), read_samples(path))
     decode = read_label_tokens(path)
     methods = tuple(_read_method(run, name, _config_of(path / name, config), scorer, decode) for name in order)
-    seconds = {name: float(row["seconds"]) for name, row in rows.items() if "seconds" in row}
+    seconds = {name: float(row["seconds"]) for name, row in rows.items() if row.get("seconds") is not None}
     energy = {name: Energy(**spent) for name, spent in _json(path / "energy.json").items()}
     return RunRecord(path, config, facts, seconds, energy, methods)
 
