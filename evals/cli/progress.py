@@ -45,13 +45,14 @@ class Progress:
         """Return how many turns a debate of a method has, unless it ends early."""
         return self._each[method]
 
-    def line(self, methods: Sequence[str]) -> str:
+    def line(self) -> str:
         """Return how far it is in one line; the score only of one method, since of several it would be of none."""
         seconds = max(time.perf_counter() - self._started, 1e-6)
-        name = methods[0] if len(methods) == 1 else f"{len(methods)} rows side by side"
+        name = next(iter(self._each), "") if len(self._each) < 2 else f"{len(self._each)} rows side by side"
         turns = self._before + self._turns
-        line = f"{name}  {self._over}/{self._total} questions   {turns} of {self._planned} turns   {self._tokens / seconds:.0f} tokens/s"
-        if self._scored and len(methods) == 1:
+        line = f"{name}  {self._over}/{self._total} questions   {turns}/{self._planned} turns"
+        line += f"   {self._tokens / seconds:.0f} tokens/s"
+        if self._scored and len(self._each) == 1:
             line += f"   accuracy so far {accuracy_so_far(self._correct, self._scored)}"
         if self._turns:
             line += f"   about {_duration(seconds / self._turns * max(self._planned - turns, 0))} left"

@@ -66,7 +66,7 @@ class Screen(Observer):
         while not self._closing.wait(LINE_EVERY_S if time.perf_counter() - self._entered < 60 else LATER_EVERY_S):
             if self._methods and not self.verbose and (now := self._head()) != said:
                 said = now
-                notes.print(f"· {now}", markup=False)
+                notes.print(f"· {now}", markup=False, soft_wrap=True)
 
     def of_method(self, method: str) -> Observer:
         """Return who is told of the debates of one method, of those under way."""
@@ -125,7 +125,7 @@ class Screen(Observer):
         notes.print(f"· {row.method}: {row.correct}/{row.total} correct{took}", markup=False)
 
     def _head(self) -> str:
-        return self._progress.line(self._methods)
+        return self._progress.line()
 
     def __rich__(self) -> RenderableType:
         head = self._head() if self._methods else f"loading   {time.perf_counter() - self._entered:.0f} s"
