@@ -1,7 +1,6 @@
 """How far an evaluation is, and how long the rest will take."""
 
 import time
-from collections.abc import Sequence
 
 
 class Progress:

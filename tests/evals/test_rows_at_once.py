@@ -82,7 +82,9 @@ def test_a_rows_own_time_and_energy_are_not_known_then(tmp_path, run):
     # What one session did not keep another cannot know.
     run(evaluate(ALONE, out=tmp_path / "run", limit=3))
     assert read_run(tmp_path / "run").seconds == {}
-    with pytest.raises(ConfigError, match="self-consistency@time takes its k from wall times, which rows that are played"):
+    with pytest.raises(
+        ConfigError, match="self-consistency@time takes its k from wall times, which rows that are played"
+    ):
         run(evaluate(TOGETHER, out=tmp_path / "time", methods=["single", "cipher", "self-consistency@time"], limit=2))
     assert not (tmp_path / "time").exists()
 

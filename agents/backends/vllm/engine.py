@@ -5,14 +5,17 @@ Its own loop, because AsyncLLM is bound to the loop it first ran on, and callers
 
 import asyncio
 import contextlib
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors.torch import load
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from agents.errors import BackendFailed
+from agents.hearing_table import HearingTable
 from agents.pretrained import Progress
 
 T = TypeVar("T")
@@ -38,7 +41,9 @@ class Engine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
         self._thread.start()
-        self._reviving = asyncio.Lock()
+        self._reviving, self._holding = asyncio.Lock(), asyncio.Lock()
+        # Hashes of the tables that the worker was given since it was started.
+        self._held: set[str] = set()
         try:
             self.wait(self._start())
         except BaseException:
@@ -82,6 +87,7 @@ class Engine:
     async def _start(self) -> None:
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        self._held.clear()
         try:
             self._llm = AsyncLLM.from_vllm_config(self._config, disable_log_stats=True)
         except Exception as error:
@@ -136,6 +142,25 @@ class Engine:
             return (await self._llm.collective_rpc(method, args=args))[0]
         except EngineDeadError as error:
             raise BackendFailed("the vLLM engine died") from error
+
+    async def hold(self, hearer: HearingTable) -> None:
+        """Give the worker the table of one who will hear it; once for each start."""
+        async with self._holding:
+            if hearer.model.table in self._held:
+                return
+            with tempfile.TemporaryDirectory(prefix="cipher-debate-") as folder:
+                path = str(Path(folder) / "table.safetensors")
+                await asyncio.to_thread(save_file, {"table": hearer.table.weight.detach().cpu().contiguous()}, path)
+                await self.call("cipher_hold_table", hearer.model.table, path)
+            self._held.add(hearer.model.table)
+
+    async def table(self) -> Tensor:
+        """Return what the model reads of each token, [V, D]."""
+        with tempfile.TemporaryDirectory(prefix="cipher-debate-") as folder:
+            path = str(Path(folder) / "table.safetensors")
+            await self.call("cipher_write_table", path)
+            found: Tensor = (await asyncio.to_thread(load_file, path))["table"]
+            return found
 
     async def take(self, key: str, length: int) -> dict[str, Tensor]:
         """Return what the request with this key said, `length` steps; asked for together with whatever else has ended.
