@@ -92,13 +92,18 @@ class Reproduction:
 def cells(made: Reproduction) -> list[list[str]]:
     """Return header and rows of the comparison."""
     models = list(dict.fromkeys(model for line in made.lines for model in line.paper))
-    rows = [["task", "method", "figure", "ours, %", "95 %", *(f"paper, {model}" for model in models), "note"]]
+    # Figures that say of which model they are stand in one column.
+    is_narrow = len(models) > 1 and all(len(line.paper) < 2 for line in made.lines)
+    columns = ["paper, %"] if is_narrow else [f"paper, {model}" for model in models]
+    rows = [["task", "method", "figure", "ours, %", "95 %", *columns, "note"]]
     for line in made.lines:
         ours, interval = "–", "–"
         if line.ours is not None:
             ours = f"{100 * line.ours.value:.1f} ({line.ours.count}/{line.ours.total})"
             interval = f"{100 * line.ours.interval.low:.0f}–{100 * line.ours.interval.high:.0f}"
         printed = [str(line.paper[model]) if model in line.paper else "" for model in models]
+        if is_narrow:
+            printed = ["".join(f"{figure} ({model})" for model, figure in line.paper.items())]
         rows.append([line.task, line.method, line.what, ours, interval, *printed, line.note])
     return rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
 

@@ -90,6 +90,9 @@ async def play_questions(
         for observer in told:
             observer.debate_started(question)
         before = record.begin(question) if record is not None else None
+        if before:
+            for observer in told:
+                observer.debate_continued(question, len(before))
         try:
             if runners is None or faults.has_strikes(question):
                 transcript = await play(

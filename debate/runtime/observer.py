@@ -42,6 +42,9 @@ class Observer:
     def debate_started(self, question: Question) -> None:
         """A debate begins."""
 
+    def debate_continued(self, question: Question, turns: int) -> None:
+        """Of a debate that begins, so many turns were said in an earlier session."""
+
     def turn_started(self, question: Question, turn: TurnKey) -> None:
         """A turn was submitted."""
 
@@ -86,6 +89,11 @@ class Together(Observer):
         """A debate begins."""
         for observer in self._observers:
             observer.debate_started(question)
+
+    def debate_continued(self, question: Question, turns: int) -> None:
+        """Of a debate that begins, so many turns were said before."""
+        for observer in self._observers:
+            observer.debate_continued(question, turns)
 
     def turn_started(self, question: Question, turn: TurnKey) -> None:
         """A turn was submitted."""

@@ -20,9 +20,13 @@ class Progress:
         self._each[method] = turns_each
 
     def continued(self, over: int, turns: int) -> None:
-        """Note what an earlier session played: questions that are over, and turns."""
+        """Note what an earlier session played: questions that are over, and all turns."""
         self._over += over
         self._before += turns
+
+    def debate_continued(self, method: str, question: str, turns: int) -> None:
+        """Note how many of these turns are of one debate."""
+        self._said[method, question] = turns
 
     def said(self, method: str, question: str, tokens: int) -> None:
         """Count a turn."""

@@ -91,7 +91,8 @@ def reproduce(
     for title, (header, *rows) in ((made.title, cells(made)), ("How the turns ended", ending_cells(made))):
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for name in header:
-            table.add_column(name, justify="left" if name in ("task", "method", "figure", "note") else "right")
+            is_text = name in ("task", "method", "figure", "note")
+            table.add_column(name, justify="left" if is_text else "right", no_wrap=name == "task", overflow="fold")
         for row in rows:
             table.add_row(*row)
         if rows:

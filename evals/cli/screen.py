@@ -90,6 +90,10 @@ class Screen(Observer):
         if self.verbose:
             self._out.rule(question.text, align="left", style="dim")
 
+    def debate_resumed(self, method: str, question: Any, turns: int) -> None:
+        """Count what was said of a debate before."""
+        self._progress.debate_continued(method, question.id, turns)
+
     def turn_began(self, method: str, question: Any, turn: Any) -> None:
         """Show who speaks."""
         self._under_way[method, question.id, turn] = time.perf_counter()
@@ -148,6 +152,10 @@ class _OfMethod(Observer):
     def debate_started(self, question: Any) -> None:
         """A debate begins."""
         self._screen.debate_began(question)
+
+    def debate_continued(self, question: Any, turns: int) -> None:
+        """Some of its turns were said before."""
+        self._screen.debate_resumed(self._method, question, turns)
 
     def turn_started(self, question: Any, turn: Any) -> None:
         """A turn was submitted."""

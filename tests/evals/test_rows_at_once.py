@@ -128,12 +128,14 @@ def test_progress_tells_how_much_is_left_from_the_turns_said():
     progress.ended("single", "q1", True)
     assert "accuracy so far 1/1" in progress.line()
     progress.expect("cipher", 2, 6)
+    # One debate is over and of the other two turns were said.
     progress.continued(1, 8)
+    progress.debate_continued("cipher", "q2", 2)
     progress.said("cipher", "q2", 5)
     line = progress.line()
     assert line.startswith("2 rows side by side  2/4 questions   10/14 turns")
     assert "accuracy" not in line
     assert " left" in line
     # A debate that ends early has no more turns to come.
-    assert progress.ended("cipher", "q2", False) == 5
-    assert "10/9 turns" in progress.line()
+    assert progress.ended("cipher", "q2", False) == 3
+    assert "10/11 turns" in progress.line()

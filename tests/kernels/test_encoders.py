@@ -208,6 +208,18 @@ def test_the_published_reverse_by_entropy_says_nothing_where_it_is_unsure():
         assert not rule.encode(logits, table, temperature=temperature, seeds=steps, steps=steps).vectors.any()
 
 
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_what_the_published_rule_adds_up_is_reported_as_shares_of_it(impl):
+    """Where the entropy is near 0 several tokens pass: each is whole in the vector, and a share in what is kept."""
+    logits = torch.tensor([[30.0, 22.0, 21.5, 0.0, -5.0]])
+    table = EmbeddingTable(torch.eye(5))
+    steps = torch.zeros(1, dtype=torch.int64)
+    rule = encoders.parse("partial-entropy(threshold=1.869, published=true)")
+    found = rule.encode(logits, table, temperature=1.75, seeds=steps, steps=steps, top=4, impl=impl)
+    assert found.vectors.tolist() == [[1.0, 1.0, 1.0, 0.0, 0.0]]
+    torch.testing.assert_close(found.top_probabilities, torch.tensor([[1 / 3, 1 / 3, 1 / 3, 0.0]]))
+
+
 def test_defaults_are_spelled_as_before():
     assert str(encoders.parse("partial-max")) == "partial-max(threshold=0.85)"
     assert str(encoders.parse("partial-max(published=true)")) == "partial-max(threshold=0.85, published=True)"
