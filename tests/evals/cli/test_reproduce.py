@@ -110,6 +110,12 @@ def test_bounds(cli, tmp_path):
     assert "2 questions cannot show any difference" in printed
 
 
+def test_bounds_of_one_question_are_refused_before_anything_is_played(cli, tmp_path):
+    code, _, err = cli("reproduce", "bounds", *MOCK, "--limit", 1, "--out", tmp_path)
+    assert (code, "role misaligned needs at least two questions; raise --limit" in err) == (2, True)
+    assert '"kind":"turn"' not in (tmp_path / "arithmetic" / "journal.log").read_text()
+
+
 def test_partial(cli, tmp_path):
     code, printed, err = cli("reproduce", "partial", *MOCK, "--limit", 2, "--seed", 5, "--out", tmp_path)
     assert code == 0, err
