@@ -280,7 +280,7 @@ def _caveats(experiment: Experiment, config: DebateConfig, questions: int, lines
             f"{questions} question{'s' * (questions != 1)} a task, the first of its test split (of a generated task those of the "
             f"seed), where the paper tests on {FULL} of its own choice and more: the intervals say how little that tells."
         )
-    if any(figure.spread is not None for figure in printed):
+    if any(figure.spread is not None and not figure.is_read_off for figure in printed):
         said.append("Our intervals are over the questions of one run; the paper's ± is over runs.")
     if experiment.figures == "table2" and len(models) == 1:
         said.append(
