@@ -36,18 +36,35 @@ class HearingTable:
         steps: torch.Tensor,
         on: "Callable[[HearingTable], EmbeddingTable] | None" = None,
     ) -> torch.Tensor:
-        """Return the vectors [B, D'] of the speaker's logits [B, V] on this table, in the table's dtype.
-
-        The distribution is the one that the encoder mixes on the speaker's own table. Rows that only one of the tables has pad it
-        for no token; they have no part in the other's vectors.
+        """Return the vectors [B, D'] of the speaker's logits [B, V] on this table; see `rendered_on`.
 
         Args:
-            encoder, temperature, seeds, steps: as for the speaker's own vectors.
-            logits: logits of the speaker.
+            encoder, logits, temperature, seeds, steps: as there.
             on: this table on the speaker's device; as it is by default.
         """
         table = self.table if on is None else on(self)
-        more = table.num_tokens - logits.shape[1]
-        fitting = torch.nn.functional.pad(logits, (0, more), value=float("-inf"))
-        said = encoder.encode(fitting, table, temperature=temperature, seeds=seeds, steps=steps)
-        return said.vectors
+        return rendered_on(table, encoder, logits, temperature=temperature, seeds=seeds, steps=steps)
+
+
+def rendered_on(
+    table: EmbeddingTable,
+    encoder: Encoder,
+    logits: torch.Tensor,
+    *,
+    temperature: torch.Tensor,
+    seeds: torch.Tensor,
+    steps: torch.Tensor,
+) -> torch.Tensor:
+    """Return the vectors [B, D'] of a speaker's logits [B, V] on a hearer's table [V', D'], in the table's dtype.
+
+    The distribution is the one that the encoder mixes on the speaker's own table. Rows that only one of the tables has pad it
+    for no token; they have no part in the other's vectors.
+
+    Args:
+        table: of the hearer, on the speaker's device.
+        encoder, temperature, seeds, steps: as for the speaker's own vectors.
+        logits: of the speaker.
+    """
+    more = table.num_tokens - logits.shape[1]
+    fitting = torch.nn.functional.pad(logits, (0, more), value=float("-inf"))
+    return encoder.encode(fitting, table, temperature=temperature, seeds=seeds, steps=steps).vectors

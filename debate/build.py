@@ -70,7 +70,7 @@ def build_debate(
         protocol = Stopped(exchange.planned, rule)
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
     hearing = Hearing(extract, config.min_mapped, config.thinking)
-    tables = hearing_tables(exchange, agents, backends.warn)
+    tables = hearing_tables(exchange, agents, config.top_beliefs)
     demanded = _demanded(exchange, agents, config)
     debate = Debate(agents, protocol, config.seed, encoders, hearing, tables, config.overflow, demanded)
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):

@@ -1,7 +1,8 @@
 """Which turns are heard on other tables than their speaker's: known before they begin, so that the engine renders for them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
+from agents.errors import ConfigError
 from agents.hearing_table import HearingTable
 from agents.speakers.agent import Agent
 from agents.speakers.speaker import Speaker
@@ -10,14 +11,17 @@ from debate.transcript import TurnKey
 
 
 def hearing_tables(
-    exchange: Exchange, agents: Mapping[str, Speaker], warn: Callable[[str], None]
+    exchange: Exchange, agents: Mapping[str, Speaker], top_beliefs: int
 ) -> dict[TurnKey, tuple[HearingTable, ...]]:
     """Return the tables of each turn's hearers that are not its speaker's, of the same tokenizer.
 
     Args:
         exchange: who hears whom, and in which encoder.
         agents: name → agent.
-        warn: told, a pair at a time, where an engine cannot render for a hearer, which then hears the kept beliefs alone.
+        top_beliefs: number of beliefs that a message keeps of each step.
+
+    Raises:
+        ConfigError: an engine cannot render for a hearer, which would hear the kept beliefs alone, and these are not all.
     """
     found: dict[TurnKey, tuple[HearingTable, ...]] = {}
     for turn, encoder in exchange.encoders.items():
@@ -30,11 +34,16 @@ def hearing_tables(
             model, table = hearer.backend.fingerprint, hearer.backend.table
             if table is not None and speaker.backend.capabilities.renders:
                 tables[model.table] = HearingTable(model, table)
-            else:
-                warn(
-                    f"{hearer.name} hears {turn.agent} on another table of the same tokenizer, and their engines do not render "
-                    "for it: it hears the top_beliefs that a message keeps, and is refused messages in which these carry less "
-                    "than 0.9. Raise top_beliefs, or use the transformers backend without Ray"
+            elif top_beliefs < speaker.backend.fingerprint.vocabulary:
+                why = (
+                    f"{turn.agent}'s backend does not render for it"
+                    if table is not None
+                    else f"{hearer.name}'s backend does not give it"
+                )
+                raise ConfigError(
+                    f"{hearer.name} hears {turn.agent} on another table of the same tokenizer, and {why}: it would hear the "
+                    f"{top_beliefs} likeliest tokens of each step in place of the whole belief. Let both speak by the backends "
+                    "transformers or vllm, or let text pass between them (message: text on their edges)"
                 )
         if tables:
             found[turn] = tuple(tables.values())

@@ -1,5 +1,6 @@
 """Play every method over the same questions, score what it decides, write it down as it happens."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from agents.backends.human import PERSON
 from agents.errors import ConfigError, RunError
 from agents.question import Question
 from debate.build import build_debate
+from debate.config.execution import ExecutionConfig
 from debate.config.load import load_config, to_yaml
 from debate.config.schema import DebateConfig
 from debate.decision.decision import Poll
@@ -20,17 +22,19 @@ from debate.run_folder.facts import read_facts
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.results import MethodResult
 from debate.runtime.backends import Backends
-from debate.runtime.batch import play_questions
+from debate.runtime.batch import all_or_first_error, play_questions
 from debate.runtime.loop_thread import LoopThread
 from debate.runtime.observer import Observer
-from evals.energy import EnergyMeter, read_energy
+from evals.energy import Energy, EnergyMeter, read_energy
 from evals.label_tokens import write_label_tokens
-from evals.methods import budget, method_names, needs_budget, resolve, row_name
+from evals.methods import BY_TIME, BY_TOKENS, budget, method_names, needs_budget, resolve, row_name
 from evals.provenance import provenance
 from evals.sample import Sample
 from evals.samples import load_selected, read_samples, to_question, write_samples
 from evals.scorer import SafeExtract, Scorer
 from evals.task import Task, create_task
+
+SIDE_BY_SIDE = "not known of a row: rows were played side by side"
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ async def evaluate(
     observer = observer or Observer()
     chosen = _selection(limit, data, selection, samples)
     names = _rows(methods or method_names(config))
+    together = _played_together(names, config.execution)
     task = chosen.task(config)
     config = with_scoring(config, task)
     configs = {row: resolve(config, name) for row, name in names.items()}
@@ -158,16 +163,19 @@ async def evaluate(
             folder.note_models(backend.fingerprint for backend in engines.started)
             write_label_tokens(out, {label for sample in samples for label in task.labels(sample)}, engines.started)
             facts = {**provenance(config, debates, configs), "limit": chosen.limit, "num_samples": available}
-            for row in sorted(names, key=lambda row: needs_budget(names[row])):
-                if needs_budget(names[row]):
-                    k = _chosen_k(folder, names[row], progress)
-                    configs[row] = resolve(config, names[row], k=k)
-                    debates[row] = build(configs[row])
-                write_atomic(out / row / "config.yaml", to_yaml(configs[row]))
-                observer.method_started(row, debates[row], len(samples), engines.started)
+            for rows in together:
+                for row in rows:
+                    if needs_budget(names[row]):
+                        k = _chosen_k(folder, names[row], progress)
+                        configs[row] = resolve(config, names[row], k=k)
+                        debates[row] = build(configs[row])
+                    write_atomic(out / row / "config.yaml", to_yaml(configs[row]))
+                    observer.method_started(row, debates[row], len(samples), engines.started)
+                    if (before := folder.state.results.get(row)) is not None:
+                        observer.method_continued(before)
+                played = {row: (configs[row], debates[row]) for row in rows}
                 async with cancellable(out):
-                    await _play(folder, row, configs[row], debates[row], scorer, samples, engines, observer)
-                observer.method_finished(folder.method(row).result)
+                    await _play(folder, played, scorer, samples, engines, observer)
                 folder.write_results()
             folder.finish({**facts, **provenance(config, debates, configs)})
             return [folder.method(row).result for row in names]
@@ -210,30 +218,56 @@ def evaluate_sync(config: DebateConfig | Path | str, *, out: Path | str, **argum
         return loop.run(evaluate(loaded, out=Path(out), **arguments))
 
 
+def _played_together(names: Mapping[str, str], execution: ExecutionConfig) -> list[tuple[str, ...]]:
+    """Return which rows are played at the same time, in the order played; those last whose k follows from the others.
+
+    Raises:
+        ConfigError: a row takes its k from wall times, which rows side by side do not have.
+    """
+    if not execution.rows_at_once:
+        return [(row,) for row in sorted(names, key=lambda row: needs_budget(names[row]))]
+    if BY_TIME in names.values():
+        raise ConfigError(
+            f"{BY_TIME} takes its k from wall times, which rows that are played side by side do not have: leave "
+            f"execution.rows_at_once out, or take {BY_TOKENS}"
+        )
+    return [
+        tuple(row for row in names if not needs_budget(names[row])),
+        *((row,) for row in names if needs_budget(names[row])),
+    ]
+
+
 async def _play(
     folder: RunFolder,
-    row: str,
-    config: DebateConfig,
-    debate: Debate,
+    rows: Mapping[str, tuple[DebateConfig, Debate]],
     scorer: Scorer,
     samples: Sequence[Sample],
     backends: Backends,
     observer: Observer,
 ) -> None:
-    """Play one method over all samples, many debates side by side."""
-    rule, electorate = decision_rule(config.decision, backends.decode), config.electorate
-    meter = EnergyMeter()
-    await play_questions(
-        debate,
-        [to_question(sample, scorer.task) for sample in samples],
-        decide=lambda transcript: rule(Poll(transcript, electorate, scorer.reader(transcript.question.id))),
-        judge=scorer.judge,
-        record=folder.method(row),
-        observers=[observer],
-        execution=config.execution,
-        runners=backends.runners(),
-    )
-    _add_energy(folder.path / "energy.json", row, meter)
+    """Play methods over all samples, many debates side by side: no more at a time than one method would have."""
+    questions = [to_question(sample, scorer.task) for sample in samples]
+    shared = asyncio.Semaphore(folder.config.execution.in_flight)
+
+    async def one(row: str, config: DebateConfig, debate: Debate) -> None:
+        rule, electorate = decision_rule(config.decision, backends.decode), config.electorate
+        meter = EnergyMeter()
+        await play_questions(
+            debate,
+            questions,
+            decide=lambda transcript: rule(Poll(transcript, electorate, scorer.reader(transcript.question.id))),
+            judge=scorer.judge,
+            record=folder.method(row),
+            observers=[observer.of_method(row)],
+            execution=config.execution,
+            runners=backends.runners(),
+            places=shared,
+        )
+        energy = Energy(None, SIDE_BY_SIDE) if folder.config.execution.rows_at_once else meter.read()
+        _add_energy(folder.path / "energy.json", row, energy)
+        observer.method_finished(folder.method(row).result)
+
+    await all_or_first_error([one(row, config, debate) for row, (config, debate) in rows.items()])
 
 
 def _selection(
@@ -347,9 +381,11 @@ def _chosen_k(folder: RunFolder, name: str, progress: Any) -> int:
     return int(chosen[name]["k"])
 
 
-def _add_energy(path: Path, row: str, meter: EnergyMeter) -> None:
+def _add_energy(path: Path, row: str, spent: Energy) -> None:
     """Add what a method spent in this session to what earlier ones did."""
-    spent, known = meter.read(), read_facts(path)
+    known = read_facts(path)
+    if isinstance(known.get(row), dict) and known[row].get("source") == SIDE_BY_SIDE:
+        return
     before = read_energy(known[row], path).joules if row in known else None
     joules = spent.joules if before is None or spent.joules is None else spent.joules + before
     known[row] = {"joules": joules, "source": spent.source}

@@ -80,6 +80,9 @@ def experiment_config(experiment: Experiment, task: str, overrides: Mapping[str,
         raw |= TINY_FORM
     raw |= overrides
     methods = {row: dict(changes) for row, changes in experiment.methods.items()}
+    if len(methods) > 1:
+        # Accuracies are compared, not times: a few questions of all rows fill an engine's batch.
+        raw["execution"] = {"rows_at_once": True, **raw.get("execution", {})}
     if experiment.paper_temperatures:
         model = paper.temperatures_of(raw.get("model", ""))
         names = list(raw["agents"])[:2]

@@ -192,6 +192,9 @@ def budget(name: str, rows: "Mapping[str, MethodResult]") -> tuple[int, str]:
     if name == BY_TOKENS:
         spent, one, unit = debate.generated_tokens, single.generated_tokens, "generated tokens"
     else:
+        # Rows that are played side by side have no times, and are refused beside this one.
+        assert debate.seconds is not None
+        assert single.seconds is not None
         spent, one, unit = debate.seconds, single.seconds, "seconds"
     ratio = (spent / max(debate.total, 1)) / max(one / max(single.total, 1), 1e-9)
     k = min(MOST_SAMPLES, max(1, round(ratio)))

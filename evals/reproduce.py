@@ -5,68 +5,33 @@ read off a plot. Every part is an ordinary evaluation in OUT/TASK, so an interru
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from agents.atomic_file import write_atomic
+from agents.backend import Backend
 from agents.errors import DebateError, UnknownName
+from agents.tokenizers import tokenizer_of
 from debate.config.schema import DebateConfig
+from debate.runtime.backends import Backends
 from debate.runtime.observer import Observer
 from evals import paper
 from evals.analysis.derived import Warn, derived
 from evals.analysis.outputs import PAGE, analyse_run, write_outputs
-from evals.analysis.report import table, write_page
+from evals.analysis.report import write_page
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
 from evals.evaluation import Selection, evaluate
 from evals.experiment import TINY, Experiment, experiment_config, load_experiment
 from evals.paper import Figure
+from evals.reproduction import Ending, Line, Reproduction, html, markdown
 from evals.search.search import SearchResult, search
 
 FULL = 200
 """Questions of the paper's validation and test sets."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One figure of ours, and the paper's where there is one.
-
-    Attributes:
-        task, method, what: identity of the figure, e.g. `accuracy` or `agreement after round 2`.
-        ours: our figure with its interval; None if it was not measured, and `note` says why.
-        paper: model → printed figure.
-        note: differences between the two settings.
-    """
-
-    task: str
-    method: str
-    what: str
-    ours: Share | None
-    paper: Mapping[str, Figure] = field(default_factory=dict)
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """An experiment that was run.
-
-    Attributes:
-        name, title: name and title of the experiment.
-        model, questions: ours: what was run, and the most questions asked of a task.
-        lines: the figures.
-        caveats: sentences that belong beside them.
-        sentences: paired differences, by task.
-    """
-
-    name: str
-    title: str
-    model: str
-    questions: int
-    lines: tuple[Line, ...]
-    caveats: tuple[str, ...]
-    sentences: tuple[tuple[str, str], ...]
 
 
 async def reproduce(
@@ -104,40 +69,66 @@ async def reproduce(
     chosen = tuple(tasks) or experiment.tasks
     if unknown := [task for task in chosen if task not in experiment.tasks]:
         raise UnknownName("task", unknown[0], experiment.tasks, where=name)
+    configs = {task: experiment_config(experiment, task, overrides) for task in chosen}
+    config = configs[chosen[0]]
     lines: list[Line] = []
     analyses: list[Analysis] = []
-    config = None
-    for task in chosen:
-        config = experiment_config(experiment, task, overrides)
-        # The prompt files have the worked examples, as the paper's have.
-        selection = Selection(limit=limit, data=_data(data, task), num_fewshot=0)
-        folder = out / task.replace(":", "-")
-        try:
-            if experiment.trials:
-                count = trials or experiment.trials
-                method = "cipher"
-                found = await search(
-                    config, out=folder, method=method, trials=count, selection=selection, progress=progress
-                )
-                analyses.append(analyse_run(folder / "test"))
-                lines += _temperature_lines(task, found)
-            else:
-                await evaluate(config, out=folder, selection=selection, observer=observer, progress=progress)
-                (analysis,) = write_outputs(folder, warn=progress)
-                analyses.append(analysis)
-                lines += _lines(experiment, task, analysis)
-        except DebateError as error:
-            if not _is_about_data(error):
-                raise
-            progress(f"{task}: not run: {error}")
-            lines.append(Line(task, "", "", None, note=f"not run: {error}"))
-    assert config is not None
+    # The model is the same for every task, and is loaded once.
+    engines = Backends(config, progress)
+    began = time.monotonic()
+    try:
+        for number, task in enumerate(chosen, start=1):
+            if len(chosen) > 1:
+                progress(f"{name}: {task}, task {number} of {len(chosen)}{_left(began, number - 1, len(chosen))}")
+            # The prompt files have the worked examples, as the paper's have.
+            selection = Selection(limit=limit, data=_data(data, task), num_fewshot=0)
+            folder = out / task.replace(":", "-")
+            try:
+                if experiment.trials:
+                    found = await search(
+                        configs[task], out=folder, method="cipher", trials=trials or experiment.trials,
+                        selection=selection, progress=progress,
+                    )  # fmt: skip
+                    analyses.append(analyse_run(folder / "test"))
+                    lines += _temperature_lines(task, found)
+                else:
+                    await evaluate(
+                        configs[task], out=folder, selection=selection, backends=engines, observer=observer,
+                        progress=progress,
+                    )  # fmt: skip
+                    (analysis,) = write_outputs(folder, warn=progress)
+                    analyses.append(analysis)
+                    lines += _lines(experiment, task, analysis)
+            except DebateError as error:
+                if not _is_about_data(error):
+                    raise
+                progress(f"{task}: not run: {error}")
+                lines.append(Line(task, "", "", None, note=f"not run: {error}"))
+    finally:
+        await engines.close()
     questions = max((method.accuracy.total for analysis in analyses for method in analysis.methods), default=0)
     found_sentences = tuple((a.record.config.task, c.sentence) for a in analyses for c in a.comparisons)
-    caveats = _caveats(experiment, config, questions)
-    made = Reproduction(name, experiment.title, config.model, questions, tuple(lines), caveats, found_sentences)
+    made = Reproduction(
+        name,
+        experiment.title,
+        config.model,
+        questions,
+        tuple(lines),
+        _caveats(experiment, config, questions, lines),
+        found_sentences,
+        _conditions(config, engines.started),
+        tuple(Ending.of(a.record.config.task, method) for a in analyses for method in a.record.methods),
+    )
     _write(made, analyses, out, progress)
     return made
+
+
+def _left(began: float, done: int, total: int) -> str:
+    """Return how long the tasks not begun may take, at the pace of those that are done."""
+    if not done:
+        return ""
+    seconds = (time.monotonic() - began) / done * (total - done)
+    return f"; about {max(seconds / 60, 1):.0f} min left, if all take as long"
 
 
 def _data(data: Path | None, task: str) -> Path | None:
@@ -217,17 +208,17 @@ def _pair_lines(task: str, method: MethodRecord, analysis: Analysis) -> list[Lin
     """Return the accuracy of each of two debaters after each round, and their agreement; the paper's beside two models alone."""
     has_two = len({model for model, _, _ in method.config.engines}) > 1
     printed = paper.TABLE_2.get((task, method.name), {}) if has_two else {}
-    names = list(method.config.agents)
     lines = []
-    for place, agent in enumerate(names):
+    for place, (agent, settings) in enumerate(method.config.agents.items()):
         model = ("LLaMA2-70B", "LLaMA-65B")[min(place, 1)]
+        ours_is = settings.model or method.config.model
         for number in range(1, method.config.rounds + 1):
             turns = [t for debate in method.debates for t in debate.turns if (t.agent, t.round) == (agent, number)]
             figure = printed[model][number - 1] if model in printed and number <= 3 else None
             ours = Share.of(turn.verdict == "correct" for turn in turns)
             lines.append(
                 Line(
-                    task, method.name, f"{agent} after round {number}", ours,
+                    task, method.name, f"{agent} ({ours_is}) after round {number}", ours,
                     {model: Figure(figure)} if figure is not None else {},
                 )
             )  # fmt: skip
@@ -261,18 +252,36 @@ def _temperature_lines(task: str, found: SearchResult) -> list[Line]:
     return [Line(task, "cipher", "accuracy at the best temperatures", ours, printed, f"{values}{theirs}")]
 
 
-def _caveats(experiment: Experiment, config: DebateConfig, questions: int) -> tuple[str, ...]:
+def _conditions(config: DebateConfig, started: Sequence[Backend]) -> str:
+    """Return how ours were asked, in a line; the form as the first engine's tokenizer decides it where the config does not."""
+    models = " and ".join(dict.fromkeys(model for model, _, _ in config.engines))
+    has_template = any(getattr(tokenizer_of(backend), "chat_template", None) for backend in started)
+    is_chat = config.format == "chat" or (config.format == "auto" and has_template)
+    form = "in the model's chat template" if is_chat else "as plain text"
+    return f"{models} on {config.backend}, {config.dtype}, asked {form}, {config.rounds} rounds, seed {config.seed}"
+
+
+def _caveats(experiment: Experiment, config: DebateConfig, questions: int, lines: Sequence[Line]) -> tuple[str, ...]:
     said = []
     models = tuple(dict.fromkeys(model for model, _, _ in config.engines))
+    printed = [figure for line in lines for figure in line.paper.values()]
     if not all(is_the_papers_model(model) for model in models):
+        beside = (
+            "They stand beside each other to show what to compare once the model is the paper's."
+            if printed
+            else "None of the paper's stand beside ours."
+        )
         said.append(
-            f"Not comparable: the paper's figures are of LLaMA2-70B and LLaMA-65B, ours of {' and '.join(models)}. They stand "
-            "beside each other to show what to compare once the model is the paper's."
+            f"Not comparable: the paper's figures are of LLaMA2-70B and LLaMA-65B, base models asked in plain text, ours of "
+            f"{' and '.join(models)}. {beside}"
         )
     if questions < FULL:
         said.append(
-            f"{questions} questions a task, where the paper tests on {FULL} and more: the intervals say how little that tells."
+            f"{questions} question{'s' * (questions != 1)} a task, the first of its test split (of a generated task those of the "
+            f"seed), where the paper tests on {FULL} of its own choice and more: the intervals say how little that tells."
         )
+    if any(figure.spread is not None and not figure.is_read_off for figure in printed):
+        said.append("Our intervals are over the questions of one run; the paper's ± is over runs.")
     if experiment.figures == "table2" and len(models) == 1:
         said.append(
             "One model debates with itself: the paper's figures are of two, and are left out. Give --second-model."
@@ -294,43 +303,7 @@ def is_the_papers_model(model: str) -> bool:
 
 
 def _write(made: Reproduction, analyses: Sequence[Analysis], out: Path, warn: Warn) -> None:
-    content = asdict(made)
-    write_atomic(out / "reproduce.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(out / "reproduce.json", json.dumps(asdict(made), indent=1, ensure_ascii=False) + "\n")
     write_atomic(out / "reproduce.md", markdown(made))
-    header, *rows = cells(made)
-    from html import escape
-
-    caveats = "".join(f"<li>{escape(sentence)}</li>" for sentence in made.caveats)
-    before = f"<ul>{caveats}</ul>{table(header, rows)}<p class='note'>{escape(paper.SOURCE)}</p>"
     with derived(f"{out / PAGE}", warn):
-        write_page(analyses, out / PAGE, title=made.title, before=before, warn=warn)
-
-
-def cells(made: Reproduction) -> list[list[str]]:
-    """Return header and rows of the comparison."""
-    models = list(dict.fromkeys(model for line in made.lines for model in line.paper))
-    rows = [["task", "method", "figure", "ours, %", "95 %", *(f"paper, {model}" for model in models), "note"]]
-    for line in made.lines:
-        ours, interval = "–", "–"
-        if line.ours is not None:
-            ours = f"{100 * line.ours.value:.1f} ({line.ours.count}/{line.ours.total})"
-            interval = f"{100 * line.ours.interval.low:.0f}–{100 * line.ours.interval.high:.0f}"
-        printed = [str(line.paper[model]) if model in line.paper else "" for model in models]
-        rows.append([line.task, line.method, line.what, ours, interval, *printed, line.note])
-    return rows
-
-
-def markdown(made: Reproduction) -> str:
-    """Return the comparison as Markdown."""
-    header, *rows = cells(made)
-
-    def row(texts: Sequence[str]) -> str:
-        return "| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in texts) + " |"
-
-    lines = [f"# {made.title}", "", f"Ours: {made.model}. The paper's: {paper.SOURCE}.", ""]
-    lines += [f"- {sentence}" for sentence in made.caveats]
-    lines += ["", row(header), "|" + "---|" * len(header), *map(row, rows)]
-    if made.sentences:
-        lines += ["", "Paired differences over the same questions:", ""]
-        lines += [f"- {task}: {sentence}" for task, sentence in made.sentences]
-    return "\n".join(lines) + "\n"
+        write_page(analyses, out / PAGE, title=made.title, before=html(made), warn=warn)

@@ -37,7 +37,13 @@ class Control(Speaker):
 
     @classmethod
     def build(cls, plan: AgentPlan) -> Speaker:
-        """Return the control that a config names as a role."""
+        """Return the control that a config names as a role.
+
+        Raises:
+            ConfigError: the run has no other question whose answer could mislead.
+        """
+        if plan.keys.role == "misaligned" and plan.targets and len({asked.text for asked in plan.targets}) < 2:
+            raise ConfigError(_one_question(plan.name))
         return cls(
             name=plan.name, backend=plan.engine(), kind=plan.keys.role, targets=plan.targets, solutions=plan.solutions
         )
@@ -89,13 +95,17 @@ class Control(Speaker):
             case "misaligned" if others:
                 return self._solution(others[_draw(_number(question.text), len(others))])
             case "misaligned":
-                raise ConfigError(f"agent {self.name!r}: role misaligned needs at least two questions; raise --limit")
+                raise ConfigError(_one_question(self.name))
             case _:
                 pool = list(self.targets)
                 return self._solution(pool[_draw(seed, len(pool))])
 
     def _solution(self, question: Question) -> str:
         return self.solutions.get(question) or f"Answer: {self.targets[question]}"
+
+
+def _one_question(name: str) -> str:
+    return f"agent {name!r}: role misaligned needs at least two questions; raise --limit"
 
 
 def _number(text: str) -> int:

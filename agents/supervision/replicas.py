@@ -8,12 +8,15 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.backend import Backend, Capabilities, Load, Pending, Request
 from agents.errors import BackendFailed, DebateError
 from agents.fingerprint import ModelFingerprint
 from agents.supervision.supervised import Supervised
+
+if TYPE_CHECKING:
+    from kernels import EmbeddingTable
 
 # A debate leaves its engine when that has so many tokens more to do than a quarter above the least busy one: about what
 # computing a long prompt again costs.
@@ -52,6 +55,11 @@ class Replicas(Backend):
     def tokenizer(self) -> Any:
         """The model's."""
         return self.engines[0].tokenizer
+
+    @property
+    def table(self) -> "EmbeddingTable | None":  # type: ignore[override]
+        """The model's."""
+        return self.engines[0].table
 
     @property
     def load(self) -> Load:  # type: ignore[override]

@@ -40,6 +40,9 @@ class ExecutionConfig(Frozen):
 
     in_flight: int = Field(default=32, ge=1)
     """Maximum number of debates played at the same time: enough to fill an engine's batch, few enough to hold in memory."""
+    rows_at_once: bool = False
+    """Play the rows of a table side by side: few questions then fill an engine's batch as well, and a row's own time and
+    energy are not known."""
     turn_timeout_s: float | None = Field(default=None, gt=0)
     """Seconds after which a turn counts as hung and its engine is restarted; no limit by default."""
     tries: int = Field(default=3, ge=1)

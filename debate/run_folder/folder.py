@@ -165,7 +165,8 @@ class RunFolder(RunStore):
         if earlier is None:
             self.append({"kind": "run", "config": plan})
         facts = {"python": platform.python_version(), "packages": versions(DECISIVE)}
-        self.append({"kind": "session", **_this_process(), **facts})
+        shared = {"rows_at_once": True} if self.config.execution.rows_at_once else {}
+        self.append({"kind": "session", **_this_process(), **shared, **facts})
 
     def _signer(self, key: SigningKey | None) -> RunSigner | None:
         """Return what signs from here on, and write down which key that is."""

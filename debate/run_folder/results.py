@@ -15,7 +15,8 @@ class MethodResult:
         turns, planned_turns: said, and without stopping; the difference is what stopping saved.
         prompt_tokens, cached_tokens, generated_tokens: over all turns; cached ones are part of the prompt's.
         message_bytes: bytes of all messages.
-        seconds: wall time of the method, engines already started; of an interrupted run the sum of its sessions.
+        seconds: wall time of the method, engines already started; of an interrupted run the sum of its sessions. None
+            where rows were played side by side: the time that passed was the time of all of them.
     """
 
     method: str
@@ -30,7 +31,7 @@ class MethodResult:
     cached_tokens: int = 0
     generated_tokens: int = 0
     message_bytes: int = 0
-    seconds: float = 0.0
+    seconds: float | None = 0.0
     answers: dict[str, str | None] = field(default_factory=dict)
 
     @property
@@ -40,5 +41,6 @@ class MethodResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as results.json holds it."""
-        fields = {**vars(self), "seconds": round(self.seconds, 3), "accuracy": self.accuracy}
+        seconds = None if self.seconds is None else round(self.seconds, 3)
+        fields = {**vars(self), "seconds": seconds, "accuracy": self.accuracy}
         return {**fields, "answers": dict(sorted(self.answers.items()))}

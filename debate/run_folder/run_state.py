@@ -87,8 +87,13 @@ class MethodState:
     def pass_time(self, now: float) -> None:
         """Count the time since the method's record before, of the same session."""
         # A clock that is set back takes nothing away.
-        self.result.seconds += max(0.0, now - (now if self._since is None else self._since))
+        if self.result.seconds is not None:
+            self.result.seconds += max(0.0, now - (now if self._since is None else self._since))
         self._since = now
+
+    def share_time(self) -> None:
+        """Note that it is played beside other methods, so that its own time is not known."""
+        self.result.seconds = None
 
     def session(self) -> None:
         """Note that another session begins: what lies between is nobody's time."""
@@ -150,6 +155,7 @@ class RunState:
         self.run_id: str | None = None
         self.signers: dict[str, int] = {}
         self._activity = activity
+        self._rows_at_once = False
 
     def replay(self, entries: Iterable[Entry]) -> None:
         """Add the records of a journal, in their order.
@@ -183,12 +189,15 @@ class RunState:
                 self.run_id = self.run_id or str(record["run"])
                 self.signers.setdefault(record["key"], offset)
             case "session":
+                self._rows_at_once = record.get("rows_at_once", False)
                 for method in self.methods.values():
                     method.session()
                 if self._activity is not None:
                     self._activity.session()
 
     def _add_to_method(self, method: MethodState, record: Record, offset: int) -> None:
+        if self._rows_at_once:
+            method.share_time()
         method.pass_time(float(record["t"]))
         match record["kind"]:
             case "turn":

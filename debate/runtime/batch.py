@@ -32,6 +32,7 @@ async def play_questions(
     observers: Sequence[Observer] = (),
     execution: ExecutionConfig | None = None,
     runners: "Runners | None" = None,
+    places: asyncio.Semaphore | None = None,
 ) -> None:
     """Play a debate over every question; what was said and decided is written down before anyone is told of it.
 
@@ -44,6 +45,7 @@ async def play_questions(
         observers: receive every event as it happens.
         execution: debates at once, time-out and tries.
         runners: processes that play the debates; this one does by default.
+        places: for debates under way, where other methods are played at the same time; its own by default.
 
     Raises:
         DebateError: a mistake that trying again does not mend, of the first debate that meets it; the others are ended.
@@ -92,30 +94,39 @@ async def play_questions(
         questions = [question for question in questions if not record.is_over(question)]
     waiting = iter(questions)
 
+    async def one(question: Question) -> None:
+        for observer in told:
+            observer.debate_started(question)
+        before = record.begin(question) if record is not None else None
+        if before:
+            for observer in told:
+                observer.debate_continued(question, len(before))
+        try:
+            for turn in (before or {}).values():
+                checked(question, turn)
+            if runners is None or faults.has_strikes(question):
+                transcript = await play(
+                    debate, question, before=before, take=faults.take, on_start=on_start, on_turn=on_turn
+                )
+            else:
+                transcript = await runners.play(
+                    debate, question, before or {}, faults=faults, on_start=on_start, on_turn=on_turn
+                )
+        except GivenUp as failure:
+            give_up(question, str(failure))
+        except PromptTooLong as failure:
+            # Of this question: others may be shorter.
+            method = "" if record is None else f", method {record.name}"
+            give_up(question, f"question {question.id}{method}: {failure}")
+        else:
+            end(question, transcript)
+
+    places = places or asyncio.Semaphore(execution.in_flight)
+
     async def player() -> None:
         for question in waiting:
-            for observer in told:
-                observer.debate_started(question)
-            before = record.begin(question) if record is not None else None
-            try:
-                for turn in (before or {}).values():
-                    checked(question, turn)
-                if runners is None or faults.has_strikes(question):
-                    transcript = await play(
-                        debate, question, before=before, take=faults.take, on_start=on_start, on_turn=on_turn
-                    )
-                else:
-                    transcript = await runners.play(
-                        debate, question, before or {}, faults=faults, on_start=on_start, on_turn=on_turn
-                    )
-            except GivenUp as failure:
-                give_up(question, str(failure))
-            except PromptTooLong as failure:
-                # Of this question: others may be shorter.
-                method = "" if record is None else f", method {record.name}"
-                give_up(question, f"question {question.id}{method}: {failure}")
-            else:
-                end(question, transcript)
+            async with places:
+                await one(question)
 
     await all_or_first_error([player() for _ in range(min(execution.in_flight, len(questions)))])
 

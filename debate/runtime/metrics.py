@@ -50,20 +50,19 @@ class Metrics(Observer):
             )
         registry = CollectorRegistry()
         of_method = {"labelnames": ["method"], "registry": registry}
-        self._turns = Counter("debate_turns", "Turns said.", **of_method)
-        self._tokens = Counter("debate_generated_tokens", "Steps decoded.", **of_method)
-        self._prompts = Counter("debate_prompt_tokens", "Positions of prompts.", **of_method)
-        self._bytes = Counter("debate_message_bytes", "Bytes of what was said.", **of_method)
-        self._ended = Counter(
+        self.turns = Counter("debate_turns", "Turns said.", **of_method)
+        self.tokens = Counter("debate_generated_tokens", "Steps decoded.", **of_method)
+        self.prompts = Counter("debate_prompt_tokens", "Positions of prompts.", **of_method)
+        self.bytes = Counter("debate_message_bytes", "Bytes of what was said.", **of_method)
+        self.ended = Counter(
             "debate_questions",
             "Debates that ended: correct, incorrect, no answer, unscored or failed.",
             ["method", "outcome"],
             registry=registry,
         )
         self._asked = Gauge("debate_questions_asked", "Questions that the method was to play.", **of_method)
-        self._debates = Gauge("debate_debates_in_flight", "Debates begun and not ended.", **of_method)
-        self._waiting = Gauge("debate_turns_in_flight", "Turns submitted and not said.", **of_method)
-        self._method = ""
+        self.debates = Gauge("debate_debates_in_flight", "Debates begun and not ended.", **of_method)
+        self.waiting = Gauge("debate_turns_in_flight", "Turns submitted and not said.", **of_method)
         app = make_wsgi_app(registry)
         try:
             server = make_server(host, port, _guarded(app, token), server_class=WSGIServer, handler_class=_Quiet)
@@ -84,25 +83,39 @@ class Metrics(Observer):
         self._server.server_close()
 
     def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
-        """Name the row that is counted from now on."""
-        self._method = method
+        """Count what it is to play."""
         self._asked.labels(method).set(total)
+
+    def of_method(self, method: str) -> Observer:
+        """Return who counts a method's debates under its name."""
+        return _OfMethod(self, method)
+
+    def method_finished(self, row: Any) -> None:
+        """Nothing is in flight any more, not even what a given-up debate had submitted."""
+        self.waiting.labels(row.method).set(0)
+
+
+class _OfMethod(Observer):
+    """Counts the debates of one method."""
+
+    def __init__(self, counters: Metrics, method: str) -> None:
+        self._counters, self._method = counters, method
 
     def debate_started(self, question: Question) -> None:
         """One more is in flight."""
-        self._debates.labels(self._method).inc()
+        self._counters.debates.labels(self._method).inc()
 
     def turn_started(self, question: Question, turn: TurnKey) -> None:
         """One more is under way."""
-        self._waiting.labels(self._method).inc()
+        self._counters.waiting.labels(self._method).inc()
 
     def turn_said(self, question: Question, turn: Turn) -> None:
         """Count a turn."""
-        self._waiting.labels(self._method).dec()
-        self._turns.labels(self._method).inc()
-        self._tokens.labels(self._method).inc(turn.usage.generated_tokens)
-        self._prompts.labels(self._method).inc(turn.usage.prompt_tokens)
-        self._bytes.labels(self._method).inc(turn.message.num_bytes)
+        self._counters.waiting.labels(self._method).dec()
+        self._counters.turns.labels(self._method).inc()
+        self._counters.tokens.labels(self._method).inc(turn.usage.generated_tokens)
+        self._counters.prompts.labels(self._method).inc(turn.usage.prompt_tokens)
+        self._counters.bytes.labels(self._method).inc(turn.message.num_bytes)
 
     def debate_decided(self, question: Question, decision: Decision, score: Any) -> None:
         """Count a debate by its verdict."""
@@ -112,13 +125,9 @@ class Metrics(Observer):
         """Count a debate that was given up."""
         self._end("failed")
 
-    def method_finished(self, row: Any) -> None:
-        """Nothing is in flight any more, not even what a given-up debate had submitted."""
-        self._waiting.labels(self._method).set(0)
-
     def _end(self, outcome: str) -> None:
-        self._debates.labels(self._method).dec()
-        self._ended.labels(self._method, outcome).inc()
+        self._counters.debates.labels(self._method).dec()
+        self._counters.ended.labels(self._method, outcome).inc()
 
 
 class _Quiet(WSGIRequestHandler):

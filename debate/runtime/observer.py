@@ -29,11 +29,21 @@ class AnswerScore(Protocol):
 class Observer:
     """What a screen is told. It shows nothing itself: derive from it and say what is to be shown."""
 
+    def of_method(self, method: str) -> "Observer":
+        """Return who is told of the debates of one method; where methods are played side by side, they say which."""
+        return self
+
     def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
         """A method begins."""
 
+    def method_continued(self, row: Any) -> None:
+        """A method that has begun was played in part by an earlier session; `row` is its line of the table so far."""
+
     def debate_started(self, question: Question) -> None:
         """A debate begins."""
+
+    def debate_continued(self, question: Question, turns: int) -> None:
+        """Of a debate that begins, so many turns were said in an earlier session."""
 
     def turn_started(self, question: Question, turn: TurnKey) -> None:
         """A turn was submitted."""
@@ -61,15 +71,29 @@ class Together(Observer):
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
+    def of_method(self, method: str) -> Observer:
+        """Return the observers of one method's debates."""
+        return Together(*(observer.of_method(method) for observer in self._observers))
+
     def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
         """A method begins."""
         for observer in self._observers:
             observer.method_started(method, debate, total, backends)
 
+    def method_continued(self, row: Any) -> None:
+        """A method was played in part."""
+        for observer in self._observers:
+            observer.method_continued(row)
+
     def debate_started(self, question: Question) -> None:
         """A debate begins."""
         for observer in self._observers:
             observer.debate_started(question)
+
+    def debate_continued(self, question: Question, turns: int) -> None:
+        """Of a debate that begins, so many turns were said before."""
+        for observer in self._observers:
+            observer.debate_continued(question, turns)
 
     def turn_started(self, question: Question, turn: TurnKey) -> None:
         """A turn was submitted."""

@@ -132,7 +132,7 @@ class RunRecord:
         path: its folder.
         config: that it was begun with.
         facts: contents of run.json: versions, fingerprints, status, git hash.
-        seconds: method → wall time, as far as results.json says it.
+        seconds: method → wall time according to results.json; missing for rows that were played side by side.
         energy: method → what it spent, where it was measured.
         methods: in the order of the table.
     """
@@ -187,9 +187,14 @@ def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
     scorer = Scorer(create_task(config.task, seed=config.seed), read_samples(path))
     decode = read_label_tokens(path)
     methods = tuple(_read_method(run, name, _config_of(path / name, config), scorer, decode) for name in order)
-    seconds = _table(path / "results.json", "methods", lambda row: float(row.get("seconds", 0.0)))
+    timed = _table(path / "results.json", "methods", _seconds)
+    seconds = {name: spent for name, spent in timed.items() if spent is not None}
     energy = _table(path / "energy.json", None, lambda spent: read_energy(spent, path / "energy.json"))
     return RunRecord(path, config, facts, seconds, energy, methods)
+
+
+def _seconds(row: Any) -> float | None:
+    return None if row.get("seconds") is None else float(row["seconds"])
 
 
 def _config_of(folder: Path, config: DebateConfig) -> DebateConfig:

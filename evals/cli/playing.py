@@ -78,7 +78,7 @@ async def watch(
                 ),
                 judge=judge,
                 record=record,
-                observers=[screen, failures],
+                observers=[screen.of_method(config.message), failures],
                 execution=config.execution.model_copy(update={"in_flight": 1}),
             )
             if folder:

@@ -54,8 +54,8 @@ def reproduce(
     from agents.yaml_file import parse_yaml
     from evals.cli.screen import Screen
     from evals.experiment import load_experiment
-    from evals.reproduce import cells
     from evals.reproduce import reproduce as run_experiment
+    from evals.reproduction import cells, ending_cells
 
     shared = load_experiment(experiment).debate
     overrides: dict[str, Any] = {key: value for key, value in (("model", model), ("seed", seed)) if value is not None}
@@ -88,15 +88,18 @@ def reproduce(
                 progress=options.progress,
             )
         )
-    header, *rows = cells(made)
-    table = Table(title=made.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in header:
-        table.add_column(name, justify="left" if name in ("task", "method", "figure", "note") else "right")
-    for row in rows:
-        table.add_row(*row)
-    options.console.print(table)
+    for title, (header, *rows) in ((made.title, cells(made)), ("How the turns ended", ending_cells(made))):
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for name in header:
+            is_text = name in ("task", "method", "figure", "note")
+            table.add_column(name, justify="left" if is_text else "right", no_wrap=name == "task", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        if rows:
+            options.console.print(table)
+    options.console.print(f"  ours: {made.conditions}", markup=False, soft_wrap=True)
     for task, sentence in made.sentences:
         options.console.print(f"  {task}: {sentence}", markup=False, soft_wrap=True)
     for sentence in made.caveats:
-        options.console.print(f"! {sentence}", markup=False)
+        options.console.print(f"! {sentence}", markup=False, soft_wrap=True)
     options.console.print(f"wrote {folder}/reproduce.md, reproduce.json, report.html", markup=False)

@@ -18,6 +18,7 @@ from agents.backends import human
 from debate.cli.consoles import SafeConsole, notes, screen_console
 from debate.cli.lines import decision_line, turn_line
 from debate.runtime.observer import Observer
+from evals.cli.progress import Progress
 
 REFRESH_PER_S = 4
 RECENT = 6
@@ -35,11 +36,10 @@ class Screen(Observer):
         self.verbose, self._out = verbose, screen_console()
         # Refreshed by a thread of ours, which waits for prints to be whole.
         self._live = self._panel()
-        self._method, self._total, self._started = "", 0, time.perf_counter()
-        self._decided = self._correct = self._scored = self._tokens = self._turns = 0
-        self._under_way: dict[tuple[str, Any], float] = {}
+        self._methods: list[str] = []
+        self._progress = Progress()
+        self._under_way: dict[tuple[str, str, Any], float] = {}
         self._recent: deque[Text] = deque(maxlen=RECENT)
-        self._said = self._planned = 0
         self._entered = time.perf_counter()
         self._closing = threading.Event()
         self._ticking = threading.Thread(target=self._refresh if notes.is_terminal else self._print_lines, daemon=True)
@@ -91,91 +91,114 @@ class Screen(Observer):
         """Say how far it is in lines, where there is no terminal to draw on: each two seconds, after a minute each thirty."""
         said = ""
         while not self._closing.wait(LINE_EVERY_S if time.perf_counter() - self._entered < 60 else LATER_EVERY_S):
-            if self._method and not self.verbose and (now := self._head()) != said:
+            if self._methods and not self.verbose and (now := self._head()) != said:
                 said = now
-                notes.print(f"· {now}", markup=False)
+                notes.print(f"· {now}", markup=False, soft_wrap=True)
+
+    def of_method(self, method: str) -> Observer:
+        """Return who is told of the debates of one method, of those under way."""
+        return _OfMethod(self, method)
 
     def method_started(self, method: str, debate: Any, total: int, backends: Sequence[Any]) -> None:
-        """Begin a method."""
-        self._method, self._total, self._started = method, total, time.perf_counter()
-        self._decided = self._correct = self._scored = self._tokens = self._turns = 0
-        self._planned = debate.protocol.num_turns
+        """Begin a method; beside others where they are under way."""
+        if not self._methods:
+            self._progress = Progress()
+        self._methods.append(method)
+        self._progress.expect(method, total, debate.protocol.num_turns)
         if not notes.is_terminal:
             notes.print(f"· {method}: {total} questions, {len(debate.agents)} agent(s)", markup=False)
 
-    def debate_started(self, question: Any) -> None:
-        """Begin a debate."""
-        self._said = 0
+    def method_continued(self, row: Any) -> None:
+        """Count what an earlier session played."""
+        self._progress.continued(row.total, row.turns)
+
+    def debate_began(self, question: Any) -> None:
+        """Show which debate begins, where each is followed."""
         if self.verbose:
             self._out.rule(question.text, align="left", style="dim")
 
-    def turn_started(self, question: Any, turn: Any) -> None:
-        """A turn was submitted."""
-        self._under_way[question.id, turn] = time.perf_counter()
+    def debate_resumed(self, method: str, question: Any, turns: int) -> None:
+        """Count what was said of a debate before."""
+        self._progress.debate_continued(method, question.id, turns)
 
-    def turn_said(self, question: Any, turn: Any) -> None:
-        """A turn was said."""
-        self._under_way.pop((question.id, turn.key), None)
-        self._tokens += turn.usage.generated_tokens
-        self._turns += 1
-        self._said += 1
+    def turn_began(self, method: str, question: Any, turn: Any) -> None:
+        """Show who speaks."""
+        self._under_way[method, question.id, turn] = time.perf_counter()
+
+    def turn_ended(self, method: str, question: Any, turn: Any) -> None:
+        """Show what was said."""
+        self._under_way.pop((method, question.id, turn.key), None)
+        self._progress.said(method, question.id, turn.usage.generated_tokens)
         said = turn_line(turn)
         if self.verbose:
             self._out.print(said)
         else:
             self._recent.append(Text(f"{question.id}  ").append(said))
 
-    def debate_decided(self, question: Any, decision: Any, score: Any) -> None:
-        """A debate ended."""
-        self._decided += 1
-        if score is not None:
-            self._scored += 1
-            self._correct += score.value == "correct"
+    def debate_ended(self, method: str, question: Any, decision: Any, score: Any) -> None:
+        """Show what a debate came to."""
+        saved = self._progress.ended(method, question.id, None if score is None else score.value == "correct")
         if self.verbose:
             self._out.print(decision_line(decision, score))
-            if saved := self._planned - self._said:
-                self._out.print(f"ended early: {saved} of {self._planned} turns saved", markup=False)
+            if saved:
+                self._out.print(f"ended early: {saved} of {self._progress.planned(method)} turns saved", markup=False)
 
-    def debate_failed(self, question: Any, reason: str) -> None:
-        """A debate was given up."""
-        self._decided += 1
-        self._under_way = {key: since for key, since in self._under_way.items() if key[0] != question.id}
+    def debate_given_up(self, method: str, question: Any, reason: str) -> None:
+        """Say that a debate was given up."""
+        self._progress.ended(method, question.id, None)
+        self._under_way = {key: since for key, since in self._under_way.items() if key[:2] != (method, question.id)}
         notes.print(f"! {question.id} failed: {reason}", markup=False)
 
     def method_finished(self, row: Any) -> None:
-        """A method ended."""
-        notes.print(f"· {row.method}: {row.correct}/{row.total} correct, {row.seconds:.0f} s", markup=False)
+        """End a method."""
+        self._methods.remove(row.method)
+        took = "" if row.seconds is None else f", {row.seconds:.0f} s"
+        notes.print(f"· {row.method}: {row.correct}/{row.total} correct{took}", markup=False)
 
     def _head(self) -> str:
-        seconds = max(time.perf_counter() - self._started, 1e-6)
-        rate = self._tokens / seconds
-        head = f"{self._method}  {self._decided}/{self._total} questions   {self._turns} turns   {rate:.0f} tokens/s"
-        if self._scored:
-            head += f"   accuracy so far {accuracy_so_far(self._correct, self._scored)}"
-        if self._decided:
-            head += f"   about {seconds / self._decided * (self._total - self._decided):.0f} s left"
-        return head
+        return self._progress.line()
 
     def __rich__(self) -> RenderableType:
-        head = self._head() if self._method else f"loading   {time.perf_counter() - self._entered:.0f} s"
+        head = self._head() if self._methods else f"loading   {time.perf_counter() - self._entered:.0f} s"
         speaking = Table.grid(padding=(0, 2))
-        for (question, turn), since in list(self._under_way.items())[:8]:
-            speaking.add_row(question, f"round {turn.round}", turn.agent, f"{time.perf_counter() - since:.0f} s")
+        for (method, question, turn), since in list(self._under_way.items())[:8]:
+            place = (method,) if len(self._methods) > 1 else ()
+            seconds = f"{time.perf_counter() - since:.0f} s"
+            speaking.add_row(*place, question, f"round {turn.round}", turn.agent, seconds)
         if len(self._under_way) > 8:
             speaking.add_row(f"and {len(self._under_way) - 8} more")
         return Panel(Group(Text(head), speaking, *self._recent), title="debate", title_align="left")
 
 
-def accuracy_so_far(correct: int, scored: int) -> str:
-    """Return a running accuracy with its interval, where the extra `evals` is there to compute it."""
-    from agents.errors import MissingDependency
-    from evals.analysis.stats import wilson
+class _OfMethod(Observer):
+    """Tells a screen of one method's debates."""
 
-    try:
-        interval = wilson(correct, scored)
-    except MissingDependency:
-        return f"{correct}/{scored}"
-    return f"{correct}/{scored} ({100 * interval.low:.0f}–{100 * interval.high:.0f} %)"
+    def __init__(self, screen: Screen, method: str) -> None:
+        self._screen, self._method = screen, method
+
+    def debate_started(self, question: Any) -> None:
+        """A debate begins."""
+        self._screen.debate_began(question)
+
+    def debate_continued(self, question: Any, turns: int) -> None:
+        """Some of its turns were said before."""
+        self._screen.debate_resumed(self._method, question, turns)
+
+    def turn_started(self, question: Any, turn: Any) -> None:
+        """A turn was submitted."""
+        self._screen.turn_began(self._method, question, turn)
+
+    def turn_said(self, question: Any, turn: Any) -> None:
+        """A turn was said."""
+        self._screen.turn_ended(self._method, question, turn)
+
+    def debate_decided(self, question: Any, decision: Any, score: Any) -> None:
+        """A debate ended."""
+        self._screen.debate_ended(self._method, question, decision, score)
+
+    def debate_failed(self, question: Any, reason: str) -> None:
+        """A debate was given up."""
+        self._screen.debate_given_up(self._method, question, reason)
 
 
 def results_table(rows: Sequence[Any], task: str) -> Table:
@@ -204,7 +227,7 @@ def results_table(rows: Sequence[Any], task: str) -> Table:
             f"{row.prompt_tokens:,}",
             f"{row.cached_tokens:,}",
             f"{row.message_bytes / 1024:,.0f}",
-            f"{row.seconds:.1f}",
+            "–" if row.seconds is None else f"{row.seconds:.1f}",
         )
     table.caption = (
         "none: questions without an answer, counted as wrong; tokens: generated; prompt, cached: tokens read, cached being "

@@ -9,6 +9,10 @@ from evals.sample import Sample
 from evals.task import TaskInfo
 
 _MARK = re.compile(r"^\s*\(?[A-E]\s*\)\s*")
+# The last line of most rationales: "Answer : A", "The correct option is (C)."; the answer is said once, as the prompts ask.
+_CLOSING = re.compile(
+    r"(?i)\n\W*(?:the\s+)?(?:correct\s+)?(?:answer|ans|option|choice)\s*(?:is|[:=-])*\s*(?:option\s*)?\W*[A-E]\W*$"
+)
 
 
 class AquaRat(ChoiceTask):
@@ -27,5 +31,9 @@ class AquaRat(ChoiceTask):
         if not isinstance(options, list):
             raise row.error("options is a list")
         return self.choice(
-            row, row.text("question"), [_MARK.sub("", str(o), count=1) for o in options], row.text("correct")
+            row,
+            row.text("question"),
+            [_MARK.sub("", str(o), count=1) for o in options],
+            row.text("correct"),
+            **({"rationale": _CLOSING.sub("", row.text("rationale"))} if row.has("rationale") else {}),
         )

@@ -66,9 +66,10 @@ class Arithmetic(NumberTask):
         return Sample(self.sample_id(row), row.text("question"), target)
 
     def solution(self, sample: Sample) -> str:
-        """Return the expression worked out, where the question asks the paper's form."""
+        """Return the expression worked out, where the question asks the paper's form; of a variant as those trained on it do."""
         found = EXPRESSION.search(sample.question)
-        solved = None if found is None else worked(paper_form(*map(int, found.groups())))
+        by_place = self.variant is not None
+        solved = None if found is None else worked(paper_form(*map(int, found.groups())), by_place=by_place)
         return str(solved) if solved is not None and str(solved.answer) == sample.target else super().solution(sample)
 
     def _sample(self, index: int) -> Sample:

@@ -33,6 +33,8 @@ class Problems(MathematicsTask):
         else:
             question = row.text("problem", "question")
         kept = {key: str(row.values[key]) for key in ("subject", "level", "unique_id") if row.has(key)}
+        if row.has("solution"):
+            kept["rationale"] = row.text("solution")
         try:
             target = self.read_target(row.text("final_answer", "answer"))
         except TaskError as error:

@@ -68,12 +68,14 @@ def value(terms: Sequence[Term]) -> int:
     return worked(terms).answer
 
 
-def worked(terms: Sequence[Term], slips: Mapping[int, int] | None = None) -> Worked:
+def worked(terms: Sequence[Term], slips: Mapping[int, int] | None = None, *, by_place: bool = True) -> Worked:
     """Return an expression worked out.
 
     Args:
         terms: of the expression, the first one added.
         slips: step → what is added to its right result by mistake; later steps go on from the mistaken one.
+        by_place: the smaller number is taken from the larger, hundreds first, as the tiny debaters do; else in one step, whose
+            result may be negative.
     """
     slips = slips or {}
     products: list[Step] = []
@@ -94,6 +96,10 @@ def worked(terms: Sequence[Term], slips: Mapping[int, int] | None = None) -> Wor
     for term, number in zip(terms[1:], values[1:], strict=True):
         if term.sign == "+":
             sums.append(step(total, "+", number))
+            total = sums[-1].result
+            continue
+        if not by_place:
+            sums.append(step(total, "-", number))
             total = sums[-1].result
             continue
         sign = 1 if total >= number else -1

@@ -20,7 +20,7 @@ class Encoding:
 
     Where q has fewer than `top` tokens the rest has probability 0, and its ids mean nothing.
     `entropy` and `max_probability` are of the belief softmax(z / T); `top_ids` and `top_probabilities` of the
-    distribution q that was really mixed, largest first.
+    distribution q that was really mixed, largest first; of a q that sums to more than 1 they are shares of it.
     """
 
     vectors: Tensor  # [B, D] in the table's dtype
@@ -85,6 +85,15 @@ class Encoder(ABC):
     def draws(self) -> bool:
         """Whether the vector depends on the row's seed and step, where the temperature is above 0."""
         return False
+
+    @property
+    def may_exceed(self) -> bool:
+        """Whether q may sum to more than 1, so that it is no distribution."""
+        return False
+
+    def reported(self, largest: Tensor, q: Tensor) -> Tensor:
+        """Some of q's weights [B, K] as they are reported: of a q [B, V] that sums to more than 1, as shares of it."""
+        return largest / q.sum(dim=-1, keepdim=True).clamp_min(1) if self.may_exceed else largest
 
     @property
     def params(self) -> dict[str, Any]:
@@ -174,7 +183,8 @@ class Encoder(ABC):
             entropy = -(belief * log_belief.nan_to_num(neginf=0.0)).sum(dim=-1)
             q = self.weights(scaled, logits.float(), seeds, steps)
             q = torch.where((temperatures == 0)[:, None], belief, q)
-            top_probabilities, top_ids = q.sort(dim=-1, descending=True, stable=True)
+            largest, top_ids = q.sort(dim=-1, descending=True, stable=True)
+            top_probabilities = self.reported(largest, q)
             missing = max(0, top - q.shape[1])
             found = Encoding(
                 vectors=q.new_empty(len(q), 0),

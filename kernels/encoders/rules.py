@@ -1,7 +1,7 @@
 """The rules, one class each. p is the belief softmax(z / T), E the table, v a token."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -72,7 +72,8 @@ def _written_out(rule: Encoder, scanned: Scan, table: EmbeddingTable, keys: RowK
     q = rule.weights(scaled, scanned.logits.float(), keys.seeds, keys.steps)
     q = torch.where((scanned.temperature == 0)[:, None], scaled.softmax(dim=-1), q)
     # Row by row, as a row must not depend on the rows beside it.
-    return _mix_lists([(ids, row[ids]) for row in q for ids in [row.nonzero()[:, 0]]], table, top)
+    mixed = _mix_lists([(ids, row[ids]) for row in q for ids in [row.nonzero()[:, 0]]], table, top)
+    return replace(mixed, top_probabilities=rule.reported(mixed.top_probabilities, q))
 
 
 def _copy(ids: Tensor, table: EmbeddingTable) -> Mixed:
@@ -195,6 +196,11 @@ class _Partial(Encoder):
     needs_plain: ClassVar[bool] = True
     averages: ClassVar[bool] = True
     published: bool = field(default=False, kw_only=True)
+
+    @property
+    def may_exceed(self) -> bool:
+        # Several tokens may each have weight 1.
+        return self.published
 
     @property
     def params(self) -> dict[str, Any]:

@@ -130,6 +130,25 @@ def test_a_base_models_solutions_stand_between_delimiters_and_end_there(tiny, st
         assert agent.request("What?", own, others, 0).sampling.stop == stop
 
 
+@pytest.mark.parametrize(
+    ("task", "debates"),
+    [
+        ("arithmetic", 3), ("gsm8k", 3),
+        ("high_school_mathematics", 1), ("professional_psychology", 1), ("formal_logic", 1),
+    ],
+)  # fmt: skip
+def test_the_papers_tasks_have_worked_examples_whose_answer_is_said_once(task, debates):
+    """Three worked solutions, and of a debate as many as published; a base model reads no answer twice."""
+    prompts = Prompts(configs_folder() / "prompts" / f"paper_{task}", "plain")
+    said = "So it is.\nAnswer: B"
+    alone, debate = text(prompts.initial("What?")), text(prompts.debate("What?", said, [said]))
+    assert alone.count("Answer: ") == alone.count("\nAnswer: ") == 3
+    assert debate.count("Correct solution: ```Let's think step by step:") == debates + 1
+    assert "Answer: Answer" not in alone + debate
+    for read in (alone, debate):
+        assert not read.rstrip().endswith("Answer:")
+
+
 def test_the_worked_examples_of_arithmetic_are_right():
     prompts = Prompts(configs_folder() / "prompts" / "paper_arithmetic", "plain")
     for stage in ("initial", "debate"):

@@ -1,11 +1,12 @@
 """Two models of one tokenizer and different tables: a hearer gets the whole belief on its own table, whatever the temperature."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import torch
 
-from agents.errors import MessageMismatch
+from agents.errors import ConfigError, MessageMismatch
 from agents.message import Message
 from agents.message_file import from_bytes, to_bytes
 from agents.question import Question
@@ -114,15 +115,22 @@ def test_debaters_of_one_table_are_rendered_for_once(engines):
     assert not any(turn.message.cipher.rendered for turn in transcript.turns)
 
 
-def test_where_the_engines_do_not_render_it_is_said(engines):
-    said = []
+def test_where_an_engine_takes_no_part_in_rendering_it_is_refused(engines, monkeypatch):
     debate, _ = played(config(), engines)
-    other = debate.agents["eve"].backend
-    table, other.inner.table = other.inner.table, None
-    try:
-        engines_said = Backends(config(), said.append)
-        engines_said._started = engines._started
-        build_debate(config(), engines_said)
-    finally:
-        other.inner.table = table
-    assert any("eve hears dee on another table of the same tokenizer" in sentence for sentence in said)
+    dee, eve = (debate.agents[name].backend.inner for name in ("dee", "eve"))
+    with monkeypatch.context() as patch:
+        patch.setattr(eve, "table", None)
+        with pytest.raises(
+            ConfigError,
+            match="eve hears dee on another table of the same tokenizer, and eve's backend does not give it",
+        ):
+            build_debate(config(), engines)
+        # Beliefs that are kept whole are the whole belief.
+        build_debate(config(top_beliefs=dee.fingerprint.vocabulary), engines)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(dee), "capabilities", replace(dee.capabilities, renders=False))
+        with pytest.raises(
+            ConfigError, match="dee's backend does not render for it: it would hear the 8 likeliest tokens"
+        ):
+            build_debate(config(), engines)
+    build_debate(config(message="text"), engines)

@@ -7,7 +7,8 @@ import pytest
 from agents.errors import UnknownName
 from evals import paper
 from evals.experiment import experiment_config, experiments, load_experiment
-from evals.reproduce import is_the_papers_model, markdown, reproduce
+from evals.reproduce import is_the_papers_model, reproduce
+from evals.reproduction import markdown
 
 MOCK = {"backend": "mock", "model": "mock", "max_tokens": 64}
 
@@ -35,7 +36,7 @@ def test_every_experiment_runs_on_arithmetic(tmp_path, run, name):
     assert made.lines
     assert all(line.ours is not None and line.ours.total == 2 for line in made.lines)
     assert made.caveats[0].startswith("Not comparable: the paper's figures are of LLaMA2-70B")
-    assert made.caveats[1].startswith("2 questions a task, where the paper tests on 200")
+    assert made.caveats[1].startswith("2 questions a task, the first of its test split")
     content = json.loads((tmp_path / "r" / "reproduce.json").read_text())
     assert content["model"] == "mock"
     assert "| arithmetic | cipher |" in (tmp_path / "r" / "reproduce.md").read_text()

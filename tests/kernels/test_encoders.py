@@ -208,6 +208,18 @@ def test_the_published_reverse_by_entropy_says_nothing_where_it_is_unsure():
         assert not rule.encode(logits, table, temperature=temperature, seeds=steps, steps=steps).vectors.any()
 
 
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_what_the_published_rule_adds_up_is_reported_as_shares_of_it(impl):
+    """Where the entropy is near 0 several tokens pass: each is whole in the vector, and a share in what is kept."""
+    logits = torch.tensor([[30.0, 22.0, 21.5, 0.0, -5.0]])
+    table = EmbeddingTable(torch.eye(5))
+    steps = torch.zeros(1, dtype=torch.int64)
+    rule = encoders.parse("partial-entropy(threshold=1.869, published=true)")
+    found = rule.encode(logits, table, temperature=1.75, seeds=steps, steps=steps, top=4, impl=impl)
+    assert found.vectors.tolist() == [[1.0, 1.0, 1.0, 0.0, 0.0]]
+    torch.testing.assert_close(found.top_probabilities, torch.tensor([[1 / 3, 1 / 3, 1 / 3, 0.0]]))
+
+
 def test_defaults_are_spelled_as_before():
     assert str(encoders.parse("partial-max")) == "partial-max(threshold=0.85)"
     assert str(encoders.parse("partial-max(published=true)")) == "partial-max(threshold=0.85, published=True)"
@@ -235,6 +247,34 @@ def test_the_published_mixture_and_gumbel_look_at_the_likeliest_tokens(impl):
         q = keep_largest((logits[row] / 0.9).softmax(0), 4).sign() * whole[row]
         q = q / q.sum()
         torch.testing.assert_close(few.vectors[row], q @ table.weight, rtol=1e-4, atol=1e-4)
+
+
+# What the published code gave on `published_setting`, with the tokens and the noise that ours draws (docs/reproductions.md):
+# mixinputs/gpu_model_runner.py, lines 1193 to 1228, of the 4 likeliest at β = 1; sampler.py of Soft Thinking, lines 168 to 186,
+# of the 5 likeliest at a Gumbel temperature of 0.5.
+BY_PUBLISHED_CODE = {
+    "mixture-published(beta=1.0, k=4)": [
+        [-0.50687939, -0.36195374, 0.13329943], [0.31266114, 0.58408803, 0.39404172],
+        [-0.02549900, 0.03277852, -0.39094090], [-0.28489780, 0.01494461, 0.09398921],
+    ],
+    "gumbel-topk(k=5, tau=0.5)": [
+        [0.08720022, -0.12659049, 0.04444524], [0.05773828, -0.66144073, 0.09043171],
+        [-0.47657111, 0.14374967, -0.79849613], [-0.73876160, -0.17624722, 0.48019364],
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+@pytest.mark.parametrize("spelling", BY_PUBLISHED_CODE)
+def test_the_published_mixture_and_gumbel_give_what_their_code_gave(spelling, impl):
+    tokens, rows = torch.arange(24), torch.arange(4)
+    logits = 4 * torch.sin(1 + 0.7 * tokens * (1 + rows[:, None]))
+    table = EmbeddingTable(torch.cos(0.3 + tokens[:, None] * torch.tensor([0.5, 1.1, 1.9])))
+    given = {"temperature": 1.3, "seeds": rows, "steps": 7 * rows, "impl": impl}
+    # Two of the sampled tokens are among the likeliest, two are not.
+    assert encoders.get("token").encode(logits, table, top=1, **given).top_ids[:, 0].tolist() == [19, 23, 9, 20]
+    found = encoders.parse(spelling).encode(logits, table, **given).vectors
+    torch.testing.assert_close(found, torch.tensor(BY_PUBLISHED_CODE[spelling]), rtol=0, atol=2e-6)
 
 
 def test_random_rules_follow_their_distributions():

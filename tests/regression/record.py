@@ -23,12 +23,13 @@ from regression.outcome import dumped
 from regression.player import HERE, OLD_RUN, RECORDED, machine, play, play_old_run, record, workplace
 
 from debate import load_config
+from debate.runtime.observer import Observer
 from evals import Selection, evaluate
 
 TORN = b'0a1b2c3d {"kind":"turn","method":"cipher","question":"arithm'
 
 
-class Interrupting:
+class Interrupting(Observer):
     """Watches a run and interrupts it, as Ctrl-C does, after so many turns."""
 
     def __init__(self, turns: int) -> None:
@@ -39,9 +40,6 @@ class Interrupting:
         if self.turns == 0:
             asyncio.current_task().cancel()
             raise asyncio.CancelledError
-
-    def __getattr__(self, name):
-        return lambda *given: None
 
 
 def write_old_run(folder: Path) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
-from agents.backend import Backend, Capabilities, Load, Pending, Request
+from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request
 from agents.backends.transformers.engine import Engine, rows_in
 from agents.backends.transformers.model import LoadedModel, default_device
 from agents.backends.transformers.row import Row
-from agents.errors import BackendFailed, ConfigError, OutOfMemory
+from agents.errors import BackendFailed, ConfigError, MessageError, OutOfMemory
 from agents.fingerprint import ModelFingerprint
 from agents.model_folder import PlainText, remarks
 from agents.pretrained import Progress, locate
@@ -167,15 +167,26 @@ class TransformersBackend(Backend):
             if pending.is_followed:
                 pending.push(row.new_text(model.tokenizer))
         for row in ended:
-            pending = self._pending.pop(row)
+            pending = self._pending[row]
             if pending.is_followed:
                 pending.push(row.new_text(model.tokenizer))
             self.load.generated_tokens += 0 if row.choices else row.step
-            if row.failure is not None:
-                pending.finish(BackendFailed(f"{model.name} cannot answer: {row.failure}.{_precision_hint(model)}"))
-            else:
-                pending.finish(row.generation(model.fingerprint, model.tokenizer))
+            pending.finish(self._outcome(row))
+            # Not before: whatever fails, whoever waits is among those who are told.
+            del self._pending[row]
         self.load.running, self.load.waiting = len(self.engine.running), len(self.engine.waiting)
+
+    def _outcome(self, row: Row) -> Generation | BackendFailed:
+        """Return what a row said, or why it is no message; its neighbours go on."""
+        model = self.engine.model
+        if row.failure is not None:
+            return BackendFailed(f"{model.name} cannot answer: {row.failure}.{_precision_hint(model)}")
+        try:
+            return row.generation(model.fingerprint, model.tokenizer)
+        except MessageError as error:
+            failure = BackendFailed(f"{model.name} cannot answer: {error}")
+            failure.__cause__ = error
+            return failure
 
     def _fail(self, failure: BackendFailed, cause: Any = None) -> None:
         failure.__cause__ = cause

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from agents.decoding.thinking import left_open, thinking_tokens
 from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
+from agents.message_header import RENDERED
 from agents.model_folder import (
     PlainText,
     read_config,
@@ -38,6 +40,7 @@ from agents.model_folder import (
 from agents.pretrained import Progress, locate
 from agents.rerender import weights_for
 from agents.tokenization import Segment, check_rows, choice_ids, segments
+from kernels import EmbeddingTable
 
 
 @dataclass
@@ -135,8 +138,19 @@ class VLLMBackend(Backend):
     def capabilities(self) -> Capabilities:
         """Text and vectors, both ways."""
         return Capabilities(
-            text=True, vectors_in=True, vectors_out=True, adapters=self._lora, weighs=True, context=self._context
+            text=True,
+            vectors_in=True,
+            vectors_out=True,
+            adapters=self._lora,
+            weighs=True,
+            renders=True,
+            context=self._context,
         )
+
+    @cached_property
+    def table(self) -> EmbeddingTable:  # type: ignore[override]
+        """What the model reads of each token, fetched from the worker when somebody with another table is heard."""
+        return EmbeddingTable(self._engine.wait(self._engine.table()), lasts=False)
 
     @property
     def fingerprint(self) -> ModelFingerprint:
@@ -211,6 +225,7 @@ class VLLMBackend(Backend):
             temperature=sampling.temperature,
             seed=sampling.seed,
             beliefs=min(sampling.top_beliefs, self._fingerprint.vocabulary),
+            hearers=tuple(hearer.model.table for hearer in request.hearers),
         )
         directive.parsed()
         return directive
@@ -285,6 +300,9 @@ class VLLMBackend(Backend):
         last = found[-1]
         spoken = Spoken(closing=None if isinstance(last, Message) else left_open(last, self.tokenizer))
         await self._engine.revived()
+        if directive is not None:
+            for hearer in request.hearers:
+                await self._engine.hold(hearer)
         prompt, length = await vllm_prompt(self._engine, found, weights, model=self._fingerprint, dtype=self._dtype)
         await self._listen(request, pending, spoken, prompt, params, number, lora)
         return await self._generation(request, spoken, directive, length), spoken.shown
@@ -367,8 +385,10 @@ class VLLMBackend(Backend):
             else:
                 # Cancelled before the worker heard of it, or ended by its first token: there is nothing to fetch.
                 await self._engine.call("cipher_drop", [directive.key])
-                said = self._nothing(directive.beliefs)
-            cipher = Cipher(**said)  # type: ignore[arg-type]
+                said = self._nothing(directive.beliefs, request)
+            own = {name: tensor for name, tensor in said.items() if not name.startswith(RENDERED)}
+            tables = [hearer.model.table for hearer in request.hearers]
+            cipher = Cipher(**own, rendered={table: said[f"{RENDERED}{table}"] for table in tables})  # type: ignore[arg-type]
             if said["nearest"].tolist() != ids:
                 raise BackendFailed("the vectors that came back are not those of the tokens that came back")
         thought = thinking_tokens(ids, self.tokenizer, spoken.closing)
@@ -385,7 +405,7 @@ class VLLMBackend(Backend):
         assert spoken.finish is not None
         return Generation(message, Usage(length, spoken.cached, len(spoken.ids)), spoken.finish)
 
-    def _nothing(self, beliefs: int) -> dict[str, torch.Tensor]:
+    def _nothing(self, beliefs: int, request: Request) -> dict[str, torch.Tensor]:
         """Return the tensors of a message of no steps."""
         none, real = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
         return {
@@ -395,6 +415,10 @@ class VLLMBackend(Backend):
             "max_probability": real,
             "top_ids": none.view(0, beliefs),
             "top_probabilities": real.view(0, beliefs),
+            **{
+                f"{RENDERED}{hearer.model.table}": hearer.table.weight.new_zeros(0, hearer.model.width)
+                for hearer in request.hearers
+            },
         }
 
 

@@ -23,6 +23,7 @@ class Directive:
         seed: of encoders that draw; None takes the request's own, or 0.
         beliefs: K, how many tokens of each belief are kept.
         key: under which the finished vectors are asked for; unique among requests under way.
+        hearers: hashes of other tables that each belief is rendered on, which the worker was given before.
     """
 
     encoder: str
@@ -30,6 +31,7 @@ class Directive:
     temperature: float | None = None
     seed: int | None = None
     beliefs: int = 8
+    hearers: tuple[str, ...] = ()
 
     def extra_args(self) -> dict[str, Any]:
         """Return what to put into `SamplingParams.extra_args`."""
@@ -55,13 +57,16 @@ def read(extra_args: Mapping[str, Any] | None) -> Directive | None:
         return None
     if not isinstance(given, Mapping):
         raise RequestError(f"extra_args[{KEY!r}] must be a mapping, got {type(given).__name__}")
-    known = ("encoder", "key", "temperature", "seed", "beliefs")
+    known = ("encoder", "key", "temperature", "seed", "beliefs", "hearers")
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise RequestError(f"extra_args[{KEY!r}]: unknown key {unknown[0]!r}. Known: {', '.join(known)}.")
     if not isinstance(given.get("encoder"), str) or not isinstance(given.get("key"), str):
         raise RequestError(f"extra_args[{KEY!r}] needs an `encoder` and a `key`, both strings")
-    directive = Directive(**given)
+    hearers = given.get("hearers", ())
+    if not isinstance(hearers, list | tuple) or not all(isinstance(name, str) for name in hearers):
+        raise RequestError(f"extra_args[{KEY!r}].hearers must be a list of tables' hashes; got {hearers!r}")
+    directive = Directive(**{**given, "hearers": tuple(hearers)})
     directive.parsed()
     temperature, beliefs = directive.temperature, directive.beliefs
     if temperature is not None and not (isinstance(temperature, int | float) and 0 <= temperature < float("inf")):

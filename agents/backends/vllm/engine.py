@@ -6,16 +6,19 @@ Its own loop, because AsyncLLM is bound to the loop it first ran on, and callers
 import asyncio
 import contextlib
 import os
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors.torch import load
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from agents.backends.vllm.in_process import SWITCH, InProcess
 from agents.backends.vllm.last_words import Heard, in_a_sentence
 from agents.errors import BackendFailed
+from agents.hearing_table import HearingTable
 from agents.pretrained import Progress
 
 T = TypeVar("T")
@@ -42,7 +45,9 @@ class Engine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
         self._thread.start()
-        self._reviving = asyncio.Lock()
+        self._reviving, self._holding = asyncio.Lock(), asyncio.Lock()
+        # Hashes of the tables that the worker was given since it was started.
+        self._held: set[str] = set()
         try:
             self.wait(self._start())
         except BaseException:
@@ -90,6 +95,7 @@ class Engine:
         in_process = (
             self._config.parallel_config.distributed_executor_backend == "uni" and os.environ.get(SWITCH) == "0"
         )
+        self._held.clear()
         try:
             with self._heard.by_new_workers():
                 if in_process:
@@ -156,6 +162,25 @@ class Engine:
     def _died(self, sentence: str) -> str:
         words = self._heard.words()
         return f"{sentence}: {words}" if words else sentence
+
+    async def hold(self, hearer: HearingTable) -> None:
+        """Give the worker the table of one who will hear it; once for each start."""
+        async with self._holding:
+            if hearer.model.table in self._held:
+                return
+            with tempfile.TemporaryDirectory(prefix="cipher-debate-") as folder:
+                path = str(Path(folder) / "table.safetensors")
+                await asyncio.to_thread(save_file, {"table": hearer.table.weight.detach().cpu().contiguous()}, path)
+                await self.call("cipher_hold_table", hearer.model.table, path)
+            self._held.add(hearer.model.table)
+
+    async def table(self) -> Tensor:
+        """Return what the model reads of each token, [V, D]."""
+        with tempfile.TemporaryDirectory(prefix="cipher-debate-") as folder:
+            path = str(Path(folder) / "table.safetensors")
+            await self.call("cipher_write_table", path)
+            found: Tensor = (await asyncio.to_thread(load_file, path))["table"]
+            return found
 
     async def take(self, key: str, length: int) -> dict[str, Tensor]:
         """Return what the request with this key said, `length` steps; asked for together with whatever else has ended.

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from safetensors.torch import save
+import torch
+from safetensors.torch import load_file, save, save_file
 
+from agents.backends.vllm.embedding import BLOCK
 from agents.backends.vllm.orphan import end_with_parent
 from agents.backends.vllm.speaker import Speaker
 from agents.errors import BackendFailed
@@ -60,11 +62,27 @@ class CipherCalls:
         for key in keys:
             self._speaker.drop(key)
 
+    def cipher_write_table(self, path: str) -> None:
+        """Write what this model reads of each token into a safetensors file, as `table` [V, D]."""
+        vocabulary, count = self.model_runner.vocabulary, self.model_runner.model_config.get_vocab_size()
+        device = self.model_runner.device
+        # Every rank looks up, since each holds rows of its own.
+        blocks = [
+            vocabulary.rows(torch.arange(first, min(first + BLOCK, count), device=device)).cpu()
+            for first in range(0, count, BLOCK)
+        ]
+        if self.rank == 0:
+            save_file({"table": torch.cat(blocks)}, path)
+
+    def cipher_hold_table(self, name: str, path: str) -> None:
+        """Hold another model's table, of this hash, from a file of `cipher_write_table`'s form: to render on for its hearers."""
+        self._speaker.hearers.hold(name, load_file(path)["table"] if self.rank == 0 else None)
+
     def cipher_state(self) -> dict[str, int]:
         """Return the store's bytes and lent blocks, and how often requests were resumed and rows held back."""
         store, runner = self._speaker.store, self.model_runner
         return {
-            "bytes": store.bytes_held,
+            "bytes": store.bytes_held + self._speaker.hearers.bytes_held,
             "blocks": store.blocks_lent,
             "resumed": runner.resumed,
             "held_back": runner.held_back,

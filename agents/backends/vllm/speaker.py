@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
+from agents.backends.vllm.hearers import Hearers
 from agents.backends.vllm.store import Steps, Store
 from agents.decoding.cipher_step import cipher_step
 from agents.errors import BackendFailed
+from agents.message_header import RENDERED
 from kernels import EmbeddingTable
 from kernels.encoders import Encoder, Encoding
 from kernels.errors import InvalidBelief, InvalidVector
@@ -90,6 +92,7 @@ class Speaker:
         self._vocabulary, self._device = vocabulary, device
         self._beliefs = min(MAX_BELIEFS, num_tokens)
         self.store = Store(vocabulary.width, vocabulary.dtype, device, beliefs=self._beliefs)
+        self.hearers = Hearers(device)
         self._speaking: dict[str, Speaking] = {}
         # Ended and not asked for yet, oldest first.
         self._ended: OrderedDict[str, Speaking] = OrderedDict()
@@ -108,6 +111,8 @@ class Speaker:
             prompt_length,
         )
         self._ids.setdefault(directive.key, []).append(request)
+        if missing := self.hearers.missing(directive.hearers):
+            self._failed[request] = f"the worker was not given the table {missing[0][:8]} of one who hears it"
 
     def refuse(self, request: str, key: str | None, reason: str) -> None:
         """Note why a request is not followed: it goes on as text, and asking for its vectors gives the reason."""
@@ -197,14 +202,18 @@ class Speaker:
         speaking = [self._speaking[request] for request in requests]
         device = logits.device
         top = max(one.directive.beliefs for one in speaking)
-        said, nearest = self._vocabulary.encode(
-            encoder,
-            logits,
+        state = (
             torch.tensor([one.temperature for one in speaking], dtype=torch.float32, device=device),
             torch.tensor([one.seed for one in speaking], dtype=torch.int64, device=device),
             torch.tensor(steps, dtype=torch.int64, device=device),
-            min(max(top, 1), self._beliefs),
         )
+        said, nearest = self._vocabulary.encode(encoder, logits, *state, min(max(top, 1), self._beliefs))
+        places = list(zip(requests, steps, strict=True))
+        # Of what has failed nobody hears more.
+        hearers = [
+            () if name in self._failed else one.directive.hearers for name, one in zip(requests, speaking, strict=True)
+        ]
+        self.hearers.render(encoder, logits, places, hearers, *state)
         kept = Steps(
             vectors=said.vectors,
             nearest=nearest,
@@ -213,11 +222,11 @@ class Speaker:
             top_ids=said.top_ids,
             top_probabilities=said.top_probabilities,
         )
-        self.store.write(list(zip(requests, steps, strict=True)), kept)
+        self.store.write(places, kept)
         return nearest
 
     def take(self, key: str, length: int, index: int = 0) -> dict[str, Tensor]:
-        """Return the first `length` steps of a request as tensors, and forget it.
+        """Return the first `length` steps of a request as tensors, those for other tables by `RENDERED` and hash; forget it.
 
         Args:
             key: the client's own.
@@ -237,12 +246,13 @@ class Speaker:
         if reason is not None:
             self._forget(request, key)
             raise BackendFailed(reason)
-        beliefs = (self._speaking.get(request) or self._ended[request]).directive.beliefs
+        directive = (self._speaking.get(request) or self._ended[request]).directive
         taken = vars(self.store.take(request, length)).copy()
+        rendered = self.hearers.take(request, directive.hearers, length)
         self._forget(request, key)
         for name in ("top_ids", "top_probabilities"):
-            taken[name] = taken[name][:, :beliefs].contiguous()
-        return taken
+            taken[name] = taken[name][:, : directive.beliefs].contiguous()
+        return {**taken, **{f"{RENDERED}{name}": vectors for name, vectors in rendered.items()}}
 
     def drop(self, key: str) -> None:
         """Forget what the requests of a key said."""
@@ -253,6 +263,7 @@ class Speaker:
         # An engine that learns late of the end may hold the request for some steps more: it is nobody's then, text to vLLM.
         self._speaking.pop(request, None)
         self.store.drop(request)
+        self.hearers.drop(request)
         self._failed.pop(request, None)
         self._ended.pop(request, None)
         self._refused.pop(request, None)

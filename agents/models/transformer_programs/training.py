@@ -132,8 +132,19 @@ def numbered(questions: list[tuple[str, str]], config: ProgramConfig) -> Questio
 def train(
     model: nn.Module, questions: Questions, recipe: Recipe, *, seed: int, progress: Progress = lambda _: None
 ) -> nn.Module:
-    """Return the model with the weights that were best on 500 questions held out, judged with every choice hard."""
+    """Return the model with the weights that were best on 500 questions held out, judged with every choice hard.
+
+    The seed decides all that is drawn, the noise of the choices too: the same bits in every run on one machine.
+    """
     generator = torch.Generator().manual_seed(seed)
+    # Choices draw from torch's own generator; another stream than the weights began with.
+    noise = int(torch.randint(2**62, (), generator=generator))
+    return seeded(lambda: _train(model, questions, recipe, generator, progress), noise)
+
+
+def _train(
+    model: nn.Module, questions: Questions, recipe: Recipe, generator: torch.Generator, progress: Progress
+) -> nn.Module:
     order = torch.randperm(len(questions.labels), generator=generator)
     held, used = order[:VALIDATION], order[VALIDATION:]
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)

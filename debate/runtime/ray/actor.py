@@ -13,9 +13,11 @@ import ray
 from agents.backend import Backend, Capabilities, Generation, Pending, Request
 from agents.errors import portable
 from agents.fingerprint import ModelFingerprint
+from agents.hearing_table import HearingTable
 from agents.installed import DECISIVE, versions
 from agents.registry import create_backend
 from debate.runtime.ray.wire import Outcome, register, unpacked
+from kernels import EmbeddingTable
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class EngineActor:
         self._backend: Backend | None = None
         self._desks: defaultdict[str, Desk] = defaultdict(Desk)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tables: dict[str, HearingTable] = {}
         self._is_closing = False
 
     async def hello(self) -> dict[str, Any]:
@@ -80,12 +83,16 @@ class EngineActor:
         """Return the model's tokenizer."""
         return self._engine.tokenizer
 
+    async def table(self) -> EmbeddingTable | None:
+        """Return what the model reads of each token."""
+        return await asyncio.to_thread(lambda: self._engine.table)
+
     async def submit(self, client: str, batch: Sequence[tuple[int, Request]]) -> None:
         """Take numbered requests; what is refused is an outcome like any other."""
         desk = self._desks[client]
         for number, request in batch:
             try:
-                pending = self._engine.submit(await unpacked(request))
+                pending = self._engine.submit(await unpacked(request, self._tables))
             except Exception as error:
                 _end(desk, number, portable(error))
                 continue

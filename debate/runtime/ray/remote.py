@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import ray
@@ -13,6 +14,7 @@ from agents.fingerprint import ModelFingerprint
 from debate.runtime.ray.actor import Description
 from debate.runtime.ray.placement import nodes
 from debate.runtime.ray.wire import Outcome, Shelf
+from kernels import EmbeddingTable
 
 # Turns of the event loop for which requests are gathered: turns that answer to one batch of outcomes leave as one batch.
 GATHERING_TURNS = 8
@@ -67,6 +69,15 @@ class RemoteEngine(Backend):
             except RayError as error:
                 raise self._failure(error) from portable(error)
         return self._tokenizer
+
+    @cached_property
+    def table(self) -> EmbeddingTable | None:  # type: ignore[override]
+        """What the model reads of each token, fetched when somebody with another table is heard."""
+        try:
+            found: EmbeddingTable | None = ray.get(self.actor.table.remote())
+        except RayError as error:
+            raise self._failure(error) from portable(error)
+        return found
 
     @property
     def capabilities(self) -> Capabilities:

@@ -78,6 +78,32 @@ def test_every_layout_becomes_a_sample(tmp_path, name, file, content, target, op
         assert task.score_sample(read("", sample.options), sample).value == "no answer"
 
 
+@pytest.mark.parametrize(
+    ("name", "row", "said"),
+    [
+        (
+            "aqua_rat",
+            {"question": "Q", "options": ["A)1", "B)2"], "rationale": "One and one.\nAnswer : B", "correct": "B"},
+            "One and one.\nAnswer: B",
+        ),
+        ("aqua_rat", {"question": "Q", "options": ["A)1", "B)2"], "correct": "B"}, "Answer: B"),
+        (
+            "math500",
+            {"problem": "Q", "solution": "It is $\\boxed{\\frac12}$.", "answer": "\\frac12"},
+            "It is $\\boxed{\\frac12}$.\nAnswer: 0.5",
+        ),
+        ("aime:2024", {"problem": "Q", "solution": "Count: 73.", "answer": "073"}, "Count: 73.\nAnswer: 73"),
+        ("gsm8k", {"question": "Q", "answer": "1+1=<<1+1=2>>2.\n#### 2"}, "1+1=2.\nAnswer: 2"),
+    ],
+)
+def test_an_expert_says_the_solution_of_the_row_and_is_read_as_right(tmp_path, name, row, said):
+    task = create_task(name, data=written(tmp_path, "t.jsonl", json.dumps(row)), num_fewshot=0)
+    (sample,) = task.load().samples
+    assert task.solution(sample) == said
+    for read in (task.extract, task.extract_strict):
+        assert task.score_sample(read(said, sample.options), sample).value == "correct"
+
+
 def test_truthfulqa_shuffles_its_options_the_same_in_every_run(tmp_path):
     path = tmp_path / "TruthfulQA.csv"
     with path.open("w", newline="", encoding="utf-8") as file:

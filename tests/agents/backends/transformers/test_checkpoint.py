@@ -1,5 +1,6 @@
 """Checkpoints as they are found: whole and sound, or refused in one sentence before anything is computed by them."""
 
+import asyncio
 import contextlib
 import json
 import shutil
@@ -19,7 +20,8 @@ from transformers import (
 
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers import TransformersBackend
-from agents.errors import BackendFailed, ModelError, PromptError
+from agents.backends.transformers.row import Row
+from agents.errors import BackendFailed, MessageError, ModelError, PromptError
 from agents.model_folder import read_config, read_tokenizer, remarks
 
 WEIGHTS = "model.safetensors"
@@ -256,6 +258,32 @@ def test_logits_that_are_not_finite_are_an_error_in_text_as_in_vectors_and_cost_
             with pytest.raises(BackendFailed, match="cannot answer: .*logits row 0"):
                 await waiting
         assert (await pending[-1]).message == expected.message
+        await backend.close()
+
+    run(ask())
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_answer_that_makes_no_message_is_told_to_who_waits_and_costs_no_neighbour(tiny, run, monkeypatch, alone):
+    """Its own request is off the list while its message is made: nobody else would end what waits for it."""
+    backend = load(tiny("llama-wide"))
+    generation = Row.generation
+
+    def broken(row, *arguments):
+        if row.request.sampling.seed == 7:
+            raise MessageError("weights that sum to more than 1")
+        return generation(row, *arguments)
+
+    monkeypatch.setattr(Row, "generation", broken)
+
+    async def ask():
+        sampling = Sampling(max_tokens=4)
+        pending = [backend.submit(Request(Prompt.of("So"), replace(sampling, seed=7)))]
+        pending += [] if alone else [backend.submit(Request(Prompt.of(text), sampling)) for text in ("one", "two")]
+        with pytest.raises(BackendFailed, match="cannot answer: weights that sum to more than 1"):
+            await asyncio.wait_for(pending[0], 60)
+        for other in pending[1:]:
+            assert (await other).message.num_tokens > 0
         await backend.close()
 
     run(ask())

@@ -12,6 +12,8 @@ from support.outcomes import config_of, outcome, records, records_of_questions, 
 
 from agents.errors import BackendFailed, ConfigError, Elsewhere, PromptTooLong, RunError, UnknownName
 from debate.config.execution import ExecutionConfig
+from debate.config.load import validate
+from debate.run_folder.reader import read_method
 from debate.runtime.backends import Backends
 from evals.evaluation import evaluate
 
@@ -66,6 +68,25 @@ def test_nobody_else_comes_near_the_sockets_and_logs_of_a_run(session):
     assert folder.stat().st_uid == os.getuid()
     sockets = [path for path in folder.rglob("*") if path.is_socket()]
     assert {path.name for path in sockets} >= {"raylet", "plasma_store"}
+
+
+@PLAYED
+def test_a_message_for_another_table_is_rendered_by_its_speakers_engine(tmp_path, run, session, configured):
+    """Two models of one tokenizer: the hearer's table is fetched and shared once, and messages come with what is heard."""
+
+    def two(config):
+        agents = {"ada": {"temperature": 0.2}, "ben": {"temperature": 0.8, "model": "other", "options": {"seed": 1}}}
+        raw = config.model_dump(by_alias=True)
+        return validate({**raw, "agents": agents, "top_beliefs": 1}, source="x")
+
+    run(evaluate(two(config_of(runtime="local")), out=tmp_path / "local", limit=2, methods=["cipher"]))
+    config = two(configured(replicas=1))
+    backends = Backends(config)
+    run(evaluate(config, out=tmp_path / "run", limit=2, methods=["cipher"], backends=backends))
+    run(backends.close())
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "local")
+    for debate in read_method(tmp_path / "run" / "cipher"):
+        assert all(len(turn.message.cipher.rendered) == 1 for turn in debate.transcript.turns if turn.key.round < 3)
 
 
 def test_large_messages_go_into_the_object_store_once_however_many_hear_them(tmp_path, run, session):

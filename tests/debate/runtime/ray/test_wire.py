@@ -15,7 +15,7 @@ def test_every_tensor_arrives_with_its_type_those_for_other_tables_too(dtype):
     vectors, others = (torch.randn(3, width, generator=drawn).to(dtype) for width in (4, 6))
     ids, facts = torch.zeros(3, dtype=torch.int64), torch.ones(3)
     sent = Cipher(vectors, ids, facts, facts, ids[:, None], facts[:, None], {"another": others})
-    came = _from_arrays(_to_arrays(sent))
+    came = Cipher.of(_from_arrays(_to_arrays(sent.tensors())))
     assert list(came.rendered) == ["another"]
     for name, tensor in sent.tensors().items():
         assert came.tensors()[name].dtype == tensor.dtype
