@@ -76,7 +76,7 @@ def speakers(config: DebateConfig, debate: Debate) -> dict[str, dict[str, Any]]:
 
 def prompt_hashes(debate: Debate) -> dict[str, str]:
     """Return agent → hash of the prompt files and worked examples that it may read."""
-    return {name: _hash(files) for name, agent in debate.agents.items() if (files := agent.prompt_files) is not None}
+    return {name: prompt_hash(files) for name, agent in debate.agents.items() if (files := agent.prompt_files) is not None}
 
 
 def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
@@ -89,7 +89,8 @@ def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
 
 
 @cache
-def _hash(prompts: Prompts) -> str:
+def prompt_hash(prompts: Prompts) -> str:
+    """Return the hash of prompt files, and of what else decides the words."""
     sha = hashlib.sha256()
     for folder in (prompts.folder, prompts.role, prompts.shared):
         for file in sorted(folder.glob("*")) if folder is not None else ():

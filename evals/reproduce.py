@@ -16,12 +16,12 @@ from debate.config.schema import DebateConfig
 from debate.runtime.observer import Observer
 from evals import paper
 from evals.analysis.derived import Warn, derived
-from evals.analysis.outputs import PAGE, analyse_run, write_outputs
-from evals.analysis.report import table, write_page
+from evals.analysis import blocks
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
 from evals.evaluation import Selection, evaluate
 from evals.experiment import TINY, Experiment, experiment_config, load_experiment
+from evals.outputs import PAGE, analyse_run, write_outputs, write_page
 from evals.paper import Figure
 from evals.search.search import SearchResult, search
 
@@ -298,12 +298,13 @@ def _write(made: Reproduction, analyses: Sequence[Analysis], out: Path, warn: Wa
     write_atomic(out / "reproduce.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_atomic(out / "reproduce.md", markdown(made))
     header, *rows = cells(made)
-    from html import escape
-
-    caveats = "".join(f"<li>{escape(sentence)}</li>" for sentence in made.caveats)
-    before = f"<ul>{caveats}</ul>{table(header, rows)}<p class='note'>{escape(paper.SOURCE)}</p>"
+    before = [
+        blocks.items(made.caveats),
+        blocks.table("Ours beside the paper's", header, rows),
+        blocks.note(paper.SOURCE),
+    ]
     with derived(f"{out / PAGE}", warn):
-        write_page(analyses, out / PAGE, title=made.title, before=before, warn=warn)
+        write_page(analyses, out / PAGE, title=made.title, before=before)
 
 
 def cells(made: Reproduction) -> list[list[str]]:

@@ -177,19 +177,19 @@ def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
     """
     run = run or RunReader(path)
     config = load_config(path / "config.yaml", is_record=True)
-    facts = _json(path / "run.json")
-    rows = _json(path / "results.json").get("methods", {})
+    facts = read_json(path / "run.json")
+    rows = read_json(path / "results.json").get("methods", {})
     order = [name for name in rows if name in run.methods]
     order += [name for name in run.methods if name not in order]
     scorer = Scorer(create_task(config.task, seed=config.seed), read_samples(path))
     decode = read_label_tokens(path)
-    methods = tuple(_read_method(run, name, _config_of(path / name, config), scorer, decode) for name in order)
+    methods = tuple(_read_method(run, name, config_of(path / name, config), scorer, decode) for name in order)
     seconds = {name: float(row["seconds"]) for name, row in rows.items() if "seconds" in row}
-    energy = {name: Energy(**spent) for name, spent in _json(path / "energy.json").items()}
+    energy = {name: Energy(**spent) for name, spent in read_json(path / "energy.json").items()}
     return RunRecord(path, config, facts, seconds, energy, methods)
 
 
-def _config_of(folder: Path, config: DebateConfig) -> DebateConfig:
+def config_of(folder: Path, config: DebateConfig) -> DebateConfig:
     """Return the config that a method played; folders without one (of `debate run`) are of a method by name."""
     own = folder / "config.yaml"
     return load_config(own, is_record=True) if own.is_file() else resolve(config, folder.name)
@@ -317,7 +317,7 @@ def _seconds(folder: Path) -> dict[tuple[str, int, str], float]:
     return found
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:

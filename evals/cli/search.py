@@ -59,7 +59,7 @@ def search(
     The same command goes on with an interrupted search. The test split is refused as what to search on.
     """
     from evals.analysis.derived import derived
-    from evals.analysis.outputs import analyse_run
+    from evals.outputs import analyse_run
     from evals.cli.table import show_analysis
     from evals.evaluation import Selection
     from evals.search.page import write_search_page
@@ -94,4 +94,4 @@ def search(
     )
     show_analysis(analyse_run(folder / "test"))
     with derived(f"{folder}: the page of the search", options.progress):
-        options.console.print(f"report: {write_search_page(found, folder, warn=options.progress)}", markup=False)
+        options.console.print(f"report: {write_search_page(found, folder)}", markup=False)

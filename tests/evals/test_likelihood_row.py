@@ -7,7 +7,7 @@ import math
 import pytest
 
 from debate.config.load import validate
-from evals.analysis.outputs import analyse_run, write_outputs
+from evals.outputs import analyse_run, write_outputs
 from evals.evaluation import evaluate
 
 ROWS = [

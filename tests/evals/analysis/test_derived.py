@@ -37,10 +37,10 @@ def test_a_picture_that_fails_leaves_the_page_without_it(tmp_path, monkeypatch, 
 @pytest.mark.parametrize(
     ("broken", "missing"),
     [
-        ("evals.analysis.outputs.write_page", "report.html"),
-        ("evals.analysis.outputs.write_turns", "turns.parquet"),
-        ("evals.analysis.outputs.write_lm_eval", "lm_eval"),
-        ("evals.analysis.outputs.analyse", "report.html"),
+        ("evals.outputs.write_page", "report.html"),
+        ("evals.outputs.write_turns", "turns.parquet"),
+        ("evals.outputs.write_lm_eval", "lm_eval"),
+        ("evals.outputs.analyse", "report.html"),
     ],
 )
 def test_whatever_fails_behind_the_results_every_task_is_played_and_shown(

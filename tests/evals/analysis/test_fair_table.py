@@ -8,7 +8,7 @@ import pytest
 
 from debate.config.load import load_config
 from debate.config.shipped import configs_folder
-from evals.analysis.outputs import write_outputs
+from evals.outputs import write_outputs
 from evals.evaluation import evaluate
 
 

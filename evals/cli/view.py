@@ -1,0 +1,56 @@
+"""`debate view`: runs in the browser, served from this machine or written into one file."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debate.cli import options
+from debate.cli.app import app
+
+MEGABYTE = 1_000_000
+
+
+@app.command()
+def view(
+    run: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders, or folders of runs (default: runs); they may still be going.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Write the page into this one file, which needs no server and no network.")
+    ] = None,
+    max_mb: Annotated[
+        float, typer.Option("--max-mb", min=0.1, help="With --export: megabytes that the debates may take, compressed.")
+    ] = 10.0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+) -> None:
+    """Look at runs in the browser: every question, who changed whose mind, what each message was made of.
+
+    Examples:
+
+        debate view runs/debaters
+
+        debate view runs/debaters --export debaters.html
+    """
+    from evals.viewer.index import by_name
+    from evals.viewer.run_view import RunView, run_paths
+
+    paths = run_paths(run or [Path("runs")])
+    if export is not None:
+        from evals.viewer.export import write_export
+
+        views = {name: RunView(path) for name, path in by_name(paths).items()}
+        made = write_export(views, export, budget=int(max_mb * MEGABYTE))
+        options.console.print(f"wrote {export} ({made.size / MEGABYTE:.1f} MB). {made.sentence}", markup=False)
+        return
+    from evals.viewer.server import Viewer
+
+    viewer = Viewer(paths, port=port)
+    # The address alone on its line: it is copied, and read by programs.
+    typer.echo(viewer.url)
+    options.progress("Only this machine can open it, with the token in its address. Ctrl-C ends it.")
+    if browser:
+        webbrowser.open(viewer.url)
+    options.run(viewer.serve())

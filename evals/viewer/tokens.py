@@ -1,0 +1,85 @@
+"""What the token ids of a message spell, and how far its vectors are from rows of the table, where the model lies here.
+
+A model is looked for by name and believed only if its tokenizer, and for distances its table, has the hash that the message
+holds: other weights under the same name would give other words.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from agents.errors import DebateError
+from agents.fingerprint import ModelFingerprint, fingerprint, tokenizer_hash
+from debate.config.schema import DebateConfig
+from debate.preview.engines import LOCAL, known_engine, model_folder
+
+# Rows times width of a table that is read whole to be hashed: 64 million numbers are SmolLM2's twice.
+MOST_NUMBERS = 64_000_000
+TABLES = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight")
+
+
+class TokenNames:
+    """Token id → text, of the models of one config."""
+
+    def __init__(self, config: DebateConfig) -> None:
+        self._config = config
+        self._tokenizer = lru_cache(maxsize=8)(self._find)
+        self._table = lru_cache(maxsize=2)(self._read_table)
+        self._named = lru_cache(maxsize=200_000)(self._name)
+
+    def names(self, model: ModelFingerprint, ids: list[int]) -> list[str] | None:
+        """Return what some tokens spell; None where the tokenizer is not on this machine, or is another than it was."""
+        if self._tokenizer(model) is None:
+            return None
+        return [self._named(model, token) for token in ids]
+
+    def tokenizer(self, model: ModelFingerprint) -> Any | None:
+        """Return the tokenizer of a model, or None likewise."""
+        return self._tokenizer(model)
+
+    def rows(self, model: ModelFingerprint, ids: torch.Tensor) -> torch.Tensor | None:
+        """Return rows [T, D] of a model's table in float32; None where it is not on this machine, or is another."""
+        table = self._table(model)
+        return None if table is None else table[ids].float()
+
+    def _name(self, model: ModelFingerprint, token: int) -> str:
+        return str(self._tokenizer(model).decode([token]))
+
+    def _find(self, model: ModelFingerprint) -> Any | None:
+        if not model.tokenizer:
+            return None
+        for backend in dict.fromkeys([self._config.backend, *(a.backend or "" for a in self._config.agents.values())]):
+            if backend not in (*LOCAL, "mock"):
+                continue
+            try:
+                found = known_engine(self._config, backend, model.model, {}).tokenizer
+            except (DebateError, OSError, ValueError):
+                continue
+            if found is not None and tokenizer_hash(found) == model.tokenizer:
+                return found
+        return None
+
+    def _read_table(self, model: ModelFingerprint) -> torch.Tensor | None:
+        from safetensors import SafetensorError, safe_open
+
+        if not model.table or model.vocabulary * model.width > MOST_NUMBERS:
+            return None
+        try:
+            folder = model_folder(model.model)
+            for file in sorted(folder.glob("*.safetensors")) if folder is not None else ():
+                with safe_open(file, "pt") as tensors:
+                    for name in (key for key in tensors.keys() if key.endswith(TABLES)):  # noqa: SIM118
+                        table: torch.Tensor = tensors.get_tensor(name)
+                        if fingerprint(model.model, table, _NoTokens()).table == model.table:
+                            return table
+        except (DebateError, OSError, SafetensorError, ValueError):
+            return None
+        return None
+
+
+class _NoTokens:
+    """Stands for a tokenizer where only the table's hash is wanted."""
+
+    def get_vocab(self) -> dict[str, int]:
+        return {}
