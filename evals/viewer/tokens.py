@@ -4,7 +4,9 @@ A model is looked for by name and believed only if its tokenizer, and for distan
 holds: other weights under the same name would give other words.
 """
 
+import threading
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +26,8 @@ class TokenNames:
 
     def __init__(self, config: DebateConfig) -> None:
         self._config = config
+        # Two requests are not to read one tokenizer at once.
+        self._finding = threading.Lock()
         self._tokenizer = lru_cache(maxsize=8)(self._find)
         self._table = lru_cache(maxsize=2)(self._read_table)
         self._named = lru_cache(maxsize=200_000)(self._name)
@@ -47,8 +51,14 @@ class TokenNames:
         return str(self._tokenizer(model).decode([token]))
 
     def _find(self, model: ModelFingerprint) -> Any | None:
+        with self._finding:
+            return self._look_for(model)
+
+    def _look_for(self, model: ModelFingerprint) -> Any | None:
         if not model.tokenizer:
             return None
+        if (own := _file_tokenizer(model.model)) is not None and tokenizer_hash(own) == model.tokenizer:
+            return own
         for backend in dict.fromkeys([self._config.backend, *(a.backend or "" for a in self._config.agents.values())]):
             if backend not in (*LOCAL, "mock"):
                 continue
@@ -75,6 +85,39 @@ class TokenNames:
                             return table
         except (DebateError, OSError, SafetensorError, ValueError):
             return None
+        return None
+
+
+class FileTokenizer:
+    """The tokenizer of a `tokenizer.json`, without transformers, which takes seconds to import.
+
+    Fields:
+        chat_template: whether its model has one; not the template.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self._core = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        config = folder / "tokenizer_config.json"
+        says = config.is_file() and '"chat_template"' in config.read_text(encoding="utf-8")
+        self.chat_template = bool(says or (folder / "chat_template.jinja").is_file())
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return token → id, added tokens among them."""
+        vocabulary: dict[str, int] = self._core.get_vocab(with_added_tokens=True)
+        return vocabulary
+
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of tokens, special ones by their names."""
+        return str(self._core.decode(ids, skip_special_tokens=False))
+
+
+def _file_tokenizer(model: str) -> FileTokenizer | None:
+    try:
+        folder = model_folder(model)
+        return FileTokenizer(folder) if folder is not None and (folder / "tokenizer.json").is_file() else None
+    except Exception:  # the library raises its own kind for a damaged file
         return None
 
 

@@ -60,6 +60,9 @@ export function firstDifference(one, other) {
       const what = left.answer === right.answer ? "the words differ, the answer does not" : "the answers differ";
       return { round, agent, what };
     }
+    if ((left.encoder === null) !== (right.encoder === null)) {
+      return { round, agent, what: "the words are the same, one says them in CIPHER and the other as text" };
+    }
     if (left.digest !== right.digest) return { round, agent, what: "the words are the same, the vectors are not" };
   }
   return null;

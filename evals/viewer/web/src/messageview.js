@@ -5,7 +5,7 @@ import { fill, h } from "./dom.js";
 import { chip, facts } from "./parts.js";
 import { hasMath, prose, said } from "./prose.js";
 import { number, short, visible } from "./text.js";
-import { fullShade, shade, token, wordsOf } from "./words.js";
+import { fullShade, inline, shade, token, wordsOf } from "./words.js";
 
 /** @import {Debate, Heard, Message, Prompt, Turn} from "./types.js" */
 /** @import {Word} from "./words.js" */
@@ -69,7 +69,7 @@ function textOf(turn) {
 /** @param {Message} message @param {Word[]} words */
 function cipherWords(message, words) {
   const full = fullShade(words);
-  const card = h("div.card", { "aria-live": "polite" }, h("p.note", null, "Point at a word, or step through them with the arrow keys."));
+  const card = h("div.card", { "aria-live": "polite" });
   const items = words.map((word, place) =>
     h(
       word.thinking ? "span.word.thought" : "span.word",
@@ -80,7 +80,7 @@ function cipherWords(message, words) {
         "aria-label": spoken(word, place),
         style: { "--shade": `${Math.round(100 * shade(word.entropy, full))}%` },
       },
-      visible(token(word.text)),
+      visible(inline(word.text)),
     ),
   );
   let at = 0;
@@ -93,6 +93,8 @@ function cipherWords(message, words) {
     items[at].setAttribute("aria-selected", "true");
     fill(card, wordCard(words[at], at, words.length, message));
   }
+  // What is worth looking at first: where the message was least sure.
+  look(words.reduce((best, word, place) => (word.entropy > words[best].entropy ? place : best), 0));
   const list = h("div.words", { role: "listbox", "aria-label": "Words of the CIPHER message", "aria-orientation": "horizontal" }, items);
   list.addEventListener("pointerover", (event) => {
     const place = items.indexOf(/** @type {HTMLElement} */ (event.target));
@@ -120,7 +122,7 @@ function cipherWords(message, words) {
       null,
       "Shaded by entropy: 0 ",
       h("span.ramp", { "aria-hidden": "true" }),
-      ` ${short(full)} nats. ${unknown}Kept of each belief: its ${message.kept} heaviest tokens.`,
+      ` ${short(full)} nats. Point at a word, or step through them with the arrow keys. ${unknown}Kept of each belief: its ${message.kept} heaviest tokens.`,
     ),
   ];
 }

@@ -51,6 +51,16 @@ export function shade(entropy, full) {
 }
 
 /**
+ * Return a token as it stands in a line: only what could not be seen is marked.
+ * @param {string} text
+ */
+export function inline(text) {
+  if (text === "") return "∅";
+  if (/^ +$/.test(text)) return "␣".repeat(text.length);
+  return text.replace(/\n/g, "⏎").replace(/\t/g, "⇥");
+}
+
+/**
  * Return a token so that it can be seen: spaces at its ends, line ends, nothing at all.
  * @param {string} text
  */
