@@ -9,7 +9,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from agents.backend import Backend, Generation, Pending
@@ -24,6 +24,7 @@ from debate.transcript import SpokenTurns, Transcript, Turn, TurnKey
 
 OnStart = Callable[[Question, TurnKey], None]
 OnTurn = Callable[[Question, Turn], None]
+OnText = Callable[[Question, TurnKey, str], None]
 Take = Callable[["Debate", Question, TurnKey, Mapping[TurnKey, Turn]], Coroutine[Any, Any, Turn]]
 
 
@@ -38,6 +39,7 @@ class Debate:
         encoders: turns that are not said in their agent's own way: the encoder, or None for text.
         hearing: how a message is rendered for one who hears it.
         tables: of turns whose hearers have other tables than the speaker, those tables.
+        on_text: told of what a turn has said so far, each time that it grows; None where nobody watches.
     """
 
     agents: Mapping[str, Speaker]
@@ -46,6 +48,7 @@ class Debate:
     encoders: Mapping[TurnKey, str | None] = field(default_factory=dict)
     hearing: Hearing = field(default_factory=Hearing)
     tables: Mapping[TurnKey, tuple[HearingTable, ...]] = field(default_factory=dict, repr=False)
+    on_text: OnText | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -92,7 +95,9 @@ async def take(
     try:
         pending = agent.speak(asked, None if own is None else own.content, [message.content for message in heard], seed)
         # An engine of ours counts before it takes a request, a server when it has it.
-        generation = await _finished(pending)
+        generation = await _finished(
+            pending, None if debate.on_text is None else partial(debate.on_text, question, key)
+        )
     except PromptTooLong as error:
         raise PromptTooLong(
             error.prompt_tokens, error.max_tokens, error.context, agent=key.agent, round=key.round
@@ -113,8 +118,13 @@ async def take(
     )
 
 
-async def _finished(pending: Pending) -> Generation:
+async def _finished(pending: Pending, on_text: Callable[[str], None] | None = None) -> Generation:
     try:
+        if on_text is not None:
+            text = ""
+            async for piece in pending:
+                text += piece
+                on_text(text)
         return await pending
     except asyncio.CancelledError:
         pending.cancel()

@@ -55,9 +55,7 @@ def write_outputs(path: Path, runs: Sequence[RunReader] = (), *, warn: Warn = wa
     return analyses
 
 
-def write_page(
-    analyses: Sequence[Analysis], path: Path, *, title: str = "", before: Sequence[Block] = ()
-) -> Path:
+def write_page(analyses: Sequence[Analysis], path: Path, *, title: str = "", before: Sequence[Block] = ()) -> Path:
     """Write the page of one run, or of several, and return its path: their reports and, within a budget, their debates.
 
     Args:

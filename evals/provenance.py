@@ -76,7 +76,9 @@ def speakers(config: DebateConfig, debate: Debate) -> dict[str, dict[str, Any]]:
 
 def prompt_hashes(debate: Debate) -> dict[str, str]:
     """Return agent → hash of the prompt files and worked examples that it may read."""
-    return {name: prompt_hash(files) for name, agent in debate.agents.items() if (files := agent.prompt_files) is not None}
+    return {
+        name: prompt_hash(files) for name, agent in debate.agents.items() if (files := agent.prompt_files) is not None
+    }
 
 
 def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
@@ -88,9 +90,8 @@ def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
     }
 
 
-@cache
 def prompt_hash(prompts: Prompts) -> str:
-    """Return the hash of prompt files, and of what else decides the words."""
+    """Return the hash of prompt files as they are now, and of what else decides the words."""
     sha = hashlib.sha256()
     for folder in (prompts.folder, prompts.role, prompts.shared):
         for file in sorted(folder.glob("*")) if folder is not None else ():
@@ -98,6 +99,10 @@ def prompt_hash(prompts: Prompts) -> str:
                 sha.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
     sha.update(repr((prompts.format, prompts.agreement, prompts.shots)).encode())
     return sha.hexdigest()
+
+
+# Agents share prompt files, and those of a run do not change under it.
+_hash = cache(prompt_hash)
 
 
 @cache

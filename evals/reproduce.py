@@ -15,8 +15,8 @@ from agents.errors import DebateError, UnknownName
 from debate.config.schema import DebateConfig
 from debate.runtime.observer import Observer
 from evals import paper
-from evals.analysis.derived import Warn, derived
 from evals.analysis import blocks
+from evals.analysis.derived import Warn, derived
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
 from evals.evaluation import Selection, evaluate

@@ -96,7 +96,21 @@ COMMANDS = "debate.commands"
 OWN = ("status", "runs", "speak", "read", "backends", "topology", "doctor", "model", "bench", "config")
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (
-    *("run", "eval", "init", "search", "reproduce", "score", "show", "view", "runs", "report", "compare", "status", "cancel"),
+    *(
+        "run",
+        "eval",
+        "init",
+        "search",
+        "reproduce",
+        "score",
+        "show",
+        "view",
+        "runs",
+        "report",
+        "compare",
+        "status",
+        "cancel",
+    ),
     *("speak", "read", "tasks", "backends", "train", "doctor"),
 )
 

@@ -82,7 +82,16 @@ def chart(
         form: `lines`, `bars` (one series; the x of a point is its name), or `dots` (coloured by a third number).
         how: `ymin`, `ymax`, `ticks` (whole numbers on x), `diagonal` (x = y is drawn).
     """
-    return {"kind": "chart", "title": title, "caption": caption, "x": x, "y": y, "series": list(series), "form": form, **how}
+    return {
+        "kind": "chart",
+        "title": title,
+        "caption": caption,
+        "x": x,
+        "y": y,
+        "series": list(series),
+        "form": form,
+        **how,
+    }
 
 
 def line(name: str, points: Sequence[Sequence[Any]], *, method: str | None = None) -> dict[str, Any]:

@@ -125,7 +125,5 @@ def _share(x: float, share: Share) -> list[Any]:
     return [x, 100 * share.value, *ends, f"{share.count} of {share.total}"]
 
 
-def _unless_empty(
-    title: str, caption: str, x: str, y: str, series: list[dict[str, Any]], **how: Any
-) -> Block | None:
+def _unless_empty(title: str, caption: str, x: str, y: str, series: list[dict[str, Any]], **how: Any) -> Block | None:
     return chart(title, caption, x, y, series, **how) if series else None

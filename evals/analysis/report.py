@@ -133,7 +133,16 @@ def _costs(methods: Sequence[Summary]) -> list[Block]:
 
 
 def _rounds(methods: Sequence[Summary]) -> list[Block]:
-    header = ["method", "round", "deciding agent", "all agents", "agreement", "right→wrong", "wrong→right", "kept right"]
+    header = [
+        "method",
+        "round",
+        "deciding agent",
+        "all agents",
+        "agreement",
+        "right→wrong",
+        "wrong→right",
+        "kept right",
+    ]
     rows = [
         [
             method.name,

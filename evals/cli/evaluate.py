@@ -139,10 +139,10 @@ def _evaluate_task(
     """Play the methods over one task, write what is derived, and print the table."""
     from debate.runtime.observer import Together
     from evals.analysis.derived import reason
-    from evals.outputs import write_outputs
     from evals.cli.screen import Screen, results_table
     from evals.cli.table import show_analysis
     from evals.evaluation import evaluate as run_evaluation
+    from evals.outputs import write_outputs
 
     with Screen() as screen:
         rows = options.run(

@@ -59,9 +59,9 @@ def search(
     The same command goes on with an interrupted search. The test split is refused as what to search on.
     """
     from evals.analysis.derived import derived
-    from evals.outputs import analyse_run
     from evals.cli.table import show_analysis
     from evals.evaluation import Selection
+    from evals.outputs import analyse_run
     from evals.search.page import write_search_page
     from evals.search.parameters import parse_parameter
     from evals.search.search import search as run_search

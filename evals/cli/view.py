@@ -1,13 +1,19 @@
 """`debate view`: runs in the browser, served from this machine or written into one file."""
 
+import contextlib
+import sys
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from debate.cli import options
 from debate.cli.app import app
+
+if TYPE_CHECKING:
+    from debate.orchestrator import OnText
 
 MEGABYTE = 1_000_000
 
@@ -15,10 +21,12 @@ MEGABYTE = 1_000_000
 @app.command()
 def view(
     run: Annotated[
-        list[Path] | None, typer.Argument(help="Run folders, or folders of runs (default: runs); they may still be going.")
+        list[Path] | None,
+        typer.Argument(help="Run folders, or folders of runs (default: runs); they may still be going."),
     ] = None,
     export: Annotated[
-        Path | None, typer.Option("--export", help="Write the page into this one file, which needs no server and no network.")
+        Path | None,
+        typer.Option("--export", help="Write the page into this one file, which needs no server and no network."),
     ] = None,
     max_mb: Annotated[
         float, typer.Option("--max-mb", min=0.1, help="With --export: megabytes that the debates may take, compressed.")
@@ -54,3 +62,20 @@ def view(
     if browser:
         webbrowser.open(viewer.url)
     options.run(viewer.serve())
+
+
+@contextlib.contextmanager
+def watching(folder: Path) -> "Iterator[OnText]":
+    """Show a run that this process plays in the browser; at its end wait for return, so that it can be read."""
+    from evals.viewer.index import by_name
+    from evals.viewer.server import Viewer, serving
+
+    viewer = Viewer([folder])
+    (name,) = by_name([folder])
+    with serving(viewer):
+        typer.echo(viewer.url)
+        webbrowser.open(viewer.url)
+        yield lambda question, turn, text: viewer.say(name, question.id, turn, text)
+        if sys.stdin.isatty():
+            options.console.print("The page stays open until you press return.", markup=False)
+            sys.stdin.readline()

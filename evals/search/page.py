@@ -12,7 +12,9 @@ from evals.search.study import Trial
 
 def write_search_page(found: SearchResult, out: Path) -> Path:
     """Write OUT/report.html and return its path; the test run's own report follows the search."""
-    return write_page([analyse_run(out / "test")], out / "report.html", title="Temperature search", before=_blocks(found))
+    return write_page(
+        [analyse_run(out / "test")], out / "report.html", title="Temperature search", before=_blocks(found)
+    )
 
 
 def _blocks(found: SearchResult) -> list[Block]:

@@ -20,6 +20,7 @@ from debate.run_folder.journal import JournalReader, Record
 from debate.run_folder.reader import require_run
 from debate.run_folder.run_state import DebateState, RunState
 from debate.run_folder.status import state_of
+from debate.transcript import TurnKey
 from evals.analysis.run_record import config_of
 from evals.methods import is_bound
 from evals.samples import read_samples
@@ -192,6 +193,13 @@ class RunIndex:
             if found is None or question not in found.debates:
                 raise RunError(f"{self.path} has no debate of {method[:80]!r} over {question[:80]!r}")
             return found.debates[question]
+
+    def has_turn(self, question: str, turn: TurnKey) -> bool:
+        """Whether a turn over a question is in the journal, of the method that is played last."""
+        with self._lock:
+            methods = list(self.state.methods.values())
+            debate = methods[-1].debates.get(question) if methods else None
+            return debate is not None and turn in debate.turns
 
     def records(self, method: str, question: str) -> tuple[list[Record], Record | None]:
         """Return the records of a debate's turns in the order of the plan, and the one that ended it."""

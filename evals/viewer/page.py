@@ -18,8 +18,10 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 SERVED_POLICY = POLICY.format(script="'self'", style="'self'", connect="'self'") + "; frame-ancestors 'none'"
-NO_SCRIPT = (
-    "This page needs JavaScript, which it carries with it; nothing is fetched. `debate show RUN` prints the debates instead."
+NO_SCRIPT = "This page needs JavaScript, which it carries with it. `debate show RUN` prints the debates instead."
+SCREEN = (
+    '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">'
+    '<link rel="icon" href="data:,">'
 )
 
 
@@ -51,8 +53,7 @@ def whole(title: str, content: dict[str, Any]) -> str:
 def _page(title: str, head: str, content: dict[str, Any], script: str) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title>"
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
+        f"<title>{html.escape(title)}</title>{SCREEN}"
         f'{head}</head><body><noscript>{html.escape(NO_SCRIPT)}</noscript><div id="app"></div>'
         f'<script type="application/json" id="content">{_json(content)}</script>{script}</body></html>\n'
     )

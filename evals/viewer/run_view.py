@@ -35,9 +35,7 @@ class RunView:
         """Return a debate; see `debate_json`."""
         return debate_json(self.index, self._plans, method, question)
 
-    def message(
-        self, method: str, question: str, turn: TurnKey, *, alternatives: int = ALTERNATIVES
-    ) -> dict[str, Any]:
+    def message(self, method: str, question: str, turn: TurnKey, *, alternatives: int = ALTERNATIVES) -> dict[str, Any]:
         """Return a message and the prompt that it answers.
 
         Raises:

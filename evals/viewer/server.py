@@ -5,14 +5,14 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from agents.errors import DebateError, MissingDependency
 from debate.transcript import TurnKey
 from evals.viewer.access import Access
-from evals.viewer.index import by_name
+from evals.viewer.index import RunIndex, by_name
 from evals.viewer.page import SCRIPT, SERVED_POLICY, STYLE, served, static
 from evals.viewer.run_view import RunView, summary_or_reason
 
@@ -22,8 +22,14 @@ try:
     from starlette.concurrency import run_in_threadpool
     from starlette.middleware.gzip import GZipMiddleware
     from starlette.requests import Request
-    from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
-    from starlette.responses import StreamingResponse
+    from starlette.responses import (
+        HTMLResponse,
+        JSONResponse,
+        PlainTextResponse,
+        RedirectResponse,
+        Response,
+        StreamingResponse,
+    )
     from starlette.routing import Route
 except ModuleNotFoundError as error:
     raise MissingDependency("debate view", error.name or "starlette", "view") from error
@@ -61,7 +67,7 @@ class Viewer:
         self.port = int(self._socket.getsockname()[1])
         self.access = Access(self.port)
         self._partial: dict[str, dict[str, str]] = {}
-        self._stopping = asyncio.Event()
+        self._server: uvicorn.Server | None = None
         self.app = self._make_app()
 
     @property
@@ -89,26 +95,30 @@ class Viewer:
         config = uvicorn.Config(
             self.app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
         )
-        server = uvicorn.Server(config)
+        self._server = server = uvicorn.Server(config)
         threading.Thread(target=self._warm, name="debate-view-warm", daemon=True).start()
         try:
             await server.serve(sockets=[self._socket])
         finally:
-            self._stopping.set()
             self._socket.close()
 
+    def stop(self) -> None:
+        """End serving; from any thread."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._server is not None and self._server.should_exit
+
     def _warm(self) -> None:
-        """Open the first run, so that what is clicked first is there at once; what is wrong with it is told where it is asked for."""
+        """Open the first run, so that what is clicked first is there at once; what is wrong with it is told when it is asked for."""
         with contextlib.suppress(DebateError, OSError):
             self.view(next(iter(self._paths))).warm()
 
     def say(self, run: str, question: str, turn: TurnKey, text: str) -> None:
         """Tell watchers what a turn under way has said so far; from any thread."""
         self._partial.setdefault(run, {})[json.dumps([question, turn.round, turn.agent])] = text
-
-    def said(self, run: str, question: str, turn: TurnKey) -> None:
-        """Forget what a turn said on the way: it is in the journal."""
-        self._partial.get(run, {}).pop(json.dumps([question, turn.round, turn.agent]), None)
 
     def _make_app(self) -> Starlette:
         routes = [
@@ -180,11 +190,20 @@ class Viewer:
             return PlainTextResponse(str(error), status_code=404)
         return StreamingResponse(self._grown(name, view), media_type="text/event-stream")
 
+    def _under_way(self, name: str, index: RunIndex) -> dict[str, str]:
+        """Return what turns that are not in the journal yet have said, by question, round and agent."""
+        partial = self._partial.get(name, {})
+        for key in list(partial):
+            question, number, agent = json.loads(key)
+            if index.has_turn(question, TurnKey(number, agent)):
+                partial.pop(key, None)
+        return dict(partial)
+
     async def _grown(self, name: str, view: RunView) -> AsyncIterator[str]:
         """Yield an event whenever a run has a new version, until it is over and read; then one that says so."""
         index, known, quiet = view.index, -1, 0.0
         partial: dict[str, str] = {}
-        while not self._stopping.is_set():
+        while not self._is_stopping:
             try:
                 await run_in_threadpool(index.advance)
                 more = await run_in_threadpool(index.read_answers)
@@ -192,7 +211,7 @@ class Viewer:
                 yield _event({"error": str(error)})
                 return
             state = index.standing
-            now = dict(self._partial.get(name, {}))
+            now = self._under_way(name, index)
             if index.version != known or now != partial:
                 yield _event({"version": index.version, "state": state, "read": index.is_read, "partial": now})
                 known, partial, quiet = index.version, now, 0.0
@@ -272,22 +291,12 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def serving(viewer: Viewer) -> Any:
+def serving(viewer: Viewer) -> Iterator[Viewer]:
     """Serve from a thread of its own while the block runs, e.g. beside a debate."""
-    ready, loop_of = threading.Event(), []
-
-    async def main() -> None:
-        loop_of.append((asyncio.get_running_loop(), asyncio.current_task()))
-        ready.set()
-        with contextlib.suppress(asyncio.CancelledError):
-            await viewer.serve()
-
-    thread = threading.Thread(target=lambda: asyncio.run(main()), name="debate-view", daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(viewer.serve()), name="debate-view", daemon=True)
     thread.start()
-    ready.wait()
     try:
         yield viewer
     finally:
-        ((loop, task),) = loop_of
-        loop.call_soon_threadsafe(task.cancel)
+        viewer.stop()
         thread.join(timeout=5)

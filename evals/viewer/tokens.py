@@ -48,7 +48,9 @@ class TokenNames:
         return None if table is None else table[ids].float()
 
     def _name(self, model: ModelFingerprint, token: int) -> str:
-        return str(self._tokenizer(model).decode([token]))
+        tokenizer = self._tokenizer(model)
+        assert tokenizer is not None
+        return str(tokenizer.decode([token]))
 
     def _find(self, model: ModelFingerprint) -> Any | None:
         with self._finding:

@@ -12,12 +12,12 @@ from debate.config.load import validate
 from debate.run_folder.reader import RunReader, read_method
 from evals import energy
 from evals.analysis.lm_eval_files import hash_string
-from evals.outputs import analyse_run, write_outputs
 from evals.analysis.report import page
 from evals.analysis.run_record import read_run, runs_in
 from evals.analysis.summary import analyse, changed_their_minds, compare_runs, stats
 from evals.energy import EnergyMeter
 from evals.evaluation import Selection, evaluate
+from evals.outputs import analyse_run, write_outputs
 from evals.task import create_task
 
 CONFIG = validate(
