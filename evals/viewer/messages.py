@@ -58,8 +58,8 @@ def _positions(message: Message, names: TokenNames, alternatives: int) -> dict[s
     cipher = message.cipher
     assert cipher is not None
     nearest = cipher.nearest.tolist()
-    kept = min(alternatives, cipher.top_ids.shape[1])
-    tops, weights = cipher.top_ids[:, :kept].tolist(), cipher.top_probabilities[:, :kept].tolist()
+    most = min(alternatives, cipher.top_ids.shape[1])
+    tops, weights = cipher.top_ids[:, :most].tolist(), cipher.top_probabilities[:, :most].tolist()
     ids = sorted({*nearest, *(token for row in tops for token in row)})
     place = {token: number for number, token in enumerate(ids)}
     spelled = names.names(message.model, ids)
@@ -75,7 +75,7 @@ def _positions(message: Message, names: TokenNames, alternatives: int) -> dict[s
         "norm": _rounded(vectors.norm(dim=1)) if has_vectors else None,
         "distance": None if rows is None else _rounded(1 - torch.cosine_similarity(vectors, rows, dim=1)),
         "top": [
-            [[place[token], round(weight, DIGITS)] for token, weight in zip(row, shares, strict=True) if weight > 0]
+            [[place[token], kept] for token, weight in zip(row, shares, strict=True) if (kept := round(weight, DIGITS)) > 0]
             for row, shares in zip(tops, weights, strict=True)
         ],
         "kept": cipher.top_ids.shape[1],

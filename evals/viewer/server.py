@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ except ModuleNotFoundError as error:
 
 # How often a journal's size is looked at while somebody watches the run.
 LOOK_S = 0.5
+# How often it is told that more answers have been read, and how many turns are read in between without letting others in.
+TELL_S, TURNS = 1.0, 200
 HEARTBEAT_S = 15.0
 SAFE = {
     "Content-Security-Policy": SERVED_POLICY,
@@ -201,30 +204,29 @@ class Viewer:
 
     async def _grown(self, name: str, view: RunView) -> AsyncIterator[str]:
         """Yield an event whenever a run has a new version, until it is over and read; then one that says so."""
-        index, known, quiet = view.index, -1, 0.0
+        index, known, told = view.index, -1, 0.0
         partial: dict[str, str] = {}
         while not self._is_stopping:
             try:
                 await run_in_threadpool(index.advance)
-                more = await run_in_threadpool(index.read_answers)
+                more = await run_in_threadpool(index.read_answers, TURNS)
             except DebateError as error:
                 yield _event({"error": str(error)})
                 return
-            state = index.standing
-            now = self._under_way(name, index)
-            if index.version != known or now != partial:
+            state, now = index.standing, self._under_way(name, index)
+            since = time.monotonic() - told
+            if (index.version != known or now != partial) and (not more or since >= TELL_S):
                 yield _event({"version": index.version, "state": state, "read": index.is_read, "partial": now})
-                known, partial, quiet = index.version, now, 0.0
+                known, partial, told = index.version, now, time.monotonic()
+            elif since >= HEARTBEAT_S:
+                yield ": still here\n\n"
+                told = time.monotonic()
             if more:
                 continue
             if state != "running":
                 yield _event({"version": index.version, "state": state, "read": True, "over": True})
                 return
-            await asyncio.sleep(LOOK_S)
-            quiet += LOOK_S
-            if quiet >= HEARTBEAT_S:
-                quiet = 0.0
-                yield ": still here\n\n"
+            await asyncio.sleep(LOOK_S if not now else LOOK_S / 4)
 
 
 class _Guarded:

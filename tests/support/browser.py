@@ -22,6 +22,8 @@ FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
+    # Nothing is to be awaited but what the page does.
+    "--force-prefers-reduced-motion",
 )
 WAIT_S = 20.0
 

@@ -192,12 +192,14 @@ function leave() {
 }
 
 let asking = false;
+// While a button is held down nothing moves: what it would be let go over must still be there.
+let pressed = false;
 /** @type {Growth|null} */
 let later = null;
 
 /** Take in what a run has more; what comes while an answer is awaited is asked for afterwards, at once. @param {string} name @param {Growth} growth */
 async function grow(name, growth) {
-  if (asking) {
+  if (asking || pressed) {
     later = growth;
     return;
   }
@@ -206,13 +208,15 @@ async function grow(name, growth) {
     if (growth.error) {
       live.textContent = visible(growth.error);
     } else if (run?.name === name) {
+      const before = run;
       if (growth.version !== run.version || growth.state !== run.state || growth.over) {
         run = { ...grown(run, await source.run(name, run.version)), name };
         setMethods(run.methods.map((one) => one.name));
       }
+      const said = JSON.stringify(growth.partial ?? {}) !== JSON.stringify(partial);
       partial = growth.partial ?? {};
       live.textContent = growth.state === "running" ? "● live" : "";
-      if (readRoute(location.hash).view !== "report") await draw({ keep: true });
+      if (isOfInterest(readRoute(location.hash), before, run, said)) await draw({ keep: true });
     }
   } catch (error) {
     live.textContent = visible(error instanceof Error ? error.message : String(error));
@@ -222,6 +226,17 @@ async function grow(name, growth) {
     later = null;
     if (next) setTimeout(() => grow(name, next), 250);
   }
+}
+
+/**
+ * Whether what is looked at has changed: another debate's turn is no reason to draw this one again under somebody's hand.
+ * @param {Route} route @param {Run} before @param {Run} now @param {boolean} said whether a turn under way has said more
+ */
+function isOfInterest(route, before, now, said) {
+  if (route.view === "questions" || route.view === "runs") return before !== now;
+  if (route.view !== "debate") return false;
+  const [old, fresh] = [before, now].map((one) => one.cells[route.method]?.[route.question]);
+  return said || (old !== fresh && (old?.turns !== fresh?.turns || old?.over !== fresh?.over));
 }
 
 /** Keys of the page: n and p for the next and the previous question, / to search. @param {KeyboardEvent} event */
@@ -244,4 +259,13 @@ addEventListener("hashchange", () => {
   draw();
 });
 addEventListener("keydown", keys);
+addEventListener("pointerdown", () => (pressed = true));
+for (const event of ["pointerup", "pointercancel"]) {
+  addEventListener(event, () => {
+    pressed = false;
+    const next = later;
+    later = null;
+    if (next && run) setTimeout(grow, 50, run.name, next);
+  });
+}
 draw();
