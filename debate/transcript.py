@@ -13,7 +13,7 @@ from agents.message import Message
 from agents.question import Question
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class TurnKey:
     """One agent's turn in one round; rounds count from 1."""
 

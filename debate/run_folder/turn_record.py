@@ -1,5 +1,6 @@
 """A turn as a record of the journal, and back. What depends on the clock or on who shared a batch stands apart, in `cost`."""
 
+import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -96,4 +97,5 @@ def _turn(record: dict[str, Any], messages: MessageStore) -> Turn:
 
 def turn_key(record: dict[str, Any]) -> TurnKey:
     """Return which turn a record is of."""
-    return TurnKey(record["round"], record["agent"])
+    # A run has many turns and few agents: their names are kept once.
+    return TurnKey(record["round"], sys.intern(record["agent"]))

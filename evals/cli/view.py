@@ -56,6 +56,10 @@ def view(
     from evals.viewer.server import Viewer
 
     viewer = Viewer(paths, port=port)
+    if len(paths) == 1:
+        # Read before anybody waits for it; one that is damaged ends here, in a sentence.
+        options.progress(f"reading {paths[0]}")
+        viewer.open_first()
     # The address alone on its line: it is copied, and read by programs.
     typer.echo(viewer.url)
     options.progress("Only this machine can open it, with the token in its address. Ctrl-C ends it.")

@@ -4,6 +4,7 @@ The journal is read once; afterwards only what was appended. What a turn answers
 takes longer than the rest, so it is done apart (`read_answers`), some turns at a time.
 """
 
+import sys
 import threading
 from collections import deque
 from pathlib import Path
@@ -151,7 +152,7 @@ class RunIndex:
         scorer.know(Question(question, self._questions.get(question, "")), target)
         score = scorer.score(question, record["text"])
         verdict = "" if target is None else str(score.value)
-        return Word(record["round"], record["place"], record["agent"], score.answer, verdict)
+        return Word(record["round"], record["place"], sys.intern(record["agent"]), score.answer, verdict)
 
     @property
     def scorer(self) -> Scorer:

@@ -93,6 +93,14 @@ class Viewer:
                 self._views[name] = RunView(self._paths[name])
             return self._views[name]
 
+    def open_first(self) -> RunView:
+        """Return the first run, its journal read.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        return self.view(next(iter(self._paths)))
+
     async def serve(self) -> None:
         """Serve until the task is cancelled."""
         config = uvicorn.Config(
@@ -117,7 +125,7 @@ class Viewer:
     def _warm(self) -> None:
         """Open the first run, so that what is clicked first is there at once; what is wrong with it is told when it is asked for."""
         with contextlib.suppress(DebateError, OSError):
-            self.view(next(iter(self._paths))).warm()
+            self.open_first().warm()
 
     def say(self, run: str, question: str, turn: TurnKey, text: str) -> None:
         """Tell watchers what a turn under way has said so far; from any thread."""

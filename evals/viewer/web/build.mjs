@@ -1,6 +1,7 @@
 // Builds ../static from src and the two libraries: `npm ci && npm run build`. The result is committed, with their licences.
 import { build } from "esbuild";
-import { readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 
 const LIBRARIES = ["diff", "temml"];
 
@@ -21,3 +22,9 @@ await build({
   banner: { js: "/* cipher-debate viewer; holds diff and temml, see LICENSES.txt */" },
 });
 await build({ entryPoints: { viewer: "src/viewer.css" }, outdir: "../static", minify: true });
+
+// What it was built from, so that a test sees where the built files are older than their sources.
+const sources = ["package-lock.json", ...readdirSync("src").sort().map((name) => `src/${name}`)];
+const hash = createHash("sha256");
+for (const name of sources) hash.update(`${name}\0`).update(readFileSync(name)).update("\0");
+writeFileSync("../static/SOURCES.sha256", `${hash.digest("hex")}\n`);

@@ -102,6 +102,8 @@ async function draw({ keep = false } = {}) {
   if (mine !== drawing) return;
   drawBar(route);
   replace(main, view);
+  performance.clearMarks();
+  performance.mark(`${route.view}-shown`);
   if (!keep) {
     const title = document.getElementById("agent" in route && route.agent !== undefined ? "message-title" : "title");
     document.title = `${document.getElementById("title")?.textContent ?? "Debates"} · debates`;
