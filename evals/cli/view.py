@@ -1,6 +1,7 @@
 """`debate view`: runs in the browser, served from this machine or written into one file."""
 
 import contextlib
+import os
 import sys
 import webbrowser
 from collections.abc import Iterator
@@ -64,8 +65,14 @@ def view(
     typer.echo(viewer.url)
     options.progress("Only this machine can open it, with the token in its address. Ctrl-C ends it.")
     if browser:
-        webbrowser.open(viewer.url)
+        open_page(viewer.url)
     options.run(viewer.serve())
+
+
+def open_page(url: str) -> None:
+    """Open a page in the browser of a desktop; without one nothing is opened, as a browser in the terminal would block it."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(url)
 
 
 @contextlib.contextmanager
@@ -78,7 +85,7 @@ def watching(folder: Path) -> "Iterator[OnText]":
     (name,) = by_name([folder])
     with serving(viewer):
         typer.echo(viewer.url)
-        webbrowser.open(viewer.url)
+        open_page(viewer.url)
         yield lambda question, turn, text: viewer.say(name, question.id, turn, text)
         if sys.stdin.isatty():
             options.console.print("The page stays open until you press return.", markup=False)

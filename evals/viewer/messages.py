@@ -75,7 +75,11 @@ def _positions(message: Message, names: TokenNames, alternatives: int) -> dict[s
         "norm": _rounded(vectors.norm(dim=1)) if has_vectors else None,
         "distance": None if rows is None else _rounded(1 - torch.cosine_similarity(vectors, rows, dim=1)),
         "top": [
-            [[place[token], kept] for token, weight in zip(row, shares, strict=True) if (kept := round(weight, DIGITS)) > 0]
+            [
+                [place[token], kept]
+                for token, weight in zip(row, shares, strict=True)
+                if (kept := round(weight, DIGITS)) > 0
+            ]
             for row, shares in zip(tops, weights, strict=True)
         ],
         "kept": cipher.top_ids.shape[1],

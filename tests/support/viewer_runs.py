@@ -9,13 +9,13 @@ from typing import Any
 from agents.backend import Usage
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
+from agents.question import Question
 from debate.config.load import validate
 from debate.config.schema import DebateConfig
 from debate.decision.decision import Decision
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.turn_record import Cost
 from debate.transcript import Turn, TurnKey
-from agents.question import Question
 from evals.evaluation import evaluate
 from evals.sample import Sample
 from evals.samples import write_samples
@@ -95,7 +95,9 @@ def write_debate(folder: RunFolder, name: str, sample: Sample, rounds: int, *, d
     wrong = int(sample.id[1:]) % 3 == 0
     for number in range(1, rounds + 1):
         for place, agent in enumerate(("ada", "ben")):
-            write_turn(folder, name, sample, TurnKey(number, agent), place, right=agent == "ada" or (number > 1 and not wrong))
+            write_turn(
+                folder, name, sample, TurnKey(number, agent), place, right=agent == "ada" or (number > 1 and not wrong)
+            )
     if decided:
         answer = sample.target
         journal.append_decision(

@@ -25,7 +25,12 @@ def outcomes(right, total):
 
 
 def test_methods_that_tie_are_named():
-    methods = [Method("text", 17, 20), Method("single", 4, 20), Method("cipher", 17, 20), Method("expert", 20, 20, is_bound=True)]
+    methods = [
+        Method("text", 17, 20),
+        Method("single", 4, 20),
+        Method("cipher", 17, 20),
+        Method("expert", 20, 20, is_bound=True),
+    ]
     assert ties(methods) == "text and cipher tie for the highest accuracy: 17 of 20."
     assert ties([*methods, Method("vote", 34, 40)]) == "text, cipher and vote tie for the highest accuracy: 85.0 %."
     assert ties(methods[:2]) == ""

@@ -1,5 +1,4 @@
 import pytest
-
 from support.viewer_runs import config_of, play
 
 METHODS = ["single", "text", "cipher"]

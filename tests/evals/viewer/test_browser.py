@@ -271,7 +271,9 @@ def assert_harmless(browser):
     assert browser.js("return window.pwned ?? null") is None
     assert browser.js("return document.title") != "pwned"
     assert browser.all("main b, main img, main i, main script, main iframe, main form[action]") == []
-    assert browser.js("return [...document.querySelectorAll('a')].every(a => /^(#|http:.127|file:)/.test(a.getAttribute('href')) )")
+    assert browser.js(
+        "return [...document.querySelectorAll('a')].every(a => /^(#|http:.127|file:)/.test(a.getAttribute('href')) )"
+    )
     assert quiet(browser) == []
 
 

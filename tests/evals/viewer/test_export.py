@@ -8,11 +8,11 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+from support.viewer_runs import hostile_run
 
 from evals.viewer.export import write_export
 from evals.viewer.page import SCRIPT, static
 from evals.viewer.run_view import RunView
-from support.viewer_runs import hostile_run
 
 
 class Page(HTMLParser):
@@ -80,7 +80,9 @@ def test_a_budget_cuts_words_first_then_questions_and_says_so(played, tmp_path):
     less, _, content = exported(played, tmp_path / "less.html", budget=int(0.8 * full), reports={"played": []})
     assert less.questions == whole.questions == less.total
     assert 0 < less.detailed < less.questions
-    assert content["cut"].startswith(f"It has what CIPHER words were made of for {less.detailed} of {less.total} questions")
+    assert content["cut"].startswith(
+        f"It has what CIPHER words were made of for {less.detailed} of {less.total} questions"
+    )
     least, _, content = exported(played, tmp_path / "least.html", budget=int(0.2 * full), reports={"played": []})
     assert 0 < least.questions < least.total
     assert content["cut"].startswith(f"This file holds the debates over {least.questions} of {least.total} questions")
@@ -101,7 +103,15 @@ def test_hostile_runs_stay_inside_the_json_element(tmp_path):
 
 def test_the_script_parses_no_string_as_markup():
     script = static(SCRIPT)
-    for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http-equiv"):
+    for way in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "http-equiv",
+    ):
         assert way not in script
     assert "</script" not in script
     assert "<!--" not in script

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from support.viewer_runs import made_run, write_debate, write_turn
 
 from agents.errors import RunError
 from agents.question import Question
@@ -15,7 +16,6 @@ from evals.sample import Sample
 from evals.viewer.cell import Cell, Word
 from evals.viewer.index import RunIndex, by_name
 from evals.viewer.run_view import RunView, run_paths
-from support.viewer_runs import made_run, write_debate, write_turn
 
 
 def read(path):

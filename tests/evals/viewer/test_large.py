@@ -45,7 +45,10 @@ def test_a_large_run_is_shown_at_once(tmp_path):
             for place in range(9):
                 browser.go("#/large")
                 browser.wait("tbody tr", 100)
-                browser.js("window.began = performance.now(); document.querySelectorAll('tbody a')[arguments[0] * 7].click()", place)
+                browser.js(
+                    "window.began = performance.now(); document.querySelectorAll('tbody a')[arguments[0] * 7].click()",
+                    place,
+                )
                 browser.wait(".lane", 6)
                 shown = "return performance.getEntriesByName('debate-shown').at(-1).startTime - window.began"
                 taken.append(browser.js(shown) / 1000)

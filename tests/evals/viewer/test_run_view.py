@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from support.viewer_runs import config_of, play
 
 from agents.errors import RunError
 from agents.message import Message
@@ -12,7 +13,6 @@ from debate.run_folder.message_store import MessageStore
 from debate.transcript import TurnKey
 from evals.viewer.run_view import RunView
 from evals.viewer.tokens import FileTokenizer
-from support.viewer_runs import config_of, play
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,9 @@ def test_who_speaks_by_rule_reads_no_prompt_and_an_answer_alone_is_heard_as_one(
     view = RunView(run)
     question = first(view, "text")
     assert "speaks by rule" in view.message("text", question, TurnKey(1, "eve"))["prompt"]["none"]
-    (heard,) = next(t for t in view.debate("text", question)["turns"] if t["agent"] == "ada" and t["round"] == 2)["heard"]
+    (heard,) = next(t for t in view.debate("text", question)["turns"] if t["agent"] == "ada" and t["round"] == 2)[
+        "heard"
+    ]
     assert heard["form"] == "answer"
 
 

@@ -7,11 +7,11 @@ import pytest
 pytest.importorskip("starlette")
 
 from starlette.testclient import TestClient
+from support.viewer_runs import made_run, write_debate
 
 from evals.sample import Sample
 from evals.viewer.access import Access
 from evals.viewer.server import Viewer
-from support.viewer_runs import made_run, write_debate
 
 
 @pytest.fixture
