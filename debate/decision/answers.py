@@ -1,5 +1,7 @@
 """Decisions over answers: whose counts, votes, a judge, a verifier."""
 
+import math
+
 from agents.errors import ConfigError
 from debate.decision.decision import Decision, Poll, Rule
 
@@ -74,6 +76,10 @@ def verifier(*, score: str) -> Rule:
         for name in poll.voters:
             if (answer := poll.answers[name]) is not None:
                 found = float(judged(poll.transcript.question.text, poll.last_message(name).text))
+                if not math.isfinite(found):
+                    raise ConfigError(
+                        f"verifier {score!r} scored the message of {name} as {found}: a finite number is needed"
+                    )
                 scores[answer] = max(found, scores.get(answer, float("-inf")))
         return poll.elect(scores, lambda best: f"the verifier's highest score, {best:g}")
 

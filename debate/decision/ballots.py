@@ -11,6 +11,8 @@ from collections.abc import Callable
 from debate.decision.decision import Decision, Poll, Rule
 
 _LINE = re.compile(r"^[ \t]*(approve|points|ranking)[ \t]*:[ \t]*(.+)$", re.IGNORECASE | re.MULTILINE)
+# Between entries: no comma of thousands, as in 1,200.
+_BETWEEN = re.compile(r"[>;]|,(?!(?<=\d,)\d{3}(?!\d))")
 Ballot = dict[str, float]
 
 
@@ -86,14 +88,14 @@ def _written(poll: Poll, agent: str, line: str) -> Ballot:
     """Return the ballot of a message's last line of that kind, in the order written; empty without one."""
     lines = [text for kind, text in _LINE.findall(poll.last_message(agent).text) if kind.lower() == line]
     ballot: Ballot = {}
-    for entry in re.split(r"[,>;]", lines[-1]) if lines else []:
+    for entry in _BETWEEN.split(lines[-1]) if lines else []:
         written, _, points = entry.partition("=")
         try:
             weight = float(points) if points.strip() else 1.0
         except ValueError:
             continue
         answer = poll.extract(f"Answer: {written.strip()}")
-        if answer is not None and weight >= 0:
+        if answer is not None and 0 <= weight < float("inf"):
             ballot.setdefault(answer, weight)
     return ballot
 

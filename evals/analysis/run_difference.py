@@ -61,6 +61,21 @@ def accuracy_in_words(method: MethodRecord) -> str:
     return f"{right}/{total} correct" + (f" ({100 * right / total:.1f} %)" if total else "")
 
 
+def left_out_in_words(one: MethodRecord, other: MethodRecord, paths: tuple[str, str]) -> str:
+    """Return how each did on the questions that both ended, where one ended others too; nothing where they are the same."""
+    ended = [{debate.question: debate.verdict == CORRECT for debate in method.debates} for method in (one, other)]
+    shared = ended[0].keys() & ended[1].keys()
+    more = [len(questions) - len(shared) for questions in ended]
+    if not any(more):
+        return ""
+    rights = [sum(questions[name] for name in shared) for questions in ended]
+    left_out = " and ".join(f"{count} of {path}" for count, path in zip(more, paths, strict=True) if count)
+    return (
+        f"On the {len(shared)} questions that both have: {rights[0]} and {rights[1]} correct; "
+        f"left out, since the other run has no answer to them: {left_out}"
+    )
+
+
 def _identities(run: RunRecord, method: MethodRecord) -> dict[str, dict[str, Any]]:
     """Return agent → who it is: backend, model, its weights' fingerprint where the run kept one, role and checkpoint."""
     config, models = method.config, run.facts.get("models") or {}

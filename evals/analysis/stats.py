@@ -261,7 +261,8 @@ def sign_flip(differences: Sequence[float], *, seed: int = 0) -> float:
     Exact where all signs of the non-zero differences can be tried, else over seeded draws.
     """
     values = np.asarray([difference for difference in differences if difference != 0], dtype=float)
-    if len(values) == 0:
+    if len(values) < 2:
+        # Of one difference both signs are as far from zero.
         return 1.0
     found = _scipy("stats").permutation_test(
         (values,),

@@ -79,6 +79,8 @@ def compare(
     for (ours, theirs), comparison in zip(matched, found, strict=True):
         for path, method in ((first, ours), (second, theirs)):
             _say(f"{path}/{method.name}: {difference.accuracy_in_words(method)}")
+        if left_out := difference.left_out_in_words(ours, theirs, (str(first), str(second))):
+            _say(f"  {left_out}.")
         changed = difference.config_differences(ours, theirs)
         for line in changed:
             _say(f"  {line}")

@@ -95,7 +95,16 @@ class Columns:
         said = "" if value is None or value != value else str(value).strip()
         if not said:
             raise self.error(row, ours, "it is empty")
+        self._check_characters(row, ours, said)
         return said
+
+    def _check_characters(self, row: DataRow, ours: str, *texts: str) -> None:
+        """Refuse a lone surrogate, half of a character that was cut in two: no file can hold it."""
+        for text in texts:
+            if odd := next((character for character in text if "\ud800" <= character <= "\udfff"), None):
+                raise self.error(
+                    row, ours, f"half a character, \\u{ord(odd):04x}, which cannot be written; take it out"
+                )
 
     def options(self, row: DataRow) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
         """Return the texts of a choice and the labels that the row itself gives them, () for none; None of no choice.
@@ -113,6 +122,7 @@ class Columns:
         texts, labels = self._several(row, ours) if "+" in self.name(ours) else self._one(row, ours)
         if not 2 <= len(texts) <= len(LETTERS):
             raise self.error(row, ours, f"a choice has 2 to {len(LETTERS)} options; this one has {len(texts)}")
+        self._check_characters(row, ours, *texts, *labels)
         for place, option in enumerate(texts):
             if not option:
                 raise self.error(row, ours, f"option {LETTERS[place]} is empty")

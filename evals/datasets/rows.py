@@ -127,6 +127,26 @@ def _is_lines(text: str) -> bool:
     return True
 
 
+def _loaded(text: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: no JSON, or an object that gives one name two values, of which a reader would keep either.
+    """
+    return json.loads(text, object_pairs_hook=_named_once)
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"{_twice([name for name, _ in pairs])!r} stands twice in one object; keep one")
+    return found
+
+
+def _twice(names: Sequence[str]) -> str:
+    return next(name for name in names if names.count(name) > 1)
+
+
 def _json_lines(path: Path, text: str) -> Iterator[DataRow]:
     number = 0
     # Only line feeds end a line: JSON strings may hold other separators as they are.
@@ -134,7 +154,7 @@ def _json_lines(path: Path, text: str) -> Iterator[DataRow]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = _loaded(line)
         except (ValueError, RecursionError) as error:
             raise TaskError(f"{path}:{line_number}: not JSON: {error}") from error
         number += 1
@@ -143,7 +163,7 @@ def _json_lines(path: Path, text: str) -> Iterator[DataRow]:
 
 def _json_rows(path: Path, text: str) -> Iterator[DataRow]:
     try:
-        value = json.loads(text)
+        value = _loaded(text)
     except (ValueError, RecursionError) as error:
         raise TaskError(f"{path}: not JSON: {error}") from error
     if isinstance(value, dict) and isinstance(value.get("examples"), list):
@@ -168,6 +188,8 @@ def _csv_rows(path: Path, text: str, header: bool, delimiter: str) -> Iterator[D
             place = f"{path}:{reader.line_num}"
             if header and columns is None:
                 columns = [cell.strip() for cell in cells]
+                if len(set(columns)) < len(columns):
+                    raise TaskError(f"{place}: two columns are called {_twice(columns)!r}; rename one of them")
                 continue
             number += 1
             if columns is None:

@@ -75,6 +75,11 @@ _SEVERAL = re.compile(
     re.IGNORECASE,
 )
 
+_LETTERS_ALONE = re.compile(
+    r"\W{0,6}(?:(?:either|both|option|choice)s?\s)?[(\[]?(?P<list>[A-Z][)\]]?(?:(?:,\s?(?:(?:and|or)\s)?|\s(?:and|or|&)\s|\s?[&/+]\s?)[(\[]?[A-Z][)\]]?){1,12})"
+    r"\W{0,6}"
+)
+
 
 def choice_in_other_words(text: str, labels: Sequence[str]) -> str | None:
     """Return the letter that is chosen last without being announced as the answer; None of none."""
@@ -117,6 +122,13 @@ def is_open(clause: str, labels: Sequence[str]) -> bool:
         return False
     letters = {found["first"], found["second"]}
     return len(letters & set(labels)) == 2
+
+
+def names_several(clause: str, labels: Sequence[str]) -> bool:
+    """Return whether a clause is two letters or more and nothing else: "A, C", "(A) and (B)", "A or B"."""
+    found = _LETTERS_ALONE.fullmatch(clause)
+    letters = set(re.findall("[A-Z]", found["list"])) if found else set()
+    return len(letters) > 1 and letters <= set(labels)
 
 
 def _is_meant(text: str, found: re.Match[str]) -> bool:

@@ -16,12 +16,14 @@ _WHOLE = (
     r"(?:\d{1,3}(?:\.\d{3}){2,9}+(?![.\d])"
     r"|\d{1,3}(?:\.\d{3}){1,9}+,\d{1,2}(?!\d)"
     r"|\d{1,2}(?:,\d{2}(?=,)){1,9}+,\d{3}(?!\d)(?:\.\d++)?+"
+    # A decimal comma; "1,2,3" and "(1,2)" are lists.
+    r"|(?<![,(\[{])\d{1,6},\d{1,2}(?![\d,]|\.\d|\s?[)\]}])"
     r"|[1-9]\d{0,2}(?:(?P<gap>[ '’_])\d{3}(?!\d)(?!\s?/))(?:(?P=gap)\d{3}(?!\d)(?!\s?/)){0,9}+(?:\.\d++)?+"
     r"|\d++(?:,\d{3}(?!\d)){0,130}+(?:\.\d++)?+"
     r"|\.\d++)"
 )
 _POWER = (
-    r"(?:\^\s?|\*\*)(?:\{\s?(?P<power>-?\d{1,4})\s?\}|\(\s?(?P<power_>-?\d{1,4})\s?\)|(?P<power__>-?\d{1,4}))(?!\d)"
+    r"(?:\^\s?|\*\*)(?:\{\s?(?P<power>-?\d{1,4})\s?\}|\(\s?(?P<power_>-?\d{1,4})\s?\)|(?P<power__>-?\d{1,4}))(?!\.?\d)"
 )
 _TENS = (
     r"\s?(?:\\times|\\cdot|[×xX*·⋅✕])\s?10\s?(?:\^|\*\*)\s?"
@@ -51,6 +53,7 @@ _VALUES = {
     "k": 3, "K": 3, "M": 6, "mn": 6, "B": 9, "bn": 9,
     "十": 1, "百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8,
 }  # fmt: skip
+_DECIMAL_COMMA = re.compile(r"\d{1,6},\d{1,2}")
 LONGEST = 400
 # Python writes no integer of more digits.
 _MOST_BITS = 14_000
@@ -80,13 +83,14 @@ def is_denied(found: re.Match[str]) -> bool:
 
 
 def read_alone(text: str) -> Fraction | None:
-    """Return the value of a text that is a number and nothing else but its currency or percent sign."""
+    """Return the value of a text that is a number and nothing else but its currency or percent sign; None of a decimal comma."""
     bare = re.sub(r"\s?[%°€£¥₹]$", "", " ".join(text.split()))
     bare = re.sub(r"^(?:\+\s?|(-)\s)", r"\1", bare)
     if len(bare) > LONGEST:
         return None
     found = NUMBER.fullmatch(bare)
-    return None if found is None else value(found)
+    # Alone "1,2" may be a list as well.
+    return None if found is None or _DECIMAL_COMMA.fullmatch(found["whole"]) else value(found)
 
 
 def spelled(number: Fraction | None) -> str | None:
@@ -132,6 +136,8 @@ def _magnitude(found: re.Match[str]) -> Fraction | None:
 def _decimal(whole: str, exponent: str) -> Fraction | None:
     if re.fullmatch(r"\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+,\d{1,2}", whole):
         whole = whole.replace(".", "").replace(",", ".")
+    elif _DECIMAL_COMMA.fullmatch(whole):
+        whole = whole.replace(",", ".")
     digits = re.sub(r"[, '’_]", "", whole)
     if len(digits) > LONGEST:
         return None

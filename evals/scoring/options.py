@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from evals.scoring.characters import plain
-from evals.scoring.choosing import choice_in_other_words, is_open, ruled_out, undenied
+from evals.scoring.choosing import choice_in_other_words, is_open, names_several, ruled_out, undenied
 from evals.scoring.numbers import concluded_number, first_number
 from evals.scoring.numerals import NUMBER, spelled, value
 from evals.scoring.text import after_cues, answer_tags, boxed, first_sentence, last_line, said, without_markup
@@ -45,9 +45,13 @@ def stated_option(response: str, labels: Sequence[str], options: Sequence[str] =
     text = without_markup(said(response))
     choice = _Choice(labels, options)
     for inner in (*reversed(answer_tags(text)), *reversed(boxed(text))):
+        if names_several(inner, labels) and not choice.named(inner):
+            return None
         found = choice.leading(inner) or _announced_in(inner, choice) or choice.named(inner) or choice.bracketed(inner)
         if found := found or choice_in_other_words(inner, labels):
             return found
+    if _ends_undecided(text, choice):
+        return None
     if found := _announced_in(text, choice):
         return found
     out = ruled_out(text, labels)
@@ -89,7 +93,13 @@ class _Choice:
         self.labels = labels
         texts = [without_markup(plain(option)) for option in options]
         self._words = [(label, _words(option)) for label, option in zip(labels, texts, strict=False)]
+        self._signs = [(label, _closed_up(option)) for label, option in zip(labels, texts, strict=False)]
         self._numbers = [(label, _number_alone(option)) for label, option in zip(labels, texts, strict=False)]
+
+    def alone(self, clause: str) -> str | None:
+        """Return the capital letter that a clause is and nothing else, also where an option's text is that letter."""
+        match = _ALONE.fullmatch(clause)
+        return match["letter"] if match and match["letter"] in self.labels else None
 
     def leading(self, text: str) -> str | None:
         """Return the letter that a clause begins with."""
@@ -121,6 +131,12 @@ class _Choice:
         found = [label for label, option in self._words if option and option == said]
         return found[0] if len(found) == 1 else None
 
+    def same(self, text: str) -> str | None:
+        """Return the one option that a clause is sign by sign, white space aside: `x<3` is not `x>3`."""
+        said = _closed_up(text)
+        found = [label for label, option in self._signs if option and option == said]
+        return found[0] if len(found) == 1 else None
+
     def equals(self, number: str | None) -> str | None:
         """Return the one option that is a number."""
         found = [label for label, option in self._numbers if option is not None and option == number]
@@ -128,7 +144,7 @@ class _Choice:
 
     def named(self, text: str) -> str | None:
         """Return the one option whose text a clause is or has; the longest where one is in another."""
-        if found := self.equal(text):
+        if found := self.same(text) or self.equal(text):
             return found
         said = f" {_words(text)} "
         named = [(label, option) for label, option in self._words if option and f" {option} " in said]
@@ -141,6 +157,13 @@ class _Choice:
         return named[0][0] if len(named) == 1 else None
 
 
+def _ends_undecided(text: str, choice: _Choice) -> bool:
+    """Return whether a response ends by announcing several letters, or is nothing else."""
+    end = next(after_cues(text), text)
+    is_end = text.rstrip().endswith(end.rstrip())
+    return is_end and names_several(end, choice.labels) and not choice.named(end)
+
+
 def _announced_in(text: str, choice: _Choice) -> str | None:
     """Return the option of the last announcement that tells one."""
     return next((found for rest in after_cues(text) if (found := _announced(rest, choice))), None)
@@ -149,9 +172,12 @@ def _announced_in(text: str, choice: _Choice) -> str | None:
 def _announced(rest: str, choice: _Choice) -> str | None:
     """Return the option that stands after an announcement; None where it is denied, asked, or one of several."""
     clause = first_sentence(rest)
+    is_asked = rest[len(clause) :].startswith("?")
+    if not is_asked and (found := choice.alone(clause) or choice.same(rest) or choice.same(clause)):
+        return found
     if found := choice.equal(clause):
         return found
-    if rest[len(clause) :].startswith("?"):
+    if is_asked:
         return None
     meant = undenied(rest)
     if meant is None or is_open(meant, choice.labels):
@@ -205,6 +231,11 @@ def _number_alone(text: str) -> str | None:
         if found and re.fullmatch(r"\s?[A-Za-z%°$€£/]{0,20}(?:\s[A-Za-z]{1,20})?\.?", rest)
         else None
     )
+
+
+def _closed_up(text: str) -> str:
+    """Return a text without white space, and without dollar signs and full stops around it."""
+    return "".join(text.split()).strip("$.")
 
 
 def _words(text: str) -> str:

@@ -168,13 +168,13 @@ class OwnQuestions(DatasetTask):
             raise self.columns.error(row, "answer", str(error)) from error
 
     def _id(self, row: DataRow) -> str:
-        if not self.columns.has(row, "id"):
-            return self.sample_id(row)
-        found = self.columns.text(row, "id")
+        is_given = self.columns.has(row, "id")
+        found = self.columns.text(row, "id") if is_given else self.sample_id(row)
         if len(found) > LONGEST_ID or not found.isprintable():
             raise self.columns.error(row, "id", f"an id is one line of at most {LONGEST_ID} characters")
         if (before := self._ids.setdefault(found, row.place)) != row.place:
-            raise self.columns.error(row, "id", f"{found!r} is the id of {before} already")
+            made = "" if is_given else " (made from the row's number; give every row an id, or none)"
+            raise self.columns.error(row, "id", f"{found!r}{made} is the id of {before} already")
         return found
 
     @property

@@ -69,6 +69,9 @@ A, B = "Answer: 4", "Answer: 7"
         ("approval", [{"a": f"Approve: 4, 7\n{A}", "b": f"Approve: 7\n{B}"}], "7", "2 approvals"),
         ("approval", [{"a": A, "b": B}, {"a": B, "b": B}], "7", "2 approvals"),
         ("cumulative", [{"a": f"Points: 4=9, 7=1\n{A}", "b": f"Points: 7=6, 4=4\n{B}"}], "4", "13.0 points"),
+        # Thousands are written with commas too, and nobody has endless points.
+        ("approval", [{"a": f"Approve: 1,200, 7\n{A}", "b": "Approve: 1,200", "c": "Approve: 200"}], "1,200", "2 app"),
+        ("cumulative", [{"a": f"Points: 4=inf, 7=1\n{A}", "b": "Points: 7=1"}], "7", "20.0 points"),
         ("cumulative", [{"a": A, "b": B}, {"a": B, "b": B}], "7", "16.7 points"),
         ("borda", [{"a": f"Ranking: 4 > 7 > 9\n{A}", "b": "Ranking: 7 > 9", "c": "Ranking: 9 > 7"}], "7", "4 Borda"),
         (
@@ -142,6 +145,18 @@ def test_a_verifier_scores_messages(monkeypatch):
     monkeypatch.setitem(sys.modules, "own_verifiers", module)
     said = {"a": f"because of this and that {A}", "b": B}
     assert decide("verifier(score='own_verifiers.shortest')", said).answer == "7"
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_verifier_gives_a_finite_number(monkeypatch, score):
+    import sys
+    import types
+
+    module = types.ModuleType("own_verifiers")
+    module.odd = lambda question, response: score
+    monkeypatch.setitem(sys.modules, "own_verifiers", module)
+    with pytest.raises(DebateError, match=f"scored the message of a as {score}: a finite number"):
+        decide("verifier(score='own_verifiers.odd')", {"a": A, "b": B})
 
 
 @pytest.mark.parametrize(

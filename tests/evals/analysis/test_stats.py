@@ -220,6 +220,13 @@ def test_sign_flips_agree_with_mcnemar_where_both_apply():
     assert stats.sign_flip([0.0, 0.0]) == 1.0
 
 
+def test_one_question_that_differs_shows_nothing():
+    # Both signs of one difference are as far from zero: p = 1.
+    assert stats.sign_flip([0.0, 0.5, 0.0]) == 1.0
+    found = stats.compare("a", {"q": [1, 1], "r": [0, 0]}, "b", {"q": [0, 1], "r": [0, 0]})
+    assert (found.difference, found.p_value, found.is_distinguishable) == (0.25, 1.0, False)
+
+
 def test_calibration_by_hand():
     found = stats.calibration([0.95, 0.85, 0.15, 0.15], [True, False, False, True])
     # Bins 0.9–1: |1 − 0.95|·1/4; 0.8–0.9: |0 − 0.85|·1/4; 0.1–0.2: |0.5 − 0.15|·2/4.

@@ -180,8 +180,13 @@ def test_compare_shows_accuracies_and_what_the_configs_differ_in(cli, play):
     assert f"{two}/cipher: 2/2 correct (100.0 %)" in out
     assert "agents.ada.temperature: 0.15 → 0.3" in out
     assert "2 paired questions" in out
+    assert (
+        f"On the 2 questions that both have: 2 and 2 correct; left out, since the other run has no answer to them: 1 of {one}."
+        in out
+    )
     code, out, _ = cli("compare", one, one)
     assert out.count("The configs are the same.") == 2
+    assert "left out" not in out
 
 
 def test_compare_refuses_other_agents_unless_told(cli, play):

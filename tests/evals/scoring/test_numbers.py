@@ -388,3 +388,28 @@ def test_a_reason_after_the_answer_is_not_the_answer(response, answer):
 )
 def test_a_number_alone_has_one_spelling(text, spelling):
     assert normalised(text) == spelling
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("Answer: 0,5", "0.5"),
+        ("The answer is 7,50 Euro.", "7.5"),
+        ("So it is €27,50.", "27.5"),
+        ("Answer: -1234,5", "-1234.5"),
+        # Lists and thousands are no decimals.
+        ("Answer: 1,2,3", "1"),
+        ("Answer: (1,2)", "1"),
+        ("Answer: 1,234", "1234"),
+        ("Answer: 1,00,000", "100000"),
+        # A power with a fraction is no whole power.
+        ("Answer: 2^0.5", "2"),
+        ("Answer: 2^10.", "1024"),
+    ],
+)
+def test_a_comma_may_be_a_decimal_point_and_a_point_belongs_to_its_power(response, answer):
+    assert stated_number(response) == answer
+
+
+def test_a_right_answer_is_refused_where_its_comma_could_separate_two():
+    assert [normalised(text) for text in ("0,5", "1,2", "1.234,56")] == [None, None, "1234.56"]

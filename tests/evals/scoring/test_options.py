@@ -291,3 +291,49 @@ def test_options_that_look_like_nothing_are_options(tmp_path):
     first, second = create_task("mmlu:formal_logic", data=file).samples()
     assert (first.options, first.target) == (("None", "NA", "nan", "N/A"), "A")
     assert (second.options, second.target) == (("1", "null", "NULL", "None"), "D")
+
+
+@pytest.mark.parametrize(
+    ("options", "response", "label"),
+    [
+        # Options whose texts are letters: the letter in the form that the prompt asks for is the label.
+        (("C", "D", "A", "B"), "The answer is (C)", "C"),
+        (("C", "D", "A", "B"), "The answer is C.", "C"),
+        (("C", "D", "A", "B"), "**Answer: C**", "C"),
+        (("C", "D", "A", "B"), "Answer: C. A", "C"),
+        (("C", "D", "A", "B"), "\\boxed{C}", "C"),
+        # Texts that differ in signs only.
+        (("x<3", "x>3", "x=3", "x≥3"), "The answer is $x > 3$", "B"),
+        (("x<3", "x>3", "x=3", "x≥3"), "Answer: x ≥ 3.", "D"),
+        (("[1,2]", "(1,2]", "[1,2)", "(1,2)"), "Answer: (1, 2]", "B"),
+        (("p", "~p", "p → q", "p ∧ q"), "The answer is p → q", "C"),
+        (("3", "3!", "4", "4!"), "The answer is 3!", "B"),
+        (("C", "C++", "C#", "F#"), "The answer is C#", "C"),
+    ],
+)
+def test_a_letter_is_a_label_and_signs_tell_texts_apart(options, response, label):
+    assert stated_option(response, "ABCD", options) == label
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "The answer is (A) or (C)",
+        "Answer: A, C",
+        "Answer: (A), (B) and (D).",
+        "A, C",
+        "\\boxed{A, C}",
+        "<answer>A and B</answer>",
+    ],
+)
+def test_several_letters_are_no_answer(response):
+    assert stated_option(response, "ABCD", ("w", "x", "y", "z")) is None
+
+
+def test_what_is_announced_after_several_letters_counts():
+    assert stated_option("The answer is A or C.\nNo: the answer is (B).", "ABCD", ("w", "x", "y", "z")) == "B"
+
+
+def test_several_letters_may_be_the_text_of_one_option():
+    options = ("All of the above", "A and C", "only A", "none")
+    assert stated_option("The answer is A and C.", "ABCD", options) == "B"

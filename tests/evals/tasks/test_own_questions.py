@@ -123,6 +123,13 @@ REFUSED = [
     ("number", "[1]", r"q\.jsonl:2: a row is an object with named columns; this is a list"),
     ("number", "{", r"q\.jsonl:2: not JSON"),
     ("number", {"id": "first", "question": "Q", "answer": "1"}, r"q\.jsonl:2: column 'id': 'first' is the id of .*:1 "),
+    (
+        "number",
+        '{"question": "Q", "answer": 1, "answer": 2}',
+        r"q\.jsonl:2: not JSON: 'answer' stands twice in one object",
+    ),
+    ("number", {"question": "Q\ud800", "answer": "1"}, r"q\.jsonl:2: column 'question': half a character, \\ud800"),
+    ("choice", {"question": "Q", "answer": "A", "options": ["x", "\udc00"]}, "column 'options': half a character"),
     ("text", {"question": "Q", "answer": ["a", "b"]}, r"column 'answer': a text or a number is needed; this is a list"),
     ("text", {"question": "Q", "answer": "..."}, r"q\.jsonl:2: column 'answer': nothing is left of '\.\.\.'"),
     ("regex", {"question": "Q", "answer": "("}, r"q\.jsonl:2: column 'answer': no regular expression"),
@@ -150,6 +157,21 @@ def test_what_cannot_be_used_is_named_with_column_and_row(tmp_path, scoring, row
     second = row if isinstance(row, str) else {"id": "second", **others, **row}
     with pytest.raises(TaskError, match=sentence):
         create_task(f"file:{scoring}", data=lines(tmp_path, first, second)).load()
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "q.csv"
+    path.write_text("question,answer,answer\nQ,1,2\n", encoding="utf-8")
+    with pytest.raises(TaskError, match=r"q\.csv:1: two columns are called 'answer'; rename one"):
+        create_task("file:number", data=path).load()
+
+
+def test_an_id_may_not_be_one_that_is_made_for_another_row(tmp_path):
+    path = lines(tmp_path, {"id": "file-0002", "question": "1+1?", "answer": "2"}, {"question": "1+2?", "answer": "3"})
+    with pytest.raises(
+        TaskError, match=r"q\.jsonl:2: column 'id': 'file-0002' \(made from the row's number; .*is the id of .*:1 "
+    ):
+        create_task("file:number", data=path).load()
 
 
 def test_how_answers_are_compared_is_asked_where_the_rows_do_not_tell(tmp_path):
