@@ -123,7 +123,7 @@ class Viewer:
         return self._server is not None and self._server.should_exit
 
     def _warm(self) -> None:
-        """Open the first run, so that what is clicked first is there at once; what is wrong with it is told when it is asked for."""
+        """Open the first run, so that what is clicked first is there at once; what is wrong with it is told when asked for."""
         with contextlib.suppress(DebateError, OSError):
             self.open_first().warm()
 

@@ -37,7 +37,8 @@ def require_browser() -> None:
         missing.append("selenium")
     if not missing:
         return
-    sentence = f"the viewer is tested in a browser, and {', '.join(missing)} is not here: apt-get install chromium chromium-driver"
+    what = ", ".join(missing)
+    sentence = f"the viewer is tested in a browser, and {what} is not here: apt-get install chromium chromium-driver"
     if os.environ.get(REQUIRED):
         pytest.fail(sentence)
     pytest.skip(sentence)

@@ -1,4 +1,4 @@
-"""The viewer in a real browser: every view on real runs, a live one, hostile ones, a phone, the keyboard, a screen reader's rules."""
+"""The viewer in a real browser: every view on real runs, a live one, hostile ones, a phone, the keyboard, axe's rules."""
 
 import io
 import json
@@ -271,9 +271,7 @@ def assert_harmless(browser):
     assert browser.js("return window.pwned ?? null") is None
     assert browser.js("return document.title") != "pwned"
     assert browser.all("main b, main img, main i, main script, main iframe, main form[action]") == []
-    assert browser.js(
-        "return [...document.querySelectorAll('a')].every(a => /^(#|http:.127|file:)/.test(a.getAttribute('href')) )"
-    )
+    assert browser.js("return [...document.querySelectorAll('a')].every(a => a.getAttribute('href').startsWith('#'))")
     assert quiet(browser) == []
 
 

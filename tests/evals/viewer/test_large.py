@@ -1,4 +1,4 @@
-"""How quick the viewer is over 2,000 questions × 5 methods × 6 turns, and how large a page of 200 questions is. For a quiet machine."""
+"""How quick the viewer is over 2,000 questions × 5 methods × 6 turns, and how large a page of 200 is. For a quiet machine."""
 
 import re
 import subprocess
