@@ -11,11 +11,13 @@ from evals.analysis.report import run_blocks
 from evals.analysis.run_record import read_run, runs_in
 from evals.analysis.summary import Analysis, analyse
 from evals.analysis.turn_table import write_turns
-from evals.viewer.export import REPORT_BYTES, write_export
+from evals.viewer.export import write_export
 from evals.viewer.index import by_name
 from evals.viewer.run_view import RunView
 
 PAGE, TURNS = "report.html", "turns.parquet"
+# Of the page that every run leaves: bytes of debates, and over how many questions they are. `debate view --export` takes all.
+PAGE_BYTES, PAGE_DEBATES = 2_000_000, 50
 
 
 def analyse_run(path: Path) -> Analysis:
@@ -71,5 +73,5 @@ def write_page(analyses: Sequence[Analysis], path: Path, *, title: str = "", bef
     named = by_name(list(by_path))
     views = {name: RunView(run) for name, run in named.items()}
     reports = {name: run_blocks(by_path[run]) for name, run in named.items()}
-    write_export(views, path, title=title, before=before, budget=REPORT_BYTES, reports=reports)
+    write_export(views, path, title=title, before=before, budget=PAGE_BYTES, most=PAGE_DEBATES, reports=reports)
     return path

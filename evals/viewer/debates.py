@@ -31,13 +31,10 @@ class Plans:
             return None
 
 
-def debate_json(index: RunIndex, plans: Plans, method: str, question: str) -> dict[str, Any]:
-    """Return a debate.
-
-    Raises:
-        RunError: there is none, or its records are damaged.
-    """
-    records, end = index.records(method, question)
+def debate_json(
+    index: RunIndex, plans: Plans, method: str, question: str, records: list[Record], end: Record | None
+) -> dict[str, Any]:
+    """Return a debate from its records, as `RunIndex.records` returns them."""
     config, exchange = index.method_config(method), plans.of(method)
     said = {(record["round"], record["agent"]): record for record in records}
     return {

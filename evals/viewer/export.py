@@ -9,17 +9,16 @@ import gzip
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from agents.atomic_file import write_atomic
-from debate.transcript import TurnKey
 from evals.analysis.blocks import Block
 from evals.viewer.page import whole
 from evals.viewer.run_view import RunView, summary_or_reason
 
-# Of an exported page, by default; and of the page that a run leaves in its folder.
-EXPORT_BYTES, REPORT_BYTES = 10_000_000, 2_000_000
+EXPORT_BYTES = 10_000_000
 ALTERNATIVES = 5
 # What a message holds position by position.
 POSITIONS = ("ids", "strings", "nearest", "entropy", "most", "norm", "distance", "top")
@@ -69,6 +68,7 @@ def write_export(
     title: str = "",
     before: Sequence[Block] = (),
     budget: int = EXPORT_BYTES,
+    most: int | None = None,
     reports: dict[str, list[Block]] | None = None,
 ) -> Exported:
     """Write the page of some runs and return what is in it.
@@ -79,6 +79,7 @@ def write_export(
         title: of the page.
         before: what the page says before the runs.
         budget: bytes that the debates may have; script, style and tables come on top.
+        most: questions whose debates are in it; None for all.
         reports: the runs' reports, where they were made already.
 
     Raises:
@@ -94,7 +95,7 @@ def write_export(
         "reports": reports or {name: summary_or_reason(view) for name, view in views.items()},
     }
     total = sum(len(overview["questions"]) for overview in overviews.values())
-    kept, detailed = _within(budget, views, overviews)
+    kept, detailed = _within(budget, most, views, overviews)
     chunks: dict[str, dict[str, str]] = {name: {} for name in views}
     for chunk in kept:
         full = (chunk.run, chunk.question) in detailed
@@ -107,12 +108,12 @@ def write_export(
 
 
 def _within(
-    budget: int, views: dict[str, RunView], overviews: dict[str, dict[str, Any]]
+    budget: int, most: int | None, views: dict[str, RunView], overviews: dict[str, dict[str, Any]]
 ) -> tuple[list[_Chunk], set[tuple[str, str]]]:
     """Return the questions that a budget has room for, and which of them whole."""
     kept: list[_Chunk] = []
     spent = 0
-    for name, question in _by_interest(overviews):
+    for name, question in islice(_by_interest(overviews), most):
         chunk = _chunk(views[name], name, question, overviews[name])
         if spent + len(chunk.plain) > budget:
             break
@@ -145,13 +146,7 @@ def _chunk(view: RunView, name: str, question: str, overview: dict[str, Any]) ->
     for method in (method["name"] for method in overview["methods"]):
         if question not in overview["cells"][method]:
             continue
-        debates[method] = debate = view.debate(method, question)
-        messages[method] = {
-            f"{turn['round']}/{turn['agent']}": view.message(
-                method, question, TurnKey(turn["round"], turn["agent"]), alternatives=ALTERNATIVES
-            )
-            for turn in debate["turns"]
-        }
+        debates[method], messages[method] = view.whole(method, question, alternatives=ALTERNATIVES)
     plain = {
         method: {
             turn: {**{key: value for key, value in found.items() if key not in POSITIONS}, "cut": "ids" in found}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import DebateError, MessageError, RunError
+from debate.run_folder.journal import Record
 from debate.run_folder.runs import runs_below
 from debate.transcript import TurnKey
 from evals.viewer.debates import Plans, debate_json
@@ -32,8 +33,23 @@ class RunView:
         self._prompts = PromptMaker(self.index, self._plans, self._messages)
 
     def debate(self, method: str, question: str) -> dict[str, Any]:
-        """Return a debate; see `debate_json`."""
-        return debate_json(self.index, self._plans, method, question)
+        """Return a debate.
+
+        Raises:
+            RunError: there is none, or its records are damaged.
+        """
+        return debate_json(self.index, self._plans, method, question, *self.index.records(method, question))
+
+    def whole(self, method: str, question: str, *, alternatives: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return a debate, and `ROUND/AGENT` → message of all of its turns."""
+        records, end = self.index.records(method, question)
+        said = {(record["round"], record["agent"]): record for record in records}
+        debate = debate_json(self.index, self._plans, method, question, records, end)
+        messages = {
+            f"{number}/{agent}": self._message(method, record, said, alternatives)
+            for (number, agent), record in said.items()
+        }
+        return debate, messages
 
     def message(self, method: str, question: str, turn: TurnKey, *, alternatives: int = ALTERNATIVES) -> dict[str, Any]:
         """Return a message and the prompt that it answers.
@@ -46,6 +62,11 @@ class RunView:
         record = said.get((turn.round, turn.agent))
         if record is None:
             raise RunError(f"{turn.agent[:80]} has not spoken in round {turn.round} of this debate")
+        return self._message(method, record, said, alternatives)
+
+    def _message(
+        self, method: str, record: Record, said: dict[tuple[int, str], Record], alternatives: int
+    ) -> dict[str, Any]:
         try:
             message = self._messages.read(record)
         except MessageError as error:
