@@ -286,7 +286,7 @@ def test_hostile_texts_are_shown_and_run_nothing(browser, url, runs, way, tmp_pa
     browser.go(route("hostile"))
     assert "<script>document.title='pwned'" in browser.text("main")
     assert "⟨U+202E⟩" in browser.text("main")
-    assert "␛[31mred" in browser.text("main")
+    assert "⟨U+001B⟩[31mred" in browser.text("main")
     assert_harmless(browser)
     view = RunView(run)
     for question in view.index.questions():

@@ -8,14 +8,12 @@ const HIDDEN =
 export const LONGEST = 20_000;
 
 /**
- * Return a text in which every hidden character can be seen: controls as their pictures, others by their number.
+ * Return a text in which every hidden character can be seen, by its number.
  * @param {string} text
  */
 export function visible(text) {
   return text.replace(HIDDEN, (character) => {
     const code = /** @type {number} */ (character.codePointAt(0));
-    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-    if (code === 0x7f) return "\u2421";
     return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });
 }

@@ -4,7 +4,7 @@ import test from "node:test";
 import { beginning, mathematics, oneLine, short, visible } from "../src/text.js";
 
 test("nothing stays hidden", () => {
-  assert.equal(visible("a\u0000b\u001b[31m"), "a␀b␛[31m");
+  assert.equal(visible("a\u0000b\u001b[31m"), "a⟨U+0000⟩b⟨U+001B⟩[31m");
   assert.equal(visible("x\u202ey"), "x⟨U+202E⟩y");
   assert.equal(visible("\u200b\ufeff\u{e0041}"), "⟨U+200B⟩⟨U+FEFF⟩⟨U+E0041⟩");
   assert.equal(visible("\ud800"), "⟨U+D800⟩");
