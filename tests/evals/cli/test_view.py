@@ -8,10 +8,10 @@ from http.cookiejar import CookieJar
 from pathlib import Path
 
 import pytest
+from support.viewer_runs import config_of, made_run, play
 
 from debate.cli import main
 from evals.cli.view import open_page
-from support.viewer_runs import config_of, made_run, play
 
 DEBATE = str(Path(sys.executable).with_name("debate"))
 
