@@ -71,6 +71,7 @@ class Viewer:
         self.access = Access(self.port)
         self._partial: dict[str, dict[str, str]] = {}
         self._server: uvicorn.Server | None = None
+        self._is_stopping = False
         self.app = self._make_app()
 
     @property
@@ -107,20 +108,23 @@ class Viewer:
             self.app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
         )
         self._server = server = uvicorn.Server(config)
+        # It may have been stopped before it began: a debate can be over sooner.
+        server.should_exit = self._is_stopping
         threading.Thread(target=self._warm, name="debate-view-warm", daemon=True).start()
         try:
             await server.serve(sockets=[self._socket])
         finally:
-            self._socket.close()
+            self.close()
 
     def stop(self) -> None:
         """End serving; from any thread."""
+        self._is_stopping = True
         if self._server is not None:
             self._server.should_exit = True
 
-    @property
-    def _is_stopping(self) -> bool:
-        return self._server is not None and self._server.should_exit
+    def close(self) -> None:
+        """Give the port back, where it was never served or is not any more."""
+        self._socket.close()
 
     def _warm(self) -> None:
         """Open the first run, so that what is clicked first is there at once; what is wrong with it is told when asked for."""
@@ -214,7 +218,7 @@ class Viewer:
         """Yield an event whenever a run has a new version, until it is over and read; then one that says so."""
         index, known, told = view.index, -1, 0.0
         partial: dict[str, str] = {}
-        while not self._is_stopping:
+        while not (self._is_stopping or (self._server is not None and self._server.should_exit)):
             try:
                 await run_in_threadpool(index.advance)
                 more = await run_in_threadpool(index.read_answers, TURNS)
@@ -292,6 +296,8 @@ def _bound(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        # Whoever opens the address before it is served waits instead of being refused.
+        made.listen(128)
     except OSError as error:
         made.close()
         raise ConfigError(

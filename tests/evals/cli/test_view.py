@@ -67,15 +67,17 @@ def test_the_address_is_printed_alone_and_ctrl_c_ends_the_server(tmp_path):
     with made_run(tmp_path / "run", questions=2):
         pass
     command = [DEBATE, "view", str(tmp_path / "run"), "--no-open"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert server.stdout is not None
-    url = server.stdout.readline().strip()
-    assert url.startswith("http://127.0.0.1:")
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-    with opener.open(url) as page:
-        assert b'id="app"' in page.read()
-    server.send_signal(signal.SIGINT)
-    assert server.wait(timeout=20) in (0, 130)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:")
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        try:
+            with opener.open(url) as page:
+                assert b'id="app"' in page.read()
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=60) in (0, 130)
 
 
 def test_a_run_that_is_watched_is_kept_only_where_it_is_asked_for(tmp_path, monkeypatch, capsys):

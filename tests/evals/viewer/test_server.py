@@ -18,7 +18,7 @@ from evals.viewer.server import Viewer
 def viewer(played):
     made = Viewer([played])
     yield made
-    made._socket.close()
+    made.close()
 
 
 def client(viewer, *, token=True):
@@ -98,7 +98,7 @@ def test_a_damaged_run_is_told_among_the_others(tmp_path, played):
     lines = {line["name"]: line for line in client(viewer).get("/api/runs").json()["runs"]}
     assert lines["broken"]["state"] == "damaged"
     assert lines["played"]["state"] == "finished"
-    viewer._socket.close()
+    viewer.close()
 
 
 def test_a_run_that_grows_is_told_until_it_is_over(tmp_path):
@@ -126,7 +126,7 @@ def test_a_run_that_grows_is_told_until_it_is_over(tmp_path):
     assert len(events) < 12, "it is told of what changed, not asked all the time"
     change = known.get("/api/run", params={"run": "run", "since": version}).json()
     assert "q00009" in change["cells"]["text"]
-    viewer._socket.close()
+    viewer.close()
 
 
 def test_tokens_are_compared_whole():
