@@ -56,17 +56,17 @@ def view(
         return
     from evals.viewer.server import Viewer
 
-    viewer = Viewer(paths, port=port)
-    if len(paths) == 1:
-        # Read before anybody waits for it; one that is damaged ends here, in a sentence.
-        options.progress(f"reading {paths[0]}")
-        viewer.open_first()
-    # The address alone on its line: it is copied, and read by programs.
-    typer.echo(viewer.url)
-    options.progress("Only this machine can open it, with the token in its address. Ctrl-C ends it.")
-    if browser:
-        open_page(viewer.url)
-    options.run(viewer.serve())
+    with contextlib.closing(Viewer(paths, port=port)) as viewer:
+        if len(paths) == 1:
+            # Read before anybody waits for it; one that is damaged ends here, in a sentence.
+            options.progress(f"reading {paths[0]}")
+            viewer.open_first()
+        # The address alone on its line: it is copied, and read by programs.
+        typer.echo(viewer.url)
+        options.progress("Only this machine can open it, with the token in its address. Ctrl-C ends it.")
+        if browser:
+            open_page(viewer.url)
+        options.run(viewer.serve())
 
 
 def open_page(url: str) -> None:
@@ -81,9 +81,8 @@ def watching(folder: Path) -> "Iterator[OnText]":
     from evals.viewer.index import by_name
     from evals.viewer.server import Viewer, serving
 
-    viewer = Viewer([folder])
     (name,) = by_name([folder])
-    with serving(viewer):
+    with contextlib.closing(Viewer([folder])) as viewer, serving(viewer):
         typer.echo(viewer.url)
         open_page(viewer.url)
         yield lambda question, turn, text: viewer.say(name, question.id, turn, text)
