@@ -40,6 +40,7 @@ LOOK_S = 0.5
 # How often it is told that more answers have been read, and how many turns are read in between without letting others in.
 TELL_S, TURNS = 1.0, 200
 HEARTBEAT_S = 15.0
+WARM_AFTER_S = 3.0
 SAFE = {
     "Content-Security-Policy": SERVED_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -95,12 +96,15 @@ class Viewer:
             return self._views[name]
 
     def open_first(self) -> RunView:
-        """Return the first run, its journal read.
+        """Return the first run, its journal, configs and questions read.
 
         Raises:
             RunError: it is damaged.
         """
-        return self.view(next(iter(self._paths)))
+        view = self.view(next(iter(self._paths)))
+        view.index.overview(since=view.index.version)
+        _ = view.index.scorer
+        return view
 
     async def serve(self) -> None:
         """Serve until the task is cancelled."""
@@ -129,7 +133,10 @@ class Viewer:
     def _warm(self) -> None:
         """Open the first run, so that what is clicked first is there at once; what is wrong with it is told when asked for."""
         with contextlib.suppress(DebateError, OSError):
-            self.open_first().warm()
+            view = self.open_first()
+            # The first view comes first: both share one interpreter.
+            time.sleep(WARM_AFTER_S)
+            view.warm()
 
     def say(self, run: str, question: str, turn: TurnKey, text: str) -> None:
         """Tell watchers what a turn under way has said so far; from any thread."""
@@ -181,8 +188,6 @@ class Viewer:
         index = self.view(request.query_params["run"]).index
         index.advance()
         since = int(request.query_params.get("since", "0"))
-        if since == 0 and not index.is_read:
-            index.read_answers()
         return {**index.overview(since), "name": request.query_params["run"]}
 
     def _debate(self, request: Request) -> Any:

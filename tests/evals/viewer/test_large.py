@@ -56,7 +56,7 @@ def test_a_large_run_is_shown_at_once(tmp_path):
         memory = resident_mb(server.pid)
     finally:
         server.terminate()
-        server.wait()
+        server.communicate()
     print(f"first view {first:.2f} s; debates {sorted(taken)} s; server {memory:.0f} MB, page {heap:.0f} MB")
     assert first < FIRST_VIEW_S
     assert sorted(taken)[len(taken) // 2] < DEBATE_S
