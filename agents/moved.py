@@ -16,7 +16,7 @@ _KEPT = (
     ("debate.ray_runtime", "debate.runtime.ray", "actor borrowed placement remote runner runners session wire"),
     ("debate.ray_runtime", "debate.runtime.ray", "simulated_nodes"),
     ("debate.topology", "debate.preview", "checks facts picture sketch"),
-    ("evals", "evals.analysis", "lm_eval_files outputs plots report run_record stats turn_table"),
+    ("evals", "evals.analysis", "lm_eval_files plots report run_record stats turn_table"),
     ("evals", "evals.datasets", "dataset_task hub rows"),
 )
 # Old module → where what it held is now.
@@ -33,6 +33,7 @@ _OTHERS = {
     "debate.config": ("debate.config.schema", "debate.config.load", "debate.config.shipped", "evals.methods"),
     "debate.config.named": ("agents.registry",),
     "debate.decision": ("debate.decision.decision", "debate.decision.answers", "debate.decision.rules"),
+    "evals.analysis.outputs": ("evals.outputs",),
     "debate.graph": ("debate.topology.generators",),
     "debate.player": ("debate.runtime.batch",),
     "debate.protocol": (

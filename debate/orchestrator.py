@@ -9,7 +9,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from agents.backend import Backend
@@ -25,6 +25,7 @@ from debate.transcript import SpokenTurns, Transcript, Turn, TurnKey
 
 OnStart = Callable[[Question, TurnKey], None]
 OnTurn = Callable[[Question, Turn], Turn | None]
+OnText = Callable[[Question, TurnKey, str], None]
 Take = Callable[["Debate", Question, TurnKey, Mapping[TurnKey, Turn]], Coroutine[Any, Any, Turn]]
 
 
@@ -41,6 +42,7 @@ class Debate:
         overflow: what happens to a prompt that is too long.
         tables: turn → tables of its hearers, where they differ from the speaker's.
         demanded: turn → public keys that its hearers demand of its signature.
+        on_text: receives what a turn has said so far, each time it grows; None where nobody watches.
     """
 
     agents: Mapping[str, Speaker]
@@ -51,6 +53,7 @@ class Debate:
     tables: Mapping[TurnKey, tuple[HearingTable, ...]] = field(default_factory=dict, repr=False)
     overflow: Overflow = "fail"
     demanded: Mapping[TurnKey, frozenset[str]] = field(default_factory=dict, repr=False)
+    on_text: OnText | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -94,7 +97,8 @@ async def take(
     heard = list(zip(inbox.heard, debate.heard(inbox, agent, said), strict=True))
     own = None if inbox.own is None else (inbox.own, debate.hearing.own(said[inbox.own].message, agent))
     try:
-        answer = await answered(agent, replace(question, round=key.round), own, heard, seed, debate.overflow)
+        watch = None if debate.on_text is None else partial(debate.on_text, question, key)
+        answer = await answered(agent, replace(question, round=key.round), own, heard, seed, debate.overflow, watch)
     except PromptTooLong as error:
         raise PromptTooLong(
             error.prompt_tokens, error.max_tokens, error.context, agent=key.agent, round=key.round

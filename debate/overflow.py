@@ -20,6 +20,7 @@ from debate.transcript import Summary, TurnKey
 
 Overflow = Literal["fail", "summarise", "truncate-oldest"]
 Told = tuple[TurnKey, HeardMessage]
+OnText = Callable[[str], None]
 # A summary has at most this share of the tokens of a message.
 SUMMARY_SHARE = 0.5
 SUMMARY = "Summary of earlier solutions: "
@@ -46,7 +47,13 @@ class Answered:
 
 
 async def answered(
-    agent: Speaker, question: Question, own: Told | None, others: Sequence[Told], seed: int, overflow: Overflow
+    agent: Speaker,
+    question: Question,
+    own: Told | None,
+    others: Sequence[Told],
+    seed: int,
+    overflow: Overflow,
+    on_text: OnText | None = None,
 ) -> Answered:
     """Return an agent's answer to what it hears, or to as much of it as its model's context holds.
 
@@ -55,6 +62,7 @@ async def answered(
         own: its own last turn.
         others: the turns of others, in the order of the prompt.
         overflow: what happens where that is too much.
+        on_text: receives what the answer has said so far, each time it grows.
 
     Raises:
         PromptTooLong: there is no room for the question alone, or nothing is to be shortened.
@@ -62,15 +70,16 @@ async def answered(
     """
     match overflow:
         case "truncate-oldest":
-            return await _truncated(agent, question, own, others, seed)
+            return await _truncated(agent, question, own, others, seed, on_text)
         case "summarise":
-            return await _summarised(agent, question, own, others, seed)
+            return await _summarised(agent, question, own, others, seed, on_text)
         case _:
-            return Answered(await _spoken(agent, question, own, [message.content for _, message in others], seed))
+            heard = [message.content for _, message in others]
+            return Answered(await _spoken(agent, question, own, heard, seed, on_text))
 
 
 async def _truncated(
-    agent: Speaker, question: Question, own: Told | None, others: Sequence[Told], seed: int
+    agent: Speaker, question: Question, own: Told | None, others: Sequence[Told], seed: int, on_text: OnText | None
 ) -> Answered:
     order = [*_oldest_first(others), *([] if own is None else [own])]
     first: PromptTooLong | None = None
@@ -79,7 +88,7 @@ async def _truncated(
         heard = [message.content for turn, message in others if turn not in gone]
         try:
             kept = None if own is None or own[0] in gone else own
-            return Answered(await _spoken(agent, question, kept, heard, seed), gone)
+            return Answered(await _spoken(agent, question, kept, heard, seed, on_text), gone)
         except PromptTooLong as error:
             first = first or error
     assert first is not None
@@ -87,7 +96,7 @@ async def _truncated(
 
 
 async def _summarised(
-    agent: Speaker, question: Question, own: Told | None, others: Sequence[Told], seed: int
+    agent: Speaker, question: Question, own: Told | None, others: Sequence[Told], seed: int, on_text: OnText | None
 ) -> Answered:
     rest, of = _oldest_first(others), tuple[TurnKey, ...]()
     text, costs = "", list[Usage]()
@@ -96,7 +105,7 @@ async def _summarised(
         before: list[Heard] = [SUMMARY + text] if of else []
         heard = [message.content for turn, message in others if turn not in of]
         try:
-            said = await _spoken(agent, question, own, [*before, *heard], seed)
+            said = await _spoken(agent, question, own, [*before, *heard], seed, on_text)
             return Answered(said, summary=Summary(of, text, _sum(costs)) if of else None)
         except PromptTooLong as error:
             if not rest:
@@ -137,19 +146,29 @@ def _length(heard: Heard) -> int:
 
 
 async def _spoken(
-    agent: Speaker, question: Question, own: Told | None, heard: Sequence[Heard], seed: int
+    agent: Speaker,
+    question: Question,
+    own: Told | None,
+    heard: Sequence[Heard],
+    seed: int,
+    on_text: OnText | None,
 ) -> Generation:
     content = None if own is None else own[1].content
-    return await _ended(partial(agent.speak, question, content, heard, seed))
+    return await _ended(partial(agent.speak, question, content, heard, seed), on_text)
 
 
-async def _ended(begin: Callable[[], Pending]) -> Generation:
+async def _ended(begin: Callable[[], Pending], on_text: OnText | None = None) -> Generation:
     """Begin a request and wait for it; cancelling cancels it.
 
     An engine of ours counts tokens before it takes a request, a server when it has it.
     """
     pending = begin()
     try:
+        if on_text is not None:
+            text = ""
+            async for piece in pending:
+                text += piece
+                on_text(text)
         return await pending
     except asyncio.CancelledError:
         pending.cancel()

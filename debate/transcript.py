@@ -14,7 +14,7 @@ from agents.question import Question
 from agents.signature import Signature
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class TurnKey:
     """One agent's turn in one round; rounds count from 1."""
 

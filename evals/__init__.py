@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from kernels.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from evals.analysis.outputs import analyse_run as analyse_run
-    from evals.analysis.outputs import write_outputs as write_outputs
     from evals.analysis.summary import Analysis as Analysis
     from evals.evaluation import Selection as Selection
     from evals.evaluation import evaluate as evaluate
     from evals.evaluation import evaluate_sync as evaluate_sync
+    from evals.outputs import analyse_run as analyse_run
+    from evals.outputs import write_outputs as write_outputs
     from evals.sample import Loaded as Loaded
     from evals.sample import Sample as Sample
     from evals.sample import Score as Score
@@ -26,11 +26,11 @@ __all__, __getattr__, __dir__ = lazy_names(
         "Score": "evals.sample",
         "Selection": "evals.evaluation",
         "Task": "evals.task",
-        "analyse_run": "evals.analysis.outputs",
+        "analyse_run": "evals.outputs",
         "create_task": "evals.task",
         "evaluate": "evals.evaluation",
         "evaluate_sync": "evals.evaluation",
         "select": "evals.selection",
-        "write_outputs": "evals.analysis.outputs",
+        "write_outputs": "evals.outputs",
     },
 )

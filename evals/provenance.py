@@ -77,7 +77,7 @@ def speakers(config: DebateConfig, debate: Debate) -> dict[str, dict[str, Any]]:
 def prompt_hashes(debate: Debate) -> dict[str, str]:
     """Return agent → hash of the prompt files and worked examples that it may read."""
     return {
-        name: _hash(files, debate.overflow == "summarise")
+        name: prompt_hash(files, summaries=debate.overflow == "summarise")
         for name, agent in debate.agents.items()
         if (files := agent.prompt_files) is not None
     }
@@ -92,16 +92,19 @@ def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
     }
 
 
-@cache
-def _hash(prompts: Prompts, sums_up: bool) -> str:
-    """Return the hash of the files that are read; that of summaries only where they may be written."""
+def prompt_hash(prompts: Prompts, *, summaries: bool) -> str:
+    """Return the hash of the prompt files that are read, `summaries`' own among them, and of what else decides the words."""
     sha = hashlib.sha256()
     for folder in (prompts.folder, prompts.role, prompts.shared):
         for file in sorted(folder.glob("*")) if folder is not None else ():
-            if file.is_file() and (sums_up or file.name != "summary.jinja"):
+            if file.is_file() and (summaries or file.name != "summary.jinja"):
                 sha.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
     sha.update(repr((prompts.format, prompts.agreement, prompts.shots)).encode())
     return sha.hexdigest()
+
+
+# Agents share prompt files, and those of a run do not change under it.
+_hash = cache(prompt_hash)
 
 
 @cache

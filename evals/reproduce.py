@@ -19,15 +19,15 @@ from debate.config.schema import DebateConfig
 from debate.runtime.backends import Backends
 from debate.runtime.observer import Observer
 from evals import paper
+from evals.analysis import blocks
 from evals.analysis.derived import Warn, derived
-from evals.analysis.outputs import PAGE, analyse_run, write_outputs
-from evals.analysis.report import write_page
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
 from evals.evaluation import Selection, evaluate
 from evals.experiment import TINY, Experiment, experiment_config, load_experiment
+from evals.outputs import PAGE, analyse_run, write_outputs, write_page
 from evals.paper import Figure
-from evals.reproduction import Ending, Line, Reproduction, html, markdown
+from evals.reproduction import Ending, Line, Reproduction, before, markdown
 from evals.search.search import SearchResult, search
 
 FULL = 200
@@ -305,5 +305,6 @@ def is_the_papers_model(model: str) -> bool:
 def _write(made: Reproduction, analyses: Sequence[Analysis], out: Path, warn: Warn) -> None:
     write_atomic(out / "reproduce.json", json.dumps(asdict(made), indent=1, ensure_ascii=False) + "\n")
     write_atomic(out / "reproduce.md", markdown(made))
+    page = [blocks.text(f"Ours: {made.conditions or made.model}."), *before(made)]
     with derived(f"{out / PAGE}", warn):
-        write_page(analyses, out / PAGE, title=made.title, before=html(made), warn=warn)
+        write_page(analyses, out / PAGE, title=made.title, before=page)

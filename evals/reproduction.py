@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 
 from evals import paper
-from evals.analysis.report import table
+from evals.analysis import blocks
+from evals.analysis.blocks import Block
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Share
 from evals.paper import Figure
@@ -130,15 +130,14 @@ def markdown(made: Reproduction) -> str:
     return "\n".join(lines) + "\n"
 
 
-def html(made: Reproduction) -> str:
-    """Return the comparison as HTML, to stand before the runs' own pages."""
+def before(made: Reproduction) -> list[Block]:
+    """Return the comparison as blocks of a page, to stand before the runs' own."""
     header, *rows = cells(made)
-    caveats = "".join(f"<li>{escape(sentence)}</li>" for sentence in made.caveats)
-    found = f"<p>Ours: {escape(made.conditions or made.model)}.</p><ul>{caveats}</ul>{table(header, rows)}"
+    found = [blocks.items(made.caveats), blocks.table("Ours beside the paper's", header, rows)]
     if made.endings:
         header, *rows = ending_cells(made)
-        found += f"<h3>How the turns ended</h3>{table(header, rows)}"
-    return f"{found}<p class='note'>{escape(paper.SOURCE)}</p>"
+        found.append(blocks.table("How the turns ended", header, rows))
+    return [*found, blocks.note(paper.SOURCE)]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

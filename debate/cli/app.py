@@ -104,7 +104,21 @@ COMMANDS = "debate.commands"
 OWN = ("status", "runs", "speak", "read", "backends", "topology", "doctor", "model", "bench", "config", "verify")
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (
-    *("run", "eval", "init", "search", "reproduce", "score", "show", "runs", "report", "compare", "status", "cancel"),
+    *(
+        "run",
+        "eval",
+        "init",
+        "search",
+        "reproduce",
+        "score",
+        "show",
+        "view",
+        "runs",
+        "report",
+        "compare",
+        "status",
+        "cancel",
+    ),
     *("verify", "keys"),
     *("speak", "read", "tasks", "backends", "train", "doctor"),
 )

@@ -196,21 +196,9 @@ class JournalReader:
         self.torn: TornTail | None = None
 
     def __iter__(self) -> Iterator[Entry]:
-        self.end, self.chain, self.torn = 0, Chain(), None
+        self.end, self.chain = 0, Chain()
         with self._file() as file:
-            for line in self._lines(file):
-                record = _checked(line)
-                if record is None:
-                    self.torn = self._tail(line, file)
-                    break
-                if self.end == 0:
-                    self.is_linked = _checked_format(record, self.path) >= LINKED
-                if self.is_linked and (complaint := self.chain.complaint(record)):
-                    raise self._damaged(complaint)
-                self._check_seal()
-                yield Entry(self.end, unlinked(record))
-                self.end += len(line)
-                self.chain.add(line)
+            yield from self._entries(file)
         if self.end == 0:
             raise self._damaged("the file is empty, and a journal has a first record from the moment it is there")
         self._check_seal(is_end=True)
@@ -223,6 +211,34 @@ class JournalReader:
 
     def _unreadable(self, error: OSError) -> RunError:
         return RunError(f"cannot read {self.path}: {error.strerror}")
+
+    def more(self) -> Iterator[Entry]:
+        """Yield what was appended since the last reading; a record that is not whole yet is left for the next.
+
+        Raises:
+            RunError: as when it is read from its start, or the file is shorter than before: the run was begun anew.
+        """
+        with self._file() as file:
+            if os.fstat(file.fileno()).st_size < self.end:
+                raise self._damaged("the journal ends before it, and had more records when it was last read")
+            file.seek(self.end)
+            yield from self._entries(file)
+
+    def _entries(self, file: BinaryIO) -> Iterator[Entry]:
+        self.torn = None
+        for line in self._lines(file):
+            record = _checked(line)
+            if record is None:
+                self.torn = self._tail(line, file)
+                break
+            if self.end == 0:
+                self.is_linked = _checked_format(record, self.path) >= LINKED
+            if self.is_linked and (complaint := self.chain.complaint(record)):
+                raise self._damaged(complaint)
+            self._check_seal()
+            yield Entry(self.end, unlinked(record))
+            self.end += len(line)
+            self.chain.add(line)
 
     def _check_seal(self, *, is_end: bool = False) -> None:
         """Refuse other records than those that were there when a session ended in order."""

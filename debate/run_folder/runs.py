@@ -45,10 +45,10 @@ class RunLine:
 
 def list_runs(folder: Path) -> list[RunLine]:
     """Return the runs in a folder and in folders in it, the one written last first."""
-    return sorted((_line(run) for run in _runs_below(folder, DEPTH)), key=lambda run: (-run.changed, run.path))
+    return sorted((_line(run) for run in runs_below(folder)), key=lambda run: (-run.changed, run.path))
 
 
-def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
+def runs_below(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
     """Yield the run folders at or below a folder; nothing inside a run is looked at."""
     if (folder / journal.NAME).is_file():
         yield folder
@@ -57,7 +57,7 @@ def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
         with os.scandir(folder) as entries:
             inner = sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
         for path in inner:
-            yield from _runs_below(path, depth - 1)
+            yield from runs_below(path, depth - 1)
 
 
 def _line(run: Path) -> RunLine:

@@ -1,5 +1,6 @@
 """A turn as a record of the journal, and back. What depends on the clock or on who shared a batch stands apart, in `cost`."""
 
+import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -124,7 +125,8 @@ def turn_key(record: dict[str, Any]) -> TurnKey:
 
 
 def _key(number: Any, agent: Any) -> TurnKey:
-    return TurnKey(whole(number), text(agent))
+    # A run has many turns and few agents: their names are kept once.
+    return TurnKey(whole(number), sys.intern(text(agent)))
 
 
 def whole(value: Any) -> int:

@@ -186,18 +186,18 @@ def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
     order += [name for name in run.methods if name not in order]
     scorer = Scorer(create_task(config.task, seed=config.seed), read_samples(path))
     decode = read_label_tokens(path)
-    methods = tuple(_read_method(run, name, _config_of(path / name, config), scorer, decode) for name in order)
-    timed = _table(path / "results.json", "methods", _seconds)
+    methods = tuple(_read_method(run, name, config_of(path / name, config), scorer, decode) for name in order)
+    timed = _table(path / "results.json", "methods", _own_time)
     seconds = {name: spent for name, spent in timed.items() if spent is not None}
     energy = _table(path / "energy.json", None, lambda spent: read_energy(spent, path / "energy.json"))
     return RunRecord(path, config, facts, seconds, energy, methods)
 
 
-def _seconds(row: Any) -> float | None:
+def _own_time(row: Any) -> float | None:
     return None if row.get("seconds") is None else float(row["seconds"])
 
 
-def _config_of(folder: Path, config: DebateConfig) -> DebateConfig:
+def config_of(folder: Path, config: DebateConfig) -> DebateConfig:
     """Return the config that a method played; folders without one (of `debate run`) are of a method by name."""
     own = folder / "config.yaml"
     return load_config(own, is_record=True) if own.is_file() else resolve(config, folder.name)

@@ -139,6 +139,7 @@ class Summary:
         confident: number of those messages.
         held: beliefs over options; None if no message holds one.
         entropy: entropy in nats by position in a message, mean over CIPHER messages, and the number of messages that reach it.
+        drift: (round, mean, count): total variation distance of agents' beliefs over the options to those of their turns before.
         budget: cost.
     """
 
@@ -155,6 +156,7 @@ class Summary:
     confident: int
     held: BeliefSummary | None
     entropy: tuple[tuple[float, int], ...]
+    drift: tuple[tuple[int, float, int], ...]
     budget: Budget
 
     @property
@@ -259,6 +261,7 @@ def summarise(method: MethodRecord, record: RunRecord) -> Summary:
         confident=len(held),
         held=_held(debates),
         entropy=_entropy([turn for debate in debates for turn in debate.turns]),
+        drift=_drift(debates),
         budget=_budget(method, record),
     )
 
@@ -363,6 +366,21 @@ def _entropy(turns: Sequence[TurnRow]) -> tuple[tuple[float, int], ...]:
         total[: len(values)] += values
         reach[: len(values)] += 1
     return tuple((float(mean), int(number)) for mean, number in zip(total / reach, reach, strict=True))
+
+
+def _drift(debates: Sequence[DebateRow]) -> tuple[tuple[int, float, int], ...]:
+    """Return how far beliefs moved into each round, of turns and turns before that both hold one."""
+    moved: dict[int, list[float]] = {}
+    for debate in debates:
+        before: dict[str, TurnRow] = {}
+        for turn in debate.turns:
+            earlier, before[turn.agent] = before.get(turn.agent), turn
+            if earlier is None or earlier.belief is None or turn.belief is None:
+                continue
+            one, other = earlier.belief.probabilities, turn.belief.probabilities
+            distance = 0.5 * sum(abs(one.get(o, 0.0) - other.get(o, 0.0)) for o in {*one, *other})
+            moved.setdefault(turn.round, []).append(distance)
+    return tuple((number, float(np.mean(moved[number])), len(moved[number])) for number in sorted(moved))
 
 
 def _budget(method: MethodRecord, record: RunRecord) -> Budget:

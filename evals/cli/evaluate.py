@@ -140,10 +140,10 @@ def _evaluate_task(
     """Play the methods over one task, write what is derived, and print the table."""
     from debate.runtime.observer import Together
     from evals.analysis.derived import reason
-    from evals.analysis.outputs import write_outputs
     from evals.cli.screen import Screen, results_table
     from evals.cli.table import show_analysis
     from evals.evaluation import evaluate as run_evaluation
+    from evals.outputs import write_outputs
 
     with Screen() as screen:
         rows = options.run(
@@ -169,7 +169,7 @@ def _evaluate_task(
 
 def _tell_where(root: Path, folders: Sequence[Path]) -> None:
     """Write the page of several tasks, and say where what was written is."""
-    from evals.analysis.outputs import PAGE, write_outputs
+    from evals.outputs import PAGE, write_outputs
 
     if len(folders) > 1 and all((folder / PAGE).is_file() for folder in folders):
         write_outputs(root, warn=options.progress)

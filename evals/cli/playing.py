@@ -2,6 +2,9 @@
 
 import contextlib
 import shlex
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from agents.errors import RunError
@@ -11,6 +14,7 @@ from debate.cli.options import console, progress
 from debate.config.schema import DebateConfig
 from debate.decision.decision import Decision, Poll
 from debate.decision.rules import decision_rule
+from debate.orchestrator import OnText
 from debate.run_folder.cancel import cancellable
 from debate.run_folder.folder import RunFolder
 from debate.runtime.backends import Backends
@@ -37,9 +41,25 @@ class _Failures(Observer):
 
 
 async def watch(
-    config: DebateConfig, question: str | None, limit: int, data: Path | None, out: Path | None, overwrite: bool
+    config: DebateConfig,
+    question: str | None,
+    limit: int,
+    data: Path | None,
+    out: Path | None,
+    overwrite: bool,
+    *,
+    on_folder: Callable[[Path], AbstractContextManager[OnText]] | None = None,
 ) -> None:
-    """Debate the given question, or the first questions of the config's task, and print what is said and decided."""
+    """Debate the given question, or the first questions of the config's task, and print what is said and decided.
+
+    Args:
+        config: the debate.
+        question: what is debated; None asks the task's own.
+        limit, data: of the task's questions.
+        out: the run folder; None keeps nothing.
+        overwrite: delete an earlier run in it.
+        on_folder: opens what watches the folder once there is a run in it, and returns what is told of messages as they grow.
+    """
     task = Selection(data=data).task(config)
     config = with_scoring(config, task)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
@@ -68,6 +88,8 @@ async def watch(
                 folder.note_models(backend.fingerprint for backend in backends.started)
             if out:
                 await stack.enter_async_context(cancellable(out))
+            if out and on_folder is not None:
+                debate = replace(debate, on_text=stack.enter_context(on_folder(out)))
             screen = stack.enter_context(Screen(verbose=True))
             screen.method_started(config.message, debate, len(samples), backends.started)
             await play_questions(

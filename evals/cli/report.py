@@ -21,10 +21,10 @@ def report(
     """
     from agents.errors import MissingDependency
     from debate.run_folder.reader import RunReader
-    from evals.analysis.outputs import PAGE, write_outputs
     from evals.analysis.run_record import runs_in
     from evals.cli.screen import results_table
     from evals.cli.table import show_analysis
+    from evals.outputs import PAGE, write_outputs
 
     runs = [RunReader(folder) for folder in runs_in(run)]
     for one in runs:

@@ -1,6 +1,9 @@
 """`debate run`: one debate to watch."""
 
+import contextlib
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +64,12 @@ def run(
     dry_run: rehearsal.DryRun = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to keep the run in.")] = None,
     overwrite: options.Overwrite = False,
+    view: Annotated[
+        bool,
+        typer.Option(
+            "--view", help="Watch it in the browser, where messages grow word by word (needs the extra view)."
+        ),
+    ] = False,
     runtime: options.Runtime = None,
     ray_address: options.RayAddress = None,
     allow_huge: options.AllowHuge = False,
@@ -106,7 +115,23 @@ def run(
         raise typer.Exit(2 if refused else 0)
     if not (question and SUM.search(question)) and (remark := own_questions.mock_remark(loaded)):
         options.progress(remark)
+    if view:
+        from evals.cli.view import watching
+
+        with run_folder_of(out) as folder:
+            options.run(watch(loaded, question, limit or 1, data, folder, overwrite, on_folder=watching))
+        return
     options.run(watch(loaded, question, limit or 1, data, out, overwrite))
+
+
+@contextlib.contextmanager
+def run_folder_of(out: Path | None) -> Iterator[Path]:
+    """Yield the folder that a run is kept in: the one given, or one that is gone when the page is closed."""
+    if out is not None:
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="debate-") as folder:
+        yield Path(folder) / "debate"
 
 
 def default_config(question: str | None, task: str | None, model: str | None) -> Path:

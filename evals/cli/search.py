@@ -59,9 +59,9 @@ def search(
     The same command continues an interrupted search. Searching on the test split is refused.
     """
     from evals.analysis.derived import derived
-    from evals.analysis.outputs import analyse_run
     from evals.cli.table import show_analysis
     from evals.evaluation import Selection
+    from evals.outputs import analyse_run
     from evals.search.page import write_search_page
     from evals.search.parameters import parse_parameter
     from evals.search.search import search as run_search
@@ -94,4 +94,4 @@ def search(
     )
     show_analysis(analyse_run(folder / "test"))
     with derived(f"{folder}: the page of the search", options.progress):
-        options.console.print(f"report: {write_search_page(found, folder, warn=options.progress)}", markup=False)
+        options.console.print(f"report: {write_search_page(found, folder)}", markup=False)

@@ -7,9 +7,8 @@ from debate.cli.options import console
 from evals.analysis import tables
 from evals.analysis.summary import Analysis, Share
 from evals.analysis.tables import Cells, Column, cells, known, of_beliefs, of_budget
+from evals.analysis.verdict import remark, ties
 from evals.provenance import engines_in_words
-
-FEW = 100
 
 
 def _points(share: Share) -> str:
@@ -83,10 +82,9 @@ def show_analysis(analysis: Analysis) -> None:
         markup=False,
         style="dim",
     )
-    asked = min((method.accuracy.total for method in analysis.methods), default=0)
-    if asked < FEW:
-        shown = "1 question shows" if asked == 1 else f"{asked} questions show"
-        console.print(f"{shown} that it runs, not who wins.", markup=False)
+    for sentence in (ties(analysis.methods), remark(analysis)):
+        if sentence:
+            console.print(sentence, markup=False)
 
 
 def fair_table(analysis: Analysis) -> Table:

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from debate.config.load import validate
-from evals.analysis.outputs import analyse_run, write_outputs
 from evals.evaluation import evaluate
+from evals.outputs import analyse_run, write_outputs
 
 ROWS = [
     {"question": "Which animal lays eggs?", "choices": ["dog", "hen", "cow", "cat"], "answer": "B"},

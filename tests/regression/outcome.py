@@ -22,7 +22,7 @@ ADDED = {"allow_huge": "false", "overflow": "fail", "rows_at_once": "false"}
 # Hashes of floating-point numbers.
 BITS = {"digest", "table"}
 # Files that hold times or energy only, or are for people; the journal is read record by record.
-UNREAD = re.compile(r"lock|log\.jsonl|timings\.jsonl|energy\.json|journal\.log")
+UNREAD = re.compile(r"lock|log\.jsonl|timings\.jsonl|energy\.json|journal\.log|report\.html")
 
 
 def lines_of(folder: Path, *, is_real: bool = False, with_turns: bool = True) -> list[str]:

@@ -23,24 +23,13 @@ def fail(*_, **__):
     raise RuntimeError("no fonts here")
 
 
-def test_a_picture_that_fails_leaves_the_page_without_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("evals.analysis.plots.by_round", fail)
-    assert debate("eval", "smoke", "--limit", "2", "--out", tmp_path / "run") == 0
-    shown = capsys.readouterr()
-    assert "the picture 'Accuracy by round': not made (RuntimeError: no fonts here)" in " ".join(shown.err.split())
-    assert "cipher" in shown.out
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "This picture could not be drawn" in page
-    assert "<svg" in page
-
-
 @pytest.mark.parametrize(
     ("broken", "missing"),
     [
-        ("evals.analysis.outputs.write_page", "report.html"),
-        ("evals.analysis.outputs.write_turns", "turns.parquet"),
-        ("evals.analysis.outputs.write_lm_eval", "lm_eval"),
-        ("evals.analysis.outputs.analyse", "report.html"),
+        ("evals.outputs.write_page", "report.html"),
+        ("evals.outputs.write_turns", "turns.parquet"),
+        ("evals.outputs.write_lm_eval", "lm_eval"),
+        ("evals.outputs.analyse", "report.html"),
     ],
 )
 def test_whatever_fails_behind_the_results_every_task_is_played_and_shown(

@@ -8,8 +8,8 @@ import pytest
 
 from debate.config.load import load_config
 from debate.config.shipped import configs_folder
-from evals.analysis.outputs import write_outputs
 from evals.evaluation import evaluate
+from evals.outputs import write_outputs
 
 
 @pytest.mark.weights

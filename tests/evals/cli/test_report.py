@@ -15,21 +15,24 @@ from evals.evaluation import evaluate
 METHODS = ("single", "self-consistency(k=3)", "text", "cipher")
 
 
-def test_a_journal_is_read_once_however_many_methods(tmp_path, run, monkeypatch):
+def test_a_journal_is_read_twice_however_many_methods(tmp_path, run, monkeypatch):
     run(evaluate(load_config(find_config(Path("smoke"))), out=tmp_path / "run", methods=METHODS, limit=2))
     before = (tmp_path / "run" / "results.json").read_bytes()
-    real, reads = JournalReader.__iter__, []
+    reads = []
+    for way in ("__iter__", "more"):
+        real = getattr(JournalReader, way)
 
-    def counted(reader):
-        reads.append(reader.path)
-        return real(reader)
+        def counted(reader, real=real):
+            reads.append(reader.path)
+            return real(reader)
 
-    monkeypatch.setattr(JournalReader, "__iter__", counted)
+        monkeypatch.setattr(JournalReader, way, counted)
     monkeypatch.setattr(sys, "argv", ["debate", "report", str(tmp_path / "run")])
     with pytest.raises(SystemExit) as caught:
         main()
     assert not caught.value.code
-    assert reads == [tmp_path / "run" / "journal.log"]
+    # For the table, and for the page.
+    assert reads == [tmp_path / "run" / "journal.log"] * 2
     assert (tmp_path / "run" / "results.json").read_bytes() == before
     assert "accuracy" in (tmp_path / "run" / "report.html").read_text()
 
@@ -58,6 +61,7 @@ def test_what_reads_a_run_folder_asks_no_network_whatever_its_files_name(tmp_pat
     for command in (
         ["report", folder],
         ["show", folder],
+        ["view", folder, "--export", tmp_path / "page.html"],
         ["status", folder],
         ["compare", folder, folder],
         ["read", message],

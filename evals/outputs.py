@@ -4,14 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from debate.run_folder.reader import RunReader
+from evals.analysis.blocks import Block
 from evals.analysis.derived import Warn, derived, warn_user
 from evals.analysis.lm_eval_files import write_lm_eval
-from evals.analysis.report import write_page
+from evals.analysis.report import run_blocks
 from evals.analysis.run_record import read_run, runs_in
 from evals.analysis.summary import Analysis, analyse
 from evals.analysis.turn_table import write_turns
+from evals.viewer.export import write_export
+from evals.viewer.index import by_name
+from evals.viewer.run_view import RunView
 
 PAGE, TURNS = "report.html", "turns.parquet"
+# Of the page that every run leaves: bytes of debates, and over how many questions they are. `debate view --export` takes all.
+PAGE_BYTES, PAGE_DEBATES = 2_000_000, 50
 
 
 def analyse_run(path: Path) -> Analysis:
@@ -47,5 +53,25 @@ def write_outputs(path: Path, runs: Sequence[RunReader] = (), *, warn: Warn = wa
             write_turns(analysis.record, run.path / TURNS)
         analyses.append(analysis)
     with derived(f"{path / PAGE}", warn):
-        write_page(analyses, path / PAGE, warn=warn)
+        write_page(analyses, path / PAGE)
     return analyses
+
+
+def write_page(analyses: Sequence[Analysis], path: Path, *, title: str = "", before: Sequence[Block] = ()) -> Path:
+    """Write the page of one run, or of several, and return its path: their reports and, within a budget, their debates.
+
+    Args:
+        analyses: the runs.
+        path: the file.
+        title: of the page.
+        before: what it says before the runs.
+
+    Raises:
+        RunError: a damaged run, or the disk does not take it.
+    """
+    by_path = {analysis.record.path: analysis for analysis in analyses}
+    named = by_name(list(by_path))
+    views = {name: RunView(run) for name, run in named.items()}
+    reports = {name: run_blocks(by_path[run]) for name, run in named.items()}
+    write_export(views, path, title=title, before=before, budget=PAGE_BYTES, most=PAGE_DEBATES, reports=reports)
+    return path

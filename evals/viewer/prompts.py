@@ -1,0 +1,149 @@
+"""The prompt that a turn was given, rendered again from the prompt files, with the messages in it as slots.
+
+A journal says whom a turn heard, not the words around it. The run's facts have a hash of each agent's prompt files and worked
+examples: where they are still those, the prompt is the one that was read, and otherwise the page says so.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from agents.beliefs.cards import is_belief_backend
+from agents.errors import DebateError, RunError
+from agents.fingerprint import ModelFingerprint
+from agents.prompts import Prompts
+from agents.speakers.kinds import names_kind
+from agents.tokenization import is_chat
+from debate.config.prompt_files import prompts_of
+from debate.run_folder.facts import read_facts
+from debate.run_folder.journal import Record
+from evals.provenance import prompt_hash
+from evals.task import create_task
+from evals.viewer.debates import Plans, heard_forms, own_turn
+from evals.viewer.index import RunIndex
+from evals.viewer.messages import Messages
+
+ANSWER = "Answer: "
+
+
+class Slot(str):
+    """Where a message stood in a prompt: a text of its own for the template, and which turn it was.
+
+    Attributes:
+        facts: round, agent, form.
+    """
+
+    facts: dict[str, Any]
+
+    def __new__(cls, text: str, facts: dict[str, Any]) -> "Slot":
+        """Return a slot with a text."""
+        made = super().__new__(cls, text)
+        made.facts = facts
+        return made
+
+
+@dataclass(frozen=True)
+class Found:
+    """Prompt files, and whether they are those that the run read: None where the run did not keep a hash."""
+
+    files: Prompts
+    is_same: bool | None
+
+
+class PromptMaker:
+    """Renders the prompts of a run again."""
+
+    def __init__(self, index: RunIndex, plans: Plans, messages: Messages) -> None:
+        self._index, self._plans, self._messages = index, plans, messages
+        self._found = lru_cache(maxsize=256)(self._find)
+
+    def of(
+        self, method: str, record: Record, said: dict[tuple[int, str], Record], model: ModelFingerprint
+    ) -> dict[str, Any]:
+        """Return a turn's prompt as JSON values, or why there is none.
+
+        Args:
+            method: of which the turn is.
+            record: of the turn.
+            said: the debate's records by round and agent.
+            model: that spoke.
+        """
+        config, name = self._index.method_config(method), record["agent"]
+        keys = config.agents.get(name)
+        if keys is None:
+            return {"none": f"{name} is not an agent of the method's config."}
+        if is_belief_backend(keys.backend or config.backend):
+            return {"none": "A specialist reads the question's observations, and no prompt."}
+        if names_kind(keys.role):
+            return {"none": f"The role {keys.role} speaks by rule, and reads no prompt."}
+        try:
+            found = self._found(method, name)
+            prompt = self._render(found.files, method, record, said)
+        except (DebateError, OSError, ValueError) as error:
+            return {"none": f"The prompt cannot be rendered again: {error}"}
+        tokenizer = self._messages.names(method).tokenizer(model)
+        is_plain = prompt.format == "plain" or (tokenizer is not None and not is_chat(prompt, tokenizer))
+        is_known = prompt.format != "auto" or tokenizer is not None
+        return {
+            "exact": found.is_same,
+            "form": "plain" if is_plain else "chat" if is_known else "auto",
+            "cue": prompt.cue if is_plain else None,
+            "turns": [{"role": turn.role, "parts": [_part(part) for part in turn.parts]} for turn in prompt.turns],
+        }
+
+    def _render(self, files: Prompts, method: str, record: Record, said: dict[tuple[int, str], Record]) -> Any:
+        exchange, config = self._plans.of(method), self._index.method_config(method)
+        question = self._index.text(record["question"])
+        others: list[Any] = [_heard(one, said) for one in heard_forms(exchange, config, record, said)]
+        own = own_turn(exchange, record)
+        if own is None and exchange is None and record["round"] > 1:
+            raise RunError("the run's topology cannot be built any more, so which own message stood in it is not known")
+        if own is None:
+            return files.review(question, others) if others else files.initial(question)
+        speech = said.get((own.round, own.agent))
+        read_out = [own.round, own.agent] in record.get("read_out", [])
+        form = "text" if speech is None or speech["encoder"] is None else "reading" if read_out else "cipher"
+        facts = {"round": own.round, "agent": own.agent, "form": form, "own": True}
+        return files.debate(question, Slot(_text(facts, said), facts), others)
+
+    def _find(self, method: str, name: str) -> Found:
+        config = self._index.method_config(method)
+        facts = read_facts(self._index.path / "run.json").get("prompts", {}).get(method, {})
+        plain = prompts_of(config, name)
+        wanted, summaries = facts.get(name), config.overflow == "summarise"
+        if wanted is None:
+            return Found(plain, None)
+        if prompt_hash(plain, summaries=summaries) == wanted:
+            return Found(plain, is_same=True)
+        shown = self._shots()
+        with_shots = prompts_of(config, name, shown)
+        return Found(with_shots if shown else plain, is_same=prompt_hash(with_shots, summaries=summaries) == wanted)
+
+    def _shots(self) -> list[tuple[str, str]]:
+        """Return the task's worked examples, where its data was a file that lies here; nothing is fetched."""
+        asked, config = (self._index.state.config or {}).get("asked", {}), self._index.config
+        data = Path(asked["data"]) if asked.get("data") else None
+        if data is None or not data.exists():
+            return []
+        try:
+            task = create_task(config.task, seed=config.seed, num_fewshot=asked.get("num_fewshot"), data=data)
+            return [(shot.question, shot.solution) for shot in task.shots()]
+        except Exception:  # a task's loader may fail in any way on another file than the run's
+            return []
+
+
+def _heard(one: dict[str, Any], said: dict[tuple[int, str], Record]) -> Any:
+    if one["form"] == "both":
+        return Slot(_text(one, said), {**one, "form": "cipher"}), Slot(_text(one, said), {**one, "form": "reading"})
+    return Slot(_text(one, said), one)
+
+
+def _text(one: dict[str, Any], said: dict[tuple[int, str], Record]) -> str:
+    """Return a text that no template takes for empty."""
+    speech = said.get((one["round"], one["agent"]))
+    return "…" if speech is None else speech["text"] or "…"
+
+
+def _part(part: Any) -> dict[str, Any]:
+    return {"slot": part.facts} if isinstance(part, Slot) else {"text": str(part)}

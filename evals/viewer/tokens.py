@@ -1,0 +1,130 @@
+"""What the token ids of a message spell, and how far its vectors are from rows of the table, where the model lies here.
+
+A model is looked for by name and believed only if its tokenizer, and for distances its table, has the hash that the message
+holds: other weights under the same name would give other words.
+"""
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.errors import DebateError
+from agents.fingerprint import ModelFingerprint, fingerprint, tokenizer_hash
+from debate.config.schema import DebateConfig
+from debate.preview.engines import LOCAL, known_engine, model_folder
+
+# Rows times width of a table that is read whole to be hashed: 64 million numbers are SmolLM2's twice.
+MOST_NUMBERS = 64_000_000
+TABLES = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight")
+
+
+class TokenNames:
+    """Token id → text, of the models of one config."""
+
+    def __init__(self, config: DebateConfig) -> None:
+        self._config = config
+        # Two requests are not to read one tokenizer at once.
+        self._finding = threading.Lock()
+        self._tokenizer = lru_cache(maxsize=8)(self._find)
+        self._table = lru_cache(maxsize=2)(self._read_table)
+        self._named = lru_cache(maxsize=200_000)(self._name)
+
+    def names(self, model: ModelFingerprint, ids: list[int]) -> list[str] | None:
+        """Return what some tokens spell; None where the tokenizer is not on this machine, or is another than it was."""
+        if self._tokenizer(model) is None:
+            return None
+        return [self._named(model, token) for token in ids]
+
+    def tokenizer(self, model: ModelFingerprint) -> Any | None:
+        """Return the tokenizer of a model, or None likewise."""
+        return self._tokenizer(model)
+
+    def rows(self, model: ModelFingerprint, ids: torch.Tensor) -> torch.Tensor | None:
+        """Return rows [T, D] of a model's table in float32; None where it is not on this machine, or is another."""
+        table = self._table(model)
+        return None if table is None else table[ids].float()
+
+    def _name(self, model: ModelFingerprint, token: int) -> str:
+        tokenizer = self._tokenizer(model)
+        assert tokenizer is not None
+        return str(tokenizer.decode([token]))
+
+    def _find(self, model: ModelFingerprint) -> Any | None:
+        with self._finding:
+            return self._look_for(model)
+
+    def _look_for(self, model: ModelFingerprint) -> Any | None:
+        if not model.tokenizer:
+            return None
+        if (own := _file_tokenizer(model.model)) is not None and tokenizer_hash(own) == model.tokenizer:
+            return own
+        for backend in dict.fromkeys([self._config.backend, *(a.backend or "" for a in self._config.agents.values())]):
+            if backend not in (*LOCAL, "mock"):
+                continue
+            try:
+                found = known_engine(self._config, backend, model.model, {}).tokenizer
+            except (DebateError, OSError, ValueError):
+                continue
+            if found is not None and tokenizer_hash(found) == model.tokenizer:
+                return found
+        return None
+
+    def _read_table(self, model: ModelFingerprint) -> torch.Tensor | None:
+        from safetensors import SafetensorError, safe_open
+
+        if not model.table or model.vocabulary * model.width > MOST_NUMBERS:
+            return None
+        try:
+            folder = model_folder(model.model)
+            for file in sorted(folder.glob("*.safetensors")) if folder is not None else ():
+                with safe_open(file, "pt") as tensors:
+                    for name in (key for key in tensors.keys() if key.endswith(TABLES)):  # noqa: SIM118
+                        table: torch.Tensor = tensors.get_tensor(name)
+                        if fingerprint(model.model, table, _NoTokens()).table == model.table:
+                            return table
+        except (DebateError, OSError, SafetensorError, ValueError):
+            return None
+        return None
+
+
+class FileTokenizer:
+    """The tokenizer of a `tokenizer.json`, without transformers, which takes seconds to import.
+
+    Attributes:
+        chat_template: whether its model has one; not the template.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self._core = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        config = folder / "tokenizer_config.json"
+        says = config.is_file() and '"chat_template"' in config.read_text(encoding="utf-8")
+        self.chat_template = bool(says or (folder / "chat_template.jinja").is_file())
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return token → id, added tokens among them."""
+        vocabulary: dict[str, int] = self._core.get_vocab(with_added_tokens=True)
+        return vocabulary
+
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of tokens, special ones by their names."""
+        return str(self._core.decode(ids, skip_special_tokens=False))
+
+
+def _file_tokenizer(model: str) -> FileTokenizer | None:
+    try:
+        folder = model_folder(model)
+        return FileTokenizer(folder) if folder is not None and (folder / "tokenizer.json").is_file() else None
+    except Exception:  # the library raises its own kind for a damaged file
+        return None
+
+
+class _NoTokens:
+    """Stands for a tokenizer where only the table's hash is wanted."""
+
+    def get_vocab(self) -> dict[str, int]:
+        return {}

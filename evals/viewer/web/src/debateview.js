@@ -1,0 +1,182 @@
+// One debate: the question, how it was decided and why, the lanes, who changed whose mind, and the message that is looked at.
+
+import { changes, howHeard, shownVerdict, turnOf } from "./debates.js";
+import { difference } from "./differences.js";
+import { fill, h } from "./dom.js";
+import { lanes } from "./lanes.js";
+import { messageView } from "./messageview.js";
+import { chip, heading, link, method } from "./parts.js";
+import { prose, said } from "./prose.js";
+import { address } from "./route.js";
+import { oneLine, visible } from "./text.js";
+import { drawTopology } from "./topology.js";
+
+/** @import {Change} from "./debates.js" */
+/** @import {Debate, Run, Source, Turn} from "./types.js" */
+
+/** Agents above which the topology is drawn beside the lanes. */
+const FEW = 4;
+
+/** @type {Turn} */
+const UNDER_WAY = {
+  round: 0, agent: "", text: "", answer: null, verdict: "under way", heard: [], partial: true, thinking: "", encoder: null,
+  temperature: 0, seed: "", finish: "", promptTokens: 0, cachedTokens: 0, generatedTokens: 0, bytes: 0, seconds: 0, engine: "",
+  tries: 1, digest: "",
+};
+
+/**
+ * Return the view of a debate.
+ * @param {Source} source
+ * @param {Run} run
+ * @param {{method: string, question: string, round?: number, agent?: string}} route
+ * @param {Record<string, string>} partial what turns under way have said so far
+ */
+export async function debateView(source, run, route, partial = {}) {
+  const debate = withPartial(await source.debate(run.name, route.method, route.question), route.question, partial);
+  const chosen = route.agent !== undefined && route.round !== undefined ? { round: route.round, agent: route.agent } : null;
+  const turn = chosen && turnOf(debate, chosen.round, chosen.agent);
+  let shown = null;
+  if (turn) shown = messageView(debate, turn, await source.message(run.name, route.method, route.question, turn.round, turn.agent));
+  else if (chosen) shown = h("p.warning", null, visible(`${chosen.agent} has not spoken in round ${chosen.round} of this debate.`));
+  const graph = debate.topology && debate.agents.length > FEW ? drawTopology(debate.topology, debate) : null;
+  return h(
+    "div",
+    null,
+    heading(
+      [[run.name, address({ view: "questions", run: run.name, asked: {} })]],
+      ["Question ", said(oneLine(debate.question.id, 60))],
+    ),
+    h("div.question", null, prose(debate.question.text, { math: true })),
+    tabs(run, debate),
+    decision(debate),
+    h(
+      graph ? "div.beside" : "div",
+      null,
+      lanes(debate, run.name, chosen, (agent) => graph?.light(agent)),
+      graph ? h("figure.graph", null, graph.picture, h("figcaption", null, visible(`Who hears whom: ${debate.topology?.name}`))) : null,
+    ),
+    shown ?? h("p.note", null, "Open a cell to read its message, what its words were made of, and the prompt that it answers."),
+    mindsChanged(debate),
+    neighbours(source, run, debate),
+  );
+}
+
+/** @param {Run} run @param {Debate} debate */
+function tabs(run, debate) {
+  const id = debate.question.id;
+  const others = run.methods.filter(({ name }) => run.cells[name]?.[id]);
+  return h(
+    "nav.tabs",
+    { "aria-label": "Methods over this question" },
+    others.map(({ name }) => {
+      const cell = run.cells[name][id];
+      const verdict = cell.over ? cell.verdict : "under way";
+      const href = address({ view: "debate", run: run.name, method: name, question: id });
+      return h("a", { href, "aria-current": name === debate.method ? "page" : null }, method(name), " ", chip(cell.answer, verdict));
+    }),
+    others.length > 1
+      ? link(
+          address({
+            view: "compare",
+            run: run.name,
+            question: id,
+            asked: { a: debate.method, b: others.find(({ name }) => name !== debate.method)?.name ?? "" },
+          }),
+          "side by side ⇆",
+        )
+      : null,
+  );
+}
+
+/** @param {Debate} debate */
+function decision(debate) {
+  const { end, question } = debate;
+  const target = question.target === null ? null : ["The right answer is ", h("strong", null, said(question.target)), "."];
+  if (!end) {
+    const why = debate.strikes ? ` An engine failed over it: ${debate.strikes}` : "";
+    return h("p.decision.open", null, visible(`Not decided yet.${why} `), target);
+  }
+  if (end.failure !== null) return h("p.decision.failed", null, visible(`Given up: ${end.failure} `), target);
+  const [kind, , words] = shownVerdict(end.verdict, end.answer);
+  const scored = end.verdict ? `${words}. ` : "";
+  return h(
+    `p.decision.${kind}`,
+    null,
+    "Decision: ",
+    chip(end.answer, end.verdict),
+    visible(` ${scored}Why: ${end.reason}${end.why ? `; ${end.why}` : ""}. `),
+    target,
+  );
+}
+
+/** @param {Debate} debate */
+function mindsChanged(debate) {
+  const found = changes(debate);
+  return h(
+    "section",
+    { "aria-labelledby": "minds" },
+    h("h2", { id: "minds" }, "Who changed whose mind"),
+    found.length ? h("ol.minds", null, found.map((change) => h("li", null, changeWords(change)))) : h("p.note", null, "Nobody changed an answer."),
+  );
+}
+
+/** @param {Change} change */
+function changeWords({ before, after, kind, by, others }) {
+  const arrow = kind === "won" ? "wrong → right" : kind === "lost" ? "right → wrong" : "another answer";
+  const took = by.length
+    ? ["It took the answer of ", by.map((one, place) => [place ? ", " : "", h("strong", null, said(one.agent)), ` (heard ${howHeard(one)})`]), "."]
+    : others.length
+      ? `Nobody that it heard (${visible(others.map((one) => one.agent).join(", "))}) had said that.`
+      : "It had heard nobody.";
+  return [
+    h("strong", null, said(after.agent)),
+    ` in round ${after.round}: `,
+    chip(before.answer, before.verdict),
+    " → ",
+    chip(after.answer, after.verdict),
+    " ",
+    h(`span.${kind}`, null, arrow),
+    ". ",
+    took,
+    h("details", null, h("summary", null, "What it said before and after"), difference(before.text, after.text)),
+  ];
+}
+
+/** @param {Source} source @param {Run} run @param {Debate} debate */
+function neighbours(source, run, debate) {
+  const held = run.questions.filter(({ id }) => run.cells[debate.method]?.[id] && source.holds(run.name, id));
+  const place = held.findIndex(({ id }) => id === debate.question.id);
+  /** @param {number} at @param {string} words @param {string} id */
+  const to = (at, words, id) =>
+    held[at] ? h("a", { id, href: address({ view: "debate", run: run.name, method: debate.method, question: held[at].id }) }, words) : null;
+  return h("nav.pages", { "aria-label": "Other questions" }, to(place - 1, "← Question before", "question-before"), to(place + 1, "Next question →", "question-after"));
+}
+
+/**
+ * Return a debate with the turns that are under way, as far as they have got.
+ * @param {Debate} debate
+ * @param {string} question
+ * @param {Record<string, string>} partial
+ * @returns {Debate}
+ */
+function withPartial(debate, question, partial) {
+  /** @type {Turn[]} */
+  const turns = [];
+  for (const [key, text] of Object.entries(partial)) {
+    const [id, round, agent] = JSON.parse(key);
+    if (id !== question || turnOf(debate, round, agent)) continue;
+    turns.push({ ...UNDER_WAY, round, agent, text });
+  }
+  return turns.length ? { ...debate, turns: [...debate.turns, ...turns] } : debate;
+}
+
+/**
+ * Show a view's element in place of another, and keep the focus on what has the same id.
+ * @param {HTMLElement} place
+ * @param {HTMLElement} view
+ */
+export function replace(place, view) {
+  const focused = document.activeElement?.id;
+  fill(place, view);
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
