@@ -136,7 +136,7 @@ def kernels(
 @bench.command()
 def drift(
     model: options.OneModel = "smollm2",
-    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Maximum tokens of a message.")] = 48,
+    tokens: options.MessageTokens = 48,
     out: options.Figures = None,
 ) -> None:
     """Measure how far a message moves with its batch and its data type.
@@ -230,10 +230,8 @@ def tax(
             "--debates", min=1, help="Number of debates played at the same time, each of two agents and three rounds."
         ),
     ] = 64,
-    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Maximum tokens of a message.")] = 24,
-    rounds: Annotated[
-        int, typer.Option("--rounds", min=1, help="Number of timed rounds, after one that is not counted.")
-    ] = 5,
+    tokens: options.MessageTokens = 24,
+    rounds: options.TimedRounds = 5,
     message: Annotated[str, typer.Option("--message", help="What agents send each other: text or cipher.")] = "text",
     ray: Annotated[bool, typer.Option("--ray", help="Also measure with the engine in its own Ray process.")] = False,
     out: options.Figures = None,
@@ -267,10 +265,10 @@ def signatures(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Model whose turns signing is measured against.")
     ] = "tiny/ada",
-    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Most tokens of a message.")] = 48,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Number of timed rounds, after one not counted.")] = 30,
+    tokens: options.MessageTokens = 48,
+    rounds: options.TimedRounds = 30,
     seed: Annotated[int, typer.Option("--seed", help="Random seed of what is changed.")] = 0,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")] = None,
+    out: options.Figures = None,
 ) -> None:
     """Signed messages: tampered ones, all of which are to be refused, and what signing costs of a turn.
 

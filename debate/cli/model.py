@@ -35,9 +35,7 @@ def check(
     named: Annotated[
         list[str], typer.Argument(metavar="MODEL...", help="Models: smollm2, tiny/NAME, hub ids, or local folders.")
     ],
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")
-    ] = "float32",
+    dtype: options.Dtype = "float32",
     vllm: Annotated[
         bool, typer.Option("--vllm", help="Also compare vLLM with each model's own code (half a minute a model).")
     ] = False,

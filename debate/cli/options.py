@@ -28,10 +28,14 @@ Model = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", help="Random seed for questions, sampling and noise.")]
 Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Maximum number of questions.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
-OneModel = Annotated[str, typer.Option("--model", "-m", help="smollm2, a hub id, or a local folder.")]
+OneModel = Annotated[str, typer.Option("--model", "-m", help="Model: smollm2, a hub id, or a local folder.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+MessageTokens = Annotated[int, typer.Option("--tokens", min=1, help="Maximum tokens of a message.")]
+TimedRounds = Annotated[
+    int, typer.Option("--rounds", min=1, help="Number of timed rounds, after one that is not counted.")
+]
 Figures = Annotated[Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")]
 Data = Annotated[
     Path | None,

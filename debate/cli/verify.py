@@ -48,7 +48,7 @@ def verify(
         str | None,
         typer.Option("--key", help="Public key (ed25519:…), or file of one, that everything is to be signed by."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Check a run or a message: signatures, messages, journal and results against each other. Nothing is changed.
 

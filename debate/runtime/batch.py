@@ -133,6 +133,10 @@ async def play_questions(
 
 async def all_or_first_error(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
     """Wait for all of them; when one fails end the others and raise its error."""
+    if len(coroutines) == 1:
+        # Without a task between: an interrupt that is raised inside would end the loop once for each.
+        await coroutines[0]
+        return
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         await asyncio.gather(*tasks)

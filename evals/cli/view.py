@@ -30,7 +30,7 @@ def view(
         typer.Option("--export", help="Write the page into this one file, which needs no server and no network."),
     ] = None,
     max_mb: Annotated[
-        float, typer.Option("--max-mb", min=0.1, help="With --export: megabytes that the debates may take, compressed.")
+        float, typer.Option("--max-mb", min=0.1, help="Megabytes that the debates may take in an export, compressed.")
     ] = 10.0,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,

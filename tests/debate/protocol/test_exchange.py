@@ -233,7 +233,7 @@ def findings(**keys):
 @pytest.mark.parametrize(
     ("keys", "kind", "said"),
     [
-        ({"decision": "judge"}, "error", "no an agent of role judge"),
+        ({"decision": "judge"}, "error", "no agent of role judge"),
         ({"decision": "judge(agent='zed')"}, "error", "no agent 'zed'"),
         (
             {"agents": JUDGED, "topology": {"generator": "ring"}, "decision": "judge"},
