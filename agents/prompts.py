@@ -48,6 +48,7 @@ class Prompts:
         agreement: 0 to 1, how far to agree with the others; None does not mention it.
         shots: question and solution of worked examples, in place of the first round's in `examples.yaml`.
         own_first: an agent's own solution stands before those that it hears.
+        instructions: what whoever asks adds to the system turn; text, and no template.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Prompts:
     agreement: float | None = None
     shots: tuple[tuple[str, str], ...] = ()
     own_first: bool = False
+    instructions: str = ""
 
     def __post_init__(self) -> None:
         for folder in (self.folder, self.role):
@@ -131,6 +133,7 @@ class Prompts:
         pieces.append(self._render_file(self.folder / "system.jinja", {}))
         if self.agreement is not None and self.shared is not None:
             pieces.append(self._render_file(self.shared / "agreement.jinja", {"percent": round(100 * self.agreement)}))
+        pieces.append(self.instructions)
         return "\n".join(piece for piece in pieces if piece)
 
     def _role_has(self, stage: str) -> bool:

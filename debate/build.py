@@ -1,7 +1,7 @@
 """Config → debate: backends started once and shared, agents with their prompts, the graph and the protocol."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.backend import Backend, Sampling
 from agents.beliefs.belief_backend import BeliefBackend
@@ -32,6 +32,7 @@ def build_debate(
     targets: Mapping[Question, str] | None = None,
     solutions: Mapping[Question, str] | None = None,
     shots: Sequence[tuple[str, str]] = (),
+    instructions: str = "",
 ) -> Debate:
     """Return the debate of a config.
 
@@ -42,6 +43,7 @@ def build_debate(
         targets: question → right answer, for the controls that are given it.
         solutions: question → a right solution in words, which they say in place of the bare answer.
         shots: the task's worked examples, question and solution, in place of the first round's in the prompt files.
+        instructions: what every agent's system turn says besides.
 
     Raises:
         DebateError: anything in it that cannot be: an unknown topology, missing prompts, a model that is not there.
@@ -54,7 +56,8 @@ def build_debate(
             backends.warn(finding.text)
     checked: dict[Prompts, Prompts] = {}
     plans = [
-        _Plan(name, config, backends, targets or {}, solutions or {}, tuple(shots), checked) for name in config.agents
+        _Plan(name, config, backends, targets or {}, solutions or {}, tuple(shots), instructions, checked)
+        for name in config.agents
     ]
     agents = {plan.name: build_speaker(plan) for plan in plans}
     protocol: Protocol = exchange.planned
@@ -128,6 +131,7 @@ class _Plan(AgentPlan):
     targets: Mapping[Question, str]
     solutions: Mapping[Question, str]
     shots: tuple[tuple[str, str], ...]
+    instructions: str
     checked: dict[Prompts, Prompts]
 
     @property
@@ -176,7 +180,7 @@ class _Plan(AgentPlan):
         return self.backends.believer(self.keys.backend, self.keys.checkpoint, self.keys.options)
 
     def prompts(self) -> Prompts:
-        prompts = prompts_of(self.config, self.name, self.shots)
+        prompts = replace(prompts_of(self.config, self.name, self.shots), instructions=self.instructions)
         if prompts not in self.checked:
             prompts.check()
             self.checked[prompts] = prompts

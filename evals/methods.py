@@ -233,10 +233,10 @@ def method_names(config: DebateConfig) -> tuple[str, ...]:
     return tuple(config.methods) or tuple(BUILT_IN_METHODS)
 
 
-def method_config(config: DebateConfig, method: str) -> DebateConfig:
+def method_config(config: DebateConfig, method: str, *, agent: str | None = None) -> DebateConfig:
     """Return the debate that a method plays.
 
-    `single` keeps only the agent whose answer would count, for one round.
+    `single` keeps only the agent whose answer would count, or the one named, for one round.
     """
     known = {**BUILT_IN_METHODS, **config.methods}
     if method not in known:
@@ -249,7 +249,7 @@ def method_config(config: DebateConfig, method: str) -> DebateConfig:
             raise ConfigError(f"methods.{method}: {error}") from error
     changed = validate(raw, source=f"methods.{method}")
     if method == "single":
-        name = changed.deciding_agent
+        name = agent or changed.deciding_agent
         alone = {"decision": "lowest_temperature", "agents": {name: changed.agents[name]}}
         changed = changed.model_copy(update={**NO_EXCHANGE, **alone})
     if method == "text" and isinstance(changed.topology, TopologyConfig):

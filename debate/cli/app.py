@@ -93,11 +93,11 @@ def main() -> None:
 
 # Entry points of this group name modules that add commands to `app` when they are imported: those of `evals`, and plug-ins'.
 COMMANDS = "debate.commands"
-OWN = ("status", "runs", "speak", "read", "backends", "topology", "doctor", "model", "bench", "config")
+OWN = ("status", "runs", "speak", "read", "backends", "topology", "doctor", "model", "bench", "config", "serve")
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (
     *("run", "eval", "init", "search", "reproduce", "score", "show", "runs", "report", "compare", "status", "cancel"),
-    *("speak", "read", "tasks", "backends", "train", "doctor"),
+    *("serve", "speak", "read", "tasks", "backends", "train", "doctor"),
 )
 
 
