@@ -98,7 +98,7 @@ async def serve(
         DebateError: a config, address or token that cannot be used.
     """
     listen.check()
-    bound = _bound(listen.host, listen.port)
+    bound = _bound(listen.host, listen.port, limits.read_s)
     with contextlib.closing(bound):
         catalogue = Catalogue(configs, limits, progress)
         try:
@@ -126,10 +126,13 @@ async def serve(
             await catalogue.close()
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, patience_s: float) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it: a client that takes nothing is cut off, with what is buffered for it.
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * patience_s))
     try:
         found.bind((host, port))
         # From now on clients wait instead of being refused, while models are loaded.

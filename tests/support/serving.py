@@ -69,10 +69,14 @@ class Served:
         status, found, text = self.send("POST", "/v1/chat/completions", body, headers)
         return status, found, json.loads(text)
 
-    def open(self, body: dict[str, Any]) -> socket.socket:
+    def open(self, body: dict[str, Any], *, receive_buffer: int | None = None) -> socket.socket:
         """Return the socket of a chat request that was sent and not answered yet."""
         text = json.dumps(body)
-        found = socket.create_connection(self.address, timeout=30)
+        found = socket.socket()
+        found.settimeout(30)
+        if receive_buffer is not None:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        found.connect(self.address)
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(text)}"
         found.sendall(f"{head}\r\n\r\n{text}".encode())
         return found

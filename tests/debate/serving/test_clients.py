@@ -52,7 +52,14 @@ def streamed(chunks):
 
 
 def test_models_are_configs_and_their_agents(client):
-    assert [model.id for model in client.models.list()] == ["smoke", "smoke/ada", "smoke/ben", "open", "open/ada", "open/ben"]
+    assert [model.id for model in client.models.list()] == [
+        "smoke",
+        "smoke/ada",
+        "smoke/ben",
+        "open",
+        "open/ada",
+        "open/ben",
+    ]
     assert client.models.retrieve("smoke/ada").owned_by == "cipher-debate"
     with pytest.raises(openai.NotFoundError, match="no model 'gpt-4' is served here") as refused:
         client.models.retrieve("gpt-4")
@@ -141,7 +148,10 @@ def test_a_stop_cuts_the_answer_and_max_tokens_every_message(client):
     assert short.choices[0].finish_reason == "length"
     assert short.usage.completion_tokens == 5
     # A limit above the config's raises nothing.
-    assert client.chat.completions.create(model="smoke/ada", messages=USER, max_tokens=999).choices[0].message.content == whole
+    assert (
+        client.chat.completions.create(model="smoke/ada", messages=USER, max_tokens=999).choices[0].message.content
+        == whole
+    )
 
 
 def test_overrides_are_the_methods_and_rounds_of_the_config(client):
@@ -213,9 +223,7 @@ def test_earlier_turns_are_part_of_the_question_and_the_system_message_goes_to_e
 def stored(path):
     """Return transcript and decision of each debate of a run."""
     reader = RunReader(path)
-    return [
-        (debate.transcript, debate.decision) for name in reader.state.methods for debate in reader.debates(name)
-    ]
+    return [(debate.transcript, debate.decision) for name in reader.state.methods for debate in reader.debates(name)]
 
 
 def test_titles_and_tags_of_chat_interfaces_are_answered_by_one_agent(client):
@@ -264,9 +272,7 @@ def unserved(experts, tmp_path_factory):
 
 
 def test_tiny_debaters_say_when_served_what_they_say_in_an_evaluation(experts, unserved):
-    mixture = [
-        (method, transcript) for method, debates in unserved.items() for transcript in debates.values()
-    ]
+    mixture = [(method, transcript) for method, debates in unserved.items() for transcript in debates.values()]
     assert len(mixture) == 12
 
     async def ask(client, method, transcript: Transcript, stream: bool):
