@@ -160,6 +160,12 @@ def needs_budget(name: str) -> bool:
     return name in (BY_TOKENS, BY_TIME)
 
 
+def servable(config: DebateConfig) -> tuple[str, ...]:
+    """Return the rows that any question can be asked by: of the config, without a budget to meet and without right answers."""
+    names = dict.fromkeys((*BUILT_IN_METHODS, *config.methods))
+    return tuple(name for name in names if not (needs_budget(name) or name in CONTROLS or name in LIKELIHOODS))
+
+
 def is_baseline(name: str) -> bool:
     """Whether a row involves no exchange."""
     return name == "single" or name in LIKELIHOODS or name.startswith(SELF_CONSISTENCY)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agents.errors import BackendFailed, DebateError, PromptTooLong
+from agents.errors import BackendFailed, ConfigError, PromptError, PromptTooLong, RequestError, UnknownName
 from debate.runtime.faults import GivenUp
 
 
@@ -45,7 +45,7 @@ def as_api_error(error: BaseException) -> ApiError:
         return ApiError(400, str(error), code="context_length_exceeded", param="messages")
     if isinstance(error, GivenUp | BackendFailed):
         return ApiError(502, f"the engine failed: {error}", code="engine_failed")
-    if isinstance(error, DebateError):
+    if isinstance(error, RequestError | ConfigError | PromptError | UnknownName):
         return ApiError(400, str(error), code="invalid_request")
     return ApiError(500, "the server failed over this request; its log says why", code="internal_error")
 

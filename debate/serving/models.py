@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.beliefs.cards import is_belief_backend
-from agents.errors import ConfigError
+from agents.errors import ConfigError, UnknownName
 from agents.pretrained import Progress
 from agents.registry import load
 from debate.ask import task_reader
@@ -23,7 +23,7 @@ from debate.serving.requests import Asked
 from debate.transcript import Transcript
 
 # The rows of a table are said above this package: found by name, as tasks are.
-METHODS = "evals.methods:method_config"
+ROW, SINGLE, NAMES = "evals.methods:resolve", "evals.methods:method_config", "evals.methods:servable"
 # Debates that are kept built: a client asks for few kinds, many times.
 MOST_BUILT = 64
 MethodConfig = Callable[..., DebateConfig]
@@ -71,7 +71,9 @@ class ServedModel:
     def __init__(self, id: str, config: DebateConfig, backends: PooledBackends, agent: str | None = None) -> None:
         self.id, self.config, self.agent = id, config, agent
         self._backends, self._reader = backends, task_reader(config)
-        self._method_config: MethodConfig = load(METHODS, "methods", "")
+        self._row: MethodConfig = load(ROW, "methods", "")
+        self._single: MethodConfig = load(SINGLE, "methods", "")
+        self._rows: tuple[str, ...] = load(NAMES, "methods", "")(config)
         self._built: dict[tuple[object, ...], Plan] = {}
 
     def plan(self, asked: Asked, limits: Limits, *, instructions: str = "", alone: bool = False) -> Plan:
@@ -131,10 +133,12 @@ class ServedModel:
                 raise ApiError(
                     400, f"{self.id} is one agent, which speaks once; leave method and rounds out", param="debate"
                 )
-            config = self._method_config(config, "single", agent=self.agent)
+            config = self._single(config, "single", agent=self.agent)
             method = "single"
         elif method is not None:
-            config = self._method_config(config, method)
+            if method not in self._rows:
+                raise UnknownName("method", method, self._rows, where="debate.method")
+            config = self._row(config, method)
         keys: dict[str, Any] = {"seed": changes["seed"]}
         if (rounds := changes.get("rounds")) is not None and method != "single":
             most = limits.max_rounds or self.config.rounds
@@ -177,7 +181,7 @@ class Catalogue:
             agents = [
                 name
                 for name in config.electorate.voters
-                if not config.agents[name].is_control
+                if not (config.agents[name].is_control or config.agents[name].weighs)
                 and not is_belief_backend(config.agents[name].backend or config.backend)
             ]
             for agent in (None, *agents):

@@ -77,8 +77,8 @@ class Served:
         if receive_buffer is not None:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         found.connect(self.address)
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(text)}"
-        found.sendall(f"{head}\r\n\r\n{text}".encode())
+        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        found.sendall(f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode())
         return found
 
     def metric(self, name: str) -> float:

@@ -16,6 +16,7 @@ from debate.transcript import Transcript
 from evals import evaluate_sync
 from evals.methods import method_config
 
+IMAGE = [{"type": "image_url", "image_url": {"url": "x"}}]
 USER = [{"role": "user", "content": SUM}]
 
 
@@ -186,7 +187,7 @@ def test_sampling_of_the_request_is_named_as_ignored(client):
         ({"model": "smoke/ada", "extra_body": {"debate": {"rounds": 2}}}, "debate", "one agent, which speaks once"),
         ({"messages": [*USER, {"role": "assistant", "content": "15"}]}, "messages", "end with the user's question"),
         ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}, *USER]}, "messages", "role 'tool'"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "messages", "only text"),
+        ({"messages": [{"role": "user", "content": IMAGE}]}, "messages", "only text"),
         ({"messages": [{"role": "user", "content": "\ue0000\ue001"}]}, None, "U+E000"),
     ],
 )  # fmt: skip

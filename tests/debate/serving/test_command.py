@@ -1,6 +1,7 @@
 """`debate serve` as a process: its address, its token, what it keeps, how it ends."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,8 +15,6 @@ from debate.cli.serve import TOKEN
 
 
 def start(*arguments, **environment):
-    import os
-
     command = [sys.executable, "-m", "debate", "serve", "smoke", "--port", "0", *map(str, arguments)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
@@ -81,8 +80,10 @@ def test_a_port_that_is_taken_is_refused(cli):
 
 
 def test_without_the_extra_the_command_says_what_to_install(cli, monkeypatch):
-    for module in [name for name in sys.modules if name.startswith("debate.serving")]:
-        monkeypatch.delitem(sys.modules, module)
+    import debate.serving.server
+
+    monkeypatch.delattr(debate.serving, "server")
+    monkeypatch.delitem(sys.modules, "debate.serving.server")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     code, _, err = cli("serve", "smoke")
     assert code == 2

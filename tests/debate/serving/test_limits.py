@@ -107,12 +107,13 @@ def test_a_reader_who_takes_nothing_is_given_up(happened):
             until(lambda: served.post(asking(SUM, "quick"))[0] == 200)
             # It is counted when it is given up.
             until(lambda: served.metric('debate_serve_requests_total{path="/v1/chat/completions",status="200"}') == 2)
-            read = 0
+            read = b""
             with contextlib.suppress(ConnectionResetError):
                 while piece := connection.recv(1 << 20):
-                    read += len(piece)
+                    read += piece
         # Two turns under two names, and the answer, are five times as long.
-        assert read < 4 * len(long)
+        assert b"[DONE]" not in read
+        assert len(read) < 5 * len(long)
 
 
 def test_bodies_are_limited_in_length_time_and_kind():
@@ -251,9 +252,9 @@ def test_a_fault_of_ours_says_nothing_of_its_inside(happened, monkeypatch, caplo
 
 
 def test_a_server_limits_tokens_rounds_and_overrides():
-    with pytest.raises(ConfigError, match="may generate 384 tokens in 6 turns; this server allows 100"):
-        with serving({"smoke": smoke()}, Limits(max_tokens=100)):
-            pass
+    tight = serving({"smoke": smoke()}, Limits(max_tokens=100))
+    with pytest.raises(ConfigError, match="may generate 384 tokens in 6 turns; this server allows 100"), tight:
+        pass
     with serving({"smoke": smoke()}, Limits(max_tokens=400, max_rounds=5, overrides=("rounds",))) as served:
         assert served.post(asking(SUM, debate={"rounds": 2}))[0] == 200
         answer = served.post(asking(SUM, debate={"rounds": 5}))
@@ -266,7 +267,20 @@ def test_a_server_limits_tokens_rounds_and_overrides():
         Limits(overrides=("agents",))
 
 
-def test_a_request_loads_no_model(tmp_path):
+def test_methods_are_those_of_the_config_that_any_question_can_be_asked_by():
+    votes = "self-consistency(k=3)"
+    config = smoke(methods={votes: {}, "self-consistency@tokens": {}, "expert": {}, "likelihood": {}})
+    with serving({"smoke": config}) as served:
+        body = served.post(asking(SUM, debate={"method": votes}))[2]
+        assert (body["debate"]["method"], len(body["debate"]["answers"])) == (votes, 3)
+        # Of the rest some need a budget or right answers, and others would name a file.
+        for name in ("self-consistency@tokens", "expert", "likelihood", "self-consistency(k=9)", "debaters/experts"):
+            answer = served.post(asking(SUM, debate={"method": name}))
+            assert code_of(answer) == (400, "invalid_request"), name
+            assert f"Known: cipher, {votes}, single, text" in answer[2]["error"]["message"]
+
+
+def test_a_request_loads_no_model():
     config = smoke(methods={"other": {"model": "mock-2"}})
     with serving({"smoke": config}) as served:
         answer = served.post(asking(SUM, debate={"method": "other"}))
