@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agents.errors import DebateError
 from agents.question import Question
+from agents.registry import load
 from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.folder import RunFolder
@@ -22,6 +23,8 @@ from debate.serving.metrics import Counters
 from debate.serving.models import Plan
 from debate.transcript import Transcript, Turn
 
+# What a run's record says of its engines is said above this package.
+DECODING = "evals.provenance:decoding"
 # Decisions that are one agent's word by its office, and not by its temperature.
 BY_OFFICE = ("judge", "last_speaker")
 
@@ -177,9 +180,9 @@ class Player:
             yield None
             return
         with RunFolder(self._out / name, plan.config, asked={"limit": 1, "data": None}) as folder:
-            folder.note_models(backend.fingerprint for backend in plan.backends.started)
+            folder.note_models(engine.fingerprint for engine in plan.engines)
             yield folder.method(plan.method)
-            folder.finish({})
+            folder.finish(load(DECODING, "record", "")(plan.engines))
 
     async def drain(self) -> None:
         """Cancel what is under way and wait until it has ended."""

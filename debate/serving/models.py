@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.backend import Backend
 from agents.beliefs.cards import is_belief_backend
 from agents.errors import ConfigError, UnknownName
 from agents.pretrained import Progress
@@ -51,6 +52,11 @@ class Plan:
     def most_tokens(self) -> int:
         """Tokens generated if every turn is as long as it may be."""
         return self.debate.protocol.num_turns * self.config.max_tokens
+
+    @property
+    def engines(self) -> list[Backend]:
+        """The engines that its agents speak by, each once."""
+        return list({id(agent.backend): agent.backend for agent in self.debate.agents.values()}.values())
 
     def decide(self, transcript: Transcript) -> Decision:
         """Return what a debate comes to."""

@@ -128,7 +128,8 @@ async def serve(
 
 def _bound(host: str, port: int, patience_s: float) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol's number asyncio knows that it is TCP, and sends each chunk at once.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # Connections inherit it: a client that takes nothing is cut off, with what is buffered for it.

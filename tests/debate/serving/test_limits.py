@@ -1,9 +1,11 @@
 """What a server does not take, and clients that vanish, dawdle or lie: no one of them hurts another."""
 
 import contextlib
+import http.client
 import json
 import socket
 import threading
+import time
 from pathlib import Path
 
 import openai
@@ -13,6 +15,7 @@ from support.serving import SUM, asking, serving, smoke, until
 
 from agents.errors import ConfigError
 from debate.config.load import load_config
+from debate.run_folder.reader import RunReader
 from debate.serving.limits import Limits
 from debate.serving.models import configs_of
 from debate.serving.server import Listen
@@ -286,6 +289,30 @@ def test_a_request_loads_no_model():
         answer = served.post(asking(SUM, debate={"method": "other"}))
         assert code_of(answer) == (400, "invalid_request")
         assert "has not loaded mock:mock-2" in answer[2]["error"]["message"]
+
+
+def test_a_kept_debate_names_the_models_that_spoke_in_it(tmp_path):
+    with serving({"smoke": smoke(), "other": smoke(model="mock-2")}, out=tmp_path) as served:
+        ids = [served.post(asking(SUM, model))[1]["x-debate-id"] for model in ("smoke", "other/ada")]
+        refused = served.post(asking("\ue0000\ue001"))
+    assert refused[0] == 400
+    assert {path.name for path in tmp_path.iterdir()} >= set(ids)
+    assert [list(RunReader(tmp_path / id).state.models) for id in ids] == [["mock"], ["mock-2"]]
+    assert [RunReader(tmp_path / id).methods for id in ids] == [["cipher"], ["single"]]
+
+
+def test_chunks_of_a_stream_do_not_wait_for_acknowledgements():
+    with serving({"smoke": smoke()}) as served:
+        connection, seconds = http.client.HTTPConnection(*served.address), []
+        with contextlib.closing(connection):
+            for _ in range(40):
+                start = time.perf_counter()
+                body = json.dumps(asking(SUM, "smoke/ada", stream=True))
+                connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+                connection.getresponse().read()
+                seconds.append(time.perf_counter() - start)
+    # Held back until the client acknowledges what came before, each takes 40 ms once the connection has warmed up.
+    assert min(seconds[20:]) < 0.035
 
 
 def test_configs_of_one_model_share_its_engine(happened):
