@@ -15,7 +15,7 @@ before the task's. What neither has is looked for in the shared folder.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -93,6 +93,16 @@ class Prompts:
         for stage in STAGES:
             for example in self._worked(stage):
                 self._render(stage, example)
+
+    def instructed(self, instructions: str) -> "Prompts":
+        """Return the same files, as they were read, with other instructions."""
+        if instructions == self.instructions:
+            return self
+        other = replace(self, instructions=instructions)
+        vars(other).update(
+            {name: getattr(self, name) for name in ("_environment", "_examples", "_files", "_templates")}
+        )
+        return other
 
     def initial(self, question: str) -> Prompt:
         """Return the first round's prompt: the question alone."""

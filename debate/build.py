@@ -1,7 +1,7 @@
 """Config → debate: backends started once and shared, agents with their prompts, the graph and the protocol."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agents.backend import Backend, Sampling
 from agents.beliefs.belief_backend import BeliefBackend
@@ -33,6 +33,7 @@ def build_debate(
     solutions: Mapping[Question, str] | None = None,
     shots: Sequence[tuple[str, str]] = (),
     instructions: str = "",
+    read: dict[Prompts, Prompts] | None = None,
 ) -> Debate:
     """Return the debate of a config.
 
@@ -44,6 +45,7 @@ def build_debate(
         solutions: question → a right solution in words, which they say in place of the bare answer.
         shots: the task's worked examples, question and solution, in place of the first round's in the prompt files.
         instructions: what every agent's system turn says besides.
+        read: prompt files that were read for other debates, which are not read again; those read now are added.
 
     Raises:
         DebateError: anything in it that cannot be: an unknown topology, missing prompts, a model that is not there.
@@ -54,7 +56,7 @@ def build_debate(
             raise ConfigError(f"topology: {finding.text}")
         if finding.kind == "warning":
             backends.warn(finding.text)
-    checked: dict[Prompts, Prompts] = {}
+    checked = {} if read is None else read
     plans = [
         _Plan(name, config, backends, targets or {}, solutions or {}, tuple(shots), instructions, checked)
         for name in config.agents
@@ -180,8 +182,8 @@ class _Plan(AgentPlan):
         return self.backends.believer(self.keys.backend, self.keys.checkpoint, self.keys.options)
 
     def prompts(self) -> Prompts:
-        prompts = replace(prompts_of(self.config, self.name, self.shots), instructions=self.instructions)
+        prompts = prompts_of(self.config, self.name, self.shots)
         if prompts not in self.checked:
             prompts.check()
             self.checked[prompts] = prompts
-        return self.checked[prompts]
+        return self.checked[prompts].instructed(self.instructions)

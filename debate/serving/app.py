@@ -14,8 +14,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agents.errors import DebateError
 from agents.question import Question
 from debate.access import Access
+from debate.runtime.faults import GivenUp
 from debate.serving import replies
 from debate.serving.debates import Job, Player
 from debate.serving.errors import ApiError, as_api_error
@@ -59,7 +61,8 @@ class Service:
                 Route("/v1/completions", self._completions, methods=["POST"]),
             ],
             middleware=[Middleware(_Door, access or Access(), self._counters)],
-            exception_handlers={ApiError: _failed, HTTPException: _no_such, Exception: _failed},
+            exception_handlers=dict.fromkeys((ApiError, DebateError, GivenUp, ClientDisconnect, Exception), _failed)
+            | {HTTPException: _no_such},
         )
 
     async def _health(self, request: Request) -> Response:

@@ -9,6 +9,7 @@ from agents.backend import Backend
 from agents.beliefs.cards import is_belief_backend
 from agents.errors import ConfigError, UnknownName
 from agents.pretrained import Progress
+from agents.prompts import Prompts
 from agents.registry import load
 from debate.ask import task_reader
 from debate.build import build_debate
@@ -80,6 +81,8 @@ class ServedModel:
         self._row: MethodConfig = load(ROW, "methods", "")
         self._single: MethodConfig = load(SINGLE, "methods", "")
         self._rows: tuple[str, ...] = load(NAMES, "methods", "")(config)
+        # Read once, so that a server's prompts cannot change under it.
+        self._read: dict[Prompts, Prompts] = {}
         self._built: dict[tuple[object, ...], Plan] = {}
 
     def plan(self, asked: Asked, limits: Limits, *, instructions: str = "", alone: bool = False) -> Plan:
@@ -118,7 +121,11 @@ class ServedModel:
         if longest is not None and longest < config.max_tokens:
             config = config.model_copy(update={"max_tokens": longest})
         debate = build_debate(
-            config, self._backends, extract=lambda said, _: self._reader(said), instructions=instructions
+            config,
+            self._backends,
+            extract=lambda said, _: self._reader(said),
+            instructions=instructions,
+            read=self._read,
         )
         plan = Plan(config, debate, method, self._reader, self._backends)
         if limits.max_tokens is not None and plan.most_tokens > limits.max_tokens:

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import threading
 from collections import Counter
 
 import openai
 import pytest
-from support.serving import SUM, asking, serving, smoke
+from support.serving import SUM, asking, serving, smoke, until
 
 from debate import DebateSession
 from debate.config.load import load_config
@@ -297,7 +298,12 @@ def test_tiny_debaters_say_when_served_what_they_say_in_an_evaluation(experts, u
             )
 
     with serving({"experts": experts, "smoke": smoke()}) as served:
+        # Some go away in the midst of theirs.
+        leaving = [served.open(asking(SUM, "experts", seed=seed, stream=seed % 2 == 0)) for seed in range(6)]
+        until(lambda: served.metric("debate_serve_turns_total") >= 2, 30)
+        threading.Timer(0.2, lambda: [connection.close() for connection in leaving]).start()
         found = asyncio.run(main(served))
+        assert served.metric('debate_serve_debates_total{outcome="cancelled"}') > 0
     for place, (method, transcript) in enumerate(mixture):
         for content, reasoning, _ in found[2 * place : 2 * place + 2]:
             assert content == transcript.last_of("ivy").message.text

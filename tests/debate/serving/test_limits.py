@@ -241,6 +241,29 @@ def test_a_prompt_that_is_too_long_is_the_requests_mistake():
             list(client.chat.completions.create(**asking("x" * 2_000, stream=True)))
 
 
+def test_a_mistake_leaves_the_connection_open_and_no_word_in_the_log(happened, caplog, capfd):
+    dying = smoke(backend="support.faulty_backend:FaultyBackend", options={"poison": "KILL"})
+    wrong = [
+        (400, asking(SUM, debate={"method": "none"})),
+        (400, asking("\ue0000\ue001")),
+        (502, asking("KILL")),
+        (404, asking(SUM, "none")),
+    ]
+    with (
+        serving({"smoke": dying}) as served,
+        contextlib.closing(http.client.HTTPConnection(*served.address)) as connection,
+    ):
+        connection.connect()
+        held = connection.sock
+        for status, body in [*wrong, (200, asking(SUM))]:
+            connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert (answer.status, bool(answer.read())) == (status, True)
+            assert connection.sock is held
+    assert caplog.text == ""
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_fault_of_ours_says_nothing_of_its_inside(happened, monkeypatch, caplog):
     with serving({"smoke": smoke()}) as served:
         monkeypatch.setattr("debate.serving.debates.spoken_for", lambda *_: 1 / 0)
