@@ -4,8 +4,11 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
+import subprocess
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import openai
@@ -368,3 +371,24 @@ def test_what_is_under_way_ends_before_the_server_does(happened):
         assert happened["cancelled"] == 0
         with pytest.raises(OSError):
             served.send("GET", "/health")
+
+
+def test_tls_from_files(tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*made, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    with serving({"smoke": smoke()}, listen=Listen(port=0, tls_cert=cert, tls_key=key)) as served:
+        assert served.url.startswith("https://127.0.0.1:")
+        context = ssl.create_default_context(cafile=cert)
+        address = f"https://localhost:{served.address[1]}/v1/models"
+        with urllib.request.urlopen(address, context=context, timeout=10) as answer:
+            assert len(json.load(answer)["data"]) == 3
+    with pytest.raises(ConfigError, match="cannot be used with"):
+        Listen(tls_cert=key, tls_key=cert).check()
+
+
+def test_the_loopback_address_of_ipv6():
+    with serving({"smoke": smoke()}, listen=Listen(host="::1", port=0)) as served:
+        assert served.url.startswith("http://[::1]:")
+        assert served.post(asking(SUM))[0] == 200
