@@ -17,7 +17,7 @@ before the task's. What neither has is looked for in the shared folder.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +50,7 @@ class Prompts:
         agreement: 0 to 1, how far to agree with the others; None does not mention it.
         shots: question and solution of worked examples, in place of the first round's in `examples.yaml`.
         own_first: an agent's own solution stands before those that it hears.
+        instructions: what whoever asks adds to the system turn; text, and no template.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Prompts:
     agreement: float | None = None
     shots: tuple[tuple[str, str], ...] = ()
     own_first: bool = False
+    instructions: str = ""
 
     def __post_init__(self) -> None:
         for folder in (self.folder, self.role):
@@ -93,6 +95,16 @@ class Prompts:
         for stage in STAGES:
             for example in self._worked(stage):
                 self._render(stage, example)
+
+    def instructed(self, instructions: str) -> "Prompts":
+        """Return the same files, as they were read, with other instructions."""
+        if instructions == self.instructions:
+            return self
+        other = replace(self, instructions=instructions)
+        vars(other).update(
+            {name: getattr(self, name) for name in ("_environment", "_examples", "_files", "_templates")}
+        )
+        return other
 
     def initial(self, question: str) -> Prompt:
         """Return the first round's prompt: the question alone."""
@@ -139,6 +151,7 @@ class Prompts:
         pieces.append(self._render_file(self.folder / "system.jinja", {}))
         if self.agreement is not None and self.shared is not None:
             pieces.append(self._render_file(self.shared / "agreement.jinja", {"percent": round(100 * self.agreement)}))
+        pieces.append(self.instructions)
         return "\n".join(piece for piece in pieces if piece)
 
     def _role_has(self, stage: str) -> bool:

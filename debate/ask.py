@@ -42,7 +42,7 @@ class DebateSession:
 
     def __init__(self, config: DebateConfig | Path | str, *, extract: Reader | None = None) -> None:
         self.config = config if isinstance(config, DebateConfig) else load_config(config)
-        self._extract = extract or _task_reader(self.config)
+        self._extract = extract or task_reader(self.config)
         self._backends = Backends(self.config)
         self._rule = decision_rule(self.config.decision, self._backends.decode)
         self._debate: Debate | None = None
@@ -100,7 +100,7 @@ class DebateSession:
         self.close()
 
 
-def _task_reader(config: DebateConfig) -> Reader:
+def task_reader(config: DebateConfig) -> Reader:
     """Return how the config's task reads the answer that a response gives."""
     task = load(TASKS, "task", "")(config.task, seed=config.seed)
     reader: Reader = load(READERS, "reader", "")(task)

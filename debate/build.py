@@ -35,6 +35,8 @@ def build_debate(
     targets: Mapping[Question, str] | None = None,
     solutions: Mapping[Question, str] | None = None,
     shots: Sequence[tuple[str, str]] = (),
+    instructions: str = "",
+    read: dict[Prompts, Prompts] | None = None,
 ) -> Debate:
     """Return the debate of a config.
 
@@ -46,6 +48,8 @@ def build_debate(
         targets: question → right answer, for the controls that are given it.
         solutions: question → right solution in words, which controls say instead of the bare answer.
         shots: the task's worked examples (question and solution), used instead of those in the prompt files.
+        instructions: further text for the system turn of every agent.
+        read: prompt files read for other debates, which are not read again; those read now are added.
 
     Raises:
         DebateError: a part that does not exist: an unknown topology, missing prompts, a missing model.
@@ -58,9 +62,10 @@ def build_debate(
             raise ConfigError(f"topology: {finding.text}")
         if finding.kind == "warning":
             backends.warn(finding.text)
-    checked: dict[Prompts, Prompts] = {}
+    checked = {} if read is None else read
     plans = [
-        _Plan(name, config, backends, targets or {}, solutions or {}, tuple(shots), checked) for name in config.agents
+        _Plan(name, config, backends, targets or {}, solutions or {}, tuple(shots), instructions, checked)
+        for name in config.agents
     ]
     agents = {plan.name: build_speaker(plan) for plan in plans}
     protocol: Protocol = exchange.planned
@@ -159,6 +164,7 @@ class _Plan(AgentPlan):
     targets: Mapping[Question, str]
     solutions: Mapping[Question, str]
     shots: tuple[tuple[str, str], ...]
+    instructions: str
     checked: dict[Prompts, Prompts]
 
     @property
@@ -211,4 +217,4 @@ class _Plan(AgentPlan):
         if prompts not in self.checked:
             prompts.check()
             self.checked[prompts] = prompts
-        return self.checked[prompts]
+        return self.checked[prompts].instructed(self.instructions)

@@ -160,6 +160,12 @@ def needs_budget(name: str) -> bool:
     return name in (BY_TOKENS, BY_TIME)
 
 
+def servable(config: DebateConfig) -> tuple[str, ...]:
+    """Return the rows that any question can be asked by: of the config, without a budget to meet and without right answers."""
+    names = dict.fromkeys((*BUILT_IN_METHODS, *config.methods))
+    return tuple(name for name in names if not (needs_budget(name) or name in CONTROLS or name in LIKELIHOODS))
+
+
 def is_baseline(name: str) -> bool:
     """Whether a row involves no exchange."""
     return name == "single" or name in LIKELIHOODS or name.startswith(SELF_CONSISTENCY)
@@ -236,10 +242,10 @@ def method_names(config: DebateConfig) -> tuple[str, ...]:
     return tuple(config.methods) or tuple(BUILT_IN_METHODS)
 
 
-def method_config(config: DebateConfig, method: str) -> DebateConfig:
+def method_config(config: DebateConfig, method: str, *, agent: str | None = None) -> DebateConfig:
     """Return the debate that a method plays.
 
-    `single` keeps only the agent whose answer would count, for one round.
+    `single` keeps only the agent whose answer would count, or the one named, for one round.
     """
     known = {**BUILT_IN_METHODS, **config.methods}
     if method not in known:
@@ -252,7 +258,7 @@ def method_config(config: DebateConfig, method: str) -> DebateConfig:
             raise ConfigError(f"methods.{method}: {error}") from error
     changed = validate(raw, source=f"methods.{method}")
     if method == "single":
-        name = changed.deciding_agent
+        name = agent or changed.deciding_agent
         alone = {"decision": "lowest_temperature", "agents": {name: changed.agents[name]}}
         changed = changed.model_copy(update={**NO_EXCHANGE, **alone})
     if method == "text" and isinstance(changed.topology, TopologyConfig):

@@ -101,7 +101,20 @@ def main() -> None:
 
 # Entry points of this group name modules that add commands to `app` when they are imported: those of `evals`, and plug-ins'.
 COMMANDS = "debate.commands"
-OWN = ("status", "runs", "speak", "read", "backends", "topology", "doctor", "model", "bench", "config", "verify")
+OWN = (
+    "status",
+    "runs",
+    "speak",
+    "read",
+    "backends",
+    "topology",
+    "doctor",
+    "model",
+    "bench",
+    "config",
+    "serve",
+    "verify",
+)
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (
     *(
@@ -120,7 +133,7 @@ ORDER = (
         "cancel",
     ),
     *("verify", "keys"),
-    *("speak", "read", "tasks", "backends", "train", "doctor"),
+    *("serve", "speak", "read", "tasks", "backends", "train", "doctor"),
 )
 
 

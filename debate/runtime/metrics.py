@@ -1,10 +1,8 @@
 """A run's counters for Prometheus, at http://127.0.0.1:PORT/metrics while it is under way."""
 
-import hmac
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -12,13 +10,13 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from agents.backend import Backend
 from agents.errors import ConfigError, MissingDependency, RunError
 from agents.question import Question
+from debate.access import LOOPBACK, is_loopback, same_token
 from debate.decision.decision import Decision
 from debate.orchestrator import Debate
 from debate.runtime.observer import Observer
 from debate.transcript import Turn, TurnKey
 
 TOKEN = "CIPHER_DEBATE_METRICS_TOKEN"  # noqa: S105 - the name of a variable
-LOOPBACK = "127.0.0.1"
 PATH = "/metrics"
 
 
@@ -43,7 +41,7 @@ class Metrics(Observer):
         except ModuleNotFoundError as error:
             raise MissingDependency("--metrics-port", "prometheus_client", "metrics") from error
         token = os.environ.get(TOKEN, "")
-        if not _is_loopback(host) and not token:
+        if not is_loopback(host, option="--metrics-host") and not token:
             raise ConfigError(
                 f"--metrics-host {host}: others could read it. Set a token in the environment ({TOKEN}), which scrapers send as "
                 f"a bearer token, or leave it at {LOOPBACK}."
@@ -142,7 +140,7 @@ def _guarded(app: Callable[..., Iterable[bytes]], token: str) -> Callable[..., I
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         given = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
-        if token and not hmac.compare_digest(given.encode(), token.encode()):
+        if token and not same_token(given, token):
             start_response("401 Unauthorized", [("WWW-Authenticate", "Bearer")])
             return [b""]
         if environ.get("PATH_INFO") != PATH or environ.get("REQUEST_METHOD") != "GET":
@@ -151,10 +149,3 @@ def _guarded(app: Callable[..., Iterable[bytes]], token: str) -> Callable[..., I
         return app(environ, start_response)
 
     return guarded
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError as error:
-        raise ConfigError(f"--metrics-host {host!r} is no address, e.g. {LOOPBACK}") from error

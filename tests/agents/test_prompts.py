@@ -163,3 +163,18 @@ def test_cues_of_stages_are_one_each(folder):
     (folder / "examples.yaml").write_text('cue: {initial: "A:"}\n')
     with pytest.raises(PromptError, match="cue a text or one each for initial, debate, review"):
         Prompts(folder).check()
+
+
+def test_instructions_stand_in_the_system_turn_of_files_that_are_read_once(tmp_path):
+    (tmp_path / "system.jinja").write_text("You are careful.")
+    (tmp_path / "initial.jinja").write_text("{{ question }}")
+    (tmp_path / "debate.jinja").write_text("{{ question }} {{ own }} {{ others }}")
+    read = Prompts(tmp_path)
+    read.check()
+    (tmp_path / "system.jinja").write_text("You are careless.")
+    (tmp_path / "initial.jinja").write_text("{{ nothing }}")
+    system, asked = read.instructed("Answer in {{ French }}.").initial("Why?").turns
+    assert system.parts == ("You are careful.\nAnswer in {{ French }}.",)
+    assert asked.parts == ("Why?",)
+    assert read.instructed("") is read
+    assert read.initial("Why?").turns[0].parts == ("You are careful.",)

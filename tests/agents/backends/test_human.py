@@ -34,7 +34,7 @@ def test_what_is_typed_is_said_and_is_not_asked_again(tmp_path):
         assert "decision:" in terminal.text
     with Terminal(*one_round(), cwd=tmp_path, columns=100) as again:
         assert again.wait() == 0
-        assert "going on with run" in again.text
+        assert "continuing run" in again.text
         assert ASKED not in again.text
 
 

@@ -157,6 +157,7 @@ COMMANDS = [
     "status",
     "cancel",
     "doctor",
+    "serve",
     "model fetch",
     "bench engine",
     "bench prefix",

@@ -1,0 +1,191 @@
+"""The endpoints: which request is answered by what. What is not here answers 404, in the form of OpenAI's errors."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agents.errors import DebateError
+from agents.question import Question
+from debate.access import Access
+from debate.runtime.faults import GivenUp
+from debate.serving import replies
+from debate.serving.debates import Job, Player
+from debate.serving.errors import ApiError, as_api_error
+from debate.serving.limits import Limits
+from debate.serving.metrics import CONTENT_TYPE, Counters
+from debate.serving.models import Catalogue, ServedModel
+from debate.serving.requests import Asked, ChatAsked, CompletionAsked, parsed, question_id
+from debate.serving.streams import Chunks, JobStream, outcomes_or_gone, read_body
+
+log = logging.getLogger("debate.serving")
+# Of a client that did not wait for its answer; nobody reads it but the counters.
+GONE = 499
+HEALTH = "/health"
+
+
+class Service:
+    """A server's state and endpoints.
+
+    Args:
+        catalogue: the models.
+        limits: what it allows.
+        access: whom it answers.
+        out: folder that debates are kept in; None to keep none.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, limits: Limits, access: Access | None = None, out: Path | None = None
+    ) -> None:
+        self.catalogue, self._limits = catalogue, limits
+        self._created = int(time.time())
+        self._counters = Counters()
+        self.player = Player(limits, self._counters, out)
+        self._counters.watch(lambda: self.player.admission.inside, lambda: self.player.admission.playing)
+        self.app = Starlette(
+            routes=[
+                Route(HEALTH, self._health),
+                Route("/metrics", self._metrics),
+                Route("/v1/models", self._models),
+                Route("/v1/models/{id:path}", self._model),
+                Route("/v1/chat/completions", self._chat, methods=["POST"]),
+                Route("/v1/completions", self._completions, methods=["POST"]),
+            ],
+            middleware=[Middleware(_Door, access or Access(), self._counters)],
+            exception_handlers=dict.fromkeys((ApiError, DebateError, GivenUp, ClientDisconnect, Exception), _failed)
+            | {HTTPException: _no_such},
+        )
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(self._counters.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _models(self, request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [self._card(id) for id in self.catalogue.ids]})
+
+    async def _model(self, request: Request) -> Response:
+        return JSONResponse(self._card(self.catalogue.get(request.path_params["id"]).id))
+
+    def _card(self, id: str) -> dict[str, object]:
+        return {"id": id, "object": "model", "created": self._created, "owned_by": "cipher-debate"}
+
+    async def _chat(self, request: Request) -> Response:
+        asked = parsed(ChatAsked, await read_body(request, self._limits.max_body, self._limits.read_s))
+        model = self.catalogue.get(asked.model)
+        job = self._start(model, asked, [asked.question], instructions=asked.instructions, alone=asked.is_background)
+        if asked.stream:
+            return self._stream(job, replies.ChatChunks(job, asked))
+        outcomes = await outcomes_or_gone(request, job)
+        if outcomes is None:
+            return Response(status_code=GONE)
+        return _answer(job, replies.chat(job, outcomes[0], asked))
+
+    async def _completions(self, request: Request) -> Response:
+        asked = parsed(CompletionAsked, await read_body(request, self._limits.max_body, self._limits.read_s))
+        job = self._start(self.catalogue.get(asked.model), asked, asked.prompts)
+        before = asked.prompts if asked.echo else [""] * len(asked.prompts)
+        if asked.stream:
+            return self._stream(job, replies.CompletionChunks(job, asked, before[0]))
+        outcomes = await outcomes_or_gone(request, job)
+        if outcomes is None:
+            return Response(status_code=GONE)
+        return _answer(job, replies.completion(job, outcomes, asked, before))
+
+    def _start(
+        self, model: ServedModel, asked: Asked, texts: Sequence[str], *, instructions: str = "", alone: bool = False
+    ) -> Job:
+        plan = model.plan(asked, self._limits, instructions=instructions, alone=alone)
+        questions = [Question(question_id(asked, instructions, text), text) for text in texts]
+        return self.player.start(plan, questions)
+
+    def _stream(self, job: Job, chunks: Chunks) -> Response:
+        return JobStream(job, chunks, heartbeat_s=self._limits.heartbeat_s, send_s=self._limits.read_s, report=_report)
+
+
+def _answer(job: Job, body: dict[str, object]) -> Response:
+    return JSONResponse(body, headers={"X-Debate-Id": job.id})
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=GONE)
+    known = as_api_error(error)
+    if known.status == 500:
+        _report(error)
+    return JSONResponse(known.body, status_code=known.status, headers=known.headers)
+
+
+async def _no_such(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path[:200]
+    if error.status_code == 405:
+        sentence = (
+            f"{path} does not take {request.method}; it takes {(error.headers or {}).get('Allow', 'another method')}"
+        )
+    else:
+        sentence = f"there is no {path} here; see docs/serving.md for what is"
+    known = ApiError(
+        error.status_code, sentence, code="not_found" if error.status_code == 404 else "method_not_allowed"
+    )
+    return JSONResponse(known.body, status_code=known.status, headers=error.headers)
+
+
+def _report(error: BaseException) -> None:
+    log.error("a request failed over a fault of the server", exc_info=error)
+
+
+@dataclass
+class _Door:
+    """Lets in whom the server answers, turns every exception into a response, and counts responses."""
+
+    app: ASGIApp
+    access: Access
+    counters: Counters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path, status = _counted(scope["path"]), 0
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        refusal = None if scope["path"] == HEALTH else self.access.refusal(headers)
+        try:
+            if refusal is None:
+                await self.app(scope, receive, counted)
+            elif self.access.token:
+                known = ApiError(401, refusal, code="invalid_api_key")
+                response = JSONResponse(known.body, status_code=401, headers={"WWW-Authenticate": "Bearer"})
+                await response(scope, receive, counted)
+            else:
+                known = ApiError(403, refusal, code="wrong_host")
+                await JSONResponse(known.body, status_code=403)(scope, receive, counted)
+        finally:
+            self.counters.answered(path, status or GONE)
+
+
+PATHS = (HEALTH, "/metrics", "/v1/models", "/v1/chat/completions", "/v1/completions")
+
+
+def _counted(path: str) -> str:
+    """Return a path as it is counted: those that are not here together, so that nobody fills the memory with names."""
+    if path in PATHS:
+        return path
+    return "/v1/models/…" if path.startswith("/v1/models/") else "other"

@@ -1,0 +1,193 @@
+"""One request's debates: admitted, played, written down if asked, and told turn by turn."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.errors import DebateError
+from agents.question import Question
+from agents.registry import load
+from debate.decision.decision import Decision
+from debate.orchestrator import play
+from debate.run_folder.folder import RunFolder
+from debate.run_folder.method_journal import MethodJournal
+from debate.runtime.faults import Faults
+from debate.serving.admission import Admission
+from debate.serving.errors import ApiError
+from debate.serving.limits import Limits
+from debate.serving.metrics import Counters
+from debate.serving.models import Plan
+from debate.transcript import Transcript, Turn
+
+# What a run's record says of its engines is said above this package.
+DECODING = "evals.provenance:decoding"
+# Decisions that are one agent's word by its office, and not by its temperature.
+BY_OFFICE = ("judge", "last_speaker")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A debate that is over.
+
+    Attributes:
+        decision: what it came to.
+        transcript: what was said.
+        turn: the turn whose words are the answer; None where the answer is nobody's.
+    """
+
+    decision: Decision
+    transcript: Transcript
+    turn: Turn | None
+
+    @property
+    def content(self) -> str:
+        """The answer in the words of the agent that decides, or the bare answer where it is nobody's."""
+        return self.turn.message.text if self.turn is not None else self.decision.answer or ""
+
+
+def spoken_for(plan: Plan, transcript: Transcript, decision: Decision) -> Turn | None:
+    """Return the turn that says what was decided.
+
+    Of several who gave the answer it is a judge's or last speaker's where that decides, else that of the lowest temperature.
+    Where nobody's answer was read, it is the turn that would have decided.
+    """
+    last = {name: transcript.last_of(name) for name in transcript.agents}
+    by_office = plan.config.decision.partition("(")[0] in BY_OFFICE
+    voters = [name for name in plan.config.electorate.order() if name in last]
+    others = [turn.key.agent for turn in reversed(transcript.turns) if turn.key.agent not in voters]
+    spoke_last = list(dict.fromkeys(turn.key.agent for turn in reversed(transcript.turns)))
+    order = spoke_last if by_office else [*voters, *dict.fromkeys(others)]
+    if decision.answer is None:
+        return last[order[0]]
+    return next((last[name] for name in order if decision.answers.get(name) == decision.answer), None)
+
+
+class Job:
+    """The debates of one request, played in a task of their own, which ends when nobody waits for it any more.
+
+    Attributes:
+        id: of the response and, with `--out`, of the stored debates.
+        task: ends with the outcomes, in the order of the questions.
+        events: turns as they are said; None when it is over.
+    """
+
+    def __init__(self, player: "Player", plan: Plan, questions: Sequence[Question]) -> None:
+        self.id = f"debate-{secrets.token_hex(12)}"
+        self.created = int(time.time())
+        self.plan = plan
+        self.events: asyncio.Queue[Turn | None] = asyncio.Queue()
+        names = [self.id if len(questions) == 1 else f"{self.id}-{place}" for place in range(len(questions))]
+        self.task = asyncio.create_task(player.play_all(self, list(zip(names, questions, strict=True))))
+
+    def cancel(self) -> None:
+        """End it; what engines have under way ends at their next step."""
+        self.task.cancel()
+
+
+class Player:
+    """Plays debates for requests.
+
+    Args:
+        limits: of the server.
+        counters: told of every debate.
+        out: folder for the runs, one each debate; None to keep none.
+    """
+
+    def __init__(self, limits: Limits, counters: Counters, out: Path | None = None) -> None:
+        self._limits, self._counters, self._out = limits, counters, out
+        self.admission = Admission(limits.max_concurrent, limits.max_queue)
+        self._jobs: set[asyncio.Task[list[Outcome]]] = set()
+
+    def start(self, plan: Plan, questions: Sequence[Question]) -> Job:
+        """Begin a request's debates.
+
+        Raises:
+            ApiError: 429, too many are played and wait.
+        """
+        self.admission.enter(len(questions))
+        job = Job(self, plan, questions)
+        self._jobs.add(job.task)
+
+        def end(task: "asyncio.Task[list[Outcome]]") -> None:
+            self._jobs.discard(task)
+            self.admission.leave(len(questions))
+            if not task.cancelled():
+                # Looked at, so that an error that nobody waits for is not reported as lost.
+                task.exception()
+            job.events.put_nowait(None)
+
+        # Not in the task itself: one that is cancelled before it begins runs nothing of it.
+        job.task.add_done_callback(end)
+        return job
+
+    async def play_all(self, job: Job, named: Sequence[tuple[str, Question]]) -> list[Outcome]:
+        """Return the outcomes of a job's debates, within the time limit."""
+        try:
+            async with asyncio.timeout(self._limits.timeout_s) as limit, asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._play(job, name, question)) for name, question in named]
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise ApiError(
+                504, f"the debate did not end within {self._limits.timeout_s:g} s; ask for fewer rounds", code="timeout"
+            ) from error
+        except BaseExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _play(self, job: Job, name: str, question: Question) -> Outcome:
+        async with self.admission.place():
+            start = time.perf_counter()
+            try:
+                outcome = await self._debate(job.plan, name, question, job.events.put_nowait)
+            except asyncio.CancelledError:
+                self._counters.ended("cancelled", time.perf_counter() - start)
+                raise
+            except Exception:
+                self._counters.ended("failed", time.perf_counter() - start)
+                raise
+            self._counters.ended("answered", time.perf_counter() - start)
+            return outcome
+
+    async def _debate(self, plan: Plan, name: str, question: Question, tell: Callable[[Turn], None]) -> Outcome:
+        with self._record(plan, name) as record:
+            faults = Faults(plan.config.execution, record)
+            if record is not None:
+                record.open(1, plan.debate.protocol.num_turns)
+                record.begin(question)
+
+            def on_turn(question: Question, turn: Turn) -> None:
+                cost = faults.costs.pop((question.id, turn.key))
+                if record is not None:
+                    record.append_turn(question, turn, cost)
+                self._counters.said(turn)
+                tell(turn)
+
+            transcript = await play(plan.debate, question, take=faults.take, on_turn=on_turn)
+            decision = plan.decide(transcript)
+            if record is not None:
+                record.append_decision(question, decision, {})
+            return Outcome(decision, transcript, spoken_for(plan, transcript, decision))
+
+    @contextlib.contextmanager
+    def _record(self, plan: Plan, name: str) -> Iterator[MethodJournal | None]:
+        """Yield the journal of a debate, which is a run of its own; None where none is kept."""
+        if self._out is None:
+            yield None
+            return
+        with RunFolder(self._out / name, plan.config, asked={"limit": 1, "data": None}) as folder:
+            folder.note_models(engine.fingerprint for engine in plan.engines)
+            yield folder.method(plan.method)
+            folder.finish(load(DECODING, "record", "")(plan.engines))
+
+    async def drain(self) -> None:
+        """Cancel what is under way and wait until it has ended."""
+        jobs = list(self._jobs)
+        for task in jobs:
+            task.cancel()
+        with contextlib.suppress(DebateError):
+            await asyncio.gather(*jobs, return_exceptions=True)

@@ -1,0 +1,240 @@
+"""Bodies of requests, checked: what is asked, of which model, how it is to be answered."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from debate.serving.errors import ApiError
+
+M = TypeVar("M", bound="Asked")
+
+# What decides how a model samples. Here the config does: a debate's agents have temperatures of their own.
+SAMPLING = (
+    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias",
+)  # fmt: skip
+# Chat interfaces ask for titles, tags and follow-up questions in the background, by prompts that begin so (Open WebUI).
+BACKGROUND = "### Task:"
+Text = Annotated[str, StringConstraints(strict=True)]
+
+
+class Overrides(BaseModel):
+    """The key `debate` of a request: what it changes about the config."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    rounds: int | None = Field(default=None, ge=1, le=10_000)
+    method: str | None = Field(default=None, min_length=1, max_length=200)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    temperature: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] | None = None
+    id: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+class StreamOptions(BaseModel):
+    """How a stream ends."""
+
+    include_usage: bool = False
+
+
+class Asked(BaseModel):
+    """What every kind of request has."""
+
+    model_config = ConfigDict(extra="allow")
+    REFUSED: ClassVar[dict[str, str]] = {}
+
+    model: Text
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    stop: Text | list[Text] | None = None
+    n: int | None = None
+    debate: Overrides = Field(default_factory=Overrides)
+
+    @property
+    def longest(self) -> int | None:
+        """Tokens that a message may have at most, as far as the request says."""
+        given = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None]
+        return min(given) if given else None
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Texts before which the answer is cut."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    @property
+    def drawn_seed(self) -> int | None:
+        """The seed, if one is given; negative ones, which other servers take, count from the other end."""
+        if self.debate.seed is not None:
+            return self.debate.seed
+        return None if self.seed is None else self.seed % 2**63
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with what it cost."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    @property
+    def ignored(self) -> list[str]:
+        """Keys that were given and change nothing."""
+        return sorted(key for key, value in (self.model_extra or {}).items() if key in SAMPLING and value is not None)
+
+    def check(self) -> None:
+        """Raise ApiError where something is asked that is not done."""
+        if self.n not in (None, 1):
+            raise _refused("n", f"n is {self.n}; a request has one answer: ask again with another seed")
+        if len(self.stops) > 16 or "" in self.stops:
+            raise _refused("stop", "stop has up to 16 texts, none of them empty")
+        for key, sentence in self.REFUSED.items():
+            value = (self.model_extra or {}).get(key)
+            if value not in (None, False, [], {}, 0, "none", "auto"):
+                raise _refused(key, sentence)
+
+
+class Part(BaseModel):
+    """A piece of a message."""
+
+    type: str
+    text: str | None = None
+
+
+class Said(BaseModel):
+    """A message of a conversation."""
+
+    role: str
+    content: Text | list[Part] | None = None
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        if isinstance(self.content, str):
+            return self.content
+        if stray := next((part.type for part in self.content or () if part.type != "text" or part.text is None), None):
+            raise _refused("messages", f"a message has a part of type {stray[:40]!r}; only text is debated")
+        return "".join(part.text or "" for part in self.content or ())
+
+
+class ChatAsked(Asked):
+    """A request of /v1/chat/completions."""
+
+    REFUSED = {
+        "tools": "a debate calls no tools; leave tools out",
+        "functions": "a debate calls no functions; leave functions out",
+        "logprobs": "a debate has no log-probabilities of its answer; leave logprobs out",
+        "top_logprobs": "a debate has no log-probabilities of its answer; leave top_logprobs out",
+        "audio": "only text is debated; leave audio out",
+    }  # fmt: skip
+    messages: list[Said] = Field(min_length=1)
+
+    def check(self) -> None:
+        """Raise ApiError where something is asked that is not done."""
+        super().check()
+        extra = self.model_extra or {}
+        form = extra.get("response_format")
+        if form is not None and form != {"type": "text"}:
+            raise _refused("response_format", "a debate answers in plain text; leave response_format out")
+        if extra.get("modalities") not in (None, ["text"]):
+            raise _refused("modalities", "a debate answers in text; leave modalities out")
+        for said in self.messages:
+            if said.role not in ("system", "developer", "user", "assistant"):
+                raise _refused("messages", f"role {said.role[:40]!r}: choose system, developer, user or assistant")
+        if self.messages[-1].role != "user":
+            raise _refused(
+                "messages", f"the last message is the {self.messages[-1].role}'s; end with the user's question"
+            )
+        if not self.question.strip():
+            raise _refused("messages", "the last message is empty; write what is to be debated")
+
+    @property
+    def instructions(self) -> str:
+        """What system messages say, to every agent."""
+        return "\n".join(said.text for said in self.messages if said.role in ("system", "developer")).strip()
+
+    @property
+    def question(self) -> str:
+        """The last message, with the earlier ones of the conversation before it."""
+        *earlier, last = (said for said in self.messages if said.role in ("user", "assistant"))
+        if not earlier:
+            return last.text
+        lines = [f"{said.role.capitalize()}: {said.text.strip()}" for said in earlier]
+        return "\n\n".join(["Earlier in this conversation:", *lines, "Now:", last.text])
+
+    @property
+    def is_background(self) -> bool:
+        """Whether a chat interface asks it for itself: a title, tags, what might be asked next."""
+        return self.messages[-1].text.lstrip().startswith(BACKGROUND)
+
+
+class CompletionAsked(Asked):
+    """A request of /v1/completions."""
+
+    REFUSED = {
+        "logprobs": "a debate has no log-probabilities; leave logprobs out",
+        "suffix": "a debate does not fill in before a suffix; leave suffix out",
+    }  # fmt: skip
+    prompt: Any
+    echo: bool = False
+    best_of: int | None = None
+
+    def check(self) -> None:
+        """Raise ApiError where something is asked that is not done."""
+        super().check()
+        if self.best_of not in (None, 1):
+            raise _refused("best_of", f"best_of is {self.best_of}; a prompt has one answer")
+        texts = self.prompts
+        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise _refused("prompt", "prompt is a text or a list of texts, none of them empty; tokens are not taken")
+        if self.stream and len(texts) > 1:
+            raise _refused("prompt", f"a stream of {len(texts)} prompts; stream one, or ask without stream")
+
+    @property
+    def prompts(self) -> Sequence[str]:
+        """The prompts."""
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt if isinstance(self.prompt, list) else []
+
+
+def parsed(kind: type[M], body: bytes) -> M:
+    """Return a request.
+
+    Raises:
+        ApiError: 400, it is not one, with the key that is wrong.
+    """
+    try:
+        raw = json.loads(body, parse_constant=_no_number)
+        # Half a character, which JSON can spell, is no text.
+        json.dumps(raw, ensure_ascii=False).encode()
+    except UnicodeError as error:
+        raise ApiError(400, "the body holds half a character; send valid Unicode", code="invalid_json") from error
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, f"the body is no JSON: {str(error)[:200]}", code="invalid_json") from error
+    if not isinstance(raw, dict):
+        raise ApiError(400, "the body is no JSON object", code="invalid_json")
+    if raw.get("debate", {}) is None:
+        del raw["debate"]
+    try:
+        asked = kind.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in first["loc"][:4])
+        known = f" Known: {', '.join(Overrides.model_fields)}." if first["type"] == "extra_forbidden" else ""
+        raise _refused(place[:200], f"{place[:200]}: {first['msg']}.{known}") from error
+    asked.check()
+    return asked
+
+
+def question_id(asked: Asked, instructions: str, text: str) -> str:
+    """Return the id of a question, from which with the seed all that is drawn follows: given, or made of what is asked."""
+    if asked.debate.id is not None:
+        return asked.debate.id
+    return "request-" + hashlib.sha256(json.dumps([instructions, text]).encode()).hexdigest()[:16]
+
+
+def _no_number(text: str) -> Literal[0]:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _refused(param: str, sentence: str) -> ApiError:
+    return ApiError(400, sentence, code="invalid_value", param=param)

@@ -1,0 +1,144 @@
+"""Serves until it is told to stop, then lets what is under way end."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from agents.errors import ConfigError, RunError
+from agents.pretrained import Progress
+from debate.access import LOOPBACK, Access, is_loopback
+from debate.config.schema import DebateConfig
+from debate.serving.app import Service
+from debate.serving.limits import Limits
+from debate.serving.models import Catalogue
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where a server listens, and for whom.
+
+    Attributes:
+        host, port: the address; port 0 takes a free one.
+        token: what clients send; needed beyond loopback.
+        tls_cert, tls_key: files of TLS, both or neither.
+        drain_s: seconds in which requests under way may end when the server is told to stop.
+    """
+
+    host: str = LOOPBACK
+    port: int = 8000
+    token: str = ""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    drain_s: float = 30.0
+
+    def check(self) -> None:
+        """Raise ConfigError where it would be open to others without a token, or TLS cannot be had."""
+        if not is_loopback(self.host, option="--host") and not self.token:
+            raise ConfigError(
+                f"--host {self.host}: others could use it. Give a token that clients send as their api_key (--token-file FILE), "
+                f"or leave it at {LOOPBACK}."
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ConfigError("TLS needs both a certificate and its key: give --tls-cert and --tls-key")
+        if self.tls_cert is not None and self.tls_key is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key)
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigError(f"--tls-cert {self.tls_cert}: cannot be used with {self.tls_key}: {error}") from error
+
+
+class _Server(uvicorn.Server):
+    """A server that ends in order when it is told to, instead of ending the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on Ctrl-C and SIGTERM; a second one does not wait for requests under way."""
+        loop, added = asyncio.get_running_loop(), []
+        for number in SIGNALS:
+            # Elsewhere than in the main thread there are no signals, and whoever runs it says when to stop.
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+                added.append(number)
+        try:
+            yield
+        finally:
+            for number in added:
+                loop.remove_signal_handler(number)
+
+
+async def serve(
+    configs: Mapping[str, DebateConfig],
+    listen: Listen,
+    limits: Limits,
+    *,
+    out: Path | None = None,
+    progress: Progress = lambda _: None,
+    ready: Callable[[str, uvicorn.Server], None] = lambda url, server: None,
+) -> None:
+    """Load the models and serve them until Ctrl-C or SIGTERM.
+
+    Args:
+        configs: id → config.
+        listen: where, and for whom.
+        limits: what clients may ask for.
+        out: folder that each debate is kept in as a run; None to keep none.
+        progress: told what takes time.
+        ready: told the address when requests are answered, and the server, which ends when its `should_exit` is set.
+
+    Raises:
+        DebateError: a config, address or token that cannot be used.
+    """
+    listen.check()
+    bound = _bound(listen.host, listen.port, limits.read_s)
+    with contextlib.closing(bound):
+        catalogue = Catalogue(configs, limits, progress)
+        try:
+            service = Service(catalogue, limits, Access(listen.token), out)
+            config = uvicorn.Config(
+                service.app,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                server_header=False,
+                timeout_graceful_shutdown=max(1, round(listen.drain_s)),
+                ssl_certfile=listen.tls_cert,
+                ssl_keyfile=None if listen.tls_key is None else str(listen.tls_key),
+            )
+            server = _Server(config)
+            scheme = "https" if listen.tls_cert is not None else "http"
+            name = f"[{listen.host}]" if ":" in listen.host else listen.host
+            ready(f"{scheme}://{name}:{bound.getsockname()[1]}/v1", server)
+            try:
+                await server.serve(sockets=[bound])
+            finally:
+                await service.player.drain()
+        finally:
+            await catalogue.close()
+
+
+def _bound(host: str, port: int, patience_s: float) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol's number asyncio knows that it is TCP, and sends each chunk at once.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it: a client that takes nothing is cut off, with what is buffered for it.
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * patience_s))
+    try:
+        found.bind((host, port))
+        # From now on clients wait instead of being refused, while models are loaded.
+        found.listen(2048)
+    except OSError as error:
+        found.close()
+        raise RunError(f"cannot listen at {host}:{port}: {error.strerror}; choose another --port") from error
+    return found
