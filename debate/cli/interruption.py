@@ -48,7 +48,7 @@ class Interruption:
         self._is_forced = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._ended = threading.Event()
+        self._answered, self._ended = threading.Event(), threading.Event()
         self._before: Any = None
         self._pipe: tuple[int, int] | None = None
         self._wakeup = -1
@@ -98,6 +98,10 @@ class Interruption:
         if os.getpid() != self._process:
             raise KeyboardInterrupt
         if loop is None or task is None:
+            if _is_importing(frame):
+                # Nothing has been begun, and compiled modules may abort when Python code that they call raises.
+                self._answered.wait(LOOP_PATIENCE_S)
+                end_now()
             raise Interrupted
         if self._is_forced:
             # The loop lets this pass, and ends.
@@ -113,12 +117,21 @@ class Interruption:
         self.is_asked = True
         until = time.monotonic() + PATIENCE_S
         say(STOPPING)
+        self._answered.set()
         if self._loop is not None and not _answers(self._loop):
             self._is_forced = True
             # Not to any thread: what the main one waits for is to be interrupted.
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         if not self._ended.wait(max(0.0, until - time.monotonic())):
             end_now()
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _answers(loop: "asyncio.AbstractEventLoop") -> bool:
@@ -133,7 +146,10 @@ def _answers(loop: "asyncio.AbstractEventLoop") -> bool:
 
 def say(sentence: str) -> None:
     """Print a note, above a panel if there is one; also where a library has the error stream redirected meanwhile."""
-    if sys.stderr is sys.__stderr__ or sys.__stderr__ is None:
+    from rich.file_proxy import FileProxy
+
+    # A panel takes the error stream too, and what were printed beside it would be drawn over.
+    if sys.stderr is sys.__stderr__ or sys.__stderr__ is None or isinstance(sys.stderr, FileProxy):
         notes.print(sentence, markup=False)
     else:
         print(sentence, file=sys.__stderr__, flush=True)

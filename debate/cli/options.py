@@ -138,7 +138,9 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if "transformers" not in sys.modules:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1" if not sys.stderr.isatty() else "0")
+    if not sys.stderr.isatty():
+        # On a terminal it stays unset: a value of 0 would forbid silencing the bars of single steps.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         return asyncio.run(interruption.current.guarded(coroutine))
     except (KeyboardInterrupt, asyncio.CancelledError) as error:

@@ -33,6 +33,7 @@ def test_runtime_ray_is_how_the_run_is_carried_out(command, executed, cli, tmp_p
     where = ("--out", tmp_path / "r", "--runtime", "ray", "--ray-address", "127.0.0.1:1")
     code, _, err = cli(*command, *where)
     assert (code, "stopped here" in err) == (2, True)
-    assert executed == [ExecutionConfig(runtime="ray", ray_address="127.0.0.1:1")]
+    at_once = command[0] == "reproduce"
+    assert executed == [ExecutionConfig(runtime="ray", ray_address="127.0.0.1:1", rows_at_once=at_once)]
     code, _, err = cli(*command, "--out", tmp_path / "s", "--runtime", "cluster")
     assert (code, "runtime: " in err, "'local' or 'ray'" in err) == (2, True, True)
