@@ -136,7 +136,7 @@ def _check_prompts(
         looked = list(dict.fromkeys(place.absolute() for place in (folder / value, path)))
         home = shipped("x").parent
         known = sorted({*other_names, *(inner.name for inner in home.glob("*") if _is_prompts(inner))})
-    if (empty := next((place for place in looked if place.is_dir()), None)) is not None:
+    if (empty := next((place for place in looked if os.path.isdir(place)), None)) is not None:
         raise ConfigError(
             f"{where}: the folder {empty} has no prompt files: system.jinja, initial.jinja and debate.jinja are wanted there. "
             "`debate init` writes an example."
