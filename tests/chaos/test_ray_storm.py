@@ -6,6 +6,7 @@ from chaos.ray_storm import ray_storm
 pytest.importorskip("ray")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_whose_engines_runners_and_driver_are_killed_comes_to_the_same_bytes(tmp_path):
     killed, wrong = ray_storm(tmp_path, kills=3, limit=120, seed=0, driver_share=0.4)

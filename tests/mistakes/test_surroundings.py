@@ -42,7 +42,7 @@ def ask(command, folder, *, without=(), limit=None, **env):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("limit", [0, 3000])
+@pytest.mark.parametrize("limit", [0, pytest.param(3000, marks=pytest.mark.long)])
 def test_a_disk_that_takes_no_more(there, limit):
     code, _, err = ask((*EVAL[:-1], "200"), there, limit=limit)
     assert code == 2

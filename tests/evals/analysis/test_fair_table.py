@@ -12,6 +12,7 @@ from evals.evaluation import evaluate
 from evals.outputs import write_outputs
 
 
+@pytest.mark.long
 @pytest.mark.weights
 @pytest.mark.slow
 def test_on_smollm2_with_votes_at_equal_budget_and_continued(tmp_path, smollm2):

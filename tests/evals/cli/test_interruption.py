@@ -31,7 +31,9 @@ def interrupt(terminal):
     ("command", "text"),
     [
         (("eval", "smoke", "--limit", 4000, "--methods", "cipher", "--out", "run"), "accuracy so far"),
-        (("eval", "debaters/experts", "--limit", 400, "--out", "run"), "accuracy so far"),
+        pytest.param(
+            ("eval", "debaters/experts", "--limit", 400, "--out", "run"), "accuracy so far", marks=pytest.mark.long
+        ),
         (("run", "--task", "arithmetic", "--limit", 400, "--out", "run"), "decision:"),
         (("search", "smoke", "--trials", 200, "--limit", 100, "--out", "run"), "trial 1"),
     ],

@@ -28,6 +28,7 @@ def documented():
     return {cells[0].strip(): cells[4].strip() for cells in lines if len(cells) >= 5}
 
 
+@pytest.mark.long
 def test_the_command_says_what_vllm_makes_of_models(tmp_path):
     """One that answers as its own code, one whose windows end one position later, and one that computes something else."""
     folders = [save(name, tmp_path / name, wide=WIDE) for name in ("llama", "cohere2", "gpt_neox")]

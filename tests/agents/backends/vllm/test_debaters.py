@@ -13,6 +13,7 @@ from evals.task import create_task
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 
+@pytest.mark.long
 def test_the_same_solutions_in_text_and_in_cipher_alone_and_in_a_debate(expected):
     folder = locate("tiny/ada")
     prompts = Prompts(prompts_folder("tiny"), "plain")
