@@ -61,12 +61,12 @@ class Access:
             if kind.lower() == "bearer" and same_token(given.strip(), self.token):
                 return None
             return "the token is missing or wrong: send the server's token as `Authorization: Bearer TOKEN` (api_key)"
-        if _name(headers.get("host", "")) in self.hosts:
+        if host_name(headers.get("host", "")) in self.hosts:
             return None
         return f"without a token this server is called by a local name alone: {', '.join(self.hosts)}"
 
 
-def _name(host: str) -> str:
+def host_name(host: str) -> str:
     """Return the name in a Host header, without its port."""
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdigit() else host

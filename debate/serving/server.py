@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,14 +10,17 @@ from pathlib import Path
 
 import uvicorn
 
-from agents.errors import ConfigError, RunError
+from agents.errors import ConfigError
 from agents.pretrained import Progress
 from debate.access import LOOPBACK, Access, is_loopback
 from debate.config.schema import DebateConfig
+from debate.listening import listening_socket
 from debate.serving.app import Service
 from debate.serving.limits import Limits
 from debate.serving.models import Catalogue
 
+# Connections that may wait while models are loaded.
+BACKLOG = 2048
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -98,7 +100,7 @@ async def serve(
         DebateError: a config, address or token that cannot be used.
     """
     listen.check()
-    bound = _bound(listen.host, listen.port, limits.read_s)
+    bound = listening_socket(listen.host, listen.port, backlog=BACKLOG, patience_s=limits.read_s)
     with contextlib.closing(bound):
         catalogue = Catalogue(configs, limits, progress)
         try:
@@ -124,21 +126,3 @@ async def serve(
                 await service.player.drain()
         finally:
             await catalogue.close()
-
-
-def _bound(host: str, port: int, patience_s: float) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol's number asyncio knows that it is TCP, and sends each chunk at once.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Connections inherit it: a client that takes nothing is cut off, with what is buffered for it.
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * patience_s))
-    try:
-        found.bind((host, port))
-        # From now on clients wait instead of being refused, while models are loaded.
-        found.listen(2048)
-    except OSError as error:
-        found.close()
-        raise RunError(f"cannot listen at {host}:{port}: {error.strerror}; choose another --port") from error
-    return found

@@ -3,12 +3,11 @@
 Other users of the machine, and pages open in the same browser, reach a port of the loopback interface as well.
 """
 
-import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-HOSTS = ("127.0.0.1", "localhost", "[::1]")
+from debate.access import LOCAL_NAMES, host_name, same_token
 
 
 def new_token() -> str:
@@ -28,7 +27,7 @@ class Access:
 
     port: int
     token: str = field(default_factory=new_token, repr=False)
-    hosts: tuple[str, ...] = HOSTS
+    hosts: tuple[str, ...] = LOCAL_NAMES
 
     @property
     def cookie(self) -> str:
@@ -37,12 +36,11 @@ class Access:
 
     def knows(self, given: str | None) -> bool:
         """Whether a token is the right one, compared in constant time."""
-        return given is not None and hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
+        return given is not None and same_token(given, self.token)
 
     def is_called_rightly(self, host: str | None) -> bool:
         """Whether a request's Host is a name of this server: a page elsewhere can make its own name point here."""
-        name = (host or "").rpartition(":")[0] if (host or "").rpartition(":")[2].isdigit() else host or ""
-        return name in self.hosts
+        return host_name(host or "") in self.hosts
 
     def allows(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> bool:
         """Whether a request has the token, in the cookie or as a bearer."""

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import DebateError, MissingDependency
+from debate.listening import listening_socket
 from debate.transcript import TurnKey
 from evals.viewer.access import Access
 from evals.viewer.index import RunIndex, by_name
@@ -67,7 +67,7 @@ class Viewer:
         self._paths = by_name(paths)
         self._views: dict[str, RunView] = {}
         self._making = threading.Lock()
-        self._socket = _bound(host, port)
+        self._socket = listening_socket(host, port)
         self.port = int(self._socket.getsockname()[1])
         self.access = Access(self.port)
         self._partial: dict[str, dict[str, str]] = {}
@@ -287,28 +287,6 @@ class _Guarded:
 
 def _event(content: dict[str, Any]) -> str:
     return f"data: {json.dumps(content)}\n\n"
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on a port.
-
-    Raises:
-        ConfigError: it cannot be had.
-    """
-    from agents.errors import ConfigError
-
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        made.bind((host, port))
-        # Whoever opens the address before it is served waits instead of being refused.
-        made.listen(128)
-    except OSError as error:
-        made.close()
-        raise ConfigError(
-            f"port {port} cannot be used ({error.strerror}); choose another with --port, or leave it out"
-        ) from error
-    return made
 
 
 @contextlib.contextmanager
