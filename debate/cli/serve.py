@@ -116,8 +116,8 @@ def _token(given: str | None, file: Path | None) -> str:
             given = file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeError) as error:
             raise ConfigError(f"--token-file {file}: cannot be read: {error}") from error
-    if given is None:
-        return os.environ.get(TOKEN, "")
+    if given is None and not (given := os.environ.get(TOKEN, "")):
+        return ""
     if not given.strip() or not given.isascii() or not given.isprintable():
         raise ConfigError("the token is empty or has letters that no header holds; make one: openssl rand -hex 24")
     return given.strip()

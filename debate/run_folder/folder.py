@@ -153,6 +153,11 @@ class RunFolder(RunStore):
             # Nothing was said under the other config, which may have been a mistake: there is nothing to lose.
             self._begin_anew()
             earlier = None
+        if self.state.signers and self.is_resumed and signing_key(self.config.execution, self.path) is None:
+            raise RunError(
+                f"{self.path} is signed by {', '.join(self.state.signers)}, and no key is given: its further turns would be "
+                "unsigned, and it could not be continued with the key. Give the key with --sign-with, or choose another --out."
+            )
         if torn := self._journal.torn:
             self.warnings.append(
                 f"{self._journal.path}: a torn record of {torn.num_bytes} bytes was cut off at byte {torn.offset}; the "

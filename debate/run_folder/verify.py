@@ -167,7 +167,8 @@ def _turns(run: Path, state: RunState, found: Verdict) -> set[str]:
                     where = f"{name}, {question}, round {turn_key.round}, {turn_key.agent}"
                     try:
                         turn = read_turn(record, store)
-                        if turn.message.digest != record["digest"]:
+                        written = (record.get("digest"), record.get("text"), record.get("thinking", ""))
+                        if written != (turn.message.digest, turn.message.text, turn.message.thinking):
                             damaged.append(f"{where}: the text is not the one of its digest")
                         elif turn.signature is None:
                             unsigned += 1
@@ -252,6 +253,6 @@ def _against_manifest(
 
 def _is(path: Path, run: Path, sha: Any) -> bool:
     try:
-        return run in path.parents and ".." not in path.parts and sha256_of(path) == sha
-    except OSError:
+        return run in path.parents and ".." not in path.relative_to(run).parts and sha256_of(path) == sha
+    except (OSError, ValueError):
         return False

@@ -15,6 +15,7 @@ from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.method_journal import MethodJournal
+from debate.runtime.demands import refuse_undemanded
 from debate.runtime.faults import Faults
 from debate.serving.admission import Admission
 from debate.serving.errors import ApiError
@@ -160,12 +161,17 @@ class Player:
                 record.open(1, plan.debate.protocol.num_turns)
                 record.begin(question)
 
-            def on_turn(question: Question, turn: Turn) -> None:
+            def on_turn(question: Question, turn: Turn) -> Turn:
                 cost = faults.costs.pop((question.id, turn.key))
+                place = None
+                if record is not None:
+                    turn, place = record.signed(question, turn), record.place(question, turn.key)
+                refuse_undemanded(plan.debate, question, turn, place)
                 if record is not None:
                     record.append_turn(question, turn, cost)
                 self._counters.said(turn)
                 tell(turn)
+                return turn
 
             transcript = await play(plan.debate, question, take=faults.take, on_turn=on_turn)
             decision = plan.decide(transcript)

@@ -12,7 +12,7 @@ import uvicorn
 
 from agents.errors import ConfigError
 from agents.pretrained import Progress
-from debate.access import LOOPBACK, Access, is_loopback
+from debate.access import LOCAL_NAMES, LOOPBACK, Access, is_loopback
 from debate.config.schema import DebateConfig
 from debate.listening import listening_socket
 from debate.serving.app import Service
@@ -103,8 +103,9 @@ async def serve(
     bound = listening_socket(listen.host, listen.port, backlog=BACKLOG, patience_s=limits.read_s)
     with contextlib.closing(bound):
         catalogue = Catalogue(configs, limits, progress)
+        name = f"[{listen.host}]" if ":" in listen.host else listen.host
         try:
-            service = Service(catalogue, limits, Access(listen.token), out)
+            service = Service(catalogue, limits, Access(listen.token, (*LOCAL_NAMES, name)), out)
             config = uvicorn.Config(
                 service.app,
                 log_level="warning",
@@ -118,7 +119,6 @@ async def serve(
             )
             server = _Server(config)
             scheme = "https" if listen.tls_cert is not None else "http"
-            name = f"[{listen.host}]" if ":" in listen.host else listen.host
             ready(f"{scheme}://{name}:{bound.getsockname()[1]}/v1", server)
             try:
                 await server.serve(sockets=[bound])

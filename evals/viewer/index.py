@@ -133,14 +133,15 @@ class RunIndex:
     def read_answers(self, most: int = 500) -> bool:
         """Read what some of the turns that are not read yet answer; return whether there are more."""
         with self._lock:
-            offsets = [self._unread.popleft() for _ in range(min(most, len(self._unread)))]
-            if offsets:
+            if self._unread:
                 scorer = self.scorer
                 with self._journal.opened() as at:
-                    for offset in offsets:
-                        record = at(offset)
+                    for _ in range(min(most, len(self._unread))):
+                        record = at(self._unread[0])
                         cell = self._cells[record["method"]][record["question"]]
                         cell.hear(self.word(record, scorer))
+                        # Read: what fails above is tried again, not passed over.
+                        self._unread.popleft()
                         self.version += 1
                         cell.version = self.version
             return bool(self._unread)
