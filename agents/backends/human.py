@@ -154,7 +154,7 @@ class HumanBackend(Backend):
                 continue
             data = os.read(file, 65536)
             typed += data
-            lines = typed.decode(errors="replace").lstrip("\r\n")
+            lines = typed.decode(errors="replace").lstrip()
             said, ended, _ = lines.partition("\n\n")
             if (ended or not data) and said.strip():
                 return said.strip()

@@ -13,6 +13,9 @@ _PLACE = re.compile(
     re.IGNORECASE,
 )
 
+_DENIES = re.compile(r"\b(?:not|wrong|incorrect|false|out|cannot)\b|n['’]t\b", re.IGNORECASE)
+_SEVERAL = re.compile(rf"[^.\n]{{0,24}}?\d\)?,?\s(?:or|and)\s(?:{_NOUN}\s)?[(\[]?\d", re.IGNORECASE)
+
 
 def place_named(clause: str, *, anywhere: bool = False) -> int | None:
     """Return the place, from 1, that a clause begins with; -1 of the last; None of none.
@@ -22,8 +25,14 @@ def place_named(clause: str, *, anywhere: bool = False) -> int | None:
         anywhere: whether it may stand anywhere, as long as no other place is named.
     """
     if anywhere:
-        found = {_place(match) for match in _PLACE.finditer(clause)}
+        # "Option 3 is not correct" names what it is not.
+        if _DENIES.search(clause) or any(_SEVERAL.match(clause, match.start()) for match in _PLACE.finditer(clause)):
+            return None
+        # "The first one to finish" counts runners, not options.
+        found = {_place(match) for match in _PLACE.finditer(clause) if not match[0].lower().endswith(" one")}
         return found.pop() if len(found) == 1 else None
+    if _SEVERAL.match(clause):
+        return None
     match = _PLACE.match(clause, re.match(r"[\s*_:\"'(\[]{0,8}", clause).end())  # type: ignore[union-attr]
     return _place(match) if match else None
 

@@ -33,14 +33,14 @@ _KINDS: dict[str, dict[str, Fraction]] = {
     "volume": {"ml": Fraction(1), "l": Fraction(1000)},
     "money": {"cent": Fraction(1), "dollar": Fraction(100), "euro": Fraction(0)},
     "angle": {"degree": Fraction(1), "radian": Fraction(0)},
-    "speed": {"mph": Fraction(1609344), "km/h": Fraction(10**6)},
+    "speed": {"mph": Fraction(1609344), "km/h": Fraction(10**6), "m/s": Fraction(3_600_000)},
 }  # fmt: skip
 _SPELLINGS = {
     "mm": "millimeter millimetre", "cm": "centimeter centimetre", "m": "meter metre", "km": "kilometer kilometre",
     "in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile", "s": "second sec", "min": "minute", "h": "hour hr",
     "day": "", "week": "", "month": "", "year": "yr", "mg": "milligram", "g": "gram", "kg": "kilogram", "lb": "pound",
     "oz": "ounce", "ml": "milliliter millilitre", "l": "liter litre", "cent": "", "dollar": "\\$ $ usd", "euro": "€ eur",
-    "degree": "\\circ ° ^\\circ deg", "radian": "rad", "mph": "", "km/h": "kph kmh",
+    "degree": "\\circ ° ^\\circ deg", "radian": "rad", "mph": "", "km/h": "kph kmh", "m/s": "",
 }  # fmt: skip
 _CANONICAL = {name: unit for unit, names in _SPELLINGS.items() for name in (unit, *names.split())}
 _CANONICAL |= {f"{name}s": unit for name, unit in list(_CANONICAL.items()) if len(name) > 1 and name.isalpha()}
@@ -113,6 +113,8 @@ def quantity(text: str) -> Quantity | None:
     if unit is None or not _NUMBER.fullmatch(number) or (tail["bare"] and len(name) == 1 and name != "m"):
         return None
     kind, size = _SIZES[unit]
+    # A factor is put beside it, where a comma would be read as something else.
+    number = re.sub(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))", "", number)
     return Quantity(number, f"{kind}^{power}", unit, size**power)
 
 

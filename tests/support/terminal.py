@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -11,6 +12,12 @@ import termios
 import time
 
 import pyte
+
+
+def _in_the_foreground():
+    """Make the terminal the process' own. Ctrl-C counts there, also where these tests run in the background and it does not."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Terminal:
@@ -30,7 +37,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "debate", *map(str, arguments)],
             stdin=child, stdout=child, stderr=child, cwd=cwd, env=environment, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_in_the_foreground,
         )  # fmt: skip
         os.close(child)
         self._screen = pyte.Screen(columns, lines)

@@ -28,6 +28,7 @@ def test_what_is_typed_is_said_and_is_not_asked_again(tmp_path):
     with Terminal(*one_round(), cwd=tmp_path, columns=100) as terminal:
         terminal.wait_for(ASKED)
         assert "Answer: -19" in terminal.text, "what the other said can be read"
+        terminal.type(b" \n\n")
         terminal.type(b"I say 2*3 is 6,\n" + "and ünderneath: Answer: 5\n\n".encode())
         assert terminal.wait() == 0
         assert "2*3 is 6, ⏎ and ünderneath: Answer: 5" in terminal.text

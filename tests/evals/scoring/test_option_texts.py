@@ -10,6 +10,7 @@ TRUTH = ("True", "False")
 COLOURS = ("red", "green", "blue", "black")
 SIGNS = ("3", "-3", "3 or -3", "0")
 HALVES = ("1/2", "0.5 m", "50 %", "2")
+NAMES = ("Bob", "Alice", "Maria", "John")
 PLACES = ("4", "3", "2", "1")
 CAPITALS = ("London", "Paris", "Rome")
 LETTERS = ("C", "D", "A", "B")
@@ -73,6 +74,16 @@ def stated(options, response):
         (CAPITALS, "The second option is right", "B"),
         (CAPITALS, "Answer: 2", None),
         (("option 2", "option 1"), "Answer: option 2", "A"),
+        # A place that is denied, counted on the way, or one of several, is no answer.
+        (NAMES, "The first one to finish the race was Maria.", "C"),
+        (NAMES, "The last one standing was Alice.", "B"),
+        (NAMES, "Option 1 is wrong. It is Maria.", "C"),
+        (NAMES, "It was Maria, not the first one.", "C"),
+        (NAMES, "The first option can be ruled out. Maria is the tallest.", "C"),
+        (NAMES, "Option 3 is not correct.", None),
+        (NAMES, "The answer is option 2 or option 3.", None),
+        (NAMES, "The answer is option 1 or 2.", None),
+        (NAMES, "I think option 2 fits.", "B"),
         # A letter is a label, in either case.
         (LETTERS, "Answer: c", "C"),
         (LETTERS, "answer: (c)", "C"),

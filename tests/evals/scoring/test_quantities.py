@@ -80,6 +80,20 @@ def test_what_stands_beside_a_number_counts(answer, target, verdict):
     assert equal(answer, target) is verdict
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("1,000\\text{ m}", "1\\text{ km}", True),
+        ("5,000\\text{ g}", "5\\text{ kg}", True),
+        ("36\\text{ km/h}", "10\\text{ m/s}", True),
+        ("10\\text{ m/s}", "10\\text{ km/h}", False),
+        ("10\\text{ m/s}", "10\\text{ m}", False),
+    ],
+)
+def test_thousands_and_speeds_are_converted_either_way_round(one, other, same):
+    assert (equal(one, other), equal(other, one)) == (same, same)
+
+
 def test_a_number_with_a_unit():
     found = quantity("864 \\mbox{ inches}^2")
     assert (found.number, found.kind, found.unit) == ("864", "length^2", "in")
