@@ -67,7 +67,7 @@ def test_files_are_bounded_and_named(tmp_path):
     path.write_bytes(b"a: \xff")
     with pytest.raises(ConfigError, match=r"big\.yaml is no text in UTF-8"):
         read_yaml(path)
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="is a folder; give a file in it"):
         read_yaml(tmp_path)
 
 
