@@ -201,6 +201,9 @@ def test_no_more_turns_than_allowed_are_with_an_engine_at_once(tmp_path, run):
     most = 0
 
     class Watching:
+        def of_method(self, method):
+            return self
+
         def __getattr__(self, name):
             return self.look
 
