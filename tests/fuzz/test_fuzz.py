@@ -69,6 +69,7 @@ class Faulty(Target):
 
     name, documented = "faulty", (ValueError,)
     kept: list[bytes]
+    reads = 0
 
     def seeds(self):
         return [b"abc"]
@@ -79,7 +80,10 @@ class Faulty(Target):
         if blob[:1] == b"a":
             raise ValueError("documented")
         assert len(blob) % 7 != 5, "a promise"
-        self.kept.append(b"x" * (1 << 20))
+        self.reads += 1
+        if self.reads % 50 == 0:
+            # So large a block is never carved out of what the process has freed before.
+            self.kept.append(b"x" * (40 << 20))
 
 
 def test_what_is_undocumented_or_broken_is_found_and_kept_and_so_is_memory(tmp_path):
