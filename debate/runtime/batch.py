@@ -10,7 +10,7 @@ from debate.config.execution import ExecutionConfig
 from debate.decision.decision import Decision
 from debate.orchestrator import Debate, play
 from debate.run_folder.method_journal import MethodJournal
-from debate.runtime.demands import refuse_undemanded
+from debate.runtime.demands import refuse_undemanded, vouched
 from debate.runtime.faults import Faults, GivenUp
 from debate.runtime.observer import AnswerScore, Observer
 from debate.transcript import Transcript, Turn, TurnKey
@@ -58,14 +58,9 @@ async def play_questions(
         for observer in told:
             observer.turn_started(question, turn)
 
-    def checked(question: Question, turn: Turn) -> Turn:
-        place = None if record is None else record.place(question, turn.key)
-        refuse_undemanded(debate, question, turn, place)
-        return turn
-
     def on_turn(question: Question, turn: Turn) -> Turn:
         cost = faults.costs.pop((question.id, turn.key))
-        turn = checked(question, turn if record is None else record.signed(question, turn))
+        turn = vouched(debate, question, turn, record)
         if record is not None:
             record.append_turn(question, turn, cost)
         for observer in told:
@@ -103,7 +98,7 @@ async def play_questions(
                 observer.debate_continued(question, len(before))
         try:
             for turn in (before or {}).values():
-                checked(question, turn)
+                refuse_undemanded(debate, question, turn, record)
             if runners is None or faults.has_strikes(question):
                 transcript = await play(
                     debate, question, before=before, take=faults.take, on_start=on_start, on_turn=on_turn

@@ -15,7 +15,7 @@ from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.method_journal import MethodJournal
-from debate.runtime.demands import refuse_undemanded
+from debate.runtime.demands import vouched
 from debate.runtime.faults import Faults
 from debate.serving.admission import Admission
 from debate.serving.errors import ApiError
@@ -163,10 +163,7 @@ class Player:
 
             def on_turn(question: Question, turn: Turn) -> Turn:
                 cost = faults.costs.pop((question.id, turn.key))
-                place = None
-                if record is not None:
-                    turn, place = record.signed(question, turn), record.place(question, turn.key)
-                refuse_undemanded(plan.debate, question, turn, place)
+                turn = vouched(plan.debate, question, turn, record)
                 if record is not None:
                     record.append_turn(question, turn, cost)
                 self._counters.said(turn)

@@ -4,11 +4,12 @@ Has of AsyncLLM what `engine.Engine` calls. Everything below it, the scheduler, 
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from agents.backends.vllm.environment import variable
 
 SWITCH = "VLLM_ENABLE_V1_MULTIPROCESSING"
 
@@ -16,14 +17,8 @@ SWITCH = "VLLM_ENABLE_V1_MULTIPROCESSING"
 @contextmanager
 def within() -> Iterator[None]:
     """Have engines that are configured meanwhile run in this process."""
-    before = os.environ.get(SWITCH)
-    os.environ[SWITCH] = "0"
-    try:
+    with variable(SWITCH, "0"):
         yield
-    finally:
-        os.environ.pop(SWITCH)
-        if before is not None:
-            os.environ[SWITCH] = before
 
 
 class InProcess:

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from agents.backends.vllm.environment import variable
+
 VARIABLE = "CIPHER_DEBATE_VLLM_LAST_WORDS"
 
 
@@ -57,14 +59,8 @@ class Heard:
     def by_new_workers(self) -> Iterator[None]:
         """Have workers that are started meanwhile leave their last words here."""
         self._file.unlink(missing_ok=True)
-        before = os.environ.get(VARIABLE)
-        os.environ[VARIABLE] = str(self._file)
-        try:
+        with variable(VARIABLE, str(self._file)):
             yield
-        finally:
-            os.environ.pop(VARIABLE)
-            if before is not None:
-                os.environ[VARIABLE] = before
 
     def close(self) -> None:
         """Remove the file."""

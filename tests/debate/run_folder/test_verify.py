@@ -106,6 +106,27 @@ def test_a_signed_run_fits_together(cli, played, keys):
     assert not any(b"PRIVATE" in path.read_bytes() for path in played.rglob("*") if path.is_file())
 
 
+def test_a_run_is_found_by_a_path_that_goes_up(played):
+    assert found(played / ".." / played.name)[0] == found(played)[0] == "signed"
+
+
+def test_words_that_the_journal_gives_a_signed_vector_message_are_compared_with_it(signed):
+    def change(records):
+        turns(records, "cipher")[0]["text"] = "Answer: 42"
+        return records
+
+    rewrite(signed, change)
+    (signed / "manifest.json").unlink()
+    assert "the text is not the one of its digest" in str(found(signed))
+
+
+def test_a_signed_run_is_not_continued_without_a_key(cli, signed):
+    before = (signed / "journal.log").read_bytes()
+    code, _, err = cli(*EVALUATION, "--out", str(signed))
+    assert (code, "is signed by" in err, "--sign-with" in err) == (2, True, True), err
+    assert (signed / "journal.log").read_bytes() == before
+
+
 def test_exit_codes(cli, played, keys, tmp_path):
     assert cli("verify", str(played), "--key", f"{keys[1]}.pub")[0] == 1
     assert cli(*EVALUATION, "--out", str(tmp_path / "unsigned"))[0] == 0

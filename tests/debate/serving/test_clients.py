@@ -9,9 +9,12 @@ import openai
 import pytest
 from support.serving import SUM, asking, serving, smoke, until
 
+from agents.signing import SigningKey
 from debate import DebateSession
+from debate.config.execution import ExecutionConfig
 from debate.config.load import load_config
 from debate.run_folder.reader import RunReader
+from debate.run_folder.verify import verify_run
 from debate.serving.replies import told
 from debate.transcript import Transcript
 from evals import evaluate_sync
@@ -220,6 +223,16 @@ def test_earlier_turns_are_part_of_the_question_and_the_system_message_goes_to_e
     )
     assert found.choices[0].message.reasoning == "".join(map(told, transcript.turns))
     assert decision["answer"] == found.debate["answer"]
+
+
+def test_what_is_kept_of_a_served_debate_is_signed_where_there_is_a_key(tmp_path):
+    key, _ = SigningKey.generate().write(tmp_path / "key")
+    config = smoke(execution=ExecutionConfig(sign_with=str(key)))
+    with serving({"smoke": config}, out=tmp_path / "kept") as served, served.client() as client:
+        found = client.chat.completions.create(model="smoke", messages=USER)
+    checks = {check.name: check for check in verify_run(tmp_path / "kept" / found.id).checks}
+    assert checks["signatures"].verdict == "signed", checks["signatures"].detail
+    assert "6 turns are signed" in checks["signatures"].detail
 
 
 def stored(path):
