@@ -16,7 +16,7 @@ import torch
 
 from agents.atomic_file import write_json
 from agents.backend import Request
-from agents.errors import ConfigError, RunError
+from agents.errors import ConfigError, RunError, UnknownName
 from agents.message import Message
 from agents.prompts import Heard
 from agents.question import Question
@@ -122,6 +122,18 @@ class Measured:
         generation = await agent.submit(request)
         assert generation.beliefs is not None, "a backend that forces messages returns beliefs"
         return generation.beliefs
+
+
+def known_contents(names: Sequence[str]) -> tuple[Content, ...]:
+    """Return the controls that have these names.
+
+    Raises:
+        UnknownName: there is no such control.
+    """
+    for name in names:
+        if name not in ALL:
+            raise UnknownName("control", name, ALL)
+    return tuple(names)  # type: ignore[arg-type]
 
 
 def _with(inbox: Inbox, place: int, content: Content) -> Inbox:

@@ -10,10 +10,17 @@ import numpy as np
 
 from agents.errors import RunError
 from evals.analysis import stats
+from evals.analysis.blocks import Block, heading, note, table
 from evals.analysis.stats import Interval
 
 EFFECTS = "effects.json"
 EVERY = "all edges"
+HOW = (
+    "nats a token: KL of the hearer's next-token beliefs after the message from those after the control, at temperature 1, while "
+    "it reads its own intact answer; mean over tokens, rounds and questions, interval by bootstrap over questions. left of "
+    "silence, of swapped: 1 − the control's KL over that of an empty slot, or of a message about another question: what of the "
+    "message's effect remains under the control; below 0 it does more than that."
+)
 # What a message's whole effect is measured against: nothing in its place, or a message that is about something else.
 BASELINES = ("silence", "swapped")
 
@@ -108,6 +115,36 @@ def read_effects(path: Path) -> Effects | None:
         return Effects(str(found["method"]), int(found["steps"]), tuple(rows))
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{file}: not what `debate effects` writes ({type(error).__name__}: {error})") from error
+
+
+def effect_cells(effects: Effects) -> list[list[str]]:
+    """Return header and rows of the table of effects."""
+    rows = [["edge", "control", "questions", "nats a token", "95 %", *(f"left of {name}, %" for name in BASELINES)]]
+    for row in edge_effects(effects):
+        shares = [
+            _share(*row.shares[name]) if name in row.shares and np.isfinite(row.shares[name][0]) else "–"
+            for name in BASELINES
+        ]
+        ends = f"{_nats(row.interval.low)} to {_nats(row.interval.high)}"
+        rows.append([row.edge, row.content, str(row.questions), _nats(row.nats), ends, *shares])
+    return rows
+
+
+def _nats(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.0995 else f"{value:.2g}"
+
+
+def _share(value: float, interval: Interval) -> str:
+    return f"{100 * value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})".replace("-", "−")
+
+
+def effect_blocks(methods: Sequence["Effects"]) -> list[Block]:
+    """Return the section of a report on what messages do; empty where nothing was measured."""
+    found: list[Block] = []
+    for effects in methods:
+        header, *rows = effect_cells(effects)
+        found.append(table(f"{effects.method}: controls in a message's place, and the hearer's beliefs", header, rows))
+    return [heading("What messages do to their hearers"), *found, note(HOW)] if found else []
 
 
 def edge_effects(effects: Effects, *, seed: int = 0) -> list[EdgeEffect]:

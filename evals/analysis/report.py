@@ -7,6 +7,7 @@ from debate.config.load import to_yaml
 from evals.analysis import tables
 from evals.analysis.blocks import Block, details, heading, items, note, table, text
 from evals.analysis.charts import charts
+from evals.analysis.effects import effect_blocks
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.stats import Comparison
 from evals.analysis.summary import Analysis, Summary, changed_their_minds
@@ -67,6 +68,7 @@ def run_blocks(analysis: Analysis) -> list[Block]:
         *_costs(analysis.methods),
         *_beliefs(analysis.methods),
         *_rounds(analysis.methods),
+        *effect_blocks([method.effects for method in record.methods if method.effects is not None]),
         *charts(analysis.methods),
         *_to_read(record.methods),
         *_again(analysis),

@@ -24,7 +24,7 @@ def test_the_papers_figures_are_those_of_its_tables():
 
 def test_every_experiment_is_there():
     assert experiments() == sorted(
-        ["table1", "table2", "rounds", "debaters", "temperature", "partial", "bounds", "encoders"]
+        ["table1", "table2", "rounds", "debaters", "temperature", "partial", "bounds", "encoders", "controls"]
     )
     with pytest.raises(UnknownName, match="unknown experiment 'tabel1'.*Did you mean 'table1'"):
         load_experiment("tabel1")
