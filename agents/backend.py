@@ -72,6 +72,8 @@ class Sampling:
         stop: strings that end the message where they begin.
         seed: random seed of the request; two requests with the same seed sample alike.
         top_beliefs: K, the number of tokens of each belief that a CIPHER message keeps.
+        likelihood: say how likely a text is that was generated (`Generation.log_likelihood`); for backends with
+            `Capabilities.scores`.
         ignore_eos: generate past the model's end tokens up to max_tokens, for measurements; refused where an API decides, and
             without effect on the mock.
     """
@@ -83,6 +85,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int = 0
     top_beliefs: int = 8
+    likelihood: bool = False
     ignore_eos: bool = False
 
     def __post_init__(self) -> None:
@@ -169,6 +172,8 @@ class Generation:
         finish_reason: reason for its end.
         log_likelihoods: log-likelihood of each of the request's choices in nats, summed over its tokens; () without choices.
         signature: signature of the speaker over the message, where it has a key of its own.
+        log_likelihood: log-likelihood of a text's generated tokens, its end token included, in nats at temperature 1, where its
+            request asked for it.
         beliefs: [n, V] float32, log softmax(z) before each step of a forced message, at temperature 1; None of other requests.
     """
 
@@ -177,6 +182,7 @@ class Generation:
     finish_reason: FinishReason
     log_likelihoods: tuple[float, ...] = ()
     signature: Signature | None = None
+    log_likelihood: float | None = None
     beliefs: "Tensor | None" = field(default=None, repr=False, compare=False)
 
 
@@ -185,8 +191,8 @@ class Capabilities:
     """What a backend can take and give.
 
     A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices,
-    one that `renders` those with other tables to render on, one that `forces` those with a forced message; one that `signs` has
-    agents with keys of their own behind it.
+    one that `renders` those with other tables to render on, one that `forces` those with a forced message; one that `scores` says
+    how likely its texts are; one that `signs` has agents with keys of their own behind it.
     """
 
     text: bool = True
@@ -196,6 +202,7 @@ class Capabilities:
     weighs: bool = False
     renders: bool = False
     forces: bool = False
+    scores: bool = False
     signs: bool = False
     context: int | None = None
 

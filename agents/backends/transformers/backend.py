@@ -107,6 +107,7 @@ class TransformersBackend(Backend):
             weighs=True,
             renders=True,
             forces=True,
+            scores=True,
             context=context,
         )
 

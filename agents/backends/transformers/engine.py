@@ -275,7 +275,9 @@ class Engine:
             [s.top_p for s in settings],
             [s.top_k for s in settings],
         )
-        for row, token in zip(rows, ids.tolist(), strict=True):
+        for place, (row, token) in enumerate(zip(rows, ids.tolist(), strict=True)):
+            if row.request.sampling.likelihood:
+                row.likely.append(float(torch.log_softmax(logits[place].double(), dim=0)[token]))
             row.advance(token, self.model.stop_ids, self.model.tokenizer)
 
     def _encode(self, encoder: Encoder, rows: list[Row], logits: torch.Tensor) -> None:

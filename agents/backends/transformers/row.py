@@ -1,5 +1,6 @@
 """One request inside the engine: what it reads, what it has said, when it ends."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,7 @@ class Row:
         next_input: [D], what is fed at the next position.
         forced: [n, D], what is fed step by step, of a request that forces a message; None of others.
         beliefs: per step [V], log softmax(z) before each forced step.
+        likely: per step the log-likelihood of the sampled token at temperature 1, of a request that asks for it.
         failure: why it cannot be answered; None where it can.
     """
 
@@ -55,6 +57,7 @@ class Row:
     next_input: torch.Tensor | None = None
     forced: torch.Tensor | None = None
     beliefs: list[torch.Tensor] = field(default_factory=list)
+    likely: list[float] = field(default_factory=list)
     finish: FinishReason | None = None
     failure: str | None = None
     kept: int = 0
@@ -131,7 +134,15 @@ class Row:
         said = 0 if self.choices or self.forced is not None else len(self.ids)
         usage = Usage(len(self.keys) + read, self.cached, said)
         beliefs = torch.stack(self.beliefs).cpu() if self.beliefs else None
-        return Generation(message, usage, self.finish, tuple(self.log_likelihoods), beliefs=beliefs)
+        likelihood = math.fsum(self.likely) if self.likely else None
+        return Generation(
+            message,
+            usage,
+            self.finish,
+            tuple(self.log_likelihoods),
+            log_likelihood=likelihood,
+            beliefs=beliefs,
+        )
 
     def _cipher(self, model: ModelFingerprint) -> Cipher:
         n, k = self.kept, min(self.request.sampling.top_beliefs, model.vocabulary)
