@@ -115,6 +115,7 @@ def plan_blocks(
         items(said or ["Nothing was played or compared that was not planned."]),
         note(
             f"Exact McNemar tests at {100 * plan.alpha:g} %, p values corrected by Holm over the plan; Tango's score intervals "
-            f"at {100 * (1 - plan.alpha):g} %, for equality at {100 * (1 - 2 * plan.alpha):g} %, which has to lie within the margin."
+            f"at {100 * (1 - plan.alpha):g} %, for equality at {100 * (1 - 2 * plan.alpha):g} %, which have to lie within "
+            "the margin."
         ),
     ]
