@@ -24,7 +24,18 @@ def test_the_papers_figures_are_those_of_its_tables():
 
 def test_every_experiment_is_there():
     assert experiments() == sorted(
-        ["table1", "table2", "rounds", "debaters", "temperature", "partial", "bounds", "encoders", "controls"]
+        [
+            "table1",
+            "table2",
+            "rounds",
+            "debaters",
+            "temperature",
+            "partial",
+            "bounds",
+            "encoders",
+            "controls",
+            "diversity",
+        ]
     )
     with pytest.raises(UnknownName, match="unknown experiment 'tabel1'.*Did you mean 'table1'"):
         load_experiment("tabel1")
@@ -32,7 +43,7 @@ def test_every_experiment_is_there():
 
 @pytest.mark.parametrize("name", [name for name in experiments() if name not in ("debaters", "temperature")])
 def test_every_experiment_runs_on_arithmetic(tmp_path, run, name):
-    task = "arithmetic:held_out" if name == "controls" else "arithmetic"
+    (task,) = load_experiment(name).tasks if name in ("controls", "diversity") else ("arithmetic",)
     made = run(reproduce(name, out=tmp_path / "r", overrides=MOCK, limit=2, tasks=[task]))
     assert made.lines
     assert all(line.ours is not None and line.ours.total == 2 for line in made.lines)
