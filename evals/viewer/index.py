@@ -22,8 +22,7 @@ from debate.run_folder.reader import require_run
 from debate.run_folder.run_state import DebateState, RunState
 from debate.run_folder.status import state_of
 from debate.transcript import TurnKey
-from evals.analysis.run_record import config_of
-from evals.methods import is_bound
+from evals.methods import config_of, is_bound
 from evals.samples import read_samples
 from evals.scorer import Scorer
 from evals.task import create_task
