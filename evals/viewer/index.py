@@ -75,6 +75,11 @@ class RunIndex:
         """How the run stood when it was last looked at, e.g. `running`."""
         return self._standing[0]
 
+    @property
+    def stand(self) -> tuple[int, str]:
+        """What a report of the run depends on: how far its journal has been read, and how it stood then."""
+        return self._journal.end, self.standing
+
     def advance(self) -> bool:
         """Read what was appended to the journal; return whether anything changed. A run begun anew is read from its start.
 

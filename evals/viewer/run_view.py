@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from agents.errors import DebateError, MessageError, RunError
+from agents.errors import MessageError, RunError
 from debate.run_folder.journal import Record
 from debate.run_folder.runs import runs_below
 from debate.transcript import TurnKey
@@ -84,18 +84,6 @@ class RunView:
             for model in list(self.index.state.models.values()):
                 self._messages.names(name).tokenizer(model)
 
-    def summary(self) -> list[dict[str, Any]]:
-        """Return the run's report as blocks (evals/analysis/report.py), of the debates that have ended.
-
-        Raises:
-            DebateError: there is nothing to report yet, or the extra `evals` is not installed.
-        """
-        from evals.analysis.report import run_blocks
-        from evals.analysis.run_record import read_run
-        from evals.analysis.summary import analyse
-
-        return run_blocks(analyse(read_run(self.index.path)))
-
 
 def run_paths(given: list[Path]) -> list[Path]:
     """Return the runs that some folders are or hold.
@@ -113,11 +101,3 @@ def run_paths(given: list[Path]) -> list[Path]:
             )
         found += [run for run in inside if run not in found]
     return found
-
-
-def summary_or_reason(view: RunView) -> list[dict[str, Any]]:
-    """Return a run's report, or a block that says why there is none."""
-    try:
-        return view.summary()
-    except DebateError as error:
-        return [{"kind": "note", "text": f"No report yet: {error}"}]

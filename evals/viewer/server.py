@@ -12,10 +12,12 @@ from typing import Any
 from agents.errors import DebateError, MissingDependency
 from debate.listening import listening_socket
 from debate.transcript import TurnKey
+from evals.analysis.blocks import Block
 from evals.viewer.access import Access
 from evals.viewer.index import RunIndex, by_name
 from evals.viewer.page import SCRIPT, SERVED_POLICY, STYLE, served, static
-from evals.viewer.run_view import RunView, summary_or_reason
+from evals.viewer.report import report_apart
+from evals.viewer.run_view import RunView
 
 try:
     import uvicorn
@@ -70,6 +72,7 @@ class Viewer:
         self._socket = listening_socket(host, port)
         self.port = int(self._socket.getsockname()[1])
         self.access = Access(self.port)
+        self._reports: dict[str, tuple[object, list[Block]]] = {}
         self._partial: dict[str, dict[str, str]] = {}
         self._server: uvicorn.Server | None = None
         self._is_stopping = False
@@ -200,7 +203,13 @@ class Viewer:
         return self.view(asked["run"]).message(asked["method"], asked["question"], turn)
 
     def _report(self, request: Request) -> Any:
-        return {"blocks": summary_or_reason(self.view(request.query_params["run"]))}
+        name = request.query_params["run"]
+        index = self.view(name).index
+        index.advance()
+        made = self._reports.get(name)
+        if made is None or made[0] != index.stand:
+            made = self._reports[name] = index.stand, report_apart(index.path)
+        return {"blocks": made[1]}
 
     async def _events(self, request: Request) -> Response:
         name = request.query_params.get("run", "")
