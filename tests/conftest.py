@@ -15,6 +15,8 @@ from debate.runtime.ray.session import keep_private
 # Before any test, or vLLM for it, imports Ray.
 keep_private()
 
+# Fixtures that take long to make: under `-n 2` the files that use one run in one process, one after another.
+SHARED = ("cramped", "played", "session")
 VOCABULARY = 300
 COMMON = {
     "vocab_size": VOCABULARY,
@@ -29,6 +31,19 @@ COMMON = {
     "eos_token_id": 257,
     "pad_token_id": 257,
 }
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under pytest-xdist keep files whole, and those together that share what takes long to make."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    groups: dict[Path, str] = {}
+    for item in items:
+        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
+        if shared:
+            groups[item.path] = shared[0]
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, str(item.path))))
 
 
 def _configs() -> dict[str, Any]:

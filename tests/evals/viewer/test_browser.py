@@ -2,11 +2,10 @@
 
 import io
 import json
-from urllib.parse import quote
 
 import pytest
-from support.browser import require_browser, started
-from support.viewer_runs import config_of, hostile_run, made_run, play, write_debate, write_turn
+from support.browser import route
+from support.viewer_runs import config_of, hostile_run, made_run, play, question_of, write_debate, write_turn
 
 from agents.question import Question
 from debate.transcript import TurnKey
@@ -16,22 +15,6 @@ from evals.viewer.run_view import RunView
 
 TEAM = ("ada", "ben", "cyd", "dan", "eve", "fay")
 RIGHT, DOWN, ESCAPE, TAB = "\ue014", "\ue015", "\ue00c", "\ue004"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    require_browser()
-    with started(str(tmp_path_factory.mktemp("profile"))) as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def usual_window(request):
-    yield
-    if "browser" in request.fixturenames:
-        found = request.getfixturevalue("browser")
-        found.size(1280)
-        found.dark(False)
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +39,6 @@ def url(runs):
 
     with serving(Viewer(runs)) as viewer:
         yield viewer.url
-
-
-def route(*parts, **asked):
-    query = "&".join(f"{key}={quote(value)}" for key, value in asked.items())
-    return "#/" + "/".join(quote(str(part), safe="") for part in parts) + (f"?{query}" if query else "")
-
-
-def question_of(run, place=0):
-    return RunView(run).index.questions()[place]
 
 
 def quiet(browser):

@@ -61,8 +61,12 @@ export function lanes(debate, run, chosen, look) {
   );
   const box = h("div.lanes-box", null, grid, overlay);
 
+  /** @type {Turn|null} */
+  let pointed = null;
+
   /** @param {Turn|null} turn */
   function point(turn) {
+    pointed = turn;
     draw(turn);
     fill(note, turn ? heardWords(turn) : " ");
   }
@@ -90,8 +94,8 @@ export function lanes(debate, run, chosen, look) {
     fill(overlay, shown);
   }
   // Where the cells are is known once they stand in the page.
-  requestAnimationFrame(() => draw(null));
-  new ResizeObserver(() => draw(null)).observe(grid);
+  requestAnimationFrame(() => draw(pointed));
+  new ResizeObserver(() => draw(pointed)).observe(grid);
   point(null);
   return h("div.scroll", { role: "region", tabindex: 0, "aria-label": "The debate, agents down and rounds across" }, box, note);
 }
@@ -141,7 +145,7 @@ function heardWords(turn) {
 /** @param {Debate["agents"][number]} agent @param {Debate} debate */
 function describe(agent, debate) {
   const role = agent.role ? `${agent.role} · ` : "";
-  const warm = agent.temperature === null || agent.temperature === undefined ? "" : ` · T ${agent.temperature}`;
+  const warm = agent.temperature === null || agent.temperature === undefined ? "" : ` · T\u00a0${agent.temperature}`;
   const votes = debate.voters.includes(agent.name) ? "" : " · no vote";
   return `${role}${agent.model}${warm}${votes}`;
 }
