@@ -27,7 +27,7 @@ export function lanes(debate, run, chosen, look) {
   const note = h("p.note.heard", { "aria-live": "polite" });
   const grid = h(
     "table.lanes",
-    null,
+    { style: { "--rounds": debate.rounds } },
     h("caption.hidden", null, "Answers by agent and round"),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "agent"), rounds.map((round) => h("th", { scope: "col" }, `round ${round}`)))),
     h(
@@ -97,7 +97,7 @@ export function lanes(debate, run, chosen, look) {
   requestAnimationFrame(() => draw(pointed));
   new ResizeObserver(() => draw(pointed)).observe(grid);
   point(null);
-  return h("div.scroll", { role: "region", tabindex: 0, "aria-label": "The debate, agents down and rounds across" }, box, note);
+  return h("div.scroll.debate-lanes", { role: "region", tabindex: 0, "aria-label": "The debate, agents down and rounds across" }, box, note);
 }
 
 /** @param {Debate} debate @param {string} run @param {Turn} turn @param {{round: number, agent: string}|null} chosen */
@@ -121,7 +121,7 @@ function lane(debate, run, turn, chosen) {
       turn.partial ? h("span.chip.open", null, "speaking …") : chip(turn.answer, turn.verdict),
       moved ? h("span.moved", { title: "changed its answer" }, "↺", h("span.hidden", null, "changed its answer")) : null,
     ),
-    h("span.preview", null, said(oneLine(turn.text || "…", 64))),
+    h("span.preview", null, said(oneLine(turn.text || "…", 90))),
     h("span.note", null, turn.partial ? "" : `${turn.encoder ? "CIPHER" : "text"} · ${number(turn.generatedTokens)} tokens`),
   ];
   if (turn.partial) return h("div.lane.open", { tabindex: 0 }, inner);

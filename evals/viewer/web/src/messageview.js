@@ -34,7 +34,7 @@ export function messageView(debate, turn, message) {
     facts([
       ["model", message.model ?? "unknown"],
       ["form", turn.encoder ? `CIPHER, encoder ${turn.encoder}` : "text"],
-      ["temperature", short(turn.temperature)],
+      ["temperature", String(turn.temperature)],
       ["seed", turn.seed],
       ["prompt", `${number(turn.promptTokens)} tokens, ${number(turn.cachedTokens)} of them from the cache`],
       ["generated", `${number(turn.generatedTokens)} tokens`],
@@ -121,7 +121,7 @@ function cipherWords(message, words, below) {
       "div.cipher",
       null,
       h(
-        "div",
+        "div.said-words",
         null,
         list,
         h(
@@ -131,8 +131,8 @@ function cipherWords(message, words, below) {
           h("span.ramp", { "aria-hidden": "true" }),
           ` ${short(full)} nats. Point at a word, or step through them with the arrow keys. ${unknown}Kept of each belief: its ${message.kept} heaviest tokens.`,
         ),
-        below,
       ),
+      h("div.as-text", null, below),
       card,
     ),
   ];

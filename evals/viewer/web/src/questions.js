@@ -136,7 +136,7 @@ function questionsTable(source, run, rows, methods, order, change) {
           "span.asked",
           null,
           first && isHeld ? link(address({ view: "debate", run: run.name, method: first.name, question: id }), title) : title,
-          h("span.note", null, said(shortId(id, 36)), isHeld ? "" : " · not in this file"),
+          h("span.note", null, h("span.id", null, said(shortId(id, 36))), isHeld ? "" : " · not in this file"),
         ),
         ...(hasTarget ? [said(oneLine(target ?? "–", 24))] : []),
         ...methods.map(({ name }) => debateCell(run, name, id, row.cells.get(name), isHeld)),
