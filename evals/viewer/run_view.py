@@ -1,5 +1,6 @@
 """Everything that the viewer shows of one run, as JSON values: the same for the server and for an exported page."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from evals.viewer.debates import Plans, debate_json
 from evals.viewer.index import RunIndex
 from evals.viewer.messages import ALTERNATIVES, Messages
 from evals.viewer.prompts import PromptMaker
+
+# Turns whose answers are read ahead at a time, and the pause after them.
+WARM_TURNS, WARM_PAUSE_S = 100, 0.004
 
 
 class RunView:
@@ -78,8 +82,9 @@ class RunView:
 
     def warm(self) -> None:
         """Read ahead what the first message would wait for: answers, tokenizers."""
-        while self.index.read_answers():
-            pass
+        while self.index.read_answers(WARM_TURNS):
+            # Whoever asks for something waits for the same lock, and is let in.
+            time.sleep(WARM_PAUSE_S)
         for name in list(self.index.state.methods):
             for model in list(self.index.state.models.values()):
                 self._messages.names(name).tokenizer(model)

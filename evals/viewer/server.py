@@ -72,6 +72,7 @@ class Viewer:
         self._socket = listening_socket(host, port)
         self.port = int(self._socket.getsockname()[1])
         self.access = Access(self.port)
+        self._runs_made: dict[str, tuple[object, bytes]] = {}
         self._reports: dict[str, tuple[object, list[Block]]] = {}
         self._partial: dict[str, dict[str, str]] = {}
         self._server: uvicorn.Server | None = None
@@ -105,8 +106,8 @@ class Viewer:
             RunError: it is damaged.
         """
         view = self.view(next(iter(self._paths)))
-        view.index.overview(since=view.index.version)
         _ = view.index.scorer
+        self._whole(next(iter(self._paths)), view.index)
         return view
 
     async def serve(self) -> None:
@@ -169,7 +170,8 @@ class Viewer:
 
         async def endpoint(request: Request) -> Response:
             try:
-                return JSONResponse(await run_in_threadpool(make, request))
+                found = await run_in_threadpool(make, request)
+                return found if isinstance(found, Response) else JSONResponse(found)
             except DebateError as error:
                 return JSONResponse({"error": str(error)}, status_code=404)
             except (KeyError, ValueError) as error:
@@ -188,10 +190,19 @@ class Viewer:
         return {"runs": found}
 
     def _run(self, request: Request) -> Any:
-        index = self.view(request.query_params["run"]).index
+        name, since = request.query_params["run"], int(request.query_params.get("since", "0"))
+        index = self.view(name).index
         index.advance()
-        since = int(request.query_params.get("since", "0"))
-        return {**index.overview(since), "name": request.query_params["run"]}
+        return {**index.overview(since), "name": name} if since else self._whole(name, index)
+
+    def _whole(self, name: str, index: RunIndex) -> Response:
+        """Return a whole run, as it was when it was first asked for: a page that has it asks for what came since."""
+        key = (index.stand, index.is_read)
+        made = self._runs_made.get(name)
+        if made is None or made[0] != key:
+            body = JSONResponse({**index.overview(), "name": name}).body
+            made = self._runs_made[name] = key, bytes(body)
+        return Response(made[1], media_type="application/json")
 
     def _debate(self, request: Request) -> Any:
         asked = request.query_params
