@@ -15,8 +15,13 @@ from debate.runtime.ray.session import keep_private
 # Before any test, or vLLM for it, imports Ray.
 keep_private()
 
-# Fixtures that take long to make: under `-n 2` the files that use one run in one process, one after another.
-SHARED = ("cramped", "played", "session")
+# What takes long to make, and the files that share it: under `-n 2` they run in one process, one after another.
+SHARED = {
+    "vLLM": ("agents/backends/vllm", "agents/backends/test_contract.py", "agents/speakers/test_chooser.py"),
+    "Ray": ("debate/runtime/ray", "weights/test_ray_smollm2.py", "regression"),
+    "browser": ("evals/viewer",),
+    "SmolLM2": ("weights",),
+}
 VOCABULARY = 300
 COMMON = {
     "vocab_size": VOCABULARY,
@@ -37,13 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Under pytest-xdist keep files whole, and those together that share what takes long to make."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
-    groups: dict[Path, str] = {}
+    here = Path(__file__).parent
     for item in items:
-        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
-        if shared:
-            groups[item.path] = shared[0]
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, str(item.path))))
+        file = item.path.relative_to(here)
+        groups = (name for name, paths in SHARED.items() if any(file.is_relative_to(path) for path in paths))
+        item.add_marker(pytest.mark.xdist_group(next(groups, str(file))))
 
 
 def _configs() -> dict[str, Any]:

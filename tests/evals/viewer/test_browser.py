@@ -355,6 +355,50 @@ def test_the_keyboard_reaches_a_message_and_comes_back(browser, url):
     browser.until(lambda: browser.all(".message") == [], "the debate again")
 
 
+def test_the_keyboard_alone_reaches_everything_of_a_message(browser, url, played):
+    browser.open(url)
+    browser.go(route("played", "debate", "cipher", question_of(played), 2, "ada"))
+    browser.wait(".word")
+    browser.js(
+        "document.activeElement.blur(); window.getSelection().removeAllRanges(); document.querySelector('.skip').focus()"
+    )
+    assert "Skip to content" in browser.js("return document.activeElement.textContent")
+    seen = []
+    for _ in range(60):
+        browser.press(TAB)
+        seen.append(
+            browser.js(
+                "const one = document.activeElement; return one.id === 'theme' ? 'theme' : one.className || one.id || one.tagName"
+            )
+        )
+        if seen[-1] == "BODY":
+            break
+    # One stop for all words, between which arrow keys move.
+    assert seen.count("word") == 1
+    found = " ".join(seen)
+    for stop in ("brand", "theme", "scroll debate-lanes", "lane right", "SUMMARY", "question-after"):
+        assert stop in found, (stop, seen)
+    assert sum(one.startswith("lane") for one in seen) == 6
+
+
+def test_mathematics_is_set_and_can_be_read_as_it_is_written(browser, tmp_path):
+    from evals.viewer.server import Viewer, serving
+
+    said = r"So $\frac{1}{2} < x$, and it costs $5. Answer: 4"
+    run = play(tmp_path / "run", config_of(options={"script": {"": said}}), ["text"], limit=1)
+    with serving(Viewer([run])) as viewer:
+        browser.open(viewer.url)
+        browser.go(route("run", "debate", "text", question_of(run), 1, "ada"))
+        browser.wait(".message math")
+        assert len(browser.all(".message mfrac")) == 1
+        assert "it costs $5." in browser.text(".message")
+        (button,) = (one for one in browser.all(".message button") if one.text == "As it is written")
+        button.click()
+        assert browser.all(".message math") == []
+        assert said in browser.text(".message")
+        assert quiet(browser) == []
+
+
 def test_themes_are_chosen_and_kept(browser, url):
     browser.open(url)
     for theme, background in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 27)")):
