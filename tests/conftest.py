@@ -15,13 +15,6 @@ from debate.runtime.ray.session import keep_private
 # Before any test, or vLLM for it, imports Ray.
 keep_private()
 
-# What takes long to make, and the files that share it: under `-n 2` they run in one process, one after another.
-SHARED = {
-    "vLLM": ("agents/backends/vllm", "agents/backends/test_contract.py", "agents/speakers/test_chooser.py"),
-    "Ray": ("debate/runtime/ray", "weights/test_ray_smollm2.py", "regression"),
-    "browser": ("evals/viewer",),
-    "SmolLM2": ("weights",),
-}
 VOCABULARY = 300
 COMMON = {
     "vocab_size": VOCABULARY,
@@ -36,17 +29,6 @@ COMMON = {
     "eos_token_id": 257,
     "pad_token_id": 257,
 }
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under pytest-xdist keep files whole, and those together that share what takes long to make."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    here = Path(__file__).parent
-    for item in items:
-        file = item.path.relative_to(here)
-        groups = (name for name, paths in SHARED.items() if any(file.is_relative_to(path) for path in paths))
-        item.add_marker(pytest.mark.xdist_group(next(groups, str(file))))
 
 
 def _configs() -> dict[str, Any]:

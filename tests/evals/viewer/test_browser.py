@@ -368,7 +368,8 @@ def test_the_keyboard_alone_reaches_everything_of_a_message(browser, url, played
         browser.press(TAB)
         seen.append(
             browser.js(
-                "const one = document.activeElement; return one.id === 'theme' ? 'theme' : one.className || one.id || one.tagName"
+                "const one = document.activeElement;"
+                "return one.id === 'theme' ? 'theme' : one.className || one.id || one.tagName"
             )
         )
         if seen[-1] == "BODY":
