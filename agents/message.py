@@ -9,14 +9,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-
-import torch
+from typing import TYPE_CHECKING
 
 from agents.errors import MessageError
 from agents.fingerprint import ModelFingerprint
-from agents.message_header import CIPHER_TENSORS, RENDERED
+from agents.message_header import CIPHER_TENSORS, RENDERED, MessageHeader
 
-VECTOR_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+if TYPE_CHECKING:
+    # Imported where a message has tensors: a text is written, read and shown without it.
+    import torch
+
 # What an entropy or a probability in float32 may be off by, and a sum of many.
 ROUNDING, SUM_ROUNDING = 1e-5, 1e-3
 RANGES = {
@@ -50,16 +52,19 @@ class Cipher:
         MessageError: a wrong shape or dtype, a number that is not finite, or an entropy or a probability out of range.
     """
 
-    vectors: torch.Tensor
-    nearest: torch.Tensor
-    entropy: torch.Tensor
-    max_probability: torch.Tensor
-    top_ids: torch.Tensor
-    top_probabilities: torch.Tensor
-    rendered: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    vectors: "torch.Tensor"
+    nearest: "torch.Tensor"
+    entropy: "torch.Tensor"
+    max_probability: "torch.Tensor"
+    top_ids: "torch.Tensor"
+    top_probabilities: "torch.Tensor"
+    rendered: Mapping[str, "torch.Tensor"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.vectors.ndim != 2 or self.vectors.dtype not in VECTOR_DTYPES:
+        import torch
+
+        dtypes = (torch.float32, torch.bfloat16, torch.float16)
+        if self.vectors.ndim != 2 or self.vectors.dtype not in dtypes:
             raise MessageError(
                 f"embeddings must be [T, D] in float32, bfloat16 or float16; got {_describe(self.vectors)}"
             )
@@ -70,7 +75,7 @@ class Cipher:
         _expect("top_ids", self.top_ids, (steps, width), torch.int64)
         _expect("top_probabilities", self.top_probabilities, (steps, width), torch.float32)
         for name, vectors in self.rendered.items():
-            if vectors.ndim != 2 or vectors.dtype not in VECTOR_DTYPES or len(vectors) != steps:
+            if vectors.ndim != 2 or vectors.dtype not in dtypes or len(vectors) != steps:
                 raise MessageError(
                     f"vectors rendered for table {name[:8]} must be [{steps}, D]; got {_describe(vectors)}"
                 )
@@ -90,7 +95,7 @@ class Cipher:
         return int(self.vectors.shape[0])
 
     @classmethod
-    def of(cls, tensors: Mapping[str, torch.Tensor]) -> "Cipher":
+    def of(cls, tensors: Mapping[str, "torch.Tensor"]) -> "Cipher":
         """Return the value whose `tensors` these are.
 
         Raises:
@@ -114,7 +119,7 @@ class Cipher:
         needed = [self.vectors] if self.vectors.shape[1] else [self.top_ids, self.top_probabilities]
         return sum(tensor.numel() * tensor.element_size() for tensor in needed)
 
-    def tensors(self) -> dict[str, torch.Tensor]:
+    def tensors(self) -> "dict[str, torch.Tensor]":
         """Return every tensor by the name it has on disk."""
         return {
             "embeddings": self.vectors,
@@ -203,23 +208,20 @@ class Message:
 
     def header(self) -> dict[str, object]:
         """Return everything but the tensors, as JSON values; token ids only where no tensor has them."""
-        fields: dict[str, object] = {
-            "text": self.text,
-            "model": self.model.sender(),
-            "temperature": self.temperature,
-            "encoder": self.encoder,
-        }
-        if self.thinking or self.thinking_tokens:
-            fields |= {"thinking": self.thinking, "thinking_tokens": self.thinking_tokens}
-        return fields if self.is_cipher else {**fields, "token_ids": list(self.token_ids)}
+        ids = None if self.is_cipher else self.token_ids
+        own = (self.text, self.model, self.temperature, self.encoder)
+        return MessageHeader(*own, "", ids, self.thinking, self.thinking_tokens).fields()
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the header and the bytes of every tensor: equal digests are equal messages."""
         sha = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
-        for name, tensor in (self.cipher.tensors() if self.cipher is not None else {}).items():
-            sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-            sha.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        if self.cipher is not None:
+            import torch
+
+            for name, tensor in self.cipher.tensors().items():
+                sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+                sha.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -229,14 +231,16 @@ class Message:
         return hash(self.digest)
 
 
-def _expect(name: str, tensor: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def _expect(name: str, tensor: "torch.Tensor", shape: tuple[int, ...], dtype: "torch.dtype") -> None:
     if tuple(tensor.shape) != shape or tensor.dtype != dtype:
         want = f"{list(shape)} in {str(dtype).removeprefix('torch.')}"
         raise MessageError(f"{name} must be {want}; got {_describe(tensor)}")
 
 
-def _expect_between(name: str, tensor: torch.Tensor, low: float, high: float) -> None:
+def _expect_between(name: str, tensor: "torch.Tensor", low: float, high: float) -> None:
     """Refuse a number outside of a range, and NaN and infinity in any."""
+    import torch
+
     if not tensor.numel():
         return
     least, most = (float(bound) for bound in tensor.aminmax())
@@ -251,5 +255,5 @@ def _expect_between(name: str, tensor: torch.Tensor, low: float, high: float) ->
     raise MessageError(f"{label} has a number that is {wrong}, first at step {step} of {len(tensor)}")
 
 
-def _describe(tensor: torch.Tensor) -> str:
+def _describe(tensor: "torch.Tensor") -> str:
     return f"{list(tensor.shape)} in {str(tensor.dtype).removeprefix('torch.')}"

@@ -10,10 +10,6 @@ import os
 import stat
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-
 from agents.atomic_file import write_atomic
 from agents.errors import MessageError, MessageMismatch
 from agents.fingerprint import ModelFingerprint
@@ -27,6 +23,9 @@ LARGEST_FILE = 1 << 33
 
 def to_bytes(message: Message, signature: Signature | None = None) -> bytes:
     """Return the message, and what vouches for it, as one safetensors blob."""
+    import torch
+    from safetensors.torch import save
+
     header = {"format": FORMAT, "digest": message.digest, **message.header()}
     if signature is not None:
         header["signature"] = signature.header()
@@ -99,6 +98,9 @@ def read_message_bytes(path: Path, *, follow: bool = True) -> bytes:
 
 
 def _read(blob: bytes) -> tuple[Message, Signature | None]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     header = read_header(blob)
     try:
         tensors = load(blob)

@@ -55,6 +55,18 @@ class MessageHeader:
     thinking_tokens: int = 0
     signature: Signature | None = None
 
+    def fields(self) -> dict[str, object]:
+        """Return what the digest is of, beside the tensors, as JSON values; token ids only where no tensor has them."""
+        found: dict[str, object] = {
+            "text": self.text,
+            "model": self.model.sender(),
+            "temperature": self.temperature,
+            "encoder": self.encoder,
+        }
+        if self.thinking or self.thinking_tokens:
+            found |= {"thinking": self.thinking, "thinking_tokens": self.thinking_tokens}
+        return found if self.token_ids is None else {**found, "token_ids": list(self.token_ids)}
+
 
 def read_header(blob: bytes) -> MessageHeader:
     """Return the header of a message file, with every field of its type and in its range.

@@ -5,11 +5,13 @@ L time steps, N variates, C channels, H x W pixels, R rows, M columns.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from agents.errors import ObservationError
+
+if TYPE_CHECKING:
+    # Imported where something is looked at: a question in words is asked and shown without it.
+    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class Text(Observation):
 class Image(Observation):
     """A picture: pixels [C, H, W] float32 in [0, 1], one or three channels."""
 
-    pixels: Tensor
+    pixels: "Tensor"
 
     def __post_init__(self) -> None:
         _check("an image", self.pixels, "[C, H, W]")
@@ -69,7 +71,7 @@ class Image(Observation):
 class Audio(Observation):
     """Sound: samples [L] float32, one channel, and how many there are in a second."""
 
-    samples: Tensor
+    samples: "Tensor"
     rate_hz: int
 
     def __post_init__(self) -> None:
@@ -93,9 +95,9 @@ class Series(Observation):
         marks: [L, C] float32, what the clock and the calendar say of each step, from -0.5 to 0.5, where that is known.
     """
 
-    values: Tensor
+    values: "Tensor"
     names: tuple[str, ...]
-    marks: Tensor | None = None
+    marks: "Tensor | None" = None
 
     def __post_init__(self) -> None:
         _check("a series", self.values, "[L, N]")
@@ -123,7 +125,7 @@ class Table(Observation):
         labels: labels of every row but the last, in order.
     """
 
-    values: Tensor
+    values: "Tensor"
     names: tuple[str, ...]
     labels: tuple[str, ...]
 
@@ -152,7 +154,7 @@ class Document(Observation):
     """
 
     words: tuple[str, ...]
-    boxes: Tensor
+    boxes: "Tensor"
     image: Image | None = None
 
     def __post_init__(self) -> None:
@@ -173,7 +175,9 @@ MODALITIES: dict[str, type[Observation]] = {
 }
 
 
-def _check(what: str, values: Tensor, form: str) -> None:
+def _check(what: str, values: "Tensor", form: str) -> None:
+    import torch
+
     if values.ndim != len(form.split(",")) or values.dtype != torch.float32:
         dtype = str(values.dtype).removeprefix("torch.")
         raise ObservationError(f"{what} is {form} in float32; got {list(values.shape)} in {dtype}")

@@ -47,6 +47,17 @@ EXCHANGE = (
 )  # fmt: skip
 
 
+def config_of(folder: Path, config: DebateConfig) -> DebateConfig:
+    """Return the config that a run's method played; folders without one (of `debate run`) are of a method by name.
+
+    Args:
+        folder: the method's, in the run folder.
+        config: the run's.
+    """
+    own = folder / "config.yaml"
+    return load_config(own, is_record=True) if own.is_file() else resolve(config, folder.name)
+
+
 def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateConfig:
     """Return the debate that a row plays.
 

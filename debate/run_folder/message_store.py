@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from agents.errors import MessageError
@@ -10,6 +11,17 @@ from agents.message_file import read_message, write_message
 from debate.run_folder.contents import sweep_messages
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def message_path(folder: Path, digest: str) -> Path:
+    """Return where a message of a store is or would be.
+
+    Raises:
+        MessageError: no digest, so the name of no file.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise MessageError(f"{folder}: no message is called {digest[:80]!r}")
+    return folder / digest[:2] / f"{digest}.safetensors"
 
 
 class MessageStore:
@@ -22,7 +34,11 @@ class MessageStore:
 
     def __init__(self, path: Path, *, durable: bool = False) -> None:
         self.path, self._durable = path, durable
-        self._known = {file.stem for file in path.glob("*/*.safetensors")} if path.is_dir() else set()
+
+    @cached_property
+    def _known(self) -> set[str]:
+        """The messages that are there; listed when they are first asked for, as a run has tens of thousands."""
+        return {file.stem for file in self.path.glob("*/*.safetensors")} if self.path.is_dir() else set()
 
     def file(self, digest: str) -> Path:
         """Return where a message is or would be.
@@ -30,9 +46,7 @@ class MessageStore:
         Raises:
             MessageError: no digest, so the name of no file.
         """
-        if not _DIGEST.fullmatch(digest):
-            raise MessageError(f"{self.path}: no message is called {digest[:80]!r}")
-        return self.path / digest[:2] / f"{digest}.safetensors"
+        return message_path(self.path, digest)
 
     def put(self, message: Message) -> None:
         """Write a message unless it is there.

@@ -26,7 +26,7 @@ from debate.transcript import Transcript, Turn
 from evals.analysis.effects import Effects, read_effects
 from evals.energy import Energy, read_energy
 from evals.label_tokens import read_label_tokens
-from evals.methods import resolve
+from evals.methods import config_of
 from evals.samples import read_samples
 from evals.scorer import Scorer
 from evals.task import create_task
@@ -198,12 +198,6 @@ def read_run(path: Path, run: RunReader | None = None) -> RunRecord:
 
 def _own_time(row: Any) -> float | None:
     return None if row.get("seconds") is None else float(row["seconds"])
-
-
-def config_of(folder: Path, config: DebateConfig) -> DebateConfig:
-    """Return the config that a method played; folders without one (of `debate run`) are of a method by name."""
-    own = folder / "config.yaml"
-    return load_config(own, is_record=True) if own.is_file() else resolve(config, folder.name)
 
 
 def _read_method(run: RunReader, name: str, config: DebateConfig, scorer: Scorer, decode: Decode) -> MethodRecord:

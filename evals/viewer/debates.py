@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
+from agents.beliefs.cards import is_belief_backend
 from agents.errors import DebateError
 from debate.config.schema import DebateConfig
 from debate.preview.picture import layout
@@ -57,7 +58,11 @@ def _agents(config: DebateConfig, records: list[Record]) -> list[dict[str, Any]]
     found = []
     for name in names:
         keys = config.agents.get(name)
+        backend = config.backend if keys is None or keys.backend is None else keys.backend
         model = config.model if keys is None or keys.model is None else keys.model
+        if is_belief_backend(backend):
+            # A specialist has no language model; the config's is another agent's.
+            model = backend if keys is None or keys.checkpoint is None else f"{backend}, {keys.checkpoint}"
         role = None if keys is None else keys.role
         found.append({"name": name, "model": model, "role": role, "temperature": keys and keys.temperature})
     return found
@@ -168,8 +173,12 @@ def _topology(config: DebateConfig, exchange: Exchange) -> dict[str, Any]:
             }
             for name in whole
         ],
-        "edges": [[u, v, data.get("edge", PLAIN).message] for u, v, data in whole.edges(data=True)],
+        "edges": [[u, v, _form(data.get("edge", PLAIN))] for u, v, data in whole.edges(data=True)],
     }
+
+
+def _form(edge: Edge) -> str:
+    return "answer" if edge.seen == "answers" else edge.message
 
 
 def _end(record: Record) -> dict[str, Any]:

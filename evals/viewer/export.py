@@ -16,7 +16,8 @@ from typing import Any
 from agents.atomic_file import write_atomic
 from evals.analysis.blocks import Block
 from evals.viewer.page import whole
-from evals.viewer.run_view import RunView, summary_or_reason
+from evals.viewer.report import report_of
+from evals.viewer.run_view import RunView
 
 EXPORT_BYTES = 10_000_000
 ALTERNATIVES = 5
@@ -92,7 +93,7 @@ def write_export(
     content: dict[str, Any] = {
         "before": list(before),
         "runs": overviews,
-        "reports": reports or {name: summary_or_reason(view) for name, view in views.items()},
+        "reports": reports or {name: report_of(view.index.path) for name, view in views.items()},
     }
     total = sum(len(overview["questions"]) for overview in overviews.values())
     kept, detailed = _within(budget, most, views, overviews)

@@ -22,8 +22,7 @@ from debate.run_folder.reader import require_run
 from debate.run_folder.run_state import DebateState, RunState
 from debate.run_folder.status import state_of
 from debate.transcript import TurnKey
-from evals.analysis.run_record import config_of
-from evals.methods import is_bound
+from evals.methods import config_of, is_bound
 from evals.samples import read_samples
 from evals.scorer import Scorer
 from evals.task import create_task
@@ -75,6 +74,11 @@ class RunIndex:
     def standing(self) -> str:
         """How the run stood when it was last looked at, e.g. `running`."""
         return self._standing[0]
+
+    @property
+    def stand(self) -> tuple[int, str]:
+        """What a report of the run depends on: how far its journal has been read, and how it stood then."""
+        return self._journal.end, self.standing
 
     def advance(self) -> bool:
         """Read what was appended to the journal; return whether anything changed. A run begun anew is read from its start.

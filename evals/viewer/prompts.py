@@ -13,7 +13,7 @@ from agents.beliefs.cards import is_belief_backend
 from agents.errors import DebateError, RunError
 from agents.fingerprint import ModelFingerprint
 from agents.prompts import Prompts
-from agents.speakers.kinds import names_kind
+from agents.speakers.roles import names_kind
 from agents.tokenization import is_chat
 from debate.config.prompt_files import prompts_of
 from debate.run_folder.facts import read_facts

@@ -1,9 +1,10 @@
 """Everything that the viewer shows of one run, as JSON values: the same for the server and for an exported page."""
 
+import time
 from pathlib import Path
 from typing import Any
 
-from agents.errors import DebateError, MessageError, RunError
+from agents.errors import MessageError, RunError
 from debate.run_folder.journal import Record
 from debate.run_folder.runs import runs_below
 from debate.transcript import TurnKey
@@ -11,6 +12,9 @@ from evals.viewer.debates import Plans, debate_json
 from evals.viewer.index import RunIndex
 from evals.viewer.messages import ALTERNATIVES, Messages
 from evals.viewer.prompts import PromptMaker
+
+# Turns whose answers are read ahead at a time, and the pause after them.
+WARM_TURNS, WARM_PAUSE_S = 100, 0.004
 
 
 class RunView:
@@ -78,23 +82,12 @@ class RunView:
 
     def warm(self) -> None:
         """Read ahead what the first message would wait for: answers, tokenizers."""
-        while self.index.read_answers():
-            pass
+        while self.index.read_answers(WARM_TURNS):
+            # Whoever asks for something waits for the same lock, and is let in.
+            time.sleep(WARM_PAUSE_S)
         for name in list(self.index.state.methods):
             for model in list(self.index.state.models.values()):
                 self._messages.names(name).tokenizer(model)
-
-    def summary(self) -> list[dict[str, Any]]:
-        """Return the run's report as blocks (evals/analysis/report.py), of the debates that have ended.
-
-        Raises:
-            DebateError: there is nothing to report yet, or the extra `evals` is not installed.
-        """
-        from evals.analysis.report import run_blocks
-        from evals.analysis.run_record import read_run
-        from evals.analysis.summary import analyse
-
-        return run_blocks(analyse(read_run(self.index.path)))
 
 
 def run_paths(given: list[Path]) -> list[Path]:
@@ -113,11 +106,3 @@ def run_paths(given: list[Path]) -> list[Path]:
             )
         found += [run for run in inside if run not in found]
     return found
-
-
-def summary_or_reason(view: RunView) -> list[dict[str, Any]]:
-    """Return a run's report, or a block that says why there is none."""
-    try:
-        return view.summary()
-    except DebateError as error:
-        return [{"kind": "note", "text": f"No report yet: {error}"}]

@@ -12,10 +12,12 @@ from typing import Any
 from agents.errors import DebateError, MissingDependency
 from debate.listening import listening_socket
 from debate.transcript import TurnKey
+from evals.analysis.blocks import Block
 from evals.viewer.access import Access
 from evals.viewer.index import RunIndex, by_name
 from evals.viewer.page import SCRIPT, SERVED_POLICY, STYLE, served, static
-from evals.viewer.run_view import RunView, summary_or_reason
+from evals.viewer.report import report_apart
+from evals.viewer.run_view import RunView
 
 try:
     import uvicorn
@@ -70,6 +72,8 @@ class Viewer:
         self._socket = listening_socket(host, port)
         self.port = int(self._socket.getsockname()[1])
         self.access = Access(self.port)
+        self._runs_made: dict[str, tuple[object, bytes]] = {}
+        self._reports: dict[str, tuple[object, list[Block]]] = {}
         self._partial: dict[str, dict[str, str]] = {}
         self._server: uvicorn.Server | None = None
         self._is_stopping = False
@@ -102,8 +106,8 @@ class Viewer:
             RunError: it is damaged.
         """
         view = self.view(next(iter(self._paths)))
-        view.index.overview(since=view.index.version)
         _ = view.index.scorer
+        self._whole(next(iter(self._paths)), view.index)
         return view
 
     async def serve(self) -> None:
@@ -166,7 +170,8 @@ class Viewer:
 
         async def endpoint(request: Request) -> Response:
             try:
-                return JSONResponse(await run_in_threadpool(make, request))
+                found = await run_in_threadpool(make, request)
+                return found if isinstance(found, Response) else JSONResponse(found)
             except DebateError as error:
                 return JSONResponse({"error": str(error)}, status_code=404)
             except (KeyError, ValueError) as error:
@@ -185,10 +190,19 @@ class Viewer:
         return {"runs": found}
 
     def _run(self, request: Request) -> Any:
-        index = self.view(request.query_params["run"]).index
+        name, since = request.query_params["run"], int(request.query_params.get("since", "0"))
+        index = self.view(name).index
         index.advance()
-        since = int(request.query_params.get("since", "0"))
-        return {**index.overview(since), "name": request.query_params["run"]}
+        return {**index.overview(since), "name": name} if since else self._whole(name, index)
+
+    def _whole(self, name: str, index: RunIndex) -> Response:
+        """Return a whole run, as it was when it was first asked for: a page that has it asks for what came since."""
+        key = (index.stand, index.is_read)
+        made = self._runs_made.get(name)
+        if made is None or made[0] != key:
+            body = JSONResponse({**index.overview(), "name": name}).body
+            made = self._runs_made[name] = key, bytes(body)
+        return Response(made[1], media_type="application/json")
 
     def _debate(self, request: Request) -> Any:
         asked = request.query_params
@@ -200,7 +214,13 @@ class Viewer:
         return self.view(asked["run"]).message(asked["method"], asked["question"], turn)
 
     def _report(self, request: Request) -> Any:
-        return {"blocks": summary_or_reason(self.view(request.query_params["run"]))}
+        name = request.query_params["run"]
+        index = self.view(name).index
+        index.advance()
+        made = self._reports.get(name)
+        if made is None or made[0] != index.stand:
+            made = self._reports[name] = index.stand, report_apart(index.path)
+        return {"blocks": made[1]}
 
     async def _events(self, request: Request) -> Response:
         name = request.query_params.get("run", "")

@@ -1,4 +1,4 @@
-"""What the token ids of a message spell, and how far its vectors are from rows of the table, where the model lies here.
+"""What the token ids of a message spell, and the table's rows of its nearest tokens, where the model lies here.
 
 A model is looked for by name and believed only if its tokenizer, and for distances its table, has the hash that the message
 holds: other weights under the same name would give other words.
@@ -9,16 +9,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from agents.errors import DebateError
-from agents.fingerprint import ModelFingerprint, fingerprint, tokenizer_hash
+from agents.fingerprint import ModelFingerprint, tokenizer_hash
+from agents.tokenizers import ByteTokenizer
 from debate.config.schema import DebateConfig
 from debate.preview.engines import LOCAL, known_engine, model_folder
+from evals.viewer.table_file import Table, table_with_hash
 
 # Rows times width of a table that is read whole to be hashed: 64 million numbers are SmolLM2's twice.
 MOST_NUMBERS = 64_000_000
-TABLES = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight")
 
 
 class TokenNames:
@@ -29,7 +31,7 @@ class TokenNames:
         # Two requests are not to read one tokenizer at once.
         self._finding = threading.Lock()
         self._tokenizer = lru_cache(maxsize=8)(self._find)
-        self._table = lru_cache(maxsize=2)(self._read_table)
+        self._table = lru_cache(maxsize=2)(self._find_table)
         self._named = lru_cache(maxsize=200_000)(self._name)
 
     def names(self, model: ModelFingerprint, ids: list[int]) -> list[str] | None:
@@ -42,10 +44,10 @@ class TokenNames:
         """Return the tokenizer of a model, or None likewise."""
         return self._tokenizer(model)
 
-    def rows(self, model: ModelFingerprint, ids: torch.Tensor) -> torch.Tensor | None:
-        """Return rows [T, D] of a model's table in float32; None where it is not on this machine, or is another."""
+    def rows(self, model: ModelFingerprint, ids: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return rows [T, D] of a model's table; None where it is not on this machine, or is another."""
         table = self._table(model)
-        return None if table is None else table[ids].float()
+        return None if table is None else table.rows(ids)
 
     def _name(self, model: ModelFingerprint, token: int) -> str:
         tokenizer = self._tokenizer(model)
@@ -59,10 +61,11 @@ class TokenNames:
     def _look_for(self, model: ModelFingerprint) -> Any | None:
         if not model.tokenizer:
             return None
-        if (own := _file_tokenizer(model.model)) is not None and tokenizer_hash(own) == model.tokenizer:
-            return own
+        for own in (_file_tokenizer(model.model), ByteTokenizer()):
+            if own is not None and tokenizer_hash(own) == model.tokenizer:
+                return own
         for backend in dict.fromkeys([self._config.backend, *(a.backend or "" for a in self._config.agents.values())]):
-            if backend not in (*LOCAL, "mock"):
+            if backend not in LOCAL:
                 continue
             try:
                 found = known_engine(self._config, backend, model.model, {}).tokenizer
@@ -72,22 +75,14 @@ class TokenNames:
                 return found
         return None
 
-    def _read_table(self, model: ModelFingerprint) -> torch.Tensor | None:
-        from safetensors import SafetensorError, safe_open
-
+    def _find_table(self, model: ModelFingerprint) -> Table | None:
         if not model.table or model.vocabulary * model.width > MOST_NUMBERS:
             return None
         try:
             folder = model_folder(model.model)
-            for file in sorted(folder.glob("*.safetensors")) if folder is not None else ():
-                with safe_open(file, "pt") as tensors:
-                    for name in (key for key in tensors.keys() if key.endswith(TABLES)):  # noqa: SIM118
-                        table: torch.Tensor = tensors.get_tensor(name)
-                        if fingerprint(model.model, table, _NoTokens()).table == model.table:
-                            return table
-        except (DebateError, OSError, SafetensorError, ValueError):
+        except (DebateError, OSError):
             return None
-        return None
+        return None if folder is None else table_with_hash(folder, model.table)
 
 
 class FileTokenizer:
@@ -121,10 +116,3 @@ def _file_tokenizer(model: str) -> FileTokenizer | None:
         return FileTokenizer(folder) if folder is not None and (folder / "tokenizer.json").is_file() else None
     except Exception:  # the library raises its own kind for a damaged file
         return None
-
-
-class _NoTokens:
-    """Stands for a tokenizer where only the table's hash is wanted."""
-
-    def get_vocab(self) -> dict[str, int]:
-        return {}

@@ -1,4 +1,4 @@
-"""A real browser for tests: Debian's Chromium, headless, driven by Selenium; each test file has one of its own."""
+"""A real browser for tests: Debian's Chromium, headless, driven by Selenium; all tests share one."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -42,6 +43,12 @@ def require_browser() -> None:
     if os.environ.get(REQUIRED):
         pytest.fail(sentence)
     pytest.skip(sentence)
+
+
+def route(*parts: object, **asked: str) -> str:
+    """Return the address of a view, in the part behind the #."""
+    query = "&".join(f"{key}={quote(value)}" for key, value in asked.items())
+    return "#/" + "/".join(quote(str(part), safe="") for part in parts) + (f"?{query}" if query else "")
 
 
 class Browser:

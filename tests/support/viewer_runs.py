@@ -19,6 +19,7 @@ from debate.transcript import Turn, TurnKey
 from evals.evaluation import evaluate
 from evals.sample import Sample
 from evals.samples import write_samples
+from evals.viewer.run_view import RunView
 
 MODEL = ModelFingerprint("mock", "1" * 64, "2" * 64, 257, 16)
 
@@ -121,3 +122,8 @@ def write_turn(folder: RunFolder, name: str, sample: Sample, key: TurnKey, place
         place=place,
     )
     folder.method(name).append_turn(Question(sample.id, sample.question), turn, Cost(0.5, "mock"))
+
+
+def question_of(run: Path, place: int = 0) -> str:
+    """Return the id of a question of a run."""
+    return RunView(run).index.questions()[place]

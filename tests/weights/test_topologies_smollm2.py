@@ -14,7 +14,8 @@ from debate.orchestrator import play
 from debate.runtime.backends import Backends
 from evals.tasks.arithmetic import Arithmetic
 
-pytestmark = pytest.mark.weights
+# Each kind of exchange is played with tiny models and mocks in tests/debate and tests/regression.
+pytestmark = [pytest.mark.weights, pytest.mark.long]
 SHORT = ["max_tokens=10", "rounds=2"]
 
 

@@ -53,7 +53,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(cli, tmp_path, command, text):
     assert (code, json.loads(out)["state"]) == (0, "interrupted")
 
 
-@pytest.mark.parametrize("seconds", [0.6, 1.5, 3.0])
+@pytest.mark.parametrize("seconds", [0.6, pytest.param(1.5, marks=pytest.mark.long), 3.0])
 def test_ctrl_c_while_everything_is_loaded(tmp_path, seconds):
     command = ("eval", "debaters/experts", "--limit", 4, "--out", "run")
     with Terminal(*command, cwd=tmp_path, columns=100) as terminal:

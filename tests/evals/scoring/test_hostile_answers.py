@@ -48,7 +48,8 @@ def test_100_kb_are_read_in_less_than_a_second(reader):
     slow = []
     for piece in PIECES:
         text = (piece * LENGTH)[:LENGTH]
-        if (took := min(seconds(reader, text), seconds(reader, text))) >= 1:
+        # A machine that was busy at the first is not at both.
+        if seconds(reader, text) >= 1 and (took := seconds(reader, text)) >= 1:
             slow.append((piece, took))
     assert not slow
 

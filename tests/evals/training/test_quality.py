@@ -34,6 +34,7 @@ def test_float32_scores_are_exact(tmp_path):
         assert abs(found[method] - right) <= BAND, found
 
 
+@pytest.mark.long
 def test_bfloat16_scores_are_near(tmp_path):
     found = played(tmp_path, "dtype=bfloat16")
     for method, right in RIGHT.items():

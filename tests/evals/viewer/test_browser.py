@@ -2,11 +2,10 @@
 
 import io
 import json
-from urllib.parse import quote
 
 import pytest
-from support.browser import require_browser, started
-from support.viewer_runs import config_of, hostile_run, made_run, play, write_debate, write_turn
+from support.browser import route
+from support.viewer_runs import config_of, hostile_run, made_run, play, question_of, write_debate, write_turn
 
 from agents.question import Question
 from debate.transcript import TurnKey
@@ -16,22 +15,6 @@ from evals.viewer.run_view import RunView
 
 TEAM = ("ada", "ben", "cyd", "dan", "eve", "fay")
 RIGHT, DOWN, ESCAPE, TAB = "\ue014", "\ue015", "\ue00c", "\ue004"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    require_browser()
-    with started(str(tmp_path_factory.mktemp("profile"))) as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def usual_window(request):
-    yield
-    if "browser" in request.fixturenames:
-        found = request.getfixturevalue("browser")
-        found.size(1280)
-        found.dark(False)
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +39,6 @@ def url(runs):
 
     with serving(Viewer(runs)) as viewer:
         yield viewer.url
-
-
-def route(*parts, **asked):
-    query = "&".join(f"{key}={quote(value)}" for key, value in asked.items())
-    return "#/" + "/".join(quote(str(part), safe="") for part in parts) + (f"?{query}" if query else "")
-
-
-def question_of(run, place=0):
-    return RunView(run).index.questions()[place]
 
 
 def quiet(browser):
@@ -379,6 +353,51 @@ def test_the_keyboard_reaches_a_message_and_comes_back(browser, url):
     browser.until(lambda: browser.js("return document.activeElement.id") == "message-title", "the focus on the message")
     browser.js("history.back()")
     browser.until(lambda: browser.all(".message") == [], "the debate again")
+
+
+def test_the_keyboard_alone_reaches_everything_of_a_message(browser, url, played):
+    browser.open(url)
+    browser.go(route("played", "debate", "cipher", question_of(played), 2, "ada"))
+    browser.wait(".word")
+    browser.js(
+        "document.activeElement.blur(); window.getSelection().removeAllRanges(); document.querySelector('.skip').focus()"
+    )
+    assert "Skip to content" in browser.js("return document.activeElement.textContent")
+    seen = []
+    for _ in range(60):
+        browser.press(TAB)
+        seen.append(
+            browser.js(
+                "const one = document.activeElement;"
+                "return one.id === 'theme' ? 'theme' : one.className || one.id || one.tagName"
+            )
+        )
+        if seen[-1] == "BODY":
+            break
+    # One stop for all words, between which arrow keys move.
+    assert seen.count("word") == 1
+    found = " ".join(seen)
+    for stop in ("brand", "theme", "scroll debate-lanes", "lane right", "SUMMARY", "question-after"):
+        assert stop in found, (stop, seen)
+    assert sum(one.startswith("lane") for one in seen) == 6
+
+
+def test_mathematics_is_set_and_can_be_read_as_it_is_written(browser, tmp_path):
+    from evals.viewer.server import Viewer, serving
+
+    said = r"So $\frac{1}{2} < x$, and it costs $5. Answer: 4"
+    run = play(tmp_path / "run", config_of(options={"script": {"": said}}), ["text"], limit=1)
+    with serving(Viewer([run])) as viewer:
+        browser.open(viewer.url)
+        browser.go(route("run", "debate", "text", question_of(run), 1, "ada"))
+        browser.wait(".message math")
+        assert len(browser.all(".message mfrac")) == 1
+        assert "it costs $5." in browser.text(".message")
+        (button,) = (one for one in browser.all(".message button") if one.text == "As it is written")
+        button.click()
+        assert browser.all(".message math") == []
+        assert said in browser.text(".message")
+        assert quiet(browser) == []
 
 
 def test_themes_are_chosen_and_kept(browser, url):

@@ -10,6 +10,7 @@ from agents.errors import RunError
 from agents.message import Message
 from agents.tokenization import segments
 from debate.run_folder.message_store import MessageStore
+from debate.run_folder.turn_record import read_turn
 from debate.transcript import TurnKey
 from evals.viewer.run_view import RunView
 from evals.viewer.tokens import FileTokenizer
@@ -65,7 +66,8 @@ def test_a_prompt_has_as_many_tokens_as_the_engine_read(view, played, method):
 
     question = first(view, method)
     records, _ = view.index.records(method, question)
-    said = {(record["round"], record["agent"]): view._messages.read(record) for record in records}
+    store = MessageStore(played / "messages")
+    said = {(record["round"], record["agent"]): read_turn(record, store).message for record in records}
     for record in records:
         shown = view.message(method, question, TurnKey(record["round"], record["agent"]))["prompt"]
         assert shown["exact"] is True

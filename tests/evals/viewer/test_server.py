@@ -1,6 +1,8 @@
 """The viewer's server: who is let in, what it answers, and that it says when a run grows."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -11,6 +13,7 @@ from support.viewer_runs import made_run, write_debate
 
 from evals.sample import Sample
 from evals.viewer.access import Access
+from evals.viewer.report import report_apart
 from evals.viewer.server import Viewer
 
 
@@ -140,3 +143,35 @@ def test_tokens_are_compared_whole():
     assert access.is_called_rightly("[::1]:80")
     assert not access.is_called_rightly(None)
     assert "secret" not in repr(access)
+
+
+LOOKS = """
+import sys
+from pathlib import Path
+from debate.transcript import TurnKey
+from evals.viewer.report import report_apart
+from evals.viewer.server import Viewer
+
+viewer = Viewer([Path(sys.argv[1])])
+view = viewer.open_first()
+view.warm()
+for method in ("text", "cipher"):
+    question = view.index.questions()[0]
+    assert view.debate(method, question)["turns"]
+    assert view.message(method, question, TurnKey(2, "ada"))["prompt"]["turns"]
+viewer.close()
+print(*sorted({"torch", "transformers", "scipy", "pandas", "ray"} & set(sys.modules)))
+"""
+
+
+def test_what_is_looked_at_needs_neither_torch_nor_statistics(played):
+    """They are 200 and 100 MB of memory, and most of a second each."""
+    done = subprocess.run([sys.executable, "-c", LOOKS, str(played)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "\n"), done.stderr
+
+
+def test_a_report_that_cannot_be_made_says_so(played, tmp_path, monkeypatch):
+    assert "No report yet: " in report_apart(tmp_path)[0]["text"]
+    monkeypatch.setattr(sys, "executable", "false")
+    (said,) = report_apart(played)
+    assert said["text"].startswith("No report: the process that makes it ended with 1.")

@@ -11,7 +11,7 @@ import { short } from "./text.js";
 
 const WIDTH = 640;
 const HEIGHT = 340;
-const LEFT = 56;
+const LEFT = 64;
 const BOTTOM = 46;
 const TOP = 12;
 const RIGHT = 14;
@@ -41,7 +41,7 @@ export function chart(block) {
     "figure",
     null,
     h("h4", { id: title }, block.title),
-    block.series.length > 1 ? legend(block.series) : null,
+    block.form === "lines" && block.series.some((/** @type {Series} */ one) => one.name) ? legend(block.series) : null,
     frame,
     h("figcaption", null, block.caption),
     h(
@@ -154,7 +154,7 @@ function axes(svg, block, across, up, x, y) {
   svg.append(s("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: base, y2: base, class: "axis" }));
   svg.append(s("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 8, class: "label middle" }, block.x));
   const middle = (TOP + base) / 2;
-  svg.append(s("text", { x: 14, y: middle, class: "label middle", transform: `rotate(-90 14 ${middle})` }, block.y));
+  svg.append(s("text", { x: 12, y: middle, class: "label middle", transform: `rotate(-90 12 ${middle})` }, block.y));
 }
 
 /**

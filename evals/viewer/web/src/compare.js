@@ -1,13 +1,14 @@
 // Two debates over one question side by side: of two methods, or of two runs; where they first differ.
 
 import { firstDifference, turnOf } from "./debates.js";
+import { questionBox } from "./debateview.js";
 import { difference } from "./differences.js";
 import { h } from "./dom.js";
 import { chip, heading, link, method } from "./parts.js";
 import { prose, said } from "./prose.js";
 import { select } from "./questions.js";
 import { address } from "./route.js";
-import { oneLine, visible } from "./text.js";
+import { shortId, visible } from "./text.js";
 
 /** @import {Debate, Run, Source} from "./types.js" */
 /** @typedef {{run: string, method: string, debate: Debate}} Side */
@@ -44,8 +45,8 @@ export async function compareView(source, run, question, asked, ask) {
   return h(
     "div",
     null,
-    heading([[run.name, address({ view: "questions", run: run.name, asked: {} })]], ["Side by side: ", said(oneLine(question, 60))]),
-    h("div.question", null, prose("error" in left ? text : left.debate.question.text, { math: true })),
+    heading([[run.name, address({ view: "questions", run: run.name, asked: {} })]], ["Side by side: ", said(shortId(question, 60))]),
+    questionBox("error" in left ? text : left.debate.question.text),
     choose,
     "error" in left || "error" in right ? h("p.warning", null, visible("error" in left ? left.error : "error" in right ? right.error : "")) : both(left, right),
   );

@@ -1,21 +1,23 @@
 // One debate: the question, how it was decided and why, the lanes, who changed whose mind, and the message that is looked at.
 
-import { changes, howHeard, shownVerdict, turnOf } from "./debates.js";
-import { difference } from "./differences.js";
+import { shownVerdict, turnOf } from "./debates.js";
 import { fill, h } from "./dom.js";
 import { lanes } from "./lanes.js";
 import { messageView } from "./messageview.js";
 import { chip, heading, link, method } from "./parts.js";
 import { prose, said } from "./prose.js";
 import { address } from "./route.js";
-import { oneLine, visible } from "./text.js";
+import { sections } from "./sections.js";
+import { shortId, visible } from "./text.js";
 import { drawTopology } from "./topology.js";
 
-/** @import {Change} from "./debates.js" */
 /** @import {Debate, Run, Source, Turn} from "./types.js" */
 
 /** Agents above which the topology is drawn beside the lanes. */
 const FEW = 4;
+/** Characters, and lines, of a question above which it is scrolled in a box. */
+const LONG = 900;
+const LONG_LINES = 9;
 
 /** @type {Turn} */
 const UNDER_WAY = {
@@ -44,21 +46,33 @@ export async function debateView(source, run, route, partial = {}) {
     null,
     heading(
       [[run.name, address({ view: "questions", run: run.name, asked: {} })]],
-      ["Question ", said(oneLine(debate.question.id, 60))],
+      ["Question ", said(shortId(debate.question.id, 60))],
     ),
-    h("div.question", null, prose(debate.question.text, { math: true })),
+    questionBox(debate.question.text),
     tabs(run, debate),
     decision(debate),
     h(
       graph ? "div.beside" : "div",
       null,
       lanes(debate, run.name, chosen, (agent) => graph?.light(agent)),
-      graph ? h("figure.graph", null, graph.picture, h("figcaption", null, visible(`Who hears whom: ${debate.topology?.name}`))) : null,
+      graph ? h("figure.graph", null, graph.picture, h("figcaption", null, visible(`Who hears whom: ${debate.topology?.name === "own" ? "edges of its own" : debate.topology?.name}`)), graph.forms) : null,
     ),
     shown ?? h("p.note", null, "Open a cell to read its message, what its words were made of, and the prompt that it answers."),
-    mindsChanged(debate),
+    sections(debate),
     neighbours(source, run, debate),
   );
+}
+
+/**
+ * Return a question; a long one is scrolled, by the keyboard too, and begins at its end, where it asks.
+ * @param {string} text
+ */
+export function questionBox(text) {
+  const isLong = text.length > LONG || text.split("\n").length > LONG_LINES;
+  if (!isLong) return h("div.question", null, prose(text, { math: true }));
+  const box = h("div.question.long", { tabindex: 0, role: "region", "aria-label": "The question" }, prose(text, { math: true }));
+  requestAnimationFrame(() => (box.scrollTop = box.scrollHeight));
+  return box;
 }
 
 /** @param {Run} run @param {Debate} debate */
@@ -107,39 +121,6 @@ function decision(debate) {
     visible(` ${scored}Why: ${end.reason}${end.why ? `; ${end.why}` : ""}. `),
     target,
   );
-}
-
-/** @param {Debate} debate */
-function mindsChanged(debate) {
-  const found = changes(debate);
-  return h(
-    "section",
-    { "aria-labelledby": "minds" },
-    h("h2", { id: "minds" }, "Who changed whose mind"),
-    found.length ? h("ol.minds", null, found.map((change) => h("li", null, changeWords(change)))) : h("p.note", null, "Nobody changed an answer."),
-  );
-}
-
-/** @param {Change} change */
-function changeWords({ before, after, kind, by, others }) {
-  const arrow = kind === "won" ? "wrong → right" : kind === "lost" ? "right → wrong" : "another answer";
-  const took = by.length
-    ? ["It took the answer of ", by.map((one, place) => [place ? ", " : "", h("strong", null, said(one.agent)), ` (heard ${howHeard(one)})`]), "."]
-    : others.length
-      ? `Nobody that it heard (${visible(others.map((one) => one.agent).join(", "))}) had said that.`
-      : "It had heard nobody.";
-  return [
-    h("strong", null, said(after.agent)),
-    ` in round ${after.round}: `,
-    chip(before.answer, before.verdict),
-    " → ",
-    chip(after.answer, after.verdict),
-    " ",
-    h(`span.${kind}`, null, arrow),
-    ". ",
-    took,
-    h("details", null, h("summary", null, "What it said before and after"), difference(before.text, after.text)),
-  ];
 }
 
 /** @param {Source} source @param {Run} run @param {Debate} debate */

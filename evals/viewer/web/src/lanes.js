@@ -27,7 +27,7 @@ export function lanes(debate, run, chosen, look) {
   const note = h("p.note.heard", { "aria-live": "polite" });
   const grid = h(
     "table.lanes",
-    null,
+    { style: { "--rounds": debate.rounds } },
     h("caption.hidden", null, "Answers by agent and round"),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "agent"), rounds.map((round) => h("th", { scope: "col" }, `round ${round}`)))),
     h(
@@ -61,8 +61,12 @@ export function lanes(debate, run, chosen, look) {
   );
   const box = h("div.lanes-box", null, grid, overlay);
 
+  /** @type {Turn|null} */
+  let pointed = null;
+
   /** @param {Turn|null} turn */
   function point(turn) {
+    pointed = turn;
     draw(turn);
     fill(note, turn ? heardWords(turn) : " ");
   }
@@ -90,10 +94,10 @@ export function lanes(debate, run, chosen, look) {
     fill(overlay, shown);
   }
   // Where the cells are is known once they stand in the page.
-  requestAnimationFrame(() => draw(null));
-  new ResizeObserver(() => draw(null)).observe(grid);
+  requestAnimationFrame(() => draw(pointed));
+  new ResizeObserver(() => draw(pointed)).observe(grid);
   point(null);
-  return h("div.scroll", { role: "region", tabindex: 0, "aria-label": "The debate, agents down and rounds across" }, box, note);
+  return h("div.scroll.debate-lanes", { role: "region", tabindex: 0, "aria-label": "The debate, agents down and rounds across" }, box, note);
 }
 
 /** @param {Debate} debate @param {string} run @param {Turn} turn @param {{round: number, agent: string}|null} chosen */
@@ -117,7 +121,7 @@ function lane(debate, run, turn, chosen) {
       turn.partial ? h("span.chip.open", null, "speaking …") : chip(turn.answer, turn.verdict),
       moved ? h("span.moved", { title: "changed its answer" }, "↺", h("span.hidden", null, "changed its answer")) : null,
     ),
-    h("span.preview", null, said(oneLine(turn.text || "…", 64))),
+    h("span.preview", null, said(oneLine(turn.text || "…", 90))),
     h("span.note", null, turn.partial ? "" : `${turn.encoder ? "CIPHER" : "text"} · ${number(turn.generatedTokens)} tokens`),
   ];
   if (turn.partial) return h("div.lane.open", { tabindex: 0 }, inner);
@@ -141,7 +145,7 @@ function heardWords(turn) {
 /** @param {Debate["agents"][number]} agent @param {Debate} debate */
 function describe(agent, debate) {
   const role = agent.role ? `${agent.role} · ` : "";
-  const warm = agent.temperature === null || agent.temperature === undefined ? "" : ` · T ${agent.temperature}`;
+  const warm = agent.temperature === null || agent.temperature === undefined ? "" : ` · T\u00a0${agent.temperature}`;
   const votes = debate.voters.includes(agent.name) ? "" : " · no vote";
   return `${role}${agent.model}${warm}${votes}`;
 }

@@ -8,6 +8,7 @@ import { number, short, visible } from "./text.js";
 import { fullShade, inline, shade, token, wordsOf } from "./words.js";
 
 /** @import {Debate, Heard, Message, Prompt, Turn} from "./types.js" */
+/** @import {Child} from "./dom.js" */
 /** @import {Word} from "./words.js" */
 
 /** @type {Record<string, string>} */
@@ -26,14 +27,14 @@ export function messageView(debate, turn, message) {
     { "aria-labelledby": "message-title" },
     h("h2", { id: "message-title", tabindex: -1 }, said(turn.agent), `, round ${turn.round} `, chip(turn.answer, turn.verdict)),
     message.missing ? h("p.warning", null, visible(message.missing)) : null,
-    words.length ? cipherWords(message, words) : null,
+    words.length ? cipherWords(message, words, textOf(turn)) : null,
     message.cut ? h("p.note", null, "What this message's words were made of is not in this file: see the note at the top.") : null,
-    textOf(turn),
+    words.length ? null : textOf(turn),
     h("h3", null, "What it took"),
     facts([
       ["model", message.model ?? "unknown"],
       ["form", turn.encoder ? `CIPHER, encoder ${turn.encoder}` : "text"],
-      ["temperature", short(turn.temperature)],
+      ["temperature", String(turn.temperature)],
       ["seed", turn.seed],
       ["prompt", `${number(turn.promptTokens)} tokens, ${number(turn.cachedTokens)} of them from the cache`],
       ["generated", `${number(turn.generatedTokens)} tokens`],
@@ -66,8 +67,8 @@ function textOf(turn) {
   return parts;
 }
 
-/** @param {Message} message @param {Word[]} words */
-function cipherWords(message, words) {
+/** @param {Message} message @param {Word[]} words @param {Child[]} below what stands below the words, beside the card */
+function cipherWords(message, words, below) {
   const full = fullShade(words);
   const card = h("div.card", { "aria-live": "polite" });
   const items = words.map((word, place) =>
@@ -116,13 +117,23 @@ function cipherWords(message, words) {
   const unknown = message.strings === null ? "Its tokenizer is not on this machine: positions show token numbers. " : "";
   return [
     h("h3", null, "The CIPHER message: a vector at each position, read as its nearest token"),
-    h("div.cipher", null, list, card),
     h(
-      "p.note.scale",
+      "div.cipher",
       null,
-      "Shaded by entropy: 0 ",
-      h("span.ramp", { "aria-hidden": "true" }),
-      ` ${short(full)} nats. Point at a word, or step through them with the arrow keys. ${unknown}Kept of each belief: its ${message.kept} heaviest tokens.`,
+      h(
+        "div.said-words",
+        null,
+        list,
+        h(
+          "p.note.scale",
+          null,
+          "Shaded by entropy: 0 ",
+          h("span.ramp", { "aria-hidden": "true" }),
+          ` ${short(full)} nats. Point at a word, or step through them with the arrow keys. ${unknown}Kept of each belief: its ${message.kept} heaviest tokens.`,
+        ),
+      ),
+      h("div.as-text", null, below),
+      card,
     ),
   ];
 }

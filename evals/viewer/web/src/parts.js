@@ -18,7 +18,7 @@ const LONGEST_ANSWER = 28;
  */
 export function chip(answer, verdict) {
   const [kind, symbol, words] = shownVerdict(verdict, answer);
-  const text = answer === null ? (kind === "open" ? "" : "no answer") : oneLine(answer, LONGEST_ANSWER);
+  const text = answer === null ? (kind === "open" ? "" : kind === "failed" ? "failed" : "no answer") : oneLine(answer, LONGEST_ANSWER);
   const symbols = h("span", { "aria-hidden": "true" }, symbol);
   return h(`span.chip.${kind}`, null, symbols, text && " ", text && said(text), h("span.hidden", null, ` (${words})`));
 }

@@ -8,7 +8,7 @@ import { said } from "./prose.js";
 import { address } from "./route.js";
 import { counts, filtered, ordered, rowsOf, standing, whoChanged } from "./rows.js";
 import { paged, table } from "./table.js";
-import { number, oneLine, visible } from "./text.js";
+import { number, oneLine, shortId, visible } from "./text.js";
 
 /** @import {Cell, Run, Source} from "./types.js" */
 /** @import {Row} from "./rows.js" */
@@ -136,7 +136,7 @@ function questionsTable(source, run, rows, methods, order, change) {
           "span.asked",
           null,
           first && isHeld ? link(address({ view: "debate", run: run.name, method: first.name, question: id }), title) : title,
-          h("span.note", null, said(oneLine(id, 40)), isHeld ? "" : " · not in this file"),
+          h("span.note", null, h("span.id", null, said(shortId(id, 36))), isHeld ? "" : " · not in this file"),
         ),
         ...(hasTarget ? [said(oneLine(target ?? "–", 24))] : []),
         ...methods.map(({ name }) => debateCell(run, name, id, row.cells.get(name), isHeld)),

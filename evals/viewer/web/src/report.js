@@ -6,7 +6,7 @@ import { heading, link, method } from "./parts.js";
 import { prose, said } from "./prose.js";
 import { address } from "./route.js";
 import { table } from "./table.js";
-import { oneLine, visible } from "./text.js";
+import { shortId, visible } from "./text.js";
 
 /** @import {Block, Run, Source} from "./types.js" */
 
@@ -65,7 +65,7 @@ function draw(block, run) {
     }
     case "debate": {
       const href = address({ view: "debate", run, method: block.method, question: block.question });
-      return h("div", null, h("p", null, link(href, said(oneLine(block.question, 60))), " of ", method(block.method), visible(`: ${block.why}.`)), prose(block.text, { math: true }));
+      return h("div", null, h("p", null, link(href, said(shortId(block.question, 60))), " of ", method(block.method), visible(`: ${block.why}.`)), prose(block.text, { math: true }));
     }
     default:
       return h("p.note", null, `(${visible(block.kind)})`);

@@ -39,6 +39,16 @@ export function oneLine(text, most) {
 }
 
 /**
+ * Return an id that may be long with its end, by which it differs from the others.
+ * @param {string} id
+ * @param {number} most
+ */
+export function shortId(id, most) {
+  const end = Math.ceil(most / 2);
+  return id.length > most ? `${id.slice(0, most - end)}…${id.slice(-end)}` : id;
+}
+
+/**
  * Split a text into words and mathematics: `$…$`, `$$…$$`, `\(…\)`, `\[…\]`. A dollar before a digit is money unless it is closed
  * around something that only TeX has.
  * @param {string} text

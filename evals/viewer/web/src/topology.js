@@ -1,7 +1,7 @@
 // Who hears whom, drawn: agents where the topology puts them, coloured by how their last answers fare.
 
-import { shownVerdict } from "./debates.js";
-import { s } from "./dom.js";
+import { FORMS, shownVerdict } from "./debates.js";
+import { h, s } from "./dom.js";
 import { oneLine } from "./text.js";
 
 /** @import {Debate, Topology} from "./types.js" */
@@ -14,7 +14,7 @@ const RADIUS = 15;
  * Return the picture, and what lights up an agent and those it hears.
  * @param {Topology} topology
  * @param {Debate} debate
- * @returns {{picture: SVGElement, light: (agent: string|null) => void}}
+ * @returns {{picture: SVGElement, light: (agent: string|null) => void, forms: HTMLElement}}
  */
 export function drawTopology(topology, debate) {
   const radius = topology.nodes.length > 24 ? 7 : topology.nodes.length > 12 ? 11 : RADIUS;
@@ -58,7 +58,21 @@ export function drawTopology(topology, debate) {
     svg.classList.toggle("lit", agent !== null);
     for (const edge of edges) for (const part of edge.parts) part.classList.toggle("on", edge.to === agent);
   }
-  return { picture: svg, light };
+  return { picture: svg, light, forms: formsKey(topology) };
+}
+
+/** Return what the lines of the picture mean, of the forms that are in it. @param {Topology} topology */
+function formsKey(topology) {
+  const forms = [...new Set(topology.edges.map(([, , form]) => form))].sort();
+  return h(
+    "ul.legend",
+    { "aria-label": "How messages are heard" },
+    forms.map((form) => {
+      const key = s("svg", { viewBox: "0 0 26 12", width: 26, height: 12, "aria-hidden": "true" });
+      key.append(s("line", { x1: 0, x2: 26, y1: 6, y2: 6, class: `edge ${form}` }));
+      return h("li", null, key, FORMS[form] ?? form);
+    }),
+  );
 }
 
 /** @param {number} x @param {number} y @param {number} dx @param {number} dy */

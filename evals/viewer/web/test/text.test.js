@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { beginning, mathematics, oneLine, short, visible } from "../src/text.js";
+import { beginning, mathematics, oneLine, short, shortId, visible } from "../src/text.js";
 
 test("nothing stays hidden", () => {
   assert.equal(visible("a\u0000b\u001b[31m"), "a⟨U+0000⟩b⟨U+001B⟩[31m");
@@ -30,4 +30,9 @@ test("mathematics is told from money", () => {
 
 test("numbers are short", () => {
   assert.deepEqual([0.1234, 1.234, 12.34, 123.4, 1234.5, 3, NaN].map(short), ["0.123", "1.23", "12.3", "123", "1,235", "3", "–"]);
+});
+
+test("an id keeps its end, by which it differs", () => {
+  assert.equal(shortId("arithmetic-0-0001", 36), "arithmetic-0-0001");
+  assert.equal(shortId("a".repeat(30) + "-0-00017", 20), `${"a".repeat(10)}…aa-0-00017`);
 });

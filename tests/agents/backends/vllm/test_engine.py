@@ -280,6 +280,7 @@ def test_without_prefix_cache_and_compiled(tiny, expected):
         assert backend.state()["resumed"] > 0
 
 
+@pytest.mark.long
 def test_two_ranks_say_what_one_says(tiny, expected, monkeypatch):
     # One core each; vLLM binds ranks to memory nodes by itself, and a small machine has one.
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")

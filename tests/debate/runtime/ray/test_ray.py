@@ -23,6 +23,15 @@ pytestmark = pytest.mark.usefixtures("session")
 PLAYED = pytest.mark.parametrize("configured", [config_of, with_runners], ids=["by the driver", "by runners"])
 
 
+def played(*, long):
+    """Return both ways to play; the other test that waits for engines to die leaves out the other way."""
+    ways = {"by the driver": config_of, "by runners": with_runners}
+    return pytest.mark.parametrize(
+        "configured",
+        [pytest.param(way, id=name, marks=pytest.mark.long if name == long else ()) for name, way in ways.items()],
+    )
+
+
 def test_ray_and_local_give_the_same_bytes_and_both_engines_speak(tmp_path, run, undisturbed):
     run(evaluate(config_of(), out=tmp_path / "run", limit=8))
     assert outcome(tmp_path / "run") == undisturbed
@@ -104,7 +113,8 @@ def test_large_messages_go_into_the_object_store_once_however_many_hear_them(tmp
     run(backends.close())
 
 
-@pytest.mark.parametrize(("replicas", "deaths"), [(1, 2), (2, 3)])
+# Of two replicas three deaths are also played by runners, in test_runners.py.
+@pytest.mark.parametrize(("replicas", "deaths"), [(1, 2), pytest.param(2, 3, marks=pytest.mark.long)])
 def test_an_engine_whose_process_is_killed_is_started_again_and_nothing_is_lost(
     tmp_path, run, undisturbed, replicas, deaths
 ):
@@ -117,7 +127,7 @@ def test_an_engine_whose_process_is_killed_is_started_again_and_nothing_is_lost(
     assert all("its process died" in fault["error"] for fault in faults)
 
 
-@PLAYED
+@played(long="by the driver")
 def test_an_engine_that_hangs_is_ended_and_its_turn_taken_again(tmp_path, run, undisturbed, configured):
     options = {"folder": str(tmp_path), "hangs": 1}
     config = configured("support.mortal_backend:MortalBackend", execution={"turn_timeout_s": 3}, replicas=1, **options)
@@ -126,7 +136,7 @@ def test_an_engine_that_hangs_is_ended_and_its_turn_taken_again(tmp_path, run, u
     assert "TurnTimedOut" in records(tmp_path / "run", "fault")[0]["error"]
 
 
-@PLAYED
+@played(long="by runners")
 def test_a_question_that_kills_its_engine_each_time_is_given_up_and_the_others_are_not(
     tmp_path, run, undisturbed, configured
 ):

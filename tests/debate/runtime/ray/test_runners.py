@@ -49,7 +49,7 @@ def test_a_runner_that_is_killed_loses_no_turn_and_its_debates_are_taken_up(tmp_
     async def play():
         playing = asyncio.create_task(evaluate(config, out=tmp_path / "run", limit=8))
         journal = tmp_path / "run" / "journal.log"
-        for enough in (8, 40, 90):
+        for enough in (8, 90):
             while not playing.done() and (not journal.exists() or len(records(tmp_path / "run", "turn")) < enough):
                 await asyncio.sleep(0.02)
             while not playing.done() and not any(pid not in killed for pid in processes()[0]):
