@@ -63,7 +63,7 @@ def load_model(
 
 
 def refuse_unusable(model: Any, table: torch.Tensor, name: str) -> None:
-    """Raise ModelError for a loaded model whose weights are not all finite, or that reads more of a token than its row of the table.
+    """Raise ModelError for a model with weights that are not finite, or that reads more of a token than its row of the table.
 
     Args:
         model: of `load_model`.

@@ -1,7 +1,7 @@
 """How each model was found to decode, kept in the cache folder so that the proof is made once.
 
-A verdict stands for one model (its fingerprint, config and own code, if it has any), dtype, device and number of rows, and for the versions of what
-computes: torch, transformers, and the sources of this engine.
+A verdict stands for one model (its fingerprint, config and own code, if it has any), dtype, device and number of rows, and for
+the versions of what computes: torch, transformers, and the sources of this engine.
 """
 
 import contextlib
