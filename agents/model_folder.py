@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.chat_template import Placed, render
+from agents.chat_template import DAY, Placed, render, tells_the_day
 from agents.control_tokens import control_tokens
 from agents.errors import ModelError, PromptError
 
@@ -222,10 +222,16 @@ def remarks(name: str, tokenizer: Any, stop_ids: Collection[int], rows: int) -> 
         tokenizer.chat_template
         and (turn_end := _turn_end(tokenizer, name))
         and tokenizer.convert_tokens_to_ids(turn_end) not in stop_ids
+        and not _writes_an_end(tokenizer, stop_ids)
     ):
         found.append(
             f"the chat template of {name} ends a turn with {turn_end}, which is not one of its end tokens: messages may run on "
             f"to max_tokens. To end them there: stop: ['{turn_end}']"
+        )
+    if tells_the_day(tokenizer.chat_template):
+        found.append(
+            f"the chat template of {name} writes the day's date, so its prompts are others on another day. To have the same on "
+            f"every day, set {DAY} to a moment in seconds since 1970"
         )
     if not stop_ids:
         found.append(f"{name} names no token that ends a message: each runs to max_tokens, or to a string in stop")
@@ -268,6 +274,12 @@ def _turn_end(tokenizer: Any, name: str) -> str | None:
     after = pieces[place + 1].text or ""
     names = [name for name in control_tokens(tokenizer).names if name in after]
     return min(names, key=after.index, default=None)
+
+
+def _writes_an_end(tokenizer: Any, stop_ids: Collection[int]) -> bool:
+    """Whether the chat template writes a token that ends a message; it may end the parts of a message with another."""
+    ends = {name for name in control_tokens(tokenizer).names if tokenizer.convert_tokens_to_ids(name) in stop_ids}
+    return any(end in str(tokenizer.chat_template) for end in ends)
 
 
 def read_json(path: Path) -> dict[str, Any]:
