@@ -32,6 +32,10 @@ KINDS = {
     "ForRewardModel": "a reward model",
     "RewardModel": "a reward model",
 }
+# Tables are filled up to a round number; with fewer tokens than this share of the rows it is hardly that.
+FEW_NAMED = 0.9
+# What a large file begins with that was not fetched with its repository.
+POINTER = b"version https://git-lfs.github.com/"
 # Of a config: what changes no result.
 NAMES = ("_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures", "auto_map")
 
@@ -106,7 +110,8 @@ def refuse_other_kinds(config: Any, name: str) -> None:
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     )
 
-    (architecture, *_) = getattr(config, "architectures", None) or [type(config).__name__.removesuffix("Config")]
+    named = getattr(config, "architectures", None)
+    architecture = str(named[0]) if named and isinstance(named, list) else type(config).__name__.removesuffix("Config")
     kind = next((kind for ending, kind in KINDS.items() if architecture.endswith(ending)), None)
     of_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
     if getattr(config, "is_encoder_decoder", False):
@@ -233,8 +238,13 @@ def remarks(name: str, tokenizer: Any, stop_ids: Collection[int], rows: int) -> 
             f"the chat template of {name} writes the day's date, so its prompts are others on another day. To have the same on "
             f"every day, set {DAY} to a moment in seconds since 1970"
         )
-    if not stop_ids:
+    if not any(0 <= token < rows for token in stop_ids):
         found.append(f"{name} names no token that ends a message: each runs to max_tokens, or to a string in stop")
+    if len(tokenizer) < FEW_NAMED * rows:
+        found.append(
+            f"the tokenizer of {name} has {len(tokenizer)} tokens for the {rows} rows of its embedding table: see whether it is "
+            "the tokenizer of another model"
+        )
     if len(tokenizer) > rows:
         beyond = sorted(token for token, place in tokenizer.get_vocab().items() if place >= rows)
         found.append(
@@ -305,6 +315,10 @@ def some(names: list[str], most: int = 3) -> str:
 
 def unreadable(what: str, name: str, folder: Path, error: Exception) -> ModelError:
     """Return the error of something in a model's folder that transformers does not take: its first sentence."""
+    if pointers := [path.name for path in sorted(folder.glob("*")) if _is_pointer(path)]:
+        return ModelError(
+            f"{name}: of {some(pointers)} there is only what Git LFS keeps in its place. `git lfs pull` in {folder} fetches it"
+        )
     said = " ".join(str(error).split())
     if "trust_remote_code" in said or "custom code" in said:
         return ModelError(
@@ -318,6 +332,14 @@ def unreadable(what: str, name: str, folder: Path, error: Exception) -> ModelErr
     said = said if len(said) <= 300 else f"{said[:300]}…"
     where = "" if name == str(folder) else f" from {folder}"
     return ModelError(f"cannot load {what} of {name}{where}: {said or type(error).__name__}")
+
+
+def _is_pointer(path: Path) -> bool:
+    """Whether a file stands for a large one that was not fetched with its repository."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER
 
 
 def _refuse_nested_code(folder: Path, name: str) -> None:

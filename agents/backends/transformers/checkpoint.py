@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM
 
 from agents.backends.transformers.truth import check_embeddings_suffice
 from agents.errors import ModelError
-from agents.model_folder import quiet, refuse_incomplete, refuse_not_finite, unreadable, weight_files
+from agents.model_folder import quiet, refuse_incomplete, refuse_not_finite, unreadable
+from agents.shards import refuse_damaged
 
 
 def load_model(
@@ -35,7 +36,7 @@ def load_model(
     Raises:
         ModelError: it cannot be loaded, weights are missing, left over or of another shape.
     """
-    weight_files(folder, name)
+    refuse_damaged(folder, config, name)
     if (folder / "adapter_config.json").is_file():
         raise ModelError(
             f"{name}: {folder} holds a model and an adapter. Keep them apart, and give the adapter as the agent's adapter"

@@ -110,6 +110,8 @@ def expected(
     except Exception as error:  # the model's own code: anything may come
         raise ModelError(f"{name}: what vLLM answers cannot be checked, since {in_words(error)}") from error
     spread = float(torch.stack([found.std(1).mean() for found in right]).mean())
+    if not spread:
+        raise ModelError(f"{name} finds every token as likely as every other, whatever it reads")
     kept = min(BELIEFS, len(table))
     likely = [exact.topk(kept).indices for exact in right]
     noise = max(
