@@ -1,7 +1,7 @@
 """Runs the long tests of a file in parts, each in a process of its own, and goes on where it was stopped.
 
-`python tests/support/in_parts.py STATE FILE [-n 12]`: STATE has a line for each test that was run, its outcome and its name; those
-that passed are not run again. Remove it to begin anew.
+`python tests/support/in_parts.py STATE FILE [-n 12]`: STATE has a line for each test that was run, its outcome and its name;
+those that passed are not run again. Remove it to begin anew.
 """
 
 import argparse
