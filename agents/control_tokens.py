@@ -101,7 +101,12 @@ def _between(cuts: Sequence[int], length: int) -> Iterator[tuple[int, int]]:
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False).input_ids) if text else []
+    try:
+        return list(tokenizer(text, add_special_tokens=False).input_ids) if text else []
+    except Exception as error:  # tokenizers raise nothing more special
+        raise PromptError(
+            f"the model's tokenizer cannot read a text of the prompt ({' '.join(str(error).split())}): {text[:80]!r}"
+        ) from error
 
 
 def _kind(tokenizer: Any) -> str:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.chat_template import Placed, render
+from agents.chat_template import DAY, Placed, render, tells_the_day
 from agents.control_tokens import control_tokens
 from agents.errors import ModelError, PromptError
 
@@ -32,6 +32,10 @@ KINDS = {
     "ForRewardModel": "a reward model",
     "RewardModel": "a reward model",
 }
+# Tables are filled up to a round number; with fewer tokens than this share of the rows it is hardly that.
+FEW_NAMED = 0.9
+# What a large file begins with that was not fetched with its repository.
+POINTER = b"version https://git-lfs.github.com/"
 # Of a config: what changes no result.
 NAMES = ("_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures", "auto_map")
 
@@ -106,7 +110,8 @@ def refuse_other_kinds(config: Any, name: str) -> None:
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     )
 
-    (architecture, *_) = getattr(config, "architectures", None) or [type(config).__name__.removesuffix("Config")]
+    named = getattr(config, "architectures", None)
+    architecture = str(named[0]) if named and isinstance(named, list) else type(config).__name__.removesuffix("Config")
     kind = next((kind for ending, kind in KINDS.items() if architecture.endswith(ending)), None)
     of_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
     if getattr(config, "is_encoder_decoder", False):
@@ -222,13 +227,24 @@ def remarks(name: str, tokenizer: Any, stop_ids: Collection[int], rows: int) -> 
         tokenizer.chat_template
         and (turn_end := _turn_end(tokenizer, name))
         and tokenizer.convert_tokens_to_ids(turn_end) not in stop_ids
+        and not _writes_an_end(tokenizer, stop_ids)
     ):
         found.append(
             f"the chat template of {name} ends a turn with {turn_end}, which is not one of its end tokens: messages may run on "
             f"to max_tokens. To end them there: stop: ['{turn_end}']"
         )
-    if not stop_ids:
+    if tells_the_day(tokenizer.chat_template):
+        found.append(
+            f"the chat template of {name} writes the day's date, so its prompts are others on another day. To have the same on "
+            f"every day, set {DAY} to a moment in seconds since 1970"
+        )
+    if not any(0 <= token < rows for token in stop_ids):
         found.append(f"{name} names no token that ends a message: each runs to max_tokens, or to a string in stop")
+    if len(tokenizer) < FEW_NAMED * rows:
+        found.append(
+            f"the tokenizer of {name} has {len(tokenizer)} tokens for the {rows} rows of its embedding table: see whether it is "
+            "the tokenizer of another model"
+        )
     if len(tokenizer) > rows:
         beyond = sorted(token for token, place in tokenizer.get_vocab().items() if place >= rows)
         found.append(
@@ -270,6 +286,12 @@ def _turn_end(tokenizer: Any, name: str) -> str | None:
     return min(names, key=after.index, default=None)
 
 
+def _writes_an_end(tokenizer: Any, stop_ids: Collection[int]) -> bool:
+    """Whether the chat template writes a token that ends a message; it may end the parts of a message with another."""
+    ends = {name for name in control_tokens(tokenizer).names if tokenizer.convert_tokens_to_ids(name) in stop_ids}
+    return any(end in str(tokenizer.chat_template) for end in ends)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the mapping in a JSON file.
 
@@ -293,6 +315,10 @@ def some(names: list[str], most: int = 3) -> str:
 
 def unreadable(what: str, name: str, folder: Path, error: Exception) -> ModelError:
     """Return the error of something in a model's folder that transformers does not take: its first sentence."""
+    if pointers := [path.name for path in sorted(folder.glob("*")) if _is_pointer(path)]:
+        return ModelError(
+            f"{name}: of {some(pointers)} there is only what Git LFS keeps in its place. `git lfs pull` in {folder} fetches it"
+        )
     said = " ".join(str(error).split())
     if "trust_remote_code" in said or "custom code" in said:
         return ModelError(
@@ -306,6 +332,14 @@ def unreadable(what: str, name: str, folder: Path, error: Exception) -> ModelErr
     said = said if len(said) <= 300 else f"{said[:300]}…"
     where = "" if name == str(folder) else f" from {folder}"
     return ModelError(f"cannot load {what} of {name}{where}: {said or type(error).__name__}")
+
+
+def _is_pointer(path: Path) -> bool:
+    """Whether a file stands for a large one that was not fetched with its repository."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER
 
 
 def _refuse_nested_code(folder: Path, name: str) -> None:

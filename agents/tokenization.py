@@ -126,8 +126,9 @@ def _run(pieces: Sequence[Literal | Placed], tokenizer: Any) -> list[int]:
 
 def _leading_ids(tokenizer: Any) -> list[int]:
     """Return what the tokenizer puts before any text by itself (a BOS token, or nothing)."""
-    bare = tokenizer("x", add_special_tokens=False).input_ids
-    whole: list[int] = tokenizer("x").input_ids
+    # read_tokenizer has found that it reads this one.
+    bare = tokenizer("a", add_special_tokens=False).input_ids
+    whole: list[int] = tokenizer("a").input_ids
     return whole[: whole.index(bare[0])] if bare and bare[0] in whole else []
 
 

@@ -90,8 +90,9 @@ class EmbeddingTable:
         if not self.lasts or not self.num_tokens or not math.isfinite(self.max_norm):
             return None
         blocks = torch.split(self.weight.detach(), 4096)
-        gram = sum(block.double().T @ block.double() for block in blocks)
-        assert isinstance(gram, Tensor)
+        gram = self.weight.new_zeros(self.width, self.width, dtype=torch.float64)
+        for block in map(Tensor.double, blocks):
+            gram += block.T @ block
         squares, vectors = torch.linalg.eigh(gram)
         rank = min(_RANK, self.width)
         # Coarser than what the number of threads changes, so that it changes nothing.

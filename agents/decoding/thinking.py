@@ -8,14 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# As the families write them: DeepSeek-R1, Qwen3, SmolLM3 and many others; Magistral; Seed-OSS; Kimi; gpt-oss.
+# As the families write them: DeepSeek-R1, Qwen3, SmolLM3 and many others; EXAONE Deep; Magistral; Seed-OSS; Kimi; Command A;
+# Apertus; Gemma 4; gpt-oss.
 TAGS = {
     "<think>": "</think>",
     "<thinking>": "</thinking>",
     "<reasoning>": "</reasoning>",
+    "<thought>": "</thought>",
     "[THINK]": "[/THINK]",
     "<seed:think>": "</seed:think>",
     "◁think▷": "◁/think▷",
+    "<|START_THINKING|>": "<|END_THINKING|>",
+    "<|inner_prefix|>": "<|inner_suffix|>",
+    "<|channel>thought": "<channel|>",
     "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",
 }
 # The last tokens of a prompt, among which a tag stands that it leaves open.
@@ -64,6 +69,9 @@ def thinking_end(text: str, closing: str | None = None, known: Sequence[str] = (
     begins = len(text) - len(text.lstrip())
     if closing is None:
         closing = next((tag for opening, tag in TAGS.items() if text.startswith(opening, begins)), None)
+    if closing is None:
+        # One that did not think may say at once that it answers.
+        closing = next((tag for tag in TAGS.values() if text.startswith(tag, begins)), None)
     if closing is None:
         closing = next((tag for tag in known if tag in text), None)
         if closing is None:

@@ -69,7 +69,13 @@ def expression_at(text: str, place: int, *, factorials: bool = False) -> Express
 def repeating_decimal(text: str) -> Fraction | None:
     """Return the value of a decimal with digits that repeat, "0.1\\overline{6}"; None of anything else."""
     found = _REPEATING.fullmatch(text.removeprefix("-").strip())
-    return None if found is None else -_repeated(found) if text.startswith("-") else _repeated(found)
+    return (
+        None
+        if found is None or _may_multiply(found)
+        else -_repeated(found)
+        if text.startswith("-")
+        else _repeated(found)
+    )
 
 
 # The end of what was read, and its value.
@@ -186,7 +192,7 @@ class _Reader:
             base = 16 if literal["hex"] else 8 if literal["oct"] else 2
             return literal.end(), Fraction(int(literal["hex"] or literal["oct"] or literal["bin"], base))
         if repeating := _REPEATING.match(self._text, figures):
-            return repeating.end(), _repeated(repeating)
+            return repeating.end(), None if _may_multiply(repeating) else _repeated(repeating)
         number = NUMBER.match(self._text, place)
         if number is None:
             return None
@@ -250,6 +256,11 @@ def _factorial(number: Fraction | None) -> Fraction | None:
     if number is None or number.denominator != 1 or not 0 <= number <= 150:
         return None
     return Fraction(math.factorial(number.numerator))
+
+
+def _may_multiply(found: re.Match[str]) -> bool:
+    """Return whether a decimal with digits in brackets is as likely a product: "0.5(40)", but not "0.(3)" and "0.1(6)"."""
+    return bool(found["round"]) and len(found["round"]) > 1 and bool(found["fixed"]) and found[0].endswith(")")
 
 
 def _repeated(found: re.Match[str]) -> Fraction:

@@ -1,9 +1,11 @@
 """What has digits and is no number: dates, times, ratios, alternatives, lists, two units. Pure, linear in the text."""
 
 import re
+from fractions import Fraction
 
 from evals.scoring.dates import DATE, TIME
 from evals.scoring.numerals import NUMBER, value
+from evals.scoring.quantities import known_unit
 
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
@@ -22,9 +24,13 @@ _ALONE = (
 # A clause that begins with a date, a time or a ratio.
 _BEGINS = re.compile(rf"{_ALONE}(?!\s?=)(?![\d:])")
 _GOES_ON = re.compile(rf"(?::|\s:\s|\sto\s){_FIGURE}")
+# "1 in 5", "3 out of 4": neither of the two; but "18 in 2 weeks", "12 in 2020".
+_SHARE = re.compile(
+    r"\s(?:in|out\sof)\s(?:every\s)?(?![12]\d{3}(?!\d))\d[\d,]{0,12}(?!\.?\d)(?=\s*(?:[.,;:!?)$]|$)|\s(?:chances?|odds|probability)\b)"
+)
 _NAME = r"(?:[A-Za-z]\w{0,2}\s?=\s?)?"
 _OR = re.compile(
-    rf"(?P<unit>(?:\s[A-Za-z%°]{{1,20}}){{0,2}}),?\s(?:or|oder|ou|ou\sbien|或)\s(?:else\s)?\$?{_NAME}\$?\s?(?=[-$€£¥(\d.√])"
+    rf"(?P<unit>\s?[%°¢]|(?:\s[A-Za-z]{{1,20}}){{0,2}}),?\s(?:or|oder|ou|ou\sbien|或)\s(?:else\s)?\$?{_NAME}\$?\s?(?=[-$€£¥(\d.√])"
 )
 # "1, 2, 3", "3 and -3", "(1, 2)", and nothing else.
 _LIST = re.compile(
@@ -77,6 +83,11 @@ def goes_on(found: re.Match[str], text: str) -> bool:
     return _GOES_ON.match(text, found.end()) is not None
 
 
+def is_share(found: re.Match[str], text: str) -> bool:
+    """Return whether a number is the first of a share: "1 in 5"."""
+    return _SHARE.match(text, found.end()) is not None
+
+
 def has_two_units(found: re.Match[str], text: str) -> bool:
     """Return whether a number is the first of a quantity in two units: "5 ft 6 in"."""
     return _TWO_UNITS.match(text, found.end()) is not None
@@ -96,10 +107,56 @@ def has_alternative(found: re.Match[str], end: int, text: str) -> bool:
     other = NUMBER.match(text, alternative.end())
     if other is None:
         return text[alternative.end()] in "(√-"
-    unit = re.match(r"\s([A-Za-z%°]{1,20})", text[other.end() : other.end() + 24])
-    if alternative["unit"].strip() and unit and unit[1] != alternative["unit"].strip():
+    unit = re.match(r"\s?([%°¢])|\s([A-Za-z]{1,20})", text[other.end() : other.end() + 24])
+    units = alternative["unit"].strip(), unit[0].strip() if unit else ""
+    same = _are_one_value(found, other, units)
+    if same is not None:
+        return not same
+    if all(units) and units[0] != units[1]:
         return False
     return value(other) != value(found)
+
+
+def _are_one_value(one: re.Match[str], other: re.Match[str], units: tuple[str, str]) -> bool | None:
+    """Return whether two numbers with units are one value in two forms, "$0.75" and "75 cents"; None where that is not known.
+
+    Args:
+        one, other: the numbers.
+        units: what stands behind each; "" of nothing.
+    """
+    worth = [value(number) for number in (one, other)]
+    if None in worth:
+        return None
+    shares = [unit.lower() in ("%", "percent", "percentage") for unit in units]
+    kinds = [_unit_of(number, unit) for number, unit in zip((one, other), units, strict=True)]
+    sizes = [Fraction(1, 100) if share else Fraction(1) for share in shares]
+    if shares == [True, True] or (not any(shares) and kinds == [None, None]):
+        return None
+    if any(shares):
+        # "50 kg or 50 %" are two.
+        if any(unit and not share for unit, share in zip(units, shares, strict=True)):
+            return None
+    elif all(kinds):
+        (kind, size), (other_kind, other_size) = kinds
+        if kind != other_kind or not (size and other_size):
+            return None
+        sizes = [size, other_size]
+    elif any(kind is None and unit for kind, unit in zip(kinds, units, strict=True)) or worth[0] == worth[1]:
+        return None
+    else:
+        # One of them says no unit: "0.75 or 75 cents".
+        found = next(kind for kind in kinds if kind is not None)
+        if found[0] != "money":
+            return None
+        sizes = [kind[1] if kind else Fraction(100) for kind in kinds]
+    first, second = (Fraction(number or 0) * size for number, size in zip(worth, sizes, strict=True))
+    # "2/3 or 66.7%" is rounded.
+    return first == second or (any(shares) and abs(first - second) * 1000 <= abs(first))
+
+
+def _unit_of(number: re.Match[str], unit: str) -> tuple[str, Fraction] | None:
+    """Return kind and size of a number's unit; None of one that is not known."""
+    return known_unit("$" if number["currency"] == "$" else "cent" if unit == "¢" else unit)
 
 
 def _is_list(clause: str) -> bool:

@@ -31,7 +31,12 @@ _FRACTION = re.compile(
     rf"(?<![\w-])(?P<minus>(?:negative|minus)\s)?(?:(?P<over>an?|{'|'.join(_SMALL)})[\s-])?(?P<part>{_PART})s?(?![\w-])(?!\sof\b)",
     re.IGNORECASE,
 )
-_ONE_OF = re.compile(r"\bone\s(?:of|that|who|which)\b", re.IGNORECASE)
+# "one of the two" is no number, and "one in five" not the first.
+_ONE_OF = re.compile(
+    r"\bone\s(?:of|that|who|which)\b"
+    r"|\b[a-z]{3,9}\s(?:in|out\sof)\s(?:every\s)?(?:two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|a\shundred|a\sthousand)\b",
+    re.IGNORECASE,
+)
 _DIGITS = {
     **{sign: place for place, sign in enumerate("零一二三四五六七八九")},
     "〇": 0,

@@ -16,7 +16,7 @@ from evals.scoring import numerals
 from evals.scoring.arithmetic import expression_at
 from evals.scoring.characters import plain
 from evals.scoring.dates import TEMPORAL
-from evals.scoring.not_numbers import goes_on, has_alternative, has_two_units, is_no_number
+from evals.scoring.not_numbers import goes_on, has_alternative, has_two_units, is_no_number, is_share
 from evals.scoring.number_words import number_in_words
 from evals.scoring.numerals import is_denied, numbers_in, read_alone, says_minus, spelled
 from evals.scoring.text import after_cues, answer_tags, boxes, first_sentence, last_line, said, without_markup
@@ -71,7 +71,8 @@ _UNKNOWN_BEFORE = re.compile(
     r"|\\(?:binom|[dt]binom|log|ln|sin|cos|tan|sum|int|prod|lim|max|min|gcd)(?:_\{?\w{1,3}\}?)?\s?[({|]{0,2})$"
 )
 _UNKNOWN_AFTER = re.compile(
-    r"[xyznabi](?![A-Za-z])(?:\^|\s?[-+*/=<>]\s?[\da-z(\\]|[\s$.]*$)|\s?[<>≤≥]\s?[-\da-z(=\\]"
+    r"[xyznabi](?![A-Za-z])(?:\^|\s?[-+*/=<>]\s?[\da-z(\\]|[\s$.]*$)"
+    r"|[a-z](?![A-Za-z])\s?[-+]\s?(?:\d|\(|[a-z](?![A-Za-z]))|\s?[<>≤≥]\s?[-\da-z(=\\]"
     r"|\s?\\(?:log|ln|sin|cos|tan|sec|csc|cot|binom|theta|alpha|beta|gamma|lambda|phi|pm|mp|cup|cap|[lg]eq?|[lg]t|in)(?![A-Za-z])"
     r"|\s?[-+]\s?[xyzabn](?![A-Za-z])"
 )
@@ -267,7 +268,12 @@ def _value(text: str, first: re.Match[str], equals: int | None, boxed: bool) -> 
         return None
     if found.subtracts and found.value is not None and found.value < 0 and not boxed and equals is None:
         return None
-    if goes_on(first, text) or has_two_units(first, text) or has_alternative(first, found.end, text):
+    if (
+        goes_on(first, text)
+        or is_share(first, text)
+        or has_two_units(first, text)
+        or has_alternative(first, found.end, text)
+    ):
         return None
     if _UNKNOWN_BEFORE.search(text[max(0, start - 30) : start]) or _UNKNOWN_AFTER.match(text, found.end):
         return None
@@ -305,7 +311,7 @@ def _last(text: str) -> _Said | None:
     found = list(numbers_in(plain_sentence))
     if not found and TEMPORAL.search(plain_sentence):
         return _Said(None)
-    if len(found) > 1 and has_two_units(found[-2], plain_sentence):
+    if len(found) > 1 and (has_two_units(found[-2], plain_sentence) or is_share(found[-2], plain_sentence)):
         return _Said(None)
     found = found or list(numbers_in(text))
     return _Said(_glued_value(found[-1])) if found else None

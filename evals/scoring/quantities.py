@@ -30,7 +30,10 @@ _KINDS: dict[str, dict[str, Fraction]] = {
         "mg": Fraction(1), "g": Fraction(1000), "kg": Fraction(10**6), "lb": Fraction(45359237, 100),
         "oz": Fraction(45359237, 1600),
     },
-    "volume": {"ml": Fraction(1), "l": Fraction(1000)},
+    "volume": {
+        "ml": Fraction(1), "l": Fraction(1000), "gal": Fraction(3785411784, 10**6), "qt": Fraction(3785411784, 4 * 10**6),
+        "pt": Fraction(3785411784, 8 * 10**6),
+    },
     "money": {"cent": Fraction(1), "dollar": Fraction(100), "euro": Fraction(0)},
     "angle": {"degree": Fraction(1), "radian": Fraction(0)},
     "speed": {"mph": Fraction(1609344), "km/h": Fraction(10**6), "m/s": Fraction(3_600_000)},
@@ -39,7 +42,8 @@ _SPELLINGS = {
     "mm": "millimeter millimetre", "cm": "centimeter centimetre", "m": "meter metre", "km": "kilometer kilometre",
     "in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile", "s": "second sec", "min": "minute", "h": "hour hr",
     "day": "", "week": "", "month": "", "year": "yr", "mg": "milligram", "g": "gram", "kg": "kilogram", "lb": "pound",
-    "oz": "ounce", "ml": "milliliter millilitre", "l": "liter litre", "cent": "", "dollar": "\\$ $ usd", "euro": "€ eur",
+    "oz": "ounce", "ml": "milliliter millilitre", "l": "liter litre",
+    "gal": "gallon", "qt": "quart", "pt": "pint", "cent": "", "dollar": "\\$ $ usd", "euro": "€ eur",
     "degree": "\\circ ° ^\\circ deg", "radian": "rad", "mph": "", "km/h": "kph kmh", "m/s": "",
 }  # fmt: skip
 _CANONICAL = {name: unit for unit, names in _SPELLINGS.items() for name in (unit, *names.split())}
@@ -116,6 +120,12 @@ def quantity(text: str) -> Quantity | None:
     # A factor is put beside it, where a comma would be read as something else.
     number = re.sub(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))", "", number)
     return Quantity(number, f"{kind}^{power}", unit, size**power)
+
+
+def known_unit(name: str) -> tuple[str, Fraction] | None:
+    """Return the kind of a unit and its size in the kind's smallest; 0 of one that is not converted, None of no known unit."""
+    unit = _CANONICAL.get(name.lower().rstrip("."))
+    return None if unit is None else _SIZES[unit]
 
 
 def with_unit(text: str) -> str | None:

@@ -8,8 +8,9 @@ _TAG = re.compile(
     rf"(?<!`)(?:<\s?(?P<close>/?)\s?{_NAMES}(?:\s[^<>\n]{{0,100}})?>"
     r"|\[(?P<close2>/?)THINK\]"
     r"|[◁](?P<close3>/?)think[▷]"
-    r"|<\|(?:begin_of_thought|START_THINKING)\|>"
-    r"|(?P<close4><\|(?:end_of_thought|END_THINKING)\|>)"
+    r"|<\|(?:begin_of_thought|START_THINKING|inner_prefix)\|>"
+    r"|<\|channel>\s?thought\b"
+    r"|(?P<close4><\|(?:end_of_thought|END_THINKING|inner_suffix)\|>|<channel\|>)"
     r"|<\|channel\|>\s?(?:analysis|commentary)\b[^<\n]{0,100}<\|message\|>"
     r"|(?P<close5><\|channel\|>\s?final\b[^<\n]{0,100}<\|message\|>))",
     re.IGNORECASE,

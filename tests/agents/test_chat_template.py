@@ -7,6 +7,7 @@ from agents.backend import ChatTurn, Prompt
 from agents.backends.mock import MockBackend
 from agents.errors import PromptError
 from agents.message import Message
+from agents.model_folder import remarks
 from agents.tokenization import segments
 
 STRANGER = MockBackend().fingerprint
@@ -113,6 +114,42 @@ def test_turns_of_one_role_are_one_where_roles_must_alternate():
 def test_a_name_that_the_tokenizer_does_not_have_is_empty_in_the_template():
     ids = read([("user", "1+1?")], byte_level((), (), "{{ bos_token }}" + LOOP + "[{{ m['content'] }}]{% endfor %}"))
     assert byte_level(()).decode(ids) == "[1+1?]"
+
+
+def test_a_template_that_writes_the_date_writes_that_of_the_environment(monkeypatch):
+    tokenizer = byte_level((), (), "{{ strftime_now('%d %b %Y') }}" + LOOP + "[{{ m['content'] }}]{% endfor %}")
+    (sentence,) = remarks("m", tokenizer, {1}, 999)
+    assert "writes the day's date" in sentence
+    assert "set SOURCE_DATE_EPOCH" in sentence
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(365 * 86400))
+    assert tokenizer.decode(read([("user", "1+1?")], tokenizer)) == "01 Jan 1971[1+1?]"
+    assert remarks("m", tokenizer, {1}, 999) == []
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(PromptError, match="must be seconds since 1970; got 'yesterday'"):
+        read([("user", "1+1?")], tokenizer)
+
+
+def test_a_template_that_ends_the_parts_of_a_message_with_one_token_and_the_message_with_another_is_fine():
+    template = (
+        LOOP
+        + "<|start|>{{ m['role'] }}<|message|>{{ m['content'] }}"
+        + "{% if loop.last and not add_generation_prompt %}<|return|>{% else %}<|end|>{% endif %}{% endfor %}"
+    )
+    tokenizer = byte_level(("<|start|>", "<|message|>", "<|end|>", "<|return|>"), (), template)
+    ends, returns = tokenizer.convert_tokens_to_ids(["<|end|>", "<|return|>"])
+    assert remarks("m", tokenizer, {returns}, 999) == []
+    assert remarks("m", tokenizer, {ends}, 999) == []
+    (sentence,) = remarks("m", tokenizer, {5}, 999)
+    assert "ends a turn with <|end|>" in sentence
+
+
+def test_of_several_templates_the_default_one_is_used():
+    default = LOOP + "[{{ m['content'] }}]{% endfor %}"
+    tokenizer = byte_level((), (), {"default": default, "tool_use": "{{ tools[0] }}"})
+    assert tokenizer.decode(read([("user", "1+1?")], tokenizer)) == "[1+1?]"
+    tokenizer.chat_template = {"tool_use": "{{ tools[0] }}", "rag": "?"}
+    with pytest.raises(PromptError, match="cannot take this prompt"):
+        read([("user", "1+1?")], tokenizer)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
+from agents.backends.transformers.truth import check_embeddings_suffice
 from agents.errors import ModelError
-from agents.model_folder import quiet, refuse_incomplete, refuse_not_finite, unreadable, weight_files
+from agents.model_folder import quiet, refuse_incomplete, refuse_not_finite, unreadable
+from agents.shards import refuse_damaged
 
 
 def load_model(
@@ -32,9 +34,9 @@ def load_model(
         trust_remote_code: run code that comes with it.
 
     Raises:
-        ModelError: it cannot be loaded, weights are missing, left over or of another shape, or some are not finite.
+        ModelError: it cannot be loaded, weights are missing, left over or of another shape.
     """
-    weight_files(folder, name)
+    refuse_damaged(folder, config, name)
     if (folder / "adapter_config.json").is_file():
         raise ModelError(
             f"{name}: {folder} holds a model and an adapter. Keep them apart, and give the adapter as the agent's adapter"
@@ -58,5 +60,16 @@ def load_model(
     except Exception as error:  # whatever a checkpoint makes transformers raise
         raise unreadable("the model", name, folder, error) from error
     refuse_incomplete(name, report)
-    refuse_not_finite(itertools.chain(model.named_parameters(), model.named_buffers()), name)
     return model.to(device).eval().requires_grad_(False)
+
+
+def refuse_unusable(model: Any, table: torch.Tensor, name: str) -> None:
+    """Raise ModelError for a model with weights that are not finite, or that reads more of a token than its row of the table.
+
+    Args:
+        model: of `load_model`.
+        table: [V, D], as it looks tokens up.
+        name: what the user called it.
+    """
+    refuse_not_finite(itertools.chain(model.named_parameters(), model.named_buffers()), name)
+    check_embeddings_suffice(model, table, name)

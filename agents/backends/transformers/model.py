@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from agents.backends.transformers.checkpoint import load_model
+from agents.backends.transformers.checkpoint import load_model, refuse_unusable
 from agents.backends.transformers.decoder import Decoder
 from agents.backends.transformers.proof import Verdict, prove
-from agents.backends.transformers.truth import check_embeddings_suffice, looked_up
+from agents.backends.transformers.truth import looked_up
 from agents.backends.transformers.verdicts import verdict_of
 from agents.decoding.ending import stop_ids
 from agents.errors import ConfigError, UnknownName
@@ -83,12 +83,14 @@ class LoadedModel(Decoder):
         self.stop_ids = stop_ids(self.model.generation_config, self.model.config, self.tokenizer)
         with torch.inference_mode():
             self.table = EmbeddingTable(looked_up(self.model))
-            check_embeddings_suffice(self.model, self.table.weight, name)
         self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer, weights=weights.result())
         # Matrix libraries treat the rows of an incomplete tile by other instructions than the rest.
         tiled = rows if rows is None or rows == 1 else -(-rows // TILE) * TILE
 
         def verdict() -> Verdict:
+            # Of the same weights, read in the same dtype, all this was found before where a verdict is kept.
+            with torch.inference_mode():
+                refuse_unusable(self.model, self.table.weight, name)
             progress(f"checking once that {name} is decoded as its own code does")
             return prove(self.model, name, self.table.weight, self.context, tiled)
 

@@ -53,6 +53,8 @@ class Truth:
         logits: torch.Tensor = uncached(self._model, row)
         if not torch.isfinite(logits).all():
             raise Fails("its logits are not finite")
+        if (logits == logits[:, :1]).all():
+            raise Fails("it finds every token as likely as every other, whatever it reads")
         return logits
 
     def whole(self, row: int) -> torch.Tensor:

@@ -1,12 +1,13 @@
 """How each model was found to decode, kept in the cache folder so that the proof is made once.
 
-A verdict stands for one model (its fingerprint and config), dtype, device and number of rows, and for the versions of what
-computes: torch, transformers, and the sources of this engine.
+A verdict stands for one model (its fingerprint, config and own code, if it has any), dtype, device and number of rows, and for
+the versions of what computes: torch, transformers, and the sources of this engine.
 """
 
 import contextlib
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
@@ -38,6 +39,7 @@ def verdict_of(fingerprint: ModelFingerprint, model: Any, rows: int | None, prov
         "fingerprint": {key: value for key, value in vars(fingerprint).items() if key != "model"},
         "config": {key: value for key, value in model.config.to_dict().items() if key != "_name_or_path"},
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
+        "code": _code(type(model)),
         "dtype": str(model.dtype),
         "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device.type),
         "processor": torch.backends.cpu.get_cpu_capability(),
@@ -56,6 +58,14 @@ def verdict_of(fingerprint: ModelFingerprint, model: Any, rows: int | None, prov
     with contextlib.suppress(RunError):
         write_json(file, asdict(verdict))
     return verdict
+
+
+def _code(kind: type) -> str:
+    """Return a hash of the file of a class that came with a model; "" of transformers' own, which its version tells."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if kind.__module__.startswith("transformers.") or file is None:
+        return ""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 @cache

@@ -39,6 +39,7 @@ from agents.model_folder import (
 )
 from agents.pretrained import Progress, locate
 from agents.rerender import weights_for
+from agents.shards import refuse_damaged
 from agents.tokenization import Segment, check_rows, choice_ids, segments
 from kernels import EmbeddingTable
 
@@ -93,12 +94,14 @@ class VLLMBackend(Backend):
         progress(f"starting vLLM {versions.installed()} with {model} ({dtype}); this takes about a minute")
         # What is wrong with the folder is said before vLLM sees it.
         self.tokenizer, self._stop_ids = _tokenizer(folder, model, trust_remote_code)
+        own_config = read_config(folder, name=model, trust_remote_code=trust_remote_code)
+        refuse_damaged(folder, own_config, model)
         weights = weights_hash(folder, model)
         refuse_not_finite(stored_weights(folder, model), model)
         config = engine_config(folder, name=model, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
         check = Check(
             folder,
-            read_config(folder, name=model, trust_remote_code=trust_remote_code),
+            own_config,
             config,
             name=model,
             weights=weights,

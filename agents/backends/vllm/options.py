@@ -62,12 +62,12 @@ def engine_config(folder: Path, *, name: str, dtype: str, trust_remote_code: boo
     from vllm.platforms import current_platform
 
     known = [field.name for field in fields(AsyncEngineArgs)]
-    for name in options:
-        if name in TAKEN:
-            raise ConfigError(f"backend 'vllm': the option {name!r} is set by this backend")
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise ConfigError(f"backend 'vllm': unknown option {name!r}; vLLM's engine arguments are allowed.{hint}")
+    for option in options:
+        if option in TAKEN:
+            raise ConfigError(f"backend 'vllm': the option {option!r} is set by this backend")
+        if option not in known:
+            hint = did_you_mean(option, known)
+            raise ConfigError(f"backend 'vllm': unknown option {option!r}; vLLM's engine arguments are allowed.{hint}")
     _refuse(options)
     given = {"use_tqdm_on_load": False, **options}
     if current_platform.is_cpu():

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from agents.backends.transformers.checkpoint import load_model
-from agents.backends.transformers.truth import check_embeddings_suffice, in_words, looked_up, uncached
+from agents.backends.transformers.checkpoint import load_model, refuse_unusable
+from agents.backends.transformers.truth import in_words, looked_up, uncached
 from agents.backends.vllm.directive import Directive
 from agents.backends.vllm.engine import Engine
 from agents.errors import ModelError
@@ -93,7 +93,7 @@ def expected(
         trust_remote_code=trust_remote_code,
     )
     table = looked_up(model)
-    check_embeddings_suffice(model, table, name)
+    refuse_unusable(model, table, name)
     draw = torch.Generator().manual_seed(0)
     prompts, ids = [], []
     for place, length in enumerate(min(length, max(1, context - STEPS)) for length in LENGTHS):
@@ -110,6 +110,8 @@ def expected(
     except Exception as error:  # the model's own code: anything may come
         raise ModelError(f"{name}: what vLLM answers cannot be checked, since {in_words(error)}") from error
     spread = float(torch.stack([found.std(1).mean() for found in right]).mean())
+    if not spread:
+        raise ModelError(f"{name} finds every token as likely as every other, whatever it reads")
     kept = min(BELIEFS, len(table))
     likely = [exact.topk(kept).indices for exact in right]
     noise = max(

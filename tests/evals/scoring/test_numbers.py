@@ -413,3 +413,52 @@ def test_a_comma_may_be_a_decimal_point_and_a_point_belongs_to_its_power(respons
 
 def test_a_right_answer_is_refused_where_its_comma_could_separate_two():
     assert [normalised(text) for text in ("0,5", "1,2", "1.234,56")] == [None, None, "1234.56"]
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("The answer is $0.75 or 75 cents.", "0.75"),
+        ("The answer is 75 cents or $0.75.", "75"),
+        ("The answer is $0.75 or 75¢", "0.75"),
+        ("The answer is $0.75 or 70 cents", None),
+        ("Answer: 0.5 or 50%", "0.5"),
+        ("The answer is 50% or 0.5.", "50"),
+        ("Answer: 1/4 or 25 percent", "0.25"),
+        ("Answer: 2/3 or 66.7%", "2/3"),
+        ("The answer is 0.5 or 5%.", None),
+        ("The answer is 50% or 60%.", None),
+        ("The answer is 1.5 hours or 90 minutes.", "1.5"),
+        ("The answer is 1.5 hours or 80 minutes.", None),
+        ("The answer is 2 gallons or 8 quarts.", "2"),
+        ("The answer is $5 or 5 dollars.", "5"),
+        ("The answer is $5 or $6.", None),
+    ],
+)
+def test_two_forms_of_one_value_are_an_answer_and_two_values_are_none(response, answer):
+    assert stated_number(response) == answer
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("Answer: 1 in 5", None),
+        ("The probability is 1 in 5.", None),
+        ("The answer is 1 in 5 chances", None),
+        ("The answer is 3 out of 4.", None),
+        ("The answer is one in five.", None),
+        ("The answer is 12 in 2020.", "12"),
+        ("The answer is 18 in 2 weeks.", "18"),
+        ("The answer is 5m+3.", None),
+        ("Answer: 2m + 7", None),
+        ("The answer is 3x+5m.", None),
+        ("The answer is 5 m.", "5"),
+        ("Answer: 0.5(40)", None),
+        ("Answer: 0.5(40) = 20", "20"),
+        ("Answer: 0.(3)", "1/3"),
+        ("Answer: 0.1(6)", "1/6"),
+        ("Answer: 0.(142857)", "1/7"),
+    ],
+)
+def test_shares_unknowns_and_what_may_be_a_product_are_no_number(response, answer):
+    assert stated_number(response) == answer

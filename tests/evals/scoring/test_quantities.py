@@ -88,6 +88,10 @@ def test_what_stands_beside_a_number_counts(answer, target, verdict):
         ("36\\text{ km/h}", "10\\text{ m/s}", True),
         ("10\\text{ m/s}", "10\\text{ km/h}", False),
         ("10\\text{ m/s}", "10\\text{ m}", False),
+        ("2\\text{ gallons}", "8\\text{ quarts}", True),
+        ("5\\text{ gallons}", "5\\text{ liters}", False),
+        ("5\\text{ gallons}", "5", True),
+        ("5\\text{ dollars}", "500\\text{ cents}", True),
     ],
 )
 def test_thousands_and_speeds_are_converted_either_way_round(one, other, same):

@@ -22,6 +22,8 @@ from evals.task import create_task
         ("<think>a</think> The answer is 18.</think>", "18"),
         ("<thinking>20</thinking>The answer is 18", "18"),
         ("[THINK]20[/THINK]18", "18"),
+        ("<|channel>thought\nThe answer is 20<channel|>The answer is 18", "18"),
+        ("<|inner_prefix|>The answer is 20<|inner_suffix|>The answer is 18", "18"),
         ("◁think▷20◁/think▷18", "18"),
         (
             "<|channel|>analysis<|message|>20<|end|><|start|>assistant<|channel|>final<|message|>The answer is 18.<|return|>",

@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertModel,
     LlamaForSequenceClassification,
+    PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -60,6 +62,11 @@ LAYER = "model.layers.1.mlp.up_proj.weight"
         (lambda w: w.update({LAYER: torch.ones(3, 3)}), f"other shapes than its config says \\({LAYER}\\)"),
         (lambda w: w[LAYER].view(-1)[5:6].fill_(float("nan")), f"not finite .* in {LAYER}"),
         (lambda w: w["model.norm.weight"][0:1].fill_(float("-inf")), r"not finite .* in model\.norm\.weight"),
+        (
+            lambda w: w.update({LAYER: (w[LAYER] * 50).to(torch.int8)}),
+            f"weights as whole numbers \\({LAYER}\\), and its config",
+        ),
+        (lambda w: [weight.zero_() for weight in w.values()], "finds every token as likely as every other"),
     ],
 )
 def test_weights_that_are_not_the_models_own_are_refused_by_name(folder, change, sentence):
@@ -99,8 +106,55 @@ def test_a_pickle_is_not_read_and_missing_shards_are_named(folder):
 def test_a_file_of_weights_that_is_cut_short_is_refused(folder):
     whole = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ModelError, match="cannot load the model of"):
+    with pytest.raises(ModelError, match=r"cannot load model\.safetensors, which is damaged or was not fetched whole"):
         load(folder)
+
+
+def shards(folder):
+    """Store a model's weights in two files, and return the names of the weights in each."""
+    weights = load_file(folder / WEIGHTS)
+    keys = sorted(weights)
+    parts = {"a.safetensors": keys[:5], "b.safetensors": keys[5:]}
+    for file, held in parts.items():
+        save_file({key: weights[key] for key in held}, folder / file, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": {key: file for file, held in parts.items() for key in held}}
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
+    (folder / WEIGHTS).unlink()
+    return parts.values()
+
+
+def test_shards_that_are_not_what_their_index_says_are_refused(folder, tiny):
+    first, _ = shards(folder)
+    assert load(folder).fingerprint.same_table(load(tiny()).fingerprint)
+    index = folder / f"{WEIGHTS}.index.json"
+    said = json.loads(index.read_text())
+    for change, sentence in (
+        ({"weight_map": said["weight_map"] | {first[0]: "b.safetensors"}}, f"not agree on where .*: {first[0]}"),
+        ({"weight_map": said["weight_map"] | {"stray": "b.safetensors"}}, "not agree on where .*: stray"),
+        ({"weight_map": dict.fromkeys(first, "a.safetensors")}, "lacks weights"),
+        ({"metadata": None}, "has no metadata"),
+    ):
+        index.write_text(json.dumps(said | change))
+        with pytest.raises(ModelError, match=sentence):
+            load(folder)
+    index.write_text(json.dumps(said))
+    weights = load_file(folder / "b.safetensors")
+    save_file(weights | {first[0]: torch.zeros(3)}, folder / "b.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"a\.safetensors and b\.safetensors both hold {first[0]}"):
+        load(folder)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, "tokenizer.json"])
+def test_a_file_that_was_not_fetched_from_git_lfs_says_so(folder, file):
+    (folder / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(ModelError, match=f"of {file} there is only what Git LFS keeps in its place"):
+        load(folder)
+
+
+@pytest.mark.parametrize("architectures", [[3], "LlamaForCausalLM", None, []])
+def test_a_config_that_names_no_architecture_is_known_by_its_type(folder, architectures):
+    edit_json(folder / "config.json", architectures=architectures)
+    assert load(folder).fingerprint.weights
 
 
 BERT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 300}
@@ -217,6 +271,24 @@ def test_no_end_token_no_chat_template_and_turns_that_end_otherwise_are_said(tin
     (sentence,) = remarks("m", chat, {5}, 300)
     assert "ends a turn with <|end|>" in sentence
     assert "stop: ['<|end|>']" in sentence
+    (endless,) = remarks("m", base, {301, -1}, 300)
+    assert "names no token that ends a message" in endless
+    (foreign,) = remarks("m", base, {257}, 400)
+    assert "has 300 tokens for the 400 rows of its embedding table" in foreign
+
+
+def test_a_text_that_the_tokenizer_cannot_read_is_an_error_of_the_prompt(folder, run):
+    core = Tokenizer(models.WordLevel({"a": 0, "b": 1}))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=core).save_pretrained(folder)
+    backend = load(folder)
+
+    async def ask(text):
+        return await backend.submit(Request(Prompt.of(text, format="plain", cue="b"), Sampling(max_tokens=2)))
+
+    assert run(ask("a b")).message.num_tokens == 2
+    with pytest.raises(PromptError, match=r"tokenizer cannot read a text of the prompt .*UNK.*: 'c"):
+        run(ask("c"))
 
 
 def test_no_chat_template_is_said_once_and_only_where_one_would_be_used(tiny, run):

@@ -5,12 +5,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from support.held_against import TEXTS, asked, check, requests
+from support.held_against import STEPS, TEXTS, asked, check, requests
 from support.plain_loops import say
 from support.zoo import ARCHITECTURES, WIDE, save
 
@@ -73,22 +74,33 @@ def test_every_architecture_answers_as_its_own_code_does_or_is_refused(tmp_path,
     own = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     with within():
         backend = create_backend("vllm", model=str(folder), dtype="float32", **OPTIONS)
-    # What is held to few positions is asked no more than it may read.
-    texts = [text for text in TEXTS if len(text) + 8 < backend.capabilities.context] or ["H"]
-    several = requests(2 * len(texts), texts)
-    alone = [say(backend, [request])[0] for request in several]
-    together = say(backend, several)
-    spoken = [generation.message for generation in alone[1::2]]
-    hearing = [asked(Prompt.of("a", spoken[0], "b"), vectors=vectors) for vectors in (False, True)]
-    if len(texts) == len(TEXTS):
-        several, alone, together = several + hearing, alone + say(backend, hearing), together + say(backend, hearing)
-    asyncio.run(backend.close())
+    try:
+        several, alone, together = answers(backend)
+    finally:
+        # One that is left open would be in the next one's way.
+        asyncio.run(backend.close())
     for module in own.modules():
         # vLLM may have taken the class for its own.
         module.do_not_compile = True
     for request, one, other in zip(several, alone, together, strict=True):
         for generation in (one, other):
             check(own, backend.tokenizer, backend.fingerprint, request, generation, TOLERANCE)
+
+
+def answers(backend):
+    """Return requests that fit into a model's context, and what it says to them alone and together."""
+    # What is held to few positions is asked no more than it may read; the cue is part of a prompt.
+    room = backend.capabilities.context - STEPS
+    texts = [text for text in TEXTS if len(f"{text}\nAnswer:") <= room]
+    several = requests(2 * len(texts), texts)
+    if not texts:
+        several = [asked(replace(Prompt.of("H"), cue=""), vectors=vectors) for vectors in (False, True)]
+    alone = [say(backend, [request])[0] for request in several]
+    together = say(backend, several)
+    if len(texts) == len(TEXTS):
+        hearing = [asked(Prompt.of("a", alone[1].message, "b"), vectors=vectors) for vectors in (False, True)]
+        several, alone, together = several + hearing, alone + say(backend, hearing), together + say(backend, hearing)
+    return several, alone, together
 
 
 def config(**values):
