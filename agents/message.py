@@ -43,7 +43,8 @@ class Cipher:
         top_ids: [T, K] int64, the K most probable tokens of the distribution that the encoder mixed, descending.
         top_probabilities: [T, K] float32, their weights; 0 (and id 0) where the distribution has fewer than K tokens.
         rendered: hash of another table of the same tokenizer → [T, D'], the same beliefs rendered whole on that table, for those
-            that hear the message and have it.
+            that hear the message and have it; CONTROL:HASH → [T, D'], a content control rendered on a table, for those that
+            hear it in the message's place.
 
     Raises:
         MessageError: a wrong shape or dtype, a number that is not finite, or an entropy or a probability out of range.

@@ -13,7 +13,9 @@ from agents.speakers.kinds import build_speaker
 from agents.speakers.speaker import AgentPlan, Speaker
 from debate.config.prompt_files import prompts_of
 from debate.config.schema import AgentConfig, DebateConfig
+from debate.contents import check_contents, swaps
 from debate.decision.rules import decision_rule
+from debate.donors import donors
 from debate.hearing import Hearing
 from debate.hearing_tables import hearing_tables
 from debate.orchestrator import Debate
@@ -37,6 +39,7 @@ def build_debate(
     shots: Sequence[tuple[str, str]] = (),
     instructions: str = "",
     read: dict[Prompts, Prompts] | None = None,
+    questions: Sequence[Question] = (),
 ) -> Debate:
     """Return the debate of a config.
 
@@ -50,6 +53,7 @@ def build_debate(
         shots: the task's worked examples (question and solution), used instead of those in the prompt files.
         instructions: further text for the system turn of every agent.
         read: prompt files read for other debates, which are not read again; those read now are added.
+        questions: all questions of the run, for the control that swaps messages between them.
 
     Raises:
         DebateError: a part that does not exist: an unknown topology, missing prompts, a missing model.
@@ -74,10 +78,12 @@ def build_debate(
     if rule is not None:
         protocol = Stopped(exchange.planned, rule)
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
+    check_contents(exchange, agents)
     hearing = Hearing(extract, config.min_mapped, config.thinking)
     tables = hearing_tables(exchange, agents, config.top_beliefs)
     demanded = _demanded(exchange, agents, config)
-    debate = Debate(agents, protocol, config.seed, encoders, hearing, tables, config.overflow, demanded)
+    swapped = donors(questions) if swaps(exchange) else None
+    debate = Debate(agents, protocol, config.seed, encoders, hearing, tables, config.overflow, demanded, swapped)
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         agents[name].in_encoder(encoder)
     _check_shortened(exchange, agents)

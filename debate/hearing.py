@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.errors import ConfigError
+from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.prompts import Heard
 from agents.speakers.speaker import Speaker
@@ -12,6 +13,8 @@ from agents.tokenizers import tokenizer_of
 from agents.vocabulary_map import VocabularyMap
 from debate.protocol.stopping import Extract
 from debate.topology.edge import Edge, Thinking
+from debate.transcript import Control
+from kernels.content import RENDERED_CONTENTS, rendered_name
 
 NO_ANSWER = "no answer"
 
@@ -24,11 +27,13 @@ class HeardMessage:
         content: content for its prompt.
         mapped: the share of the belief that mapped, where the tokenizers differ.
         is_read_out: whether it was said in CIPHER, and is given as its reading because the hearer takes no vectors.
+        control: which control stands in its place; None where it is the message.
     """
 
     content: Heard
     mapped: float | None = None
     is_read_out: bool = False
+    control: Control | None = None
 
 
 @dataclass
@@ -49,11 +54,13 @@ class Hearing:
     def hear(
         self, message: Message, edge: Edge, speaker: Speaker, hearer: Speaker, options: Sequence[str] = ()
     ) -> HeardMessage:
-        """Return a message as an edge shows it.
+        """Return a message as an edge shows it; `swapped` and `echo` are other messages, and chosen by who calls.
 
         Raises:
             ConfigError: answers only, but nothing tells what an answer is.
         """
+        if edge.content == "silence":
+            return HeardMessage("")
         if edge.seen == "answers":
             if self.extract is None:
                 raise ConfigError("seen: answers needs a task, which tells what an answer is; give --task")
@@ -65,6 +72,8 @@ class Hearing:
         if not message.is_cipher or edge.message == "text" or not hearer.takes_vectors:
             return HeardMessage(reading(message), is_read_out=message.is_cipher and not hearer.takes_vectors)
         vectors, mass = message, None
+        if edge.content in RENDERED_CONTENTS:
+            return HeardMessage(controlled(message, edge.content, hearer.backend.fingerprint))
         if not message.model.same_tokenizer(hearer.backend.fingerprint):
             mapped, mass = self._mapped(message, speaker, hearer)
             if mapped is None:
@@ -98,6 +107,17 @@ class Hearing:
 def reading(message: Message) -> Message:
     """Return a message as the text that it reads as; a text message is itself."""
     return replace(message, encoder=None, cipher=None) if message.is_cipher else message
+
+
+def controlled(message: Message, content: str, receiver: ModelFingerprint) -> Message:
+    """Return a CIPHER message with a control's vectors, which its engine rendered, in place of its own for a receiver."""
+    assert message.cipher is not None, "only CIPHER messages have beliefs to make a control of"
+    vectors = message.cipher.rendered[rendered_name(content, receiver.table)]
+    if message.model.same_table(receiver):
+        cipher = replace(message.cipher, vectors=vectors, rendered={})
+    else:
+        cipher = replace(message.cipher, rendered={receiver.table: vectors})
+    return replace(message, cipher=cipher)
 
 
 def beginning(message: Message, count: int, tokenizer: Any) -> Message:

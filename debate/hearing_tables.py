@@ -1,4 +1,6 @@
-"""Which turns are heard on other tables than their speaker's: known before they begin, so that the engine renders for them."""
+"""Which turns are heard on other tables than their speaker's, or as content controls: known before they begin, so that the
+engine renders them.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,12 +10,13 @@ from agents.speakers.agent import Agent
 from agents.speakers.speaker import Speaker
 from debate.protocol.exchange import Exchange
 from debate.transcript import TurnKey
+from kernels.content import RENDERED_CONTENTS, Content
 
 
 def hearing_tables(
     exchange: Exchange, agents: Mapping[str, Speaker], top_beliefs: int
 ) -> dict[TurnKey, tuple[HearingTable, ...]]:
-    """Return the tables of each turn's hearers that are not its speaker's, of the same tokenizer.
+    """Return the tables of each turn's hearers that are not its speaker's, of the same tokenizer, and what controls need.
 
     Args:
         exchange: who hears whom, and in which encoder.
@@ -30,10 +33,16 @@ def hearing_tables(
         if encoder is None or not isinstance(speaker, Agent):
             continue
         tables: dict[str, HearingTable] = {}
-        for hearer in _on_other_tables(exchange, turn, agents):
+        for hearer, content in _rendered_for(exchange, turn, agents):
             model, table = hearer.backend.fingerprint, hearer.backend.table
             if table is not None and speaker.backend.capabilities.renders:
-                tables[model.table] = HearingTable(model, table)
+                wanted = HearingTable(model, table, content)
+                tables[wanted.name] = wanted
+            elif content != "intact":
+                raise ConfigError(
+                    f"{hearer.name} is to hear the control {content} of {turn.agent}, and the engines of both have to take part "
+                    "in rendering it. Let both speak by the backends transformers or vllm, or take swapped, silence or echo"
+                )
             elif top_beliefs < speaker.backend.fingerprint.vocabulary:
                 why = (
                     f"{turn.agent}'s backend does not render for it"
@@ -50,11 +59,18 @@ def hearing_tables(
     return found
 
 
-def _on_other_tables(exchange: Exchange, turn: TurnKey, agents: Mapping[str, Speaker]) -> Iterator[Speaker]:
+def _rendered_for(
+    exchange: Exchange, turn: TurnKey, agents: Mapping[str, Speaker]
+) -> Iterator[tuple[Speaker, Content]]:
+    """Yield for whom a turn is rendered besides on its speaker's table, and what."""
     speaker = agents[turn.agent].backend.fingerprint
     for heard_by, edge in exchange.planned.hearers(turn):
         hearer = agents[heard_by.agent]
         model = hearer.backend.fingerprint
         wants = edge.wants_vectors and edge.seen != "answers" and hearer.listens and hearer.takes_vectors
-        if wants and speaker.same_tokenizer(model) and not speaker.same_table(model):
-            yield hearer
+        if not wants or not speaker.same_tokenizer(model):
+            continue
+        if edge.content in RENDERED_CONTENTS:
+            yield hearer, edge.content
+        elif not speaker.same_table(model):
+            yield hearer, "intact"

@@ -15,17 +15,21 @@ from typing import Any
 from agents.backend import Backend
 from agents.errors import PromptTooLong
 from agents.hearing_table import HearingTable
+from agents.message import Message
 from agents.question import Question
 from agents.speakers.speaker import Speaker
+from debate.donors import Donors
 from debate.hearing import HeardMessage, Hearing
 from debate.overflow import Overflow, answered
 from debate.protocol.protocol import Inbox, Protocol
 from debate.protocol.stopping import options_of
-from debate.transcript import SpokenTurns, Transcript, Turn, TurnKey
+from debate.transcript import Control, SpokenTurns, Transcript, Turn, TurnKey
 
 OnStart = Callable[[Question, TurnKey], None]
 OnTurn = Callable[[Question, Turn], Turn | None]
 OnText = Callable[[Question, TurnKey, str], None]
+# The question that a swapped message is about, and the message.
+Donated = tuple[str, Message]
 Take = Callable[["Debate", Question, TurnKey, Mapping[TurnKey, Turn]], Coroutine[Any, Any, Turn]]
 
 
@@ -42,6 +46,8 @@ class Debate:
         overflow: what happens to a prompt that is too long.
         tables: turn → tables of its hearers, where they differ from the speaker's.
         demanded: turn → public keys that its hearers demand of its signature.
+        donors: questions whose messages are heard where a control swaps them; None where none does.
+        is_controlled: whether content controls are heard; if not messages are, as in the debates of donors.
         on_text: receives what a turn has said so far, each time it grows; None where nobody watches.
     """
 
@@ -53,6 +59,8 @@ class Debate:
     tables: Mapping[TurnKey, tuple[HearingTable, ...]] = field(default_factory=dict, repr=False)
     overflow: Overflow = "fail"
     demanded: Mapping[TurnKey, frozenset[str]] = field(default_factory=dict, repr=False)
+    donors: Donors | None = field(default=None, repr=False, compare=False)
+    is_controlled: bool = True
     on_text: OnText | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -67,12 +75,42 @@ class Debate:
             agent = replace(agent, encoder=self.encoders[turn])
         return replace(agent, hearers=self.tables[turn]) if turn in self.tables else agent
 
-    def heard(self, inbox: Inbox, hearer: Speaker, said: "Mapping[TurnKey, Turn]") -> list[HeardMessage]:
-        """Return the turns of others that a turn hears, in the order of its inbox."""
-        return [
-            self.hearing.hear(said[turn].message, edge, self.agents[turn.agent], hearer, options_of(said))
-            for turn, edge in zip(inbox.heard, inbox.edges, strict=True)
-        ]
+    def heard(
+        self,
+        inbox: Inbox,
+        hearer: Speaker,
+        said: "Mapping[TurnKey, Turn]",
+        donated: "Mapping[TurnKey, Donated] | None" = None,
+    ) -> list[HeardMessage]:
+        """Return the turns of others that a turn hears, in the order of its inbox; see `donated` for those that are swapped."""
+        found = []
+        for turn, edge in zip(inbox.heard, inbox.edges, strict=True):
+            shown = edge if self.is_controlled else replace(edge, content="intact")
+            message, speaker, other = said[turn].message, self.agents[turn.agent], ""
+            if shown.content == "swapped":
+                other, message = (donated or {})[turn]
+            elif shown.content == "echo" and inbox.own is not None:
+                message, speaker = said[inbox.own].message, hearer
+            one = self.hearing.hear(message, shown, speaker, hearer, options_of(said))
+            found.append(one if shown.content == "intact" else replace(one, control=Control(shown.content, other)))
+        return found
+
+    async def donated(self, question: Question, inbox: Inbox) -> dict[TurnKey, Donated]:
+        """Return what a turn hears about another question, in place of the turns of its own debate."""
+        pairs = zip(inbox.heard, inbox.edges, strict=True)
+        swapped = [turn for turn, edge in pairs if edge.content == "swapped"] if self.is_controlled else []
+        if not swapped:
+            return {}
+        assert self.donors is not None, "a debate that swaps messages is built with donors"
+        intact = replace(self, is_controlled=False, on_text=None)
+        turns = await asyncio.gather(
+            *(
+                self.donors.turn(question, turn, partial(take, intact), lambda key: self.protocol.inbox(key).needed)
+                for turn in swapped
+            )
+        )
+        other = self.donors.of[question.id].id
+        return {key: (other, turn.message) for key, turn in zip(swapped, turns, strict=True)}
 
     def turn_seed(self, question: Question, turn: TurnKey) -> int:
         """Return the seed of a turn: of run, question, the agent's place and the round, never of names or of timing."""
@@ -94,7 +132,7 @@ async def take(
     agent = debate.speaker(key)
     if engine is not None and engine is not agent.backend:
         agent = replace(agent, backend=engine)
-    heard = list(zip(inbox.heard, debate.heard(inbox, agent, said), strict=True))
+    heard = list(zip(inbox.heard, debate.heard(inbox, agent, said, await debate.donated(question, inbox)), strict=True))
     own = None if inbox.own is None else (inbox.own, debate.hearing.own(said[inbox.own].message, agent))
     try:
         watch = None if debate.on_text is None else partial(debate.on_text, question, key)
@@ -114,6 +152,7 @@ async def take(
         finish_reason=answer.generation.finish_reason,
         mapped=tuple((turn, message.mapped) for turn, message in shown if message.mapped is not None),
         read_out=tuple(turn for turn, message in shown if message.is_read_out),
+        controls=tuple((turn, message.control) for turn, message in shown if message.control is not None),
         place=debate.protocol.place(key),
         left_out=answer.left_out,
         summary=answer.summary,
@@ -167,4 +206,6 @@ async def play(
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+        if debate.donors is not None:
+            debate.donors.forget(question)
     return Transcript.of(question, said.values())

@@ -23,6 +23,19 @@ class TurnKey:
 
 
 @dataclass(frozen=True)
+class Control:
+    """A control that was heard in place of a message.
+
+    Attributes:
+        content: which.
+        question: of `swapped` the id of the question that the message answers; empty of others.
+    """
+
+    content: str
+    question: str = ""
+
+
+@dataclass(frozen=True)
 class Summary:
     """What stood in a prompt in place of messages that it had no room for.
 
@@ -50,6 +63,7 @@ class Turn:
         finish_reason: reason for its end.
         mapped: CIPHER messages heard from another tokenizer, with the share of their belief that mapped to this agent's.
         read_out: turns said in CIPHER that were given to this agent as text, because its backend takes no vectors.
+        controls: turns in whose place a content control was heard, with the control.
         place: position among the turns of its round, in the protocol's order.
         left_out: turns that its prompt had no room for, oldest first.
         summary: the summary of turns that its prompt had no room for.
@@ -64,6 +78,7 @@ class Turn:
     finish_reason: FinishReason
     mapped: tuple[tuple[TurnKey, float], ...] = ()
     read_out: tuple[TurnKey, ...] = ()
+    controls: tuple[tuple[TurnKey, Control], ...] = ()
     place: int = 0
     left_out: tuple[TurnKey, ...] = ()
     summary: Summary | None = None
@@ -79,6 +94,8 @@ def turn_fields(turn: Turn) -> dict[str, Any]:
     if turn.summary is not None:
         shortened["summary"] = turn.summary.text
         shortened["summarised"] = [f"{key.round}/{key.agent}" for key in turn.summary.of]
+    if turn.controls:
+        shortened["controls"] = [f"{key.round}/{key.agent}: {control.content}" for key, control in turn.controls]
     return {
         "round": turn.key.round,
         "agent": turn.key.agent,

@@ -14,9 +14,11 @@ from debate.build import build_debate
 from debate.config.execution import ExecutionConfig
 from debate.config.load import load_config, to_yaml
 from debate.config.schema import DebateConfig
+from debate.contents import swaps
 from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule
 from debate.orchestrator import Debate
+from debate.protocol.exchange import build_exchange
 from debate.run_folder.cancel import cancellable
 from debate.run_folder.facts import read_facts
 from debate.run_folder.folder import RunFolder
@@ -145,14 +147,22 @@ async def evaluate(
     engines = backends or Backends(config, progress)
     asked = {**chosen.as_json(), "methods": list(names.values())}
 
+    asked_questions = [to_question(sample, task) for sample in samples]
+
     def build(played: DebateConfig) -> Debate:
         return build_debate(
-            played, engines, extract=SafeExtract(task), targets=targets, solutions=solutions, shots=shots
+            played,
+            engines,
+            extract=SafeExtract(task),
+            targets=targets,
+            solutions=solutions,
+            shots=shots,
+            questions=asked_questions,
         )
 
     try:
         others = "" if overwrite else _other_questions(out, samples)
-        fixed = others or _chosen_by_questions(out, names)
+        fixed = others or _chosen_by_questions(out, names, configs)
         with RunFolder(out, config, asked=asked, overwrite=overwrite, fixed=fixed) as folder:
             if others and folder.is_resumed:
                 raise RunError(others)
@@ -319,12 +329,17 @@ def _other_questions(out: Path, samples: Sequence[Sample]) -> str:
     return ""
 
 
-def _chosen_by_questions(out: Path, rows: Mapping[str, str]) -> str:
+def _chosen_by_questions(out: Path, rows: Mapping[str, str], configs: Mapping[str, DebateConfig]) -> str:
     """Return a sentence where a row of a run follows from which questions are asked, so that none can be added."""
     for row in (row for row, name in rows.items() if needs_budget(name)):
         return (
             f"{out} has the row {row}, whose number of votes was chosen by what the debates over its questions cost; with more "
             "questions it would be another. Choose another folder with --out, or pass --overwrite."
+        )
+    for row in (row for row, config in configs.items() if swaps(build_exchange(config))):
+        return (
+            f"{out} has the row {row}, which hears what was said about the run's next question; with more questions the next "
+            "of the last one would be another. Choose another folder with --out, or pass --overwrite."
         )
     return ""
 

@@ -34,7 +34,7 @@ LIKELIHOODS = {"likelihood": "labels", "likelihood:texts": "texts"}
 # What a method file says of the exchange; everything else is the table's.
 EXCHANGE = (
     "agents", "topology", "protocol", "stopping", "order", "agreement", "rounds", "message", "encoder", "decision",
-    "min_mapped",
+    "min_mapped", "content",
 )  # fmt: skip
 
 
@@ -138,7 +138,9 @@ def of_file(config: DebateConfig, path: Path) -> DebateConfig:
         raise ConfigError(
             f"no method file {path}.{nearest(path)} Shipped ones: {', '.join(shipped()) or 'none found'}."
         )
-    theirs = load_config(path).model_dump(by_alias=True)
+    loaded = load_config(path)
+    # Left out where it is the default, which the file's exchange has too.
+    theirs = {**loaded.model_dump(by_alias=True), "content": loaded.content}
     return _changed(config, **{key: theirs[key] for key in EXCHANGE})
 
 

@@ -171,7 +171,7 @@ class MockBackend(Backend):
         top = min(sampling.top_beliefs, END + 1)
         said = encoder.encode(logits, self._table, temperature=temperature, seeds=seeds, steps=steps, top=top)
         rendered = {
-            hearer.model.table: hearer.render(encoder, logits, temperature=temperature, seeds=seeds, steps=steps)
+            hearer.name: hearer.render(encoder, logits, temperature=temperature, seeds=seeds, steps=steps)
             for hearer in request.hearers
         }
         nearest = nearest_token(said.vectors, self._table).ids

@@ -17,6 +17,7 @@ from debate.config.execution import ExecutionConfig
 from debate.config.frozen import Frozen
 from debate.config.groups import MOST_AGENTS, expanded, groups
 from debate.config.topology import TopologyConfig
+from kernels.content import Content
 
 # What an agent may be besides a debater or a control: one that sums up or leads each round, one that speaks once at the end.
 CHAIRS = ("summariser", "moderator")
@@ -145,6 +146,8 @@ class DebateConfig(Frozen):
     first; or the oldest messages are left out. Which ones is written down with the turn."""
     encoder: str = "expectation"
     """How beliefs become vectors."""
+    content: Content = Field(default="intact", exclude_if=lambda content: content == "intact")
+    """What is heard in place of each message: `intact` is the message itself, the others are controls (docs/controls.md)."""
     top_beliefs: int = Field(default=8, ge=0, le=1_000_000)
     """Number of most probable tokens that a CIPHER message keeps of each belief, for reading and for other tables."""
     max_tokens: int = Field(default=128, ge=1, le=10_000_000)

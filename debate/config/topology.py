@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from debate.config.frozen import Frozen
+from kernels.content import Content
 
 Ends = str | tuple[str, ...]
 Rounds = tuple[int, int | None]
@@ -49,6 +50,8 @@ class EdgeConfig(Frozen):
     """How the message is heard: `text`, `cipher` or `both` (default: as the debate says)."""
     encoder: str | None = None
     """How the speaker's beliefs become vectors, in place of its own encoder."""
+    content: Content | None = Field(default=None, exclude_if=lambda content: content is None)
+    """What is heard in place of the message, a control (docs/controls.md); as the debate says by default."""
     seen: Literal["last", "all", "answers"] | None = None
     """What is heard: the last message, all so far, or only the answer of the last."""
     thinking: Literal["strip", "keep"] | None = Field(default=None, exclude_if=lambda thinking: thinking is None)

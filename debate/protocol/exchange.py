@@ -43,6 +43,7 @@ def build_exchange(config: DebateConfig) -> Exchange:
         tuple(config.agents),
         rounds=config.rounds,
         message=config.message,
+        content=config.content,
         groups=config.groups,
         judges=judges,
         seed=config.seed,

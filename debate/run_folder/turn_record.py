@@ -10,7 +10,7 @@ from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.signature import read_signature
 from debate.run_folder.message_store import MessageStore
-from debate.transcript import Summary, Turn, TurnKey
+from debate.transcript import Control, Summary, Turn, TurnKey
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
         fields["mapped"] = [[key.round, key.agent, mass] for key, mass in turn.mapped]
     if turn.read_out:
         fields["read_out"] = [[key.round, key.agent] for key in turn.read_out]
+    if turn.controls:
+        fields["controls"] = [
+            [key.round, key.agent, control.content, *([control.question] if control.question else [])]
+            for key, control in turn.controls
+        ]
     if turn.left_out:
         fields["left_out"] = [[key.round, key.agent] for key in turn.left_out]
     if turn.summary is not None:
@@ -102,6 +107,9 @@ def _turn(record: dict[str, Any], messages: MessageStore) -> Turn:
         finish_reason=text(record["finish_reason"]),  # type: ignore[arg-type]
         mapped=tuple((_key(number, agent), float(mass)) for number, agent, mass in record.get("mapped", [])),
         read_out=tuple(_key(number, agent) for number, agent in record.get("read_out", [])),
+        controls=tuple(
+            (_key(number, agent), Control(*map(text, about))) for number, agent, *about in record.get("controls", [])
+        ),
         place=whole(record["place"]),
         left_out=tuple(_key(number, agent) for number, agent in record.get("left_out", [])),
         summary=_summary(record["summary"]) if "summary" in record else None,

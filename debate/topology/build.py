@@ -12,6 +12,7 @@ from agents.signing import public_key
 from debate.config.topology import EdgeConfig, Ends, ScheduleConfig, TopologyConfig
 from debate.topology.edge import Edge, Form
 from debate.topology.generators import REDRAWN, Graph, build_graph, find_generator, is_drawn
+from kernels.content import Content
 
 # Messages heard over all rounds; a plan of as many takes seconds to make.
 MOST_HEARD = 1_000_000
@@ -55,6 +56,7 @@ def build_topology(
     *,
     rounds: int,
     message: Form = "cipher",
+    content: Content = "intact",
     groups: Mapping[str, Sequence[str]] | None = None,
     judges: Sequence[str] = (),
     seed: int = 0,
@@ -67,6 +69,7 @@ def build_topology(
         names: every agent, in order.
         rounds: number of rounds of the debate.
         message: form in which an edge is heard that does not set one.
+        content: what is heard on an edge that does not set it.
         groups: name → members, for edges between groups.
         judges: agents that speak last; a generator leaves them out, and where only a name is given they hear everyone.
         seed: random seed of graphs that are drawn.
@@ -81,7 +84,7 @@ def build_topology(
     members = _Members(names, groups or {})
     over = debaters if config.over is None else members.of(config.over, "topology.over")
     seed = seed if config.seed is None else config.seed
-    generated = Edge(config.message or message, is_stated=config.message is not None)
+    generated = Edge(config.message or message, is_stated=config.message is not None, content=content)
     stated = [(edge, *_pairs(edge, members, place)) for place, edge in enumerate(config.edges)]
     if isinstance(topology, str):
         stated.append((EdgeConfig.model_validate({"from": debaters, "to": tuple(judges)}), debaters, tuple(judges)))
@@ -103,7 +106,7 @@ def build_topology(
         if (rule, drawn, active) not in known:
             graph = _graph(rule, names, over, generated, seed=_as_seed(drawn))
             for place in active:
-                _put(graph, *stated[place], message, keys[place])
+                _put(graph, *stated[place], message, content, keys[place])
             known[rule, drawn, active] = graph
         graphs[number] = known[rule, drawn, active]
     return Topology(tuple(names), graphs)
@@ -205,6 +208,7 @@ def _put(
     speakers: Sequence[str],
     hearers: Sequence[str],
     message: Form,
+    content: Content,
     keys: Mapping[str, str],
 ) -> None:
     pairs = [(s, h) for h in hearers for s in speakers if s != h]
@@ -215,6 +219,7 @@ def _put(
         message=config.message or message,
         is_stated=config.message is not None,
         encoder=config.encoder,
+        content=config.content or content,
         seen=config.seen or "last",
         thinking=config.thinking,
         first_tokens=config.first_tokens,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from kernels.content import Content
+
 Form = Literal["text", "cipher", "both"]
 Seen = Literal["last", "all", "answers"]
 Thinking = Literal["strip", "keep"]
@@ -17,6 +19,7 @@ class Edge:
         is_stated: whether the form was written for this edge; if not it is the debate's, and gives way to what u can
             say.
         encoder: how u's beliefs become vectors for v; None for u's own encoder.
+        content: what v hears in place of what u said: a control; `intact` is the message itself.
         seen: u's last message, all of them, or only the answer in the last.
         thinking: whether v hears what u thought before its answer, too; None as the debate says.
         first_tokens: only so many tokens of a message; None for all.
@@ -28,6 +31,7 @@ class Edge:
     message: Form = "cipher"
     is_stated: bool = False
     encoder: str | None = None
+    content: Content = "intact"
     seen: Seen = "last"
     thinking: Thinking | None = None
     first_tokens: int | None = None

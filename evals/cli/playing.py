@@ -63,6 +63,7 @@ async def watch(
     task = Selection(data=data).task(config)
     config = with_scoring(config, task)
     samples = [Sample("question", question, "")] if question else task.samples(limit)
+    questions = [to_question(sample, task) for sample in samples]
     scorer = Scorer(task, samples)
     backends = Backends(config, progress)
     failures = _Failures()
@@ -73,7 +74,9 @@ async def watch(
 
     try:
         targets, solutions = ({}, {}) if question else (sayable(task, samples), worked(task, samples))
-        debate = build_debate(config, backends, extract=SafeExtract(task), targets=targets, solutions=solutions)
+        debate = build_debate(
+            config, backends, extract=SafeExtract(task), targets=targets, solutions=solutions, questions=questions
+        )
         async with contextlib.AsyncExitStack() as stack:
             asked = {"question": question, "limit": limit, "data": None if data is None else str(data)}
             folder = stack.enter_context(RunFolder(out, config, asked=asked, overwrite=overwrite)) if out else None
@@ -94,7 +97,7 @@ async def watch(
             screen.method_started(config.message, debate, len(samples), backends.started)
             await play_questions(
                 debate,
-                [to_question(sample, task) for sample in samples],
+                questions,
                 decide=lambda transcript: rule(
                     Poll(transcript, config.electorate, scorer.reader(transcript.question.id))
                 ),

@@ -272,7 +272,7 @@ class Engine:
             theirs = {name: values[places] for name, values in state.items()}
             vectors = hearer.render(encoder, logits[places], **theirs, on=self._table_of)
             for place, vector in zip(places, vectors, strict=True):
-                rows[place].rendered.setdefault(hearer.model.table, []).append(vector)
+                rows[place].rendered.setdefault(hearer.name, []).append(vector)
 
     def _table_of(self, hearer: HearingTable) -> EmbeddingTable:
         """Return a hearer's table on this model's device, copied there once."""

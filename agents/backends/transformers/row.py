@@ -29,7 +29,7 @@ class Row:
         cached: prompt positions taken from another row's cache.
         ids: sampled or nearest tokens so far.
         vectors: per step [D], for CIPHER; so are `entropy`, `max_probability`, `top_ids` [K], `top_probabilities` [K].
-        rendered: hash of a hearer's table → per step [D'].
+        rendered: `HearingTable.name` → per step [D'].
         next_input: [D], what is fed at the next position.
         failure: why it cannot be answered; None where it can.
     """
@@ -127,8 +127,8 @@ class Row:
             top_ids=_stacked(self.top_ids[:n], (0, k), torch.int64),
             top_probabilities=_stacked(self.top_probabilities[:n], (0, k), torch.float32),
             rendered={
-                hearer.model.table: _stacked(
-                    self.rendered.get(hearer.model.table, [])[:n], (0, hearer.model.width), hearer.table.weight.dtype
+                hearer.name: _stacked(
+                    self.rendered.get(hearer.name, [])[:n], (0, hearer.model.width), hearer.table.weight.dtype
                 )
                 for hearer in self.request.hearers
             },

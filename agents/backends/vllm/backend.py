@@ -225,7 +225,7 @@ class VLLMBackend(Backend):
             temperature=sampling.temperature,
             seed=sampling.seed,
             beliefs=min(sampling.top_beliefs, self._fingerprint.vocabulary),
-            hearers=tuple(hearer.model.table for hearer in request.hearers),
+            hearers=tuple(hearer.name for hearer in request.hearers),
         )
         directive.parsed()
         return directive
@@ -387,8 +387,8 @@ class VLLMBackend(Backend):
                 await self._engine.call("cipher_drop", [directive.key])
                 said = self._nothing(directive.beliefs, request)
             own = {name: tensor for name, tensor in said.items() if not name.startswith(RENDERED)}
-            tables = [hearer.model.table for hearer in request.hearers]
-            cipher = Cipher(**own, rendered={table: said[f"{RENDERED}{table}"] for table in tables})  # type: ignore[arg-type]
+            names = [hearer.name for hearer in request.hearers]
+            cipher = Cipher(**own, rendered={name: said[f"{RENDERED}{name}"] for name in names})  # type: ignore[arg-type]
             if said["nearest"].tolist() != ids:
                 raise BackendFailed("the vectors that came back are not those of the tokens that came back")
         thought = thinking_tokens(ids, self.tokenizer, spoken.closing)
@@ -416,7 +416,7 @@ class VLLMBackend(Backend):
             "top_ids": none.view(0, beliefs),
             "top_probabilities": real.view(0, beliefs),
             **{
-                f"{RENDERED}{hearer.model.table}": hearer.table.weight.new_zeros(0, hearer.model.width)
+                f"{RENDERED}{hearer.name}": hearer.table.weight.new_zeros(0, hearer.model.width)
                 for hearer in request.hearers
             },
         }

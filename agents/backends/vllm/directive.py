@@ -23,7 +23,8 @@ class Directive:
         seed: of encoders that draw; None takes the request's own, or 0.
         beliefs: K, how many tokens of each belief are kept.
         key: under which the finished vectors are asked for; unique among requests under way.
-        hearers: hashes of other tables that each belief is rendered on, which the worker was given before.
+        hearers: `HearingTable.name` of each rendering besides the message's own: hashes of tables that the worker was given,
+            with a content control before them where one is rendered.
     """
 
     encoder: str

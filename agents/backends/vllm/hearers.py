@@ -1,11 +1,13 @@
 """The tables of those who will hear what a worker says and have another than its own, and what was rendered on them.
 
+Content controls are rendered here too, on the hearer's table, which may be one that the worker has already: it is held a second
+time then.
+
 A worker renders while it has the whole belief, step by step, as the transformers engine does (agents/hearing_table.py). Of
 several ranks the first alone does: all have the logits, and it alone answers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,16 +18,8 @@ from kernels import EmbeddingTable
 from kernels.encoders import Encoder
 
 
-@dataclass(frozen=True)
-class _Held:
-    """A table, and the vectors [D'] of each request and step that were rendered on it."""
-
-    table: EmbeddingTable
-    store: Store
-
-
 class Hearers:
-    """Tables by their hash (`ModelFingerprint.table`).
+    """Tables by their hash (`ModelFingerprint.table`), and what was rendered by its name (`HearingTable.name`).
 
     Args:
         device: where they are held.
@@ -34,19 +28,20 @@ class Hearers:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         # None: the first rank holds it.
-        self._held: dict[str, _Held | None] = {}
+        self._held: dict[str, EmbeddingTable | None] = {}
+        # The vectors [D'] of each request and step.
+        self._stores: dict[str, Store] = {}
 
     def hold(self, name: str, weight: Tensor | None) -> None:
         """Hold a table [V', D']; None on ranks that leave it to the first."""
         if weight is None:
             self._held[name] = None
             return
-        table = EmbeddingTable(weight.to(self._device))
-        self._held[name] = _Held(table, Store(table.width, weight.dtype, self._device, beliefs=0))
+        self._held[name] = EmbeddingTable(weight.to(self._device))
 
     def missing(self, names: Sequence[str]) -> list[str]:
-        """Return those of some tables that are not held."""
-        return [name for name in names if name not in self._held]
+        """Return the tables of some renderings that are not held."""
+        return [table for _, table in map(_parts, names) if table not in self._held]
 
     def render(
         self,
@@ -60,30 +55,44 @@ class Hearers:
     ) -> None:
         """Keep what logits [n, V] render to on the tables of each row's hearers, by (request, step)."""
         for name in dict.fromkeys(name for names in hearers for name in names):
-            held = self._held.get(name)
+            content, table = _parts(name)
+            held = self._held.get(table)
             if held is None:
                 continue
             rows = [row for row, names in enumerate(hearers) if name in names]
             vectors = rendered_on(
-                held.table, encoder, logits[rows], temperature=temperature[rows], seeds=seeds[rows], steps=steps[rows]
+                held,
+                encoder,
+                logits[rows],
+                temperature=temperature[rows],
+                seeds=seeds[rows],
+                steps=steps[rows],
+                content=content,
             )
-            held.store.write([places[row] for row in rows], _vectors_alone(vectors))
+            if name not in self._stores:
+                self._stores[name] = Store(held.width, vectors.dtype, self._device, beliefs=0)
+            self._stores[name].write([places[row] for row in rows], _vectors_alone(vectors))
 
     def take(self, request: str, names: Sequence[str], length: int) -> dict[str, Tensor]:
-        """Return the first `length` vectors [T, D'] of a request on each table that this rank holds, by its hash."""
-        held = {name: found for name in names if (found := self._held.get(name)) is not None}
-        return {name: found.store.take(request, length).vectors for name, found in held.items()}
+        """Return the first `length` vectors [T, D'] of a request of each rendering that this rank holds, by its name."""
+        stores = {name: found for name in names if (found := self._stores.get(name)) is not None}
+        return {name: store.take(request, length).vectors for name, store in stores.items()}
 
     def drop(self, request: str) -> None:
         """Forget a request."""
-        for held in self._held.values():
-            if held is not None:
-                held.store.drop(request)
+        for store in self._stores.values():
+            store.drop(request)
 
     @property
     def bytes_held(self) -> int:
         """Bytes of what was rendered, without the tables."""
-        return sum(held.store.bytes_held for held in self._held.values() if held is not None)
+        return sum(store.bytes_held for store in self._stores.values())
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Return what is rendered, and the table's hash, of a rendering's name."""
+    content, _, table = name.rpartition(":")
+    return content or "intact", table
 
 
 def _vectors_alone(vectors: Tensor) -> Steps:

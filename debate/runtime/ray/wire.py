@@ -20,6 +20,7 @@ from agents.fingerprint import ModelFingerprint
 from agents.hearing_table import HearingTable
 from agents.message import Cipher, Message
 from kernels import EmbeddingTable
+from kernels.content import Content, rendered_name
 
 # Below this a reference costs more than the vectors that it stands for.
 SHARE_BYTES = 64 * 1024
@@ -36,9 +37,10 @@ class Shared:
 
 @dataclass(frozen=True)
 class SharedTable:
-    """The table of one who will hear a message, which is in the object store."""
+    """The table of one who will hear a message, which is in the object store, and what is rendered on it."""
 
     model: ModelFingerprint
+    content: Content
     ref: Any
 
 
@@ -47,7 +49,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self._refs: weakref.WeakKeyDictionary[Message, Any] = weakref.WeakKeyDictionary()
-        self._tables: dict[str, SharedTable] = {}
+        self._tables: dict[str, Any] = {}
         self.num_puts = 0
 
     def packed(self, request: Request) -> Request:
@@ -66,8 +68,8 @@ class Shelf:
     def _shared_table(self, hearer: HearingTable) -> SharedTable:
         name = hearer.model.table
         if name not in self._tables:
-            self._tables[name] = SharedTable(hearer.model, ray.put(hearer.table))
-        return self._tables[name]
+            self._tables[name] = ray.put(hearer.table)
+        return SharedTable(hearer.model, hearer.content, self._tables[name])
 
     def _shared(self, message: Any) -> Any:
         if message not in self._refs:
@@ -81,7 +83,7 @@ async def unpacked(request: Request, tables: dict[str, HearingTable]) -> Request
 
     Args:
         request: of `Shelf.packed`.
-        tables: those of hearers that were fetched before, by hash; what is fetched now is added.
+        tables: those of hearers that were fetched before, by name; what is fetched now is added.
     """
     if request.hearers:
         request = replace(request, hearers=tuple([await _fetched(shared, tables) for shared in request.hearers]))
@@ -111,9 +113,11 @@ def register() -> None:
 
 async def _fetched(shared: Any, tables: dict[str, HearingTable]) -> HearingTable:
     """Return a hearer's table, one object for all requests: what it computes about itself it computes once."""
-    name = shared.model.table
+    name = rendered_name(shared.content, shared.model.table)
     if name not in tables:
-        tables[name] = HearingTable(shared.model, await shared.ref)
+        of_table = (found.table for found in tables.values() if found.model.table == shared.model.table)
+        table = next(of_table, None) or await shared.ref
+        tables[name] = HearingTable(shared.model, table, shared.content)
     return tables[name]
 
 
