@@ -15,7 +15,7 @@ from evals.tasks.sums import paper_form, worked, written
 from evals.training.experts import ExpertCurriculum
 from evals.training.recipe import Recipe
 from evals.training.speaking import held_out, held_out_operands
-from evals.training.testimony import IN_WORDS, Testimony, WitnessCurriculum
+from evals.training.testimony import IN_WORDS, Overheard, WitnessCurriculum
 from evals.training.turns import QUESTION, Attempts, Curriculum, Drawer, TaughtTurn, training_operands
 
 # Prompts → the CIPHER messages that they are answered with.
@@ -110,7 +110,7 @@ class Witnessing(Subject):
         """Return a witness's curriculum, in text."""
         return self._curriculum()
 
-    def overheard(self, say: Say, count: int, seed: str, split: str) -> Sequence[Testimony]:
+    def overheard(self, say: Say, count: int, seed: str, split: str) -> Sequence[Overheard]:
         """Return hidden strings, each with what all its witnesses say."""
         rng = random.Random(f"{seed}|overheard")
         curriculum, asked, cases = self._curriculum(), [], []
@@ -122,13 +122,13 @@ class Witnessing(Subject):
             for witness in range(len(world.noise)):
                 asked.append(curriculum.initial(world, witness, draw_line(world, witness, string, rng, split)))
         said = iter(say(asked))
-        return [Testimony(name, string, tuple(next(said) for _ in range(many))) for name, string, many in cases]
+        return [Overheard(name, string, tuple(next(said) for _ in range(many))) for name, string, many in cases]
 
-    def listening(self, overheard: Sequence[Testimony]) -> Drawer:
+    def listening(self, overheard: Sequence[Overheard]) -> Drawer:
         """Return a witness's curriculum whose debate turns hear vectors."""
         return self._curriculum(overheard)
 
-    def held_out(self, count: int, overheard: Sequence[Testimony] = ()) -> dict[str, list[TaughtTurn]]:
+    def held_out(self, count: int, overheard: Sequence[Overheard] = ()) -> dict[str, list[TaughtTurn]]:
         """Return turns on lines of the validation split. Even the best witness says many strings wrong (`optima.py`)."""
         rng = random.Random("held out")
         curriculum = self._curriculum(overheard, split="validation")
@@ -140,6 +140,6 @@ class Witnessing(Subject):
         task = create_task(f"witnesses:{self.recipe.worlds[0]}", split="test")
         return task, Prompts(prompts_folder(IN_WORDS), self.recipe.format, role=role_folder("witness_1"))
 
-    def _curriculum(self, heard: Sequence[Testimony] = (), split: str = "train") -> WitnessCurriculum:
+    def _curriculum(self, heard: Sequence[Overheard] = (), split: str = "train") -> WitnessCurriculum:
         worlds: Mapping[str, Any] = self.worlds
         return WitnessCurriculum(worlds, self.recipe.format, heard, split)

@@ -23,7 +23,7 @@ IN_WORDS, IN_SHARES = "witnesses", "witnesses_shares"
 
 
 @dataclass(frozen=True)
-class Testimony:
+class Overheard:
     """What every witness of a string said, as vectors.
 
     Attributes:
@@ -48,7 +48,7 @@ class WitnessCurriculum:
     """
 
     def __init__(
-        self, worlds: Mapping[str, World], format: Form, heard: Sequence[Testimony] = (), split: str = "train"
+        self, worlds: Mapping[str, World], format: Form, heard: Sequence[Overheard] = (), split: str = "train"
     ) -> None:
         self._worlds, self._heard, self._split = dict(worlds), list(heard), split
         most = max(len(world.noise) for world in worlds.values())
