@@ -4,6 +4,7 @@ Q questions, L places, A symbols.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,10 +89,13 @@ class WorldRun:
 
 
 @dataclass
-class _Gathered:
-    right: list[float] = field(default_factory=list)
-    places: list[float] = field(default_factory=list)
-    tokens: list[float] = field(default_factory=list)
+class _Said:
+    """What one debate came to, in words."""
+
+    texts: list[str] = field(default_factory=list)
+    tokens: int = 0
+    answer: str | None = None
+    is_decided: bool = False
 
 
 def read_world(path: Path) -> WorldRun:
@@ -109,37 +113,45 @@ def read_world(path: Path) -> WorldRun:
     lines = {sample.id: read_lines(sample.question) for sample in samples}
     vocabulary = _letters(world)
     rows, hearers, reader = {"bayes": _bayes(world, targets, lines)}, {}, None
-    said = hashlib.sha256()
+    digest = hashlib.sha256()
     for method in run.methods:
-        records = list(run.debates(method))
-        if {record.transcript.question.id for record in records} != set(targets):
+        said = _said(run, method)
+        if any(question not in said or not said[question].is_decided for question in targets):
             raise RunError(f"{path}: {method} has not been asked every question; run the same command again")
-        by_question = {record.transcript.question.id: record for record in records}
-        ordered = [by_question[sample.id] for sample in samples]
-        rows[method] = _row(ordered, targets, task)
-        for record in ordered:
-            said.update(_told(method, record).encode())
+        rows[method] = _row(said, targets, task)
+        for question in targets:
+            digest.update(f"{method} {question} {' '.join(said[question].texts)} {said[question].answer}\n".encode())
         settings = load_config(path / method / "config.yaml", is_record=True)
-        if settings.message != "cipher":
+        if settings.message != "cipher" or settings.agents[FIRST].temperature != 1:
             continue
-        if settings.agents[FIRST].temperature == 1:
-            hearers[method] = _beliefs(ordered, TurnKey(settings.rounds, FIRST), 0, targets, lines, world, vocabulary)
+        # Messages are read of these rows alone: their tensors take most of the time.
+        records = list(run.debates(method))
+        hearers[method] = _beliefs(records, TurnKey(settings.rounds, FIRST), 0, targets, lines, world, vocabulary)
         if reader is None and SECOND in settings.agents and settings.agents[SECOND].temperature == 1:
-            reader = _beliefs(ordered, TurnKey(1, SECOND), 1, targets, lines, world, vocabulary)
+            reader = _beliefs(records, TurnKey(1, SECOND), 1, targets, lines, world, vocabulary)
     name = config.task.partition(":")[2] or task.name
-    return WorldRun(path, name, world, tuple(targets), rows, reader, hearers, said.hexdigest())
+    return WorldRun(path, name, world, tuple(targets), rows, reader, hearers, digest.hexdigest())
 
 
-def _row(records: Sequence[DebateRecord], targets: Mapping[str, str], task: Witnesses) -> Row:
-    found = _Gathered()
-    for record in records:
-        question = record.transcript.question.id
-        answer = (record.decision or {}).get("answer")
-        score = task.score(answer, targets[question])
-        found.right.append(float(score.value == "correct"))
-        found.places.append(score.credit or 0.0)
-        found.tokens.append(float(record.transcript.generated_tokens))
-    return Row(np.array(found.right), np.array(found.places), np.array(found.tokens))
+def _said(run: RunReader, method: str) -> dict[str, _Said]:
+    """Return question → what its debate came to."""
+    found: dict[str, _Said] = {}
+    for line in run.transcript_lines(method):
+        record = json.loads(line)
+        debate = found.setdefault(record["question"], _Said())
+        if record["kind"] == "turn":
+            debate.texts.append(record["text"])
+            debate.tokens += record["usage"]["generated_tokens"]
+        elif record["kind"] == "decision":
+            debate.answer, debate.is_decided = record.get("answer"), True
+    return found
+
+
+def _row(said: Mapping[str, _Said], targets: Mapping[str, str], task: Witnesses) -> Row:
+    scores = [task.score(said[question].answer, target) for question, target in targets.items()]
+    right = np.array([float(score.value == "correct") for score in scores])
+    places = np.array([score.credit or 0.0 for score in scores])
+    return Row(right, places, np.array([float(said[question].tokens) for question in targets]))
 
 
 def _bayes(world: World, targets: Mapping[str, str], lines: Mapping[str, Sequence[Line]]) -> Row:
@@ -204,12 +216,6 @@ def _letters(world: World) -> dict[int, int]:
     """Return token id → symbol of the tokenizer of the tiny debaters."""
     tokenizer = make_tokenizer()
     return {tokenizer.convert_tokens_to_ids(letter): place for place, letter in enumerate(world.letters)}
-
-
-def _told(method: str, record: DebateRecord) -> str:
-    decision = record.decision or {}
-    turns = " ".join(turn.message.text for turn in record.transcript.turns)
-    return f"{method} {record.transcript.question.id} {turns} {decision.get('answer')} {decision.get('score')}\n"
 
 
 def run_folders(out: Path) -> Iterator[tuple[int, Path]]:
