@@ -17,6 +17,8 @@ from agents.message import Message
 from agents.signature import Signature
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from agents.hearing_table import HearingTable
     from kernels import EmbeddingTable
 
@@ -70,6 +72,8 @@ class Sampling:
         stop: strings that end the message where they begin.
         seed: random seed of the request; two requests with the same seed sample alike.
         top_beliefs: K, the number of tokens of each belief that a CIPHER message keeps.
+        likelihood: say how likely a text is that was generated (`Generation.log_likelihood`); for backends with
+            `Capabilities.scores`.
         ignore_eos: generate past the model's end tokens up to max_tokens, for measurements; refused where an API decides, and
             without effect on the mock.
     """
@@ -81,6 +85,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int = 0
     top_beliefs: int = 8
+    likelihood: bool = False
     ignore_eos: bool = False
 
     def __post_init__(self) -> None:
@@ -109,6 +114,8 @@ class Request:
             `Generation.log_likelihoods` says how likely each is. For backends with `Capabilities.weighs`.
         hearers: other tables that a CIPHER message is rendered on from its whole beliefs. For backends with
             `Capabilities.renders`; the others keep the likeliest tokens alone.
+        forced: a message that is read step by step in place of generating, at most `max_tokens` steps of it: what is asked for is
+            what the model believes before each of them (`Generation.beliefs`). For backends with `Capabilities.forces`.
     """
 
     prompt: Prompt
@@ -117,8 +124,11 @@ class Request:
     adapter: str | None = None
     choices: tuple[str, ...] = ()
     hearers: tuple["HearingTable", ...] = ()
+    forced: Message | None = None
 
     def __post_init__(self) -> None:
+        if self.forced is not None and (self.choices or self.encoder is not None or not self.forced.num_tokens):
+            raise RequestError("a forced message has at least one token, and stands alone: no choices, no encoder")
         if self.choices and (self.encoder is not None or not all(self.choices)):
             raise RequestError("choices are texts that are weighed: none of them empty, and without an encoder")
         if self.encoder is not None and (self.sampling.top_p is not None or self.sampling.top_k is not None):
@@ -162,6 +172,9 @@ class Generation:
         finish_reason: reason for its end.
         log_likelihoods: log-likelihood of each of the request's choices in nats, summed over its tokens; () without choices.
         signature: signature of the speaker over the message, where it has a key of its own.
+        log_likelihood: log-likelihood of a text's generated tokens, its end token included, in nats at temperature 1, where its
+            request asked for it.
+        beliefs: [n, V] float32, log softmax(z) before each step of a forced message, at temperature 1; None of other requests.
     """
 
     message: Message
@@ -169,6 +182,8 @@ class Generation:
     finish_reason: FinishReason
     log_likelihoods: tuple[float, ...] = ()
     signature: Signature | None = None
+    log_likelihood: float | None = None
+    beliefs: "Tensor | None" = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -176,7 +191,8 @@ class Capabilities:
     """What a backend can take and give.
 
     A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices,
-    one that `renders` those with other tables to render on; one that `signs` has agents with keys of their own behind it.
+    one that `renders` those with other tables to render on, one that `forces` those with a forced message; one that `scores` says
+    how likely its texts are; one that `signs` has agents with keys of their own behind it.
     """
 
     text: bool = True
@@ -185,6 +201,8 @@ class Capabilities:
     adapters: bool = False
     weighs: bool = False
     renders: bool = False
+    forces: bool = False
+    scores: bool = False
     signs: bool = False
     context: int | None = None
 

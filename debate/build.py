@@ -9,6 +9,7 @@ from agents.beliefs.cards import is_belief_backend
 from agents.errors import ConfigError
 from agents.prompts import Prompts
 from agents.question import Question
+from agents.registry import parse_named
 from agents.speakers.kinds import build_speaker
 from agents.speakers.speaker import AgentPlan, Speaker
 from debate.config.prompt_files import prompts_of
@@ -66,6 +67,10 @@ def build_debate(
             raise ConfigError(f"topology: {finding.text}")
         if finding.kind == "warning":
             backends.warn(finding.text)
+    if _weighs_texts(config) and config.message != "text":
+        raise ConfigError(
+            "decision likeliest weighs texts by their own model, and this debate is in CIPHER: set message: text"
+        )
     checked = {} if read is None else read
     plans = [
         _Plan(name, config, backends, targets or {}, solutions or {}, tuple(shots), instructions, checked)
@@ -79,6 +84,11 @@ def build_debate(
         protocol = Stopped(exchange.planned, rule)
     encoders = {turn: encoder for turn, encoder in exchange.encoders.items() if encoder != agents[turn.agent].encoder}
     check_contents(exchange, agents)
+    for name in config.electorate.voters if _weighs_texts(config) else ():
+        if not agents[name].backend.capabilities.scores:
+            raise ConfigError(
+                f"decision likeliest: the backend of {name} does not say how likely its texts are; the backend transformers does"
+            )
     hearing = Hearing(extract, config.min_mapped, config.thinking)
     tables = hearing_tables(exchange, agents, config.top_beliefs)
     demanded = _demanded(exchange, agents, config)
@@ -92,6 +102,10 @@ def build_debate(
     for sentence in dict.fromkeys(_between_models(exchange, agents, config.min_mapped)):
         backends.warn(sentence)
     return debate
+
+
+def _weighs_texts(config: DebateConfig) -> bool:
+    return parse_named(config.decision, "decision").name == "likeliest"
 
 
 def _demanded(exchange: Exchange, agents: Mapping[str, Speaker], config: DebateConfig) -> dict[TurnKey, frozenset[str]]:
@@ -195,6 +209,7 @@ class _Plan(AgentPlan):
             max_tokens=self.config.max_tokens,
             stop=self.config.stop,
             top_beliefs=self.config.top_beliefs,
+            likelihood=_weighs_texts(self.config),
         )
 
     def changed(self, *keys: str) -> str | None:

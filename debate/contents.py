@@ -34,12 +34,12 @@ def check_contents(exchange: Exchange, agents: Mapping[str, Speaker]) -> None:
         hearer, speaker = agents[turn.agent], agents[heard.agent]
         if not hearer.listens:
             continue
-        why = _refusal(edge, exchange.encoders[heard], speaker, hearer, has_spoken=inbox.own is not None)
+        why = refusal(edge, exchange.encoders[heard], speaker, hearer, has_spoken=inbox.own is not None)
         if why:
             raise ConfigError(f"content: {edge.content} on {heard.agent} to {turn.agent}: {why}")
 
 
-def _refusal(edge: Edge, encoder: str | None, speaker: Speaker, hearer: Speaker, *, has_spoken: bool) -> str:
+def refusal(edge: Edge, encoder: str | None, speaker: Speaker, hearer: Speaker, *, has_spoken: bool) -> str:
     """Return why a control cannot be heard; empty where it can."""
     if edge.seen == "answers":
         return "the edge shows answers only (seen: answers), which are no messages to control; let it show the last message"

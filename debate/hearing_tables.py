@@ -2,12 +2,14 @@
 engine renders them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from agents.errors import ConfigError
 from agents.hearing_table import HearingTable
 from agents.speakers.agent import Agent
 from agents.speakers.speaker import Speaker
+from debate.contents import refusal
 from debate.protocol.exchange import Exchange
 from debate.transcript import TurnKey
 from kernels.content import RENDERED_CONTENTS, Content
@@ -57,6 +59,24 @@ def hearing_tables(
         if tables:
             found[turn] = tuple(tables.values())
     return found
+
+
+def control_tables(
+    exchange: Exchange, agents: Mapping[str, Speaker], contents: Sequence[Content]
+) -> dict[TurnKey, tuple[HearingTable, ...]]:
+    """Return the tables of each turn's hearers with each of some controls on them, wherever such a control can be heard."""
+    found: dict[TurnKey, dict[str, HearingTable]] = {}
+    for turn, encoder in exchange.encoders.items():
+        for heard_by, edge in exchange.planned.hearers(turn):
+            hearer, speaker = agents[heard_by.agent], agents[turn.agent]
+            for content in contents:
+                asked = replace(edge, content=content)
+                is_heard = hearer.listens and not refusal(asked, encoder, speaker, hearer, has_spoken=True)
+                table = hearer.backend.table
+                if content in RENDERED_CONTENTS and is_heard and table is not None:
+                    one = HearingTable(hearer.backend.fingerprint, table, content)
+                    found.setdefault(turn, {})[one.name] = one
+    return {turn: tuple(tables.values()) for turn, tables in found.items()}
 
 
 def _rendered_for(

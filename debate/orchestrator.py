@@ -157,6 +157,7 @@ async def take(
         left_out=answer.left_out,
         summary=answer.summary,
         signature=answer.generation.signature,
+        log_likelihood=answer.generation.log_likelihood,
     )
 
 

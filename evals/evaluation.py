@@ -30,6 +30,7 @@ from debate.runtime.observer import Observer
 from evals.energy import Energy, EnergyMeter, read_energy
 from evals.label_tokens import write_label_tokens
 from evals.methods import BY_TIME, BY_TOKENS, budget, method_names, needs_budget, resolve, row_name
+from evals.plan import Plan, write_plan
 from evals.provenance import provenance
 from evals.sample import Sample
 from evals.samples import load_selected, read_samples, to_question, write_samples
@@ -94,6 +95,7 @@ async def evaluate(
     overwrite: bool = False,
     backends: Backends | None = None,
     observer: Observer | None = None,
+    plan: Plan | None = None,
     progress: Any = lambda _: None,
 ) -> list[MethodResult]:
     """Return one result per method over the same questions; everything is in the run folder as well.
@@ -119,6 +121,7 @@ async def evaluate(
         overwrite: delete an earlier run in `out`.
         backends: engines that outlive this evaluation (default: its own, started and closed).
         observer: receives every event as it happens.
+        plan: what the run is to show; it is written down before the first turn, and `methods` and questions are to be its own.
         progress: called with a sentence for each slow step of the start.
 
     Raises:
@@ -146,6 +149,8 @@ async def evaluate(
     targets, solutions = sayable(task, samples), worked(task, samples)
     engines = backends or Backends(config, progress)
     asked = {**chosen.as_json(), "methods": list(names.values())}
+    if plan is not None:
+        asked["plan"] = plan.sha256
 
     asked_questions = [to_question(sample, task) for sample in samples]
 
@@ -166,6 +171,8 @@ async def evaluate(
         with RunFolder(out, config, asked=asked, overwrite=overwrite, fixed=fixed) as folder:
             if others and folder.is_resumed:
                 raise RunError(others)
+            if plan is not None:
+                write_plan(out, plan, is_begun=folder.is_resumed)
             write_samples(out, samples)
             debates = {row: build(played) for row, played in configs.items()}
             _tell_of_earlier(folder, progress)

@@ -37,6 +37,10 @@ class Experiment(Frozen):
     """Task → what it changes of the config: prompts, lengths."""
     paper_temperatures: bool = False
     """Whether all temperatures are the paper's: its debaters' best, and those of `single` and the samples in its commands."""
+    models: tuple[str, ...] = ()
+    """Of the agents in order, the last for the rest, where the command names none; by default the debate's own."""
+    effects: str | None = None
+    """Row whose messages' effects on their hearers are measured (docs/controls.md)."""
     trials: int = 0
     """Of a temperature search; 0 for an evaluation."""
     notes: tuple[str, ...] = ()
@@ -76,6 +80,12 @@ def experiment_config(experiment: Experiment, task: str, overrides: Mapping[str,
         ConfigError: a key that cannot be, or fewer agents than the paper's temperatures are for.
     """
     raw = {**experiment.debate, **experiment.of_task.get(task, {}), "task": task}
+    if experiment.models and "model" not in overrides:
+        first, *others = experiment.models
+        agents = {name: dict(agent or {}) for name, agent in raw["agents"].items()}
+        for name, model in zip(list(agents)[1:], others, strict=False):
+            agents[name]["model"] = model
+        overrides = {"model": first, "agents": agents, **overrides}
     if str(overrides.get("model", "")).startswith(TINY):
         raw |= TINY_FORM
     raw |= overrides

@@ -4,12 +4,16 @@ single, text, cipher, or a key of the config's `methods`
 cipher:ENCODER                     a CIPHER debate by another encoder, e.g. `cipher:gumbel(tau=0.5)`
 self-consistency(k=5)              k samples of one agent, majority vote (Wang et al., 2023); also `temperature=`
 self-consistency@tokens, @time     k chosen to meet a debate's generated tokens, or its wall time
+self-consistency@all-tokens        k chosen to meet its tokens with those of prompts
+best-of(n=5), best-of@tokens       n samples of one agent; the answer of the text that it finds likeliest itself
+single@tokens                      one agent whose answer may be as long as all that a debate generates
+self-refine(k=3), @tokens          one agent that reads its own last answer and answers again, k answers in all
 likelihood, likelihood:texts       one agent weighs the options of a choice, generating nothing (lm-eval's acc, acc_norm)
 expert, misaligned, random, dummy  bounds: all but the deciding agent are controls
 a config or topology file          its agents and exchange; questions, model, seed and lengths stay the table's
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +31,11 @@ from debate.config.topology import TopologyConfig
 
 SELF_CONSISTENCY = "self-consistency"
 BY_TOKENS, BY_TIME = f"{SELF_CONSISTENCY}@tokens", f"{SELF_CONSISTENCY}@time"
+BY_ALL_TOKENS = f"{SELF_CONSISTENCY}@all-tokens"
+BEST_OF, SELF_REFINE = "best-of", "self-refine"
+BEST_BY_TOKENS, REFINE_BY_TOKENS, SINGLE_BY_TOKENS = f"{BEST_OF}@tokens", f"{SELF_REFINE}@tokens", "single@tokens"
+# Rows whose size follows from what a debate cost.
+BUDGETED = (BY_TOKENS, BY_TIME, BY_ALL_TOKENS, BEST_BY_TOKENS, REFINE_BY_TOKENS, SINGLE_BY_TOKENS)
 # Of the samples: 0.7 is Wang et al.'s for most models; a debater's own 0.1 would sample one answer k times.
 SAMPLE_TEMPERATURE = 0.7
 MOST_SAMPLES = 64
@@ -55,12 +64,18 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
     if name in config.methods:
         # What the config says of a row below is what the row is made of.
         config = method_config(config, name)
-    if name in (BY_TOKENS, BY_TIME):
+    if name in (BY_TOKENS, BY_TIME, BY_ALL_TOKENS):
         return self_consistency(config, k=k or 1)
-    if name.split("(")[0] == SELF_CONSISTENCY:
+    if name == BEST_BY_TOKENS:
+        return best_of(config, n=k or 1)
+    if name == REFINE_BY_TOKENS:
+        return self_refine(config, k=k or 1)
+    if name == SINGLE_BY_TOKENS:
+        return longer_single(config, k or config.max_tokens)
+    if (made := _SAMPLED.get(name.split("(")[0])) is not None:
         call = parse_named(name, "method")
-        check_parameters(call, "method", self_consistency)
-        return self_consistency(config, **call.parameters)
+        check_parameters(call, "method", made)
+        return made(config, **call.parameters)
     if name in CONTROLS:
         return bound(config, name)
     if name in LIKELIHOODS:
@@ -73,7 +88,8 @@ def resolve(config: DebateConfig, name: str, *, k: int | None = None) -> DebateC
     path = find_config(Path(name))
     if path.is_file() or name.endswith((".yaml", ".yml")):
         return of_file(config, path)
-    rows = [f"{SELF_CONSISTENCY}(k=5)", BY_TOKENS, BY_TIME, *LIKELIHOODS, "cipher:ENCODER", "FILE.yaml"]
+    rows = [f"{SELF_CONSISTENCY}(k=5)", f"{BEST_OF}(n=5)", f"{SELF_REFINE}(k=3)", *BUDGETED, *LIKELIHOODS]
+    rows += ["cipher:ENCODER", "FILE.yaml"]
     raise UnknownName("method", name, [*known, *rows, *CONTROLS])
 
 
@@ -81,19 +97,52 @@ def self_consistency(config: DebateConfig, *, k: int = 5, temperature: float = S
     """Return k independent answers of the deciding agent, sampled as text, and the majority of them."""
     if k < 1 or temperature <= 0:
         raise ConfigError(f"{SELF_CONSISTENCY}: k must be at least 1 and temperature above 0; got k={k}, {temperature}")
+    return _samples(config, k, temperature, "majority")
+
+
+def best_of(config: DebateConfig, *, n: int = 5, temperature: float = SAMPLE_TEMPERATURE) -> DebateConfig:
+    """Return n independent answers of the deciding agent, sampled as text, and the one that its model finds likeliest a token."""
+    if n < 1 or temperature <= 0:
+        raise ConfigError(f"{BEST_OF}: n must be at least 1 and temperature above 0; got n={n}, {temperature}")
+    return _samples(config, n, temperature, "likeliest")
+
+
+def self_refine(config: DebateConfig, *, k: int = 3) -> DebateConfig:
+    """Return k answers of the deciding agent in text, each after reading the one before; the last counts."""
+    if k < 1:
+        raise ConfigError(f"{SELF_REFINE}: k must be at least 1; got {k}")
+    name = config.deciding_agent
+    agents = {name: {**config.agents[name].model_dump(), "encoder": None}}
+    return _changed(config, **NO_EXCHANGE, rounds=k, agents=agents, message="text", decision="lowest_temperature")
+
+
+def longer_single(config: DebateConfig, tokens: int) -> DebateConfig:
+    """Return one answer of the deciding agent, which may have so many tokens, and no less than any answer of the table."""
+    alone = method_config(config, "single")
+    return _changed(alone, max_tokens=max(tokens, alone.max_tokens))
+
+
+def _samples(config: DebateConfig, count: int, temperature: float, decision: str) -> DebateConfig:
     name = config.deciding_agent
     sampler = {**config.agents[name].model_dump(), "temperature": temperature, "encoder": None}
     # Each sample is a turn of another agent, whose place seeds it.
-    width = len(str(k))
-    agents = {f"{name}-{number:0{width}d}": sampler for number in range(1, k + 1)}
+    width = len(str(count))
+    agents = {f"{name}-{number:0{width}d}": sampler for number in range(1, count + 1)}
     return _changed(
         config,
         **NO_EXCHANGE,
         rounds=1,
         agents=agents,
         message="text",
-        decision="majority",
+        decision=decision,
     )
+
+
+_SAMPLED: dict[str, Callable[..., DebateConfig]] = {
+    SELF_CONSISTENCY: self_consistency,
+    BEST_OF: best_of,
+    SELF_REFINE: self_refine,
+}
 
 
 def likelihood(config: DebateConfig, weighs: str) -> DebateConfig:
@@ -145,7 +194,7 @@ def of_file(config: DebateConfig, path: Path) -> DebateConfig:
 
 
 def _is_pattern(name: str) -> bool:
-    return name.startswith((SELF_CONSISTENCY, "cipher:"))
+    return name.startswith((*_SAMPLED, "cipher:")) or name in BUDGETED
 
 
 def row_name(name: str) -> str:
@@ -159,7 +208,7 @@ def row_name(name: str) -> str:
 
 def needs_budget(name: str) -> bool:
     """Whether a row is played after the debates, since its k follows from what they cost."""
-    return name in (BY_TOKENS, BY_TIME)
+    return name in BUDGETED
 
 
 def servable(config: DebateConfig) -> tuple[str, ...]:
@@ -170,7 +219,7 @@ def servable(config: DebateConfig) -> tuple[str, ...]:
 
 def is_baseline(name: str) -> bool:
     """Whether a row involves no exchange."""
-    return name == "single" or name in LIKELIHOODS or name.startswith(SELF_CONSISTENCY)
+    return name in ("single", SINGLE_BY_TOKENS) or name in LIKELIHOODS or name.startswith(tuple(_SAMPLED))
 
 
 def is_bound(name: str) -> bool:
@@ -179,25 +228,35 @@ def is_bound(name: str) -> bool:
 
 
 def budget(name: str, rows: "Mapping[str, MethodResult]") -> tuple[int, str]:
-    """Return k for a budget row, and how it was found.
+    """Return k for a budget row, and how it was found; of `single@tokens` the tokens that it may generate.
 
     The debate to match is `cipher`, or the row that stands first among the other debates. One sample is taken to cost
-    what a question of `single` cost: its generated tokens, or its share of the wall time. k is the ratio, rounded,
-    between 1 and 64.
+    what a question of `single` cost: its generated tokens, these with the tokens of its prompt, or its share of the wall
+    time. k is the ratio, rounded, between 1 and 64.
 
     Raises:
         ConfigError: no `single` row or no debate was measured.
     """
     debates = [row for row in rows if not (is_baseline(row) or is_bound(row))]
     if "single" not in rows or not debates:
+        fixed = {
+            BEST_BY_TOKENS: f"{BEST_OF}(n=5)",
+            REFINE_BY_TOKENS: f"{SELF_REFINE}(k=3)",
+            SINGLE_BY_TOKENS: "single",
+        }.get(name, f"{SELF_CONSISTENCY}(k=5)")
         raise ConfigError(
-            f"{name} takes its k from what `single` and a debate cost: put both among the methods, or fix it: "
-            f"{SELF_CONSISTENCY}(k=5)"
+            f"{name} takes its k from what `single` and a debate cost: put both among the methods, or fix it: {fixed}"
         )
     single, debate = rows["single"], rows["cipher" if "cipher" in debates else debates[0]]
     spent: float
     one: float
-    if name == BY_TOKENS:
+    if name == SINGLE_BY_TOKENS:
+        most = max(1, round(debate.generated_tokens / max(debate.total, 1)))
+        return most, f"up to {most} tokens, as many as a question of {debate.method} generates in all"
+    if name == BY_ALL_TOKENS:
+        spent, one = (row.generated_tokens + row.prompt_tokens for row in (debate, single))
+        unit = "tokens, those of prompts counted,"
+    elif name != BY_TIME:
         spent, one, unit = debate.generated_tokens, single.generated_tokens, "generated tokens"
     else:
         # Rows that are played side by side have no times, and are refused beside this one.

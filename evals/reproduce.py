@@ -13,7 +13,7 @@ from typing import Any
 
 from agents.atomic_file import write_atomic
 from agents.backend import Backend
-from agents.errors import DebateError, UnknownName
+from agents.errors import ConfigError, DebateError, UnknownName
 from agents.tokenizers import tokenizer_of
 from debate.config.schema import DebateConfig
 from debate.runtime.backends import Backends
@@ -21,8 +21,11 @@ from debate.runtime.observer import Observer
 from evals import paper
 from evals.analysis import blocks
 from evals.analysis.derived import Warn, derived
+from evals.analysis.effects import effect_cells, read_effects
+from evals.analysis.run_hash import run_hash
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
+from evals.effects import measure_run
 from evals.evaluation import Selection, evaluate
 from evals.experiment import TINY, Experiment, experiment_config, load_experiment
 from evals.outputs import PAGE, analyse_run, write_outputs, write_page
@@ -73,6 +76,7 @@ async def reproduce(
     config = configs[chosen[0]]
     lines: list[Line] = []
     analyses: list[Analysis] = []
+    unmeasured: list[str] = []
     # The model is the same for every task, and is loaded once.
     engines = Backends(config, progress)
     began = time.monotonic()
@@ -96,6 +100,9 @@ async def reproduce(
                         configs[task], out=folder, selection=selection, backends=engines, observer=observer,
                         progress=progress,
                     )  # fmt: skip
+                    if experiment.effects is not None:
+                        without = await _effects(folder, experiment.effects, engines, progress)
+                        unmeasured += [without] if without else []
                     (analysis,) = write_outputs(folder, warn=progress)
                     analyses.append(analysis)
                     lines += _lines(experiment, task, analysis)
@@ -114,13 +121,30 @@ async def reproduce(
         config.model,
         questions,
         tuple(lines),
-        _caveats(experiment, config, questions, lines),
+        (*_caveats(experiment, config, questions, lines), *dict.fromkeys(unmeasured)),
         found_sentences,
         _conditions(config, engines.started),
         tuple(Ending.of(a.record.config.task, method) for a in analyses for method in a.record.methods),
+        tuple(
+            (a.record.config.task, method.name, tuple(map(tuple, effect_cells(method.effects))))
+            for a in analyses
+            for method in a.record.methods
+            if method.effects
+        ),
+        tuple((a.record.config.task, run_hash(a.record)) for a in analyses),
     )
     _write(made, analyses, out, progress)
     return made
+
+
+async def _effects(folder: Path, method: str, engines: Backends, progress: Callable[[str], None]) -> str:
+    """Measure what a row's messages do to their hearers, and return why not where it cannot be; what is there stays."""
+    if read_effects(folder / method) is None:
+        try:
+            await measure_run(folder, method, backends=engines, progress=progress)
+        except ConfigError as error:
+            return f"The effects on hearers are not measured: {error}."
+    return ""
 
 
 def _left(began: float, done: int, total: int) -> str:

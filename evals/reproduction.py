@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from evals import paper
 from evals.analysis import blocks
 from evals.analysis.blocks import Block
+from evals.analysis.effects import HOW
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Share
 from evals.paper import Figure
@@ -76,6 +77,8 @@ class Reproduction:
         sentences: paired differences, by task.
         conditions: how ours were asked: model, engine, form, seed.
         endings: how the turns of each row ended.
+        effects: what messages do to their hearers: task, row, and the table's header and rows.
+        hashes: of each task's run (evals/analysis/run_hash.py).
     """
 
     name: str
@@ -87,6 +90,8 @@ class Reproduction:
     sentences: tuple[tuple[str, str], ...]
     conditions: str = ""
     endings: tuple[Ending, ...] = ()
+    effects: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = ()
+    hashes: tuple[tuple[str, str], ...] = ()
 
 
 def cells(made: Reproduction) -> list[list[str]]:
@@ -124,9 +129,13 @@ def markdown(made: Reproduction) -> str:
     lines += ["", *_table(cells(made))]
     if made.endings:
         lines += ["", "How the turns ended:", "", *_table(ending_cells(made))]
+    for task, method, rows in made.effects:
+        lines += ["", f"{task}, {method}: what a control in a message's place does to its hearer:", ""]
+        lines += [*_table(rows), "", HOW]
     if made.sentences:
         lines += ["", "Paired differences over the same questions:", ""]
         lines += [f"- {task}: {sentence}" for task, sentence in made.sentences]
+    lines += ["", *(f"Run {hash_} ({task})." for task, hash_ in made.hashes)] if made.hashes else []
     return "\n".join(lines) + "\n"
 
 

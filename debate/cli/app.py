@@ -129,6 +129,7 @@ ORDER = (
         "runs",
         "report",
         "compare",
+        "effects",
         "status",
         "cancel",
     ),

@@ -35,6 +35,32 @@ def majority() -> Rule:
     return rule
 
 
+def likeliest(*, by: str = "mean") -> Rule:
+    """The answer of the text that its own model finds likeliest: best of n without a judge.
+
+    Args:
+        by: `mean` takes the log-likelihood a token, `sum` that of the whole text, which favours short ones.
+    """
+    if by not in ("mean", "sum"):
+        raise ConfigError(f"decision likeliest: by is {by!r}; known: mean, sum")
+
+    def rule(poll: Poll) -> Decision:
+        scores: dict[str, float] = {}
+        for name in poll.voters:
+            turn = poll.transcript.last_of(name)
+            if turn.log_likelihood is None or poll.answers[name] is None:
+                continue
+            length = max(turn.usage.generated_tokens, 1) if by == "mean" else 1
+            scores[name] = turn.log_likelihood / length
+        if not scores:
+            return poll.decide(None, "no text has an answer and a likelihood")
+        best = max(scores, key=lambda name: (scores[name], -poll.voters.index(name)))
+        unit = "nats a token" if by == "mean" else "nats"
+        return poll.decide(poll.answers[best], f"{best}'s text is the likeliest, {scores[best]:.4g} {unit}")
+
+    return rule
+
+
 def judge(*, agent: str = "") -> Rule:
     """The judge's answer: of the named agent, or of the one that speaks last after hearing the others."""
 

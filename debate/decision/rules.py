@@ -6,7 +6,7 @@ from typing import Any
 from agents.errors import ConfigError
 from agents.registry import load_named, takes
 from debate.decision import ballots, belief_rules
-from debate.decision.answers import judge, last_speaker, lowest_temperature, majority, verifier
+from debate.decision.answers import judge, last_speaker, likeliest, lowest_temperature, majority, verifier
 from debate.decision.decision import Decode, Rule
 
 GROUP = "debate.decisions"
@@ -57,6 +57,7 @@ def rules() -> dict[str, Callable[..., Rule]]:
         "depth": belief_rules.deepest,
         "judge": judge,
         "last_speaker": last_speaker,
+        "likeliest": likeliest,
         "lowest_temperature": lowest_temperature,
         "majority": majority,
         "ranked": ballots.ranked,

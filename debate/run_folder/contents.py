@@ -19,11 +19,11 @@ MANIFEST = "manifest.json"
 # Of every run, whatever played it; a half-written one has the name of the whole.
 FILES = {
     JOURNAL, MANIFEST, STATUS, "config.yaml", "log.jsonl", "cancel", "results.json",
-    "samples.jsonl", "label_tokens.json", "energy.json", "budgets.json", "turns.parquet", "report.html",
+    "samples.jsonl", "label_tokens.json", "energy.json", "budgets.json", "turns.parquet", "report.html", "plan.json",
 }  # fmt: skip
 # Folders of it: the CIPHER messages, and what is derived in lm-eval's layout.
 MESSAGES, LM_EVAL = "messages", "lm_eval"
-METHOD_FILES = {"config.yaml", "transcript.jsonl", "timings.jsonl"}
+METHOD_FILES = {"config.yaml", "transcript.jsonl", "timings.jsonl", "effects.json"}
 _MESSAGE = re.compile(r"[0-9a-f]{64}\.safetensors|\..+\.safetensors\..+")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _LM_EVAL_FILE = re.compile(r"(samples|results)_.+\.jsonl?")

@@ -46,6 +46,8 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
         fields["mapped"] = [[key.round, key.agent, mass] for key, mass in turn.mapped]
     if turn.read_out:
         fields["read_out"] = [[key.round, key.agent] for key in turn.read_out]
+    if turn.log_likelihood is not None:
+        fields["log_likelihood"] = turn.log_likelihood
     if turn.controls:
         fields["controls"] = [
             [key.round, key.agent, control.content, *([control.question] if control.question else [])]
@@ -114,6 +116,7 @@ def _turn(record: dict[str, Any], messages: MessageStore) -> Turn:
         left_out=tuple(_key(number, agent) for number, agent in record.get("left_out", [])),
         summary=_summary(record["summary"]) if "summary" in record else None,
         signature=read_signature(record["signature"]) if "signature" in record else None,
+        log_likelihood=float(record["log_likelihood"]) if "log_likelihood" in record else None,
     )
 
 

@@ -7,11 +7,17 @@ from debate.config.load import to_yaml
 from evals.analysis import tables
 from evals.analysis.blocks import Block, details, heading, items, note, table, text
 from evals.analysis.charts import charts
+from evals.analysis.confidence import confidence_blocks
+from evals.analysis.diversity import diversity_blocks
+from evals.analysis.effects import effect_blocks
+from evals.analysis.martingale import change_blocks
+from evals.analysis.planned import plan_blocks
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.stats import Comparison
 from evals.analysis.summary import Analysis, Summary, changed_their_minds
 from evals.analysis.tables import NOTHING, Column, cells, interval, known, of_beliefs, of_budget, percent
 from evals.analysis.verdict import remark, ties
+from evals.plan import read_plan
 from evals.provenance import engines_in_words
 
 ACCURACY = (
@@ -62,11 +68,16 @@ def run_blocks(analysis: Analysis) -> list[Block]:
     return [
         heading(config.task, 2),
         text(f"{questions}, the same for every method. Seed {config.seed}.{unfinished}"),
+        *plan_blocks(read_plan(record.path), record, analysis.comparisons),
         *_accuracy(analysis.methods),
         *_comparisons(analysis),
         *_costs(analysis.methods),
         *_beliefs(analysis.methods),
         *_rounds(analysis.methods),
+        *change_blocks(record.methods, seed=config.seed),
+        *diversity_blocks(record.methods, seed=config.seed),
+        *confidence_blocks(record.methods, seed=config.seed),
+        *effect_blocks([method.effects for method in record.methods if method.effects is not None]),
         *charts(analysis.methods),
         *_to_read(record.methods),
         *_again(analysis),

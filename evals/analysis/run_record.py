@@ -23,6 +23,7 @@ from debate.decision.rules import decision_rule
 from debate.run_folder.facts import read_facts
 from debate.run_folder.reader import DebateRecord, RunReader
 from debate.transcript import Transcript, Turn
+from evals.analysis.effects import Effects, read_effects
 from evals.energy import Energy, read_energy
 from evals.label_tokens import read_label_tokens
 from evals.methods import resolve
@@ -111,12 +112,14 @@ class MethodRecord:
         config: the debate that it played.
         debates: those that ended, sorted by question.
         unfinished: questions begun and not ended.
+        effects: what controls in its messages' place do to hearers, where `debate effects` measured it.
     """
 
     name: str
     config: DebateConfig
     debates: tuple[DebateRow, ...]
     unfinished: int
+    effects: Effects | None = None
 
     def outcomes(self, *, strict: bool = False) -> dict[str, list[float]]:
         """Return question → [1 if correct else 0], for paired statistics; failed debates and no answer are 0."""
@@ -216,7 +219,8 @@ def _read_method(run: RunReader, name: str, config: DebateConfig, scorer: Scorer
             unfinished += 1
         else:
             rows.append(_debate_row(record, config, scorer, rule, seconds, decode))
-    return MethodRecord(name, config, tuple(sorted(rows, key=lambda row: row.question)), unfinished)
+    ended = tuple(sorted(rows, key=lambda row: row.question))
+    return MethodRecord(name, config, ended, unfinished, read_effects(run.path / name))
 
 
 def _debate_row(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from debate.config.schema import DebateConfig
     from debate.runtime.metrics import Metrics
     from evals.evaluation import Selection
+    from evals.plan import Plan
 
 
 @app.command("eval")
@@ -57,6 +58,10 @@ def evaluate(
     sample_id: Annotated[
         list[str] | None, typer.Option("--sample-id", help="Ask only the question with this id; repeatable.")
     ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", help="Plan to register before the first turn: hypotheses, methods, questions, test."),
+    ] = None,
     dry_run: rehearsal.DryRun = False,
     out: Annotated[
         Path | None, typer.Option("--out", "--output_path", "-o", help="Run folder (default: runs/CONFIG).")
@@ -92,7 +97,9 @@ def evaluate(
     Everything is written to the run folder as it happens; read it with `debate show`. After Ctrl-C or a crash the same
     command continues where it stopped: no turn is taken twice. Names of methods are explained in docs/evaluation.md.
     """
+    from agents.errors import ConfigError
     from evals.evaluation import Selection
+    from evals.plan import load_plan, planned_selection
 
     names, execution = options.listed(tasks), options.execution(runtime, ray_address, allow_huge, sign_with)
     extra = [*execution, *own_questions.named_columns(columns)]
@@ -104,15 +111,21 @@ def evaluate(
     ]
     root = out or Path("runs") / config.stem
     folders = [root] if len(loaded) == 1 else [root / folder_name(one.task) for one in loaded]
+    chosen_methods: Sequence[str] = options.listed(methods)
+    registered = None if plan is None else load_plan(plan)
+    if registered is not None:
+        if len(loaded) > 1:
+            raise ConfigError("--plan is of one task, and --tasks names several; make a plan for each")
+        chosen_methods, limit = planned_selection(registered, chosen_methods, limit)
     chosen = Selection(limit, shuffle, tuple(sample_id or ()), split, num_fewshot, data)
     if dry_run:
-        refused = [rehearsal.dry_run(one, options.listed(methods), chosen) for one in loaded]
+        refused = [rehearsal.dry_run(one, chosen_methods, chosen) for one in loaded]
         raise typer.Exit(2 if any(refused) else 0)
     if remark := next(filter(None, map(own_questions.mock_remark, loaded)), ""):
         options.progress(remark)
     with _metrics(metrics_port, metrics_host) as metrics:
         for one, folder in zip(loaded, folders, strict=True):
-            _evaluate_task(one, folder, options.listed(methods), chosen, overwrite, metrics)
+            _evaluate_task(one, folder, chosen_methods, chosen, overwrite, metrics, registered)
     _tell_where(root, folders)
 
 
@@ -136,6 +149,7 @@ def _evaluate_task(
     selection: "Selection",
     overwrite: bool,
     metrics: "Metrics | None",
+    plan: "Plan | None",
 ) -> None:
     """Play the methods over one task, write what is derived, and print the table."""
     from debate.runtime.observer import Together
@@ -153,6 +167,7 @@ def _evaluate_task(
                 methods=methods,
                 selection=selection,
                 overwrite=overwrite,
+                plan=plan,
                 observer=Together(screen, *([] if metrics is None else [metrics])),
                 progress=options.progress,
             )

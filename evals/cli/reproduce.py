@@ -14,7 +14,8 @@ def reproduce(
     experiment: Annotated[
         str,
         typer.Argument(
-            help="Experiment: table1, table2, rounds, debaters, temperature, partial, bounds or encoders; or a file."
+            help="Experiment: table1, table2, rounds, debaters, temperature, partial, bounds, encoders, controls, diversity; "
+            "or a file."
         ),
     ],
     model: options.Model = None,
@@ -52,6 +53,7 @@ def reproduce(
 
     from agents.errors import ConfigError
     from agents.yaml_file import parse_yaml
+    from evals.cli.effects import show_effects
     from evals.cli.screen import Screen
     from evals.experiment import load_experiment
     from evals.reproduce import reproduce as run_experiment
@@ -97,7 +99,11 @@ def reproduce(
             table.add_row(*row)
         if rows:
             options.console.print(table)
+    for _, method, effects in made.effects:
+        show_effects(method, effects)
     options.console.print(f"  ours: {made.conditions}", markup=False, soft_wrap=True)
+    for task, hash_ in made.hashes:
+        options.console.print(f"  run {hash_} ({task})", markup=False)
     for task, sentence in made.sentences:
         options.console.print(f"  {task}: {sentence}", markup=False, soft_wrap=True)
     for sentence in made.caveats:

@@ -9,7 +9,21 @@ from debate.config.load import validate
 from debate.run_folder.results import MethodResult
 from debate.run_folder.run_state import MethodState
 from evals.evaluation import Selection, evaluate
-from evals.methods import BY_TIME, BY_TOKENS, budget, is_baseline, is_bound, pairs, resolve, row_name
+from evals.methods import (
+    BEST_BY_TOKENS,
+    BUDGETED,
+    BY_ALL_TOKENS,
+    BY_TIME,
+    BY_TOKENS,
+    REFINE_BY_TOKENS,
+    SINGLE_BY_TOKENS,
+    budget,
+    is_baseline,
+    is_bound,
+    pairs,
+    resolve,
+    row_name,
+)
 
 CONFIG = validate(
     {
@@ -116,3 +130,32 @@ def test_what_is_compared():
     assert pairs(["star", "ring", "single"]) == [("star", "single"), ("ring", "star")]
     assert pairs(["expert"]) == []
     assert is_baseline(BY_TIME)
+
+
+def test_fair_opponents_have_one_agent():
+    best = resolve(CONFIG, "best-of(n=3)")
+    assert (list(best.agents), best.decision, best.message) == (["ada-1", "ada-2", "ada-3"], "likeliest", "text")
+    refined = resolve(CONFIG, "self-refine(k=4)")
+    assert (list(refined.agents), refined.rounds, refined.message) == (["ada"], 4, "text")
+    assert refined.agents["ada"].temperature == 0.2
+    longer = resolve(CONFIG, SINGLE_BY_TOKENS, k=900)
+    assert (list(longer.agents), longer.rounds, longer.max_tokens) == (["ada"], 1, 900)
+    # Never less than what every other row may say at once.
+    assert resolve(CONFIG, SINGLE_BY_TOKENS, k=3).max_tokens == CONFIG.max_tokens
+    assert len(resolve(CONFIG, BEST_BY_TOKENS, k=7).agents) == 7
+    assert resolve(CONFIG, REFINE_BY_TOKENS, k=5).rounds == 5
+    for name in ("best-of(n=0)", "self-refine(k=0)"):
+        with pytest.raises(ConfigError, match="must be at least 1"):
+            resolve(CONFIG, name)
+    assert all(is_baseline(name) for name in (*BUDGETED, "best-of(n=3)", "self-refine(k=4)"))
+
+
+def test_budgets_that_count_prompts_and_whole_answers():
+    measured = rows(single=(10, 300, 2.0), cipher=(10, 1890, 25.0))
+    measured["single"].prompt_tokens, measured["cipher"].prompt_tokens = 200, 6110
+    assert budget(BY_ALL_TOKENS, measured)[0] == 16
+    assert budget(BEST_BY_TOKENS, measured)[0] == budget(REFINE_BY_TOKENS, measured)[0] == 6
+    tokens, reason = budget(SINGLE_BY_TOKENS, measured)
+    assert (tokens, reason) == (189, "up to 189 tokens, as many as a question of cipher generates in all")
+    with pytest.raises(ConfigError, match=r"or fix it: best-of\(n=5\)"):
+        budget(BEST_BY_TOKENS, {})

@@ -24,7 +24,18 @@ def test_the_papers_figures_are_those_of_its_tables():
 
 def test_every_experiment_is_there():
     assert experiments() == sorted(
-        ["table1", "table2", "rounds", "debaters", "temperature", "partial", "bounds", "encoders"]
+        [
+            "table1",
+            "table2",
+            "rounds",
+            "debaters",
+            "temperature",
+            "partial",
+            "bounds",
+            "encoders",
+            "controls",
+            "diversity",
+        ]
     )
     with pytest.raises(UnknownName, match="unknown experiment 'tabel1'.*Did you mean 'table1'"):
         load_experiment("tabel1")
@@ -32,14 +43,15 @@ def test_every_experiment_is_there():
 
 @pytest.mark.parametrize("name", [name for name in experiments() if name not in ("debaters", "temperature")])
 def test_every_experiment_runs_on_arithmetic(tmp_path, run, name):
-    made = run(reproduce(name, out=tmp_path / "r", overrides=MOCK, limit=2, tasks=["arithmetic"]))
+    (task,) = load_experiment(name).tasks if name in ("controls", "diversity") else ("arithmetic",)
+    made = run(reproduce(name, out=tmp_path / "r", overrides=MOCK, limit=2, tasks=[task]))
     assert made.lines
     assert all(line.ours is not None and line.ours.total == 2 for line in made.lines)
     assert made.caveats[0].startswith("Not comparable: the paper's figures are of LLaMA2-70B")
     assert made.caveats[1].startswith("2 questions a task, the first of its test split")
     content = json.loads((tmp_path / "r" / "reproduce.json").read_text())
     assert content["model"] == "mock"
-    assert "| arithmetic | cipher |" in (tmp_path / "r" / "reproduce.md").read_text()
+    assert f"| {task} | cipher |" in (tmp_path / "r" / "reproduce.md").read_text()
     page = (tmp_path / "r" / "report.html").read_text()
     assert "Not comparable" in page
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(

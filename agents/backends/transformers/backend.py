@@ -100,7 +100,15 @@ class TransformersBackend(Backend):
         """Text and vectors, both ways."""
         context = self.engine.model.context
         return Capabilities(
-            text=True, vectors_in=True, vectors_out=True, adapters=True, weighs=True, renders=True, context=context
+            text=True,
+            vectors_in=True,
+            vectors_out=True,
+            adapters=True,
+            weighs=True,
+            renders=True,
+            forces=True,
+            scores=True,
+            context=context,
         )
 
     @property

@@ -76,8 +76,28 @@ class Engine:
             # Under an adapter the same tokens have other keys and values.
             keys = [(f"{request.adapter} {key}", 0) for key in keys]
         return Row(
-            request=request, encoder=encoder, keys=keys, prompt=torch.cat(parts), choices=choices, closing=closing
+            request=request,
+            encoder=encoder,
+            keys=keys,
+            prompt=torch.cat(parts),
+            choices=choices,
+            closing=closing,
+            forced=None if request.forced is None else self._forced(request.forced, request.sampling.max_tokens),
         )
+
+    def _forced(self, message: Message, most: int) -> torch.Tensor:
+        """Return what is fed of a forced message, [n, D].
+
+        Raises:
+            RequestError: its tokens are of another tokenizer.
+        """
+        if not message.model.same_tokenizer(self.model.fingerprint):
+            raise RequestError(
+                f"a message of {message.model.model} cannot be forced on {self.model.name}: the tokenizers differ"
+            )
+        if message.is_cipher:
+            return rerender(message, self.model.table.weight, self.model.fingerprint)[:most]
+        return self._embedded(list(message.token_ids[:most]))
 
     def add(self, row: Row) -> None:
         """Queue a prepared row."""
@@ -116,7 +136,10 @@ class Engine:
 
     def _read_anew(self, row: Row) -> torch.Tensor:
         """Read a row again from its beginning, prompt and answer, and return its last logits [V]."""
-        said = torch.stack(row.vectors) if row.encoder is not None else self._embedded(row.ids)
+        if row.forced is not None:
+            said = row.forced[: row.step]
+        else:
+            said = torch.stack(row.vectors) if row.encoder is not None else self._embedded(row.ids)
         inputs = torch.cat([row.prompt, said])
         row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])
         self._contents[row.slot] = []
@@ -207,7 +230,10 @@ class Engine:
         """Turn each row's logits [n, V] into its next token or vector."""
         groups: dict[Encoder | None, list[int]] = {}
         for index, row in enumerate(rows):
-            groups.setdefault(row.encoder, []).append(index)
+            if row.forced is not None:
+                self._force(row, logits[index])
+            else:
+                groups.setdefault(row.encoder, []).append(index)
         for encoder, indices in groups.items():
             chosen = [rows[index] for index in indices]
             part = logits if len(indices) == len(rows) else logits[indices]
@@ -216,6 +242,15 @@ class Engine:
             except (InvalidBelief, InvalidVector):
                 for row, alone in zip(chosen, part, strict=True):
                     self._answer_alone(encoder, row, alone[None])
+
+    def _force(self, row: Row, logits: torch.Tensor) -> None:
+        """Note what a row believes before its next forced step, from its logits [V]."""
+        try:
+            check_maxima(logits[None].amax(dim=1))
+        except InvalidBelief as error:
+            row.fail(f"step {row.step}: {error}")
+            return
+        row.force(torch.log_softmax(logits.double(), dim=0).float())
 
     def _answer_alone(self, encoder: Encoder | None, row: Row, logits: torch.Tensor) -> None:
         """Answer one row, and end it where its logits [1, V] are no belief: its neighbours go on."""
@@ -240,7 +275,9 @@ class Engine:
             [s.top_p for s in settings],
             [s.top_k for s in settings],
         )
-        for row, token in zip(rows, ids.tolist(), strict=True):
+        for place, (row, token) in enumerate(zip(rows, ids.tolist(), strict=True)):
+            if row.request.sampling.likelihood:
+                row.likely.append(float(torch.log_softmax(logits[place].double(), dim=0)[token]))
             row.advance(token, self.model.stop_ids, self.model.tokenizer)
 
     def _encode(self, encoder: Encoder, rows: list[Row], logits: torch.Tensor) -> None:

@@ -1,5 +1,6 @@
 """One request inside the engine: what it reads, what it has said, when it ends."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,9 @@ class Row:
         vectors: per step [D], for CIPHER; so are `entropy`, `max_probability`, `top_ids` [K], `top_probabilities` [K].
         rendered: `HearingTable.name` → per step [D'].
         next_input: [D], what is fed at the next position.
+        forced: [n, D], what is fed step by step, of a request that forces a message; None of others.
+        beliefs: per step [V], log softmax(z) before each forced step.
+        likely: per step the log-likelihood of the sampled token at temperature 1, of a request that asks for it.
         failure: why it cannot be answered; None where it can.
     """
 
@@ -51,6 +55,9 @@ class Row:
     top_probabilities: list[torch.Tensor] = field(default_factory=list)
     rendered: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     next_input: torch.Tensor | None = None
+    forced: torch.Tensor | None = None
+    beliefs: list[torch.Tensor] = field(default_factory=list)
+    likely: list[float] = field(default_factory=list)
     finish: FinishReason | None = None
     failure: str | None = None
     kept: int = 0
@@ -76,6 +83,17 @@ class Row:
         if (kept := kept_before_stop(self.ids, self.request.sampling.stop, tokenizer)) is not None:
             self.finish, self.kept = "stop", kept
         if self.finish is None and len(self.ids) >= self.request.sampling.max_tokens:
+            self.finish = "length"
+
+    def force(self, belief: torch.Tensor) -> None:
+        """Take the next step of the forced message, before which the model believed so: log softmax(z) [V]."""
+        assert self.forced is not None
+        assert self.request.forced is not None
+        self.beliefs.append(belief)
+        self.next_input = self.forced[self.step]
+        self.ids.append(self.request.forced.token_ids[self.step])
+        self.kept = len(self.ids)
+        if self.step == len(self.forced):
             self.finish = "length"
 
     def fail(self, reason: str) -> None:
@@ -111,10 +129,20 @@ class Row:
             thinking=tokenizer.decode(ids[:thought]) if thought else "",
             thinking_tokens=thought,
         )
-        # What is weighed is read, not generated.
-        read, said = sum(map(len, self.choices)), 0 if self.choices else len(self.ids)
+        # What is weighed, or forced, is read and not generated.
+        read = len(self.ids) if self.forced is not None else sum(map(len, self.choices))
+        said = 0 if self.choices or self.forced is not None else len(self.ids)
         usage = Usage(len(self.keys) + read, self.cached, said)
-        return Generation(message, usage, self.finish, tuple(self.log_likelihoods))
+        beliefs = torch.stack(self.beliefs).cpu() if self.beliefs else None
+        likelihood = math.fsum(self.likely) if self.likely else None
+        return Generation(
+            message,
+            usage,
+            self.finish,
+            tuple(self.log_likelihoods),
+            log_likelihood=likelihood,
+            beliefs=beliefs,
+        )
 
     def _cipher(self, model: ModelFingerprint) -> Cipher:
         n, k = self.kept, min(self.request.sampling.top_beliefs, model.vocabulary)

@@ -194,6 +194,21 @@ def test_every_rule_is_pure_and_blind_to_names(rule):
     assert outcome(["a", "b", "c", "d"]) == outcome(["z", "Y", "m", "b"])
 
 
+def test_the_likeliest_text_is_so_by_its_own_model():
+    def turn(agent, said, nats, tokens):
+        return Turn(TurnKey(1, agent), text(said), (), 0, Usage(0, 0, tokens), "stop", log_likelihood=nats)
+
+    # A token: −0.5, −0.4, −0.1; in all: −1, −4, −0.1. The likeliest of all has no answer.
+    said = Transcript(Question("q", "?"), (turn("a", A, -1.0, 2), turn("b", B, -4.0, 10), turn("c", "?", -0.1, 1)))
+    poll = Poll(said, electorate({"a": 0.1, "b": 0.2, "c": 0.3}), extract)
+    assert decision_rule("likeliest")(poll).answer == "7"
+    assert decision_rule("likeliest")(poll).reason == "b's text is the likeliest, -0.4 nats a token"
+    assert decision_rule("likeliest(by='sum')")(poll).answer == "4"
+    assert decide("likeliest", {"a": A}).reason == "no text has an answer and a likelihood"
+    with pytest.raises(DebateError, match="by is 'max'; known: mean, sum"):
+        decision_rule("likeliest(by='max')")
+
+
 def test_whose_answers_count_is_said_and_not_guessed_from_temperatures():
     """Everyone has a temperature; only voters vote, and break ties."""
     temperatures = {"ada": 0.9, "ben": 0.5, "judge": 0.1}

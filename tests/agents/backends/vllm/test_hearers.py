@@ -1,6 +1,7 @@
 """A message for one with another table of the same tokenizer: vLLM's worker renders it as the transformers engine does."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from debate.config.load import validate
 from debate.orchestrator import play
 from debate.runtime.backends import Backends
 from kernels import EmbeddingTable
+from kernels.content import RENDERED_CONTENTS
 
 # vLLM and what it imports warn of their own affairs.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -61,6 +63,30 @@ def test_vllm_renders_for_a_hearer_as_the_transformers_engine_does(cramped, same
         assert torch.equal(rerender(one.message, other.table.weight, other.fingerprint), mine)
     # Kept beliefs of one token would have rendered to something else, and are refused.
     assert not unheard.message.cipher.rendered
+    assert cramped.state()["blocks"] == 0
+
+
+def test_vllm_renders_controls_as_the_transformers_engine_does(cramped, same, other):
+    def asked():
+        for number, content in enumerate(RENDERED_CONTENTS):
+            tables = tuple(HearingTable(one.fingerprint, one.table, content) for one in (cramped, other))
+            sampling = Sampling(temperature=1.75, max_tokens=9 + number, seed=number, top_beliefs=1, ignore_eos=True)
+            yield Request(Prompt.of(f"A sum, number {number}: "), sampling, encoder="expectation", hearers=tables)
+
+    wanted = list(asked())
+    plain = replace(wanted[0], hearers=())
+    *said, intact = say(cramped, [*wanted, plain])
+    for content, one, two in zip(RENDERED_CONTENTS, said, say(same, wanted), strict=True):
+        names = [f"{content}:{backend.fingerprint.table}" for backend in (cramped, other)]
+        assert list(one.message.cipher.rendered) == names
+        for name in names:
+            mine, theirs = one.message.cipher.rendered[name], two.message.cipher.rendered[name]
+            torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-4 * float(theirs.abs().max()))
+    # What is said is not touched.
+    first = replace(said[0].message.cipher, rendered={})
+    assert {name: tensor.tolist() for name, tensor in first.tensors().items()} == {
+        name: tensor.tolist() for name, tensor in intact.message.cipher.tensors().items()
+    }
     assert cramped.state()["blocks"] == 0
 
 

@@ -1,0 +1,156 @@
+"""Whether debating raises expected correctness: the change of E[p(correct)] from round to round, agent by agent.
+
+If each agent's belief is a martingale over the rounds (arXiv:2508.17536), these changes have mean 0 and a debate is worth no more
+than its first round. p(correct) of a turn is the belief that it holds in the right option, where all turns that are compared hold
+beliefs over the options; elsewhere it is 1 or 0 as the turn's answer is right or not, whose mean is the same expectation.
+Pure; nothing is played.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from evals.analysis import stats
+from evals.analysis.blocks import Block, heading, note, table
+from evals.analysis.run_record import DebateRow, MethodRecord, TurnRow
+from evals.analysis.stats import Interval
+
+HOW = (
+    "Change of the mean p(correct) into a round, over questions; 95 % interval by bootstrap over questions, p of a sign-flip "
+    "test corrected by Holm over the table. A martingale has changes of mean 0."
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One agent's change of p(correct) into a round.
+
+    Attributes:
+        method, agent: whose.
+        first, last: rounds compared; the last row of an agent is over the whole debate.
+        by: `belief` or `answer`.
+        questions: number of questions.
+        before, after: mean p(correct) in both rounds.
+        interval: of the mean change.
+        p_value, adjusted: that changes are symmetric about 0, alone and corrected for the table.
+    """
+
+    method: str
+    agent: str
+    first: int
+    last: int
+    by: str
+    questions: int
+    before: float
+    after: float
+    interval: Interval
+    p_value: float
+    adjusted: float = 1.0
+
+    @property
+    def change(self) -> float:
+        """Mean of the changes."""
+        return self.after - self.before
+
+
+def changes(methods: Sequence[MethodRecord], *, seed: int = 0) -> list[Change]:
+    """Return the changes of every agent whose answer counts, of methods with more than a round; p values corrected together."""
+    found = [change for method in methods for change in _of_method(method, seed)]
+    adjusted = stats.holm([change.p_value for change in found])
+    return [Change(**{**vars(change), "adjusted": p}) for change, p in zip(found, adjusted, strict=True)]
+
+
+def change_blocks(methods: Sequence[MethodRecord], *, seed: int = 0) -> list[Block]:
+    """Return the section of a report; empty where no method has two rounds."""
+    found = changes(methods, seed=seed)
+    if not found:
+        return []
+    header = [
+        "method",
+        "agent",
+        "rounds",
+        "p(correct) by",
+        "questions",
+        "before",
+        "after",
+        "change, points",
+        "95 %",
+        "p",
+    ]
+    rows = [
+        [
+            one.method,
+            one.agent,
+            f"{one.first} → {one.last}",
+            one.by,
+            one.questions,
+            f"{100 * one.before:.1f}",
+            f"{100 * one.after:.1f}",
+            _points(one.change),
+            f"{_points(one.interval.low)} to {_points(one.interval.high)}",
+            f"{one.adjusted:.2g}",
+        ]
+        for one in found
+    ]
+    caption = "Expected correctness of each agent from round to round (the martingale test)"
+    return [heading("Does debating raise expected correctness?"), table(caption, header, rows, methods=True), note(HOW)]
+
+
+def _of_method(method: MethodRecord, seed: int) -> list[Change]:
+    voters = method.config.electorate.voters
+    by_turn = {
+        (debate.question, turn.agent, turn.round): (turn, debate)
+        for debate in method.debates
+        for turn in debate.turns
+        if turn.agent in voters
+    }
+    found = []
+    for agent in voters:
+        rounds = sorted({round for _, name, round in by_turn if name == agent})
+        steps = list(pairwise(rounds))
+        if len(rounds) > 2:
+            steps.append((rounds[0], rounds[-1]))
+        for first, last in steps:
+            asked = sorted({q for q, name, round in by_turn if (name, round) == (agent, last)})
+            pairs = [(by_turn[q, agent, first], by_turn[q, agent, last]) for q in asked if (q, agent, first) in by_turn]
+            found.append(_change(method.name, agent, (first, last), pairs, seed))
+    return found
+
+
+def _change(
+    method: str,
+    agent: str,
+    rounds: tuple[int, int],
+    pairs: Sequence[tuple[tuple[TurnRow, DebateRow], tuple[TurnRow, DebateRow]]],
+    seed: int,
+) -> Change:
+    # One measure for all questions: a mean over both would move with how many turns say a belief.
+    by_belief = all(turn.belief is not None for pair in pairs for turn, _ in pair)
+    before, after = (
+        np.array([_probability(turn, debate, by_belief=by_belief) for turn, debate in side])
+        for side in zip(*pairs, strict=True)
+    )
+    moved = (after - before).tolist()
+    return Change(
+        method,
+        agent,
+        *rounds,
+        "belief" if by_belief else "answer",
+        len(moved),
+        float(before.mean()),
+        float(after.mean()),
+        stats.bootstrap(moved, seed=seed),
+        stats.sign_flip(moved, seed=seed),
+    )
+
+
+def _probability(turn: TurnRow, debate: DebateRow, *, by_belief: bool) -> float:
+    if by_belief and turn.belief is not None:
+        return float(turn.belief.probabilities.get(debate.target, 0.0))
+    return float(turn.verdict == "correct")
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
