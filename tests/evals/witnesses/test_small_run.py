@@ -7,7 +7,6 @@ import torch
 from typer.testing import CliRunner
 
 from debate.cli.app import app
-from evals.evaluation import Selection
 from evals.task import create_task
 from evals.tasks.optima import optima
 
