@@ -34,11 +34,9 @@ def write_card(
     tokens = steps * recipe.rows * recipe.row_tokens
     last = history[-1]
     since = "from there " if recipe.begin else ""
-    pair, heard, expert = (
-        "one of two solutions mistaken",
-        "whose solutions an earlier checkpoint sampled, or with slips put in",
-        "",
-    )
+    test, pair, expert = "arithmetic:held_out", "one of two solutions mistaken", ""
+    heard = "whose solutions an earlier checkpoint sampled, or with slips put in"
+    data = "easier forms, single solutions, debate turns {}; text only; expressions of the training split"
     if recipe.knows:
         pair = "the other expert right about what this one does not know"
         heard = "with the other expert"
@@ -46,6 +44,12 @@ def write_card(
             f" Of the products it was taught those whose first factor is {recipe.knows}, and to trust the other expert with "
             "the rest."
         )
+    if recipe.worlds:
+        test, pair = f"witnesses:{recipe.worlds[0]}", "the other's message heard"
+        data = "hidden strings of {}, alone, after other witnesses, and as stated shares; lines of evidence of the training split"
+        heard = ", ".join(recipe.worlds)
+        # Even the best decision is wrong of many strings, whose evidence misleads.
+        expert = " See docs/witnesses.md for what the best decision comes to, which is not 100 %."
     lines = [
         f"# {recipe.name}",
         "",
@@ -53,7 +57,7 @@ def write_card(
         "",
         "| | |",
         "|---|---|",
-        f"| single answers, greedy, `arithmetic:held_out` test | {right} of {questions} right: {right / questions:.1%} "
+        f"| single answers, greedy, `{test}` test | {right} of {questions} right: {right / questions:.1%} "
         f"(95 % {interval.low:.1%} to {interval.high:.1%}, Wilson) |",
         *([f"| without the adapter | {without} of {questions} |"] if without is not None else []),
         f"| debate turns, {pair}, held out | {last['debate']:.1%} |",
@@ -61,8 +65,7 @@ def write_card(
         f"| training | {since}{steps:,} steps, {tokens:,} tokens, {last['seconds'] / 60:.0f} minutes of wall time, "
         f"seed {recipe.seed} |",
         f"| embedding table | {_table(recipe)} |",
-        f"| data | generated: easier forms, single solutions, debate turns {heard}; text only; expressions of the training "
-        "split |",
+        f"| data | generated: {data.format(heard)}{_heard_softly(recipe)} |",
         f"| made by | `debate train {recipe.name}` |",
         "| licence | Apache-2.0 |"
         if recipe.lora is None
@@ -72,8 +75,16 @@ def write_card(
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
+def _heard_softly(recipe: Recipe) -> str:
+    """Return what a listener's card says of the vectors that it heard."""
+    encoders = dict.fromkeys(stage.encoder for stage in recipe.stages if stage.hears == "soft")
+    return f"; debate turns heard as vectors ({', '.join(encoders)}) of the model before the stage" if encoders else ""
+
+
 def _what(recipe: Recipe, parameters: int) -> str:
     task = "to work out `a+b*c+d-e*f`, a … f in [0, 30), and to debate it"
+    if recipe.worlds:
+        task = "to say a hidden string after what a witness sees of it and hears of others"
     if recipe.lora is not None:
         return (
             f"An adapter over `{recipe.begin}`: LoRA of rank {recipe.lora.rank}, {parameters:,} parameters in "

@@ -5,11 +5,16 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from agents.errors import ConfigError
+from agents.errors import ConfigError, DebateError
 from agents.yaml_file import read_yaml
 from debate.config.frozen import Frozen
+from evals.tasks.evidence import load_world
+from kernels.encoders import parse
 
-Kind = Literal["steps", "solve", "debate"]
+Kind = Literal["steps", "solve", "debate", "shares", "weigh"]
+# What each subject has examples of.
+OF_ARITHMETIC: tuple[Kind, ...] = ("steps", "solve", "debate")
+OF_WITNESSES: tuple[Kind, ...] = ("solve", "debate", "shares", "weigh")
 Knows = Literal["even", "odd"]
 
 
@@ -43,6 +48,25 @@ class Stage(Frozen):
     pool: Pool | None = None
     table: Literal["learned", "frozen"] = "learned"
     """Whether the embedding table is trained, or stays as it is."""
+    hears: Literal["text", "soft"] = "text"
+    """How debate turns hear messages: as text, or as the CIPHER messages that the model as it is when the stage begins sends;
+    nothing is learned through them but hearing."""
+    encoder: str = "expectation"
+    """How the beliefs of those messages become vectors."""
+
+    @field_validator("encoder")
+    @classmethod
+    def _encodes(cls, encoder: str) -> str:
+        parse(encoder)
+        return encoder
+
+    @model_validator(mode="after")
+    def _hears_something(self) -> "Stage":
+        if self.hears == "soft" and not self.mixture.get("debate"):
+            raise ValueError("hears: soft is of debate turns, and the mixture has none: give `debate` a weight")
+        if self.hears == "text" and self.encoder != "expectation":
+            raise ValueError("encoder: is of messages that are heard as vectors: add `hears: soft`, or leave it out")
+        return self
 
     @field_validator("mixture")
     @classmethod
@@ -71,6 +95,8 @@ class Recipe(Frozen):
     """Of weights and data."""
     draws: str | None = None
     """The recipe whose data it draws, stage by stage; its own by default. With its seed and stages it goes on from there."""
+    worlds: tuple[str, ...] = ()
+    """A witness: taught hidden strings, as it sees and hears of them in these worlds (`configs/witnesses`); no arithmetic."""
     knows: Knows | None = None
     """An expert: taught the products whose first factor is even, or odd, and to trust the other expert with the rest."""
     shape: Shape = Shape()
@@ -114,10 +140,39 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _hears_who_knows(self) -> "Recipe":
-        if self.knows is not None and any(stage.pool is not None for stage in self.stages):
+        if self.knows is not None and any(stage.pool is not None or stage.hears == "soft" for stage in self.stages):
             raise ValueError(
-                "an expert's debate turns hear solutions made for them: leave `pool` out of the stages, or `knows`"
+                "an expert's debate turns hear solutions made for them: leave `pool` and `hears` out of the stages, or `knows`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _teaches_one_subject(self) -> "Recipe":
+        kinds = OF_WITNESSES if self.worlds else OF_ARITHMETIC
+        if strange := sorted({kind for stage in self.stages for kind in stage.mixture} - set(kinds)):
+            subject = "witnesses" if self.worlds else "arithmetic"
+            raise ValueError(f"mixture: {strange[0]} is nothing that is taught in {subject}; it has {', '.join(kinds)}")
+        if not self.worlds:
+            return self
+        if self.knows is not None:
+            raise ValueError("knows: is of products, and a recipe with `worlds` has none; leave one of the two out")
+        if any(stage.pool is not None and stage.hears == "text" for stage in self.stages):
+            raise ValueError("pool: what witnesses say in text is made for them; leave it out, or add `hears: soft`")
+        try:
+            for name in self.worlds:
+                load_world(name)
+        except DebateError as error:
+            raise ValueError(f"worlds: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_the_table_that_it_hears(self) -> "Recipe":
+        for number, stage in enumerate(self.stages):
+            if stage.hears == "soft" and stage.table != "frozen" and self.table is None and self.lora is None:
+                raise ValueError(
+                    f"stages.{number}: vectors are mixtures of the table's rows, which must not move under them: add "
+                    "`table: frozen`"
+                )
         return self
 
 

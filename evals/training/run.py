@@ -3,16 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents.prompts import Prompts
-from debate.config.shipped import prompts_folder
 from evals.analysis.derived import derived
 from evals.analysis.plots import training
 from evals.analysis.stats import wilson
 from evals.scorer import read_response, score_answer
-from evals.task import create_task
 from evals.training.card import write_card
 from evals.training.recipe import Recipe
 from evals.training.speaking import complete
+from evals.training.subjects import subject_of
 from evals.training.train import form, read_history
 from evals.training.turns import TaughtTurn
 
@@ -29,8 +27,7 @@ def finish(recipe: Recipe, out: Path, *, questions: int) -> Iterator[str]:
     """
     folder = out / form(recipe).MODEL
     model, tokenizer = form(recipe).load(recipe, folder)
-    task = create_task("arithmetic:held_out", split="test")
-    prompts = Prompts(prompts_folder("tiny"), recipe.format)
+    task, prompts = subject_of(recipe).test()
     samples = task.samples(questions)
     turns = [TaughtTurn(prompts.initial(sample.question), "") for sample in samples]
 

@@ -36,28 +36,33 @@ def complete(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for start in range(0, len(turns), BATCH):
-            prompts = []
-            for turn in turns[start : start + BATCH]:
-                ids, shown = encode(turn, tokenizer)
-                prompts.append(ids[:shown])
+            encoded = [encode(turn, tokenizer) for turn in turns[start : start + BATCH]]
+            prompts = [ids[:shown] for ids, shown, _ in encoded]
             width = max(map(len, prompts))
-            padded = [[tokenizer.pad_token_id] * (width - len(ids)) + ids for ids in prompts]
-            mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts]
+            padded = torch.tensor([[tokenizer.pad_token_id] * (width - len(ids)) + ids for ids in prompts])
+            mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts])
+            heard = [
+                (row, width - shown + at, message) for row, (_, shown, ms) in enumerate(encoded) for at, message in ms
+            ]
+            read = {"inputs_embeds": _spliced(model, padded, heard)} if heard else {"input_ids": padded}
             drawn: dict[str, Any] = (
                 {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
                 if temperature
                 else {"do_sample": False}
             )
-            out = model.generate(
-                input_ids=torch.tensor(padded),
-                attention_mask=torch.tensor(mask),
-                max_new_tokens=longest,
-                use_cache=True,
-                **drawn,
-            )
-            said += tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
+            out = model.generate(**read, attention_mask=mask, max_new_tokens=longest, use_cache=True, **drawn)
+            # Of embeddings a model returns what it says alone, of tokens the prompt before it.
+            said += tokenizer.batch_decode(out if heard else out[:, width:], skip_special_tokens=True)
     model.train(was_training)
     return said
+
+
+def _spliced(model: Any, ids: torch.Tensor, heard: Sequence[tuple[int, int, torch.Tensor]]) -> torch.Tensor:
+    """Return embeddings [B, T, D] of token ids, with messages [T', D] in their places: row, first position."""
+    found: torch.Tensor = model.get_input_embeddings()(ids).clone()
+    for row, start, message in heard:
+        found[row, start : start + len(message)] = message.to(found)
+    return found
 
 
 def sample_pool(
@@ -86,9 +91,7 @@ def held_out(prompts: Prompts, count: int, *, seed: str, knows: Knows | None = N
     expert = ExpertCurriculum(prompts, knows) if knows else None
     found: dict[str, list[TaughtTurn]] = {"solve": [], "debate": []}
     while len(found["solve"]) < count:
-        terms = paper_form(*(rng.randrange(OPERANDS) for _ in range(6)))
-        if split_of(written(terms)) != "validation":
-            continue
+        terms = paper_form(*held_out_operands(rng))
         question, right = QUESTION.format(written(terms)), str(worked(terms))
         found["solve"].append(TaughtTurn(prompts.initial(question), right))
         if expert is None:
@@ -98,6 +101,14 @@ def held_out(prompts: Prompts, count: int, *, seed: str, knows: Knows | None = N
             pair = list(expert.pair(rng, terms))
         found["debate"].append(TaughtTurn(prompts.debate(question, pair[0], pair[1:]), right))
     return found
+
+
+def held_out_operands(rng: random.Random) -> tuple[int, ...]:
+    """Return operands whose expression is of the validation split."""
+    while True:
+        operands = tuple(rng.randrange(OPERANDS) for _ in range(6))
+        if split_of(written(paper_form(*operands))) == "validation":
+            return operands
 
 
 def accuracy(model: Any, tokenizer: Any, turns: Sequence[TaughtTurn], *, longest: int) -> float:

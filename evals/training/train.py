@@ -12,14 +12,13 @@ import torch
 
 from agents.atomic_file import open_atomic, replacing
 from agents.errors import MissingDependency
-from agents.prompts import Prompts
-from debate.config.shipped import prompts_folder
 from evals.training import adapter, whole
-from evals.training.experts import ExpertCurriculum
-from evals.training.recipe import Recipe, Stage
-from evals.training.rows import PackedRows, collate
-from evals.training.speaking import accuracy, held_out, sample_pool
-from evals.training.turns import Attempts, Curriculum
+from evals.training.recipe import Pool, Recipe, Stage
+from evals.training.rows import PackedRows, collate, embedded
+from evals.training.soft import Sender
+from evals.training.speaking import accuracy, sample_pool
+from evals.training.subjects import Subject, Sums, subject_of
+from evals.training.turns import Attempts, Drawer, TaughtTurn
 
 Say = Callable[[str], None]
 
@@ -139,23 +138,20 @@ def _stage(
         estimate.say(f"stage {number} is done already")
         return
     folder.mkdir(exist_ok=True)
-    prompts, own_first = (Prompts(prompts_folder(name), recipe.format) for name in ("tiny", "tiny_own_first"))
     seed = f"{recipe.draws or recipe.name}|{recipe.seed}|{number}"
-    pool: list[Attempts] = []
-    if (wanted := stage.pool) is not None:
-
-        def sample() -> Iterator[Attempts]:
-            return sample_pool(model, tokenizer, prompts, wanted, seed=seed, longest=recipe.longest)
-
-        pool = _pool(folder / "pool.jsonl", sample, estimate.say)
-    curriculum = ExpertCurriculum(prompts, recipe.knows) if recipe.knows else Curriculum(prompts, own_first, pool)
+    curriculum, looks = _examples(recipe, stage, folder, model, tokenizer, seed, estimate.say)
+    width = model.get_input_embeddings().weight.shape[1] if stage.hears == "soft" else 0
 
     def rows(count: int, purpose: str) -> PackedRows:
         return PackedRows(
-            curriculum, tokenizer, mixture=stage.mixture, rows=count, tokens=recipe.row_tokens, seed=f"{seed}|{purpose}"
+            curriculum,
+            tokenizer,
+            mixture=stage.mixture,
+            rows=count,
+            tokens=recipe.row_tokens,
+            seed=f"{seed}|{purpose}",
+            width=width,
         )
-
-    looks = held_out(prompts, recipe.questions, seed="held out", knows=recipe.knows)
 
     def look(trained: Any, loss: float, step: int) -> None:
         shares = {kind: accuracy(trained, tokenizer, turns, longest=recipe.longest) for kind, turns in looks.items()}
@@ -184,6 +180,41 @@ def _stage(
         form(recipe).keep(model, aside)
 
 
+def _examples(
+    recipe: Recipe, stage: Stage, folder: Path, model: Any, tokenizer: Any, seed: str, say: Say
+) -> tuple[Drawer, dict[str, list[TaughtTurn]]]:
+    """Return where a stage's examples come from, and the held-out questions that are looked at."""
+    subject = subject_of(recipe)
+    if stage.hears == "soft":
+        return _overheard(subject, stage, folder, model, tokenizer, seed, say)
+    pool: list[Attempts] = []
+    if (wanted := stage.pool) is not None and isinstance(subject, Sums):
+        prompts = subject.prompts
+
+        def sample() -> Iterator[Attempts]:
+            return sample_pool(model, tokenizer, prompts, wanted, seed=seed, longest=recipe.longest)
+
+        pool = _pool(folder / "pool.jsonl", sample, say)
+    return subject.curriculum(pool), subject.held_out(recipe.questions)
+
+
+def _overheard(
+    subject: Subject, stage: Stage, folder: Path, model: Any, tokenizer: Any, seed: str, say: Say
+) -> tuple[Drawer, dict[str, list[TaughtTurn]]]:
+    """Return the same of a stage that hears vectors: those that the model sends as it is when the stage begins, which is kept."""
+    recipe, sender = subject.recipe, folder / "sender"
+    if not sender.is_dir():
+        with replacing(sender) as aside:
+            form(recipe).save(model, tokenizer, recipe, aside)
+    pool = stage.pool or Pool()
+    name, over = (str(sender), None) if recipe.lora is None else (str(recipe.begin), sender)
+    speak = Sender(name, over, encoder=stage.encoder, temperatures=pool.temperatures, longest=recipe.longest)
+    say(f"{pool.expressions} questions are answered in CIPHER ({stage.encoder}) for the debate turns")
+    heard = subject.overheard(speak, pool.expressions, seed, "train")
+    looked_at = subject.overheard(speak, recipe.questions, "held out", "validation")
+    return subject.listening(heard), subject.held_out(recipe.questions, looked_at)
+
+
 def _trainer(look: Callable[[Any, float, int], None], **settings: Any) -> Any:
     """Return a Trainer that takes rows in their order, and calls `look` with model, held-out loss and step."""
     from transformers import Trainer
@@ -193,6 +224,9 @@ def _trainer(look: Callable[[Any, float, int], None], **settings: Any) -> Any:
 
         def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
             return torch.utils.data.SequentialSampler(self.train_dataset)
+
+        def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+            return super().compute_loss(model, embedded(model, inputs), *args, **kwargs)
 
         def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
             found: dict[str, float] = super().evaluate(*args, **kwargs)

@@ -1,16 +1,18 @@
 """Training data, drawn by number: single solutions, easier forms, and debate turns, in the prompts of the protocol.
 
-Text only, as in the paper: no model is trained on vectors. Expressions of the task's form are of the training split alone.
+Text only, as in the paper, but in stages that say `hears: soft`. Expressions of the task's form are of the training split alone.
 """
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
+
+import torch
 
 from agents.backend import Prompt
 from agents.fingerprint import ModelFingerprint
-from agents.prompts import Prompts
+from agents.prompts import Heard, Prompts
 from agents.tokenization import segments
 from evals.tasks.arithmetic import OPERANDS
 from evals.tasks.sums import Term, Worked, paper_form, split_of, worked, written
@@ -39,18 +41,39 @@ class TaughtTurn:
     solution: str
 
 
+class Drawer(Protocol):
+    """Draws turns of a subject."""
+
+    def draw(self, rng: random.Random, mixture: Mapping[Kind, float]) -> TaughtTurn:
+        """Return a turn of a kind drawn by weight."""
+
+
+class Encoded(NamedTuple):
+    """A turn as the model reads it. T positions of a message, D embedding width.
+
+    Attributes:
+        ids: token ids, with the end of the message after it; the padding token where a vector stands.
+        shown: how many of them are the prompt's.
+        heard: first position and [T, D] vectors of each message that the prompt holds as vectors.
+    """
+
+    ids: list[int]
+    shown: int
+    heard: list[tuple[int, torch.Tensor]]
+
+
 @dataclass(frozen=True)
 class Attempts:
-    """An expression and solutions of it that a model wrote."""
+    """An expression and solutions of it that a model said, in text or as vectors."""
 
     operands: tuple[int, ...]
-    solutions: tuple[str, ...]
+    solutions: tuple[Heard, ...]
 
     @property
     def has_mistake(self) -> bool:
         """Whether one of them is not the right one."""
         right = str(worked(paper_form(*self.operands)))
-        return any(solution != right for solution in self.solutions)
+        return any(spelled(solution) != right for solution in self.solutions)
 
 
 class Curriculum:
@@ -60,10 +83,13 @@ class Curriculum:
         prompts: the prompt files, those that debates will use.
         own_first: the same with the agent's own solution before the others'.
         pool: what a weaker checkpoint said, for debate turns; synthetic mistakes alone where there is none.
+        only_pool: debate turns hear nothing but the pool.
     """
 
-    def __init__(self, prompts: Prompts, own_first: Prompts, pool: Sequence[Attempts] = ()) -> None:
-        self._prompts, self._own_first = prompts, own_first
+    def __init__(
+        self, prompts: Prompts, own_first: Prompts, pool: Sequence[Attempts] = (), *, only_pool: bool = False
+    ) -> None:
+        self._prompts, self._own_first, self._only_pool = prompts, own_first, only_pool
         self._pool = list(pool)
         self._mistaken = [attempts for attempts in pool if attempts.has_mistake]
 
@@ -106,7 +132,8 @@ class Curriculum:
     def debate(self, rng: random.Random) -> TaughtTurn:
         """Return a turn that hears one to three others, right, wrong or inconsistent, and then says what is right."""
         others = rng.choices((1, 2, 3), (6, 2, 1))[0]
-        if self._pool and rng.random() < 0.7:
+        solutions: list[Heard]
+        if self._only_pool or (self._pool and rng.random() < 0.7):
             attempts = rng.choice(self._mistaken if self._mistaken and rng.random() < 0.7 else self._pool)
             terms = paper_form(*attempts.operands)
             solutions = [rng.choice(attempts.solutions) for _ in range(others + 1)]
@@ -147,11 +174,23 @@ def slip(rng: random.Random) -> int:
     return rng.choice((-1, 1)) * rng.choice((1, 1, 1, 2, 2, 3, 5, 9)) * rng.choice((1, 1, 10, 10, 100))
 
 
-def encode(turn: TaughtTurn, tokenizer: Any) -> tuple[list[int], int]:
-    """Return the ids of a turn, with the end of the message after it, and how many of them are the prompt's."""
+def spelled(solution: Heard) -> str:
+    """Return a solution in words; of vectors their reading."""
+    if isinstance(solution, tuple):
+        solution = solution[0]
+    return solution if isinstance(solution, str) else solution.text
+
+
+def encode(turn: TaughtTurn, tokenizer: Any) -> Encoded:
+    """Return a turn as the model reads it."""
     shown: list[int] = []
+    heard = []
     for segment in segments(turn.prompt, tokenizer, _NOBODY):
-        assert isinstance(segment, list), "a training prompt holds no vectors"
-        shown += segment
+        if isinstance(segment, list):
+            shown += segment
+        else:
+            assert segment.cipher is not None
+            heard.append((len(shown), segment.cipher.vectors))
+            shown += [tokenizer.pad_token_id] * segment.num_tokens
     said = tokenizer(turn.solution, add_special_tokens=False).input_ids
-    return [*shown, *said, tokenizer.eos_token_id], len(shown)
+    return Encoded([*shown, *said, tokenizer.eos_token_id], len(shown), heard)

@@ -93,7 +93,7 @@ def test_no_training_example_holds_an_expression_of_another_split(curriculum, to
     rng = random.Random(5)
     seen = 0
     for _ in range(3000):
-        ids, _ = encode(curriculum.draw(rng, {"steps": 1, "solve": 1, "debate": 1}), tokenizer)
+        ids, *_ = encode(curriculum.draw(rng, {"steps": 1, "solve": 1, "debate": 1}), tokenizer)
         question = tokenizer.decode(ids).partition("\n")[0]
         found = EXPRESSION.findall(question)
         seen += len(found)
@@ -104,7 +104,7 @@ def test_no_training_example_holds_an_expression_of_another_split(curriculum, to
 def test_a_training_solution_is_right_whatever_was_heard(curriculum, tokenizer):
     rng = random.Random(6)
     for _ in range(500):
-        ids, shown = encode(curriculum.debate(rng), tokenizer)
+        ids, shown, _ = encode(curriculum.debate(rng), tokenizer)
         expression = EXPRESSION.findall(tokenizer.decode(ids))[0]
         said = tokenizer.decode(ids[shown:], skip_special_tokens=True)
         assert said.rpartition("Answer: ")[2] == str(eval(expression))
@@ -115,7 +115,7 @@ def test_debate_turns_hear_right_wrong_and_inconsistent_solutions_and_sometimes_
     rng = random.Random(7)
     counts = {"right": 0, "wrong": 0, "inconsistent": 0, "all wrong": 0}
     for _ in range(500):
-        ids, shown = encode(curriculum.debate(rng), tokenizer)
+        ids, shown, _ = encode(curriculum.debate(rng), tokenizer)
         heard = re.findall(r"solution: (.*)", tokenizer.decode(ids[:shown]))
         right = tokenizer.decode(ids[shown:], skip_special_tokens=True)
         counts["all wrong"] += right not in heard

@@ -1,0 +1,78 @@
+"""The experiment of the witnesses as Markdown."""
+
+from collections.abc import Iterator, Sequence
+
+from evals.witnesses.table import BAYES, SINGLE, Cell, Witnessed, WorldTable
+
+
+def markdown(found: Witnessed) -> str:
+    """Return the tables of every world, with the hash of the runs that they are made of."""
+    return "\n".join(_lines(found)) + "\n"
+
+
+def _lines(found: Witnessed) -> Iterator[str]:
+    yield f"Made by `debate witnesses` from runs {found.digest} (hash of every reading and decision)."
+    for world in found.worlds:
+        exact = world.optima.strings()
+        yield ""
+        yield f"### {world.name}: {world.questions:,} questions, training seeds {', '.join(map(str, world.seeds))}"
+        yield ""
+        header = (
+            "| row | strings right, % (95 %) | places right, % | share of the possible gain (95 %) | by seed | tokens |"
+        )
+        yield from (header, "|---|---|---|---|---|---|")
+        yield _exact("best decision alone", exact[SINGLE], exact)
+        yield _exact("best decision after the likeliest symbols", exact["text"], exact)
+        yield _exact("best decision after shares in tenths", exact["shares"], exact)
+        yield _exact("best decision with all evidence (Bayes)", exact[BAYES], exact)
+        yield from (_row(name, cell) for name, cell in _ordered(world))
+        yield from _calibration(world)
+
+
+def _ordered(world: WorldTable) -> list[tuple[str, Cell]]:
+    return sorted(world.cells.items(), key=lambda item: (item[0] not in (BAYES, SINGLE), -item[1].gain))
+
+
+def _exact(name: str, value: float, exact: dict[str, float]) -> str:
+    gain = (value - exact[SINGLE]) / (exact[BAYES] - exact[SINGLE])
+    return f"| *{name}* | {100 * value:.1f} (exact) | | {gain:.2f} (exact) | | |"
+
+
+def _row(name: str, cell: Cell) -> str:
+    by_seed = " ".join(f"{gain:.2f}" for gain in cell.gain_by_seed)
+    right = f"{100 * cell.right:.1f} ({100 * cell.interval.low:.1f} to {100 * cell.interval.high:.1f})"
+    gain = f"{cell.gain:.2f} ({cell.gain_interval.low:.2f} to {cell.gain_interval.high:.2f})"
+    shown = "Bayes, on these questions" if name == BAYES else f"`{name}`"
+    tokens = f"{cell.tokens:.0f}" if cell.tokens else ""
+    return f"| {shown} | {right} | {100 * cell.places:.1f} | {gain} | {by_seed} | {tokens} |"
+
+
+def _calibration(world: WorldTable) -> Iterator[str]:
+    if world.reader is not None:
+        distance, error = world.reader
+        yield ""
+        yield (
+            f"A witness alone, before it hears anything: {distance:.3f} nats a place from the exact belief, calibration error "
+            f"{100 * error:.1f} points."
+        )
+    if not world.hearers:
+        return
+    levels = list(next(iter(world.hearers.values())).by_level)
+    yield ""
+    yield _cells(
+        [
+            "hearer",
+            "slope",
+            *(f"slope at noise {level / 10}" for level in levels),
+            "nats from the best belief",
+            "ECE, points",
+        ]
+    )
+    yield "|" + "---|" * (len(levels) + 4)
+    for name, hearer in world.hearers.items():
+        slopes = [f"{hearer.slope:.2f}", *(f"{hearer.by_level[level]:.2f}" for level in levels)]
+        yield _cells([f"`{name}`", *slopes, f"{hearer.distance:.3f}", f"{100 * hearer.error:.1f}"])
+
+
+def _cells(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(texts) + " |"

@@ -1,0 +1,63 @@
+"""The table: a hearer at the optimum has slope 1, shares of the gain are what they say, and runs are read as they were played."""
+
+import numpy as np
+import pytest
+
+from agents.errors import RunError
+from evals.task import create_task
+from evals.tasks.evidence import load_world, pooled, posterior, read_lines
+from evals.witnesses.reading import Beliefs
+from evals.witnesses.table import calibration_error, divergence, share_of_gain, slope, tabulate
+
+
+def beliefs_of(count, held):
+    """Return beliefs of the first witness over some questions; `held` makes its own of what it and the other may believe."""
+    task = create_task("witnesses:eight_mid")
+    own, others, right, levels = [], [], [], []
+    for sample in task.load(count).samples:
+        first, second = read_lines(sample.question)
+        own.append(posterior(task.world, first))
+        others.append(posterior(task.world, second))
+        right += [task.world.letters.index(symbol) for symbol in sample.target]
+        levels += second.levels
+    one, other = np.concatenate(own), np.concatenate(others)
+    return Beliefs(held(one, other), one, other, np.array(right), np.array(levels))
+
+
+def normed(rows):
+    return rows / rows.sum(axis=1, keepdims=True)
+
+
+def test_the_optimum_has_slope_one_everywhere_and_is_calibrated():
+    best = beliefs_of(500, lambda own, others: pooled([own, others]))
+    assert slope(best) == pytest.approx(1, abs=1e-9)
+    for level in (2, 6):
+        assert slope(best, best.levels == level) == pytest.approx(1, abs=1e-9)
+    assert divergence(pooled([best.own, best.others]), best.held) == pytest.approx(0, abs=1e-12)
+    # 2,000 places: what chance leaves.
+    assert calibration_error(best) < 0.03
+
+
+def test_who_does_not_listen_has_slope_zero_and_who_doubts_half():
+    deaf = beliefs_of(50, lambda own, others: own)
+    assert slope(deaf) == pytest.approx(0, abs=1e-9)
+    half = beliefs_of(50, lambda own, others: normed(own * np.sqrt(others)))
+    assert slope(half) == pytest.approx(0.5, abs=1e-9)
+    best = pooled([half.own, half.others])
+    assert divergence(best, half.held) > 0.01
+    overconfident = beliefs_of(500, lambda own, others: normed((own * others) ** 3))
+    assert calibration_error(overconfident) > 0.05
+
+
+def test_the_share_of_the_gain_is_counted_from_one_witness_to_the_optimum():
+    single, bayes = np.array([1.0, 0, 0, 0]), np.array([1.0, 1, 1, 0])
+    assert share_of_gain(single, single, bayes) == 0
+    assert share_of_gain(bayes, single, bayes) == 1
+    assert share_of_gain(np.array([1.0, 1, 0, 0]), single, bayes) == 0.5
+    assert np.isnan(share_of_gain(single, single, single))
+
+
+def test_a_folder_without_runs_is_refused_with_what_to_do(tmp_path):
+    with pytest.raises(RunError, match="debate witnesses --out"):
+        tabulate(tmp_path)
+    assert load_world("four_mid").symbols == 4
