@@ -68,9 +68,16 @@ def check_receiver(message: Message, receiver: ModelFingerprint, *, source: str 
         )
 
 
-def write_message(message: Message, path: Path, *, durable: bool = False) -> Path:
-    """Write the message as a file that is complete or not there; return the path. `durable` waits until the disk has it."""
-    return write_atomic(path, to_bytes(message), durable=durable)
+def write_message(message: Message, path: Path, signature: Signature | None = None, *, durable: bool = False) -> Path:
+    """Write the message as a file that is complete or not there; return the path.
+
+    Args:
+        message: what was said.
+        path: the file.
+        signature: what vouches for it.
+        durable: wait until the disk has it.
+    """
+    return write_atomic(path, to_bytes(message, signature), durable=durable)
 
 
 def read_message(path: Path, *, receiver: ModelFingerprint | None = None, follow: bool = True) -> Message:

@@ -88,7 +88,7 @@ class RunFolder(RunStore):
         # Before the first byte is written.
         refuse_keys(plan, source="config")
         self.path, self.config, self._fixed = path, config, fixed
-        key = signing_key(config.execution, path)
+        key = signing_key(config.execution.sign_with, path)
         self.state = RunState()
         self.warnings: list[str] = []
         try:
@@ -153,7 +153,7 @@ class RunFolder(RunStore):
             # Nothing was said under the other config, which may have been a mistake: there is nothing to lose.
             self._begin_anew()
             earlier = None
-        if self.state.signers and self.is_resumed and signing_key(self.config.execution, self.path) is None:
+        if self.state.signers and self.is_resumed and signing_key(self.config.execution.sign_with, self.path) is None:
             raise RunError(
                 f"{self.path} is signed by {', '.join(self.state.signers)}, and no key is given: its further turns would be "
                 "unsigned, and it could not be continued with the key. Give the key with --sign-with, or choose another --out."

@@ -12,7 +12,7 @@ from typing import Any
 from agents.errors import DebateError, MissingDependency
 from debate.listening import listening_socket
 from debate.transcript import TurnKey
-from evals.viewer.access import Access
+from evals.viewer.access import PageAccess
 from evals.viewer.index import RunIndex, by_name
 from evals.viewer.page import SCRIPT, SERVED_POLICY, STYLE, served, static
 from evals.viewer.run_view import RunView, summary_or_reason
@@ -69,7 +69,7 @@ class Viewer:
         self._making = threading.Lock()
         self._socket = listening_socket(host, port)
         self.port = int(self._socket.getsockname()[1])
-        self.access = Access(self.port)
+        self.access = PageAccess(self.port)
         self._partial: dict[str, dict[str, str]] = {}
         self._server: uvicorn.Server | None = None
         self._is_stopping = False
@@ -249,7 +249,7 @@ class Viewer:
 class _Guarded:
     """Lets through what has the token and calls the server by its name, and only reads; every answer has safe headers."""
 
-    def __init__(self, app: Any, access: Access) -> None:
+    def __init__(self, app: Any, access: PageAccess) -> None:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -5,9 +5,9 @@
 
 Works on a copy of the project in the state folder, in forks of a process that has collected the tests
 (tests/mutants/session.py), or of one that has imported what is heavy alone, where a fault acts at import. A sample is drawn in
-equal parts from the parts of the core (tests/mutants/core.py) and mixed, so that a beginning of it is a sample too. Each mutant runs the tests of its part that reach its line, the quickest first, until one fails; one that takes too long counts as
-noticed as well. It goes on where it was stopped: outcomes are lines of `outcomes.jsonl`, keyed by the fault and by what its
-module says.
+equal parts from the parts of the core (tests/mutants/core.py) and mixed, so that a beginning of it is a sample too. Each mutant
+runs the tests of its part that reach its line, the quickest first, until one fails; one that takes too long counts as noticed as
+well. It goes on where it was stopped: outcomes are lines of `outcomes.jsonl`, keyed by the fault and by what its module says.
 Survivors are printed as a table; those in tests/mutants/explained.md, one by one, are counted apart.
 """
 
