@@ -37,19 +37,23 @@ class Chain:
 
     Attributes:
         length: number of records.
-        digest: over all of their bytes.
     """
 
     def __init__(self) -> None:
-        self.length, self.digest = 0, "0" * (2 * DIGEST_BYTES)
+        self.length, self._digest = 0, b"0" * (2 * DIGEST_BYTES)
+
+    @property
+    def digest(self) -> str:
+        """Over all of the records' bytes, in hexadecimal."""
+        return self._digest.decode()
 
     def linked(self, body: bytes) -> bytes:
         """Return the JSON object of a record with its place and the digest of what is before it."""
-        return b'%s,"seq":%d,"chain":"%s"}' % (body[:-1], self.length, self.digest.encode())
+        return b'%s,"seq":%d,"chain":"%s"}' % (body[:-1], self.length, self._digest)
 
     def add(self, line: bytes) -> None:
         """Add the line of a record."""
-        self.digest = hashlib.blake2b(self.digest.encode() + line, digest_size=DIGEST_BYTES).hexdigest()
+        self._digest = hashlib.blake2b(self._digest + line, digest_size=DIGEST_BYTES).hexdigest().encode()
         self.length += 1
 
     def complaint(self, record: dict[str, Any]) -> str:
