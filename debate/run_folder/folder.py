@@ -40,7 +40,7 @@ from debate.config.load import refuse_keys, to_yaml
 from debate.config.schema import DebateConfig
 from debate.run_folder import journal
 from debate.run_folder.chain import SEAL, STATUS, read_seal
-from debate.run_folder.contents import MESSAGES, refuse_links, remove_run
+from debate.run_folder.contents import MESSAGES, refuse_all_but_files, refuse_shared, remove_run
 from debate.run_folder.journal import Journal, JournalReader, Record
 from debate.run_folder.lock import LOCK, hold
 from debate.run_folder.log import Log
@@ -97,7 +97,8 @@ class RunFolder(RunStore):
         except OSError as error:
             raise RunError(f"cannot look into {path}: {error.strerror}. Choose another folder with --out.") from error
         with contextlib.ExitStack() as opened:
-            refuse_links(path)
+            refuse_all_but_files(path)
+            refuse_shared(path)
             lock = hold(path)
             opened.callback(lock.release)
             if overwrite:

@@ -5,7 +5,7 @@ PYTHONPATH=tests python tests/support/cost_of_checks.py --turns 100000
 Switched out are: the links of the journal's records, the checks of a message's fields, and those of marks in a question. In one
 run they are switched on and off, so that each stretch with them has one without them beside it: what else the machine does slows
 both. Debates that are under way together do the same at the same time, so a stretch is one such wave, whole; which of two
-neighbours is first changes. CPU time of this process is compared, by the sum over all stretches, over the quicker half of each kind,
+neighbours is first changes. CPU time of this process is compared: the sum over all stretches, the quicker half of each kind,
 and by the median of neighbours. What is checked once a run (keys in its config, links in its folder, the journal's seal) is
 measured by itself.
 """
@@ -42,7 +42,7 @@ OF_A_TURN: Sequence[tuple[Any, str, Callable[..., Any]]] = (
 OF_A_RUN: Sequence[tuple[Any, str]] = (
     (load, "refuse_secrets"),
     (load, "refuse_secrets_anywhere"),
-    (folder, "refuse_links"),
+    (folder, "refuse_all_but_files"),
     (Journal, "seal"),
 )
 
