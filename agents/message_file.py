@@ -6,8 +6,6 @@ Tensors of a CIPHER message: `embeddings` [T, D], `nearest` [T], `entropy` [T], 
 """
 
 import json
-import os
-import stat
 from pathlib import Path
 
 import torch
@@ -19,6 +17,7 @@ from agents.errors import MessageError, MessageMismatch
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from agents.message_header import FORMAT, KEY, read_header, shortened
+from agents.ordinary_file import read_ordinary
 from agents.signature import Signature
 
 # The vectors of 65,536 steps of the widest models, four times over.
@@ -92,15 +91,8 @@ def read_message_bytes(path: Path, *, follow: bool = True) -> bytes:
     Raises:
         MessageError: no ordinary file of a message's size, or not to be read.
     """
-    # A pipe is not waited for.
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
-        with open(os.open(path, flags), "rb") as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_FILE:
-                kind = f"it has {facts.st_size:,} bytes" if stat.S_ISREG(facts.st_mode) else "it is no ordinary file"
-                raise MessageError(f"cannot read the message {path}: {kind}")
-            return file.read()
+        return read_ordinary(path, most=LARGEST_FILE, follow=follow)
     except OSError as error:
         raise MessageError(f"cannot read the message {path}: {error.strerror}") from error
 

@@ -6,6 +6,7 @@ parser is used, which is ten times as quick. The two differ in corners (tabs, `?
 short text with one is read by PyYAML's own, a long one is refused, whichever of the two is there.
 """
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,14 @@ def read_yaml(path: Path, *, max_nodes: int | None = MAX_NODES) -> Any:
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; give a file in it")
     try:
-        if path.stat().st_size > MAX_BYTES and max_nodes is not None:
+        with path.open("rb") as file:
+            # Of a device that never ends no more is read either.
+            blob = file.read() if max_nodes is None else file.read(MAX_BYTES + 1)
+        if len(blob) > MAX_BYTES and max_nodes is not None:
             raise ConfigError(
                 f"{path}: larger than {MAX_BYTES:,} bytes; a config of that size is a mistake or an attack"
             )
-        text = path.read_text(encoding="utf-8")
+        text = io.TextIOWrapper(io.BytesIO(blob), encoding="utf-8").read()
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -229,6 +230,10 @@ def test_files_are_bounded_and_named(tmp_path):
     with pytest.raises(ConfigError, match=r"big\.yaml: larger than 1,000,000 bytes"):
         read_yaml(path)
     assert read_yaml(path, max_nodes=None) is None
+    with pytest.raises(ConfigError, match=r"/dev/zero: larger than 1,000,000 bytes"):
+        read_yaml(Path("/dev/zero"))
+    path.write_bytes(b"a: b\r\nc: |\r\n  d\r\n")
+    assert read_yaml(path) == {"a": "b", "c": "d\n"}
     path.write_bytes(b"a: \xff")
     with pytest.raises(ConfigError, match=r"big\.yaml is no text in UTF-8"):
         read_yaml(path)
