@@ -133,7 +133,8 @@ def functions_of(root: Path) -> dict[CodeType, list[FunctionType]]:
     """Return the functions of this process that come from files below a folder, by their code."""
     found: dict[CodeType, list[FunctionType]] = {}
     for thing in gc.get_objects():
-        if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(f"{root}/"):
+        # Not `isinstance`, which asks things for their class: some warn, or import what they stand for.
+        if type(thing) is FunctionType and thing.__code__.co_filename.startswith(f"{root}/"):
             found.setdefault(thing.__code__, []).append(thing)
     return found
 
