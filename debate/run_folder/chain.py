@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.ordinary_file import read_ordinary
+
 DIGEST_BYTES = 16
 # The file of a run that has the seal, and its key.
 STATUS, SEAL = "run.json", "journal"
+LARGEST_STATUS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def unlinked(record: dict[str, Any]) -> dict[str, Any]:
 def read_seal(run: Path) -> Seal | None:
     """Return the seal in a run's folder; None where no session ended in order, or run.json cannot be read."""
     try:
-        found = json.loads((run / STATUS).read_bytes())[SEAL]
+        found = json.loads(read_ordinary(run / STATUS, most=LARGEST_STATUS))[SEAL]
         records, chain = found["records"], found["chain"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -1,6 +1,7 @@
 """Run folders from strangers: nothing outside one is ever touched, and in it only what runs put there."""
 
 import os
+import resource
 import shutil
 import socket
 
@@ -14,8 +15,10 @@ from debate.config.load import validate
 from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.cancel import cancel
+from debate.run_folder.facts import read_facts
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.journal import JournalReader
+from debate.run_folder.manifest import read_manifest
 from debate.run_folder.message_store import MessageStore
 from debate.run_folder.reader import RunReader
 from debate.run_folder.status import status_of
@@ -253,3 +256,24 @@ def test_a_journal_behind_a_link_is_not_read(recorded, tmp_path):
     (path / "journal.log").symlink_to(tmp_path / "moved")
     with pytest.raises(RunError, match="cannot read"):
         list(JournalReader(path / "journal.log"))
+
+
+READERS = {
+    "journal.log": RunReader,
+    "run.json": lambda run: read_facts(run / "run.json"),
+    "results.json": lambda run: read_facts(run / "results.json"),
+    "manifest.json": read_manifest,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_file_that_is_all_holes_is_not_read_into_memory(recorded, name):
+    """It takes no place on the disk, and little in an archive, whatever size it says it has."""
+    path, _ = recorded
+    (path / name).touch()
+    os.truncate(path / name, 1 << 40)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RunError, match=r"1,099,511,627,776 bytes|damaged at byte .* bytes without an end of a line"):
+        READERS[name](path)
+    # In KiB; a record may have 64 MiB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
