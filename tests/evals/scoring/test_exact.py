@@ -4,7 +4,7 @@ import pytest
 
 sympy = pytest.importorskip("sympy")
 
-from sympy import Float, FiniteSet, I, Integer, Interval, Matrix, Rational, Symbol, Tuple, oo, pi, sqrt  # noqa: E402
+from sympy import FiniteSet, Float, I, Integer, Interval, Matrix, Rational, Symbol, Tuple, oo, pi, sqrt  # noqa: E402
 
 from evals.scoring.exact import differ  # noqa: E402
 
