@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -121,12 +122,17 @@ class _Asked:
 
 def is_in_function(source: str, mutant: Mutant) -> bool:
     """Whether a mutant lies in a function's body, whose code can be exchanged."""
-    starts_ends = (
+    return any(start <= mutant.start and mutant.end <= end for start, end in _bodies(source))
+
+
+@lru_cache
+def _bodies(source: str) -> list[tuple[int, int]]:
+    """Return the bytes between which the bodies of a source's functions stand."""
+    return [
         (span(source, node.body[0])[0], span(source, node.body[-1])[1])
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
-    return any(start <= mutant.start and mutant.end <= end for start, end in starts_ends)
+    ]
 
 
 def functions_of(root: Path) -> dict[CodeType, list[FunctionType]]:
