@@ -30,6 +30,7 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (
             "tests/agents/test_message.py",
             "tests/agents/test_message_header.py",
+            "tests/agents/test_fingerprint.py",
             "tests/debate/runtime/ray/test_wire.py",
         ),
     ),
