@@ -6,8 +6,6 @@ Tensors of a CIPHER message: `embeddings` [T, D], `nearest` [T], `entropy` [T], 
 """
 
 import json
-import os
-import stat
 from pathlib import Path
 
 from agents.atomic_file import write_atomic
@@ -15,6 +13,7 @@ from agents.errors import MessageError, MessageMismatch
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from agents.message_header import FORMAT, KEY, read_header, shortened
+from agents.ordinary_file import read_ordinary
 from agents.signature import Signature
 
 # The vectors of 65,536 steps of the widest models, four times over.
@@ -67,9 +66,16 @@ def check_receiver(message: Message, receiver: ModelFingerprint, *, source: str 
         )
 
 
-def write_message(message: Message, path: Path, *, durable: bool = False) -> Path:
-    """Write the message as a file that is complete or not there; return the path. `durable` waits until the disk has it."""
-    return write_atomic(path, to_bytes(message), durable=durable)
+def write_message(message: Message, path: Path, signature: Signature | None = None, *, durable: bool = False) -> Path:
+    """Write the message as a file that is complete or not there; return the path.
+
+    Args:
+        message: what was said.
+        path: the file.
+        signature: what vouches for it.
+        durable: wait until the disk has it.
+    """
+    return write_atomic(path, to_bytes(message, signature), durable=durable)
 
 
 def read_message(path: Path, *, receiver: ModelFingerprint | None = None, follow: bool = True) -> Message:
@@ -84,15 +90,8 @@ def read_message_bytes(path: Path, *, follow: bool = True) -> bytes:
     Raises:
         MessageError: no ordinary file of a message's size, or not to be read.
     """
-    # A pipe is not waited for.
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
-        with open(os.open(path, flags), "rb") as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_FILE:
-                kind = f"it has {facts.st_size:,} bytes" if stat.S_ISREG(facts.st_mode) else "it is no ordinary file"
-                raise MessageError(f"cannot read the message {path}: {kind}")
-            return file.read()
+        return read_ordinary(path, most=LARGEST_FILE, follow=follow)
     except OSError as error:
         raise MessageError(f"cannot read the message {path}: {error.strerror}") from error
 

@@ -29,11 +29,14 @@ from agents import slots
 from agents.backend import ChatTurn, Part, Prompt
 from agents.errors import ConfigError, PromptError
 from agents.message import Message
+from agents.ordinary_file import read_ordinary_text
 from agents.yaml_file import read_yaml
 from kernels.names import did_you_mean
 
 Stage = Literal["initial", "debate", "review"]
 STAGES: tuple[Stage, ...] = ("initial", "debate", "review")
+# Bytes of a prompt file.
+LARGEST_FILE = 10_000_000
 # One solution in a prompt: a message, text made of one, or a message with its reading.
 Heard = Message | str | tuple[Message, Message]
 
@@ -194,7 +197,7 @@ class Prompts:
     def _render_file(self, path: Path, values: dict[str, Any]) -> str:
         try:
             if path not in self._templates:
-                self._templates[path] = self._environment.from_string(path.read_text(encoding="utf-8"))
+                self._templates[path] = self._environment.from_string(read_ordinary_text(path, most=LARGEST_FILE))
             return self._templates[path].render({"own_first": self.own_first, **values}).strip()
         except OSError as error:
             raise PromptError(f"cannot read the prompt {path}: {error.strerror}") from error
@@ -226,9 +229,9 @@ class Prompts:
     @cached_property
     def _examples(self) -> dict[str, Any]:
         path = self.folder / "examples.yaml"
-        if self.role is not None and (self.role / "examples.yaml").exists():
+        if self.role is not None and (self.role / "examples.yaml").is_file():
             path = self.role / "examples.yaml"
-        if not path.exists():
+        if not path.is_file():
             return {}
         try:
             found = read_yaml(path)

@@ -117,7 +117,7 @@ def refuse_secrets_anywhere(values: Mapping[str, Any], *, where: str) -> None:
         where: what the message starts with.
     """
     keys = _keys()
-    for found in _scalars(values, where):
+    for found in _scalars(values, where, names_count=False):
         if _holds_secret(found.value, keys) or _has_user(found.value):
             raise _refused(found.path)
 
@@ -154,18 +154,32 @@ class _Scalar:
     is_address: bool
 
 
-def _scalars(value: Any, path: str, *, is_secret: bool = False, is_address: bool = False) -> Iterator[_Scalar]:
-    """Yield every text and number, and every key as one: it may have been put on the wrong side of the colon."""
+def _scalars(
+    value: Any, path: str, *, is_secret: bool = False, is_address: bool = False, names_count: bool = True
+) -> Iterator[_Scalar]:
+    """Yield every text and number, and every key as one: it may have been put on the wrong side of the colon.
+
+    Args:
+        value: a config, or a part of it.
+        path: keys and places that lead to it.
+        is_secret, is_address: what the names above it say.
+        names_count: whether names are asked what they say.
+    """
     if isinstance(value, Mapping):
         for name, inner in value.items():
             # A path is shown, so it cannot have a key in it.
             shown = f"{path}.{name}" if not _SECRET_FORM.search(str(name)) else f"{path}.{HIDDEN}"
             yield _Scalar(shown, str(name), is_secret=False, is_address=False)
-            told = is_secret or _is_secret_name(str(name))
-            yield from _scalars(inner, shown, is_secret=told, is_address=_ends_in_url(str(name)))
+            if names_count:
+                is_told, is_url = is_secret or _is_secret_name(str(name)), _ends_in_url(str(name))
+                yield from _scalars(inner, shown, is_secret=is_told, is_address=is_url)
+            else:
+                yield from _scalars(inner, shown, names_count=False)
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         for place, inner in enumerate(value):
-            yield from _scalars(inner, f"{path}[{place}]", is_secret=is_secret, is_address=is_address)
+            yield from _scalars(
+                inner, f"{path}[{place}]", is_secret=is_secret, is_address=is_address, names_count=names_count
+            )
     elif value is not None and not isinstance(value, bool) and str(value):
         yield _Scalar(path, str(value), is_secret, is_address)
 

@@ -121,7 +121,7 @@ def _demanded(exchange: Exchange, agents: Mapping[str, Speaker], config: DebateC
                 found[heard] = found.get(heard, frozenset()) | {edge.signed}
     demanded = {(turn.agent, key) for turn, keys in found.items() for key in keys}
     own = {name for name, _ in demanded if not agents[name].backend.capabilities.signs}
-    ours = signing_key(config.execution) if own else None
+    ours = signing_key(config.execution.sign_with) if own else None
     for name, key in sorted(demanded):
         if name in own and (ours is None or ours.public != key):
             with_what = "no key is given" if ours is None else f"the run signs with {ours.public}"

@@ -7,12 +7,15 @@ from typing import Any
 
 from agents.atomic_file import open_atomic
 from agents.errors import RunError
+from agents.ordinary_file import read_ordinary
 from agents.question import Question
 from evals.sample import Loaded, Sample
 from evals.selection import select, without
 from evals.task import Task
 
 FILE = "samples.jsonl"
+# Bytes of all questions of a run.
+LARGEST = 1 << 30
 
 
 def to_question(sample: Sample, task: Task) -> Question:
@@ -43,8 +46,12 @@ def read_samples(folder: Path) -> list[Sample]:
     path = folder / FILE
     if not path.is_file():
         return []
+    try:
+        lines = read_ordinary(path, most=LARGEST).splitlines()
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
     found = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             found.append(_sample(json.loads(line)))
         except (ValueError, KeyError, TypeError, RecursionError) as error:

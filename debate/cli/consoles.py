@@ -27,12 +27,15 @@ class _Hook(RenderHook):
 
 
 class SafeConsole(Console):
-    """A console whose prints are whole: a panel that another thread refreshes holds `lock` meanwhile."""
+    """A console whose prints are whole: a panel that another thread refreshes holds `lock` meanwhile.
+
+    Text is shown as it is: `[link=…]`, `[/x]` and `:b:` in a name or an answer are words, and no markup.
+    """
 
     lock = threading.RLock()
 
     def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False)
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
         self.push_render_hook(_Hook())
 
     def print(self, *objects: Any, **options: Any) -> None:

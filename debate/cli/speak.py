@@ -1,12 +1,17 @@
 """`debate speak`: one agent, one prompt, one message."""
 
+import hashlib
+import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from debate.cli import options
 from debate.cli.app import app
+
+if TYPE_CHECKING:
+    from agents.signature import Place
 
 
 @app.command()
@@ -43,6 +48,14 @@ def speak(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the message to this file.")] = None,
+    sign_with: Annotated[
+        str | None,
+        typer.Option(
+            "--sign-with",
+            metavar="FILE",
+            help="Private key that the message's file is signed with, as `debate keys` makes it; none for no key.",
+        ),
+    ] = None,
 ) -> None:
     """Let one model speak: write its message, and print how it reads.
 
@@ -66,6 +79,7 @@ def speak(
             hear,
             options.backend_options(set_options),
             out,
+            sign_with,
         )
     )
 
@@ -85,12 +99,18 @@ async def _speak(
     hear: list[Path] | None,
     backend_options: dict[str, Any],
     out: Path | None,
+    sign_with: str | None,
 ) -> None:
     from agents.backend import ChatTurn, Part, Prompt, Request, Sampling
     from agents.errors import ConfigError
     from agents.message_file import read_message, write_message
     from agents.registry import create_backend
+    from debate.run_folder.signing import signing_key
 
+    if sign_with is not None and out is None:
+        raise ConfigError("--sign-with signs the file of a message; name one with --out")
+    # Before anything is paid for.
+    key = None if out is None else signing_key(sign_with)
     if form not in ("auto", "chat", "plain"):
         raise ConfigError(f"--format {form!r}: choose auto, chat or plain")
     sampling = Sampling(
@@ -118,5 +138,14 @@ async def _speak(
         f"{message.num_tokens or generation.usage.generated_tokens} steps ({generation.finish_reason}), {kind}, {message.model}"
     )
     if out is not None:
-        write_message(message, out)
-        options.progress(f"written to {out}")
+        signature = None if key is None else key.sign_message(message, _place(prompt, model))
+        write_message(message, out, signature)
+        options.progress(f"written to {out}" + ("" if signature is None else f", signed by {signature.key}"))
+
+
+def _place(prompt: str, model: str) -> "Place":
+    """Return where a message is said that is of no run: by the model, to the prompt, once."""
+    from agents.signature import LONGEST_NAME, Place
+
+    question = "prompt-" + hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return Place(run=secrets.token_hex(16), debate="speak", question=question, round=1, agent=model[:LONGEST_NAME])

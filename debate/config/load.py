@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from agents.errors import ConfigError
 from agents.secrets import refuse_secrets, refuse_secrets_anywhere
-from agents.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
+from agents.yaml_file import parse_yaml, read_yaml
+from agents.yaml_values import MAX_DEPTH
 from debate.config.execution import EngineConfig, ExecutionConfig
 from debate.config.paths import check_paths, find_file, with_paths
 from debate.config.schema import AgentConfig, DebateConfig

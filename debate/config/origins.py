@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from agents.yaml_file import read_yaml
+from agents.yaml_file import read_yaml, tree_of
 from debate.config.flow import flow
 from debate.config.load import parse_override, read_config, validate
 from debate.config.schema import DebateConfig
@@ -139,7 +139,7 @@ def _paths(value: Any, keys: Keys) -> Iterator[Keys]:
 def _lines_of(path: Path) -> dict[Keys, int]:
     """Return key path → line of a YAML file that was read before, and so is known to be bounded."""
     found: dict[Keys, int] = {}
-    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    node = tree_of(path.read_text(encoding="utf-8"))
 
     def walk(node: Any, keys: Keys) -> None:
         if not isinstance(node, yaml.MappingNode):

@@ -36,6 +36,7 @@ KINDS: Mapping[str, Callable[[Path], bool]] = {
     "adapter": _is_adapter,
     "checkpoint": Path.exists,
     "model": _is_model,
+    "signed": Path.is_file,
 }
 # Where an agent's keys stand below a name.
 OF_AGENTS = ("agents", "templates")
@@ -59,9 +60,22 @@ def with_paths(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             }
         elif key == "execution" and isinstance(value, Mapping) and isinstance(engines := value.get("engines"), Mapping):
             found[key] = {**value, "engines": {_beside("model", str(name), folder): of for name, of in engines.items()}}
+        elif key == "topology" and isinstance(value, Mapping) and isinstance(edges := value.get("edges"), list | tuple):
+            found[key] = {**value, "edges": [_with_keys(edge, folder) for edge in edges]}
         else:
             found[key] = value
     return found
+
+
+def _with_keys(edge: Any, folder: Path) -> Any:
+    """Return an edge in which the files of the public keys that it demands are named by their whole paths."""
+    signed = edge.get("signed") if isinstance(edge, Mapping) else None
+    if isinstance(signed, str):
+        return {**edge, "signed": _beside("signed", signed, folder)}
+    if isinstance(signed, Mapping):
+        beside = {name: _beside("signed", key, folder) if isinstance(key, str) else key for name, key in signed.items()}
+        return {**edge, "signed": beside}
+    return edge
 
 
 def check_paths(raw: Mapping[str, Any], folder: Path, *, source: str, where: str = "") -> None:

@@ -63,7 +63,8 @@ class EdgeConfig(Frozen):
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """Width of the edge in drawings; it changes nothing in the debate."""
     signed: str | dict[str, str] | None = Field(default=None, exclude_if=lambda signed: signed is None)
-    """Public key (`debate keys`), or a file of one, without whose signature a message is refused; or speaker: key of each."""
+    """Public key (`debate keys`), or a file of one (relative to the config, then to where the command runs), without whose
+    signature a message is refused; or speaker: key of each."""
     rounds: Rounds | None = None
     """The rounds in which it is heard: `3`, `[2, 4]`, or `[2]` for from there on."""
     remove: bool = False

@@ -7,8 +7,11 @@ nothing.
 
 import json
 import warnings
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 
 import networkx as nx
 
@@ -61,12 +64,31 @@ def read_topology_file(path: Path) -> tuple[dict[str, dict[str, Any]], list[dict
 
 
 def _from_graphml(path: Path) -> Any:
-    if b"<!DOCTYPE" in path.read_bytes()[:65536].upper():
+    if _has_doctype(path.read_bytes()):
         raise ConfigError(f"{path}: a topology has no use for a DOCTYPE; remove it")
     with warnings.catch_warnings():
         # An attribute without a type is a text; the config's own check says whether it may be.
         warnings.simplefilter("ignore")
         return nx.read_graphml(path)
+
+
+def _has_doctype(content: bytes) -> bool:
+    """Whether an XML document declares its type, in which entities could stand for any length of text.
+
+    It stands before the first element, in whatever encoding and behind comments of any length: the parser is asked.
+    """
+    parser, found = expat.ParserCreate(), []
+
+    def end(kind: bool) -> None:
+        found.append(kind)
+        raise StopIteration
+
+    parser.StartDoctypeDeclHandler = lambda *_: end(True)
+    parser.StartElementHandler = lambda *_: end(False)
+    # What is no XML is told by whoever reads it whole.
+    with suppress(StopIteration, expat.ExpatError):
+        parser.Parse(content, True)
+    return found == [True]
 
 
 def _from_node_link(path: Path) -> Any:
@@ -81,7 +103,7 @@ def _from_node_link(path: Path) -> Any:
         has = "both edges and links" if named else "neither edges nor links"
         raise ConfigError(f"{path}: {has}; write the edges once, under edges (an empty list for none)")
     graph = nx.node_link_graph({"directed": False, "multigraph": False, **found}, edges=named[0])
-    stated = [node["id"] for node in found["nodes"]]
+    stated = dict.fromkeys(node["id"] for node in found["nodes"])
     for name in graph:
         if name not in stated:
             raise ConfigError(
@@ -95,9 +117,8 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(
-            f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice in one mapping"
-        )
+        seen = Counter(names)
+        raise ValueError(f"the key {next(name for name in names if seen[name] > 1)!r} stands twice in one mapping")
     return found
 
 

@@ -12,7 +12,7 @@ from agents.pretrained import locate
 from agents.token_bytes import token_bytes
 from agents.tokenizers import ByteTokenizer
 from agents.vocabulary_map import VocabularyMap
-from debate.run_folder.contents import MESSAGES, refuse_links
+from debate.run_folder.contents import MESSAGES, refuse_all_but_files
 from debate.run_folder.message_store import MessageStore
 
 THRESHOLD = 0.6
@@ -72,7 +72,7 @@ def _over_text(mapping: VocabularyMap, speaks: Any, hears: Any, path: Path) -> s
 
 
 def _over_messages(mapping: VocabularyMap, hears: Any, run: Path) -> Iterator[str]:
-    refuse_links(run)
+    refuse_all_but_files(run)
     messages = MessageStore(run / MESSAGES)
     said = [messages.get(digest) for digest in messages]
     ciphers = [(message, message.cipher) for message in said if message.cipher is not None and len(message.cipher)]

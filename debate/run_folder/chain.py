@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.ordinary_file import read_ordinary
+
 DIGEST_BYTES = 16
 # The file of a run that has the seal, and its key.
 STATUS, SEAL = "run.json", "journal"
+LARGEST_STATUS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,23 @@ class Chain:
 
     Attributes:
         length: number of records.
-        digest: over all of their bytes.
     """
 
     def __init__(self) -> None:
-        self.length, self.digest = 0, "0" * (2 * DIGEST_BYTES)
+        self.length, self._digest = 0, b"0" * (2 * DIGEST_BYTES)
+
+    @property
+    def digest(self) -> str:
+        """Over all of the records' bytes, in hexadecimal."""
+        return self._digest.decode()
 
     def linked(self, body: bytes) -> bytes:
         """Return the JSON object of a record with its place and the digest of what is before it."""
-        return b'%s,"seq":%d,"chain":"%s"}' % (body[:-1], self.length, self.digest.encode())
+        return b'%s,"seq":%d,"chain":"%s"}' % (body[:-1], self.length, self._digest)
 
     def add(self, line: bytes) -> None:
         """Add the line of a record."""
-        self.digest = hashlib.blake2b(self.digest.encode() + line, digest_size=DIGEST_BYTES).hexdigest()
+        self._digest = hashlib.blake2b(self._digest + line, digest_size=DIGEST_BYTES).hexdigest().encode()
         self.length += 1
 
     def complaint(self, record: dict[str, Any]) -> str:
@@ -76,7 +83,7 @@ def unlinked(record: dict[str, Any]) -> dict[str, Any]:
 def read_seal(run: Path) -> Seal | None:
     """Return the seal in a run's folder; None where no session ended in order, or run.json cannot be read."""
     try:
-        found = json.loads((run / STATUS).read_bytes())[SEAL]
+        found = json.loads(read_ordinary(run / STATUS, most=LARGEST_STATUS))[SEAL]
         records, chain = found["records"], found["chain"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

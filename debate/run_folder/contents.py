@@ -6,6 +6,7 @@ A run folder may come from somebody else. A link in it would have a later sessio
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ FILES = {
     JOURNAL, MANIFEST, STATUS, "config.yaml", "log.jsonl", "cancel", "results.json",
     "samples.jsonl", "label_tokens.json", "energy.json", "budgets.json", "turns.parquet", "report.html", "plan.json",
 }  # fmt: skip
+# Those that are written in place.
+ADDED_TO = {JOURNAL, "log.jsonl", "lock"}
 # Folders of it: the CIPHER messages, and what is derived in lm-eval's layout.
 MESSAGES, LM_EVAL = "messages", "lm_eval"
 METHOD_FILES = {"config.yaml", "transcript.jsonl", "timings.jsonl", "effects.json"}
@@ -29,14 +32,36 @@ _SHARD = re.compile(r"[0-9a-f]{2}")
 _LM_EVAL_FILE = re.compile(r"(samples|results)_.+\.jsonl?")
 
 
-def refuse_links(run: Path) -> None:
-    """Raise RunError where anything in a run folder is a link. The folder's own path may be one: the user named it."""
+def refuse_all_but_files(run: Path) -> None:
+    """Raise RunError where anything in a run folder is a link, or neither a file nor a folder.
+
+    A pipe would be waited for, and a device has no end. The folder's own path may be a link: the user named it.
+    """
     for entry in _tree(run):
         if entry.is_symlink():
             raise RunError(
                 f"{entry.path} is a link, and a run folder holds none: what lies behind it is not the run's. Nothing was "
                 "changed. Remove it, or put the files themselves there."
             )
+        if not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
+            raise RunError(
+                f"{entry.path} is a pipe, a socket or a device, and a run folder holds files and folders alone. Nothing was "
+                "changed. Remove it."
+            )
+
+
+def refuse_shared(run: Path) -> None:
+    """Raise RunError where a file that a run adds to is one file with another elsewhere (a hard link).
+
+    What is written whole is put in the place of such a file, and leaves the other as it is.
+    """
+    for name in sorted(ADDED_TO):
+        with contextlib.suppress(FileNotFoundError):
+            if (facts := os.lstat(run / name)).st_nlink > 1 and stat.S_ISREG(facts.st_mode):
+                raise RunError(
+                    f"{run / name} is the same file as another elsewhere (a hard link), which would be written as well. Nothing "
+                    "was changed. Put a copy in its place, or choose another folder with --out."
+                )
 
 
 def open_inside(path: str, flags: int) -> int:

@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import RunError
+from agents.ordinary_file import read_ordinary
+
+# Bytes; the largest of them has a line for each question.
+LARGEST = 1 << 28
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -14,10 +18,12 @@ def read_facts(path: Path) -> dict[str, Any]:
         RunError: it cannot be read, or holds something else.
     """
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_ordinary(path, most=LARGEST))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise RunError(f"cannot read {path}: {str(error)[:200]}") from error
     if not isinstance(found, dict):
         raise RunError(f"{path}: a JSON object is expected; this is a {type(found).__name__}")

@@ -40,7 +40,7 @@ from debate.config.load import refuse_keys, to_yaml
 from debate.config.schema import DebateConfig
 from debate.run_folder import journal
 from debate.run_folder.chain import SEAL, STATUS, read_seal
-from debate.run_folder.contents import MESSAGES, refuse_links, remove_run
+from debate.run_folder.contents import MESSAGES, refuse_all_but_files, refuse_shared, remove_run
 from debate.run_folder.journal import Journal, JournalReader, Record
 from debate.run_folder.lock import LOCK, hold
 from debate.run_folder.log import Log
@@ -88,7 +88,7 @@ class RunFolder(RunStore):
         # Before the first byte is written.
         refuse_keys(plan, source="config")
         self.path, self.config, self._fixed = path, config, fixed
-        key = signing_key(config.execution, path)
+        key = signing_key(config.execution.sign_with, path)
         self.state = RunState()
         self.warnings: list[str] = []
         try:
@@ -97,7 +97,8 @@ class RunFolder(RunStore):
         except OSError as error:
             raise RunError(f"cannot look into {path}: {error.strerror}. Choose another folder with --out.") from error
         with contextlib.ExitStack() as opened:
-            refuse_links(path)
+            refuse_all_but_files(path)
+            refuse_shared(path)
             lock = hold(path)
             opened.callback(lock.release)
             if overwrite:
@@ -153,7 +154,7 @@ class RunFolder(RunStore):
             # Nothing was said under the other config, which may have been a mistake: there is nothing to lose.
             self._begin_anew()
             earlier = None
-        if self.state.signers and self.is_resumed and signing_key(self.config.execution, self.path) is None:
+        if self.state.signers and self.is_resumed and signing_key(self.config.execution.sign_with, self.path) is None:
             raise RunError(
                 f"{self.path} is signed by {', '.join(self.state.signers)}, and no key is given: its further turns would be "
                 "unsigned, and it could not be continued with the key. Give the key with --sign-with, or choose another --out."

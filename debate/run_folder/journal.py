@@ -36,6 +36,8 @@ LINKED = 2
 NAME = JOURNAL
 CHECKSUM_DIGITS = 8
 SYNC_INTERVAL_S = 1.0
+# Bytes: a file of any size can be all zeros, which take no place on the disk.
+LARGEST_RECORD = 1 << 26
 
 Fsync = Literal["always", "everysec", "no"]
 Record = dict[str, Any]
@@ -205,7 +207,10 @@ class JournalReader:
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:
         try:
-            yield from file
+            while line := file.readline(LARGEST_RECORD + 1):
+                if len(line) > LARGEST_RECORD:
+                    raise self._damaged(f"more than {LARGEST_RECORD:,} bytes without an end of a line")
+                yield line
         except OSError as error:
             raise self._unreadable(error) from error
 
@@ -270,7 +275,7 @@ class JournalReader:
             def at(offset: int) -> Record:
                 try:
                     file.seek(offset)
-                    record = _checked(file.readline())
+                    record = _checked(file.readline(LARGEST_RECORD + 1))
                 except OSError as error:
                     raise self._unreadable(error) from error
                 if record is None:
@@ -290,9 +295,11 @@ class JournalReader:
     def _tail(self, line: bytes, file: BinaryIO) -> TornTail:
         """Return the torn tail that begins with a line, or refuse it as damage."""
         try:
-            tail = line + file.read()
+            tail = line + file.read(LARGEST_RECORD)
         except OSError as error:
             raise self._unreadable(error) from error
+        if len(tail) >= LARGEST_RECORD:
+            raise self._damaged(f"more than {LARGEST_RECORD:,} bytes do not check")
         # Zero bytes part records as newlines do: one in place of a newline would hide the next record too.
         sound = [_checked(piece + b"\n") is not None for piece in re.split(rb"[\n\0]+", tail) if piece]
         # The first of them alone may be whole: all but its newline was written.

@@ -12,8 +12,10 @@ from typing import Any
 
 from agents.atomic_file import write_json
 from agents.errors import RunError, writing_failed
+from agents.ordinary_file import read_ordinary
 from agents.signing import SigningKey, is_signed
 from debate.run_folder.contents import JOURNAL, MANIFEST, open_inside
+from debate.run_folder.facts import LARGEST
 
 FORMAT = 1
 DOMAIN = b"cipher-debate run\n"
@@ -60,8 +62,7 @@ def read_manifest(run: Path) -> dict[str, Any] | None:
     """
     path = run / MANIFEST
     try:
-        with open(path, "rb", opener=open_inside) as file:
-            found = json.loads(file.read())
+        found = json.loads(read_ordinary(path, most=LARGEST, follow=False))
         signature = found.pop("signature")
         sound = found["format"] == FORMAT and is_signed(_statement(found), signature, found["key"])
         facts = (found["journal"]["bytes"], found["journal"]["sha256"], found["messages"]["sha256"], found["files"])

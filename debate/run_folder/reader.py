@@ -14,7 +14,7 @@ from agents.question import Question
 from debate.run_folder import journal
 from debate.run_folder.activity import Activity
 from debate.run_folder.chain import read_seal
-from debate.run_folder.contents import MESSAGES, refuse_links
+from debate.run_folder.contents import MESSAGES, refuse_all_but_files
 from debate.run_folder.journal import JournalReader, Record
 from debate.run_folder.message_store import MessageStore
 from debate.run_folder.run_state import DebateState, MethodState, RunState
@@ -136,7 +136,7 @@ def require_run(path: Path) -> None:
         known = {run.parent.name: str(run.parent) for run in beside}
         meant = next((f" Did you mean {known[name]!r}?" for name in get_close_matches(path.name, known, n=1)), "")
         raise RunError(f"{path} is not a run: it has no {journal.NAME}.{meant}")
-    refuse_links(path)
+    refuse_all_but_files(path)
 
 
 def _viewed(method: MethodState, at: Callable[[int], Record]) -> Iterator[tuple[Record, Any]]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from agents.errors import ConfigError
 from agents.signature import Place, Signature
 from agents.signing import SigningKey
-from debate.config.execution import ExecutionConfig
 from debate.transcript import Turn
 
 VARIABLE = "CIPHER_DEBATE_SIGN_WITH"
@@ -32,13 +31,17 @@ class RunSigner:
         return self.key.sign_message(turn.message, place)
 
 
-def signing_key(execution: ExecutionConfig, run: Path | None = None) -> SigningKey | None:
-    """Return the key that a run is signed with: `execution.sign_with`, else of the environment; None where there is none.
+def signing_key(named: str | None, run: Path | None = None) -> SigningKey | None:
+    """Return the key to sign with: of the file that is named, else of the environment's; None where there is none.
+
+    Args:
+        named: the file, `none` for no key, or None.
+        run: the folder of the run that is signed.
 
     Raises:
         ConfigError: it cannot be read, others can read it, or it lies in the run folder, which is passed on.
     """
-    named = execution.sign_with or os.environ.get(VARIABLE, "")
+    named = named or os.environ.get(VARIABLE, "")
     if named in ("", UNSIGNED):
         return None
     path = Path(named).expanduser()

@@ -12,7 +12,8 @@ from agents.signature import Place
 from agents.signing import MessageRefused, refuse_unsigned
 from debate.run_folder.chain import STATUS
 from debate.run_folder.contents import JOURNAL, MANIFEST, MESSAGES, open_inside
-from debate.run_folder.journal import JournalReader
+from debate.run_folder.facts import read_facts
+from debate.run_folder.journal import LARGEST_RECORD, JournalReader
 from debate.run_folder.manifest import RESULTS, TRANSCRIPT, digest_of, read_manifest, sha256_of
 from debate.run_folder.message_store import MessageStore
 from debate.run_folder.reader import RunReader, require_run
@@ -201,21 +202,25 @@ def _results(run: Path, reader: RunReader, found: Verdict) -> None:
     """Check what is derived against the journal."""
     wrong = []
     try:
-        status = json.loads((run / STATUS).read_bytes()).get("status")
-    except (OSError, ValueError, AttributeError):
+        status = read_facts(run / STATUS).get("status")
+    except RunError:
         status = None
     if status != "finished":
         found.add("results", UNSIGNED, "the run is not finished, and its results are not final")
         return
     try:
-        results = json.loads((run / RESULTS).read_bytes())
+        results = read_facts(run / RESULTS)
         if results != json.loads(json.dumps(reader.state.table())):
             wrong.append(f"{RESULTS} is not what the journal comes to")
         for method in reader.methods:
             with open(run / method / TRANSCRIPT, encoding="utf-8", newline="\n", opener=open_inside) as file:
-                if not all(ours == line for ours, line in zip_longest(reader.transcript_lines(method), file)):
+                # No line of it is longer than a record.
+                lines = iter(lambda file=file: file.readline(LARGEST_RECORD), "")  # type: ignore[misc]
+                if not all(ours == line for ours, line in zip_longest(reader.transcript_lines(method), lines)):
                     wrong.append(f"{method}/{TRANSCRIPT} is not what the journal says")
-    except (OSError, ValueError, RecursionError) as error:
+    except RunError as error:
+        wrong.append(str(error))
+    except (OSError, ValueError) as error:
         wrong.append(f"{type(error).__name__}: {error}")
     if wrong:
         found.add("results", REFUSED, "; ".join(wrong) + ". `debate report` makes them again from the journal.")

@@ -5,9 +5,12 @@ from pathlib import Path
 from agents.beliefs.sound_files import read_sound
 from agents.errors import ObservationError
 from agents.observation import Observation
+from agents.ordinary_file import read_ordinary
 from evals.datasets.rows import DataRow
 
 AUDIO = "audio"
+# Bytes: three hours of a CD.
+LARGEST_SOUND = 2_000_000_000
 
 
 def observations(row: DataRow, folder: Path) -> tuple[Observation, ...]:
@@ -25,7 +28,7 @@ def observations(row: DataRow, folder: Path) -> tuple[Observation, ...]:
         return ()
     path = folder / Path(row.text(AUDIO)).expanduser()
     try:
-        return (read_sound(path.read_bytes(), source=str(path)),)
+        return (read_sound(read_ordinary(path, most=LARGEST_SOUND), source=str(path)),)
     except OSError as error:
         raise row.error(f"cannot read {path}: {error.strerror or error}") from error
     except ObservationError as error:

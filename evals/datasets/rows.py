@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import MissingDependency, TaskError
+from agents.ordinary_file import read_ordinary
 
 # A small file can unzip to any size.
 LARGEST_UNZIPPED = 1 << 30
+LARGEST_FILE = 1 << 33
 READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -103,7 +105,7 @@ def read_text(path: Path) -> str:
         TaskError: it cannot be read, or is in another encoding: with the line.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_ordinary(path, most=LARGEST_FILE)
         content = _unzipped(raw) if path.suffix == ".gz" else raw
     except OSError as error:
         raise TaskError(f"cannot read {path}: {error.strerror or error}") from error

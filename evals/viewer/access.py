@@ -16,7 +16,7 @@ def new_token() -> str:
 
 
 @dataclass(frozen=True)
-class Access:
+class PageAccess:
     """The check of a request.
 
     Attributes:

@@ -13,7 +13,7 @@ from agents.errors import DebateError, MissingDependency
 from debate.listening import listening_socket
 from debate.transcript import TurnKey
 from evals.analysis.blocks import Block
-from evals.viewer.access import Access
+from evals.viewer.access import PageAccess
 from evals.viewer.index import RunIndex, by_name
 from evals.viewer.page import SCRIPT, SERVED_POLICY, STYLE, served, static
 from evals.viewer.report import report_apart
@@ -71,7 +71,7 @@ class Viewer:
         self._making = threading.Lock()
         self._socket = listening_socket(host, port)
         self.port = int(self._socket.getsockname()[1])
-        self.access = Access(self.port)
+        self.access = PageAccess(self.port)
         self._runs_made: dict[str, tuple[object, bytes]] = {}
         self._reports: dict[str, tuple[object, list[Block]]] = {}
         self._partial: dict[str, dict[str, str]] = {}
@@ -269,7 +269,7 @@ class Viewer:
 class _Guarded:
     """Lets through what has the token and calls the server by its name, and only reads; every answer has safe headers."""
 
-    def __init__(self, app: Any, access: Access) -> None:
+    def __init__(self, app: Any, access: PageAccess) -> None:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -172,3 +172,10 @@ def test_an_unwritable_place_is_one_sentence(tmp_path):
 def test_vectors_of_another_shape_are_refused_with_what_they_are():
     with pytest.raises(MessageError, match=r"embeddings must be \[T, D\] in float32, .*; got \[3\] in float64"):
         Cipher.of({**cipher().tensors(), "embeddings": torch.zeros(3, dtype=torch.float64)})
+
+
+def test_an_error_says_what_it_is_about():
+    with pytest.raises(MessageError, match=r"^message: "):
+        from_bytes(b"")
+    with pytest.raises(MessageError, match=r"^from ada: "):
+        from_bytes(b"", source="from ada")

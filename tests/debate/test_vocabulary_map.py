@@ -220,3 +220,23 @@ def test_vectors_are_rendered_for_no_receiver_of_another_tokenizer():
     for rendered in (vectors_for, weights_for):
         with pytest.raises(MessageMismatch, match="the tokenizers differ"):
             rendered(said, receiver(LARGE)[1])
+
+
+def test_shares_of_a_message_are_means_over_its_steps_and_the_least_is_one_step_s():
+    mapping = VocabularyMap(LARGE, SMALL)
+    names = token_bytes(LARGE)
+    single = next(t for t in range(len(names)) if names[t] and len(mapping.pieces(t)) == 1)
+    double = next(t for t in range(len(names)) if names[t] and len(mapping.pieces(t)) == 2)
+    _, to = receiver(SMALL)
+    found = mapping.apply(message(LARGE, [{single: 1.0}, {double: 1.0}, {double: 0.5, single: 0.25}]), to)
+    # All of the first step is single tokens, none of the second, a quarter of the third, which keeps three quarters in all.
+    assert found.exact == pytest.approx((1 + 0 + 0.25) / 3)
+    assert found.mass == pytest.approx((1 + 1 + 0.75) / 3)
+    assert found.least == pytest.approx(0.75)
+
+
+def test_a_message_of_no_steps_is_rendered_as_none_on_any_table():
+    said = message(LARGE, [])
+    table, to = receiver(LARGE, width=6)
+    assert rerender(said, table, to).shape == (0, 6)
+    assert tuple(weights_for(said, to).shape) == (0, 0)

@@ -9,8 +9,6 @@ more than a second of processor time, or if memory rises by more than 64 MiB aft
 finding is written to `STATE/findings/TARGET-HASH` and belongs into tests/fuzz/corpus/TARGET once it is mended. Counts go to
 `STATE/report.json`, batch by batch: a run that was stopped goes on where it was. A batch of a target depends on the seed, its
 number and the corpus alone.
-
-Bodies of HTTP requests get a target here when something serves them.
 """
 
 import argparse
@@ -33,6 +31,7 @@ from typing import Any
 from fuzz.files import Journals, Messages, Questions, Responses, RunFolders, Tables
 from fuzz.models import Answers, Checkpoints, ModelFolders, Servers, Templates
 from fuzz.mutation import mutate
+from fuzz.serving import Bodies
 from fuzz.settings import Configs, Overrides, PromptFiles, Topologies, Yaml
 from fuzz.target import Target
 
@@ -53,6 +52,7 @@ TARGETS: tuple[type[Target], ...] = (
     Templates,
     Checkpoints,
     ModelFolders,
+    Bodies,
 )
 BATCH = 500
 LONGEST_S = 1.0

@@ -17,6 +17,7 @@ FEW = {
     "prompts": 400,
     "overrides": 600,
     "yaml": 600,
+    "bodies": 400,
 }
 LARGEST_CORPUS = 1_000_000
 

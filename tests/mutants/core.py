@@ -13,7 +13,12 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "stopping": (("debate/protocol/st*.py",), ("tests/debate/protocol", "tests/debate/test_orchestrator.py")),
     "decision": (
         ("debate/decision/*.py", "debate/answer.py"),
-        ("tests/debate/decision", "tests/debate/test_orchestrator.py", "tests/agents/speakers/test_specialist.py"),
+        (
+            "tests/debate/decision",
+            "tests/debate/test_orchestrator.py",
+            "tests/agents/speakers/test_specialist.py",
+            "tests/debate/test_ask.py",
+        ),
     ),
     "topology": (
         ("debate/topology/*.py", "debate/config/topology.py", "debate/config/topology_file.py"),
@@ -25,6 +30,7 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (
             "tests/agents/test_message.py",
             "tests/agents/test_message_header.py",
+            "tests/agents/test_fingerprint.py",
             "tests/debate/runtime/ray/test_wire.py",
         ),
     ),
@@ -51,6 +57,12 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("tests/kernels",),
     ),
+}
+# Modules that run in a process which tests start, where nothing is traced → the module that asks them: its tests are theirs.
+ASKED_BY = {
+    "evals/scoring/worker.py": "evals/scoring/bounded.py",
+    "evals/scoring/exact.py": "evals/scoring/bounded.py",
+    "evals/scoring/reasoning_gym.py": "evals/scoring/bounded.py",
 }
 # What needs a GPU, times operators, or only names things.
 LEFT_OUT = {"bench.py", "triton.py", "gpu.py", "__init__.py"}

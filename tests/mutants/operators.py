@@ -7,6 +7,7 @@ alone: no behaviour depends on them but words.
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -63,11 +64,9 @@ class Mutant:
 def mutants(source: str) -> list[Mutant]:
     """Return every mutant of a source that parses, in order of place."""
     found = []
-    starts = _line_starts(source)
     raw = source.encode()
     for statement, node, replacement in _Walk().replacements(ast.parse(source)):
-        start = starts[node.lineno - 1] + node.col_offset
-        end = starts[node.end_lineno - 1] + node.end_col_offset
+        start, end = span(source, node)
         after = replacement if isinstance(replacement, str) else f"({ast.unparse(replacement)})"
         mutant = Mutant(statement.lineno, statement.end_lineno, start, end, raw[start:end].decode(), after)
         try:
@@ -78,6 +77,16 @@ def mutants(source: str) -> list[Mutant]:
     return sorted(set(found), key=lambda one: (one.start, one.end, one.after))
 
 
+def span(source: str, node: ast.stmt | ast.expr) -> tuple[int, int]:
+    """Return the bytes of a source between which a node of it stands."""
+    starts = _line_starts(source)
+    end_line, end_column = node.end_lineno, node.end_col_offset
+    assert end_line is not None
+    assert end_column is not None
+    return starts[node.lineno - 1] + node.col_offset, starts[end_line - 1] + end_column
+
+
+@lru_cache(maxsize=8)
 def _line_starts(source: str) -> list[int]:
     starts = [0]
     for line in source.encode().splitlines(keepends=True):

@@ -93,8 +93,13 @@ class Baseline:
             }
             for path in self._modules
         }
+        at_import = {
+            str(path): [line for line, names in data.contexts_by_lineno(str(path)).items() if "" in names]
+            for path in self._modules
+        }
         seconds = {name: took for name, took in self._seconds.items() if name not in self._failed}
-        self._out.write_text(json.dumps({"seconds": seconds, "left_out": self._failed, "lines": lines}))
+        found = {"seconds": seconds, "left_out": self._failed, "lines": lines, "at_import": at_import}
+        self._out.write_text(json.dumps(found))
 
 
 def _too_slow(*_: Any) -> None:

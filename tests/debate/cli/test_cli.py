@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from agents.message_file import read_signed
+from agents.signing import SigningKey, refuse_unsigned
 from debate.cli import main
 
 
@@ -53,6 +55,47 @@ def test_speak_and_read(cli, tmp_path):
     assert "[26, 16] float32, 1,664 bytes" in read
     code, out, _ = cli("speak", "--prompt", "And?", "--backend", "mock", "--model", "mock", "--hear", file)
     assert code == 0
+
+
+def test_a_spoken_message_is_signed_where_there_is_a_key(cli, tmp_path, monkeypatch):
+    key, other = (SigningKey.generate() for _ in range(2))
+    key.write(tmp_path / "key")
+    other.write(tmp_path / "other")
+    asked = ("speak", "-p", "What is 1+2?", "--backend", "mock", "-m", "mock")
+
+    def spoken(name, *more):
+        code, _, notes = cli(*asked, "--out", tmp_path / name, *more)
+        assert code == 0, notes
+        message, signature = read_signed((tmp_path / name).read_bytes())
+        return message, signature, notes
+
+    plain, signature, _ = spoken("plain")
+    assert signature is None
+    message, signature, notes = spoken("signed", "--sign-with", tmp_path / "key")
+    assert f"signed by {key.public}" in notes
+    assert message == plain
+    assert (signature.place.debate, signature.place.agent, signature.place.round) == ("speak", "mock", 1)
+    refuse_unsigned(message, signature, signature.place, key.public)
+    assert cli("verify", tmp_path / "signed", "--key", tmp_path / "key.pub")[0] == 0
+    assert cli("verify", tmp_path / "signed", "--key", tmp_path / "other.pub")[0] == 1
+    assert cli("verify", tmp_path / "plain")[0] == 3
+    # Said once more it is a message of another place, or who hears it twice could not tell a replay.
+    assert spoken("again", "--sign-with", tmp_path / "key")[1].place.run != signature.place.run
+    monkeypatch.setenv("CIPHER_DEBATE_SIGN_WITH", str(tmp_path / "other"))
+    assert spoken("environment")[1].key == other.public
+    assert spoken("none", "--sign-with", "none")[1] is None
+    assert cli("read", tmp_path / "environment")[0] == 0
+
+
+def test_a_key_that_signs_nothing_or_is_not_there_is_refused_before_anything_is_said(cli, tmp_path):
+    asked = ("speak", "-p", "x", "--backend", "mock", "-m", "mock", "--sign-with", tmp_path / "none")
+    code, said, notes = cli(*asked)
+    assert (code, said) == (2, "")
+    assert "name one with --out" in notes
+    code, said, notes = cli(*asked, "--out", tmp_path / "m")
+    assert (code, said) == (2, "")
+    assert "cannot read the private key" in notes
+    assert not (tmp_path / "m").exists()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from debate.build import build_debate
 from debate.config.load import load_config
 from debate.config.shipped import configs_folder, shipped
 from debate.runtime.backends import Backends
+from debate.topology.build import build_topology
 
 SMOKE = {"backend": "mock", "model": "mock", "agents": {"ada": {}, "ben": {}}}
 
@@ -115,3 +116,29 @@ def test_a_shipped_config_is_the_same_wherever_it_is_read(name, monkeypatch, tmp
     config = load_config(configs_folder() / name)
     monkeypatch.chdir(tmp_path)
     assert load_config(configs_folder() / name) == config == load_config(configs_folder() / name, is_record=True)
+
+
+def test_public_keys_that_edges_demand_are_found_beside_the_config(write, tmp_path):
+    key = "ed25519:" + "A" * 43 + "="
+    (tmp_path / "project" / "keys").mkdir()
+    (tmp_path / "project" / "keys" / "ada.pub").write_text(key)
+    (tmp_path / "elsewhere" / "ben.pub").write_text(key)
+
+    def demanding(named):
+        return {"topology": {"edges": [{"from": "*", "to": "*", "signed": named}]}}
+
+    def signed(named):
+        return load_config(write(**demanding(named))).topology.edges[0].signed
+
+    beside = str((tmp_path / "project" / "keys" / "ada.pub").resolve())
+    assert signed("keys/ada.pub") == beside
+    # Of each speaker: beside the config, where the command runs, or the key itself.
+    assert signed({"ada": "keys/ada.pub", "ben": "ben.pub"}) == {"ada": beside, "ben": "ben.pub"}
+    assert signed(key) == key
+    method = load_config(write(methods={"other": demanding("keys/ada.pub")})).methods["other"]
+    assert method["topology"]["edges"][0]["signed"] == beside
+    # Such a config finds the keys, and one that is missing is told by its name.
+    build_topology(load_config(write(**demanding("keys/ada.pub"))).topology, ["ada", "ben"], rounds=1)
+    missing = load_config(write(**demanding("keys/no.pub")))
+    with pytest.raises(ConfigError, match=r"topology\.edges\.0\.signed: 'keys/no\.pub' is no public key"):
+        build_topology(missing.topology, ["ada", "ben"], rounds=1)

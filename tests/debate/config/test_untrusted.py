@@ -1,6 +1,7 @@
 """Configs that lie, escape or explode are refused in one sentence, before anything is played or written."""
 
 import json
+import time
 
 import pytest
 
@@ -141,6 +142,44 @@ def test_topology_files_that_cannot_be_read(tmp_path, name, text, said):
         read_topology_file(tmp_path / name)
     assert said in str(caught.value)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("before", ["", "<!-- " + "x" * 100_000 + " -->\n", "\n" * 70_000])
+def test_a_doctype_is_found_in_any_encoding_and_however_late_it_comes(tmp_path, encoding, before):
+    path = tmp_path / "g.graphml"
+    graph = '<graph edgedefault="directed"><node id="a"/></graph>'
+    graph = f'<graphml xmlns="http://graphml.graphdrawing.org/xmlns">{graph}</graphml>'
+    head = f'<?xml version="1.0" encoding="{encoding}"?>' if before != "\n" * 70_000 else ""
+    path.write_bytes(f"{head}{before}<!DOCTYPE x [<!ENTITY a 'aaaa'>]>{graph}".encode(encoding))
+    with pytest.raises(ConfigError, match="no use for a DOCTYPE"):
+        read_topology_file(path)
+    # Behind the first element it is no declaration, and in a comment it is a word.
+    path.write_bytes(f"{head}<!-- <!DOCTYPE x> -->{graph}".encode(encoding))
+    assert read_topology_file(path)[0] == {"a": {}}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '{"nodes": [], "edges": [], ' + ", ".join(f'"k{n}": 1' for n in range(200_000)) + ', "k199999": 1}',
+            "stands twice",
+        ),
+        (
+            json.dumps({"nodes": [{"id": n} for n in range(60_000)], "edges": [{"source": 0, "target": -1}]}),
+            "names '-1'",
+        ),
+    ],
+    ids=["keys", "nodes"],
+)
+def test_a_long_file_is_refused_as_quickly_as_it_is_read(tmp_path, text, said):
+    path = tmp_path / "g.json"
+    path.write_text(text)
+    start = time.thread_time()
+    with pytest.raises(ConfigError, match=said):
+        read_topology_file(path)
+    assert time.thread_time() - start < 5
 
 
 @pytest.mark.parametrize("key", ["edges", "links"])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from support.contracts import small_kalm, small_langsamp, small_matryoshka, small_sentence_transformer
 
 from agents.backend import Usage
+from agents.backends.mock import MockBackend
 from agents.beliefs.cards import create_text_embedding
 from agents.errors import ConfigError, DebateError
 from agents.fingerprint import ModelFingerprint
@@ -15,7 +16,7 @@ from agents.observation import Text
 from agents.question import Question
 from debate.config.electorate import Electorate
 from debate.decision.decision import Poll
-from debate.decision.depth import depths, drift, outliers, text_points
+from debate.decision.depth import depths, drift, embed, outliers, text_points
 from debate.decision.rules import decision_rule
 from debate.transcript import Transcript, Turn, TurnKey
 
@@ -135,3 +136,26 @@ def test_mistakes_in_a_decision_by_depth_are_sentences(call, sentence):
 def test_what_embeds_no_texts_is_refused():
     with pytest.raises(ConfigError, match="discrete_functions embeds no texts: take kalm"):
         create_text_embedding("discrete_functions")
+
+
+def test_an_outlier_is_three_robust_deviations_below_the_median():
+    # Half of them lie within 0.1 of the median: the robust deviation is 0.148, and three of them 0.445.
+    near = [1.0, 0.9, 1.1, 0.9, 1.1, 1.0, 1.0, 1.1, 0.9]
+    assert outliers(np.array([*near, 0.5])) == [9]
+    assert outliers(np.array([*near, 0.6])) == []
+    assert outliers(np.array([*near, 0.6]), threshold=2.0) == [9]
+    # Above the median nobody is an outlier, and of three nobody is.
+    assert outliers(np.array([*near, 1.9])) == []
+    assert outliers(np.array([1.0, 1.0, 0.0])) == []
+    assert outliers(np.array([1.0, 1.0, 1.0, 0.0])) == [3]
+
+
+def test_messages_lie_by_their_words_where_the_tokens_of_one_are_unknown():
+    model = MockBackend().fingerprint
+    known, other = (Message(text, model, 0.0, tuple(text.encode())) for text in ("one two", "one three"))
+    unknown = Message("one two", model, 0.0)
+    by_tokens = embed([known, other])
+    assert by_tokens[0] @ by_tokens[1] > 0.6, "most of their bytes are the same"
+    by_words = embed([unknown, other])
+    assert by_words[0] @ by_words[1] == pytest.approx(0.5), "one of two words is the same"
+    assert embed([known, unknown])[0] @ embed([known, unknown])[1] == pytest.approx(1.0)

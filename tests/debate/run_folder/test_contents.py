@@ -1,7 +1,9 @@
 """Run folders from strangers: nothing outside one is ever touched, and in it only what runs put there."""
 
 import os
+import resource
 import shutil
+import socket
 
 import pytest
 
@@ -13,12 +15,15 @@ from debate.config.load import validate
 from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.cancel import cancel
+from debate.run_folder.facts import read_facts
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.journal import JournalReader
+from debate.run_folder.manifest import read_manifest
 from debate.run_folder.message_store import MessageStore
 from debate.run_folder.reader import RunReader
 from debate.run_folder.status import status_of
 from debate.run_folder.turn_record import Cost
+from debate.run_folder.verify import verify_run
 from debate.runtime.backends import Backends
 
 CONFIG = validate({"agents": {"ada": {}, "ben": {}}, "backend": "mock", "model": "mock", "rounds": 2}, source="x")
@@ -75,6 +80,63 @@ def test_a_link_in_a_run_folder_is_refused_and_what_lies_behind_it_is_untouched(
             way()
     assert listing(outside) == before
     assert sorted(os.listdir(path)) == inside
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "name", ["log.jsonl", "lock", "run.json", "config.yaml", "energy.json", "cancel", "messages/ff/x", "notes"]
+)
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_what_is_neither_a_file_nor_a_folder_is_refused_and_not_waited_for(
+    recorded, kind, name, overwrite, monkeypatch
+):
+    path, _ = recorded
+    strange = path / name
+    strange.parent.mkdir(exist_ok=True)
+    strange.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(strange)
+    else:
+        # The path of a socket is short.
+        monkeypatch.chdir(strange.parent)
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(strange.name)
+    inside = sorted(os.listdir(path))
+    ways = [lambda: RunFolder(path, CONFIG, overwrite=overwrite), lambda: RunReader(path), lambda: status_of(path)]
+    for way in [*ways, lambda: cancel(path, 0.0), lambda: verify_run(path)]:
+        with pytest.raises(
+            RunError, match="is a pipe, a socket or a device, and a run folder holds files and folders alone"
+        ):
+            way()
+    assert sorted(os.listdir(path)) == inside
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["journal.log", "log.jsonl", "lock"])
+def test_a_file_that_is_another_elsewhere_as_well_is_not_added_to(recorded, outside, name, overwrite):
+    path, _ = recorded
+    theirs = outside / "theirs"
+    theirs.write_bytes((path / name).read_bytes() if (path / name).exists() else b"")
+    (path / name).unlink(missing_ok=True)
+    os.link(theirs, path / name)
+    before = listing(outside)
+    with pytest.raises(RunError, match=rf"{name} is the same file as another elsewhere \(a hard link\)"):
+        RunFolder(path, CONFIG, overwrite=overwrite)
+    assert listing(outside) == before
+    # Reading changes nothing there.
+    assert RunReader(path).methods == ["m"]
+
+
+def test_files_that_are_written_whole_leave_another_of_theirs_alone(recorded, outside):
+    path, transcript = recorded
+    for name in ("config.yaml", "run.json"):
+        os.link(path / name, outside / name)
+    before = listing(outside)
+    with RunFolder(path, CONFIG) as folder:
+        method = folder.method("m")
+        method.open(1, len(transcript.turns))
+        folder.finish({})
+    assert listing(outside) == before
 
 
 def test_the_run_folder_itself_may_be_reached_by_a_link(recorded, tmp_path):
@@ -194,3 +256,24 @@ def test_a_journal_behind_a_link_is_not_read(recorded, tmp_path):
     (path / "journal.log").symlink_to(tmp_path / "moved")
     with pytest.raises(RunError, match="cannot read"):
         list(JournalReader(path / "journal.log"))
+
+
+READERS = {
+    "journal.log": RunReader,
+    "run.json": lambda run: read_facts(run / "run.json"),
+    "results.json": lambda run: read_facts(run / "results.json"),
+    "manifest.json": read_manifest,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_file_that_is_all_holes_is_not_read_into_memory(recorded, name):
+    """It takes no place on the disk, and little in an archive, whatever size it says it has."""
+    path, _ = recorded
+    (path / name).touch()
+    os.truncate(path / name, 1 << 40)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RunError, match=r"1,099,511,627,776 bytes|damaged at byte .* bytes without an end of a line"):
+        READERS[name](path)
+    # In KiB; a record may have 64 MiB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000

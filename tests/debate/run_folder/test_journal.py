@@ -1,6 +1,8 @@
 """The journal as a sequence: every byte is checked; what is missing, doubled, exchanged or cut off is told with its place."""
 
+import errno
 import json
+import os
 import re
 import zlib
 from importlib.metadata import version
@@ -247,3 +249,19 @@ def test_overwriting_and_another_config_begin_a_new_chain(tmp_path):
         folder.finish({})
     assert len(lines(path)) == 3
     RunFolder(path.parent, CONFIG).close()
+
+
+def test_a_journal_that_cannot_be_looked_at_is_not_written(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "journal.log")
+    list(journal.replay())
+
+    def failing(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", failing)
+        with pytest.raises(RunError, match="Permission denied"):
+            journal.append({"kind": "session"})
+    journal.append({"kind": "session"})
+    journal.close()
+    assert [entry.record["kind"] for entry in JournalReader(tmp_path / "journal.log")] == ["journal", "session"]

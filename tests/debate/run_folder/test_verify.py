@@ -274,11 +274,11 @@ def test_which_key_signs(keys, monkeypatch, tmp_path, cli):
     execution = validate({"agents": {"ada": {}}, "execution": {"sign_with": str(keys[0])}}, source="x").execution
     none = execution.model_copy(update={"sign_with": None})
     ours, theirs = (SigningKey.read(key).public for key in keys)
-    assert signing_key(none) is None
+    assert signing_key(none.sign_with) is None
     monkeypatch.setenv("CIPHER_DEBATE_SIGN_WITH", str(keys[1]))
-    assert signing_key(none).public == theirs
-    assert signing_key(execution).public == ours
-    assert signing_key(execution.model_copy(update={"sign_with": "none"})) is None
+    assert signing_key(none.sign_with).public == theirs
+    assert signing_key(execution.sign_with).public == ours
+    assert signing_key("none") is None
     # The option over the config, the config over the environment.
     setting = ("--set", f"execution.sign_with={tmp_path / 'absent'}")
     assert cli(*EVALUATION, *setting, "--sign-with", str(keys[0]), "--out", str(tmp_path / "run"))[0] == 0

@@ -53,6 +53,7 @@ def test_drawn_graphs_reproduce_under_the_seed_and_differ_without(topology):
         ("sparse(k=3)", {3}, 2),
         ("grid(columns=3)", {2, 3}, 3),
         ("teams(size=3)", {2, 3}, 3),
+        ("small_world(k=2, p=0.0)", {2}, 3),
     ],
 )
 def test_degrees_and_diameter_of_six(topology, degrees, diameter):

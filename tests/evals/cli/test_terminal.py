@@ -46,6 +46,29 @@ def test_control_characters_of_a_question_reach_no_terminal(cli):
         assert forbidden not in out + err
 
 
+def test_what_looks_like_markup_is_shown_as_it_was_written(cli, tmp_path):
+    """Names come with a config or a run folder: what is in brackets there is no style and no link, and ends no style either."""
+    names, words = ["[link=https:x]text", "[bold]", "ratio a:b:c :bomb:"], "a:b:c [/b] [red]x [link=https://x]x"
+    methods = ", ".join(f"{name!r}: {{message: text}}" for name in names)
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "backend: mock\nmodel: mock\nrounds: 1\nagents: {ada: {}, ben: {}}\ntask: arithmetic\n"
+        f"options: {{script: {{'.': '{words}'}}}}\nmethods: {{{methods}}}\n"
+    )
+    run = tmp_path / "run"
+    code, out, err = cli("eval", config, "--limit", 2, "--out", run)
+    assert code == 0, err
+    said = {"eval": out}
+    for command in (("status", run), ("show", run), ("report", run), ("verify", run), ("topology", "check", config)):
+        code, out, err = cli(*command)
+        assert code in (0, 3), (command, err)
+        said[command[0]] = out + err
+    for command in ("eval", "status", "show", "report"):
+        assert all(name in said[command] for name in names), (command, said[command])
+    assert words in said["show"]
+    assert "\x1b" not in "".join(said.values())
+
+
 def test_sums_are_debated_by_those_who_can_add_and_answered_rightly(cli):
     code, out, err = cli("run", "What is the result of 3+4*5+6-2*7?")
     assert (code, "decision: 15:" in out) == (0, True), out

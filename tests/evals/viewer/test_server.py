@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from support.viewer_runs import made_run, write_debate
 
 from evals.sample import Sample
-from evals.viewer.access import Access
+from evals.viewer.access import PageAccess
 from evals.viewer.report import report_apart
 from evals.viewer.server import Viewer
 
@@ -133,7 +133,7 @@ def test_a_run_that_grows_is_told_until_it_is_over(tmp_path):
 
 
 def test_tokens_are_compared_whole():
-    access = Access(80, "secret")
+    access = PageAccess(80, "secret")
     assert access.knows("secret")
     assert not access.knows("secre")
     assert not access.knows("")

@@ -1,0 +1,42 @@
+"""Reading a file that somebody else named: an ordinary one of a bounded size. A pipe is not waited for, and a device not read."""
+
+import errno
+import io
+import os
+import stat
+from pathlib import Path
+
+
+def read_ordinary(path: Path, *, most: int, follow: bool = True) -> bytes:
+    """Return the bytes of an ordinary file.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+        follow: whether a link is followed.
+
+    Raises:
+        OSError: it is not there, not readable, larger, or a folder, pipe, socket or device; `strerror` says which.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    handle = os.open(path, flags)
+    try:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file")
+        if facts.st_size > most:
+            raise OSError(errno.EFBIG, f"it has {facts.st_size:,} bytes, and {most:,} are allowed")
+        with open(handle, "rb", closefd=False) as file:
+            # It may grow meanwhile.
+            return file.read(most)
+    finally:
+        os.close(handle)
+
+
+def read_ordinary_text(path: Path, *, most: int) -> str:
+    """Return the text of an ordinary file in UTF-8, every end of a line as one newline; see `read_ordinary`.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return io.TextIOWrapper(io.BytesIO(read_ordinary(path, most=most)), encoding="utf-8").read()
