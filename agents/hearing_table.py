@@ -54,6 +54,7 @@ def rendered_on(
     temperature: torch.Tensor,
     seeds: torch.Tensor,
     steps: torch.Tensor,
+    deferred: bool = False,
 ) -> torch.Tensor:
     """Return the vectors [B, D'] of a speaker's logits [B, V] on a hearer's table [V', D'], in the table's dtype.
 
@@ -62,9 +63,10 @@ def rendered_on(
 
     Args:
         table: of the hearer, on the speaker's device.
-        encoder, temperature, seeds, steps: as for the speaker's own vectors.
+        encoder, temperature, seeds, steps, deferred: as for the speaker's own vectors.
         logits: of the speaker.
     """
     more = table.num_tokens - logits.shape[1]
     fitting = torch.nn.functional.pad(logits, (0, more), value=float("-inf"))
-    return encoder.encode(fitting, table, temperature=temperature, seeds=seeds, steps=steps).vectors
+    said = encoder.encode(fitting, table, temperature=temperature, seeds=seeds, steps=steps, deferred=deferred)
+    return said.vectors

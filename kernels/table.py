@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from kernels import native
+from kernels import gpu, native
 
 if TYPE_CHECKING:
     from kernels.nearest.cpu import PackedTable
@@ -116,11 +116,13 @@ class EmbeddingTable:
         return pack(self.weight)
 
     def prepare(self) -> None:
-        """Make now what the compiled operators would make at their first step; nothing where they do not serve.
+        """Make now what the operators would make at their first step; nothing where neither the compiled nor the GPU's serve.
 
-        The 8-bit copy is packed, the rows' low-rank stand-ins are made, and where the kernel lets us (Linux 6.1) both tables
-        move to pages of 2 MiB in place.
+        On the CPU the 8-bit copy is packed, the rows' low-rank stand-ins are made, and where the kernel lets us (Linux 6.1) both
+        tables move to pages of 2 MiB in place. On a GPU the norms are taken.
         """
+        if gpu.refusal("auto", self.weight) is None:
+            _ = self.inverse_norms
         if native.refusal(self.weight) is None:
             _ = self.low_rank
             for tensor in (self.weight.detach(), self.packed.packed):

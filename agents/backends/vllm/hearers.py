@@ -57,15 +57,26 @@ class Hearers:
         temperature: Tensor,
         seeds: Tensor,
         steps: Tensor,
+        *,
+        deferred: bool,
     ) -> None:
-        """Keep what logits [n, V] render to on the tables of each row's hearers, by (request, step)."""
+        """Keep what logits [n, V] render to on the tables of each row's hearers, by (request, step).
+
+        Rows that are no belief are looked for by the caller where that is `deferred`.
+        """
         for name in dict.fromkeys(name for names in hearers for name in names):
             held = self._held.get(name)
             if held is None:
                 continue
             rows = [row for row, names in enumerate(hearers) if name in names]
             vectors = rendered_on(
-                held.table, encoder, logits[rows], temperature=temperature[rows], seeds=seeds[rows], steps=steps[rows]
+                held.table,
+                encoder,
+                logits[rows],
+                temperature=temperature[rows],
+                seeds=seeds[rows],
+                steps=steps[rows],
+                deferred=deferred,
             )
             held.store.write([places[row] for row in rows], _vectors_alone(vectors))
 
@@ -96,4 +107,5 @@ def _vectors_alone(vectors: Tensor) -> Steps:
         max_probability=nothing,
         top_ids=torch.zeros(n, 0, dtype=torch.int64, device=device),
         top_probabilities=torch.zeros(n, 0, device=device),
+        status=torch.zeros(n, dtype=torch.int32, device=device),
     )

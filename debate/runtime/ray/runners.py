@@ -213,10 +213,10 @@ class Runners:
         """Greet a runner, do what its events ask for until it dies, and begin another in its place."""
         try:
             facts = await runner.actor.hello.remote()
-            if facts["packages"] != packages():
+            if differs := differing(packages(), facts["packages"]):
                 raise ConfigError(
-                    f"the node at {facts['address']} has other versions than this process ({facts['packages']}), and its "
-                    "runner would render other prompts. Install the same versions there."
+                    f"the node at {facts['address']} has {differs[1]}, and this process has {differs[0]}: its runner would render "
+                    "other prompts. Install the same versions there."
                 )
             runner.is_alive = True
             self._came.set()
