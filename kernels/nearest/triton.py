@@ -22,11 +22,13 @@ _F16_SCALE = 2.0**12
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _block_maxima_kernel(  # type: ignore[no-untyped-def]
-    pieces, table, table_stride, column_stride, inverse_norms, maxima, N, V, D, blocks,
+    pieces, needed, table, table_stride, column_stride, inverse_norms, maxima, N, V, D, blocks,
     PIECES: tl.constexpr, WIDEN: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     block = tl.program_id(0)
     rows = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
+    if tl.max(tl.load(needed + rows, mask=rows < N, other=0).to(tl.int32), axis=0) == 0:
+        return
     tokens = block * BLOCK_V + tl.arange(0, BLOCK_V)
     scores = tl.zeros([BLOCK_N, BLOCK_V], dtype=tl.float32)
     for d in range(0, D, BLOCK_D):
@@ -54,13 +56,15 @@ def _block_maxima_kernel(  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _decide_kernel(  # type: ignore[no-untyped-def]
-    vectors, table, table_stride, column_stride, lengths, maxima, floors, best, second, ids, V, D, blocks,
+    vectors, needed, table, table_stride, column_stride, lengths, maxima, floors, best, second, ids, V, D, blocks,
     BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """The two largest float64 cosines of a vector with a block of tokens, where the block may hold one of its two best."""
     block = tl.program_id(0)
     row = tl.program_id(1)
     at = row.to(tl.int64) * blocks + block
+    if tl.load(needed + row) == 0:
+        return
     if tl.load(maxima + at) < tl.load(floors + row):
         return
     tokens = block * BLOCK_V + tl.arange(0, BLOCK_V)
@@ -86,8 +90,13 @@ def _decide_kernel(  # type: ignore[no-untyped-def]
     tl.store(second + at, tl.max(tl.where(tokens == winner, -2.0, cosines), axis=0))
 
 
-def nearest_token(vectors: Tensor, table: Tensor, inverse_norms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(ids, cosine, second) [N] for vectors [N, D]; the cosines in float64."""
+def nearest_token(
+    vectors: Tensor, table: Tensor, inverse_norms: Tensor, needed: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(ids, cosine, second) [N] for vectors [N, D]; the cosines in float64.
+
+    Rows that are not `needed` [N] bool come back without a meaning. Where none of a block of rows is, the table is not read.
+    """
     count, width = vectors.shape
     vocabulary = table.shape[0]
     device = table.device
@@ -96,10 +105,11 @@ def nearest_token(vectors: Tensor, table: Tensor, inverse_norms: Tensor) -> tupl
     pieces, factor = _pieces((wide / lengths.clamp_min(1e-300)[:, None]).float(), table.dtype)
     blocks = triton.cdiv(vocabulary, _BLOCK)
     maxima = torch.empty(count, blocks, device=device)
+    wanted = torch.ones(count, dtype=torch.int8, device=device) if needed is None else needed.to(torch.int8)
     block_n = power_of_two(count, 16, 64)
     # The interpreter multiplies 16-bit numbers as the integers it stores them in: there, WIDEN converts first.
     _block_maxima_kernel[(blocks, triton.cdiv(count, block_n))](
-        pieces, table, *table.stride(), (inverse_norms / factor).contiguous(), maxima, count, vocabulary, width, blocks,
+        pieces, wanted, table, *table.stride(), (inverse_norms / factor).contiguous(), maxima, count, vocabulary, width, blocks,
         PIECES=len(pieces), WIDEN=device.type != "cuda", BLOCK_N=block_n, BLOCK_V=_BLOCK,
         BLOCK_D=power_of_two(width, 16, 64),
     )  # fmt: skip
@@ -109,7 +119,7 @@ def nearest_token(vectors: Tensor, table: Tensor, inverse_norms: Tensor) -> tupl
     best, second = torch.full((2, count, blocks), -2.0, dtype=torch.float64, device=device)
     ids = torch.zeros(count, blocks, dtype=torch.int64, device=device)
     _decide_kernel[(blocks, count)](
-        wide, table, *table.stride(), lengths, maxima, leaders - 2 * slack, best, second, ids, vocabulary, width, blocks,
+        wide, wanted, table, *table.stride(), lengths, maxima, leaders - 2 * slack, best, second, ids, vocabulary, width, blocks,
         BLOCK_V=_BLOCK, BLOCK_D=power_of_two(width, 16, 32),
     )  # fmt: skip
     top = best.amax(dim=1)

@@ -4,21 +4,22 @@ What a compiler can tell of a kernel before any device has run it: that it compi
 is spilled to memory, that products are made by matrix instructions, and that its shared memory fits.
 """
 
+import os
 import re
 import subprocess
-from pathlib import Path
+import tempfile
 
 import pytest
+import torch
 import triton
-import triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
 from kernels.attention import triton as attention
 from kernels.expectation import triton as expectation
 from kernels.nearest import triton as nearest
 
-ASSEMBLER = Path(triton.backends.nvidia.__file__).parent / "bin" / "ptxas"
 # Bytes that one block of threads may have on an H100 or H200.
 SHARED = 227 * 1024
 # D of SmolLM2, Qwen3 0.6B and Llama 3 8B; requests at once.
@@ -35,15 +36,16 @@ class Compiled:
         unit = {name: 1 for name in order if name == "column_stride"}
         attributes = {(order.index(name),): [["tt.divisibility", 16]] for name in aligned}
         known = {**constants, **unit}
-        types = {**signature, **{name: "constexpr" for name in known}}
+        types = {**signature, **dict.fromkeys(known, "constexpr")}
         source = ASTSource(fn=function, signature=types, constexprs=known, attrs=attributes)
         kernel = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
         self.ptx, self.shared = kernel.asm["ptx"], kernel.metadata.shared
         target = re.search(r"\.target\s+(\S+?),?\s", self.ptx)[1]
-        done = subprocess.run(
-            [ASSEMBLER, "-v", f"-arch={target}", "-o", "/dev/null", "/dev/stdin"],
-            input=self.ptx, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
+            file.write(self.ptx)
+            file.flush()
+            command = [get_ptxas(90).path, "-v", f"-arch={target}", "-o", os.devnull, file.name]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
         self.spilled = [int(n) for n in re.findall(r"(\d+) bytes spill (?:stores|loads)", done.stderr)]
         self.registers = int(re.search(r"Used (\d+) registers", done.stderr)[1])
 
@@ -57,8 +59,6 @@ class Compiled:
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_product_of_weights_and_a_table(rows, width):
-    import torch
-
     shape = expectation.product_shape(rows, width, torch.bfloat16)
     signature = {
         **dict.fromkeys(("high", "low", "table"), "*bf16"),
@@ -73,8 +73,6 @@ def test_the_product_of_weights_and_a_table(rows, width):
 
 
 def test_the_product_with_other_tables():
-    import torch
-
     for kind, dtype in (("*fp16", torch.float16), ("*fp32", torch.float32)):
         shape = expectation.product_shape(16, 1024, dtype)
         signature = {
@@ -111,7 +109,7 @@ def test_the_walks_over_logits():
 
 @pytest.mark.parametrize("rows", [16, 64])
 def test_the_search_for_the_nearest_token(rows):
-    signature = {"pieces": "*bf16", "table": "*bf16", "table_stride": "i32", "column_stride": "i32"}
+    signature = {"pieces": "*bf16", "needed": "*i8", "table": "*bf16", "table_stride": "i32", "column_stride": "i32"}
     signature |= {"inverse_norms": "*fp32", "maxima": "*fp32", **dict.fromkeys(("N", "V", "D", "blocks"), "i32")}
     constants = {"PIECES": 3, "WIDEN": False, "BLOCK_N": rows, "BLOCK_V": 64, "BLOCK_D": 64}
     Compiled(nearest._block_maxima_kernel, signature, constants).check(multiplies=True)

@@ -16,7 +16,8 @@ def packages() -> dict[str, str]:
     installed.
     """
     found = dict.fromkeys(DECISIVE, "missing") | versions(DECISIVE)
-    found |= {VLLM: version for version in versions(DISTRIBUTIONS).values()}
+    for version in versions(DISTRIBUTIONS).values():
+        found[VLLM] = version
     return {name: version.split("+")[0] for name, version in found.items()}
 
 

@@ -18,7 +18,16 @@ pytest.importorskip("triton")
 @pytest.mark.timeout(900)
 def test_what_v2_says_is_what_transformers_says():
     """The cases of v2_cases.py: Triton decides at its import whether it interprets, hence a process of their own."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=800", str(HERE / "v2_cases.py")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--timeout=800",
+        str(HERE / "v2_cases.py"),
+    ]
     environment = {
         "TRITON_INTERPRET": "1",
         "VLLM_USE_V2_MODEL_RUNNER": "1",
@@ -85,3 +94,35 @@ def test_the_workers_of_both_runners_can_be_made():
         assert isinstance(made, base)
         assert type(made).__mro__[1] is mixin
         assert type(made).load_model is mixin.load_model
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_it_says_what_transformers_says(tiny, expected):
+    import torch
+    from support.plain_loops import say
+    from support.vllm_engine import CRAMPED, engine
+
+    from agents.backend import Prompt, Request, Sampling
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    encoders = ["expectation", None, "topk(k=5)", "gumbel"]
+    requests = [
+        Request(
+            Prompt.of(f"case {number}, and what is asked in it?"),
+            Sampling(temperature=0.7, max_tokens=24, seed=number, ignore_eos=True),
+            encoders[number % 4],
+        )
+        for number in range(16)
+    ]
+    wanted = expected(requests)
+    with engine(tiny("llama-wide"), gpu_memory_utilization=0.5, **CRAMPED) as backend:
+        found = say(backend, requests)
+        assert backend.state()["resumed"] > 0
+    same = [one.message.token_ids == other.message.token_ids for one, other in zip(found, wanted, strict=True)]
+    # Two ways of summing float32 may part at a tie; most requests have none.
+    assert sum(same) >= 14, same
+    for one, other, is_same in zip(found, wanted, same, strict=True):
+        if is_same and one.message.cipher is not None:
+            a, b = one.message.cipher.vectors.float(), other.message.cipher.vectors.float()
+            assert bool(((a - b).norm(dim=1) <= 1e-3 * b.norm(dim=1)).all())

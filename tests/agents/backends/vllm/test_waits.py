@@ -15,8 +15,6 @@ def test_a_step_on_a_gpu_waits_for_nothing():
     pytest.importorskip("triton")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(CASES)]
     environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, cwd=CASES.parents[4]
-    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=CASES.parents[4])
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert "skipped" not in done.stdout

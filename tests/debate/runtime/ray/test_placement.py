@@ -6,8 +6,8 @@ from agents.errors import ConfigError
 from debate.config.execution import EngineConfig
 
 pytest.importorskip("ray")
-from debate.runtime.ray import packages  # noqa: E402
-from debate.runtime.ray.placement import Node, engine_options, refuse_collisions  # noqa: E402
+from debate.runtime.ray import packages
+from debate.runtime.ray.placement import Node, engine_options, refuse_collisions
 
 GPUS = Node("a", "10.0.0.1", {"CPU": 8.0, "GPU": 2.0})
 NONE = Node("b", "10.0.0.2", {"CPU": 8.0, "quiet": 1.0})
@@ -39,7 +39,9 @@ def test_a_part_of_a_gpu_is_that_part_of_its_memory_unless_the_options_say_anoth
 
 def test_ranks_on_one_bundle_of_gpus_are_vllms_own_processes():
     ranks = {"tensor_parallel_size": 2}
-    assert engine_options("vllm", "m", EngineConfig(num_gpus=2), ranks) == ranks | {"distributed_executor_backend": "mp"}
+    assert engine_options("vllm", "m", EngineConfig(num_gpus=2), ranks) == ranks | {
+        "distributed_executor_backend": "mp"
+    }
     assert engine_options("vllm", "m", EngineConfig(num_gpus=1, bundles=2), ranks) == ranks
     with pytest.raises(ConfigError, match="tensor_parallel_size: 2, and its place has 1 GPUs. Set num_gpus: 2"):
         engine_options("vllm", "m", EngineConfig(num_gpus=1), ranks)
