@@ -118,6 +118,7 @@ def test_the_search_for_the_nearest_token(rows):
 def test_the_exact_cosines_of_the_nearest_token():
     signature = {
         "vectors": "*fp64",
+        "needed": "*i8",
         "table": "*bf16",
         "table_stride": "i32",
         "column_stride": "i32",
