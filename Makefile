@@ -52,6 +52,18 @@ test: model $(VLLM) browser  ## environment, embedded model, vLLM, a browser, ch
 test-long: model $(VLLM) browser  ## the tests that take minutes each and are left out of `make test`
 	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q -m long --timeout=3600
 
+# In an environment of its own, without vLLM, which pins its torch. NEWEST_PYTHON names another Python; TORCH a build of torch that is
+# already chosen (on Linux without a GPU, PyTorch's CPU index spares gigabytes).
+NEWEST_PYTHON ?= $(PYTHON)
+TORCH ?= torch
+test-newest:     ## the tests on the newest release of everything that is asked for: says what breaks beyond the bounds that were tested
+	$(NEWEST_PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python tests/support/newest.py > .venv-newest/wanted.txt
+	.venv-newest/bin/python -m pip install --quiet --upgrade "$(TORCH)" -r .venv-newest/wanted.txt
+	.venv-newest/bin/python -m pip install --quiet --no-deps --editable .
+	.venv-newest/bin/python -m pip list | grep -i -E "^(torch|transformers|triton|numpy|pydantic|huggingface|datasets) "
+	.venv-newest/bin/python -m pytest -q -W default tests/kernels tests/agents tests/debate tests/evals --ignore=tests/debate/runtime/ray
+
 check: $(STAMP)  ## lint, types, import direction
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -91,5 +103,5 @@ mutants: $(STAMP) ## 500 small faults in the core: does a test notice each (an h
 audit: $(STAMP)  ## known vulnerabilities of the installed packages: a report, which fails nothing
 	@$(BIN)/python tests/support/audit.py
 
-clean:           ## remove the environment and the runs
-	rm -rf $(VENV) runs
+clean:           ## remove the environments and the runs
+	rm -rf $(VENV) .venv-newest runs

@@ -22,7 +22,7 @@ from kernels import EmbeddingTable, encoders, gpu, native
 
 # The interpreter computes with numpy, which warns of infinities that the kernels select away.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-V, D = 300, 48
+V, D = 150, 24
 # dirichlet draws by rejection, and looks after each attempt whose turn it still is.
 NEVER_LOOK = sorted(set(encoders.names()) - {"dirichlet"})
 LOOKS = ("tolist", "item", "__bool__", "__int__", "__float__", "__index__", "numpy", "nonzero", "cpu")
@@ -107,6 +107,13 @@ def runner(spoken, drawn, encoder_of):
     return made
 
 
+def know_neighbours(table):
+    """What `EmbeddingTable.prepare` finds on a GPU, so that some tokens are proven and not searched for."""
+    unit = torch.nn.functional.normalize(table.weight.double(), dim=1)
+    table.neighbour_cosines.copy_((unit @ unit.T).fill_diagonal_(-2).amax(dim=1))
+    object.__setattr__(table, "knows_neighbours", True)
+
+
 def step(made, number, spoken, drawn):
     rows = spoken + drawn
     logits = 3 * torch.randn(rows, V, generator=torch.Generator().manual_seed(number))
@@ -119,12 +126,11 @@ def step(made, number, spoken, drawn):
     return made._tokens(logits, saying, drawing, [0.5] * rows)
 
 
-@pytest.mark.parametrize("rows", [(3, 0), (16, 0), (0, 4), (0, 16), (12, 5)])
+@pytest.mark.parametrize("rows", [(3, 0), (16, 0), (0, 4), (0, 16), (12, 3)])
 def test_a_step_waits_for_nothing_and_copies_twice_at_most_whatever_the_batch(as_on_a_gpu, rows):
     made = runner(*rows, encoder_of=lambda row: NEVER_LOOK[row % len(NEVER_LOOK)])
-    if rows[1]:
-        # Without it every vector is searched for; with it, and with all others, some are proven.
-        made.vocabulary.prepare()
+    if all(rows):
+        know_neighbours(made.vocabulary._table)
     with torch.inference_mode():
         step(made, 0, *rows)
         counted = Counted(as_on_a_gpu)
