@@ -8,6 +8,8 @@ import torch
 
 from kernels.belief import check_maxima
 
+AT_ONCE = 128
+
 
 def uniform(seed: int, step: int) -> float:
     """Return the number in [0, 1) that a request with this seed uses at this step (counter-based, Philox)."""
@@ -73,9 +75,16 @@ def _belief(z: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
 
 
 def _drawn(z: torch.Tensor, p: torch.Tensor, greedy: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    cumulative = p.double().cumsum(dim=1)
-    drawn = torch.searchsorted(cumulative, numbers[:, None] * cumulative[:, -1:], right=True).squeeze(1)
+    # Sums in double precision, of some rows at a time.
+    drawn = torch.cat(
+        [_inverted(rows, chosen) for rows, chosen in zip(p.split(AT_ONCE), numbers.split(AT_ONCE), strict=True)]
+    )
     return torch.where(greedy, z.argmax(dim=1), drawn.clamp_max(z.shape[1] - 1))
+
+
+def _inverted(p: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    cumulative = p.double().cumsum(dim=1)
+    return torch.searchsorted(cumulative, numbers[:, None] * cumulative[:, -1:], right=True).squeeze(1)
 
 
 def _restricted(p: torch.Tensor, top_p: float | None, top_k: int | None) -> torch.Tensor:

@@ -23,6 +23,8 @@ from kernels.belief import complaint
 from kernels.encoders import Encoder, Encoding
 from kernels.errors import InvalidBelief, InvalidVector
 
+# Rows whose beliefs are taken together: of more, what is computed between would take gigabytes with a large vocabulary.
+ROWS_AT_ONCE = 128
 # Finished messages that nobody has asked for yet; a client that never asks must not fill the memory.
 MAX_UNCLAIMED = 1024
 
@@ -216,13 +218,15 @@ class Speaker:
         speaking = [self._speaking[request] for request, _ in places]
         groups, start = [], 0
         for encoder, rows in by_encoder.items():
-            groups.append((encoder, slice(start, start + len(rows))))
-            start += len(rows)
+            for first in range(0, len(rows), ROWS_AT_ONCE):
+                count = min(ROWS_AT_ONCE, len(rows) - first)
+                groups.append((encoder, slice(start, start + count)))
+                start += count
         return Plan(
             places=places,
             speaking=speaking,
             groups=groups,
-            order=staged.integers(order) if len(groups) > 1 else None,
+            order=staged.integers(order) if len(by_encoder) > 1 else None,
             temperatures=staged.reals([one.temperature for one in speaking]),
             seeds=staged.integers([one.seed for one in speaking]),
             steps=staged.integers([step for _, step in places]),

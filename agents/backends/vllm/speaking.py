@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from agents.backends.vllm.directive import KEY, MAX_BELIEFS, Directive, read
-from agents.backends.vllm.draw import Drawer
+from agents.backends.vllm.draw import Draw, Drawer
 from agents.backends.vllm.embedding import table_hash, vocabulary_of
 from agents.backends.vllm.speaker import Speaker, Vocabulary
 from agents.backends.vllm.staged import Staged
@@ -62,16 +62,21 @@ class SpeakingRunner:
 
     @torch.inference_mode()
     def _rehearse(self, count: int) -> None:
-        """Take a step of some CIPHER requests, by an encoder that mixes the belief and by one that makes another of it."""
+        """Take a step of some requests: by an encoder that mixes the belief, by one that makes another of it, and in text."""
         logits = torch.zeros(count, self.model_config.get_vocab_size(), device=self.device)
+        names = [f"rehearsal-{row}" for row in range(count)]
         for encoder in REHEARSED:
-            names = [f"rehearsal-{row}" for row in range(count)]
             for name in names:
                 directive = Directive(encoder, name, temperature=1.0, seed=0, beliefs=MAX_BELIEFS)
                 self.speaker.begin(name, directive, temperature=1.0, seed=0, prompt_length=0)
             self.speaker.say(logits, names, [0] * count)
             for name in names:
                 self.speaker.drop(name)
+        for name in names:
+            self.drawer.begin(name, Draw(1.0, 0, top_p=0.9).extra_args(), 0)
+        self.drawer.draw(logits, names, [0] * count)
+        for name in names:
+            self.drawer.end(name)
 
     def render(self, ids: list[list[int]], weights: list[list[float]]) -> torch.Tensor:
         """Return [T, D] in the table's dtype: step t is the sum of weights[t][k] times the row of ids[t][k], in float32."""

@@ -183,3 +183,33 @@ def test_logits_that_are_no_belief_are_told_when_the_message_is_fetched(as_on_a_
     assert torch.equal(made.speaker.take("s1", 1)["vectors"], alone.speaker.take("s1", 1)["vectors"])
     with pytest.raises(BackendFailed, match=f"step 0: logits: .*{said}"):
         made.speaker.take("s0", 1)
+
+
+def test_what_speaking_takes_is_rehearsed_where_vllm_measures_memory(as_on_a_gpu):
+    from types import SimpleNamespace
+
+    profiled = []
+
+    class Runner(SpeakingRunner, SimpleNamespace):
+        def _make(self):
+            self.vocabulary, self.device = WholeTable(table()), torch.device("cpu")
+            self.speaker = Speaker(self.vocabulary, self.device, num_tokens=V)
+            self.drawer = Drawer(deferred=True)
+            self.model_config = SimpleNamespace(get_vocab_size=lambda: V)
+            self.scheduler_config = SimpleNamespace(max_num_seqs=2)
+
+    class Profiled:
+        def profile_run(self):
+            profiled.append("the model")
+
+    made = type("Made", (Runner, Profiled), {})()
+    made._make()
+    as_on_a_gpu.setattr(EmbeddingTable, "prepare", lambda self: profiled.append("the table"))
+    before = made.speaker.store.bytes_held
+    made.profile_run()
+    # First what stays, then the model's own pass on top of it, then a step.
+    assert profiled == ["the table", "the model"]
+    assert made.speaker.store.blocks_lent == 0
+    assert made.speaker.store.bytes_held >= before
+    assert not made.speaker
+    assert not made.drawer
