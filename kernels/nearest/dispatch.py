@@ -74,16 +74,17 @@ def nearest_token(
             "reference": never,
         },
     )
+    if candidates is not None:
+        candidates = candidates[:, None] if candidates.dim() == 1 else candidates
+        if candidates.shape[0] != len(vectors) or candidates.shape[1] < 1:
+            raise ValueError(f"candidates must be [N] or [N, K] for N = {len(vectors)}, got {list(candidates.shape)}")
     if candidates is None or chosen == "triton":
         if not trusted:
             _check_finite(vectors)
-        if candidates is not None and table.knows_neighbours:
+        if candidates is not None and table.knows_neighbours and len(vectors):
             return _result(*_on_gpu(vectors.detach(), table, candidates), len(vectors))
         ids, best, second = _search(vectors.detach(), table, norms, chosen)
         return _result(ids, best, best - second, len(ids))
-    candidates = candidates[:, None] if candidates.dim() == 1 else candidates
-    if candidates.shape[0] != len(vectors) or candidates.shape[1] < 1:
-        raise ValueError(f"candidates must be [N] or [N, K] for N = {len(vectors)}, got {list(candidates.shape)}")
     if chosen == "native":
         proven = cpu.prove(vectors, table.weight, table.packed, candidates, table.neighbour_cosines)
         if proven is not None:

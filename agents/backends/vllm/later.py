@@ -29,7 +29,7 @@ class LaterCheck:
                 )
         is_sound = torch.empty((), dtype=torch.bool, pin_memory=True)
         is_sound.copy_(torch.isfinite(logits.amax(dim=1)).all(), non_blocking=True)
-        arrived = torch.cuda.Event()
+        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record()
         self._coming.append((arrived, is_sound))
         return result

@@ -55,6 +55,7 @@ class Staged:
             # torch keeps pinned memory until the copy is over.
             host = host.pin_memory()
         sent = host.to(self._device, non_blocking=True)
-        for column, part in zip(self._columns, sent.split([len(c.numbers) for c in self._columns]), strict=True):
+        parts = torch.split(sent, [len(column.numbers) for column in self._columns])
+        for column, part in zip(self._columns, parts, strict=True):
             column.sent = part
         self._columns = []
