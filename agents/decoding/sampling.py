@@ -77,7 +77,10 @@ def _belief(z: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
 def _drawn(z: torch.Tensor, p: torch.Tensor, greedy: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     # Sums in double precision, of some rows at a time.
     drawn = torch.cat(
-        [_inverted(rows, chosen) for rows, chosen in zip(p.split(AT_ONCE), numbers.split(AT_ONCE), strict=True)]
+        [
+            _inverted(rows, chosen)
+            for rows, chosen in zip(torch.split(p, AT_ONCE), torch.split(numbers, AT_ONCE), strict=True)
+        ]
     )
     return torch.where(greedy, z.argmax(dim=1), drawn.clamp_max(z.shape[1] - 1))
 
