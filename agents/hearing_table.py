@@ -67,6 +67,7 @@ def rendered_on(
     seeds: torch.Tensor,
     steps: torch.Tensor,
     content: str = "intact",
+    deferred: bool = False,
 ) -> torch.Tensor:
     """Return the vectors [B, D'] of a speaker's logits [B, V] on a hearer's table [V', D'], in the table's dtype.
 
@@ -75,12 +76,13 @@ def rendered_on(
 
     Args:
         table: of the hearer, on the speaker's device.
-        encoder, temperature, seeds, steps: as for the speaker's own vectors.
+        encoder, temperature, seeds, steps, deferred: as for the speaker's own vectors.
         logits: of the speaker.
-        content: `intact`, or a control that is rendered in its place.
+        content: `intact`, or a control that is rendered in its place; rows that are no belief are looked for at once then.
     """
     more = table.num_tokens - logits.shape[1]
     fitting = torch.nn.functional.pad(logits, (0, more), value=float("-inf"))
     if content != "intact":
         return controlled_vectors(content, encoder, fitting, table, temperature=temperature, seeds=seeds, steps=steps)
-    return encoder.encode(fitting, table, temperature=temperature, seeds=seeds, steps=steps).vectors
+    said = encoder.encode(fitting, table, temperature=temperature, seeds=seeds, steps=steps, deferred=deferred)
+    return said.vectors

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kernels.errors import ImplementationUnavailable as ImplementationUnavailable
     from kernels.expectation import expected_embedding as expected_embedding
     from kernels.expectation import sparse_expected_embedding as sparse_expected_embedding
+    from kernels.expectation import weighted_rows as weighted_rows
     from kernels.nearest import nearest_token as nearest_token
     from kernels.table import EmbeddingTable as EmbeddingTable
 
@@ -33,5 +34,6 @@ __all__, __getattr__, __dir__ = lazy_names(
         "sparse_expected_embedding": "kernels.expectation",
         "vocabulary_attention": "kernels.attention",
         "vocabulary_partial": "kernels.attention",
+        "weighted_rows": "kernels.expectation",
     },
 )

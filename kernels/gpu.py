@@ -7,6 +7,9 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+# Whether products and sums may be fused. Triton 3.9 fuses them, says that the next one will not, and warns until it is told.
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+
 
 def refusal(asked: str, *tensors: Tensor) -> str | None:
     """Why the Triton kernels cannot serve these tensors, or None if they can.

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from agents.errors import RequestError
 from kernels import EmbeddingTable, nearest_token
+from kernels.belief import NOT_FINITE
 from kernels.encoders import Encoder, Encoding, parse
 
 # The likeliest tokens, among which the nearest one mostly is and can then be proven without a search.
@@ -33,14 +35,30 @@ def cipher_step(
     seeds: Tensor,
     steps: Tensor,
     top: int,
+    deferred: bool = False,
 ) -> tuple[Encoding, Tensor]:
     """Return the encoding of logits [n, V] and the nearest token of each vector [n].
 
-    At least one belief is kept, since the search for the nearest token begins there; see `Encoder.encode` for the rest.
+    At least one belief is kept, since the search for the nearest token begins there; see `Encoder.encode` for the rest. A row
+    that is no belief gets its argmax token where that is `deferred`.
     """
-    said = encoder.encode(logits, table, temperature=temperature, seeds=seeds, steps=steps, top=max(top, 1))
-    nearest = nearest_token(said.vectors, table, candidates=said.top_ids[:, :CANDIDATES]).ids
-    return without_padding(said), nearest
+    said = encoder.encode(
+        logits, table, temperature=temperature, seeds=seeds, steps=steps, top=max(top, 1), deferred=deferred
+    )
+    nearest = nearest_token(said.vectors, table, candidates=said.top_ids[:, :CANDIDATES], trusted=deferred).ids
+    return settled(without_padding(said), nearest)
+
+
+def settled(said: Encoding, nearest: Tensor) -> tuple[Encoding, Tensor]:
+    """Return an encoding and its nearest tokens [n], which where something is wrong with a row is its argmax.
+
+    An encoding that was not deferred comes back as it is: it would have been refused.
+    """
+    if said.status is None:
+        return said, nearest
+    finite = torch.isfinite(said.vectors).all(dim=1)
+    status = torch.where((said.status == 0) & ~finite, NOT_FINITE, said.status)
+    return replace(said, status=status), torch.where(status == 0, nearest, said.argmax)
 
 
 def without_padding(said: Encoding) -> Encoding:

@@ -8,6 +8,8 @@ import torch
 
 from kernels.belief import check_maxima
 
+AT_ONCE = 128
+
 
 def uniform(seed: int, step: int) -> float:
     """Return the number in [0, 1) that a request with this seed uses at this step (counter-based, Philox)."""
@@ -37,13 +39,55 @@ def sample(
     greedy = temperature == 0
     if bool(greedy.all()):
         return z.argmax(dim=1)
-    p = torch.softmax(z / torch.where(greedy, 1.0, temperature)[:, None], dim=1)
+    p = _belief(z, temperature)
     for row, (nucleus, most) in enumerate(zip(top_p, top_k, strict=True)):
         if nucleus is not None or most is not None:
             p[row] = _restricted(p[row], nucleus, most)
-    cumulative = p.double().cumsum(dim=1)
-    drawn = torch.searchsorted(cumulative, numbers[:, None] * cumulative[:, -1:], right=True).squeeze(1)
+    return _drawn(z, p, greedy, numbers)
+
+
+def sample_unseen(
+    logits: torch.Tensor,
+    temperature: torch.Tensor,
+    numbers: torch.Tensor,
+    restricted: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
+) -> torch.Tensor:
+    """Return what `sample` returns without looking at any value, so that nobody waits for a GPU.
+
+    Args:
+        logits, temperature, numbers: as there; the logits are not checked.
+        restricted: rows [R] with a nucleus or a top-k, the mass [R] float64 of the one and the number [R] int64 of the other,
+            both larger than anything where there is none.
+    """
+    z = logits.float()
+    p = _belief(z, temperature)
+    if restricted is not None:
+        rows, top_p, top_k = restricted
+        ordered, ids = p[rows].sort(dim=1, descending=True, stable=True)
+        keep = torch.arange(p.shape[1], device=p.device) < top_k[:, None]
+        keep &= ordered.cumsum(1) - ordered < top_p[:, None]
+        p = p.index_copy(0, rows, torch.zeros_like(ordered).scatter(1, ids, ordered * keep))
+    return _drawn(z, p, temperature == 0, numbers)
+
+
+def _belief(z: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(z / torch.where(temperature == 0, 1.0, temperature)[:, None], dim=1)
+
+
+def _drawn(z: torch.Tensor, p: torch.Tensor, greedy: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    # Sums in double precision, of some rows at a time.
+    drawn = torch.cat(
+        [
+            _inverted(rows, chosen)
+            for rows, chosen in zip(torch.split(p, AT_ONCE), torch.split(numbers, AT_ONCE), strict=True)
+        ]
+    )
     return torch.where(greedy, z.argmax(dim=1), drawn.clamp_max(z.shape[1] - 1))
+
+
+def _inverted(p: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    cumulative = p.double().cumsum(dim=1)
+    return torch.searchsorted(cumulative, numbers[:, None] * cumulative[:, -1:], right=True).squeeze(1)
 
 
 def _restricted(p: torch.Tensor, top_p: float | None, top_k: int | None) -> torch.Tensor:

@@ -46,16 +46,50 @@ def engine(
             help="Option of one backend or of all; repeatable, e.g. transformers.batch_invariant=false.",
         ),
     ] = None,
+    shapes: Annotated[
+        str | None,
+        typer.Option(
+            "--shapes",
+            help="Measure vLLM on random weights of these sizes instead, over its own text: qwen3-0.6b, qwen3-1.7b, qwen3-4b, "
+            "qwen3-8b, tiny.",
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="Where the weights of --shapes are drawn: cuda or cpu.")
+    ] = "cuda",
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0, help="Start no further shape later than this (default: all).")
+    ] = None,
     out: options.Figures = None,
 ) -> None:
     """Measure tokens/s of text and CIPHER by number of requests and temperature, engines side by side, interleaved in one run.
 
-    Example:  debate bench engine --backends transformers,vllm --rows 1,16 -T 0.25,1
+    Examples:
+
+        debate bench engine --backends transformers,vllm --rows 1,16 -T 0.25,1
+
+        debate bench engine --device cuda --shapes qwen3-0.6b,qwen3-8b --rows 1,32 --tokens 128
     """
     from debate.bench.engine import Plan, bench_engine
 
-    names = tuple(options.listed(backends))
+    names = ("vllm",) if shapes else tuple(options.listed(backends))
     plan = Plan(names, _numbers(temperatures, float), _numbers(rows, int), tokens, rounds, encoder)
+    if shapes:
+        from debate.bench.overhead import bench_overhead
+
+        options.run(
+            bench_overhead(
+                shapes=options.listed(shapes),
+                device=device,
+                plan=plan,
+                options=options_by_backend(names, set_options)["vllm"],
+                minutes=minutes,
+                out=out,
+                console=options.console,
+                progress=options.progress,
+            )
+        )
+        return
     options.run(
         bench_engine(
             model=model,
@@ -99,6 +133,12 @@ def kernels(
         typer.Option("--model", "-m", help="Model whose real logits the sparse mode is timed on, e.g. smollm2."),
     ] = None,
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="Temperature of the beliefs.")] = 0.7,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--minutes", min=0, help="Start no case later than this; what is left out is listed (default: all)."
+        ),
+    ] = None,
     out: options.Figures = None,
 ) -> None:
     """Check the operators against their definitions, then time them beside eager and compiled torch.
@@ -128,6 +168,7 @@ def kernels(
         compiled=compiled,
         recorded=recorded,
         temperature=temperature,
+        minutes=minutes,
         out_json=out,
         console=options.console,
     )

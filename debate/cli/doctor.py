@@ -103,8 +103,8 @@ def _vllm() -> str:
         return f"backend vllm: {error}"
     newer = " (newer than tested)" if found and versions.is_newer(found) else ""
     return (
-        f"backend vllm: vllm {found}{newer}, tested with {tested} on CPUs; its GPU workers were not yet run on a GPU "
-        "(docs/engines.md)"
+        f"backend vllm: vllm {found}{newer}, tested with {tested} on CPUs; its GPU workers and the Triton kernels were "
+        "not yet run on a GPU (docs/engines.md)"
     )
 
 

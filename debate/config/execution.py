@@ -20,11 +20,12 @@ class EngineConfig(Frozen):
     num_cpus: float = Field(default=1.0, ge=0)
     """CPUs of each bundle of each replica."""
     num_gpus: float = Field(default=0.0, ge=0)
-    """GPUs of each bundle of each replica; a fraction shares a GPU."""
+    """GPUs of each bundle of each replica; a fraction shares a GPU, of whose memory vLLM then takes that part."""
     resources: dict[str, float] = Field(default_factory=dict)
     """Custom resources of each bundle of each replica, by the names that nodes were started with."""
     bundles: int = Field(default=1, ge=1)
-    """Workers of a tensor-parallel engine: reserved together, on one node, as a placement group."""
+    """Workers of a tensor-parallel engine: reserved together, on one node, as a placement group. One bundle of K GPUs serves K
+    ranks as well, without Ray between them, and is what we recommend."""
     outstanding: int = Field(default=256, ge=1)
     """Maximum number of turns at one replica at a time; further ones wait in the driver."""
 
@@ -33,6 +34,11 @@ class EngineConfig(Frozen):
         """What one worker asks of a node, by Ray's names of resources."""
         asked = {"CPU": self.num_cpus, "GPU": self.num_gpus, **self.resources}
         return {name: amount for name, amount in asked.items() if amount}
+
+    @property
+    def shares_a_gpu(self) -> bool:
+        """Whether an engine has a part of a GPU only."""
+        return 0 < self.num_gpus < 1
 
 
 class ExecutionConfig(Frozen):

@@ -76,10 +76,11 @@ def merge_stacked(parts: VocabularyPartial, temperature: Tensor) -> VocabularyPa
     shift = torch.where(scale > 0, shift, 0.0)
     total = (parts.total * scale).sum(dim=0)
     energy = (scale * (parts.energy + shift * parts.total)).sum(dim=0)
-    # One part after the other: a sum over a part that weighs nothing leaves the others' bits alone.
-    accumulator = torch.full_like(parts.accumulator[0], -0.0)
-    for sums, factor in zip(parts.accumulator, scale.float(), strict=True):
-        accumulator += torch.where(factor[:, None] > 0, sums * factor[:, None], -0.0)
+    # −0 is the neutral element of addition, and a sum begins with it: a part that weighs nothing leaves the others' bits alone.
+    factor = scale.float()[:, :, None]
+    terms = torch.where(factor > 0, parts.accumulator * factor, -0.0)
+    accumulator = terms.sum(dim=0)
+    accumulator = torch.where((accumulator == 0) & torch.signbit(terms).all(dim=0), -0.0, accumulator)
     argmax = torch.where(first, parts.argmax, -1).amax(dim=0)
     count = parts.top_values.shape[2]
     values = parts.top_values.transpose(0, 1).flatten(1)

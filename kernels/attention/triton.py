@@ -11,6 +11,7 @@ import triton.language as tl
 
 from kernels.attention.call import Call
 from kernels.attention.partial import VocabularyPartial, merge_stacked
+from kernels.expectation.triton import half_of
 from kernels.gpu import power_of_two, splits
 
 
@@ -19,6 +20,7 @@ def _attention_kernel(  # type: ignore[no-untyped-def]
     hidden, hidden_stride, head, head_stride, table, table_stride, inverse, bias,
     maxima, totals, energies, argmaxes, sums, top_values, top_ids, B, V, D, W, span, scale, softcap,
     HAS_BIAS: tl.constexpr, HAS_SOFTCAP: tl.constexpr, K: tl.constexpr, SLOTS: tl.constexpr, WIDEN: tl.constexpr,
+    HALVES: tl.constexpr, FACTOR: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     part = tl.program_id(0)
@@ -96,7 +98,14 @@ def _attention_kernel(  # type: ignore[no-untyped-def]
                 mask=held[:, None] & (columns < W)[None, :],
                 other=0.0,
             )  # [BV, BD]
-            acc = tl.dot(w, rows_of_table.to(tl.float32), acc, input_precision="ieee")
+            if HALVES:
+                # In two halves of the table's type, which is not converted: expectation/triton.py.
+                high = (w * FACTOR).to(table.dtype.element_ty)
+                low = (w * FACTOR - high.to(tl.float32)).to(table.dtype.element_ty)
+                acc = tl.dot(high, rows_of_table, acc)
+                acc = tl.dot(low, rows_of_table, acc)
+            else:
+                acc = tl.dot(w, rows_of_table.to(tl.float32), acc, input_precision="ieee")
             tl.store(place_of, acc, mask=inside)
         if K > 0:
             for _ in range(K):
@@ -144,15 +153,19 @@ def attend(call: Call) -> VocabularyPartial:
     sums = torch.empty(parts, rows, value_width, device=device)
     values = torch.empty(parts, rows, top_k, device=device)
     ids = torch.empty(parts, rows, top_k, dtype=torch.int64, device=device)
+    # The interpreter multiplies 16-bit numbers as the integers it stores them in: there, WIDEN converts first.
+    halves = table.dtype != torch.float32 and device.type == "cuda"
+    factor = half_of(table)[1] if halves else 1.0
     if rows:
-        # The interpreter multiplies bf16 as the integers it stores them in: there, WIDEN converts first.
         _attention_kernel[(parts, triton.cdiv(rows, block_b))](
             hidden, hidden.stride(0), head, head.stride(0), table, table.stride(0), inverse,
             inverse if bias is None else bias.contiguous(), maxima, totals, energies, argmaxes, sums, values, ids,
             rows, vocabulary, width, value_width, span, call.scale, call.softcap,
             HAS_BIAS=bias is not None, HAS_SOFTCAP=call.softcap > 0, K=top_k, SLOTS=power_of_two(top_k, 1, 1 << 16),
-            WIDEN=device.type != "cuda", BLOCK_B=block_b, BLOCK_V=block_v, BLOCK_D=block_d,
+            WIDEN=device.type != "cuda", HALVES=halves, FACTOR=factor, BLOCK_B=block_b, BLOCK_V=block_v, BLOCK_D=block_d,
         )  # fmt: skip
+    if factor != 1:
+        sums /= factor
     # A part's slots are in no order: ascending ids first, then the stable sort by value keeps equal ones that way.
     ids, order = ids.sort(dim=2)
     values = values.gather(2, order)

@@ -46,13 +46,15 @@ def run(
     recorded: Recorded | None = None,
     temperature: float = 0.7,
     out_json: Path | None = None,
+    minutes: float | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Check, then time, every operator on every shape, and return what was written to `out_json`.
 
     Rounds are interleaved (each runs every implementation once) and the first is thrown away. Times are medians with half
     the distance of the quartiles. The limit of a case is the time to read what must be read, or to multiply what must be
-    multiplied, at the rates measured on this machine, whichever is longer; `share` is that limit over the median.
+    multiplied, at the rates measured on this machine, whichever is longer; `share` is that limit over the median. Cases that
+    would begin later than `minutes` after the start are left out, and the report lists them.
 
     Raises:
         AssertionError: an implementation is wrong; nothing is timed before it is checked.
@@ -65,14 +67,22 @@ def run(
     console.print(", ".join(f"{name} {value}" for name, value in facts.items()))
     console.print(", ".join(f"{name} {value / 1e9:.1f} G" for name, value in best.items()))
     results: list[dict[str, Any]] = []
-    report: dict[str, Any] = {"machine": facts, "rates": best, "rounds": rounds, "results": results}
+    left_out: list[str] = []
+    report: dict[str, Any] = {
+        "machine": facts, "rates": best, "rounds": rounds, "results": results, "left_out": left_out
+    }  # fmt: skip
+    end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     with torch.no_grad():
         for shape, dtype, table in _tables(shapes, dtypes, where, console):
             for rows in batch_sizes:
+                if time.monotonic() > end:
+                    left_out.append(f"{shape} {dtype} B={rows}")
+                    continue
                 for case in _cases(shape, table, rows, operators, compiled, temperature):
                     results.append(_measure(case, best, rounds, where))
                     _save(report, out_json)
-            console.print(_table([r for r in results if r["shape"] == shape and r["dtype"] == dtype]))
+            if any(r["shape"] == shape and r["dtype"] == dtype for r in results):
+                console.print(_table([r for r in results if r["shape"] == shape and r["dtype"] == dtype]))
             if compiled:
                 torch.compiler.reset()
         if recorded is not None:
@@ -85,6 +95,8 @@ def run(
                     )
                     results.append(_measure(case, best, rounds, where))
             console.print(_table([r for r in results if r["shape"] == recorded.name]))
+    if left_out:
+        console.print(f"left out, for the {minutes:g} minutes were over: {', '.join(left_out)}")
     _save(report, out_json)
     return report
 

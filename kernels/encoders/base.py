@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from kernels import native, noise
-from kernels.belief import as_temperature, scaled_logits
+from kernels import gpu, native, noise
+from kernels.belief import as_temperature, largest, raise_for, scaled_logits
 from kernels.dispatch import choose, never
+from kernels.errors import ImplementationUnavailable
 from kernels.scan import Scan, scan
 from kernels.table import EmbeddingTable, as_table
 
@@ -29,6 +30,7 @@ class Encoding:
     argmax: Tensor  # [B] int64, of the logits; the lowest id of equal ones
     top_ids: Tensor  # [B, top] int64
     top_probabilities: Tensor  # [B, top] float32
+    status: Tensor | None = None  # [B] int32, of `encode(deferred=True)` alone: 0, or why the row is no belief
 
     def with_vectors(self, vectors: Tensor) -> "Encoding":
         """The same encoding with these vectors [B, D]."""
@@ -70,6 +72,8 @@ class Encoder(ABC):
     needs_plain: ClassVar[bool] = False
     # Whether `mix` averages the scanned belief itself, so that the table's stand-ins may serve for its unlikely tokens.
     averages: ClassVar[bool] = False
+    # Whether q is the belief itself.
+    weighs_plainly: ClassVar[bool] = False
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -121,26 +125,67 @@ class Encoder(ABC):
         steps: Tensor,
         top: int = 0,
         impl: str = "auto",
+        deferred: bool = False,
     ) -> Encoding:
         """The encoding of each row of logits [B, V]; -inf marks tokens that must not be mixed in.
 
-        temperature [B] float32, seeds and steps [B] int64, top: how many of q's tokens to report. `impl` is "native" (the
-        compiled CPU code, which leaves out what `table.delta` allows), "reference" (q written out) or "auto". Neither
-        records gradients.
+        temperature [B] float32, seeds and steps [B] int64, top: how many of q's tokens to report. `impl` is "triton" (GPUs),
+        "native" (the compiled CPU code, which leaves out what `table.delta` allows), "reference" (q written out) or "auto". None
+        of them records gradients.
+
+        `deferred` looks at no value, so that nobody waits for a GPU ("triton" only): a row that is no belief gets the embedding
+        of its largest logit, and `status` says what was wrong (`belief.complaint`). The temperatures must be right.
 
         Raises:
-            InvalidBelief: a row holds a NaN or +inf, or nothing but -inf.
+            InvalidBelief: a row holds a NaN or +inf, or nothing but -inf, and it is not `deferred`.
         """
         table = as_table(table)
         if logits.dim() != 2 or logits.shape[1] != table.num_tokens:
             raise ValueError(f"logits must be [B, {table.num_tokens}] for this table, got {list(logits.shape)}")
-        temperatures = as_temperature(temperature, logits.shape[0], logits.device)
-        chosen = choose("encode", impl, {"native": lambda: _refusal(logits, table.weight), "reference": never})
+        temperatures = as_temperature(temperature, logits.shape[0], logits.device, trusted=deferred)
+        chosen = choose(
+            "encode",
+            impl,
+            {
+                "triton": lambda: gpu.refusal(impl, logits, table.weight),
+                "native": lambda: _refusal(logits, table.weight),
+                "reference": never,
+            },
+        )
         with torch.no_grad():
+            if chosen == "triton":
+                return self._on_gpu(logits, table, temperatures, RowKeys(seeds, steps), top, deferred)
+            if deferred:
+                raise ImplementationUnavailable("encode", chosen, "it looks at its results; deferred needs the GPU's")
             if chosen == "native":
                 return self._from_scan(logits, table, temperatures, RowKeys(seeds, steps), top)
             found, q = self.distribution(logits, temperature=temperatures, seeds=seeds, steps=steps, top=top)
             return found.with_vectors((q @ table.weight.float()).to(table.weight.dtype))
+
+    def _on_gpu(
+        self, logits: Tensor, table: EmbeddingTable, temperatures: Tensor, keys: RowKeys, top: int, deferred: bool
+    ) -> Encoding:
+        from kernels.expectation import triton
+
+        if type(self).weighs_plainly:
+            vectors, facts = triton.mean(logits, table.weight, temperatures)
+            if not deferred:
+                raise_for(facts.status)
+            values, ids = largest(logits.float(), min(top, logits.shape[1]))
+            frozen = (temperatures == 0)[:, None]
+            shares = ((values - facts.maximum[:, None]) / torch.where(frozen, 1.0, temperatures[:, None])).exp()
+            shares = torch.where(frozen, (ids == facts.argmax[:, None]).float(), shares / facts.total[:, None])
+            found = Encoding(
+                vectors, facts.entropy, facts.max_probability, facts.argmax, *_padded(ids, shares, top), facts.status
+            )
+        else:
+            found, q = self.distribution(
+                logits, temperature=temperatures, seeds=keys.seeds, steps=keys.steps, top=top, deferred=True
+            )
+            if not deferred:
+                raise_for(found.status)
+            found = found.with_vectors(triton.weighted_rows(q, table.weight).to(table.weight.dtype))
+        return found if deferred else replace(found, status=None)
 
     def _from_scan(
         self, logits: Tensor, table: EmbeddingTable, temperatures: Tensor, keys: RowKeys, top: int
@@ -152,9 +197,7 @@ class Encoder(ABC):
         )
         mixed = self.mix(scanned, table, keys, top)
         top_ids, top_probabilities = mixed.top_ids, mixed.top_probabilities
-        if missing := top - top_ids.shape[1]:
-            top_ids = torch.nn.functional.pad(top_ids, (0, missing))
-            top_probabilities = torch.nn.functional.pad(top_probabilities, (0, missing))
+        top_ids, top_probabilities = _padded(top_ids, top_probabilities, top)
         return Encoding(
             vectors=mixed.vectors.to(table.weight.dtype),
             entropy=scanned.entropy,
@@ -165,27 +208,40 @@ class Encoder(ABC):
         )
 
     def distribution(
-        self, logits: Tensor, *, temperature: Tensor | float, seeds: Tensor, steps: Tensor, top: int = 0
+        self,
+        logits: Tensor,
+        *,
+        temperature: Tensor | float,
+        seeds: Tensor,
+        steps: Tensor,
+        top: int = 0,
+        deferred: bool = False,
     ) -> tuple[Encoding, Tensor]:
         """What `encode` finds out about each row of logits [B, V] short of the vectors, and q [B, V] float32 itself.
 
         For callers whose table is in parts: the vectors are Σ_v q_v E_v, summed over the parts. The encoding's vectors are
-        empty, [B, 0]; everything else is as `encode(impl="reference")` gives it.
+        empty, [B, 0]; everything else is as `encode(impl="reference")` gives it. `deferred` is as there; of a row that is no
+        belief q means nothing.
 
         Raises:
-            InvalidBelief: a row holds a NaN or +inf, or nothing but -inf.
+            InvalidBelief: a row holds a NaN or +inf, or nothing but -inf, and it is not `deferred`.
         """
-        temperatures = as_temperature(temperature, logits.shape[0], logits.device)
+        temperatures = as_temperature(temperature, logits.shape[0], logits.device, trusted=deferred)
         with torch.no_grad():
-            scaled = scaled_logits(logits, temperatures)
+            status: Tensor | None = None
+            if deferred:
+                from kernels.expectation import triton
+
+                _, _, status = triton.leaders(logits)
+                logits = torch.where((status == 0)[:, None], logits, 0.0)
+            scaled = scaled_logits(logits, temperatures, trusted=deferred)
             log_belief = scaled.log_softmax(dim=-1)
             belief = log_belief.exp()
             entropy = -(belief * log_belief.nan_to_num(neginf=0.0)).sum(dim=-1)
             q = self.weights(scaled, logits.float(), seeds, steps)
             q = torch.where((temperatures == 0)[:, None], belief, q)
-            largest, top_ids = q.sort(dim=-1, descending=True, stable=True)
-            top_probabilities = self.reported(largest, q)
-            missing = max(0, top - q.shape[1])
+            likeliest, top_ids = _likeliest(q, min(top, q.shape[1]))
+            top_ids, top_probabilities = _padded(top_ids, self.reported(likeliest, q), top)
             found = Encoding(
                 vectors=q.new_empty(len(q), 0),
                 entropy=entropy.float(),
@@ -193,10 +249,27 @@ class Encoder(ABC):
                 argmax=(scaled == 0).to(torch.uint8).argmax(dim=-1)
                 if len(scaled)
                 else scaled.new_zeros(0, dtype=torch.int64),
-                top_ids=torch.nn.functional.pad(top_ids[:, :top], (0, missing)),
-                top_probabilities=torch.nn.functional.pad(top_probabilities[:, :top], (0, missing)),
+                top_ids=top_ids,
+                top_probabilities=top_probabilities,
+                status=status,
             )
         return found, q
+
+
+def _likeliest(q: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest of q [B, V], of equal ones the lowest ids first, and their ids."""
+    if q.dtype == torch.float32:
+        return largest(q, count)
+    ordered, ids = q.sort(dim=-1, descending=True, stable=True)
+    return ordered[:, :count], ids[:, :count]
+
+
+def _padded(ids: Tensor, probabilities: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    """Both [B, <= top], filled up with token 0 of probability 0."""
+    missing = top - ids.shape[1]
+    if not missing:
+        return ids, probabilities
+    return torch.nn.functional.pad(ids, (0, missing)), torch.nn.functional.pad(probabilities, (0, missing))
 
 
 def _refusal(logits: Tensor, weight: Tensor) -> str | None:

@@ -106,6 +106,7 @@ class Expectation(Encoder):
 
     name: ClassVar[str] = "expectation"
     averages: ClassVar[bool] = True
+    weighs_plainly: ClassVar[bool] = True
 
     def weights(self, scaled: Tensor, logits: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
         return scaled.softmax(dim=-1)

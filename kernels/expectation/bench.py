@@ -14,6 +14,18 @@ def eager(logits: Tensor, table: Tensor, temperature: float) -> Tensor:
     return (logits / temperature).softmax(dim=-1).to(table.dtype) @ table
 
 
+def step(logits: Tensor, table: EmbeddingTable, temperature: float) -> Callable[[], Tensor]:
+    """What an engine does on a GPU at each step, where nothing waits: the vectors, entropies and likeliest tokens."""
+    from kernels.encoders import get
+
+    rows = torch.arange(len(logits), device=logits.device)
+    temperatures = torch.full((len(logits),), temperature, device=logits.device)
+    encoder = get("expectation")
+    return lambda: (
+        encoder.encode(logits, table, temperature=temperatures, seeds=rows, steps=rows, top=8, deferred=True).vectors
+    )
+
+
 def case(
     shape: str, table: EmbeddingTable, logits: Tensor, temperature: float, implementations: list[str], compiled: bool
 ) -> BenchCase:
@@ -24,6 +36,8 @@ def case(
         name: lambda name=name: expected_embedding(logits, table, temperature, impl=name)  # type: ignore[misc]
         for name in implementations
     }
+    if "triton" in implementations:
+        runs["engine"] = step(logits, table, temperature)
     runs["eager"] = lambda: eager(logits, weight, temperature)
     if compiled:
         program = torch.compile(eager, dynamic=False)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kernels import gpu, native
-from kernels.belief import as_temperature, restrict, scaled_logits
+from kernels.belief import as_temperature, raise_for, restrict, scaled_logits
 from kernels.dispatch import choose, never, wants_gradient
 from kernels.expectation import cpu, reference
 from kernels.scan import expectation, scan
@@ -99,6 +99,19 @@ def sparse_expected_embedding(
     return SparseExpectation(vectors, (2 * cost * table.max_norm * (1 + 4e-6)).float(), read)
 
 
+def weighted_rows(weights: Tensor, table: Tensor | EmbeddingTable) -> Tensor:
+    """Σ_v q_v E_v for weights q [B, V] float32 >= 0 that need not sum to 1, and a table or a part of one: [B, D] float32.
+
+    No gradients on GPUs, where the table is read as it lies and not converted.
+    """
+    weight = as_table(table).weight.detach()
+    if gpu.refusal("auto", weights, weight) is None:
+        from kernels.expectation import triton
+
+        return triton.weighted_rows(weights, weight)
+    return weights @ weight.float()
+
+
 def _checked(logits: Tensor, weight: Tensor, temperature: Tensor | float) -> Tensor:
     if logits.dim() != 2 or logits.shape[1] != weight.shape[0]:
         raise ValueError(f"logits must be [B, V] with V = {weight.shape[0]} as in the table, got {list(logits.shape)}")
@@ -171,7 +184,9 @@ def _operator(
     if impl == "triton":
         from kernels.expectation import triton
 
-        return triton.expected_embedding(logits, table, temperature)
+        vectors, dropped, read, status = triton.expected_embedding(logits, table, temperature)
+        raise_for(status)
+        return vectors, dropped, read
     if impl == "blocked":
         sums, dropped, read = cpu.expected_embedding(logits, table, temperature, delta)
         return sums.to(table.dtype), dropped, read

@@ -35,6 +35,7 @@ def nearest_token(
     norms: Tensor | None = None,
     candidates: Tensor | None = None,
     impl: str = "auto",
+    trusted: bool = False,
 ) -> Nearest:
     """The token whose embedding has the largest cosine with each vector, exactly.
 
@@ -44,7 +45,8 @@ def nearest_token(
     With `candidates` a row is answered without a search where that can be proven. Let v be its best candidate, θ the angle
     between the vector and E_v, φ the angle between E_v and the row closest to it. Angles obey the triangle inequality, so
     every other row is at least φ − θ away, and v is the nearest whenever θ < φ − θ. φ is found by a search for v the first
-    time v is met and kept in `table`. The remaining rows are searched: `fallbacks` counts them.
+    time v is met and kept in `table`. The remaining rows are searched: `fallbacks` counts them. On a GPU nobody waits to hear how
+    many there are, so all count; what is known of neighbours there is what `EmbeddingTable.prepare` found.
 
     Args:
         vectors: [N, D], any float dtype, without NaN.
@@ -52,6 +54,7 @@ def nearest_token(
         norms: [V] float32, the Euclidean norms of the table's rows, if the caller has them (an EmbeddingTable does).
         candidates: [N] or [N, K] int64, e.g. the likeliest tokens of the beliefs that the vectors render.
         impl: "auto", "native", "blocked", "triton" or "reference".
+        trusted: the vectors are known to be finite and are not looked at.
 
     Raises:
         InvalidVector: a vector is not finite.
@@ -71,18 +74,23 @@ def nearest_token(
             "reference": never,
         },
     )
-    if candidates is None:
-        _check_finite(vectors)
+    if candidates is not None:
+        candidates = candidates[:, None] if candidates.dim() == 1 else candidates
+        if candidates.shape[0] != len(vectors) or candidates.shape[1] < 1:
+            raise ValueError(f"candidates must be [N] or [N, K] for N = {len(vectors)}, got {list(candidates.shape)}")
+    if candidates is None or chosen == "triton":
+        if not trusted:
+            _check_finite(vectors)
+        if candidates is not None and table.knows_neighbours and len(vectors):
+            return _result(*_on_gpu(vectors.detach(), table, candidates), len(vectors))
         ids, best, second = _search(vectors.detach(), table, norms, chosen)
         return _result(ids, best, best - second, len(ids))
-    candidates = candidates[:, None] if candidates.dim() == 1 else candidates
-    if candidates.shape[0] != len(vectors) or candidates.shape[1] < 1:
-        raise ValueError(f"candidates must be [N] or [N, K] for N = {len(vectors)}, got {list(candidates.shape)}")
     if chosen == "native":
         proven = cpu.prove(vectors, table.weight, table.packed, candidates, table.neighbour_cosines)
         if proven is not None:
             return _result(*proven)
-    _check_finite(vectors)
+    if not trusted:
+        _check_finite(vectors)
     return _result(*prove(vectors.detach(), table, candidates, norms, chosen))
 
 
@@ -90,26 +98,68 @@ def prove(
     vectors: Tensor, table: EmbeddingTable, candidates: Tensor, norms: Tensor | None, chosen: str
 ) -> tuple[Tensor, Tensor, Tensor, int]:
     """(ids, cosine, margin) [N], and how many vectors had to be searched for; see `nearest_token`."""
-    row = torch.arange(len(vectors), device=vectors.device).repeat_interleave(candidates.shape[1])
-    weight = table.weight.detach()
-    cosines = cpu.pair_cosines(vectors, weight, row, candidates.flatten()).view(candidates.shape)
-    best = cosines.amax(dim=1)
-    ids = torch.where(cosines == best[:, None], candidates, table.num_tokens).amin(dim=1)
+    ids, best = _best_candidates(vectors, table, candidates)
     known = table.neighbour_cosines
     met = torch.unique(ids[torch.isnan(known[ids])])
     if len(met):
-        found, _, second = _search(weight[met].to(vectors.dtype), table, norms, chosen)
+        found, _, second = _search(table.weight.detach()[met].to(vectors.dtype), table, norms, chosen)
         # A row found nearer than the token's own (a duplicate with a lower id, or rounding) leaves nothing to prove with.
         known[met] = torch.where(found == met, second, 1.0)
-    theta = best.clamp(-1, 1).acos()
-    phi = known[ids].clamp(-1, 1).acos()
-    proven = theta + _ANGLE_SLACK < phi - theta
-    margin = best - torch.cos((phi - theta - _ANGLE_SLACK).clamp_min(0))
+    proven, margin = _proofs(best, known[ids])
     rest = (~proven).nonzero().flatten()
     if len(rest):
         ids[rest], best[rest], second = _search(vectors[rest], table, norms, chosen)
         margin[rest] = best[rest] - second
     return ids, best, margin, len(rest)
+
+
+def _best_candidates(vectors: Tensor, table: EmbeddingTable, candidates: Tensor) -> tuple[Tensor, Tensor]:
+    """The candidate [N] with the largest cosine, of equal ones the lowest, and that cosine [N] float64."""
+    row = torch.arange(len(vectors), device=vectors.device).repeat_interleave(candidates.shape[1])
+    cosines = cpu.pair_cosines(vectors, table.weight.detach(), row, candidates.flatten()).view(candidates.shape)
+    best = cosines.amax(dim=1)
+    return torch.where(cosines == best[:, None], candidates, table.num_tokens).amin(dim=1), best
+
+
+def _proofs(best: Tensor, neighbour: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether tokens are proven the nearest by their cosines with the vector and with their neighbours, and the margins [N]."""
+    theta = best.clamp(-1, 1).acos()
+    phi = neighbour.clamp(-1, 1).acos()
+    margin = best - torch.cos((phi - theta - _ANGLE_SLACK).clamp_min(0))
+    return theta + _ANGLE_SLACK < phi - theta, margin
+
+
+def _on_gpu(vectors: Tensor, table: EmbeddingTable, candidates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What `prove` does, where nobody waits to hear what is proven: (ids, cosine, margin) [N]."""
+    from kernels.nearest import triton
+
+    ids, best = _best_candidates(vectors, table, candidates)
+    # A vector that is not finite has no best candidate.
+    ids = ids.clamp_max(table.num_tokens - 1)
+    proven, margin = _proofs(best, table.neighbour_cosines[ids])
+    searched, cosine, second = triton.nearest_token(vectors, table.weight.detach(), table.inverse_norms, ~proven)
+    return (
+        torch.where(proven, ids, searched),
+        torch.where(proven, best, cosine),
+        torch.where(proven, margin, cosine - second),
+    )
+
+
+def find_neighbours(table: EmbeddingTable, block: int = 1024) -> Tensor:
+    """The cosine of each row with the row closest to it, [V] float64, by Triton's kernels.
+
+    1 where another row is as close as the row itself, and for a row of zeros: such a token is never proven.
+    """
+    from kernels.nearest import triton
+
+    weight = table.weight.detach()
+    found = torch.empty(table.num_tokens, dtype=torch.float64, device=weight.device)
+    for start in range(0, table.num_tokens, block):
+        rows = weight[start : start + block]
+        ids, best, second = triton.nearest_token(rows, weight, table.inverse_norms)
+        own = torch.arange(start, start + len(rows), device=weight.device)
+        found[start : start + block] = torch.where((ids == own) & (best > 0), second, 1.0)
+    return found
 
 
 def _search(vectors: Tensor, table: EmbeddingTable, norms: Tensor | None, chosen: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -265,10 +265,14 @@ def test_what_is_left_out_counts_as_its_low_rank_rows(dtype):
         assert sparse.bound[row] <= 2 * 1e-3 * table.max_norm * (1 + 1e-5)
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
 @pytest.mark.parametrize(
     "kind", ["random", "common direction", "of rank 2", "nearly of rank 2", "narrow", "one row", "zero"]
 )
-def test_the_low_rank_error_is_no_less_than_it_is(kind):
+def test_the_low_rank_error_is_no_less_than_it_is(kind, size, monkeypatch):
+    if size == "large":
+        # As tables of gigabytes are taken.
+        monkeypatch.setattr("kernels.table._LARGE", 0)
     generator = torch.Generator().manual_seed(3)
     weight = torch.randn(1 if kind == "one row" else 9001, 1 if kind == "narrow" else 96, generator=generator)
     if kind == "common direction":
@@ -283,7 +287,7 @@ def test_the_low_rank_error_is_no_less_than_it_is(kind):
     off = weight.double() - made.coordinates.double().T @ made.basis.double()
     error, true = made.scale * 2 * table.max_norm, float(torch.linalg.matrix_norm(off, 2))
     assert true <= error
-    assert error <= 1.02 * true + 2e-3 * float(torch.linalg.matrix_norm(weight.double()))
+    assert error <= (1.02 if size == "small" else 1.25) * true + 2e-3 * float(torch.linalg.matrix_norm(weight.double()))
 
 
 def test_stand_ins_do_not_depend_on_threads():

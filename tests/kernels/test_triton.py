@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-CASES = Path(__file__).with_name("triton_cases.py")
+HERE = Path(__file__).parent
 
 
-def run_cases(**environment):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(CASES)]
+def run_cases(cases, **environment):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / cases)]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
@@ -24,11 +24,16 @@ def run_cases(**environment):
 
 def test_through_the_interpreter():
     pytest.importorskip("triton")
-    run_cases(TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="")
+    run_cases("triton_cases.py", TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="")
+
+
+def test_compiled_for_a_gpu_that_is_not_there():
+    pytest.importorskip("triton")
+    run_cases("compiled_cases.py", TRITON_INTERPRET="0", CUDA_VISIBLE_DEVICES="")
 
 
 @pytest.mark.gpu
 def test_on_a_gpu():
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    run_cases(TRITON_INTERPRET="0")
+    run_cases("triton_cases.py", TRITON_INTERPRET="0")

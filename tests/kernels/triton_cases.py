@@ -5,8 +5,9 @@ import os
 import pytest
 import torch
 
-from kernels import expected_embedding, nearest_token, vocabulary_attention
+from kernels import EmbeddingTable, expected_embedding, nearest_token, vocabulary_attention, weighted_rows
 from kernels.errors import InvalidBelief
+from kernels.nearest.dispatch import find_neighbours
 
 # The interpreter computes with numpy, which warns of infinities that the kernels select away.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -78,3 +79,45 @@ def test_rows_that_are_no_belief_are_named(device):
         expected_embedding(logits, table, impl="triton")
     with pytest.raises(InvalidBelief, match="row 1"):
         vocabulary_attention(hidden, table, impl="triton")
+
+
+def test_nearest_tokens_that_are_proven_by_their_neighbours_are_those_that_are_searched_for(device):
+    _, _, weight = inputs(1, 200, 40, torch.bfloat16, device)
+    weight[150] = weight[3]
+    weight[7] = 0
+    table = EmbeddingTable(weight)
+    table.neighbour_cosines.copy_(find_neighbours(table))
+    object.__setattr__(table, "knows_neighbours", True)
+    assert float(table.neighbour_cosines[3]) == float(table.neighbour_cosines[7]) == 1
+    # Near a token, between two, next to a pair of equal rows, and anywhere.
+    vectors = torch.stack([weight[5] * 3, weight[20] + weight[90], weight[150], weight[3] * 1.5, weight[7] + weight[1]])
+    vectors = torch.cat([vectors, torch.randn(4, 40, device=device).bfloat16()])
+    candidates = torch.tensor(
+        [[5, 1], [20, 90], [150, 2], [3, 4], [1, 7], [0, 1], [2, 3], [4, 5], [6, 7]], device=device
+    )
+    found = nearest_token(vectors, table, candidates=candidates, impl="triton")
+    expected = nearest_token(vectors, weight, impl="reference")
+    assert torch.equal(found.ids, expected.ids)
+    torch.testing.assert_close(found.cosine, expected.cosine, rtol=1e-6, atol=1e-6)
+    assert bool((found.margin <= expected.margin + 1e-6).all())
+    # A row that is not needed leaves the others what they are.
+    alone = nearest_token(vectors[:1], table, candidates=candidates[:1], impl="triton")
+    assert alone.ids.tolist() == [5]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=["fp32", "bf16", "fp16"])
+def test_weights_keep_their_precision_in_two_halves(dtype, device):
+    from kernels.expectation import triton
+
+    logits, _, table = inputs(5, 1300, 33, dtype, device)
+    weights = logits.softmax(dim=1)
+    exact = weights.double() @ table.double()
+    error = (triton.weighted_rows(weights, table).double() - exact).abs().max() / table.float().norm(dim=1).max()
+    assert float(error) < 2e-6
+    # Where one half alone would do, this would not be.
+    coarse = weights.to(dtype).double() @ table.double()
+    if dtype == torch.bfloat16:
+        assert float((coarse - exact).abs().max()) > 10 * float(error)
+    turned = table.T.contiguous().T
+    torch.testing.assert_close(triton.weighted_rows(weights, turned), triton.weighted_rows(weights, table))
+    torch.testing.assert_close(weighted_rows(weights, table.float()), weights @ table.float(), rtol=1e-5, atol=1e-5)

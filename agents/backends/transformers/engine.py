@@ -289,7 +289,7 @@ class Engine:
             "seeds": torch.tensor([s.seed for s in settings], dtype=torch.int64, device=device),
             "steps": torch.tensor([row.step for row in rows], dtype=torch.int64, device=device),
         }
-        said, near = cipher_step(encoder, logits, self.model.table, **state, top=top)
+        said, near = cipher_step(encoder, logits, self.model.table, **state, top=top, deferred=False)
         self._render(encoder, rows, logits, state)
         nearest = near.tolist()
         for index, row in enumerate(rows):

@@ -214,6 +214,21 @@ class VLLMBackend(Backend):
         found: dict[str, int] = self._engine.wait(self._engine.call("cipher_state"))
         return found
 
+    async def untouched(self, ids: list[int], params: Any) -> int:
+        """Return how many tokens vLLM generates after a prompt of token ids, by its own sampling and without our hooks."""
+        from vllm.inputs.engine import tokens_input
+
+        async def count() -> int:
+            await self._engine.revived()
+            generated = 0
+            async for output in self._engine.generate(
+                tokens_input(ids), params, f"untouched-{next(self._numbers)}", None
+            ):
+                generated += len(output.outputs[0].token_ids)
+            return generated
+
+        return await asyncio.wrap_future(self._engine.begin(count()))
+
     def _directive(self, request: Request, key: str) -> Directive | None:
         if request.encoder is None:
             return None

@@ -5,16 +5,19 @@ prompt was cut, or on the engine; and on CPUs vLLM 0.32 ends at `set_offset` whe
 Text requests that come without this are left to vLLM.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
-from agents.decoding.sampling import sample, uniform
+from agents.backends.vllm.later import LaterCheck
+from agents.backends.vllm.staged import Column, Staged
+from agents.decoding.sampling import sample, sample_unseen, uniform
 
 KEY = "draw"
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,29 @@ class Draw:
         return {KEY: asdict(self)}
 
 
-class Drawer:
-    """The drawn text requests of one worker, by the engine's own ids."""
+@dataclass(frozen=True)
+class DrawPlan:
+    """A step of some requests."""
 
-    def __init__(self) -> None:
+    drawing: list[Draw]
+    temperatures: Column
+    numbers: Column
+    # Of rows with a nucleus or a top-k.
+    restricted: Column | None
+    top_p: Column
+    top_k: Column
+
+
+class Drawer:
+    """The drawn text requests of one worker, by the engine's own ids.
+
+    Args:
+        deferred: logits are on a GPU, and what is wrong with them is said some steps later, so that nobody waits.
+    """
+
+    def __init__(self, *, deferred: bool = False) -> None:
         self._drawing: dict[str, tuple[Draw, int]] = {}
+        self._later = LaterCheck() if deferred else None
 
     def begin(self, request: str, extra_args: Mapping[str, Any] | None, prompt_length: int) -> None:
         """Take up a request if it asks to be drawn."""
@@ -54,13 +75,36 @@ class Drawer:
 
     def draw(self, logits: Tensor, requests: Sequence[str], positions: Sequence[int]) -> Tensor:
         """Return a token for each row of logits [n, V], [n] int64: the one that goes to the position given."""
+        staged = Staged(logits.device)
+        plan = self.plan(staged, requests, positions)
+        staged.send()
+        return self.follow(plan, logits)
+
+    def plan(self, staged: Staged, requests: Sequence[str], positions: Sequence[int]) -> DrawPlan:
+        """Return what `follow` has to know, with the numbers that the device needs on their way."""
         drawing = [self._drawing[request] for request in requests]
         numbers = [uniform(one.seed, at - start) for (one, start), at in zip(drawing, positions, strict=True)]
-        device = logits.device
-        return sample(
-            logits,
-            torch.tensor([one.temperature for one, _ in drawing], dtype=torch.float32, device=device),
-            torch.tensor(numbers, dtype=torch.float64, device=device),
-            [one.top_p for one, _ in drawing],
-            [one.top_k for one, _ in drawing],
+        restricted = [row for row, (one, _) in enumerate(drawing) if one.top_p is not None or one.top_k is not None]
+        return DrawPlan(
+            drawing=[one for one, _ in drawing],
+            temperatures=staged.reals([one.temperature for one, _ in drawing]),
+            numbers=staged.reals(numbers),
+            restricted=staged.integers(restricted) if restricted else None,
+            top_p=staged.reals([_or(drawing[row][0].top_p, math.inf) for row in restricted]),
+            top_k=staged.integers([_or(drawing[row][0].top_k, 2**62) for row in restricted]),
         )
+
+    def follow(self, plan: DrawPlan, logits: Tensor) -> Tensor:
+        """Do what `draw` does, for a plan that was sent."""
+        temperatures, numbers = plan.temperatures.tensor.float(), plan.numbers.tensor
+        if self._later is not None:
+            restricted = None
+            if plan.restricted is not None:
+                restricted = plan.restricted.tensor, plan.top_p.tensor, plan.top_k.tensor
+            return self._later.checked(logits, sample_unseen(logits, temperatures, numbers, restricted))
+        top_p, top_k = [one.top_p for one in plan.drawing], [one.top_k for one in plan.drawing]
+        return sample(logits, temperatures, numbers, top_p, top_k)
+
+
+def _or(value: N | None, otherwise: N) -> N:
+    return otherwise if value is None else value

@@ -47,9 +47,11 @@ def table_hash(model: Any, num_tokens: int) -> str:
 
 
 def _ready(rows: Tensor) -> WholeTable:
-    table = EmbeddingTable(rows)
-    table.prepare()
-    return WholeTable(table)
+    whole = WholeTable(EmbeddingTable(rows))
+    # On a GPU that is left to the run in which vLLM measures memory.
+    if not whole.defers:
+        whole.prepare()
+    return whole
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ Its own loop, because AsyncLLM is bound to the loop it first ran on, and callers
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import os
 import tempfile
@@ -58,9 +59,13 @@ class Engine:
         """Have a coroutine run on the engine's loop."""
         asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def begin(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Have a coroutine run on the engine's loop, and return what it will return."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what a coroutine on the engine's loop returns; blocks."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return self.begin(work).result()
 
     def soon(self, event: asyncio.Event) -> None:
         """Set an event that something on the engine's loop waits for."""

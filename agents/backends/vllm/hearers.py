@@ -52,8 +52,13 @@ class Hearers:
         temperature: Tensor,
         seeds: Tensor,
         steps: Tensor,
+        *,
+        deferred: bool,
     ) -> None:
-        """Keep what logits [n, V] render to on the tables of each row's hearers, by (request, step)."""
+        """Keep what logits [n, V] render to on the tables of each row's hearers, by (request, step).
+
+        Rows that are no belief are looked for by the caller where that is `deferred`.
+        """
         for name in dict.fromkeys(name for names in hearers for name in names):
             content, table = _parts(name)
             held = self._held.get(table)
@@ -68,6 +73,7 @@ class Hearers:
                 seeds=seeds[rows],
                 steps=steps[rows],
                 content=content,
+                deferred=deferred,
             )
             if name not in self._stores:
                 self._stores[name] = Store(held.width, vectors.dtype, self._device, beliefs=0)
@@ -105,4 +111,5 @@ def _vectors_alone(vectors: Tensor) -> Steps:
         max_probability=nothing,
         top_ids=torch.zeros(n, 0, dtype=torch.int64, device=device),
         top_probabilities=torch.zeros(n, 0, device=device),
+        status=torch.zeros(n, dtype=torch.int32, device=device),
     )

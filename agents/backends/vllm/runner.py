@@ -84,5 +84,6 @@ class CipherRunner(SpeakingRunner):
             params = self.requests[request].sampling_params
             restricts |= params.min_p > 0 or params.top_k > 0 or params.top_p < 1
         if spoken or drawn:
-            rows = [place.row for place in spoken + drawn]
-            self.sampler.answer(rows, lambda belief: self._tokens(belief, spoken, drawn), restricts=restricts)
+            self.sampler.answer(
+                len(spoken) + len(drawn), lambda belief: self._tokens(belief, spoken, drawn), restricts=restricts
+            )

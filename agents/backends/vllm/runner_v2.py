@@ -1,15 +1,17 @@
-"""vLLM's Model Runner V2 (GPUs with Triton), decoding CIPHER requests beside text requests. Not yet run on a GPU.
+"""vLLM's Model Runner V2 (GPUs with Triton), decoding CIPHER requests beside text requests.
 
-The same three places as in V1 (runner.py), where V2 has them: `add_requests` and `finish_requests` (a preempted request is
-removed there and added again with what it said as part of its prompt; its vectors are kept meanwhile), the model state's
-`prepare_inputs_embeds`, and the sampler's `sample`. V2 samples on the device without waiting for the CPU; what is said here
-stays on the device as well, in the order of the stream.
+V2 asks a model's class which `ModelState` serves it. Ours is the one that vLLM would take, with three of its own methods:
+`add_request` takes a request up, `prepare_inputs_embeds` writes kept vectors over the inputs of every position past a prompt, and
+`custom_sampler` puts a sampler in place that answers for our rows. A preempted request is removed and added again with what it
+said as part of its prompt; its vectors are kept meanwhile, so the runner itself is asked which requests have really ended.
+
+V2 samples on the device without waiting for the CPU; what is said here stays on the device as well, in the order of the stream.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from agents.backends.vllm.speaking import Place, SpeakingRunner
@@ -17,36 +19,26 @@ from agents.errors import ConfigError
 
 Answer = Callable[[Tensor, Tensor, Any], Tensor]
 
+# By which V2 asks a model for its state.
+CHOICE = "get_model_state_cls"
+
 
 class CipherRunnerV2(SpeakingRunner):
     """Mixed in before a V2 GPUModelRunner."""
 
     # Of vLLM's runner.
-    model: Any
-    model_state: Any
-    sampler: Any
+    vllm_config: Any
 
     def load_model(self, *args: Any, **kwargs: Any) -> None:
         """Load the weights, and make ready to speak on their table.
 
         Raises:
-            ConfigError: a sampler or model state of another kind than is hooked here.
+            ConfigError: a sampler of another kind than vLLM's own.
         """
-        super().load_model(*args, **kwargs)  # type: ignore[misc]
-        if not hasattr(self, "speaker"):
-            self._make_ready(self.model)
         # Of vLLM's requests: temperatures that its sampler divides logits by.
         self._divisors: dict[str, float] = {}
-        prepare = self.model_state.prepare_inputs_embeds
-
-        def with_vectors(encoder_inputs: Any, input_batch: Any, req_states: Any) -> Tensor:
-            inputs: Tensor = prepare(encoder_inputs, input_batch, req_states)
-            if self.speaker:
-                self._hear_oneself(inputs, input_batch)
-            return inputs
-
-        self.model_state.prepare_inputs_embeds = with_vectors
-        hook(self.sampler, self._answer)
+        with states_chosen(self.vllm_config, self._speaking_state):
+            super().load_model(*args, **kwargs)  # type: ignore[misc]
 
     def finish_requests(self, scheduler_output: Any) -> None:
         """See vLLM; preempted requests go on speaking later."""
@@ -55,16 +47,44 @@ class CipherRunnerV2(SpeakingRunner):
             self._divisors.pop(request, None)
         super().finish_requests(scheduler_output)  # type: ignore[misc]
 
-    def add_requests(self, scheduler_output: Any) -> None:
-        """See vLLM."""
-        super().add_requests(scheduler_output)  # type: ignore[misc]
-        for new in scheduler_output.scheduled_new_reqs:
-            if new.req_id in self.speaker:
-                self.resumed += 1
-                continue
-            self._begin(new.req_id, new.sampling_params, new.prompt_len)
-            if new.sampling_params is not None and new.sampling_params.temperature > 0:
-                self._divisors[new.req_id] = float(new.sampling_params.temperature)
+    def _speaking_state(self, base: Any) -> Any:
+        """Return a class of model states that speak, derived from the one that vLLM takes for the model."""
+        runner = self
+
+        class CipherModelState(base):  # type: ignore[misc]
+            """vLLM's state of this model, which speaks."""
+
+            def __init__(self, vllm_config: Any, model: Any, *args: Any) -> None:
+                super().__init__(vllm_config, model, *args)
+                if not hasattr(runner, "speaker"):
+                    runner._make_ready(model)
+
+            def add_request(self, req_index: int, new_req_data: Any) -> None:
+                super().add_request(req_index, new_req_data)
+                runner._take_up(new_req_data)
+
+            def prepare_inputs_embeds(self, encoder_inputs: Any, input_batch: Any, req_states: Any) -> Any:
+                inputs = super().prepare_inputs_embeds(encoder_inputs, input_batch, req_states)
+                if runner.speaker:
+                    runner._hear_oneself(inputs, input_batch)
+                return inputs
+
+            def custom_sampler(self, sampler: Any) -> tuple[Any, None]:
+                if super().custom_sampler(sampler) is not None:
+                    raise ConfigError(
+                        f"backend 'vllm': {type(self.model).__name__} has a sampler of its own, which cannot be told to speak"
+                    )
+                return speaking_sampler(sampler, runner._answer), None
+
+        return CipherModelState
+
+    def _take_up(self, new: Any) -> None:
+        if new.req_id in self.speaker:
+            self.resumed += 1
+            return
+        self._begin(new.req_id, new.sampling_params, new.prompt_len)
+        if new.sampling_params is not None and new.sampling_params.temperature > 0:
+            self._divisors[new.req_id] = float(new.sampling_params.temperature)
 
     def _hear_oneself(self, inputs: Tensor, batch: Any) -> None:
         """Write kept vectors over inputs [N, D]."""
@@ -93,20 +113,49 @@ class CipherRunnerV2(SpeakingRunner):
                 self.held_back += mine is spoken
                 continue
             mine.append(Place(row, request, position))
-        places = spoken + drawn
-        if not places:
-            return sampled
-        rows = torch.tensor([place.row for place in places], device=processed.device)
-        divisors = torch.tensor([self._divisors.get(place.request, 1.0) for place in places], device=processed.device)
-        sampled[rows] = self._tokens(processed[rows].float() * divisors[:, None], spoken, drawn).to(sampled.dtype)
+        if spoken or drawn:
+            divisors = [self._divisors.get(place.request, 1.0) for place in spoken + drawn]
+            rows, tokens = self._tokens(processed, spoken, drawn, divisors)
+            sampled[rows] = tokens.to(sampled.dtype)
         return sampled
 
 
-def hook(sampler: Any, answer: Answer) -> None:
-    """Have `answer` look over what a V2 sampler sampled.
+@contextmanager
+def states_chosen(vllm_config: Any, derive: Callable[[Any], Any]) -> Iterator[None]:
+    """Have the model that is loaded meanwhile be served by a state of a class that is derived from vLLM's own choice.
+
+    Args:
+        vllm_config: of the model.
+        derive: vLLM's choice → the class.
+    """
+    from vllm.model_executor.model_loader.utils import get_model_cls
+    from vllm.v1.worker.gpu.model_states import resolve_model_state_cls
+
+    model_class = get_model_cls(vllm_config.model_config)
+    own = vars(model_class).get(CHOICE)
+
+    def give_back() -> None:
+        if own is not None:
+            setattr(model_class, CHOICE, own)
+        elif CHOICE in vars(model_class):
+            delattr(model_class, CHOICE)
+
+    def chosen(model: Any) -> Any:
+        give_back()
+        return derive(resolve_model_state_cls(vllm_config, model))
+
+    setattr(model_class, CHOICE, chosen)
+    try:
+        yield
+    finally:
+        give_back()
+
+
+def speaking_sampler(sampler: Any, answer: Answer) -> Any:
+    """Return a V2 sampler like another one, in which `answer` looks over what was sampled.
 
     Raises:
-        ConfigError: no sampler of vLLM's own kind, or one whose logits are spread over ranks.
+        ConfigError: no sampler of vLLM's own kind.
     """
     from vllm.v1.worker.gpu.sample.sampler import Sampler
 
@@ -114,15 +163,14 @@ def hook(sampler: Any, answer: Answer) -> None:
         raise ConfigError(
             f"backend 'vllm': a {type(sampler).__name__} cannot be told to speak; watermarks are not supported"
         )
-    # FlashInfer's fused sampler restricts inside and hands the logits on unrestricted, which would be said as they are.
-    sampler.use_flashinfer = False
-    sampler.__class__ = _hooked(Sampler)
-    sampler.answer, sampler.batch = answer, None
 
-
-def _hooked(base: Any) -> Any:
-    class CipherSamplerV2(base):  # type: ignore[misc]
+    class CipherSamplerV2(Sampler):  # type: ignore[misc]
         """vLLM's V2 sampler: everything that it does to logits happens before."""
+
+        def __init__(self) -> None:
+            self.__dict__.update(vars(sampler))
+            # FlashInfer's fused sampler restricts inside and hands the logits on unrestricted, which would be said as they are.
+            self.use_flashinfer = False
 
         def __call__(self, logits: Tensor, input_batch: Any) -> Any:
             self.batch = input_batch
@@ -130,6 +178,6 @@ def _hooked(base: Any) -> Any:
 
         def sample(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
             sampled, processed = super().sample(*args, **kwargs)
-            return self.answer(sampled, processed, self.batch), processed
+            return answer(sampled, processed, self.batch), processed
 
-    return CipherSamplerV2
+    return CipherSamplerV2()

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from agents.backends.vllm.speaker import Vocabulary
-from agents.decoding.cipher_step import without_padding
-from kernels import EmbeddingTable, nearest_token
+from agents.decoding.cipher_step import settled, without_padding
+from kernels import EmbeddingTable, nearest_token, weighted_rows
 from kernels.encoders import Encoder, Encoding
 
 
@@ -43,10 +43,12 @@ class ShardedTable(Vocabulary):
         self, encoder: Encoder, logits: Tensor, temperature: Tensor, seeds: Tensor, steps: Tensor, top: int
     ) -> tuple[Encoding, Tensor]:
         """See Vocabulary."""
-        said, q = encoder.distribution(logits, temperature=temperature, seeds=seeds, steps=steps, top=top)
+        said, q = encoder.distribution(
+            logits, temperature=temperature, seeds=seeds, steps=steps, top=top, deferred=self.defers
+        )
         own = q[:, self._first : self._first + self._table.num_tokens]
-        vectors = self._group.all_reduce(own @ self._table.weight.float()).to(self.dtype)
-        return without_padding(said).with_vectors(vectors), self._nearest(vectors)
+        vectors = self._group.all_reduce(weighted_rows(own, self._table)).to(self.dtype)
+        return settled(without_padding(said).with_vectors(vectors), self._nearest(vectors))
 
     def rows(self, ids: Tensor) -> Tensor:
         """Return the rows of some tokens [n], [n, D]: each from the rank that holds it."""
@@ -58,7 +60,7 @@ class ShardedTable(Vocabulary):
     def _nearest(self, vectors: Tensor) -> Tensor:
         n = len(vectors)
         if self._table.num_tokens:
-            found = nearest_token(vectors, self._table)
+            found = nearest_token(vectors, self._table, trusted=self.defers)
             cosine, ids = found.cosine.float(), found.ids + self._first
         else:
             cosine = vectors.new_full((n,), float("-inf"), dtype=torch.float32)

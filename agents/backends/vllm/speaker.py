@@ -13,14 +13,18 @@ from torch import Tensor
 
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.hearers import Hearers
+from agents.backends.vllm.staged import Column, Staged
 from agents.backends.vllm.store import Steps, Store
 from agents.decoding.cipher_step import cipher_step
 from agents.errors import BackendFailed
 from agents.message_header import RENDERED
-from kernels import EmbeddingTable
+from kernels import EmbeddingTable, gpu
+from kernels.belief import complaint
 from kernels.encoders import Encoder, Encoding
 from kernels.errors import InvalidBelief, InvalidVector
 
+# Rows whose beliefs are taken together: of more, what is computed between would take gigabytes with a large vocabulary.
+ROWS_AT_ONCE = 128
 # Finished messages that nobody has asked for yet; a client that never asks must not fill the memory.
 MAX_UNCLAIMED = 1024
 
@@ -45,6 +49,15 @@ class Vocabulary(ABC):
         """Of the vectors."""
         return self._table.weight.dtype
 
+    @property
+    def defers(self) -> bool:
+        """Whether rows that say nothing are told by the encoding's status and not raised: on a GPU, which nobody waits for."""
+        return gpu.refusal("auto", self._table.weight) is None
+
+    def prepare(self) -> None:
+        """Make now what the first step would make."""
+        self._table.prepare()
+
     @abstractmethod
     def encode(
         self, encoder: Encoder, logits: Tensor, temperature: Tensor, seeds: Tensor, steps: Tensor, top: int
@@ -63,7 +76,16 @@ class WholeTable(Vocabulary):
         self, encoder: Encoder, logits: Tensor, temperature: Tensor, seeds: Tensor, steps: Tensor, top: int
     ) -> tuple[Encoding, Tensor]:
         """See Vocabulary."""
-        return cipher_step(encoder, logits, self._table, temperature=temperature, seeds=seeds, steps=steps, top=top)
+        return cipher_step(
+            encoder,
+            logits,
+            self._table,
+            temperature=temperature,
+            seeds=seeds,
+            steps=steps,
+            top=top,
+            deferred=self.defers,
+        )
 
     def rows(self, ids: Tensor) -> Tensor:
         """See Vocabulary."""
@@ -79,6 +101,20 @@ class Speaking:
     temperature: float
     seed: int
     prompt_length: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A step of some requests, in the order of their encoders."""
+
+    places: list[tuple[str, int]]
+    speaking: list[Speaking]
+    groups: list[tuple[Encoder, slice]]
+    order: Column | None
+    temperatures: Column
+    seeds: Column
+    steps: Column
+    rows: Column
 
 
 class Speaker:
@@ -150,9 +186,12 @@ class Speaker:
 
     def fill(self, inputs: Tensor, places: Sequence[tuple[str, int]], rows: Sequence[int]) -> None:
         """Write the kept vector of each (request, step) over a row of the inputs [N, D]."""
-        if places:
-            index = torch.tensor(rows, dtype=torch.int64, device=inputs.device)
-            inputs[index] = self.store.read_vectors(list(places)).to(inputs.dtype)
+        if not places:
+            return
+        staged = Staged(inputs.device)
+        target, kept = staged.integers(rows), staged.integers(self.store.rows_of(places))
+        staged.send()
+        inputs[target.tensor] = self.store.vectors_in(kept.tensor).to(inputs.dtype)
 
     def step_at(self, request: str, position: int) -> int:
         """Return which step of a request is fed at a position."""
@@ -164,56 +203,72 @@ class Speaker:
         A row whose logits are no belief (a NaN, or nothing left by the processors) fails alone: it gets its argmax, and
         asking for its vectors gives the reason.
         """
-        groups: dict[Encoder, list[int]] = {}
+        staged = Staged(logits.device)
+        plan = self.plan(staged, requests, steps)
+        staged.send()
+        return self.follow(plan, logits)
+
+    def plan(self, staged: Staged, requests: Sequence[str], steps: Sequence[int]) -> Plan:
+        """Return what `follow` has to know about a step of some requests, with the numbers that the device needs on their way."""
+        by_encoder: dict[Encoder, list[int]] = {}
         for row, request in enumerate(requests):
-            groups.setdefault(self._speaking[request].encoder, []).append(row)
-        if len(groups) == 1:
-            return self._say_together(next(iter(groups)), logits, requests, steps)
-        nearest = torch.zeros(len(requests), dtype=torch.int64, device=logits.device)
-        for encoder, rows in groups.items():
-            together = [requests[row] for row in rows], [steps[row] for row in rows]
-            nearest[rows] = self._say_together(encoder, logits[rows], *together)
-        return nearest
-
-    def _say_together(self, encoder: Encoder, logits: Tensor, requests: Sequence[str], steps: Sequence[int]) -> Tensor:
-        try:
-            return self._say(encoder, logits, requests, steps)
-        except (InvalidBelief, InvalidVector):
-            alone = zip(logits[:, None], requests, steps, strict=True)
-            return torch.stack([self._say_alone(encoder, *one) for one in alone])
-
-    def _say_alone(self, encoder: Encoder, logits: Tensor, request: str, step: int) -> Tensor:
-        try:
-            return self._say(encoder, logits, [request], [step])[0]
-        except (InvalidBelief, InvalidVector) as error:
-            self._failed.setdefault(request, f"step {step}: {error}")
-            empty = Steps(
-                vectors=torch.zeros(1, self._vocabulary.width, dtype=self._vocabulary.dtype, device=logits.device),
-                nearest=torch.zeros(1, dtype=torch.int64, device=logits.device),
-                entropy=torch.zeros(1, device=logits.device),
-                max_probability=torch.zeros(1, device=logits.device),
-                top_ids=torch.zeros(1, 0, dtype=torch.int64, device=logits.device),
-                top_probabilities=torch.zeros(1, 0, device=logits.device),
-            )
-            self.store.write([(request, step)], empty)
-            return logits[0].nan_to_num(float("-inf")).argmax()
-
-    def _say(self, encoder: Encoder, logits: Tensor, requests: Sequence[str], steps: Sequence[int]) -> Tensor:
-        speaking = [self._speaking[request] for request in requests]
-        device = logits.device
-        top = max(one.directive.beliefs for one in speaking)
-        state = (
-            torch.tensor([one.temperature for one in speaking], dtype=torch.float32, device=device),
-            torch.tensor([one.seed for one in speaking], dtype=torch.int64, device=device),
-            torch.tensor(steps, dtype=torch.int64, device=device),
+            by_encoder.setdefault(self._speaking[request].encoder, []).append(row)
+        order = [row for rows in by_encoder.values() for row in rows]
+        places = [(requests[row], steps[row]) for row in order]
+        speaking = [self._speaking[request] for request, _ in places]
+        groups, start = [], 0
+        for encoder, rows in by_encoder.items():
+            for first in range(0, len(rows), ROWS_AT_ONCE):
+                count = min(ROWS_AT_ONCE, len(rows) - first)
+                groups.append((encoder, slice(start, start + count)))
+                start += count
+        return Plan(
+            places=places,
+            speaking=speaking,
+            groups=groups,
+            order=staged.integers(order) if len(by_encoder) > 1 else None,
+            temperatures=staged.reals([one.temperature for one in speaking]),
+            seeds=staged.integers([one.seed for one in speaking]),
+            steps=staged.integers([step for _, step in places]),
+            rows=staged.integers(self.store.lend(places)),
         )
+
+    def follow(self, plan: Plan, logits: Tensor) -> Tensor:
+        """Do what `say` does, for a plan that was sent."""
+        order = None if plan.order is None else plan.order.tensor
+        logits = logits if order is None else logits[order]
+        found = torch.cat([self._say_together(encoder, plan, logits, rows) for encoder, rows in plan.groups])
+        return found if order is None else torch.empty_like(found).scatter_(0, order, found)
+
+    def _say_together(self, encoder: Encoder, plan: Plan, logits: Tensor, rows: slice) -> Tensor:
+        try:
+            return self._say(encoder, plan, logits, rows)
+        except (InvalidBelief, InvalidVector):
+            return torch.cat(
+                [self._say_alone(encoder, plan, logits, slice(row, row + 1)) for row in range(rows.start, rows.stop)]
+            )
+
+    def _say_alone(self, encoder: Encoder, plan: Plan, logits: Tensor, row: slice) -> Tensor:
+        try:
+            return self._say(encoder, plan, logits, row)
+        except (InvalidBelief, InvalidVector) as error:
+            request, step = plan.places[row.start]
+            self._failed.setdefault(request, f"step {step}: {error}")
+            self.store.blank(plan.rows.tensor[row])
+            return logits[row].nan_to_num(float("-inf")).argmax(dim=1)
+
+    def _say(self, encoder: Encoder, plan: Plan, logits: Tensor, rows: slice) -> Tensor:
+        logits, speaking, places = logits[rows], plan.speaking[rows], plan.places[rows]
+        top = max(one.directive.beliefs for one in speaking)
+        state = plan.temperatures.tensor[rows].float(), plan.seeds.tensor[rows], plan.steps.tensor[rows]
         said, nearest = self._vocabulary.encode(encoder, logits, *state, min(max(top, 1), self._beliefs))
-        places = list(zip(requests, steps, strict=True))
         # Of what has failed nobody hears more.
         hearers = [
-            () if name in self._failed else one.directive.hearers for name, one in zip(requests, speaking, strict=True)
+            () if name in self._failed else one.directive.hearers
+            for (name, _), one in zip(places, speaking, strict=True)
         ]
-        self.hearers.render(encoder, logits, places, hearers, *state)
+        self.hearers.render(encoder, logits, places, hearers, *state, deferred=said.status is not None)
+        status = torch.zeros(len(nearest), dtype=torch.int32, device=nearest.device)
         kept = Steps(
             vectors=said.vectors,
             nearest=nearest,
@@ -221,8 +276,9 @@ class Speaker:
             max_probability=said.max_probability,
             top_ids=said.top_ids,
             top_probabilities=said.top_probabilities,
+            status=status if said.status is None else said.status,
         )
-        self.store.write(places, kept)
+        self.store.put(plan.rows.tensor[rows], kept)
         return nearest
 
     def take(self, key: str, length: int, index: int = 0) -> dict[str, Tensor]:
@@ -250,6 +306,9 @@ class Speaker:
         taken = vars(self.store.take(request, length)).copy()
         rendered = self.hearers.take(request, directive.hearers, length)
         self._forget(request, key)
+        for step, status in enumerate(taken.pop("status").tolist()):
+            if status:
+                raise BackendFailed(f"step {step}: {complaint(status)}")
         for name in ("top_ids", "top_probabilities"):
             taken[name] = taken[name][:, : directive.beliefs].contiguous()
         return {**taken, **{f"{RENDERED}{name}": vectors for name, vectors in rendered.items()}}

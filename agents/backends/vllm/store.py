@@ -3,6 +3,7 @@
 R rows, D embedding width, K beliefs. Knows nothing of vLLM.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,6 +23,7 @@ class Steps:
     max_probability: Tensor  # [n] float32
     top_ids: Tensor  # [n, K] int64
     top_probabilities: Tensor  # [n, K] float32
+    status: Tensor  # [n] int32: 0, or why the step says nothing (kernels.belief.complaint)
 
 
 @dataclass
@@ -35,18 +37,25 @@ class Shelf:
 class Store:
     """Rows of the pool by request. It doubles when it is full and shrinks back when nobody has anything in it.
 
-    A request of n steps holds ceil(n / 16) blocks of 16 rows; a row is D elements of the table's dtype, 16 bytes of facts
+    A request of n steps holds ceil(n / 16) blocks of 16 rows; a row is D elements of the table's dtype, 20 bytes of facts
     and 12 bytes a belief.
     """
 
     def __init__(self, width: int, dtype: torch.dtype, device: torch.device, *, beliefs: int) -> None:
         self._width, self._dtype, self._device, self._beliefs = width, dtype, device, beliefs
         self._shelves: dict[str, Shelf] = {}
+        self._least = INITIAL_BLOCKS
         self._reset()
 
+    def reserve(self, blocks: int) -> None:
+        """Hold at least so many blocks from now on; while nobody has anything in the pool."""
+        if blocks > self._least and not self._shelves:
+            self._least = blocks
+            self._reset()
+
     def _reset(self) -> None:
-        self._pool = self._empty(INITIAL_BLOCKS * ROWS_PER_BLOCK)
-        self._free = list(range(INITIAL_BLOCKS - 1, -1, -1))
+        self._pool = self._empty(self._least * ROWS_PER_BLOCK)
+        self._free = list(range(self._least - 1, -1, -1))
 
     def _empty(self, rows: int) -> Steps:
         device = self._device
@@ -57,6 +66,7 @@ class Store:
             max_probability=torch.zeros(rows, device=device),
             top_ids=torch.zeros(rows, self._beliefs, dtype=torch.int64, device=device),
             top_probabilities=torch.zeros(rows, self._beliefs, device=device),
+            status=torch.zeros(rows, dtype=torch.int32, device=device),
         )
 
     @property
@@ -75,7 +85,14 @@ class Store:
 
     def write(self, places: list[tuple[str, int]], said: Steps) -> None:
         """Keep one step for each (request, step); a step that is said again replaces what it was."""
-        rows = self._index([self._row(key, step) for key, step in places])
+        self.put(self._index(self.lend(places)), said)
+
+    def lend(self, places: Sequence[tuple[str, int]]) -> list[int]:
+        """Return a row of the pool for each (request, step) that is about to be kept."""
+        return [self._row(key, step) for key, step in places]
+
+    def put(self, rows: Tensor, said: Steps) -> None:
+        """Keep steps in lent rows [n]."""
         for name, tensor in vars(said).items():
             kept = getattr(self._pool, name)
             if tensor.dim() == 2 and name != "vectors":
@@ -84,9 +101,18 @@ class Store:
             else:
                 kept[rows] = tensor
 
-    def read_vectors(self, places: list[tuple[str, int]]) -> Tensor:
-        """Return [n, D], the vector of each (request, step)."""
-        return self._pool.vectors[self._index([self._place(key, step) for key, step in places])]
+    def blank(self, rows: Tensor) -> None:
+        """Leave nothing of anybody in lent rows [n]."""
+        for tensor in vars(self._pool).values():
+            tensor[rows] = 0
+
+    def rows_of(self, places: Sequence[tuple[str, int]]) -> list[int]:
+        """Return the row of the pool in which each (request, step) is kept."""
+        return [self._place(key, step) for key, step in places]
+
+    def vectors_in(self, rows: Tensor) -> Tensor:
+        """Return the vectors [n, D] of some rows [n] of the pool."""
+        return self._pool.vectors[rows]
 
     def take(self, key: str, length: int) -> Steps:
         """Return a request's first `length` steps in memory of their own on the CPU, and forget the request."""
@@ -101,7 +127,7 @@ class Store:
         if shelf is None:
             return
         self._free += reversed(shelf.blocks)
-        if not self._shelves and len(self._pool.nearest) > INITIAL_BLOCKS * ROWS_PER_BLOCK:
+        if not self._shelves and len(self._pool.nearest) > self._least * ROWS_PER_BLOCK:
             self._reset()
 
     def _row(self, key: str, step: int) -> int:

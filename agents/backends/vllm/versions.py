@@ -23,6 +23,7 @@ RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
         "GPUModelRunner._update_states": ("scheduler_output",),
         "GPUModelRunner._preprocess": ("scheduler_output", "num_input_tokens", "intermediate_tensors"),
         "GPUModelRunner._sample": ("logits", "spec_decode_metadata"),
+        "GPUModelRunner.profile_run": (),
         "GPUModelRunner.load_model": (),
     },
     "vllm.v1.worker.cpu_model_runner": {"CPUModelRunner.load_model": ()},
@@ -39,8 +40,15 @@ RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
     "vllm.v1.worker.gpu_worker": {"Worker._make_model_runner": ()},
     "vllm.v1.worker.gpu.model_runner": {
         "GPUModelRunner.load_model": (),
-        "GPUModelRunner.add_requests": ("scheduler_output",),
+        "GPUModelRunner.profile_run": (),
         "GPUModelRunner.finish_requests": ("scheduler_output",),
+    },
+    "vllm.model_executor.model_loader.utils": {"get_model_cls": ("model_config",)},
+    "vllm.v1.worker.gpu.model_states": {"resolve_model_state_cls": ("vllm_config", "model")},
+    "vllm.v1.worker.gpu.model_states.interface": {
+        "ModelState.__init__": ("vllm_config", "model", "encoder_cache", "device"),
+        "ModelState.add_request": ("req_index", "new_req_data"),
+        "ModelState.custom_sampler": ("sampler",),
     },
     "vllm.v1.worker.gpu.model_states.default": {
         "DefaultModelState.prepare_inputs_embeds": ("scheduled_encoder_inputs", "input_batch", "req_states")

@@ -6,8 +6,7 @@ from vllm.v1.worker.gpu_worker import Worker
 
 from agents.backends.vllm.last_words import LastWords
 from agents.backends.vllm.rpc import CipherCalls
-from agents.backends.vllm.runner import CipherRunner
-from agents.backends.vllm.runner_v2 import CipherRunnerV2
+from agents.backends.vllm.speaking_worker import have_speak
 
 
 class CipherGPUWorker(LastWords, CipherCalls, Worker):
@@ -15,7 +14,5 @@ class CipherGPUWorker(LastWords, CipherCalls, Worker):
 
     def _make_model_runner(self) -> Any:
         runner = super()._make_model_runner()
-        mixin = CipherRunnerV2 if self.use_v2_model_runner else CipherRunner
-        # The class adds methods only.
-        runner.__class__ = type(f"{mixin.__name__}On{type(runner).__name__}", (mixin, type(runner)), {})
+        have_speak(runner, is_v2=self.use_v2_model_runner)
         return runner

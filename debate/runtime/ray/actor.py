@@ -14,8 +14,8 @@ from agents.backend import Backend, Capabilities, Generation, Pending, Request
 from agents.errors import portable
 from agents.fingerprint import ModelFingerprint
 from agents.hearing_table import HearingTable
-from agents.installed import DECISIVE, versions
 from agents.registry import create_backend
+from debate.runtime.ray.packages import packages
 from debate.runtime.ray.wire import Outcome, register, unpacked
 from kernels import EmbeddingTable
 
@@ -27,11 +27,6 @@ class Description:
     fingerprint: ModelFingerprint
     capabilities: Capabilities
     decoding: Mapping[str, Any] = field(default_factory=dict)
-
-
-def packages() -> dict[str, str]:
-    """Return the versions of what decides what an engine says, as they are in this process; they must agree on all nodes."""
-    return dict.fromkeys(DECISIVE, "missing") | versions(DECISIVE)
 
 
 def greeting() -> dict[str, Any]:

@@ -15,6 +15,10 @@ from debate.config.execution import EngineConfig
 INTERNAL = ("memory", "object_store_memory", "node:", "accelerator_type:")
 
 ANSWERING_S = 1.0
+# Backends whose engines compute in their own process.
+LOCAL = ("transformers", "vllm")
+# Of a GPU's memory, what vLLM takes by itself.
+VLLM_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,47 @@ def refuse_impossible(model: str, config: EngineConfig, offered: Sequence[Node])
         f"execution.engines: {model} asks for {config.replicas} × {amounts(asked)}{together}, and the cluster has room for "
         f"{room}. Its nodes offer: {'; '.join(map(str, offered)) or 'nothing'}. Ask for less, or add nodes."
     )
+
+
+def refuse_collisions(backend: str, model: str, config: EngineConfig, offered: Sequence[Node]) -> None:
+    """Raise ConfigError where several engines that ask for no GPU would all take the first one of a node.
+
+    Ray keeps a GPU from nobody who did not ask for one, and an engine takes what it sees.
+    """
+    if config.replicas == 1 or config.num_gpus or backend not in LOCAL:
+        return
+    for node in offered:
+        holds = all(node.resources.get(name, 0) >= amount for name, amount in config.bundle.items())
+        if holds and node.resources.get("GPU", 0):
+            raise ConfigError(
+                f"execution.engines: {model} has replicas: {config.replicas} and num_gpus: 0, and the node {node} has GPUs: all "
+                "engines there would take the same one. Set num_gpus: 1, a fraction to share one, or `resources` that only nodes "
+                "without GPUs have."
+            )
+
+
+def engine_options(backend: str, model: str, config: EngineConfig, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an engine's options with what follows from its place: what is given stands.
+
+    vLLM on a part of a GPU takes that part of the memory. Its ranks on one bundle of K GPUs are its own processes.
+
+    Raises:
+        ConfigError: more ranks than GPUs.
+    """
+    if backend != "vllm" or not config.num_gpus:
+        return dict(options)
+    ranks = int(options.get("tensor_parallel_size") or 1)
+    if ranks > config.num_gpus * config.bundles and ranks > 1:
+        raise ConfigError(
+            f"execution.engines: {model} has tensor_parallel_size: {ranks}, and its place has "
+            f"{config.num_gpus * config.bundles:g} GPUs. Set num_gpus: {ranks} for it, in one bundle."
+        )
+    found: dict[str, Any] = {}
+    if config.shares_a_gpu:
+        found["gpu_memory_utilization"] = round(VLLM_SHARE * config.num_gpus, 4)
+    if ranks > 1 and config.bundles == 1:
+        found["distributed_executor_backend"] = "mp"
+    return found | dict(options)
 
 
 def reserved(config: EngineConfig) -> Any:

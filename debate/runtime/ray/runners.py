@@ -21,8 +21,8 @@ from agents.supervision.supervised import Supervised
 from debate.config.execution import ExecutionConfig
 from debate.orchestrator import Debate, OnStart, OnTurn, play
 from debate.runtime.faults import Faults
-from debate.runtime.ray.actor import packages
 from debate.runtime.ray.borrowed import Lease, Model, borrowed
+from debate.runtime.ray.packages import differing, packages
 from debate.runtime.ray.remote import GATHERING_TURNS, RemoteEngine, reason
 from debate.runtime.ray.runner import DebateEnded, Event, Job, RunnerActor, TurnFailed, TurnSaid, TurnStarted
 from debate.transcript import Transcript, Turn, TurnKey
@@ -213,10 +213,10 @@ class Runners:
         """Greet a runner, do what its events ask for until it dies, and begin another in its place."""
         try:
             facts = await runner.actor.hello.remote()
-            if facts["packages"] != packages():
+            if differs := differing(packages(), facts["packages"]):
                 raise ConfigError(
-                    f"the node at {facts['address']} has other versions than this process ({facts['packages']}), and its "
-                    "runner would render other prompts. Install the same versions there."
+                    f"the node at {facts['address']} has {differs[1]}, and this process has {differs[0]}: its runner would "
+                    "render other prompts. Install the same versions there."
                 )
             runner.is_alive = True
             self._came.set()

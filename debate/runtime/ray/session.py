@@ -80,6 +80,8 @@ class RaySession:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._replicas: list[Replicas] = []
         self._runners: Runners | None = None
+        # Of engines that share a GPU: what one leaves free of it is measured as it starts.
+        self._sharing = threading.Lock()
         if "ray" not in sys.modules:
             keep_private() if execution.ray_address is None else keep_quiet()
         try:
@@ -108,7 +110,10 @@ class RaySession:
         from debate.runtime.ray import placement
 
         config = self._execution.engine(model)
-        placement.refuse_impossible(model, config, placement.nodes())
+        nodes = placement.nodes()
+        placement.refuse_impossible(model, config, nodes)
+        placement.refuse_collisions(name, model, config, nodes)
+        options = placement.engine_options(name, model, config, options)
         self._progress(f"starting {config.replicas} engine(s) of {model} on Ray")
         start = partial(self._start, name, model, options)
 
@@ -220,7 +225,8 @@ class RaySession:
         from ray.util import remove_placement_group
 
         from debate.runtime.ray import placement
-        from debate.runtime.ray.actor import EngineActor, packages
+        from debate.runtime.ray.actor import EngineActor
+        from debate.runtime.ray.packages import differing, packages
         from debate.runtime.ray.remote import RemoteEngine, reason
 
         ray = self._ray
@@ -236,13 +242,13 @@ class RaySession:
             greeting = actor.hello.remote()
             self._wait(lambda: bool(ray.wait([greeting], timeout=LOOK_EVERY_S)[0]), model)
             facts = ray.get(greeting)
-            ours = packages()
-            if facts["packages"] != ours:
+            if differs := differing(packages(), facts["packages"]):
                 raise ConfigError(
-                    f"the node at {facts['address']} has {_listed(facts['packages'], ours)}, and this process has "
-                    f"{_listed(ours, facts['packages'])}: its engines would say other things. Install the same versions there."
+                    f"the node at {facts['address']} has {differs[1]}, and this process has {differs[0]}: its engines would say "
+                    "other things. Install the same versions there."
                 )
-            description = ray.get(actor.start.remote(name, {"model": model, **options}))
+            with self._sharing if config.shares_a_gpu else contextlib.nullcontext():
+                description = ray.get(actor.start.remote(name, {"model": model, **options}))
         except BaseException as error:
             ray.kill(actor, no_restart=True)
             release()
@@ -270,8 +276,3 @@ class RaySession:
             placement.refuse_impossible(model, one, placement.nodes())
             if time.monotonic() > until or self._is_stopping.is_set():
                 raise placement.occupied(model, self._execution.engine(model), PLACEMENT_PATIENCE_S)
-
-
-def _listed(one: Mapping[str, str], other: Mapping[str, str]) -> str:
-    """Return those packages of one that differ from the other."""
-    return ", ".join(f"{name} {number}" for name, number in one.items() if other.get(name) != number)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from agents.decoding.sampling import sample
+from agents.decoding.sampling import sample, sample_unseen
 from kernels.errors import InvalidBelief
 
 
@@ -22,3 +22,24 @@ def test_tokens_that_were_ruled_out_are_never_drawn(temperature):
     for number in (0.0, 0.5, 0.999999):
         drawn = sample(logits, torch.tensor([temperature]), torch.tensor([number]).double(), [None], [None])
         assert drawn.tolist() == [1]
+
+
+def test_what_is_drawn_without_a_look_is_what_is_drawn_with_one():
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(140, 50, generator=generator)
+    temperature = torch.rand(140, generator=generator) * (torch.arange(140) % 5 > 0)
+    numbers = torch.rand(140, generator=generator).double()
+    top_p = [0.8 if row % 3 == 0 else None for row in range(140)]
+    top_k = [4 if row % 4 == 1 else None for row in range(140)]
+    rows = [row for row in range(140) if top_p[row] is not None or top_k[row] is not None]
+    restricted = (
+        torch.tensor(rows),
+        torch.tensor([2.0 if top_p[row] is None else top_p[row] for row in rows]).double(),
+        torch.tensor([999 if top_k[row] is None else top_k[row] for row in rows]),
+    )
+    drawn = sample_unseen(logits, temperature, numbers, restricted)
+    assert torch.equal(drawn, sample(logits, temperature, numbers, top_p, top_k))
+    plain = [None] * 140
+    assert torch.equal(
+        sample_unseen(logits, temperature, numbers, None), sample(logits, temperature, numbers, plain, plain)
+    )
