@@ -114,6 +114,7 @@ OWN = (
     "config",
     "serve",
     "verify",
+    "lm_eval",
 )
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +14,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agents.errors import DebateError
-from agents.question import Question
 from debate.access import Access
 from debate.runtime.faults import GivenUp
+from debate.runtime.observer import Observer
 from debate.serving import replies
+from debate.serving.asking import started
 from debate.serving.debates import Job, Player
 from debate.serving.errors import ApiError, as_api_error
 from debate.serving.limits import Limits
 from debate.serving.metrics import CONTENT_TYPE, Counters
-from debate.serving.models import Catalogue, ServedModel
-from debate.serving.requests import Asked, ChatAsked, CompletionAsked, parsed, question_id
+from debate.serving.models import Catalogue
+from debate.serving.requests import ChatAsked, CompletionAsked, parsed
 from debate.serving.streams import Chunks, JobStream, outcomes_or_gone, read_body
 
 log = logging.getLogger("debate.serving")
@@ -41,15 +41,21 @@ class Service:
         limits: what it allows.
         access: whom it answers.
         out: folder that debates are kept in; None to keep none.
+        observer: told of every debate.
     """
 
     def __init__(
-        self, catalogue: Catalogue, limits: Limits, access: Access | None = None, out: Path | None = None
+        self,
+        catalogue: Catalogue,
+        limits: Limits,
+        access: Access | None = None,
+        out: Path | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.catalogue, self._limits = catalogue, limits
         self._created = int(time.time())
         self._counters = Counters()
-        self.player = Player(limits, self._counters, out)
+        self.player = Player(limits, self._counters, out, observer)
         self._counters.watch(lambda: self.player.admission.inside, lambda: self.player.admission.playing)
         self.app = Starlette(
             routes=[
@@ -82,8 +88,7 @@ class Service:
 
     async def _chat(self, request: Request) -> Response:
         asked = parsed(ChatAsked, await read_body(request, self._limits.max_body, self._limits.read_s))
-        model = self.catalogue.get(asked.model)
-        job = self._start(model, asked, [asked.question], instructions=asked.instructions, alone=asked.is_background)
+        job = started(self.catalogue, self.player, self._limits, asked)
         if asked.stream:
             return self._stream(job, replies.ChatChunks(job, asked))
         outcomes = await outcomes_or_gone(request, job)
@@ -93,7 +98,7 @@ class Service:
 
     async def _completions(self, request: Request) -> Response:
         asked = parsed(CompletionAsked, await read_body(request, self._limits.max_body, self._limits.read_s))
-        job = self._start(self.catalogue.get(asked.model), asked, asked.prompts)
+        job = started(self.catalogue, self.player, self._limits, asked)
         before = asked.prompts if asked.echo else [""] * len(asked.prompts)
         if asked.stream:
             return self._stream(job, replies.CompletionChunks(job, asked, before[0]))
@@ -101,13 +106,6 @@ class Service:
         if outcomes is None:
             return Response(status_code=GONE)
         return _answer(job, replies.completion(job, outcomes, asked, before))
-
-    def _start(
-        self, model: ServedModel, asked: Asked, texts: Sequence[str], *, instructions: str = "", alone: bool = False
-    ) -> Job:
-        plan = model.plan(asked, self._limits, instructions=instructions, alone=alone)
-        questions = [Question(question_id(asked, instructions, text), text) for text in texts]
-        return self.player.start(plan, questions)
 
     def _stream(self, job: Job, chunks: Chunks) -> Response:
         return JobStream(job, chunks, heartbeat_s=self._limits.heartbeat_s, send_s=self._limits.read_s, report=_report)

@@ -17,10 +17,10 @@ from debate.run_folder.folder import RunFolder
 from debate.run_folder.method_journal import MethodJournal
 from debate.runtime.demands import vouched
 from debate.runtime.faults import Faults
+from debate.runtime.observer import Observer
 from debate.serving.admission import Admission
 from debate.serving.errors import ApiError
 from debate.serving.limits import Limits
-from debate.serving.metrics import Counters
 from debate.serving.models import Plan
 from debate.transcript import Transcript, Turn
 
@@ -89,17 +89,31 @@ class Job:
         self.task.cancel()
 
 
+class Tally:
+    """What counts debates; this one does not."""
+
+    def said(self, turn: Turn) -> None:
+        """Count a turn."""
+
+    def ended(self, outcome: str, seconds: float) -> None:
+        """Count a debate: `answered`, `failed` or `cancelled`."""
+
+
 class Player:
     """Plays debates for requests.
 
     Args:
         limits: of the server.
-        counters: told of every debate.
+        tally: counts them.
         out: folder for the runs, one each debate; None to keep none.
+        observer: told of each debate by the one that it returns for it (`Observer.of_debate`).
     """
 
-    def __init__(self, limits: Limits, counters: Counters, out: Path | None = None) -> None:
-        self._limits, self._counters, self._out = limits, counters, out
+    def __init__(
+        self, limits: Limits, tally: Tally | None = None, out: Path | None = None, observer: Observer | None = None
+    ) -> None:
+        self._limits, self._tally, self._out = limits, tally or Tally(), out
+        self._observer = observer or Observer()
         self.admission = Admission(limits.max_concurrent, limits.max_queue)
         self._jobs: set[asyncio.Task[list[Outcome]]] = set()
 
@@ -144,17 +158,32 @@ class Player:
         async with self.admission.place():
             start = time.perf_counter()
             try:
-                outcome = await self._debate(job.plan, name, question, job.events.put_nowait)
+                outcome = await self._observed(job.plan, name, question, job.events.put_nowait)
             except asyncio.CancelledError:
-                self._counters.ended("cancelled", time.perf_counter() - start)
+                self._tally.ended("cancelled", time.perf_counter() - start)
                 raise
             except Exception:
-                self._counters.ended("failed", time.perf_counter() - start)
+                self._tally.ended("failed", time.perf_counter() - start)
                 raise
-            self._counters.ended("answered", time.perf_counter() - start)
+            self._tally.ended("answered", time.perf_counter() - start)
             return outcome
 
-    async def _debate(self, plan: Plan, name: str, question: Question, tell: Callable[[Turn], None]) -> Outcome:
+    async def _observed(self, plan: Plan, name: str, question: Question, tell: Callable[[Turn], None]) -> Outcome:
+        """Play a debate, with whoever watches told of its beginning and its end, however it ends."""
+        observer = self._observer.of_debate(name)
+        observer.method_started(plan.method, plan.debate, 1, plan.engines)
+        observer.debate_started(question)
+        try:
+            outcome = await self._debate(plan, name, question, tell, observer)
+        except BaseException as error:
+            observer.debate_failed(question, str(error) or type(error).__name__)
+            raise
+        observer.debate_decided(question, outcome.decision, None)
+        return outcome
+
+    async def _debate(
+        self, plan: Plan, name: str, question: Question, tell: Callable[[Turn], None], observer: Observer
+    ) -> Outcome:
         with self._record(plan, name) as record:
             faults = Faults(plan.config.execution, record)
             if record is not None:
@@ -166,11 +195,14 @@ class Player:
                 turn = vouched(plan.debate, question, turn, record)
                 if record is not None:
                     record.append_turn(question, turn, cost)
-                self._counters.said(turn)
+                self._tally.said(turn)
+                observer.turn_said(question, turn)
                 tell(turn)
                 return turn
 
-            transcript = await play(plan.debate, question, take=faults.take, on_turn=on_turn)
+            transcript = await play(
+                plan.debate, question, take=faults.take, on_start=observer.turn_started, on_turn=on_turn
+            )
             decision = plan.decide(transcript)
             if record is not None:
                 record.append_decision(question, decision, {})

@@ -212,6 +212,15 @@ def parsed(kind: type[M], body: bytes) -> M:
         raise ApiError(400, f"the body is no JSON: {str(error)[:200]}", code="invalid_json") from error
     if not isinstance(raw, dict):
         raise ApiError(400, "the body is no JSON object", code="invalid_json")
+    return checked(kind, raw)
+
+
+def checked(kind: type[M], raw: dict[str, Any]) -> M:
+    """Return a request that was read already.
+
+    Raises:
+        ApiError: 400, it is none, with the key that is wrong.
+    """
     if raw.get("debate", {}) is None:
         del raw["debate"]
     try:
