@@ -109,6 +109,8 @@ class Request:
             `Generation.log_likelihoods` says how likely each is. For backends with `Capabilities.weighs`.
         hearers: other tables that a CIPHER message is rendered on from its whole beliefs. For backends with
             `Capabilities.renders`; the others keep the likeliest tokens alone.
+        tokens: token ids that are read as they stand, in place of a prompt and of generating: `Generation.read` says how likely
+            each is. For backends with `Capabilities.weighs`.
     """
 
     prompt: Prompt
@@ -117,8 +119,11 @@ class Request:
     adapter: str | None = None
     choices: tuple[str, ...] = ()
     hearers: tuple["HearingTable", ...] = ()
+    tokens: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.tokens and (self.prompt.turns or self.choices or self.encoder is not None):
+            raise RequestError("tokens are read as they stand: without a prompt, choices or an encoder")
         if self.choices and (self.encoder is not None or not all(self.choices)):
             raise RequestError("choices are texts that are weighed: none of them empty, and without an encoder")
         if self.encoder is not None and (self.sampling.top_p is not None or self.sampling.top_k is not None):
@@ -134,7 +139,24 @@ class Request:
         for turn in self.prompt.turns:
             for part in turn.parts:
                 length += len(part) // CHARACTERS_A_TOKEN if isinstance(part, str) else part.num_tokens
-        return length + self.sampling.max_tokens
+        return length + len(self.tokens) + self.sampling.max_tokens
+
+
+@dataclass(frozen=True)
+class TokenRead:
+    """A token that was read, and what stood against it.
+
+    Attributes:
+        token: its id.
+        log_likelihood: of it after those before it, in nats at temperature 1; None of the first, which nothing precedes.
+        likeliest: id of the likeliest token there, the first of equals; None of the first.
+        most: log-likelihood of that one.
+    """
+
+    token: int
+    log_likelihood: float | None = None
+    likeliest: int | None = None
+    most: float | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +184,7 @@ class Generation:
         finish_reason: reason for its end.
         log_likelihoods: log-likelihood of each of the request's choices in nats, summed over its tokens; () without choices.
         signature: signature of the speaker over the message, where it has a key of its own.
+        read: each of the request's tokens, and the likeliest one after them, of which the message is; () without tokens.
     """
 
     message: Message
@@ -169,14 +192,16 @@ class Generation:
     finish_reason: FinishReason
     log_likelihoods: tuple[float, ...] = ()
     signature: Signature | None = None
+    read: tuple[TokenRead, ...] = ()
 
 
 @dataclass(frozen=True)
 class Capabilities:
     """What a backend can take and give.
 
-    A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices,
-    one that `renders` those with other tables to render on; one that `signs` has agents with keys of their own behind it.
+    A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices or
+    tokens, one that `renders` those with other tables to render on; one that `signs` has agents with keys of their own behind
+    it.
     """
 
     text: bool = True
@@ -197,6 +222,18 @@ class Load:
     waiting: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
+
+
+def read_whole(tokens: Sequence[int], after: Sequence[TokenRead]) -> tuple[TokenRead, ...]:
+    """Return `Generation.read`: the tokens of a request, and the likeliest one behind them.
+
+    Args:
+        tokens: of the request.
+        after: what was found behind each of them, the last one's token being of no account.
+    """
+    *rest, last = after
+    assert last.likeliest is not None
+    return (TokenRead(tokens[0]), *rest, TokenRead(last.likeliest, last.most, last.likeliest, last.most))
 
 
 def likeliest(choices: Sequence[C], log_likelihoods: Sequence[float]) -> C:

@@ -21,8 +21,6 @@ def lm_eval(context: typer.Context) -> None:
     from agents.errors import MissingDependency
 
     try:
-        # First: the harness fills its registry of models here, and only while it is empty.
-        import lm_eval.models  # noqa: F401
         from lm_eval.__main__ import cli_evaluate
 
         import debate.interop.lm_eval  # noqa: F401

@@ -1,5 +1,6 @@
 """The endpoints: which request is answered by what. What is not here answers 404, in the form of OpenAI's errors."""
 
+import asyncio
 import logging
 import time
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ from debate.serving.errors import ApiError, as_api_error
 from debate.serving.limits import Limits
 from debate.serving.metrics import CONTENT_TYPE, Counters
 from debate.serving.models import Catalogue
-from debate.serving.requests import ChatAsked, CompletionAsked, parsed
-from debate.serving.streams import Chunks, JobStream, outcomes_or_gone, read_body
+from debate.serving.requests import Asked, ChatAsked, CompletionAsked, DetokenizeAsked, TokenizeAsked, parsed
+from debate.serving.streams import Chunks, JobStream, done_or_gone, outcomes_or_gone, read_body
+from debate.serving.tokens import Tokenizer, common_tokenizer, read_prompts, texts_of, tokenizer_info
 
 log = logging.getLogger("debate.serving")
 # Of a client that did not wait for its answer; nobody reads it but the counters.
@@ -65,6 +67,9 @@ class Service:
                 Route("/v1/models/{id:path}", self._model),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
                 Route("/v1/completions", self._completions, methods=["POST"]),
+                Route("/tokenizer_info", self._tokenizer_info),
+                Route("/tokenize", self._tokenize, methods=["POST"]),
+                Route("/detokenize", self._detokenize, methods=["POST"]),
             ],
             middleware=[Middleware(_Door, access or Access(), self._counters)],
             exception_handlers=dict.fromkeys((ApiError, DebateError, GivenUp, ClientDisconnect, Exception), _failed)
@@ -87,7 +92,7 @@ class Service:
         return {"id": id, "object": "model", "created": self._created, "owned_by": "cipher-debate"}
 
     async def _chat(self, request: Request) -> Response:
-        asked = parsed(ChatAsked, await read_body(request, self._limits.max_body, self._limits.read_s))
+        asked = parsed(ChatAsked, await self._body(request))
         job = started(self.catalogue, self.player, self._limits, asked)
         if asked.stream:
             return self._stream(job, replies.ChatChunks(job, asked))
@@ -97,15 +102,39 @@ class Service:
         return _answer(job, replies.chat(job, outcomes[0], asked))
 
     async def _completions(self, request: Request) -> Response:
-        asked = parsed(CompletionAsked, await read_body(request, self._limits.max_body, self._limits.read_s))
+        asked = parsed(CompletionAsked, await self._body(request))
+        if asked.is_reading:
+            reading = read_prompts(self.catalogue.get(asked.model), self.player, self._limits, asked)
+            body = await done_or_gone(request, asyncio.ensure_future(reading))
+            return Response(status_code=GONE) if body is None else JSONResponse(body)
         job = started(self.catalogue, self.player, self._limits, asked)
-        before = asked.prompts if asked.echo else [""] * len(asked.prompts)
+        before = texts_of(asked, job.plan) if asked.echo else [""] * len(asked.prompts)
         if asked.stream:
             return self._stream(job, replies.CompletionChunks(job, asked, before[0]))
         outcomes = await outcomes_or_gone(request, job)
         if outcomes is None:
             return Response(status_code=GONE)
         return _answer(job, replies.completion(job, outcomes, asked, before))
+
+    async def _body(self, request: Request) -> bytes:
+        return await read_body(request, self._limits.max_body, self._limits.read_s)
+
+    async def _tokenizer_info(self, request: Request) -> Response:
+        return JSONResponse(tokenizer_info(self._tokenizer(request.query_params.get("model"))))
+
+    async def _tokenize(self, request: Request) -> Response:
+        asked = parsed(TokenizeAsked, await self._body(request))
+        ids = self._tokenizer(asked.model).ids(asked.prompt, special=asked.add_special_tokens)
+        return JSONResponse({"tokens": ids, "count": len(ids)})
+
+    async def _detokenize(self, request: Request) -> Response:
+        asked = parsed(DetokenizeAsked, await self._body(request))
+        return JSONResponse({"prompt": self._tokenizer(asked.model).text(asked.tokens)})
+
+    def _tokenizer(self, model: str | None) -> Tokenizer:
+        """Return the tokenizer of a model's deciding agent, or the only one that is served."""
+        models = self.catalogue.models if model is None else [self.catalogue.get(model)]
+        return common_tokenizer([found.plan(Asked(model=found.id), self._limits) for found in models])
 
     def _stream(self, job: Job, chunks: Chunks) -> Response:
         return JobStream(job, chunks, heartbeat_s=self._limits.heartbeat_s, send_s=self._limits.read_s, report=_report)
@@ -179,7 +208,9 @@ class _Door:
             self.counters.answered(path, status or GONE)
 
 
-PATHS = (HEALTH, "/metrics", "/v1/models", "/v1/chat/completions", "/v1/completions")
+PATHS = (
+    HEALTH, "/metrics", "/v1/models", "/v1/chat/completions", "/v1/completions", "/tokenizer_info", "/tokenize", "/detokenize",
+)  # fmt: skip
 
 
 def _counted(path: str) -> str:

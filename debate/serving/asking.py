@@ -5,6 +5,7 @@ from debate.serving.debates import Job, Player
 from debate.serving.limits import Limits
 from debate.serving.models import Catalogue
 from debate.serving.requests import ChatAsked, CompletionAsked, question_id
+from debate.serving.tokens import texts_of
 
 
 def started(catalogue: Catalogue, player: Player, limits: Limits, asked: ChatAsked | CompletionAsked) -> Job:
@@ -24,7 +25,8 @@ def started(catalogue: Catalogue, player: Player, limits: Limits, asked: ChatAsk
     if isinstance(asked, ChatAsked):
         plan = model.plan(asked, limits, instructions=asked.instructions, alone=asked.is_background)
         return player.start(plan, [_question(asked, asked.instructions, asked.question)])
-    return player.start(model.plan(asked, limits), [_question(asked, "", text) for text in asked.prompts])
+    plan = model.plan(asked, limits)
+    return player.start(plan, [_question(asked, "", text) for text in texts_of(asked, plan)])
 
 
 def _question(asked: ChatAsked | CompletionAsked, instructions: str, text: str) -> Question:

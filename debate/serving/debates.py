@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from agents.errors import DebateError
 from agents.question import Question
@@ -23,6 +24,8 @@ from debate.serving.errors import ApiError
 from debate.serving.limits import Limits
 from debate.serving.models import Plan
 from debate.transcript import Transcript, Turn
+
+T = TypeVar("T")
 
 # What a run's record says of its engines is said above this package.
 DECODING = "evals.provenance:decoding"
@@ -152,6 +155,36 @@ class Player:
             ) from error
         except BaseExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def side_by_side(self, parts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+        """Return what parts of a request come to that is no debate, each in a place of one and within the time limit.
+
+        Raises:
+            ApiError: 429, no place; 504, it took too long.
+        """
+        try:
+            self.admission.enter(len(parts))
+        except ApiError:
+            for part in parts:
+                part.close()
+            raise
+
+        async def placed(part: Coroutine[Any, Any, T]) -> T:
+            async with self.admission.place():
+                return await part
+
+        try:
+            async with asyncio.timeout(self._limits.timeout_s) as limit, asyncio.TaskGroup() as group:
+                tasks = [group.create_task(placed(part)) for part in parts]
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise ApiError(504, f"it did not end within {self._limits.timeout_s:g} s", code="timeout") from error
+        except BaseExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+        finally:
+            self.admission.leave(len(parts))
         return [task.result() for task in tasks]
 
     async def _play(self, job: Job, name: str, question: Question) -> Outcome:

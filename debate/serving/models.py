@@ -11,6 +11,7 @@ from agents.errors import ConfigError, UnknownName
 from agents.pretrained import Progress
 from agents.prompts import Prompts
 from agents.registry import load
+from agents.speakers.speaker import Speaker
 from debate.ask import task_reader
 from debate.build import build_debate
 from debate.config.load import load_config, merged, validate
@@ -53,6 +54,11 @@ class Plan:
     def most_tokens(self) -> int:
         """Tokens generated if every turn is as long as it may be."""
         return self.debate.protocol.num_turns * self.config.max_tokens
+
+    @property
+    def decider(self) -> Speaker:
+        """The agent that decides, or the one that speaks alone."""
+        return self.debate.agents[self.config.deciding_agent]
 
     @property
     def engines(self) -> list[Backend]:
@@ -212,6 +218,11 @@ class Catalogue:
     def ids(self) -> Sequence[str]:
         """The models' ids, configs before their agents."""
         return list(self._models)
+
+    @property
+    def models(self) -> Sequence[ServedModel]:
+        """The models, in the order of their ids."""
+        return list(self._models.values())
 
     def get(self, id: str) -> ServedModel:
         """Return a model.

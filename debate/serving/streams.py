@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -13,6 +13,7 @@ from debate.serving.errors import ApiError, as_api_error
 from debate.serving.replies import HEARTBEAT, event
 from debate.transcript import Turn
 
+T = TypeVar("T")
 JSON = "application/json"
 
 
@@ -59,13 +60,19 @@ async def read_body(request: Request, most: int, seconds: float) -> bytes:
 
 async def outcomes_or_gone(request: Request, job: Job) -> list[Outcome] | None:
     """Return the outcomes of a job; None, and the job cancelled, where the client goes away first."""
+    return await done_or_gone(request, job.task)
+
+
+async def done_or_gone(request: Request, task: "asyncio.Future[T]") -> T | None:
+    """Return what a task comes to; None, and the task cancelled, where the client goes away first."""
     watcher = asyncio.create_task(_gone(request))
+    either: set[asyncio.Future[Any]] = {task, watcher}
     try:
-        await asyncio.wait({job.task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        return job.task.result() if job.task.done() else None
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
     finally:
         watcher.cancel()
-        job.cancel()
+        task.cancel()
 
 
 async def _gone(request: Request) -> None:

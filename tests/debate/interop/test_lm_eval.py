@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 import yaml
-from support.serving import smoke
+from support.serving import serving, smoke
 
 from agents.errors import ConfigError, RequestError
 from debate.config.load import load_config
@@ -39,7 +39,12 @@ def tasks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tasks")
     for name, task, count in (("sums", "arithmetic", 40), ("held", "arithmetic:held_out", 8)):
         rows = [
-            {"id": one.id, "question": one.question, "answer": one.target, "wrong": str(int(one.target) + 1)}
+            {
+                "id": one.id,
+                "question": one.question,
+                "answer": one.target,
+                "choices": [one.target, str(int(one.target) + 1)],
+            }
             for one in samples(task, count)
         ]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -70,7 +75,7 @@ def tasks(tmp_path_factory):
             **common,
             "task": f"own_{name}_choice",
             "output_type": "multiple_choice",
-            "doc_to_choice": ["{{answer}}", "{{wrong}}"],
+            "doc_to_choice": "choices",
             "doc_to_target": 0,
             "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
         }
@@ -202,3 +207,40 @@ def test_the_command_registers_the_model(tasks):
     assert said.returncode == 0, said.stderr[-2000:]
     assert "|own_sums|" in said.stdout
     assert "exact_match" in said.stdout
+
+
+@pytest.fixture(scope="module")
+def served():
+    with serving({"smoke": smoke(), "experts": load_config("debaters/experts")}) as found:
+        yield found
+
+
+def test_its_own_clients_score_a_served_debate_alike(tasks, served, tmp_path):
+    """An agent of temperature 0, since these clients send no ids of questions from which draws follow."""
+    scores = ours(load_config("debaters/experts"), ["single"], "arithmetic:held_out", 8, tmp_path)
+    chat = f"model=experts/ivy,base_url={served.url}/chat/completions,num_concurrent=4,timeout=600"
+    found, answers, _ = harness(tasks, "own_held", "local-chat-completions", chat)
+    assert found["exact_match,last"] == scores["single"]
+    texts = f"model=experts/ivy,base_url={served.url}/completions,num_concurrent=4,timeout=600"
+    for more in ("tokenized_requests=False,tokenizer_backend=None", "tokenizer_backend=None"):
+        found, same, _ = harness(tasks, "own_held", "local-completions", f"{texts},{more}", apply_chat_template=False)
+        assert found["exact_match,last"] == scores["single"]
+        assert same == answers
+
+
+def test_its_own_client_weighs_by_the_tokens_of_the_server(tasks, served):
+    """The remote tokenizer, `echo`, `logprobs` and `max_tokens: 1`, against the engine's own likelihoods."""
+    model = f"model=smoke/ada,base_url={served.url}/completions,num_concurrent=4,tokenizer_backend=auto"
+    with serving({"smoke": smoke()}) as alone:
+        found, _, whole = harness(
+            tasks,
+            "own_sums_choice",
+            "local-completions",
+            model.replace(served.url, alone.url),
+            apply_chat_template=False,
+        )
+    assert 0.3 < found["acc,none"] <= 1
+    pairs = [one["filtered_resps"] for one in whole["samples"]["own_sums_choice"]]
+    assert any(right[0] > wrong[0] for right, wrong in pairs)
+    # Two tokenizers are served there, and the client cannot say which: it is told, and takes another.
+    assert served.send("GET", "/tokenizer_info")[0] == 400
