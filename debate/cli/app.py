@@ -115,6 +115,8 @@ OWN = (
     "serve",
     "verify",
     "lm_eval",
+    "export",
+    "mcp",
 )
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (
@@ -134,7 +136,7 @@ ORDER = (
         "cancel",
     ),
     *("verify", "keys"),
-    *("serve", "speak", "read", "tasks", "backends", "train", "doctor"),
+    *("serve", "lm-eval", "mcp", "export", "speak", "read", "tasks", "backends", "train", "doctor"),
 )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from agents.errors import DebateError
 from agents.question import Question
 from agents.registry import load
+from debate.config.schema import DebateConfig
 from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.folder import RunFolder
@@ -54,20 +55,33 @@ class Outcome:
 
 
 def spoken_for(plan: Plan, transcript: Transcript, decision: Decision) -> Turn | None:
+    """Return the turn that says what was decided; see `answering_turn`."""
+    return answering_turn(plan.config, transcript, decision.answer, decision.answers)
+
+
+def answering_turn(
+    config: DebateConfig, transcript: Transcript, answer: str | None, answers: Mapping[str, str | None]
+) -> Turn | None:
     """Return the turn that says what was decided.
 
     Of several who gave the answer it is a judge's or last speaker's where that decides, else that of the lowest temperature.
     Where nobody's answer was read, it is the turn that would have decided.
+
+    Args:
+        config: what was played.
+        transcript: what was said.
+        answer: the answer that was decided on.
+        answers: everyone's last answer.
     """
     last = {name: transcript.last_of(name) for name in transcript.agents}
-    by_office = plan.config.decision.partition("(")[0] in BY_OFFICE
-    voters = [name for name in plan.config.electorate.order() if name in last]
+    by_office = config.decision.partition("(")[0] in BY_OFFICE
+    voters = [name for name in config.electorate.order() if name in last]
     others = [turn.key.agent for turn in reversed(transcript.turns) if turn.key.agent not in voters]
     spoke_last = list(dict.fromkeys(turn.key.agent for turn in reversed(transcript.turns)))
     order = spoke_last if by_office else [*voters, *dict.fromkeys(others)]
-    if decision.answer is None:
+    if answer is None:
         return last[order[0]]
-    return next((last[name] for name in order if decision.answers.get(name) == decision.answer), None)
+    return next((last[name] for name in order if answers.get(name) == answer), None)
 
 
 class Job:

@@ -1,11 +1,17 @@
 """Inspect itself: its provider for servers, ours, the solver with its spans, and the log of a run that its own reader opens."""
 
+import json
+import subprocess
+import sys
 
 import pytest
 from support.serving import serving, smoke
+from typer.testing import CliRunner
 
-from agents.errors import ConfigError
+from agents.errors import ConfigError, DebateError
+from debate.cli.app import app
 from debate.config.load import load_config
+from debate.run_folder.reader import RunReader
 from evals import evaluate_sync
 from evals.task import create_task
 
@@ -94,7 +100,7 @@ def test_the_solver_says_what_an_evaluation_says_with_a_span_for_each_round_and_
 
 
 def _agents(span):
-    found = [span.name] if span.span_type == "agent" else []
+    found = [span.name] if span.span_type == "agent" and span.name != "main" else []
     return found + [name for one in span.content if hasattr(one, "content") for name in _agents(one)]
 
 
@@ -117,3 +123,46 @@ def test_its_own_provider_asks_the_server(tmp_path, monkeypatch):
     assert isinstance(message.content[0], ContentReasoning)
     assert "ada, round 1:" in message.content[0].reasoning
     assert 0 < right(log) <= COUNT
+
+
+def test_a_run_becomes_a_log_that_its_own_reader_opens(tmp_path, ours):
+    run, rows = ours
+    said = CliRunner().invoke(app, ["export", str(run), str(tmp_path / "logs"), "--to", "inspect"])
+    assert said.exit_code == 0, said.output
+    log = read_eval_log(str(tmp_path / "logs" / "cipher.eval"))
+    assert (log.status, log.eval.task, log.eval.model) == ("success", "arithmetic", "cipher-debate/cipher")
+    assert log.results.scores[0].metrics["accuracy"].value == rows["cipher"].correct / rows["cipher"].total
+    assert sum(one.scores["debate"].value == "C" for one in log.samples) == rows["cipher"].correct
+    records = {record.transcript.question.id: record for record in RunReader(run).debates("cipher")}
+    for sample in log.samples:
+        record = records[sample.id]
+        assert sample.target == record.decision["target"]
+        assert sample.scores["debate"].answer == record.decision["answer"]
+        assert sample.output.completion == record.transcript.last_of("ada").message.text
+        turns = [event for event in sample.events if event.event == "model"]
+        assert [(one.role, one.output.completion) for one in turns] == [
+            (turn.key.agent, turn.message.text) for turn in record.transcript.turns
+        ]
+        assert len(turns[-1].input) == 2
+        timeline = timeline_build(sample.events)
+        assert sorted(_agents(timeline.root)) == ["ada"] * 3 + ["ben"] * 3
+        assert timeline.root.total_tokens == sum(
+            turn.usage.prompt_tokens + turn.usage.generated_tokens for turn in record.transcript.turns
+        )
+    listed = subprocess.run(
+        [sys.executable, "-m", "inspect_ai", "log", "dump", str(tmp_path / "logs" / "single.eval")],
+        capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert listed.returncode == 0, listed.stderr
+    assert json.loads(listed.stdout)["eval"]["model"] == "cipher-debate/single"
+
+
+def test_what_cannot_be_exported_is_a_sentence(tmp_path, ours):
+    run, _ = ours
+    for given, sentence in (
+        ([str(tmp_path / "x.eval")], "name one with --method"),
+        ([str(tmp_path / "x"), "--method", "cipehr"], "Did you mean 'cipher'"),
+        ([str(tmp_path / "x"), "--to", "docent"], "choose inspect"),
+    ):
+        with pytest.raises(DebateError, match=sentence):
+            CliRunner().invoke(app, ["export", str(run), *given], catch_exceptions=False)
