@@ -35,6 +35,7 @@ from debate.serving.replies import told
 from debate.transcript import Turn
 
 SOURCE, SCORER = "cipher-debate", "debate"
+FACTS = ["answer", "reason", "answers"]
 # As Inspect writes verdicts.
 VALUES = {"correct": "C", "incorrect": "I", "no answer": "N"}
 
@@ -138,7 +139,7 @@ def _events(method: str, record: DebateRecord, score: Score | None, started: flo
         last = max(record.times[turn.key][1] for turn in turns)
         yield SpanEndEvent(id=span, span_id=span, **_at(last, started))
     if record.decision is not None:
-        facts = {key: record.decision[key] for key in ("answer", "reason", "answers") if key in record.decision}
+        facts: dict[str, Any] = {key: record.decision[key] for key in FACTS if key in record.decision}
         yield InfoEvent(source=SOURCE, data=facts, span_id=root, **_at(ended, started))
     if score is not None:
         yield ScoreEvent(score=score, scorer=SCORER, span_id=root, **_at(ended, started))

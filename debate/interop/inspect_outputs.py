@@ -1,6 +1,7 @@
 """Debates and turns in the values of Inspect: outputs, usage, messages."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from inspect_ai.model import (
     ChatCompletionChoice,
@@ -82,7 +83,7 @@ def turn_output(turn: Turn) -> ModelOutput:
     return ModelOutput(model=turn.message.model.model, choices=[choice], usage=usage_of([turn.usage]))
 
 
-def turn_facts(turn: Turn) -> dict[str, object]:
+def turn_facts(turn: Turn) -> dict[str, Any]:
     """Return of a turn what Inspect's own values have no place for."""
     return {
         "agent": turn.key.agent,

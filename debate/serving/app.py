@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agents.errors import DebateError
+from agents.remote_request import FILE_TYPE, PLACE, RemoteRequest
 from debate.access import Access
 from debate.runtime.faults import GivenUp
 from debate.runtime.observer import Observer
@@ -26,8 +28,9 @@ from debate.serving.limits import Limits
 from debate.serving.metrics import CONTENT_TYPE, Counters
 from debate.serving.models import Catalogue
 from debate.serving.requests import Asked, ChatAsked, CompletionAsked, DetokenizeAsked, TokenizeAsked, parsed
-from debate.serving.streams import Chunks, JobStream, done_or_gone, outcomes_or_gone, read_body
+from debate.serving.streams import JSON, Chunks, JobStream, done_or_gone, outcomes_or_gone, read_body
 from debate.serving.tokens import Tokenizer, common_tokenizer, read_prompts, texts_of, tokenizer_info
+from debate.serving.vectors import Ears, card, speaking_agent, spoken, tokenizer_card
 
 log = logging.getLogger("debate.serving")
 # Of a client that did not wait for its answer; nobody reads it but the counters.
@@ -44,6 +47,7 @@ class Service:
         access: whom it answers.
         out: folder that debates are kept in; None to keep none.
         observer: told of every debate.
+        keys: agent → public key, of debates elsewhere whose messages are heard only if they are signed; empty to hear anybody.
     """
 
     def __init__(
@@ -53,11 +57,13 @@ class Service:
         access: Access | None = None,
         out: Path | None = None,
         observer: Observer | None = None,
+        keys: Mapping[str, str] | None = None,
     ) -> None:
         self.catalogue, self._limits = catalogue, limits
         self._created = int(time.time())
         self._counters = Counters()
         self.player = Player(limits, self._counters, out, observer)
+        self._ears = Ears(keys)
         self._counters.watch(lambda: self.player.admission.inside, lambda: self.player.admission.playing)
         self.app = Starlette(
             routes=[
@@ -67,6 +73,10 @@ class Service:
                 Route("/v1/models/{id:path}", self._model),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
                 Route("/v1/completions", self._completions, methods=["POST"]),
+                Route("/v1/cipher/agents/{id:path}", self._agent),
+                Route("/v1/cipher/tokenizers/{id:path}", self._agents_tokenizer),
+                Route("/v1/cipher/hear", self._hear, methods=["POST"]),
+                Route("/v1/cipher/speak", self._speak, methods=["POST"]),
                 Route("/tokenizer_info", self._tokenizer_info),
                 Route("/tokenize", self._tokenize, methods=["POST"]),
                 Route("/detokenize", self._detokenize, methods=["POST"]),
@@ -116,8 +126,28 @@ class Service:
             return Response(status_code=GONE)
         return _answer(job, replies.completion(job, outcomes, asked, before))
 
-    async def _body(self, request: Request) -> bytes:
-        return await read_body(request, self._limits.max_body, self._limits.read_s)
+    async def _body(self, request: Request, kind: str = JSON) -> bytes:
+        return await read_body(request, self._limits.max_body, self._limits.read_s, kind)
+
+    async def _agent(self, request: Request) -> Response:
+        return JSONResponse(card(self.catalogue.get(request.path_params["id"]), self._limits))
+
+    async def _agents_tokenizer(self, request: Request) -> Response:
+        return JSONResponse(tokenizer_card(self.catalogue.get(request.path_params["id"]), self._limits))
+
+    async def _hear(self, request: Request) -> Response:
+        agent = speaking_agent(self.catalogue.get(request.query_params.get("model", "")), self._limits)
+        message = self._ears.hear(await self._body(request, FILE_TYPE), request.headers.get(PLACE), agent)
+        return JSONResponse({"digest": message.digest, "tokens": message.num_tokens})
+
+    async def _speak(self, request: Request) -> Response:
+        asked = parsed(RemoteRequest, await self._body(request))
+        speaking = spoken(asked, self.catalogue.get(asked.model), self._ears, self.player, self._limits)
+        found = await done_or_gone(request, asyncio.ensure_future(speaking))
+        if found is None:
+            return Response(status_code=GONE)
+        blob, headers = found
+        return Response(blob, media_type=FILE_TYPE, headers=headers)
 
     async def _tokenizer_info(self, request: Request) -> Response:
         return JSONResponse(tokenizer_info(self._tokenizer(request.query_params.get("model"))))
@@ -210,6 +240,7 @@ class _Door:
 
 PATHS = (
     HEALTH, "/metrics", "/v1/models", "/v1/chat/completions", "/v1/completions", "/tokenizer_info", "/tokenize", "/detokenize",
+    "/v1/cipher/hear", "/v1/cipher/speak",
 )  # fmt: skip
 
 
@@ -217,4 +248,4 @@ def _counted(path: str) -> str:
     """Return a path as it is counted: those that are not here together, so that nobody fills the memory with names."""
     if path in PATHS:
         return path
-    return "/v1/models/…" if path.startswith("/v1/models/") else "other"
+    return next((f"{start}…" for start in ("/v1/models/", "/v1/cipher/") if path.startswith(start)), "other")

@@ -30,16 +30,16 @@ class Chunks(Protocol):
         """What is sent of the answer."""
 
 
-async def read_body(request: Request, most: int, seconds: float) -> bytes:
+async def read_body(request: Request, most: int, seconds: float, expected: str = JSON) -> bytes:
     """Return the body of a request.
 
     Raises:
-        ApiError: it is no JSON by its header, too long, or does not arrive in time.
+        ApiError: it is of another kind than expected by its header, too long, or does not arrive in time.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON:
+    if kind != expected:
         # What a page can send from elsewhere without being asked is none of it.
-        raise ApiError(415, f"Content-Type is {kind[:80]!r}; send {JSON}", code="unsupported_media_type")
+        raise ApiError(415, f"Content-Type is {kind[:80]!r}; send {expected}", code="unsupported_media_type")
     too_long = ApiError(
         413, f"the body is longer than {most} bytes, the most that this server takes", code="body_too_large"
     )
