@@ -64,6 +64,7 @@ def serve(
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate file, for https.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Key file of the certificate.")] = None,
+    otel: options.Otel = False,
     settings: options.Set = None,
 ) -> None:
     """Serve debates as models: any client with an OpenAI base_url asks, the agents debate, one answer comes back.
@@ -84,6 +85,7 @@ def serve(
             raise
         raise MissingDependency("debate serve", missing, "serve") from error
     from agents.model_folder import quiet
+    from debate.runtime.observer import Together
     from debate.serving.limits import OVERRIDES, Limits
     from debate.serving.models import configs_of
 
@@ -105,8 +107,19 @@ def serve(
         typer.echo(url)
         options.progress("Ctrl-C ends it.")
 
-    with quiet():
-        options.run(serve(configs, listen, limits, out=out, keys=keys, progress=options.progress, ready=ready))
+    with quiet(), options.traced(otel) as observers:
+        options.run(
+            serve(
+                configs,
+                listen,
+                limits,
+                out=out,
+                observer=Together(*observers),
+                keys=keys,
+                progress=options.progress,
+                ready=ready,
+            )
+        )
 
 
 def _keys(given: list[str]) -> dict[str, str]:
