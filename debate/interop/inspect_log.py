@@ -31,7 +31,7 @@ from debate.config.schema import DebateConfig
 from debate.interop.inspect_outputs import said_by, turn_facts, turn_output, usage_of
 from debate.run_folder.reader import DebateRecord, RunReader
 from debate.serving.debates import answering_turn
-from debate.serving.replies import told
+from debate.serving.growing import told
 from debate.transcript import Turn
 
 SOURCE, SCORER = "cipher-debate", "debate"

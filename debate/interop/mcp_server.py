@@ -10,8 +10,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from agents.errors import DebateError
 from agents.installed import installed_version
+from debate.serving.growing import told
 from debate.serving.local import Answered, LocalModels
-from debate.serving.replies import told
 from debate.transcript import Turn, turn_fields
 
 NAME = "cipher-debate"

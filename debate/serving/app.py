@@ -27,6 +27,7 @@ from debate.serving.errors import ApiError, as_api_error
 from debate.serving.limits import Limits
 from debate.serving.metrics import CONTENT_TYPE, Counters
 from debate.serving.models import Catalogue
+from debate.serving.openapi import description
 from debate.serving.requests import Asked, ChatAsked, CompletionAsked, DetokenizeAsked, TokenizeAsked, parsed
 from debate.serving.streams import JSON, Chunks, JobStream, done_or_gone, outcomes_or_gone, read_body
 from debate.serving.tokens import Tokenizer, common_tokenizer, read_prompts, texts_of, tokenizer_info
@@ -60,7 +61,7 @@ class Service:
         keys: Mapping[str, str] | None = None,
     ) -> None:
         self.catalogue, self._limits = catalogue, limits
-        self._created = int(time.time())
+        self._created, self._access = int(time.time()), access or Access()
         self._counters = Counters()
         self.player = Player(limits, self._counters, out, observer)
         self._ears = Ears(keys)
@@ -69,6 +70,7 @@ class Service:
             routes=[
                 Route(HEALTH, self._health),
                 Route("/metrics", self._metrics),
+                Route("/openapi.json", self._openapi),
                 Route("/v1/models", self._models),
                 Route("/v1/models/{id:path}", self._model),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
@@ -81,7 +83,7 @@ class Service:
                 Route("/tokenize", self._tokenize, methods=["POST"]),
                 Route("/detokenize", self._detokenize, methods=["POST"]),
             ],
-            middleware=[Middleware(_Door, access or Access(), self._counters)],
+            middleware=[Middleware(_Door, self._access, self._counters)],
             exception_handlers=dict.fromkeys((ApiError, DebateError, GivenUp, ClientDisconnect, Exception), _failed)
             | {HTTPException: _no_such},
         )
@@ -91,6 +93,9 @@ class Service:
 
     async def _metrics(self, request: Request) -> Response:
         return Response(self._counters.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _openapi(self, request: Request) -> Response:
+        return JSONResponse(description(bool(self._access.token)))
 
     async def _models(self, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [self._card(id) for id in self.catalogue.ids]})

@@ -24,9 +24,9 @@ def started(catalogue: Catalogue, player: Player, limits: Limits, asked: ChatAsk
     model = catalogue.get(asked.model)
     if isinstance(asked, ChatAsked):
         plan = model.plan(asked, limits, instructions=asked.instructions, alone=asked.is_background)
-        return player.start(plan, [_question(asked, asked.instructions, asked.question)])
+        return player.start(plan, [_question(asked, asked.instructions, asked.question)], follows=asked.stream)
     plan = model.plan(asked, limits)
-    return player.start(plan, [_question(asked, "", text) for text in texts_of(asked, plan)])
+    return player.start(plan, [_question(asked, "", text) for text in texts_of(asked, plan)], follows=asked.stream)
 
 
 def _question(asked: ChatAsked | CompletionAsked, instructions: str, text: str) -> Question:

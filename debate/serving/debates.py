@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from debate.serving.admission import Admission
 from debate.serving.errors import ApiError
 from debate.serving.limits import Limits
 from debate.serving.models import Plan
-from debate.transcript import Transcript, Turn
+from debate.transcript import Transcript, Turn, TurnKey
 
 T = TypeVar("T")
 
@@ -84,20 +84,39 @@ def answering_turn(
     return next((last[name] for name in order if answers.get(name) == answer), None)
 
 
+@dataclass(frozen=True)
+class Growing:
+    """A turn that is being said.
+
+    Attributes:
+        key: which.
+        text: what was said so far; of a CIPHER message its reading.
+    """
+
+    key: TurnKey
+    text: str
+
+
 class Job:
     """The debates of one request, played in a task of their own, which ends when nobody waits for it any more.
+
+    Args:
+        player: who plays.
+        plan: what is played.
+        questions: the questions.
+        follows: whether turns are told while they are said.
 
     Attributes:
         id: of the response and, with `--out`, of the stored debates.
         task: ends with the outcomes, in the order of the questions.
-        events: turns as they are said; None when it is over.
+        events: turns as they are said, and before that as they grow if it follows them; None when it is over.
     """
 
-    def __init__(self, player: "Player", plan: Plan, questions: Sequence[Question]) -> None:
+    def __init__(self, player: "Player", plan: Plan, questions: Sequence[Question], *, follows: bool = False) -> None:
         self.id = f"debate-{secrets.token_hex(12)}"
         self.created = int(time.time())
-        self.plan = plan
-        self.events: asyncio.Queue[Turn | None] = asyncio.Queue()
+        self.plan, self.follows = plan, follows
+        self.events: asyncio.Queue[Turn | Growing | None] = asyncio.Queue()
         names = [self.id if len(questions) == 1 else f"{self.id}-{place}" for place in range(len(questions))]
         self.task = asyncio.create_task(player.play_all(self, list(zip(names, questions, strict=True))))
 
@@ -134,14 +153,14 @@ class Player:
         self.admission = Admission(limits.max_concurrent, limits.max_queue)
         self._jobs: set[asyncio.Task[list[Outcome]]] = set()
 
-    def start(self, plan: Plan, questions: Sequence[Question]) -> Job:
-        """Begin a request's debates.
+    def start(self, plan: Plan, questions: Sequence[Question], *, follows: bool = False) -> Job:
+        """Begin a request's debates; see `Job`.
 
         Raises:
             ApiError: 429, too many are played and wait.
         """
         self.admission.enter(len(questions))
-        job = Job(self, plan, questions)
+        job = Job(self, plan, questions, follows=follows)
         self._jobs.add(job.task)
 
         def end(task: "asyncio.Task[list[Outcome]]") -> None:
@@ -205,7 +224,7 @@ class Player:
         async with self.admission.place():
             start = time.perf_counter()
             try:
-                outcome = await self._observed(job.plan, name, question, job.events.put_nowait)
+                outcome = await self._observed(job, name, question)
             except asyncio.CancelledError:
                 self._tally.ended("cancelled", time.perf_counter() - start)
                 raise
@@ -215,22 +234,30 @@ class Player:
             self._tally.ended("answered", time.perf_counter() - start)
             return outcome
 
-    async def _observed(self, plan: Plan, name: str, question: Question, tell: Callable[[Turn], None]) -> Outcome:
+    async def _observed(self, job: Job, name: str, question: Question) -> Outcome:
         """Play a debate, with whoever watches told of its beginning and its end, however it ends."""
+        plan = job.plan
         observer = self._observer.of_debate(name)
         observer.method_started(plan.method, plan.debate, 1, plan.engines)
         observer.debate_started(question)
         try:
-            outcome = await self._debate(plan, name, question, tell, observer)
+            outcome = await self._debate(job, name, question, observer)
         except BaseException as error:
             observer.debate_failed(question, str(error) or type(error).__name__)
             raise
         observer.debate_decided(question, outcome.decision, None)
         return outcome
 
-    async def _debate(
-        self, plan: Plan, name: str, question: Question, tell: Callable[[Turn], None], observer: Observer
-    ) -> Outcome:
+    async def _debate(self, job: Job, name: str, question: Question, observer: Observer) -> Outcome:
+        plan, tell = job.plan, job.events.put_nowait
+        debate = plan.debate
+        if job.follows:
+
+            def grow(_: Question, key: TurnKey, text: str) -> None:
+                if plan.speaks_plainly(key.agent):
+                    tell(Growing(key, text))
+
+            debate = replace(debate, on_text=grow)
         with self._record(plan, name) as record:
             faults = Faults(plan.config.execution, record)
             if record is not None:
@@ -247,9 +274,7 @@ class Player:
                 tell(turn)
                 return turn
 
-            transcript = await play(
-                plan.debate, question, take=faults.take, on_start=observer.turn_started, on_turn=on_turn
-            )
+            transcript = await play(debate, question, take=faults.take, on_start=observer.turn_started, on_turn=on_turn)
             decision = plan.decide(transcript)
             if record is not None:
                 record.append_decision(question, decision, {})

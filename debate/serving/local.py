@@ -119,8 +119,9 @@ class LocalModels:
             asked = checked(ChatAsked, dict(body))
             job = started(self._catalogue, self._player, self._limits, asked)
             try:
-                while (turn := await job.events.get()) is not None:
-                    on_turn(turn)
+                while (event := await job.events.get()) is not None:
+                    if isinstance(event, Turn):
+                        on_turn(event)
                 (outcome,) = await job.task
             finally:
                 job.cancel()

@@ -7,11 +7,13 @@ from typing import Any
 
 from agents.backend import Backend
 from agents.beliefs.cards import is_belief_backend
+from agents.decoding.thinking import knows_tags
 from agents.errors import ConfigError, UnknownName
 from agents.pretrained import Progress
 from agents.prompts import Prompts
 from agents.registry import load
 from agents.speakers.speaker import Speaker
+from agents.tokenizers import tokenizer_of
 from debate.ask import task_reader
 from debate.build import build_debate
 from debate.config.load import load_config, merged, validate
@@ -59,6 +61,11 @@ class Plan:
     def decider(self) -> Speaker:
         """The agent that decides, or the one that speaks alone."""
         return self.debate.agents[self.config.deciding_agent]
+
+    def speaks_plainly(self, agent: str) -> bool:
+        """Whether an agent says its message from the first token on, and not thoughts before it, of which only the end tells."""
+        tokenizer = tokenizer_of(self.debate.agents[agent].backend)
+        return tokenizer is not None and not knows_tags(tokenizer)
 
     @property
     def engines(self) -> list[Backend]:

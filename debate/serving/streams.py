@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from debate.serving.debates import Job, Outcome
+from debate.serving.debates import Growing, Job, Outcome
 from debate.serving.errors import ApiError, as_api_error
 from debate.serving.replies import HEARTBEAT, event
 from debate.transcript import Turn
@@ -22,6 +22,9 @@ class Chunks(Protocol):
 
     def opening(self) -> list[bytes]:
         """What is sent at once."""
+
+    def growing(self, turn: Growing) -> list[bytes]:
+        """What is sent of a turn while it is said."""
 
     def said(self, turn: Turn) -> list[bytes]:
         """What is sent of a turn."""
@@ -119,13 +122,13 @@ class JobStream(StreamingResponse):
         while True:
             try:
                 async with asyncio.timeout(heartbeat_s):
-                    turn = await self._job.events.get()
+                    told = await self._job.events.get()
             except TimeoutError:
                 yield HEARTBEAT
                 continue
-            if turn is None:
+            if told is None:
                 break
-            for piece in chunks.said(turn):
+            for piece in chunks.said(told) if isinstance(told, Turn) else chunks.growing(told):
                 yield piece
         try:
             (outcome,) = self._job.task.result()
