@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from agents.byte_tokens import ByteTokenizer
 from agents.errors import ConfigError
 from agents.fingerprint import tokenizer_hash
 
@@ -11,7 +12,7 @@ BYTES = "bytes"
 
 def tokenizer_body(tokenizer: Any) -> dict[str, Any] | None:
     """Return a tokenizer as JSON values; None of one that has no form for that."""
-    if type(tokenizer).__name__ == "ByteTokenizer":
+    if isinstance(tokenizer, ByteTokenizer):
         return {"kind": BYTES}
     core = getattr(tokenizer, "backend_tokenizer", None)
     if core is None:
@@ -34,8 +35,6 @@ def read_tokenizer_body(fields: dict[str, Any], expected: str) -> Any:
         ConfigError: it is none, or another.
     """
     if fields.get("kind") == BYTES:
-        from agents.backends.mock import ByteTokenizer
-
         made: Any = ByteTokenizer()
     else:
         from tokenizers import Tokenizer

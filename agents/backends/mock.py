@@ -24,6 +24,7 @@ from agents.backend import (
     likeliest,
     read_whole,
 )
+from agents.byte_tokens import END, ByteTokenizer
 from agents.decoding.cipher_step import requested_encoder
 from agents.decoding.thinking import thinking_tokens
 from agents.errors import PromptTooLong, RequestError
@@ -34,37 +35,8 @@ from agents.rerender import rerender
 from agents.tokenization import segments
 from kernels import EmbeddingTable, nearest_token
 
-END = 256
 SPACE = 32
 Reply = Callable[[str, Request], str]
-
-
-class ByteTokenizer:
-    """UTF-8 bytes as tokens, in the calls that prompts need."""
-
-    chat_template = None
-
-    def get_vocab(self) -> dict[str, int]:
-        """Return one token a byte, and the end token."""
-        return {**{f"<{byte:02x}>": byte for byte in range(256)}, "<end>": END}
-
-    def __call__(self, text: str, add_special_tokens: bool = True) -> "ByteTokenizer.Ids":
-        """Return the bytes of a text."""
-        return self.Ids(list(text.encode()))
-
-    def decode(self, ids: list[int]) -> str:
-        """Return the text of tokens; the end token is silent."""
-        return bytes(i for i in ids if i < END).decode(errors="replace")
-
-    def bytes_of(self, token: str) -> bytes | None:
-        """Return the byte of a token; the end token has none."""
-        return None if len(token) != len("<00>") else bytes([int(token[1:3], 16)])
-
-    class Ids:
-        """What a tokenizer's call returns."""
-
-        def __init__(self, input_ids: list[int]) -> None:
-            self.input_ids = input_ids
 
 
 class MockBackend(Backend):

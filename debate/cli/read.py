@@ -76,7 +76,7 @@ def _namer(sender: "ModelFingerprint", named: str | None) -> Callable[[int], str
     Raises:
         ModelError: it is not found, or has another tokenizer.
     """
-    from agents.backends.mock import ByteTokenizer
+    from agents.byte_tokens import ByteTokenizer
     from agents.errors import ModelError
     from agents.fingerprint import tokenizer_hash
     from agents.model_folder import read_tokenizer

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from agents.backends.mock import ByteTokenizer
+from agents.byte_tokens import ByteTokenizer
 from agents.errors import ModelError, RunError
 from agents.fingerprint import ModelFingerprint
 from agents.model_folder import read_tokenizer
