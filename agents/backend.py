@@ -116,6 +116,8 @@ class Request:
             `Capabilities.renders`; the others keep the likeliest tokens alone.
         forced: a message that is read step by step in place of generating, at most `max_tokens` steps of it: what is asked for is
             what the model believes before each of them (`Generation.beliefs`). For backends with `Capabilities.forces`.
+        tokens: token ids that are read as they stand, in place of a prompt and of generating: `Generation.read` says how likely
+            each is. For backends with `Capabilities.weighs`.
     """
 
     prompt: Prompt
@@ -125,10 +127,17 @@ class Request:
     choices: tuple[str, ...] = ()
     hearers: tuple["HearingTable", ...] = ()
     forced: Message | None = None
+    tokens: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.forced is not None and (self.choices or self.encoder is not None or not self.forced.num_tokens):
-            raise RequestError("a forced message has at least one token, and stands alone: no choices, no encoder")
+        if self.forced is not None and (
+            self.choices or self.tokens or self.encoder is not None or not self.forced.num_tokens
+        ):
+            raise RequestError(
+                "a forced message has at least one token, and stands alone: no choices, no tokens, no encoder"
+            )
+        if self.tokens and (self.prompt.turns or self.choices or self.encoder is not None):
+            raise RequestError("tokens are read as they stand: without a prompt, choices or an encoder")
         if self.choices and (self.encoder is not None or not all(self.choices)):
             raise RequestError("choices are texts that are weighed: none of them empty, and without an encoder")
         if self.encoder is not None and (self.sampling.top_p is not None or self.sampling.top_k is not None):
@@ -144,7 +153,24 @@ class Request:
         for turn in self.prompt.turns:
             for part in turn.parts:
                 length += len(part) // CHARACTERS_A_TOKEN if isinstance(part, str) else part.num_tokens
-        return length + self.sampling.max_tokens
+        return length + len(self.tokens) + self.sampling.max_tokens
+
+
+@dataclass(frozen=True)
+class TokenRead:
+    """A token that was read, and what stood against it.
+
+    Attributes:
+        token: its id.
+        log_likelihood: of it after those before it, in nats at temperature 1; None of the first, which nothing precedes.
+        likeliest: id of the likeliest token there, the first of equals; None of the first.
+        most: log-likelihood of that one.
+    """
+
+    token: int
+    log_likelihood: float | None = None
+    likeliest: int | None = None
+    most: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +201,7 @@ class Generation:
         log_likelihood: log-likelihood of a text's generated tokens, its end token included, in nats at temperature 1, where its
             request asked for it.
         beliefs: [n, V] float32, log softmax(z) before each step of a forced message, at temperature 1; None of other requests.
+        read: each of the request's tokens, and the likeliest one after them, of which the message is; () without tokens.
     """
 
     message: Message
@@ -184,15 +211,16 @@ class Generation:
     signature: Signature | None = None
     log_likelihood: float | None = None
     beliefs: "Tensor | None" = field(default=None, repr=False, compare=False)
+    read: tuple[TokenRead, ...] = ()
 
 
 @dataclass(frozen=True)
 class Capabilities:
     """What a backend can take and give.
 
-    A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices,
-    one that `renders` those with other tables to render on, one that `forces` those with a forced message; one that `scores` says
-    how likely its texts are; one that `signs` has agents with keys of their own behind it.
+    A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices or
+    tokens, one that `renders` those with other tables to render on, one that `forces` those with a forced message; one that
+    `scores` says how likely its texts are; one that `signs` has agents with keys of their own behind it.
     """
 
     text: bool = True
@@ -215,6 +243,18 @@ class Load:
     waiting: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
+
+
+def read_whole(tokens: Sequence[int], after: Sequence[TokenRead]) -> tuple[TokenRead, ...]:
+    """Return `Generation.read`: the tokens of a request, and the likeliest one behind them.
+
+    Args:
+        tokens: of the request.
+        after: what was found behind each of them, the last one's token being of no account.
+    """
+    *rest, last = after
+    assert last.likeliest is not None
+    return (TokenRead(tokens[0]), *rest, TokenRead(last.likeliest, last.most, last.likeliest, last.most))
 
 
 def likeliest(choices: Sequence[C], log_likelihoods: Sequence[float]) -> C:

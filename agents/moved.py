@@ -21,6 +21,7 @@ _KEPT = (
 )
 # Old module → where what it held is now.
 _OTHERS = {
+    "agents.backends.openai.endpoint": ("agents.backends.endpoint",),
     "debate.aside": ("agents.atomic_file",),
     "debate.beliefs": ("debate.decision.belief_rules", "debate.decision.option_reading"),
     "debate.bench_drift": ("debate.bench.drift",),

@@ -1,4 +1,4 @@
-"""Tokenizers that no model's folder has, of bytes, and the one of a backend: its own, or that beside the model's weights."""
+"""The tokenizer of a backend: its own, or that beside the model's weights; and one of bytes for models of random weights."""
 
 from functools import cache
 from typing import Any
@@ -6,36 +6,6 @@ from typing import Any
 from agents.backend import Backend
 from agents.errors import DebateError
 from agents.model_folder import read_tokenizer
-
-END = 256
-
-
-class ByteTokenizer:
-    """UTF-8 bytes as tokens, in the calls that prompts need."""
-
-    chat_template = None
-
-    def get_vocab(self) -> dict[str, int]:
-        """Return one token a byte, and the end token."""
-        return {**{f"<{byte:02x}>": byte for byte in range(256)}, "<end>": END}
-
-    def __call__(self, text: str, add_special_tokens: bool = True) -> "ByteTokenizer.Ids":
-        """Return the bytes of a text."""
-        return self.Ids(list(text.encode()))
-
-    def decode(self, ids: list[int]) -> str:
-        """Return the text of tokens; the end token is silent."""
-        return bytes(i for i in ids if i < END).decode(errors="replace")
-
-    def bytes_of(self, token: str) -> bytes | None:
-        """Return the byte of a token; the end token has none."""
-        return None if len(token) != len("<00>") else bytes([int(token[1:3], 16)])
-
-    class Ids:
-        """What a tokenizer's call returns."""
-
-        def __init__(self, input_ids: list[int]) -> None:
-            self.input_ids = input_ids
 
 
 def tokenizer_of(backend: Backend) -> Any | None:

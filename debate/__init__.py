@@ -2,7 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from kernels.lazy import lazy_names
+try:
+    from kernels.lazy import lazy_names
+except ImportError as error:
+    raise ImportError(
+        "cipher-debate's package 'kernels' is hidden by another of that name (Hugging Face's, perhaps). Install cipher-debate in "
+        "an environment of its own (`uv tool install`, `pipx`), and let other programs reach it over HTTP (`debate serve`)."
+    ) from error
 
 if TYPE_CHECKING:
     from agents.question import Question as Question

@@ -100,7 +100,7 @@ class HumanBackend(Backend):
 
     def submit(self, request: Request) -> Pending:
         """Queue a question to the person."""
-        if request.encoder is not None or request.choices:
+        if request.encoder is not None or request.choices or request.tokens:
             raise RequestError("a person writes text: give the agent encoder: none, and no `weighs`")
         pending = Pending()
         loop = asyncio.get_running_loop()

@@ -12,7 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage, likeliest
+from agents.backend import (
+    Backend,
+    Capabilities,
+    Generation,
+    Load,
+    Pending,
+    Request,
+    TokenRead,
+    Usage,
+    likeliest,
+    read_whole,
+)
+from agents.byte_tokens import END, ByteTokenizer
 from agents.decoding.cipher_step import requested_encoder
 from agents.decoding.thinking import thinking_tokens
 from agents.errors import PromptTooLong, RequestError
@@ -21,9 +33,9 @@ from agents.message import Cipher, Message
 from agents.pretrained import Progress
 from agents.rerender import rerender
 from agents.tokenization import segments
-from agents.tokenizers import END, ByteTokenizer
 from kernels import EmbeddingTable, nearest_token
 
+SPACE = 32
 Reply = Callable[[str, Request], str]
 
 
@@ -78,7 +90,8 @@ class MockBackend(Backend):
 
     def submit(self, request: Request) -> Pending:
         """Queue a request; it is answered in the event loop's next turn."""
-        found = segments(request.prompt, self.tokenizer, self._fingerprint)
+        prompt = segments(request.prompt, self.tokenizer, self._fingerprint) if request.prompt.turns else []
+        found = [list(request.tokens)] if request.tokens else prompt
         read, length = "", 0
         for segment in found:
             if isinstance(segment, Message):
@@ -88,8 +101,9 @@ class MockBackend(Backend):
             else:
                 read += self.tokenizer.decode(segment)
                 length += len(segment)
-        if length + request.sampling.max_tokens > self._context:
-            raise PromptTooLong(length, request.sampling.max_tokens, self._context)
+        room = 1 if request.tokens else request.sampling.max_tokens
+        if length + room > self._context:
+            raise PromptTooLong(length, room, self._context)
         if request.encoder is not None:
             requested_encoder(request.encoder)
         pending = Pending()
@@ -107,6 +121,9 @@ class MockBackend(Backend):
         await asyncio.sleep(0)
         try:
             text = self._reply(read, request)
+            if request.tokens:
+                pending.finish(self._read(request, read, text))
+                return
             if request.choices:
                 pending.finish(self._weighed(request, text, length))
                 return
@@ -131,6 +148,20 @@ class MockBackend(Backend):
         usage = Usage(length + sum(len(choice.encode()) for choice in request.choices), 0, 0)
         message = Message(best, self._fingerprint, request.sampling.temperature, tuple(best.encode()))
         return Generation(message, usage, "stop", tuple(likely))
+
+    def _read(self, request: Request, read: str, text: str) -> Generation:
+        """Return the tokens read: likely but for those of the last word, where the reply does not end in it; then a space."""
+        words, said = read.split(), text.rstrip(". ")
+        start = len(read.rstrip().encode()) - len(words[-1].encode()) if words else 0
+        is_said = bool(words) and said.endswith(words[-1])
+        after = []
+        for place, token in enumerate((*request.tokens[1:], SPACE), start=1):
+            is_likely = is_said or place < start or token == SPACE
+            best = token if is_likely else (token + 1) % END
+            after.append(TokenRead(token, math.log(0.7 if is_likely else 0.1), best, math.log(0.7)))
+        found = read_whole(request.tokens, after)
+        message = Message(self.tokenizer.decode([found[-1].token]), self._fingerprint, 0.0, (found[-1].token,))
+        return Generation(message, Usage(len(request.tokens), 0, 1), "length", read=found)
 
     def _message(self, request: Request, ids: list[int]) -> Message:
         sampling = request.sampling

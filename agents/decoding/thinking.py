@@ -58,6 +58,16 @@ def thinking_tokens(ids: Sequence[int], tokenizer: Any, closing: str | None = No
     return low
 
 
+def knows_tags(tokenizer: Any) -> bool:
+    """Whether a tokenizer has a token that ends thinking, as those of models that think have."""
+    return bool(_known_to(tokenizer))
+
+
+def may_think(text: str) -> bool:
+    """Whether the beginning of a message may be that of thinking."""
+    return text.lstrip()[:1] in ("", *(tag[0] for tag in TAGS))
+
+
 def thinking_end(text: str, closing: str | None = None, known: Sequence[str] = ()) -> int:
     """Return where the answer begins in a message; 0 where there was no thinking.
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from debate.cli import interruption
+from debate.cli.clashes import ADVICE, SAME_NAMES
 from debate.cli.consoles import SafeConsole
 from debate.cli.consoles import notes as progress
 
@@ -29,9 +30,6 @@ app = typer.Typer(
 )
 # Errors are said whether or not progress is.
 errors = SafeConsole(stderr=True)
-
-# Distributions whose import package has the name of one of ours.
-SAME_NAMES = {"openai-agents": "agents", "kernels": "kernels"}
 
 
 def _print_version(asked: bool) -> None:
@@ -57,8 +55,7 @@ def options(
         with contextlib.suppress(PackageNotFoundError):
             installed(distribution)
             errors.print(
-                f"! {distribution} is installed here too, and its package is also called {name!r}: one hides the other. "
-                "Use an environment of its own for cipher-debate.",
+                f"! {distribution} is installed here too, and its package is also called {name!r}: one hides the other. {ADVICE}",
                 markup=False,
             )
 
@@ -114,6 +111,9 @@ OWN = (
     "config",
     "serve",
     "verify",
+    "lm_eval",
+    "export",
+    "mcp",
 )
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (
@@ -134,7 +134,7 @@ ORDER = (
         "cancel",
     ),
     *("verify", "keys"),
-    *("serve", "speak", "read", "tasks", "backends", "train", "doctor"),
+    *("serve", "lm-eval", "mcp", "export", "speak", "read", "tasks", "backends", "train", "doctor"),
 )
 
 

@@ -334,6 +334,49 @@ def signatures(
         raise MessageError(f"{len(report['accepted'])} tampered payloads were accepted: {report['accepted'][0]}")
 
 
+@bench.command()
+def serve(
+    streams: Annotated[
+        int, typer.Option("--streams", min=0, help="Clients that read streams at the same time; 0 leaves them out.")
+    ] = 200,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long they ask.")] = 60.0,
+    turn_seconds: Annotated[
+        float, typer.Option("--turn-seconds", min=0.01, help="What a turn takes the simulated engine.")
+    ] = 1.0,
+    config: Annotated[
+        str | None, typer.Option("--config", help="Also compare this config served with `debate eval` of it.")
+    ] = None,
+    concurrent: Annotated[int, typer.Option("--concurrent", min=1, help="Debates at once in that comparison.")] = 16,
+    questions: Annotated[int, typer.Option("--questions", min=1, help="Questions of that comparison.")] = 32,
+    method: Annotated[
+        str, typer.Option("--method", help="Method of that comparison, the one that the config's message names.")
+    ] = "cipher",
+    rounds: options.TimedRounds = 1,
+    out: options.Figures = None,
+) -> None:
+    """Measure what a server adds to its engine: lateness of turns, errors, memory; and its speed beside `debate eval`.
+
+    Example:  debate bench serve --streams 200 --seconds 60
+    """
+    from debate.bench.serve import bench_serve
+
+    options.run(
+        bench_serve(
+            streams=streams,
+            seconds=seconds,
+            turn_seconds=turn_seconds,
+            config=config,
+            concurrent=concurrent,
+            questions=questions,
+            method=method,
+            rounds=rounds,
+            out=out,
+            console=options.console,
+            progress=options.progress,
+        )
+    )
+
+
 def _numbers(listed: str, kind: type[N]) -> tuple[N, ...]:
     """Return numbers separated by commas.
 

@@ -1,17 +1,21 @@
 """Options that several commands share, and quiet start-up."""
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from debate.cli import interruption
 from debate.cli.consoles import console as console
 from debate.cli.consoles import notes as notes
+
+if TYPE_CHECKING:
+    from debate.runtime.observer import Observer
 
 T = TypeVar("T")
 
@@ -53,6 +57,12 @@ RayAddress = Annotated[
     typer.Option(
         "--ray-address",
         help="HOST:PORT of an existing Ray cluster (default: --runtime ray starts one on this machine).",
+    ),
+]
+Otel = Annotated[
+    bool,
+    typer.Option(
+        "--otel", help="Send traces by OTLP to where OTEL_EXPORTER_OTLP_ENDPOINT says (default: localhost:4318)."
     ),
 ]
 SignWith = Annotated[
@@ -124,6 +134,28 @@ def backend_options(given: list[str] | None) -> dict[str, Any]:
 def listed(names: str | None) -> list[str]:
     """Return names separated by commas; those inside parentheses are a name's own."""
     return [name.strip() for name in re.split(r",(?![^(]*\))", names or "") if name.strip()]
+
+
+@contextlib.contextmanager
+def traced(otel: bool) -> "Iterator[list[Observer]]":
+    """Yield who sends traces while the block runs; nobody unless it is asked for.
+
+    Raises:
+        MissingDependency: the extra is not installed.
+    """
+    if not otel:
+        yield []
+        return
+    from agents.errors import MissingDependency
+
+    try:
+        from debate.interop.otel import tracing
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "opentelemetry":
+            raise
+        raise MissingDependency("--otel", "opentelemetry", "otel") from error
+    with tracing() as observer:
+        yield [observer]
 
 
 def progress(sentence: str) -> None:

@@ -76,11 +76,11 @@ def _namer(sender: "ModelFingerprint", named: str | None) -> Callable[[int], str
     Raises:
         ModelError: it is not found, or has another tokenizer.
     """
+    from agents.byte_tokens import ByteTokenizer
     from agents.errors import ModelError
     from agents.fingerprint import tokenizer_hash
     from agents.model_folder import read_tokenizer
     from agents.pretrained import here, locate
-    from agents.tokenizers import ByteTokenizer
 
     wanted = sender.model if named is None else named
     tokenizer: Any = None

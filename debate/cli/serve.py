@@ -54,8 +54,17 @@ def serve(
             help="What requests may change: any of rounds,method,seed,temperature,id, or none (default: all).",
         ),
     ] = None,
+    hear_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hear-from",
+            metavar="AGENT=KEY",
+            help="Hear vectors of debates elsewhere only if signed by this agent's public key; repeatable.",
+        ),
+    ] = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate file, for https.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Key file of the certificate.")] = None,
+    otel: options.Otel = False,
     settings: options.Set = None,
 ) -> None:
     """Serve debates as models: any client with an OpenAI base_url asks, the agents debate, one answer comes back.
@@ -76,6 +85,7 @@ def serve(
             raise
         raise MissingDependency("debate serve", missing, "serve") from error
     from agents.model_folder import quiet
+    from debate.runtime.observer import Together
     from debate.serving.limits import OVERRIDES, Limits
     from debate.serving.models import configs_of
 
@@ -90,15 +100,46 @@ def serve(
         overrides=overrides,
     )
     listen = Listen(host, port, _token(token, token_file), tls_cert, tls_key, drain)
-    configs = configs_of(config, settings or ())
+    configs, keys = configs_of(config, settings or ()), _keys(hear_from or [])
 
     def ready(url: str, _: object) -> None:
         # The address alone on its line: it is copied, and read by programs.
         typer.echo(url)
         options.progress("Ctrl-C ends it.")
 
-    with quiet():
-        options.run(serve(configs, listen, limits, out=out, progress=options.progress, ready=ready))
+    with quiet(), options.traced(otel) as observers:
+        options.run(
+            serve(
+                configs,
+                listen,
+                limits,
+                out=out,
+                observer=Together(*observers),
+                keys=keys,
+                progress=options.progress,
+                ready=ready,
+            )
+        )
+
+
+def _keys(given: list[str]) -> dict[str, str]:
+    """Return agent → public key.
+
+    Raises:
+        ConfigError: no such pair, or no key.
+    """
+    from agents.errors import ConfigError
+    from agents.signing import public_key
+
+    found: dict[str, str] = {}
+    for pair in given:
+        agent, equals, key = pair.partition("=")
+        if not equals or not agent or agent in found:
+            raise ConfigError(
+                f"--hear-from {pair[:80]!r}: write AGENT=KEY, each agent once; the key as `debate keys` prints it"
+            )
+        found[agent] = public_key(key, where=f"--hear-from {agent}")
+    return found
 
 
 def _token(given: str | None, file: Path | None) -> str:

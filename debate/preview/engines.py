@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.backend import Backend
+from agents.byte_tokens import ByteTokenizer
 from agents.model_folder import read_tokenizer
 from agents.pretrained import TINY, WHEEL_MODELS, here, locate
 from agents.registry import GROUP, check_options, load_class
-from agents.tokenizers import ByteTokenizer
 from debate.config.schema import DebateConfig
 
 # Of the mock, where its options do not say.

@@ -5,12 +5,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from agents.byte_tokens import ByteTokenizer
 from agents.errors import ModelError, RunError
 from agents.fingerprint import ModelFingerprint
 from agents.model_folder import read_tokenizer
 from agents.pretrained import locate
 from agents.token_bytes import token_bytes
-from agents.tokenizers import ByteTokenizer
 from agents.vocabulary_map import VocabularyMap
 from debate.run_folder.contents import MESSAGES, refuse_all_but_files
 from debate.run_folder.message_store import MessageStore

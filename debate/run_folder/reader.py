@@ -1,8 +1,8 @@
 """A run read back: its debates, its results, and the files that are derived from its journal."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from debate.run_folder.journal import JournalReader, Record
 from debate.run_folder.message_store import MessageStore
 from debate.run_folder.run_state import DebateState, MethodState, RunState
 from debate.run_folder.turn_record import read_turn
-from debate.transcript import Transcript
+from debate.transcript import Transcript, TurnKey
 
 # Of a record: when, of which method, and by whom it is vouched for, which two runs of one config do not share.
 NOT_IN_VIEWS = ("t", "method", "signature")
@@ -33,11 +33,13 @@ class DebateRecord:
         transcript: question and turns.
         decision: the decision record, score included; None where there is none.
         failure: why the debate was given up; None where it was not.
+        times: turn → when it was submitted and when it was said, in seconds since 1970.
     """
 
     transcript: Transcript
     decision: dict[str, Any] | None
     failure: str | None = None
+    times: Mapping[TurnKey, tuple[float, float]] = field(default_factory=dict)
 
 
 class RunReader:
@@ -81,13 +83,15 @@ class RunReader:
         state = self.state.methods.get(method, MethodState(method))
         with self._journal.opened() as at:
             for question, debate in state.debates.items():
-                turns = [read_turn(at(turn.offset), messages) for turn in debate.turns.values()]
+                records = [at(turn.offset) for turn in debate.turns.values()]
+                turns = [read_turn(record, messages) for record in records]
                 end = None if debate.end is None else at(debate.end)
                 failed = end is not None and end["kind"] == "failed"
                 yield DebateRecord(
                     Transcript.of(Question(question, debate.text), turns),
                     None if failed else end,
                     str(end["reason"]) if end is not None and failed else None,
+                    {turn.key: _times(record) for turn, record in zip(turns, records, strict=True)},
                 )
 
     def rebuild(self) -> Path:
@@ -144,6 +148,11 @@ def _viewed(method: MethodState, at: Callable[[int], Record]) -> Iterator[tuple[
     for record in _in_order(method, at):
         cost = record.pop("cost", None)
         yield {key: value for key, value in record.items() if key not in NOT_IN_VIEWS}, cost
+
+
+def _times(record: Record) -> tuple[float, float]:
+    said = float(record["t"])
+    return said - float(record["cost"]["seconds"]), said
 
 
 def _line(record: Record) -> str:

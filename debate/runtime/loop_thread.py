@@ -19,6 +19,11 @@ class LoopThread:
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more coroutines."""
+        return self._is_closed
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return what a coroutine comes to; Ctrl-C ends it first.
 

@@ -33,6 +33,10 @@ class Observer:
         """Return who is told of the debates of one method; where methods are played side by side, they say which."""
         return self
 
+    def of_debate(self, id: str) -> "Observer":
+        """Return who is told of one debate that is played for itself, under an id of its own."""
+        return self
+
     def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
         """A method begins."""
 
@@ -74,6 +78,10 @@ class Together(Observer):
     def of_method(self, method: str) -> Observer:
         """Return the observers of one method's debates."""
         return Together(*(observer.of_method(method) for observer in self._observers))
+
+    def of_debate(self, id: str) -> Observer:
+        """Return the observers of one debate."""
+        return Together(*(observer.of_debate(id) for observer in self._observers))
 
     def method_started(self, method: str, debate: Debate, total: int, backends: Sequence[Backend]) -> None:
         """A method begins."""

@@ -1,8 +1,9 @@
 """The endpoints: which request is answered by what. What is not here answers 404, in the form of OpenAI's errors."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +16,22 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agents.errors import DebateError
-from agents.question import Question
+from agents.remote_request import FILE_TYPE, PLACE, RemoteRequest
 from debate.access import Access
 from debate.runtime.faults import GivenUp
+from debate.runtime.observer import Observer
 from debate.serving import replies
+from debate.serving.asking import started
 from debate.serving.debates import Job, Player
 from debate.serving.errors import ApiError, as_api_error
 from debate.serving.limits import Limits
 from debate.serving.metrics import CONTENT_TYPE, Counters
-from debate.serving.models import Catalogue, ServedModel
-from debate.serving.requests import Asked, ChatAsked, CompletionAsked, parsed, question_id
-from debate.serving.streams import Chunks, JobStream, outcomes_or_gone, read_body
+from debate.serving.models import Catalogue
+from debate.serving.openapi import description
+from debate.serving.requests import Asked, ChatAsked, CompletionAsked, DetokenizeAsked, TokenizeAsked, parsed
+from debate.serving.streams import JSON, Chunks, JobStream, done_or_gone, outcomes_or_gone, read_body
+from debate.serving.tokens import Tokenizer, common_tokenizer, read_prompts, texts_of, tokenizer_info
+from debate.serving.vectors import Ears, card, speaking_agent, spoken, tokenizer_card
 
 log = logging.getLogger("debate.serving")
 # Of a client that did not wait for its answer; nobody reads it but the counters.
@@ -41,26 +47,43 @@ class Service:
         limits: what it allows.
         access: whom it answers.
         out: folder that debates are kept in; None to keep none.
+        observer: told of every debate.
+        keys: agent → public key, of debates elsewhere whose messages are heard only if they are signed; empty to hear anybody.
     """
 
     def __init__(
-        self, catalogue: Catalogue, limits: Limits, access: Access | None = None, out: Path | None = None
+        self,
+        catalogue: Catalogue,
+        limits: Limits,
+        access: Access | None = None,
+        out: Path | None = None,
+        observer: Observer | None = None,
+        keys: Mapping[str, str] | None = None,
     ) -> None:
         self.catalogue, self._limits = catalogue, limits
-        self._created = int(time.time())
+        self._created, self._access = int(time.time()), access or Access()
         self._counters = Counters()
-        self.player = Player(limits, self._counters, out)
+        self.player = Player(limits, self._counters, out, observer)
+        self._ears = Ears(keys)
         self._counters.watch(lambda: self.player.admission.inside, lambda: self.player.admission.playing)
         self.app = Starlette(
             routes=[
                 Route(HEALTH, self._health),
                 Route("/metrics", self._metrics),
+                Route("/openapi.json", self._openapi),
                 Route("/v1/models", self._models),
                 Route("/v1/models/{id:path}", self._model),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
                 Route("/v1/completions", self._completions, methods=["POST"]),
+                Route("/v1/cipher/agents/{id:path}", self._agent),
+                Route("/v1/cipher/tokenizers/{id:path}", self._agents_tokenizer),
+                Route("/v1/cipher/hear", self._hear, methods=["POST"]),
+                Route("/v1/cipher/speak", self._speak, methods=["POST"]),
+                Route("/tokenizer_info", self._tokenizer_info),
+                Route("/tokenize", self._tokenize, methods=["POST"]),
+                Route("/detokenize", self._detokenize, methods=["POST"]),
             ],
-            middleware=[Middleware(_Door, access or Access(), self._counters)],
+            middleware=[Middleware(_Door, self._access, self._counters)],
             exception_handlers=dict.fromkeys((ApiError, DebateError, GivenUp, ClientDisconnect, Exception), _failed)
             | {HTTPException: _no_such},
         )
@@ -70,6 +93,9 @@ class Service:
 
     async def _metrics(self, request: Request) -> Response:
         return Response(self._counters.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _openapi(self, request: Request) -> Response:
+        return JSONResponse(description(bool(self._access.token)))
 
     async def _models(self, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [self._card(id) for id in self.catalogue.ids]})
@@ -81,9 +107,8 @@ class Service:
         return {"id": id, "object": "model", "created": self._created, "owned_by": "cipher-debate"}
 
     async def _chat(self, request: Request) -> Response:
-        asked = parsed(ChatAsked, await read_body(request, self._limits.max_body, self._limits.read_s))
-        model = self.catalogue.get(asked.model)
-        job = self._start(model, asked, [asked.question], instructions=asked.instructions, alone=asked.is_background)
+        asked = parsed(ChatAsked, await self._body(request))
+        job = started(self.catalogue, self.player, self._limits, asked)
         if asked.stream:
             return self._stream(job, replies.ChatChunks(job, asked))
         outcomes = await outcomes_or_gone(request, job)
@@ -92,9 +117,13 @@ class Service:
         return _answer(job, replies.chat(job, outcomes[0], asked))
 
     async def _completions(self, request: Request) -> Response:
-        asked = parsed(CompletionAsked, await read_body(request, self._limits.max_body, self._limits.read_s))
-        job = self._start(self.catalogue.get(asked.model), asked, asked.prompts)
-        before = asked.prompts if asked.echo else [""] * len(asked.prompts)
+        asked = parsed(CompletionAsked, await self._body(request))
+        if asked.is_reading:
+            reading = read_prompts(self.catalogue.get(asked.model), self.player, self._limits, asked)
+            body = await done_or_gone(request, asyncio.ensure_future(reading))
+            return Response(status_code=GONE) if body is None else JSONResponse(body)
+        job = started(self.catalogue, self.player, self._limits, asked)
+        before = texts_of(asked, job.plan) if asked.echo else [""] * len(asked.prompts)
         if asked.stream:
             return self._stream(job, replies.CompletionChunks(job, asked, before[0]))
         outcomes = await outcomes_or_gone(request, job)
@@ -102,12 +131,45 @@ class Service:
             return Response(status_code=GONE)
         return _answer(job, replies.completion(job, outcomes, asked, before))
 
-    def _start(
-        self, model: ServedModel, asked: Asked, texts: Sequence[str], *, instructions: str = "", alone: bool = False
-    ) -> Job:
-        plan = model.plan(asked, self._limits, instructions=instructions, alone=alone)
-        questions = [Question(question_id(asked, instructions, text), text) for text in texts]
-        return self.player.start(plan, questions)
+    async def _body(self, request: Request, kind: str = JSON) -> bytes:
+        return await read_body(request, self._limits.max_body, self._limits.read_s, kind)
+
+    async def _agent(self, request: Request) -> Response:
+        return JSONResponse(card(self.catalogue.get(request.path_params["id"]), self._limits))
+
+    async def _agents_tokenizer(self, request: Request) -> Response:
+        return JSONResponse(tokenizer_card(self.catalogue.get(request.path_params["id"]), self._limits))
+
+    async def _hear(self, request: Request) -> Response:
+        agent = speaking_agent(self.catalogue.get(request.query_params.get("model", "")), self._limits)
+        message = self._ears.hear(await self._body(request, FILE_TYPE), request.headers.get(PLACE), agent)
+        return JSONResponse({"digest": message.digest, "tokens": message.num_tokens})
+
+    async def _speak(self, request: Request) -> Response:
+        asked = parsed(RemoteRequest, await self._body(request))
+        speaking = spoken(asked, self.catalogue.get(asked.model), self._ears, self.player, self._limits)
+        found = await done_or_gone(request, asyncio.ensure_future(speaking))
+        if found is None:
+            return Response(status_code=GONE)
+        blob, headers = found
+        return Response(blob, media_type=FILE_TYPE, headers=headers)
+
+    async def _tokenizer_info(self, request: Request) -> Response:
+        return JSONResponse(tokenizer_info(self._tokenizer(request.query_params.get("model"))))
+
+    async def _tokenize(self, request: Request) -> Response:
+        asked = parsed(TokenizeAsked, await self._body(request))
+        ids = self._tokenizer(asked.model).ids(asked.prompt, special=asked.add_special_tokens)
+        return JSONResponse({"tokens": ids, "count": len(ids)})
+
+    async def _detokenize(self, request: Request) -> Response:
+        asked = parsed(DetokenizeAsked, await self._body(request))
+        return JSONResponse({"prompt": self._tokenizer(asked.model).text(asked.tokens)})
+
+    def _tokenizer(self, model: str | None) -> Tokenizer:
+        """Return the tokenizer of a model's deciding agent, or the only one that is served."""
+        models = self.catalogue.models if model is None else [self.catalogue.get(model)]
+        return common_tokenizer([found.plan(Asked(model=found.id), self._limits) for found in models])
 
     def _stream(self, job: Job, chunks: Chunks) -> Response:
         return JobStream(job, chunks, heartbeat_s=self._limits.heartbeat_s, send_s=self._limits.read_s, report=_report)
@@ -181,11 +243,14 @@ class _Door:
             self.counters.answered(path, status or GONE)
 
 
-PATHS = (HEALTH, "/metrics", "/v1/models", "/v1/chat/completions", "/v1/completions")
+PATHS = (
+    HEALTH, "/metrics", "/v1/models", "/v1/chat/completions", "/v1/completions", "/tokenizer_info", "/tokenize", "/detokenize",
+    "/v1/cipher/hear", "/v1/cipher/speak",
+)  # fmt: skip
 
 
 def _counted(path: str) -> str:
     """Return a path as it is counted: those that are not here together, so that nobody fills the memory with names."""
     if path in PATHS:
         return path
-    return "/v1/models/…" if path.startswith("/v1/models/") else "other"
+    return next((f"{start}…" for start in ("/v1/models/", "/v1/cipher/") if path.startswith(start)), "other")

@@ -1,13 +1,16 @@
 """The engines of all configs that one server serves, each loaded once."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.backend import Backend
+from agents.backend import Backend, Generation, Request
 from agents.beliefs.belief_backend import BeliefBackend
-from agents.errors import ConfigError
+from agents.errors import BackendFailed, ConfigError
 from agents.pretrained import Progress
+from agents.supervision.replicas import Replicas
+from agents.supervision.supervised import Supervised
 from debate.config.schema import DebateConfig
 from debate.runtime.backends import Backends
 
@@ -52,3 +55,38 @@ class PooledBackends(Backends):
                 f"this server has not loaded {name}:{model} with these options; start it with a config that uses it"
             )
         return super()._engines(name, model, options)
+
+
+async def answered_by(backend: Backend, request: Request, id: str) -> Generation:
+    """Return what an engine answers to a request that is no turn of a debate; one that dies of it is started again.
+
+    Args:
+        backend: with one engine or several behind it.
+        request: the request.
+        id: what it belongs to, so that what belongs together meets one engine.
+
+    Raises:
+        BackendFailed: the engine failed.
+    """
+    if not isinstance(backend, Supervised | Replicas):
+        return await _ended(backend, request)
+    while True:
+        engine = await backend.engine_for(id)
+        async with engine.gate.entered(alone=False):
+            if not engine.is_ready:
+                continue
+            starts = engine.starts
+            try:
+                return await _ended(engine, request)
+            except BackendFailed:
+                await backend.mend(engine, starts)
+                raise
+
+
+async def _ended(backend: Backend, request: Request) -> Generation:
+    pending = backend.submit(request)
+    try:
+        return await pending
+    except asyncio.CancelledError:
+        pending.cancel()
+        raise

@@ -16,6 +16,7 @@ class ApiError(Exception):
         code: for programs.
         param: the key of the request that it is about.
         headers: of the response.
+        detail: what programs need besides, as JSON values.
     """
 
     def __init__(
@@ -26,15 +27,17 @@ class ApiError(Exception):
         code: str | None = None,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
+        detail: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.code, self.param = status, message, code, param
-        self.headers = dict(headers or {})
+        self.headers, self.detail = dict(headers or {}), dict(detail or {})
 
     @property
     def body(self) -> dict[str, Any]:
         """The body of the response."""
-        return {"error": {"message": self.message, "type": _kind(self.status), "param": self.param, "code": self.code}}
+        error = {"message": self.message, "type": _kind(self.status), "param": self.param, "code": self.code}
+        return {"error": {**error, "detail": self.detail} if self.detail else error}
 
 
 def as_api_error(error: BaseException) -> ApiError:
@@ -42,7 +45,8 @@ def as_api_error(error: BaseException) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, PromptTooLong):
-        return ApiError(400, str(error), code="context_length_exceeded", param="messages")
+        counts = {name: getattr(error, name) for name in ("prompt_tokens", "max_tokens", "context")}
+        return ApiError(400, str(error), code="context_length_exceeded", param="messages", detail=counts)
     if isinstance(error, GivenUp | BackendFailed):
         return ApiError(502, f"the engine failed: {error}", code="engine_failed")
     if isinstance(error, RequestError | ConfigError | PromptError | UnknownName):

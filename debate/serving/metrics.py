@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from debate.serving.debates import Tally
 from debate.transcript import Turn
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
-class Counters:
+class Counters(Tally):
     """Counts requests, debates, turns and tokens."""
 
     def __init__(self) -> None:

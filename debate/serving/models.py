@@ -7,10 +7,13 @@ from typing import Any
 
 from agents.backend import Backend
 from agents.beliefs.cards import is_belief_backend
+from agents.decoding.thinking import knows_tags
 from agents.errors import ConfigError, UnknownName
 from agents.pretrained import Progress
 from agents.prompts import Prompts
 from agents.registry import load
+from agents.speakers.speaker import Speaker
+from agents.tokenizers import tokenizer_of
 from debate.ask import task_reader
 from debate.build import build_debate
 from debate.config.load import load_config, merged, validate
@@ -53,6 +56,16 @@ class Plan:
     def most_tokens(self) -> int:
         """Tokens generated if every turn is as long as it may be."""
         return self.debate.protocol.num_turns * self.config.max_tokens
+
+    @property
+    def decider(self) -> Speaker:
+        """The agent that decides, or the one that speaks alone."""
+        return self.debate.agents[self.config.deciding_agent]
+
+    def speaks_plainly(self, agent: str) -> bool:
+        """Whether an agent says its message from the first token on, and not thoughts before it, of which only the end tells."""
+        tokenizer = tokenizer_of(self.debate.agents[agent].backend)
+        return tokenizer is not None and not knows_tags(tokenizer)
 
     @property
     def engines(self) -> list[Backend]:
@@ -212,6 +225,11 @@ class Catalogue:
     def ids(self) -> Sequence[str]:
         """The models' ids, configs before their agents."""
         return list(self._models)
+
+    @property
+    def models(self) -> Sequence[ServedModel]:
+        """The models, in the order of their ids."""
+        return list(self._models.values())
 
     def get(self, id: str) -> ServedModel:
         """Return a model.

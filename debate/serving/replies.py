@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from debate.serving.debates import Job, Outcome
+from debate.serving.debates import Growing, Job, Outcome
+from debate.serving.growing import Floor, GrowingContent, cut, told
 from debate.serving.requests import Asked
 from debate.transcript import Turn
 
@@ -18,12 +19,6 @@ def event(body: Any) -> bytes:
     return f"data: {json.dumps(body, ensure_ascii=False, allow_nan=False)}\n\n".encode()
 
 
-def told(turn: Turn) -> str:
-    """Return a turn as it stands in the reasoning: who, when, what; a CIPHER message as its reading."""
-    thinking = f"{turn.message.thinking}\n" if turn.message.thinking else ""
-    return f"{turn.key.agent}, round {turn.key.round}:\n{thinking}{turn.message.text.strip()}\n\n"
-
-
 def reasoning_of(outcome: Outcome) -> str | None:
     """Return the debate before its answer; None of an agent that spoke alone, whose only turn is the answer."""
     turns = outcome.transcript.turns
@@ -33,12 +28,6 @@ def reasoning_of(outcome: Outcome) -> str | None:
 def is_alone(turns: Sequence[Turn]) -> bool:
     """Whether the turns are a single one."""
     return len(turns) == 1
-
-
-def cut(text: str, stops: Sequence[str]) -> tuple[str, bool]:
-    """Return a text up to the first of the stops, and whether one was found."""
-    places = [place for stop in stops if (place := text.find(stop)) >= 0]
-    return (text[: min(places)], True) if places else (text, False)
 
 
 def answer_of(outcome: Outcome, asked: Asked) -> tuple[str, str]:
@@ -122,22 +111,33 @@ class ChatChunks:
 
     def __init__(self, job: Job, asked: Asked) -> None:
         self._job, self._asked = job, asked
-        self._tells = job.plan.debate.protocol.num_turns > 1
+        self._floor = Floor() if job.plan.debate.protocol.num_turns > 1 else None
+        self._content = GrowingContent(asked.stops)
 
     def opening(self) -> list[bytes]:
         """Return the first chunk."""
         return [self._chunk({"role": "assistant", "content": ""})]
 
+    def growing(self, turn: Growing) -> list[bytes]:
+        """Return the chunk of what a turn has more: reasoning, or content where the only turn is the answer."""
+        if self._floor is not None:
+            return self._reasoning(self._floor.growing(turn))
+        more = self._content.more(turn.text)
+        return [self._chunk({"content": more})] if more else []
+
     def said(self, turn: Turn) -> list[bytes]:
-        """Return the chunk of a turn, which is reasoning; none where the only turn is the answer."""
-        text = told(turn)
-        return [self._chunk({"reasoning": text, "reasoning_content": text})] if self._tells else []
+        """Return the chunk of what is left of a turn, which is reasoning; none where the only turn is the answer."""
+        return [] if self._floor is None else self._reasoning(self._floor.said(turn))
+
+    def _reasoning(self, text: str) -> list[bytes]:
+        return [self._chunk({"reasoning": text, "reasoning_content": text})] if text else []
 
     def closing(self, outcome: Outcome) -> list[bytes]:
         """Return the answer, the end, what it cost if that was asked, and the sign that all was sent."""
         content, reason = answer_of(outcome, self._asked)
+        rest = self._content.rest(content)
         found = [
-            self._chunk({"content": content}),
+            *([self._chunk({"content": rest})] if rest or not content else []),
             self._chunk({}, reason, debate=debate_of(self._job, outcome, self._asked)),
         ]
         if self._asked.wants_usage:
@@ -161,10 +161,17 @@ class CompletionChunks:
 
     def __init__(self, job: Job, asked: Asked, before: str) -> None:
         self._job, self._asked, self._before = job, asked, before
+        self._is_alone = job.plan.debate.protocol.num_turns == 1
+        self._content = GrowingContent(asked.stops)
 
     def opening(self) -> list[bytes]:
         """Return the prompt, where it is echoed."""
         return [self._chunk(self._before)] if self._before else []
+
+    def growing(self, turn: Growing) -> list[bytes]:
+        """Return the chunk of what the answer has more, where it is the only turn."""
+        more = self._content.more(turn.text) if self._is_alone else ""
+        return [self._chunk(more)] if more else []
 
     def said(self, turn: Turn) -> list[bytes]:
         """Return nothing."""
@@ -173,7 +180,8 @@ class CompletionChunks:
     def closing(self, outcome: Outcome) -> list[bytes]:
         """Return the answer, the end, what it cost if that was asked, and the sign that all was sent."""
         content, reason = answer_of(outcome, self._asked)
-        found = [self._chunk(content), self._chunk("", reason, debate=debate_of(self._job, outcome, self._asked))]
+        rest = self._content.rest(content)
+        found = [self._chunk(rest), self._chunk("", reason, debate=debate_of(self._job, outcome, self._asked))]
         if self._asked.wants_usage:
             head = _head(self._job, self._asked, "text_completion")
             found.append(event({**head, "choices": [], "usage": usage_of([outcome])}))

@@ -3,13 +3,25 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from debate.serving.errors import ApiError
 
-M = TypeVar("M", bound="Asked")
+
+class Checked(Protocol):
+    """A body that says by itself what is wrong with it."""
+
+    def check(self) -> None:
+        """Raise ApiError where something is asked that is not done."""
+
+    @classmethod
+    def model_validate(cls, obj: Any) -> Self:
+        """Return the body of a mapping."""
+
+
+M = TypeVar("M", bound=Checked)
 
 # What decides how a model samples. Here the config does: a debate's agents have temperatures of their own.
 SAMPLING = (
@@ -171,29 +183,75 @@ class ChatAsked(Asked):
 class CompletionAsked(Asked):
     """A request of /v1/completions."""
 
-    REFUSED = {
-        "logprobs": "a debate has no log-probabilities; leave logprobs out",
-        "suffix": "a debate does not fill in before a suffix; leave suffix out",
-    }  # fmt: skip
+    REFUSED = {"suffix": "a debate does not fill in before a suffix; leave suffix out"}
     prompt: Any
     echo: bool = False
     best_of: int | None = None
+    logprobs: int | None = None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it asks how likely its own tokens are: `echo`, `logprobs`, and nothing or one token to be said."""
+        return self.logprobs is not None and self.echo and self.longest == 1
 
     def check(self) -> None:
         """Raise ApiError where something is asked that is not done."""
         super().check()
         if self.best_of not in (None, 1):
             raise _refused("best_of", f"best_of is {self.best_of}; a prompt has one answer")
-        texts = self.prompts
-        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-            raise _refused("prompt", "prompt is a text or a list of texts, none of them empty; tokens are not taken")
-        if self.stream and len(texts) > 1:
-            raise _refused("prompt", f"a stream of {len(texts)} prompts; stream one, or ask without stream")
+        if self.logprobs is not None and not (self.is_reading and self.logprobs == 1 and not self.stream):
+            raise _refused(
+                "logprobs",
+                "a debate has no log-probabilities of its answer; those of a prompt's own tokens are told for logprobs: 1 with "
+                "echo: true and max_tokens: 1, without stream",
+            )
+        prompts = self.prompts
+        if not prompts or not all(_is_prompt(prompt) for prompt in prompts):
+            raise _refused("prompt", "prompt is a text, tokens, or a list of either, none of them empty")
+        if self.stream and len(prompts) > 1:
+            raise _refused("prompt", f"a stream of {len(prompts)} prompts; stream one, or ask without stream")
 
     @property
-    def prompts(self) -> Sequence[str]:
-        """The prompts."""
-        return [self.prompt] if isinstance(self.prompt, str) else self.prompt if isinstance(self.prompt, list) else []
+    def prompts(self) -> Sequence[str | list[int]]:
+        """The prompts: texts, or token ids."""
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        if not isinstance(self.prompt, list):
+            return []
+        return [self.prompt] if _is_tokens(self.prompt) else self.prompt
+
+
+class TokenizeAsked(BaseModel):
+    """A request of /tokenize."""
+
+    model_config = ConfigDict(extra="allow")
+
+    prompt: Text
+    model: Text | None = None
+    add_special_tokens: bool = False
+
+    def check(self) -> None:
+        """Nothing more is asked of it."""
+
+
+class DetokenizeAsked(BaseModel):
+    """A request of /detokenize."""
+
+    model_config = ConfigDict(extra="allow")
+
+    tokens: list[Annotated[int, Field(strict=True, ge=0, lt=2**31)]]
+    model: Text | None = None
+
+    def check(self) -> None:
+        """Nothing more is asked of it."""
+
+
+def _is_prompt(given: Any) -> bool:
+    return _is_tokens(given) or (isinstance(given, str) and bool(given.strip()))
+
+
+def _is_tokens(given: Any) -> bool:
+    return isinstance(given, list) and bool(given) and all(type(token) is int and 0 <= token < 2**31 for token in given)
 
 
 def parsed(kind: type[M], body: bytes) -> M:
@@ -212,6 +270,15 @@ def parsed(kind: type[M], body: bytes) -> M:
         raise ApiError(400, f"the body is no JSON: {str(error)[:200]}", code="invalid_json") from error
     if not isinstance(raw, dict):
         raise ApiError(400, "the body is no JSON object", code="invalid_json")
+    return checked(kind, raw)
+
+
+def checked(kind: type[M], raw: dict[str, Any]) -> M:
+    """Return a request that was read already.
+
+    Raises:
+        ApiError: 400, it is none, with the key that is wrong.
+    """
     if raw.get("debate", {}) is None:
         del raw["debate"]
     try:

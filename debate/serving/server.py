@@ -15,6 +15,7 @@ from agents.pretrained import Progress
 from debate.access import LOCAL_NAMES, LOOPBACK, Access, is_loopback
 from debate.config.schema import DebateConfig
 from debate.listening import listening_socket
+from debate.runtime.observer import Observer
 from debate.serving.app import Service
 from debate.serving.limits import Limits
 from debate.serving.models import Catalogue
@@ -83,6 +84,8 @@ async def serve(
     limits: Limits,
     *,
     out: Path | None = None,
+    observer: Observer | None = None,
+    keys: Mapping[str, str] | None = None,
     progress: Progress = lambda _: None,
     ready: Callable[[str, uvicorn.Server], None] = lambda url, server: None,
 ) -> None:
@@ -93,6 +96,8 @@ async def serve(
         listen: where, and for whom.
         limits: what clients may ask for.
         out: folder that each debate is kept in as a run; None to keep none.
+        observer: told of every debate.
+        keys: agent → public key, of messages from elsewhere that are heard only if they are signed.
         progress: told what takes time.
         ready: told the address when requests are answered, and the server, which ends when its `should_exit` is set.
 
@@ -105,7 +110,7 @@ async def serve(
         catalogue = Catalogue(configs, limits, progress)
         name = f"[{listen.host}]" if ":" in listen.host else listen.host
         try:
-            service = Service(catalogue, limits, Access(listen.token, (*LOCAL_NAMES, name)), out)
+            service = Service(catalogue, limits, Access(listen.token, (*LOCAL_NAMES, name)), out, observer, keys)
             config = uvicorn.Config(
                 service.app,
                 log_level="warning",

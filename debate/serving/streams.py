@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from debate.serving.debates import Job, Outcome
+from debate.serving.debates import Growing, Job, Outcome
 from debate.serving.errors import ApiError, as_api_error
 from debate.serving.replies import HEARTBEAT, event
 from debate.transcript import Turn
 
+T = TypeVar("T")
 JSON = "application/json"
 
 
@@ -22,6 +23,9 @@ class Chunks(Protocol):
     def opening(self) -> list[bytes]:
         """What is sent at once."""
 
+    def growing(self, turn: Growing) -> list[bytes]:
+        """What is sent of a turn while it is said."""
+
     def said(self, turn: Turn) -> list[bytes]:
         """What is sent of a turn."""
 
@@ -29,16 +33,16 @@ class Chunks(Protocol):
         """What is sent of the answer."""
 
 
-async def read_body(request: Request, most: int, seconds: float) -> bytes:
+async def read_body(request: Request, most: int, seconds: float, expected: str = JSON) -> bytes:
     """Return the body of a request.
 
     Raises:
-        ApiError: it is no JSON by its header, too long, or does not arrive in time.
+        ApiError: it is of another kind than expected by its header, too long, or does not arrive in time.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON:
+    if kind != expected:
         # What a page can send from elsewhere without being asked is none of it.
-        raise ApiError(415, f"Content-Type is {kind[:80]!r}; send {JSON}", code="unsupported_media_type")
+        raise ApiError(415, f"Content-Type is {kind[:80]!r}; send {expected}", code="unsupported_media_type")
     too_long = ApiError(
         413, f"the body is longer than {most} bytes, the most that this server takes", code="body_too_large"
     )
@@ -59,13 +63,19 @@ async def read_body(request: Request, most: int, seconds: float) -> bytes:
 
 async def outcomes_or_gone(request: Request, job: Job) -> list[Outcome] | None:
     """Return the outcomes of a job; None, and the job cancelled, where the client goes away first."""
+    return await done_or_gone(request, job.task)
+
+
+async def done_or_gone(request: Request, task: "asyncio.Future[T]") -> T | None:
+    """Return what a task comes to; None, and the task cancelled, where the client goes away first."""
     watcher = asyncio.create_task(_gone(request))
+    either: set[asyncio.Future[Any]] = {task, watcher}
     try:
-        await asyncio.wait({job.task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        return job.task.result() if job.task.done() else None
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
     finally:
         watcher.cancel()
-        job.cancel()
+        task.cancel()
 
 
 async def _gone(request: Request) -> None:
@@ -112,13 +122,13 @@ class JobStream(StreamingResponse):
         while True:
             try:
                 async with asyncio.timeout(heartbeat_s):
-                    turn = await self._job.events.get()
+                    told = await self._job.events.get()
             except TimeoutError:
                 yield HEARTBEAT
                 continue
-            if turn is None:
+            if told is None:
                 break
-            for piece in chunks.said(turn):
+            for piece in chunks.said(told) if isinstance(told, Turn) else chunks.growing(told):
                 yield piece
         try:
             (outcome,) = self._job.task.result()

@@ -17,6 +17,7 @@ from evals.cli import own_questions
 if TYPE_CHECKING:
     from debate.config.schema import DebateConfig
     from debate.runtime.metrics import Metrics
+    from debate.runtime.observer import Observer
     from evals.evaluation import Selection
     from evals.plan import Plan
 
@@ -82,6 +83,7 @@ def evaluate(
             help="Address for Prometheus metrics; beyond loopback only with CIPHER_DEBATE_METRICS_TOKEN set.",
         ),
     ] = "127.0.0.1",
+    otel: options.Otel = False,
     settings: options.Set = None,
 ) -> None:
     """Score methods over the same questions: single answers, votes at equal budget, text and CIPHER debates.
@@ -123,9 +125,10 @@ def evaluate(
         raise typer.Exit(2 if any(refused) else 0)
     if remark := next(filter(None, map(own_questions.mock_remark, loaded)), ""):
         options.progress(remark)
-    with _metrics(metrics_port, metrics_host) as metrics:
+    with _metrics(metrics_port, metrics_host) as metrics, options.traced(otel) as observers:
+        told = [*observers, *([] if metrics is None else [metrics])]
         for one, folder in zip(loaded, folders, strict=True):
-            _evaluate_task(one, folder, chosen_methods, chosen, overwrite, metrics, registered)
+            _evaluate_task(one, folder, chosen_methods, chosen, overwrite, told, registered)
     _tell_where(root, folders)
 
 
@@ -148,7 +151,7 @@ def _evaluate_task(
     methods: Sequence[str],
     selection: "Selection",
     overwrite: bool,
-    metrics: "Metrics | None",
+    observers: "Sequence[Observer]",
     plan: "Plan | None",
 ) -> None:
     """Play the methods over one task, write what is derived, and print the table."""
@@ -168,7 +171,7 @@ def _evaluate_task(
                 selection=selection,
                 overwrite=overwrite,
                 plan=plan,
-                observer=Together(screen, *([] if metrics is None else [metrics])),
+                observer=Together(screen, *observers),
                 progress=options.progress,
             )
         )

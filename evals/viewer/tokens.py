@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.byte_tokens import ByteTokenizer
 from agents.errors import DebateError
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
-from agents.tokenizers import ByteTokenizer
 from debate.config.schema import DebateConfig
 from debate.preview.engines import LOCAL, known_engine, model_folder
 from evals.viewer.table_file import Table, table_with_hash

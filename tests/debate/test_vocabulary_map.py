@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from agents.backends.mock import ByteTokenizer
+from agents.byte_tokens import ByteTokenizer
 from agents.errors import MessageMismatch
 from agents.fingerprint import fingerprint
 from agents.message import Cipher, Message

@@ -19,6 +19,11 @@ NEEDED = [
     ("prometheus_client", (*EVAL, "--metrics-port", "0"), "metrics"),
     ("ray", (*EVAL, "--runtime", "ray"), "ray"),
     ("openai", (*EVAL, "--set", "backend=openai"), "openai"),
+    ("httpx", (*EVAL, "--set", "backend=remote"), "remote"),
+    ("lm_eval", ("lm-eval", "--help"), "lm-eval"),
+    ("inspect_ai", ("export", "run", "logs"), "inspect"),
+    ("mcp", ("mcp", "smoke"), "mcp"),
+    ("opentelemetry", (*EVAL, "--otel"), "otel"),
     ("sentence_transformers", (*EVAL, "--set", "agents.ada.backend=sentence_transformers"), "sentences"),
 ]
 
@@ -29,7 +34,7 @@ def without(monkeypatch):
 
     def hide(package):
         # What of ours has imported it already imports it anew.
-        ours = f"agents.backends.{package}"
+        ours = (f"agents.backends.{package}", "agents.backends.remote", "debate.interop")
         for name in [name for name in sys.modules if name.partition(".")[0] == package or name.startswith(ours)]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, package, None)

@@ -14,8 +14,8 @@ from typing import Any
 import openai
 
 from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage
+from agents.backends.endpoint import Endpoint, find_endpoint
 from agents.backends.openai import chat
-from agents.backends.openai.endpoint import Endpoint, find_endpoint
 from agents.backends.openai.failures import Failures, is_passing, retry_after
 from agents.backends.openai.pace import Pace
 from agents.decoding.thinking import thinking_end

@@ -101,8 +101,10 @@ def body(
             f"{model} is behind an API and speaks text only, but a CIPHER message ({request.encoder}) was asked of it. "
             "In a config give its agent encoder: none; on the command line --encoder text."
         )
-    if request.choices or sampling.ignore_eos:
-        asked = "weigh choices" if request.choices else "go on past its end tokens (ignore_eos)"
+    if request.choices or request.tokens or sampling.ignore_eos:
+        asked = (
+            "weigh choices or tokens" if request.choices or request.tokens else "go on past its end tokens (ignore_eos)"
+        )
         raise RequestError(f"{model} is behind an API, which cannot be asked to {asked}; the local engines can")
     if request.prompt.format == "plain":
         raise RequestError(f"{model} is reached by chat completions, which take turns only: use format: chat, or auto")

@@ -12,8 +12,8 @@ from typing import Any
 
 import openai
 
+from agents.backends.endpoint import Endpoint
 from agents.backends.openai.chat import BrokenReply
-from agents.backends.openai.endpoint import Endpoint
 from agents.errors import ConfigError, DebateError, ModelError, PromptTooLong, RequestError
 
 AGAIN = frozenset({408, 409, 429})

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import torch
 
-from agents.backend import Request
+from agents.backend import Request, TokenRead
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Row
@@ -19,7 +19,7 @@ from agents.errors import PromptTooLong, RequestError
 from agents.hearing_table import HearingTable
 from agents.message import Message
 from agents.rerender import rerender
-from agents.tokenization import Key, check_rows, choice_ids, num_common, position_keys, segments
+from agents.tokenization import Key, Segment, check_rows, choice_ids, num_common, position_keys, segments
 from kernels import EmbeddingTable
 from kernels.belief import check_maxima
 from kernels.encoders import Encoder
@@ -56,8 +56,9 @@ class Engine:
         encoder = None if request.encoder is None else requested_encoder(request.encoder)
         if request.adapter is not None:
             self.model.adapters.load(request.adapter)
-        found = segments(request.prompt, self.model.tokenizer, self.model.fingerprint)
-        check_rows(found, self.model.tokenizer, self.model.fingerprint)
+        # Of tokens that are read as they stand, the first is a prompt, and the others are weighed behind it.
+        found = [list(request.tokens[:1])] if request.tokens else self._segments(request)
+        check_rows([*found, list(request.tokens)], self.model.tokenizer, self.model.fingerprint)
         keys = position_keys(found)
         parts = [
             rerender(segment, self.model.table.weight, self.model.fingerprint)
@@ -70,6 +71,9 @@ class Engine:
         if not keys:
             raise RequestError("the prompt is empty: there is nothing to answer")
         choices = choice_ids(request.choices, self.model.tokenizer)
+        if request.tokens:
+            # What comes after the last is looked at, whatever it is.
+            choices = [[*request.tokens[1:], request.tokens[-1]]]
         if len(keys) + (room := _room(request, choices)) > self.model.context:
             raise PromptTooLong(len(keys), room, self.model.context)
         if request.adapter is not None:
@@ -98,6 +102,9 @@ class Engine:
         if message.is_cipher:
             return rerender(message, self.model.table.weight, self.model.fingerprint)[:most]
         return self._embedded(list(message.token_ids[:most]))
+
+    def _segments(self, request: Request) -> list[Segment]:
+        return segments(request.prompt, self.model.tokenizer, self.model.fingerprint)
 
     def add(self, row: Row) -> None:
         """Queue a prepared row."""
@@ -203,7 +210,11 @@ class Engine:
                 row.fail(f"choice {len(found) + 1}: {error}")
                 return
             likely = torch.log_softmax(steps.double(), dim=1)
-            found.append(float(likely[torch.arange(len(ids)), torch.tensor(ids)].sum()))
+            each = likely[torch.arange(len(ids)), torch.tensor(ids)]
+            found.append(float(each.sum()))
+            if row.request.tokens:
+                most, best = likely.max(dim=1)
+                row.read = tuple(map(TokenRead, ids, each.tolist(), best.tolist(), most.tolist()))
         row.choose(found)
 
     def _share_prefix(self, row: Row) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from agents.backend import FinishReason, Generation, Request, Usage, likeliest
+from agents.backend import FinishReason, Generation, Request, TokenRead, Usage, likeliest, read_whole
 from agents.decoding.ending import kept_before_stop
 from agents.decoding.thinking import thinking_tokens
 from agents.fingerprint import ModelFingerprint
@@ -25,6 +25,7 @@ class Row:
         keys: of each prompt position.
         prompt: [P, D], the prompt's input embeddings; dropped after prefill.
         choices: the tokens of each choice, of a request that weighs them.
+        read: what stands behind each token, of a request that has its tokens read.
         closing: the tag that ends its thinking, where its prompt opened one.
         slot: its place in the cache; -1 while it waits.
         cached: prompt positions taken from another row's cache.
@@ -45,6 +46,7 @@ class Row:
     choices: list[list[int]] = field(default_factory=list)
     closing: str | None = None
     log_likelihoods: list[float] = field(default_factory=list)
+    read: tuple[TokenRead, ...] = ()
     slot: int = -1
     cached: int = 0
     ids: list[int] = field(default_factory=list)
@@ -104,6 +106,9 @@ class Row:
         """End with the likeliest choice, the first of equals."""
         self.log_likelihoods = log_likelihoods
         self.ids = likeliest(self.choices, log_likelihoods)
+        if self.read:
+            after = self.read[-1]
+            self.ids = [after.likeliest] if after.likeliest is not None else []
         self.kept, self.finish = len(self.ids), "stop"
 
     def new_text(self, tokenizer: Any) -> str:
@@ -132,6 +137,10 @@ class Row:
         # What is weighed, or forced, is read and not generated.
         read = len(self.ids) if self.forced is not None else sum(map(len, self.choices))
         said = 0 if self.choices or self.forced is not None else len(self.ids)
+        if self.read:
+            return Generation(
+                message, Usage(read, self.cached, 1), "length", read=read_whole(self.request.tokens, self.read)
+            )
         usage = Usage(len(self.keys) + read, self.cached, said)
         beliefs = torch.stack(self.beliefs).cpu() if self.beliefs else None
         likelihood = math.fsum(self.likely) if self.likely else None

@@ -20,7 +20,7 @@ from agents.backends.vllm.draw import Draw
 from agents.backends.vllm.engine import Engine
 from agents.backends.vllm.options import engine_config, keep_private, quiet
 from agents.backends.vllm.pending import VLLMPending
-from agents.backends.vllm.prompt import log_likelihoods, vllm_prompt
+from agents.backends.vllm.prompt import log_likelihoods, tokens_read, vllm_prompt
 from agents.decoding.ending import kept_before_stop, stop_ids
 from agents.decoding.thinking import left_open, thinking_tokens
 from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
@@ -162,7 +162,9 @@ class VLLMBackend(Backend):
 
     def submit(self, request: Request) -> Pending:
         """Queue a request; see Backend."""
-        found = segments(request.prompt, self.tokenizer, self._fingerprint)
+        found: list[Segment] = (
+            [list(request.tokens)] if request.tokens else segments(request.prompt, self.tokenizer, self._fingerprint)
+        )
         check_rows(found, self.tokenizer, self._fingerprint)
         length = sum(segment.num_tokens if isinstance(segment, Message) else len(segment) for segment in found)
         if not length:
@@ -173,7 +175,7 @@ class VLLMBackend(Backend):
                 "vLLM gives the log-likelihood of choices after text only, and this prompt holds vectors: let it hear text "
                 "(message: text on its edges), or use the backend transformers"
             )
-        room = max(map(len, choices)) + 1 if choices else request.sampling.max_tokens
+        room = max(map(len, choices)) + 1 if choices else 2 if request.tokens else request.sampling.max_tokens
         if length + room > self._context:
             raise PromptTooLong(length, room, self._context)
         # Everything that a worker must not meet is refused here, where it costs nobody else anything.
@@ -190,6 +192,8 @@ class VLLMBackend(Backend):
         answer = (
             self._weigh([token for segment in found for token in segment], choices, request, pending, lora, str(number))  # type: ignore[union-attr]
             if choices
+            else self._read(request, pending, lora, str(number))
+            if request.tokens
             else self._generate(request, pending, found, weights, params, directive, lora, str(number))
         )
         self._engine.run(self._answer(pending, answer))
@@ -342,6 +346,14 @@ class VLLMBackend(Backend):
         is_done = len(found) == len(choices)
         usage = Usage(len(ids) + sum(map(len, choices)), 0, 0)
         return Generation(message, usage, "stop" if is_done else "cancelled", tuple(found) if is_done else ()), 0
+
+    async def _read(self, request: Request, pending: VLLMPending, lora: Any, number: str) -> tuple[Generation, int]:
+        """Return how likely each of a request's tokens is, and the likeliest one after them."""
+        await self._engine.revived()
+        found = await tokens_read(self._engine, request.tokens, adapter=lora, number=number)
+        said = found[-1].token
+        message = Message(self.tokenizer.decode([said]), self._fingerprint, request.sampling.temperature, (said,))
+        return Generation(message, Usage(len(request.tokens), 0, 1), "length", read=found), 0
 
     async def _listen(
         self, request: Request, pending: VLLMPending, spoken: Spoken, prompt: Any, params: Any, number: str, lora: Any

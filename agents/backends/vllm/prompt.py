@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from safetensors.torch import load
 
+from agents.backend import TokenRead, read_whole
 from agents.backends.vllm.engine import Engine
 from agents.backends.vllm.pending import VLLMPending
 from agents.fingerprint import ModelFingerprint
@@ -81,6 +82,33 @@ async def log_likelihoods(
         told = zip(choice, likely[len(ids) :], strict=True)
         found.append(math.fsum(at[token].logprob for token, at in told if at is not None))
     return found
+
+
+async def tokens_read(engine: Engine, ids: Sequence[int], *, adapter: Any, number: str) -> tuple[TokenRead, ...]:
+    """Return each token with how likely it is after those before it, and the likeliest one after them.
+
+    Args:
+        engine: where they are read.
+        ids: the tokens.
+        adapter: vLLM's request for it, or None.
+        number: of the request.
+    """
+    from vllm import SamplingParams
+    from vllm.inputs.engine import tokens_input
+
+    # The last once more: what stands there, whatever it is, is what comes after it.
+    params = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=1, detokenize=False)
+    whole = [*ids, ids[-1]]
+    likely: list[dict[int, Any] | None] = []
+    async for output in engine.generate(tokens_input(whole), params, number, adapter):
+        likely = output.prompt_logprobs or likely
+    after = zip(whole[1:], likely[1:], strict=True)
+    return read_whole(ids, [_token_read(token, at) for token, at in after if at is not None])
+
+
+def _token_read(token: int, at: dict[int, Any]) -> TokenRead:
+    best = max(at, key=lambda id: at[id].logprob)
+    return TokenRead(token, at[token].logprob, best, at[best].logprob)
 
 
 async def _vectors(

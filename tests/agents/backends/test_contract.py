@@ -105,6 +105,33 @@ def test_the_same_request_is_the_same_message(make, run):
     assert run(play()) == run(play())
 
 
+def test_tokens_are_read_as_they_stand(make, run):
+    """Each is as likely as it is as the only choice behind those before it, and one that is greedy is its own likeliest."""
+
+    async def play():
+        backend = make()
+        ids = tuple(backend.tokenizer("What is 1+1? Surely 2", add_special_tokens=False).input_ids)
+        (whole, alone) = await gather(backend, [Request(Prompt(()), tokens=ids), Request(Prompt(()), tokens=ids[:1])])
+        (longer,) = await gather(backend, [Request(Prompt(()), tokens=(*ids, whole.read[-1].token))])
+        await backend.close()
+        return ids, whole, alone, longer
+
+    ids, whole, alone, longer = run(play())
+    assert tuple(one.token for one in whole.read[:-1]) == ids
+    assert (whole.read[0].log_likelihood, whole.read[0].likeliest) == (None, None)
+    assert all(one.log_likelihood <= one.most <= 0 for one in whole.read[1:])
+    assert whole.read[-1].token == whole.read[-1].likeliest == whole.message.token_ids[0]
+    assert len(alone.read) == 2
+    assert longer.read[-2].log_likelihood == pytest.approx(longer.read[-2].most, abs=1e-4)
+    assert longer.read[-2].log_likelihood == pytest.approx(whole.read[-1].log_likelihood, abs=1e-4)
+    assert whole.usage.prompt_tokens == len(ids)
+
+
+def test_tokens_stand_alone():
+    with pytest.raises(RequestError, match="without a prompt"):
+        Request(Prompt.of("x"), tokens=(1,))
+
+
 def test_a_message_can_be_heard(make, run):
     async def play():
         backend = make()

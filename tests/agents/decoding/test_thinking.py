@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from agents.backend import ChatTurn, Prompt, Request, Sampling
-from agents.backends.mock import ByteTokenizer
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
+from agents.byte_tokens import ByteTokenizer
 from agents.decoding.thinking import TAGS, left_open, thinking_end, thinking_tokens
 from agents.message_file import from_bytes, to_bytes
 from agents.tokenizers import byte_tokenizer

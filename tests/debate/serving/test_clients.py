@@ -15,7 +15,7 @@ from debate.config.execution import ExecutionConfig
 from debate.config.load import load_config
 from debate.run_folder.reader import RunReader
 from debate.run_folder.verify import verify_run
-from debate.serving.replies import told
+from debate.serving.growing import told
 from debate.transcript import Transcript
 from evals import evaluate_sync
 from evals.methods import method_config

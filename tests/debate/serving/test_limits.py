@@ -209,8 +209,8 @@ def test_what_is_not_here_answers_404_in_the_form_of_openais_errors():
         paths = (
             "/",
             "/v1/embeddings",
-            "/tokenize",
-            "/tokenizer_info",
+            "/v1/tokenize",
+            "/version",
             "/v1/responses",
             "/v1/chat/completions/x",
             "/docs",

@@ -62,7 +62,7 @@ def test_a_message_is_what_its_file_holds(view, played):
 def test_a_prompt_has_as_many_tokens_as_the_engine_read(view, played, method):
     """Rendered again with the messages in its slots, it is what was read: the run counted its tokens."""
     from agents.backend import ChatTurn, Prompt
-    from agents.backends.mock import ByteTokenizer
+    from agents.byte_tokens import ByteTokenizer
 
     question = first(view, method)
     records, _ = view.index.records(method, question)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from agents.byte_tokens import ByteTokenizer
 from agents.fingerprint import fingerprint
-from agents.tokenizers import ByteTokenizer
 from evals.viewer.table_file import table_with_hash
 
 IDS = np.array([0, 5, 4999, 5])

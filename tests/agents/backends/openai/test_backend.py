@@ -579,7 +579,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
 
 
 def test_the_servers_sentence_is_found_however_it_is_nested():
-    from agents.backends.openai.endpoint import find_endpoint
+    from agents.backends.endpoint import find_endpoint
     from agents.backends.openai.failures import _said
 
     assert _said({"message": "a"}) == "a"

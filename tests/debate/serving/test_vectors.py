@@ -1,0 +1,220 @@
+"""CIPHER between machines: agents of two servers and of this process in one debate, with the bytes of a debate at home."""
+
+import json
+
+import pytest
+from support.serving import serving, smoke
+
+from agents.backend import Prompt, Request, Sampling
+from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
+from agents.message_file import from_bytes, to_bytes
+from agents.registry import create_backend
+from agents.remote_request import FILE_TYPE, PLACE, request_body
+from agents.signature import Place
+from agents.signing import SigningKey, signed_file
+from debate import DebateSession
+from debate.config.load import load_config
+from debate.serving.limits import Limits
+
+ASKED = "What is the result of 3+4*5+6-2*7?"
+FILE = {"Content-Type": FILE_TYPE}
+QUESTIONS = ("What is the result of 12+7*8+3-6*9?", "What is the result of 21+13*2+9-4*7?")
+
+
+@pytest.fixture(scope="module")
+def experts():
+    with serving({"experts": load_config("debaters/experts"), "smoke": smoke()}, Limits(max_tokens=1000)) as found:
+        yield found
+
+
+@pytest.fixture
+def remote(experts):
+    return create_backend("remote", model="smoke/ada", base_url=experts.url)
+
+
+def elsewhere(config, served, *names, model="experts"):
+    """Return a config in which some agents are on a server."""
+    agents = {
+        name: agent.model_copy(
+            update={"backend": "remote", "model": f"{model}/{name}", "options": {"base_url": served.url}}
+        )
+        if name in names
+        else agent
+        for name, agent in config.agents.items()
+    }
+    return config.model_copy(update={"agents": agents})
+
+
+def said(config):
+    with DebateSession(config) as ask:
+        return [
+            (turn.key, turn.message.digest, turn.usage.generated_tokens, turn.finish_reason)
+            for place, question in enumerate(QUESTIONS)
+            for turn in ask(question, id=f"q{place}").transcript.turns
+        ]
+
+
+@pytest.mark.parametrize("message", ["cipher", "text"])
+@pytest.mark.parametrize("names", [("jay",), ("ivy", "jay")])
+def test_a_debate_across_machines_is_the_debate_at_home_byte_for_byte(experts, names, message):
+    config = load_config("debaters/experts", [f"message={message}"])
+    at_home = said(config)
+    assert len(at_home) == 12
+    assert said(elsewhere(config, experts, *names)) == at_home
+
+
+def test_the_mock_too_and_an_answer_alone(experts):
+    config = smoke()
+    assert said(elsewhere(config, experts, "ada", "ben", model="smoke")) == said(config)
+
+
+def test_what_a_server_says_of_an_agent(experts, remote):
+    local = create_backend("mock")
+    assert remote.fingerprint == local.fingerprint
+    assert (remote.capabilities.vectors_in, remote.capabilities.vectors_out) == (True, True)
+    assert remote.tokenizer.get_vocab() == local.tokenizer.get_vocab()
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [("smoke", "ask one agent"), ("smoke/no", "no model"), ("experts/no", "no model")],
+)
+def test_no_such_agent_is_a_sentence(experts, model, sentence):
+    with pytest.raises((ConfigError, RequestError), match=sentence):
+        create_backend("remote", model=model, base_url=experts.url)
+
+
+def test_no_such_server_is_a_sentence():
+    with pytest.raises(ConfigError, match="cannot be reached"):
+        create_backend("remote", model="smoke/ada", base_url="http://127.0.0.1:9/v1")
+
+
+def test_what_is_refused_there_is_refused_here(experts, remote, run):
+    def asked(**more):
+        return Request(Prompt.of(more.pop("text", ASKED)), Sampling(**{"max_tokens": 8, **more}), "expectation")
+
+    async def main():
+        with pytest.raises(RequestError, match="this server allows 1000"):
+            await remote.submit(asked(max_tokens=2000))
+        with pytest.raises(PromptTooLong) as long:
+            await remote.submit(asked(text="x" * 100_000))
+        assert long.value.context == 100_000
+        with pytest.raises(RequestError, match="messages alone"):
+            remote.submit(Request(Prompt.of("x"), choices=("a", "b")))
+        with pytest.raises(RequestError, match="encoder"):
+            await remote.submit(Request(Prompt.of("x"), Sampling(max_tokens=3), "no_such_encoder"))
+        pending = remote.submit(asked())
+        pending.cancel()
+        assert (await pending).finish_reason == "cancelled"
+        await remote.close()
+
+    run(main())
+
+
+def test_a_forgotten_message_is_sent_again(experts, remote, run):
+    async def main():
+        local = create_backend("mock")
+        heard = (await local.submit(Request(Prompt.of(ASKED), Sampling(max_tokens=20), "expectation"))).message
+        asked = Request(Prompt.of("One says: ", heard, " Now you."), Sampling(max_tokens=20), "expectation")
+        # As if it had been heard before the server started anew.
+        remote._sent.add(heard.digest)
+        found, expected = await remote.submit(asked), await local.submit(asked)
+        assert found.message == expected.message
+        await remote.close()
+
+    run(main())
+
+
+def mock_message(run, text=ASKED):
+    async def main():
+        return (
+            await create_backend("mock").submit(Request(Prompt.of(text), Sampling(max_tokens=9), "expectation"))
+        ).message
+
+    return run(main())
+
+
+def test_headers_of_messages_are_checked(experts, run):
+    blob = to_bytes(mock_message(run))
+    status, _, body = experts.send("POST", "/v1/cipher/hear?model=smoke/ada", blob, FILE)
+    assert (status, json.loads(body)["digest"]) == (200, from_bytes(blob).digest)
+    changed = bytearray(blob)
+    changed[-1] ^= 1
+    for body, model, code in (
+        (bytes(changed), "smoke/ada", "invalid_message"),
+        (blob[:-3], "smoke/ada", "invalid_message"),
+        (b"", "smoke/ada", "invalid_message"),
+        (blob, "experts/ivy", "message_mismatch"),
+        (blob, "smoke", "no_vectors"),
+    ):
+        status, _, text = experts.send("POST", f"/v1/cipher/hear?model={model}", body, FILE)
+        assert (status, json.loads(text)["error"]["code"]) == (400, code)
+    assert experts.send("POST", "/v1/cipher/hear?model=smoke/ada", blob)[0] == 415
+
+
+def prompt_of(*parts):
+    turns = [{"role": "user", "parts": list(parts)}] if parts else []
+    return {"prompt": {"turns": turns, "cue": "", "close": "", "format": "auto"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"format": 2}, 400),
+        ({"more": 1}, 400),
+        ({"model": "smoke"}, 400),
+        ({"model": "none"}, 404),
+        (prompt_of(), 400),
+        (prompt_of({"heard": "0" * 64}), 409),
+        (prompt_of({"heard": "x"}), 400),
+    ],
+)
+def test_requests_are_checked(experts, change, status):
+    body = request_body(Request(Prompt.of(ASKED), Sampling(max_tokens=5), "expectation"), "smoke/ada")
+    found, _, text = experts.send("POST", "/v1/cipher/speak", {**body, **change})
+    assert found == status, text
+    assert json.loads(text)["error"]["message"]
+
+
+def test_signed_messages_are_heard_at_their_place_once_and_nothing_else(run):
+    key, other = SigningKey.generate(), SigningKey.generate()
+    place = Place("r" * 32, "cipher", "q1", 1, "ben")
+    message = mock_message(run)
+
+    def hear(served, blob, at):
+        headers = {**FILE, PLACE: json.dumps(vars(at))}
+        return served.send("POST", "/v1/cipher/hear?model=smoke/ada", blob, headers)[0]
+
+    with serving({"smoke": smoke()}, keys={"ben": key.public}) as served:
+        assert hear(served, to_bytes(message), place) == 403
+        assert hear(served, signed_file(message, place, other), place) == 403
+        assert hear(served, signed_file(message, place, key), Place("r" * 32, "cipher", "q1", 2, "ben")) == 403
+        assert hear(served, signed_file(message, place, key), place) == 200
+        assert hear(served, signed_file(message, place, key), place) == 403
+        assert served.send("POST", "/v1/cipher/hear?model=smoke/ada", to_bytes(message), FILE)[0] == 400
+
+
+def test_a_server_with_a_token_asks_for_it(run, monkeypatch):
+    from debate.serving.server import Listen
+
+    with serving({"smoke": smoke()}, listen=Listen(port=0, token="abcdefgh12345678")) as served:
+        with pytest.raises(ConfigError, match="token"):
+            create_backend("remote", model="smoke/ada", base_url=served.url)
+        monkeypatch.setenv("BOX_TOKEN", "abcdefgh12345678")
+        config = elsewhere(smoke(), served, "ben", model="smoke")
+        agents = dict(config.agents)
+        agents["ben"] = agents["ben"].model_copy(
+            update={"options": {"base_url": served.url, "api_key_env": "BOX_TOKEN"}}
+        )
+        assert said(config.model_copy(update={"agents": agents})) == said(smoke())
+
+
+def test_a_server_that_goes_away_is_a_failed_engine(run):
+    async def main(backend):
+        with pytest.raises(BackendFailed, match="cannot be reached"):
+            await backend.submit(Request(Prompt.of(ASKED), Sampling(max_tokens=5), "expectation"))
+        await backend.close()
+
+    with serving({"smoke": smoke()}) as served:
+        backend = create_backend("remote", model="smoke/ada", base_url=served.url)
+    run(main(backend))
