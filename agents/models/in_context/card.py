@@ -1,0 +1,20 @@
+"""The cards of the agents that learn real functions in context."""
+
+from agents.beliefs.cards import Card
+
+CARD = Card(
+    name="in_context",
+    paper="Liu et al., 2024, arXiv:2405.15115; Akyürek et al., 2023, arXiv:2211.15661; Yadlowsky et al., 2023, arXiv:2311.00871",
+    modality="table",
+    message="belief over twelve intervals of a function's next value, or over the families that it may be of",
+    checkpoint="a learner of linear functions with noise (shipped); a folder; none for the rules that compute their belief",
+    licence="Apache-2.0 (code and checkpoint are this project's)",
+    backend="agents.models.in_context.backend:InContext",
+    training="agents.models.in_context.claims:claims",
+    recipes=(
+        ("algorithms", "agents.models.in_context.algorithms:claims"),
+        ("linear_attention", "agents.models.in_context.linear_attention:claims"),
+        ("looped", "agents.models.in_context.looped:claims"),
+        ("mixtures", "agents.models.in_context.mixtures:claims"),
+    ),
+)
