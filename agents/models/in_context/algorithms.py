@@ -19,17 +19,16 @@ from agents.beliefs.claims import Claim
 from agents.models.in_context.claims import FRESH_SEED, Pairs, diabetes
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.estimators import Rule, gradient_descent, least_squares, neighbours, ols, ridge
-from agents.models.in_context.families import draw, kinds_of
+from agents.models.in_context.families import NOISE, draw, kinds_of
 from agents.models.in_context.model import Learner
 from agents.models.in_context.training import Recipe, learner
 from agents.models.seeded import seeded
 from agents.pretrained import Progress
 
-LINEAR = LearnerConfig(("linear",), layers=3, loss="squared", noise=0.0)
+LINEAR = LearnerConfig(("linear",), loss="squared", noise=0.0)
 SHALLOW = LearnerConfig(("linear",), layers=1, loss="squared", noise=0.0)
-NOISE = 0.5
-WITH_NOISE = LearnerConfig(("linear",), layers=3, loss="squared", noise=NOISE)
-RECIPE = Recipe(steps=3000)
+WITH_NOISE = LearnerConfig(("linear",))
+RECIPE = Recipe()
 PROMPTS, QUESTIONS = 500, 16
 EXAMPLES = 12
 """Three times the dimensions, where least squares has no peak."""

@@ -16,5 +16,6 @@ CARD = Card(
         ("linear_attention", "agents.models.in_context.linear_attention:claims"),
         ("looped", "agents.models.in_context.looped:claims"),
         ("mixtures", "agents.models.in_context.mixtures:claims"),
+        ("selection", "agents.models.in_context.selection:claims"),
     ),
 )

@@ -18,7 +18,7 @@ from agents.models.in_context.posterior import Predictive, bayes, gaussian
 from agents.models.in_context.training import Recipe, learner
 from agents.pretrained import Progress
 
-LEARNER, RECIPE = LearnerConfig(("noisy",), layers=3), Recipe(steps=3000)
+LEARNER, RECIPE = LearnerConfig(("noisy",)), Recipe()
 FRESH, FRESH_SEED = 4000, 10_000
 FEW, MANY = 5, 15
 UNSEEN_NOISE, WIDE = 2.0, 2.0

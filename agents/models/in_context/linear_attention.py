@@ -151,7 +151,8 @@ def trained_layer(seed: int, progress: Progress) -> LinearAttention:
 
     def loss(layer: LinearAttention, generator: torch.Generator) -> Tensor:
         x, y, asked, label = prompts(covariance, RECIPE.batch, EXAMPLES, generator)
-        return 0.5 * (layer(x, y, asked) - label).square().mean()
+        found: Tensor = 0.5 * (layer(x, y, asked) - label).square().mean()
+        return found
 
     layer = seeded(lambda: LinearAttention(DIMS, random_start(DIMS, seed)), seed)
     return fit(layer, loss, RECIPE, seed=seed, progress=progress)

@@ -20,7 +20,7 @@ from agents.pretrained import Progress
 LOOPS = 8
 LOOPED = LearnerConfig(("representation",), layers=3, loops=LOOPS)
 PLAIN = LearnerConfig(("representation",), layers=3)
-RECIPE = Recipe(steps=2000)
+RECIPE = Recipe(steps=1500)
 EXAMPLES = 12
 
 

@@ -20,7 +20,7 @@ from agents.models.in_context.training import Recipe, learner
 from agents.pretrained import Progress
 
 FAMILIES = ("linear", "sparse")
-RECIPE = Recipe(steps=2000)
+RECIPE = Recipe()
 FIRST, LAST = 3, 6
 """Numbers of examples that errors are averaged over: where knowing the family matters most."""
 MIXES = (0.0, 0.25, 0.5)
@@ -40,7 +40,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     figures: Pairs = {}
     for seed in range(seeds):
         both, *own = (
-            learner(out, LearnerConfig(names, layers=3), RECIPE, seed=seed, progress=progress)
+            learner(out, LearnerConfig(names), RECIPE, seed=seed, progress=progress)
             for names in (FAMILIES, *((name,) for name in FAMILIES))
         )
         generator = torch.Generator().manual_seed(FRESH_SEED + seed)

@@ -25,8 +25,8 @@ M = TypeVar("M", bound=nn.Module)
 class Recipe:
     """How a network is trained. The papers have 10⁵ steps and more, of networks a hundred times as large."""
 
-    steps: int = 2000
-    batch: int = 64
+    steps: int = 3000
+    batch: int = 32
     learning_rate: float = 2e-3
     warmup: int = 100
 

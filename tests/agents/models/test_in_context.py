@@ -17,7 +17,7 @@ from agents.models.in_context.bins import BORDERS, CENTRES, LETTERS, expected, l
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.families import FAMILIES, HIDDEN, LEVELS, NOISE, draw, kinds_of
 from agents.models.in_context.messages import FORMS, Setting, passed, regrets
-from agents.models.in_context.model import HIGHEST, LOWEST, Learner, interleaved
+from agents.models.in_context.model import HIGHEST, LOWEST, Learner, tokens
 from agents.models.in_context.posterior import Predictive, bayes, families, gaussian
 from agents.models.in_context.training import Recipe, gaussian_loss, train
 from agents.observation import Table
@@ -216,7 +216,7 @@ def small():
 
 
 def test_the_network_is_the_plain_one_in_float64(small):
-    """Every operation written out over a sequence [0, x1], [y1, 0, …], without a library's attention."""
+    """Every operation written out over tokens [x_k, x_(k−1), y_(k−1)], without a library's attention."""
     points = drawn("linear", functions=2, points=6, dims=3)
     w = {name: value.double() for name, value in small.state_dict().items()}
 
@@ -228,11 +228,10 @@ def test_the_network_is_the_plain_one_in_float64(small):
         return h @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
     def forward(x, y):
-        tokens = []
-        for k in range(len(y)):
-            tokens.append([0.0, *x[k].tolist()])
-            tokens.append([float(y[k]), 0.0, 0.0, 0.0])
-        h = linear(torch.tensor(tokens[:-1], dtype=torch.float64), "read_in")
+        rows = [[*x[0].tolist(), 0.0, 0.0, 0.0, 0.0]]
+        for k in range(1, len(y)):
+            rows.append([*x[k].tolist(), *x[k - 1].tolist(), float(y[k - 1])])
+        h = linear(torch.tensor(rows, dtype=torch.float64), "read_in")
         h = h + w["positions.weight"][: len(h)]
         for i in range(2):
             q, k, v = linear(norm(h, f"blocks.{i}.before_attention"), f"blocks.{i}.qkv").chunk(3, -1)
@@ -244,7 +243,7 @@ def test_the_network_is_the_plain_one_in_float64(small):
             h = h + linear(torch.cat(heads, -1), f"blocks.{i}.out")
             inner = linear(norm(h, f"blocks.{i}.before_mlp"), f"blocks.{i}.mlp.0")
             h = h + linear(inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2))), f"blocks.{i}.mlp.2")
-        return linear(norm(h, "norm"), "read_out")[::2]
+        return linear(norm(h, "norm"), "read_out")
 
     want = torch.stack([forward(x, y) for x, y in zip(points.x, points.y, strict=True)])
     said = small(points.x.float(), points.y.float())
@@ -262,7 +261,7 @@ def test_no_label_is_seen_before_its_belief(small):
         assert not changed[:, : place + 1].any()
         assert place == 5 or changed[:, place + 1].all()
     # The label that is asked for is not even in the sequence.
-    assert interleaved(x, y).shape == (3, 11, 4)
+    assert not torch.isin(y[:, -1], tokens(x, y)).any()
 
 
 def test_a_variance_is_kept_between_bounds():

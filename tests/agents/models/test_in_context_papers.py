@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.errors import ConfigError, RequestError
-from agents.models.in_context import algorithms, linear_attention, looped, mixtures
+from agents.errors import ConfigError, ModelError, RequestError
+from agents.models.in_context import algorithms, linear_attention, looped, mixtures, selection
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.estimators import gradient_descent, least_squares, ols, ridge
 from agents.models.in_context.families import draw, kinds_of
@@ -184,7 +184,9 @@ def test_loops_of_what_has_none_are_refused(loop):
 
 
 def test_a_looped_network_is_trained(loop):
-    made = train(LearnerConfig(("representation",), points=4, width=8, layers=3, heads=1, loops=5), Recipe(2, 4), seed=0)
+    made = train(
+        LearnerConfig(("representation",), points=4, width=8, layers=3, heads=1, loops=5), Recipe(2, 4), seed=0
+    )
     points = draw(made.config.kinds(), 50, 4, torch.Generator().manual_seed(0))
     assert math.isfinite(looped.error(made, points, 10))
 
@@ -202,3 +204,117 @@ def test_a_function_between_families_has_the_exact_belief_of_its_own_prior(share
         wrong = float((belief - points.value[:, -1]).square().mean())
         # Nobody who takes it for one of the families is nearer; at 0 it is one.
         assert wrong == pytest.approx(off) if (share, other) == (0.0, "sparse") else wrong > off
+
+
+# --- attention as a support vector machine
+
+
+def separable(seed=0):
+    problem = selection.random_problem(seed)
+    w = selection.descend(lambda each: selection.logistic_loss(problem, each), selection.WIDTH)
+    return problem, w, selection.selected(problem.x, w, problem.z)
+
+
+def test_the_head_is_its_equation():
+    problem = selection.random_problem(0)
+    w = torch.randn(10, 10, generator=torch.Generator().manual_seed(0)).double()
+    losses = []
+    for n in range(selection.PROMPTS):
+        x, z = problem.x[n].numpy(), problem.z[n].numpy()
+        scores = np.exp(x @ w.numpy() @ z)
+        found = problem.v.numpy() @ x.T @ (scores / scores.sum())
+        losses.append(math.log(1 + math.exp(-float(problem.labels[n]) * found)))
+    assert float(selection.logistic_loss(problem, w)) == pytest.approx(np.mean(losses))
+
+
+def test_the_machine_is_a_convex_solvers_and_its_multipliers_prove_it():
+    problem, _, chosen = separable()
+    rows = selection.constraints(problem.x, problem.z, chosen)
+    w, multipliers = selection.hard_margin(problem.x, problem.z, chosen)
+    slack = (rows * w).sum((1, 2)) - 1
+    # Karush, Kuhn and Tucker: feasible, a combination of support vectors, and no multiplier off the margin.
+    assert float(slack.min()) > -1e-9
+    assert torch.allclose(torch.einsum("c,cde->de", multipliers, rows), w, atol=1e-9)
+    assert float(multipliers.min()) >= 0
+    assert float((multipliers * slack).abs().max()) < 1e-9
+    assert 0 < int((multipliers > 1e-9).sum()) < len(rows)
+    cvxpy = pytest.importorskip("cvxpy")
+    solved = cvxpy.Variable((10, 10))
+    wanted = [cvxpy.sum(cvxpy.multiply(row.numpy(), solved)) >= 1 for row in rows]
+    cvxpy.Problem(cvxpy.Minimize(cvxpy.norm(solved, "fro")), wanted).solve(solver=cvxpy.CLARABEL)
+    assert np.allclose(solved.value, w.numpy(), atol=1e-4)
+
+
+def test_tokens_that_no_weights_select_are_refused():
+    x = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]]).double()
+    with pytest.raises(ModelError, match="no attention weights select these tokens"):
+        selection.hard_margin(x, torch.ones(1, 2).double(), torch.tensor([0]))
+
+
+def test_descent_ends_in_the_machines_direction():
+    for seed in range(2):
+        problem, w, chosen = separable(seed)
+        best, _ = selection.hard_margin(problem.x, problem.z, chosen)
+        assert selection.correlation(w, best) > 0.98
+        # A head that selects other tokens is another machine's.
+        other = (chosen + 1) % selection.TOKENS
+        assert selection.correlation(w, selection.hard_margin(problem.x, problem.z, other)[0]) < 0.7
+
+
+def test_descent_stops_before_it_walks_on_rounding():
+    problem, w, _ = separable()
+    longer = selection.descend(lambda each: selection.logistic_loss(problem, each), selection.WIDTH, steps=4000)
+    assert torch.equal(w, longer) or selection.correlation(w, longer) > 0.999
+
+
+def test_keys_and_queries_end_at_the_least_nuclear_norm():
+    pytest.importorskip("cvxpy")
+    problem = selection.random_problem(1)
+    w = selection.regularised_path(lambda each: selection.logistic_loss(problem, each), selection.WIDTH, 1)
+    chosen = selection.selected(problem.x, w, problem.z)
+    nuclear = selection.nuclear_margin(problem.x, problem.z, chosen)
+    frobenius, _ = selection.hard_margin(problem.x, problem.z, chosen)
+    norm = torch.linalg.matrix_norm(nuclear, "nuc")
+    assert float(norm) < float(torch.linalg.matrix_norm(frobenius, "nuc"))
+    assert selection.correlation(w, nuclear) > max(0.98, selection.correlation(w, frobenius) + 0.05)
+
+
+def test_a_margin_is_the_distance_to_another_choice():
+    problem, w, chosen = separable()
+    found = selection.margins(problem.x, w, problem.z)
+    for n in range(selection.PROMPTS):
+        scores = (problem.x[n] @ w @ problem.z[n]).tolist()
+        best = max(scores)
+        assert scores.index(best) == int(chosen[n])
+        assert float(found[n]) == pytest.approx((best - sorted(scores)[-2]) / float(w.norm()))
+    assert torch.allclose(selection.margins(problem.x, 7 * w, problem.z), found)
+
+
+def test_a_judge_is_trained_on_beliefs_whose_order_says_nothing():
+    x, right = selection.beliefs(600, 0)
+    assert x.shape == (600, 3, 12)
+    assert torch.allclose(x.sum(-1), torch.ones(600, 3).double())
+    # The sharpest belief is anywhere.
+    places = x.max(-1).values.argmax(-1)
+    assert all(abs(float((places == place).double().mean()) - 1 / 3) < 0.08 for place in range(3))
+    want = [
+        -math.log(sum(float(a) * float(row[int(answer)]) for a, row in zip(weights, rows, strict=True)))
+        for weights, rows, answer in zip(torch.full((600, 3), 1 / 3), x, right, strict=True)
+    ]
+    zero = torch.zeros(12, 12).double()
+    assert float(selection.pooled_loss(x, right, zero)) == pytest.approx(np.mean(want))
+    w = selection.descend(lambda each: selection.pooled_loss(x, right, each), 12, steps=100, rate=0.5)
+    fresh, answers = selection.beliefs(2000, 1)
+    assert float(selection.pooled_loss(fresh, answers, w)) < float(selection.pooled_loss(fresh, answers, zero)) - 0.02
+
+
+def test_a_head_is_read_as_it_was_written(tmp_path):
+    w = torch.randn(12, 12, generator=torch.Generator().manual_seed(0)).double()
+    selection.save_head(tmp_path, w)
+    options, found = selection.load_head(tmp_path)
+    assert options == tuple("ABCDEFGHIJKL")
+    assert torch.equal(found, w)
+    (tmp_path / "head.json").write_text('{"options": ["A"], "weights": [[1, 2]]}')
+    for path, sentence in ((tmp_path, "a square of finite numbers"), (tmp_path / "nowhere", "no attention head in")):
+        with pytest.raises(ModelError, match=sentence):
+            selection.load_head(path)
