@@ -124,12 +124,12 @@ def _train_backend(name: str, folder: Path, seeds: int, data: Path | None, publi
         raise ConfigError(f"{name} has nothing to train: {known.checkpoint}")
     if published and (colon or not known.published):
         raise ConfigError(f"{name} has one recipe: leave --published out")
-    recipes = dict(known.recipes)
+    recipes = {each: (paper, path) for each, paper, path in known.recipes}
     if colon and other not in recipes:
         raise UnknownName(f"recipe of {base}", other, recipes)
-    recipe = recipes[other] if colon else known.published if published else known.training
+    paper, recipe = recipes[other] if colon else (known.paper, known.published if published else known.training)
     claims = known.resolve(recipe)(folder, seeds=seeds, data=data, progress=options.progress)
-    shown = Table(title=f"{name}: {known.paper}", title_justify="left")
+    shown = Table(title=f"{name}: {paper}", title_justify="left")
     for heading in HEADINGS:
         shown.add_column(heading, overflow="fold")
     for row in table(claims):

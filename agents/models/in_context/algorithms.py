@@ -28,7 +28,7 @@ from agents.pretrained import Progress
 LINEAR = LearnerConfig(("linear",), loss="squared", noise=0.0)
 SHALLOW = LearnerConfig(("linear",), layers=1, loss="squared", noise=0.0)
 WITH_NOISE = LearnerConfig(("linear",))
-RECIPE = Recipe()
+RECIPE = Recipe(steps=1500)
 PROMPTS, QUESTIONS = 500, 16
 EXAMPLES = 12
 """Three times the dimensions, where least squares has no peak."""

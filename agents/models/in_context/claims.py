@@ -20,11 +20,11 @@ from agents.pretrained import Progress
 
 LEARNER, RECIPE = LearnerConfig(("noisy",)), Recipe()
 FRESH, FRESH_SEED = 4000, 10_000
-FEW, MANY = 5, 15
+FEW, TWO_LEFT, MANY = 5, 6, 15
 UNSEEN_NOISE, WIDE = 2.0, 2.0
 HALVES = (5, 5)
 SETTINGS = tuple(Setting(noise, own, others) for noise in (0.1, 0.3, 1.0) for own, others in (HALVES, (2, 8), (8, 2)))
-DEBATED = 400
+DEBATED = 150
 """Functions that each setting is debated on."""
 Pairs = dict[str, list[tuple[float, float]]]
 
@@ -63,7 +63,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
 
 
 NEAR_BAYES = "5 examples, log-density: near the exact belief's"
-ABOVE_PLUG_IN = "5 examples, log-density: above least squares with its residual variance"
+ABOVE_PLUG_IN = "6 examples, two more than dimensions, log-density: above least squares with its residual variance"
 KNOWS_NOISE = "15 examples: correlation of its deviation with the true noise, above 0.75"
 UNSEEN = "noise of 2, never seen, 15 examples: its deviation below least squares' (both negated)"
 WIDER = "inputs twice as wide, 10 examples: farther from the exact belief than at the trained width, nats"
@@ -134,7 +134,8 @@ def _uncertainty(figures: Pairs, made: Learner, seed: int) -> None:
     points = draw(kinds, FRESH, MANY + 1, torch.Generator().manual_seed(FRESH_SEED + seed))
     few = _density(said(made, points, FEW), points, FEW)
     figures.setdefault(NEAR_BAYES, []).append((few, _density(_exact(points, FEW, dims), points, FEW)))
-    figures.setdefault(ABOVE_PLUG_IN, []).append((few, _density(_plugged(points, FEW), points, FEW)))
+    plugged = _density(_plugged(points, TWO_LEFT), points, TWO_LEFT)
+    figures.setdefault(ABOVE_PLUG_IN, []).append((_density(said(made, points, TWO_LEFT), points, TWO_LEFT), plugged))
     deviation = said(made, points, MANY).variance.sqrt()
     true = torch.tensor(LEVELS).double()[points.kind]
     figures.setdefault(KNOWS_NOISE, []).append((float(torch.corrcoef(torch.stack([deviation, true]))[0, 1]), 0.75))

@@ -24,13 +24,13 @@ from agents.models.in_context.training import Recipe, fit
 from agents.models.seeded import seeded
 from agents.pretrained import Progress
 
-DIMS, EXAMPLES = 5, 40
+DIMS, EXAMPLES = 5, 20
 VARIANCES = (2.0, 1.5, 1.0, 0.7, 0.5)
 """Λ's diagonal."""
-START = 0.1
+START = 0.3
 """s."""
-RECIPE = Recipe(steps=4000, batch=256, learning_rate=5e-3, warmup=1)
-FRESH = 20_000
+RECIPE = Recipe(steps=1500, batch=128, learning_rate=1e-2, warmup=1)
+FRESH = 10_000
 
 
 class LinearAttention(nn.Module):
@@ -48,8 +48,10 @@ class LinearAttention(nn.Module):
         tokens = torch.cat([x, asked[:, None]], 1)
         labels = torch.cat([y, torch.zeros_like(y[:, :1])], 1)
         e = torch.cat([tokens, labels[..., None]], -1).transpose(1, 2)
-        attended = e + self.value @ e @ (e.transpose(1, 2) @ self.key_query @ e) / x.shape[1]
-        found: Tensor = attended[:, -1, -1]
+        # Of f(E) only the column that is asked for.
+        scores = e.transpose(1, 2) @ (e[..., -1] @ self.key_query.T)[..., None]
+        attended = e[..., -1] + (e @ scores)[..., 0] @ self.value.T / x.shape[1]
+        found: Tensor = attended[:, -1]
         return found
 
     @property

@@ -20,7 +20,7 @@ from agents.models.in_context.training import Recipe, learner
 from agents.pretrained import Progress
 
 FAMILIES = ("linear", "sparse")
-RECIPE = Recipe()
+RECIPE = Recipe(steps=1500)
 FIRST, LAST = 3, 6
 """Numbers of examples that errors are averaged over: where knowing the family matters most."""
 MIXES = (0.0, 0.25, 0.5)

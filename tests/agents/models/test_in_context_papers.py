@@ -103,10 +103,10 @@ def test_the_population_loss_is_the_mean_over_prompts_and_other_entries_stay_zer
 
 def test_the_closed_form_is_the_minimiser_to_rounding():
     cov = covariance()
-    key_query, value = linear_attention.limit(cov, 40)
+    key_query, value = linear_attention.limit(cov, 20)
     a, v = key_query[:-1, :-1].clone().requires_grad_(), value[-1, -1].clone().requires_grad_()
-    assert torch.allclose(v * a, torch.linalg.inv(linear_attention.gamma(cov, 40)))
-    da, dv = torch.autograd.grad(linear_attention.population_loss(a, v, cov, 40), (a, v))
+    assert torch.allclose(v * a, torch.linalg.inv(linear_attention.gamma(cov, 20)))
+    da, dv = torch.autograd.grad(linear_attention.population_loss(a, v, cov, 20), (a, v))
     assert float(da.norm() + dv.abs()) < 1e-14
     # The balance that gradient flow keeps.
     assert float(a.detach().norm()) == pytest.approx(float(v.detach()))
@@ -114,8 +114,8 @@ def test_the_closed_form_is_the_minimiser_to_rounding():
 
 def test_gradient_flow_ends_there_from_any_start_of_the_papers_kind():
     cov = covariance()
-    key_query, value = linear_attention.limit(cov, 40)
-    a, v = linear_attention.gradient_flow(cov, 40, start=linear_attention.random_start(5, 0))
+    key_query, value = linear_attention.limit(cov, 20)
+    a, v = linear_attention.gradient_flow(cov, 20, start=linear_attention.random_start(5, 0))
     assert float((a - key_query[:-1, :-1]).norm() / key_query.norm()) < 1e-6
     assert float((v - value[-1, -1]).abs()) < 1e-6
 

@@ -8,6 +8,8 @@ import torch
 from agents.beliefs.claims import Claim, table
 from agents.errors import ConfigError
 from agents.models.discrete_functions import training
+from agents.models.in_context import looped
+from agents.models.in_context import training as in_context_training
 
 
 def test_the_interval_is_students():
@@ -56,6 +58,23 @@ def test_training_prints_the_table_and_does_not_train_again(cli, tmp_path, monke
     assert len(files) == 2 * 2 * 3
     assert cli("train", "discrete_functions", "--out", tmp_path, "--seeds", 2)[1] == out
     assert files == {path: path.read_bytes() for path in tmp_path.glob("*/*")}
+
+
+def test_a_further_recipe_has_a_table_of_its_own(cli, tmp_path, monkeypatch):
+    tiny = in_context_training.Recipe(steps=2, batch=4, warmup=1)
+    monkeypatch.setattr(looped, "RECIPE", tiny)
+    monkeypatch.setattr(looped, "FRESH", 40)
+    code, out, _ = cli("train", "in_context:looped", "--out", tmp_path, "--seeds", 1)
+    assert code == 0
+    assert "in_context:looped: Gao et al., 2024" in out
+    assert out.count("null") == 4
+    assert len(list(tmp_path.glob("representation-*-0"))) == 2
+    assert "looped (Gao et al., 2024" in " ".join(cli("backends", "in_context")[1].split())
+    code, _, err = cli("train", "in_context:loopd", "--out", tmp_path)
+    assert code == 2
+    assert "unknown recipe of in_context 'loopd'" in err
+    assert "Did you mean 'looped'" in err
+    assert "one recipe: leave --published out" in cli("train", "in_context:looped", "--published")[2]
 
 
 def test_backends_lists_both_kinds(cli):
