@@ -21,5 +21,6 @@ CARD = Card(
         ("looped", "Gao et al., 2024, arXiv:2402.13572", "agents.models.in_context.looped:claims"),
         ("mixtures", "Yadlowsky et al., 2023, arXiv:2311.00871", "agents.models.in_context.mixtures:claims"),
         ("selection", "Tarzanagh et al., 2023, arXiv:2308.16898", "agents.models.in_context.selection:claims"),
+        ("width", "Gumaan, 2025, arXiv:2507.10581", "agents.models.in_context.width:claims"),
     ),
 )

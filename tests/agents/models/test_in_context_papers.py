@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agents.errors import ConfigError, ModelError, RequestError
-from agents.models.in_context import algorithms, linear_attention, looped, mixtures, selection
+from agents.models.in_context import algorithms, linear_attention, looped, mixtures, selection, width
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.estimators import gradient_descent, least_squares, ols, ridge
 from agents.models.in_context.families import draw, kinds_of
@@ -318,3 +318,40 @@ def test_a_head_is_read_as_it_was_written(tmp_path):
     for path, sentence in ((tmp_path, "a square of finite numbers"), (tmp_path / "nowhere", "no attention head in")):
         with pytest.raises(ModelError, match=sentence):
             selection.load_head(path)
+
+
+# --- width
+
+
+def test_the_target_is_its_formula_and_mixes_positions():
+    x = torch.tensor([[0.3, -0.8, 0.5], [1.0, 0.0, -1.0]]).double()
+    for row, found in zip(x.tolist(), width.target(x).tolist(), strict=True):
+        want = [math.sin(3 * sum(abs(row[i] - other) for other in row)) * row[(i + 1) % 3] for i in range(3)]
+        assert found == pytest.approx(want)
+
+
+def test_the_layer_is_one_layer_and_without_attention_sees_itself_alone():
+    torch.manual_seed(0)
+    layer, blind = width.Layer(8), width.Layer(8, has_attention=False)
+    x = 2 * torch.rand(4, 3) - 1
+    w = {name: value.double().numpy() for name, value in layer.state_dict().items()}
+    for row, found in zip(x, layer(x).detach(), strict=True):
+        rows = np.column_stack([row.double().numpy(), np.eye(3)])
+        h = rows @ w["read_in.weight"].T + w["read_in.bias"]
+        q, k, v = np.split(h @ w["qkv.weight"].T + w["qkv.bias"], 3, axis=-1)
+        scores = np.exp(q @ k.T / math.sqrt(32))
+        h = h + scores / scores.sum(-1, keepdims=True) @ v
+        hidden = np.maximum(h @ w["mlp.0.weight"].T + w["mlp.0.bias"], 0)
+        assert found.tolist() == pytest.approx((hidden @ w["mlp.2.weight"].T + w["mlp.2.bias"])[:, 0], abs=1e-5)
+    other = x.clone()
+    other[:, 2] += 0.5
+    assert torch.equal(blind(other)[:, :2], blind(x)[:, :2])
+    assert not torch.equal(layer(other)[:, :2], layer(x)[:, :2])
+
+
+def test_an_error_is_relative_to_the_target():
+    torch.manual_seed(0)
+    layer = width.Layer(8)
+    layer.mlp[2].weight.data.zero_()
+    layer.mlp[2].bias.data.zero_()
+    assert width.relative_error(layer, 0) == pytest.approx(1)
