@@ -35,6 +35,7 @@ class Card:
         extra: extra of cipher-debate that installs its packages.
         training: dotted path of the recipe, `module:function`; empty where there is nothing to train.
         published: dotted path of the recipe as the published code trains it, where that is another one.
+        recipes: further recipes, each its name, paper and dotted path: `debate train BACKEND:NAME`.
         note: warning to users, e.g. that it is not for clinical use.
     """
 
@@ -49,6 +50,7 @@ class Card:
     extra: str = ""
     training: str = ""
     published: str = ""
+    recipes: tuple[tuple[str, str, str], ...] = ()
     note: str = ""
 
     @property

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from agents.beliefs.belief import Belief
+from agents.beliefs.belief import Belief, Gaussian
 from agents.errors import BeliefError
 from agents.registry import load_named
 
@@ -43,12 +43,47 @@ def product(*, prior: Sequence[float] | None = None, floor: float = 1e-3) -> Poo
     return pool
 
 
+def precision(*, low: float, high: float, variance: float, mean: float = 0.0, noise: float = 0.0) -> Pool:
+    """Beliefs about a number as normal densities, each weighted by how much surer it is than what everybody believed before.
+
+    With m_i and s_i² of M beliefs, and the prior's m and s², 1/t² = 1/s² + Σ (1/s_i² − 1/s²) and
+    n/t² = m/s² + Σ (m_i/s_i² − m/s²); who is not surer than the prior adds nothing. Known noise in what is asked for is no
+    ignorance that others could lessen: its variance is taken off all of them, and put back at the end.
+
+    Args:
+        low, high: numbers that the first and the last label stand for; those between are evenly spaced.
+        variance: s², the noise included.
+        mean: m.
+        noise: standard deviation of the noise.
+    """
+    if not (low < high and variance > noise**2):
+        raise BeliefError(f"low must be below high and variance above noise²; got {low}, {high}, {variance}, {noise}")
+
+    def pool(beliefs: Sequence[Belief]) -> Belief:
+        labels = beliefs[0].labels
+        step = (high - low) / max(len(labels) - 1, 1)
+        values = [low + step * place for place in range(len(labels))]
+        before = 1 / (variance - noise**2)
+        total, moment = before, mean * before
+        for belief in _numbers(beliefs):
+            middle = math.fsum(p * value for p, value in zip(belief, values, strict=True))
+            width = math.fsum(p * (value - middle) ** 2 for p, value in zip(belief, values, strict=True))
+            # Who is certain of a label does not know where in its interval the number lies.
+            sure = 1 / max(width - noise**2, step**2 / 12)
+            if sure > before:
+                total += sure - before
+                moment += middle * sure - mean * before
+        return Gaussian(moment / total, 1 / total + noise**2).nearest(labels, values)
+
+    return pool
+
+
 def _numbers(beliefs: Sequence[Belief]) -> list[tuple[float, ...]]:
     assert not any(belief.abstention for belief in beliefs), "those who abstain are left out before"
     return [belief.probabilities for belief in beliefs]
 
 
-POOLS: dict[str, Callable[..., Pool]] = {"linear": linear, "product": product}
+POOLS: dict[str, Callable[..., Pool]] = {"linear": linear, "precision": precision, "product": product}
 GROUP = "debate.pools"
 
 

@@ -107,6 +107,7 @@ OWN = (
     "topology",
     "doctor",
     "model",
+    "cost",
     "bench",
     "config",
     "serve",
@@ -134,7 +135,7 @@ ORDER = (
         "cancel",
     ),
     *("verify", "keys"),
-    *("serve", "lm-eval", "mcp", "export", "speak", "read", "tasks", "backends", "train", "doctor"),
+    *("serve", "lm-eval", "mcp", "export", "speak", "read", "tasks", "backends", "train", "cost", "doctor"),
 )
 
 

@@ -45,4 +45,6 @@ def backends(
             ("licence", known.licence),
             ("installed", missing if known.missing else "yes"),
         ]
-        shown(known.name, [*rows, *([("note", known.note)] if known.note else [])])
+        recipes = "; ".join(f"{recipe} ({paper})" for recipe, paper, _ in known.recipes)
+        rows += [(heading, words) for heading, words in (("recipes", recipes), ("note", known.note)) if words]
+        shown(known.name, rows)

@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.errors import ConfigError
 from agents.registry import load_named, takes
-from debate.decision import ballots, belief_rules
+from debate.decision import attended, ballots, belief_rules
 from debate.decision.answers import judge, last_speaker, likeliest, lowest_temperature, majority, verifier
 from debate.decision.decision import Decode, Rule
 
@@ -51,6 +51,7 @@ def rules() -> dict[str, Callable[..., Rule]]:
     """Return every rule by name."""
     return {
         "approval": ballots.approval,
+        "attended": attended.attended,
         "belief_average": belief_rules.belief_average,
         "borda": ballots.borda,
         "cumulative": ballots.cumulative,

@@ -19,8 +19,8 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="A debater: a recipe file, or the name of a shipped one, e.g. ada. Or a belief backend, e.g. kalm; "
-            "`debate backends` lists them."
+            help="A debater: a recipe file, or the name of a shipped one, e.g. ada. Or a belief backend, e.g. kalm, or "
+            "one of its other recipes, e.g. in_context:selection; `debate backends` lists them."
         ),
     ],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Output folder (default: runs/train/NAME).")] = None,
@@ -71,9 +71,9 @@ def train(
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with quiet():
-        if name in names(GROUP) and not Path(name).is_file():
+        if name.partition(":")[0] in names(GROUP) and not Path(name).is_file():
             _refuse(name, "belief backend", {"--seed": seed, "--threads": threads, "--questions": questions})
-            _train_backend(name, out or RUNS / name, seeds or SEEDS, data, published)
+            _train_backend(name, out or RUNS / name.replace(":", "-"), seeds or SEEDS, data, published)
         else:
             _refuse(name, "debater", {"--seeds": seeds, "--data": data, "--published": published or None})
             _train_debater(Path(name), out, seed, threads or THREADS, questions or QUESTIONS)
@@ -116,16 +116,20 @@ def _train_backend(name: str, folder: Path, seeds: int, data: Path | None, publi
 
     from agents.beliefs.cards import card
     from agents.beliefs.claims import table
-    from agents.errors import ConfigError
+    from agents.errors import ConfigError, UnknownName
 
-    known = card(name)
+    base, colon, other = name.partition(":")
+    known = card(base)
     if not known.training:
         raise ConfigError(f"{name} has nothing to train: {known.checkpoint}")
-    if published and not known.published:
+    if published and (colon or not known.published):
         raise ConfigError(f"{name} has one recipe: leave --published out")
-    recipe = known.published if published else known.training
+    recipes = {each: (paper, path) for each, paper, path in known.recipes}
+    if colon and other not in recipes:
+        raise UnknownName(f"recipe of {base}", other, recipes)
+    paper, recipe = recipes[other] if colon else (known.paper, known.published if published else known.training)
     claims = known.resolve(recipe)(folder, seeds=seeds, data=data, progress=options.progress)
-    shown = Table(title=f"{name}: {known.paper}", title_justify="left")
+    shown = Table(title=f"{name}: {paper}", title_justify="left")
     for heading in HEADINGS:
         shown.add_column(heading, overflow="fold")
     for row in table(claims):

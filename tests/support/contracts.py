@@ -12,6 +12,8 @@ import torch
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.beliefs.cards import create_belief_backend
 from agents.models.discrete_functions.families import draw
+from agents.models.in_context.families import draw as draw_regression
+from agents.models.in_context.families import kinds_of as regression
 from agents.observation import Audio, Observation, Series, Table, Text
 from agents.question import Question
 
@@ -73,6 +75,48 @@ def _functions(rule: str, **options: Any) -> Contract:
         table_cases,
         Table(torch.ones(1, 8), tuple("abcdefgh"), ()),
         tuple(refused),
+    )
+
+
+def regression_cases() -> list[Question]:
+    """Return examples of linear functions, of different numbers."""
+    found = []
+    for count in (5, 7, 11, 15):
+        points = draw_regression(regression("mixture", 4), 1, count + 1, torch.Generator().manual_seed(count))
+        labels = tuple(f"{value:.6g}" for value in points.y[0, :-1].tolist())
+        found.append(Question("case", "?", (Table(points.x[0].float(), tuple("abcd"), labels),)))
+    return found
+
+
+def small_in_context(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random learner of two families."""
+    from agents.models.in_context.backend import InContext
+    from agents.models.in_context.config import LearnerConfig
+    from agents.models.in_context.model import Learner
+
+    torch.manual_seed(seed)
+    config = LearnerConfig(("linear", "sparse"), width=16, layers=2, heads=2)
+    InContext(learner=Learner(config).eval()).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def _in_context(rule: str, **options: Any) -> Contract:
+    refused = [
+        (_table(torch.ones(3, 4), "spam"), "labels that are numbers of at most 1000; the table has 'spam'"),
+        (_table(torch.ones(3, 4), "nan"), "labels that are numbers of at most 1000; the table has 'nan'"),
+        (_table(torch.full((3, 4), 1e6)), "numbers of at most 1000; standardise the table"),
+        (_table(torch.ones(3, 17)), "points of at most 16 values; the table has 17"),
+    ]
+    if rule == "learner":
+        refused += [(_table(torch.ones(3, 5)), "points of 4 values"), (_table(torch.ones(40, 4)), "at most 16")]
+    prepare = options.pop("prepare", lambda folder: {})
+    return Contract(
+        "in_context",
+        {"rule": rule, **options},
+        regression_cases,
+        Table(torch.ones(1, 4), tuple("abcd"), ()),
+        tuple(refused),
+        prepare=prepare,
     )
 
 
@@ -399,4 +443,11 @@ CONTRACTS = {
     "functions-bayes": _functions("bayes"),
     "functions-elimination": _functions("elimination"),
     "functions-neighbours": _functions("neighbours", neighbours=3),
+    "in-context-learner": _in_context("learner", prepare=small_in_context),
+    "in-context-learned-family": _in_context("learner", prepare=small_in_context, about="family"),
+    "in-context-bayes": _in_context("bayes", family="noisy"),
+    "in-context-family": _in_context("bayes", family="mixture", about="family"),
+    "in-context-plug-in": _in_context("plug_in"),
+    "in-context-ridge": _in_context("ridge(penalty=0.1)"),
+    "in-context-attention": _in_context("linear_attention(trained=5)"),
 }

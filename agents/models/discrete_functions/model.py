@@ -15,15 +15,13 @@ from agents.models.discrete_functions.config import LearnerConfig
 class Block(nn.Module):
     """Causal self-attention and an MLP, each after a layer norm."""
 
-    def __init__(self, config: LearnerConfig) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = config.heads
-        self.before_attention, self.before_mlp = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.out = nn.Linear(config.width, config.width)
-        self.mlp = nn.Sequential(
-            nn.Linear(config.width, 4 * config.width), nn.GELU(), nn.Linear(4 * config.width, config.width)
-        )
+        self.heads = heads
+        self.before_attention, self.before_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, h: Tensor) -> Tensor:
         """Return [B, T, D] of [B, T, D]."""
@@ -45,7 +43,7 @@ class Learner(nn.Module):
         self.config = config
         self.read_in = nn.Linear(config.dims, config.width)
         self.positions = nn.Embedding(2 * config.points, config.width)
-        self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
+        self.blocks = nn.ModuleList([Block(config.width, config.heads) for _ in range(config.layers)])
         self.norm = nn.LayerNorm(config.width)
         self.read_out = nn.Linear(config.width, 1)
 

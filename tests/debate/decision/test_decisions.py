@@ -1,5 +1,8 @@
 """Decisions on transcripts written by hand."""
 
+import json
+import math
+
 import pytest
 from support.messages import cipher, text
 
@@ -128,6 +131,51 @@ def test_belief_average_is_the_mean_of_whole_distributions():
     assert "over 3 agents" in mixed.reason
 
 
+def test_an_attention_head_weighs_beliefs_and_says_how(tmp_path):
+    letters = {10: " A", 11: "B", 12: " C", 5: "x"}
+    decode = lambda model, token: letters.get(token)  # noqa: E731
+    weights = [[4.0, 0.0, 0.0], [0.0, 12.0, 0.0], [0.0, 0.0, 4.0]]
+    (tmp_path / "head.json").write_text(json.dumps({"options": ["A", "B", "C"], "weights": weights}))
+    said = {
+        "ada": cipher("Answer: A", steps=[{10: 0.6, 11: 0.4}]),
+        "ben": cipher("Answer: B", steps=[{5: 1.0}, {11: 0.9, 12: 0.1}]),
+        "cy": "Answer: A",
+        "dee": "?",
+    }
+    x = [[0.6, 0.4, 0.0], [0.0, 0.9, 0.1], [1.0, 0.0, 0.0]]
+    z = [sum(row[k] for row in x) / 3 for k in range(3)]
+    scores = [sum(row[k] * weights[k][k] * z[k] for k in range(3)) for row in x]
+    total = sum(map(math.exp, scores))
+    attended = [math.exp(score) / total for score in scores]
+    mean = [sum(a * row[k] for a, row in zip(attended, x, strict=True)) for k in range(3)]
+    found = decide(f"attended(head={str(tmp_path)!r})", said, decode=decode)
+    assert found.answer == "ABC"[mean.index(max(mean))]
+    best = sorted(scores)[-2:]
+    margin = (best[1] - best[0]) / math.sqrt(4**2 + 12**2 + 4**2)
+    heard = ", ".join(f"{name} {a:.2f}" for name, a in zip(("ada", "ben", "cy"), attended, strict=True))
+    assert found.reason == f"a belief of {max(mean):.3f}, attended to: {heard}; ben selected, margin {margin:.3f}"
+    # The plain mean goes to A: the head is what decides.
+    assert sum(row[0] for row in x) > sum(row[1] for row in x)
+    assert found.answer == "B"
+    # Names change nothing, and nothing is attended where nothing is believed.
+    assert decide(f"attended(head={str(tmp_path)!r})", dict(reversed(said.items())), decode=decode).answer == "B"
+    assert decide(f"attended(head={str(tmp_path)!r})", {"ada": "?"}, decode=decode).reason.startswith(
+        "nobody's message"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ("attended", "needs a trained head"),
+        ("attended(head='nowhere')", "no attention head in nowhere"),
+    ],
+)
+def test_a_head_that_is_not_there_is_a_sentence(rule, sentence):
+    with pytest.raises(DebateError, match=sentence):
+        decision_rule(rule, lambda model, token: None)
+
+
 def test_depth_tells_drift_and_outliers_of_many():
     same, other = "it is so and so Answer: 4", "quite another thing Answer: 7"
     first = {f"a{n}": same + f" w{n}" for n in range(12)}
@@ -181,7 +229,8 @@ def test_mistakes_are_sentences(rule, said):
         decision_rule(rule)
 
 
-@pytest.mark.parametrize("rule", sorted(set(rules()) - {"verifier"}))
+# Two need a model beside them.
+@pytest.mark.parametrize("rule", sorted(set(rules()) - {"verifier", "attended"}))
 def test_every_rule_is_pure_and_blind_to_names(rule):
     def outcome(names):
         said = [dict(zip(names, round, strict=True)) for round in ([A, B, B, A], [A, A, B, "?"])]

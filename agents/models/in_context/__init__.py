@@ -1,0 +1,1 @@
+"""Functions of real numbers learned in context, by agents whose best possible belief can be computed."""

@@ -1,0 +1,177 @@
+"""Families of functions of real numbers, as data: weighted kinds of Bayesian linear models, and examples drawn from them.
+
+A function is f(x) = w · a(U x), w ~ N(0, diag(v)), x ~ N(0, I), y = f(x) + σ ε. Kinds differ in U, a, v and σ; a family is a
+distribution over kinds. Because every kind is linear in w, the exact belief is a sum over kinds of Gaussians (`posterior.py`).
+All kinds have E f(x)² = 1, so that no family is told by its scale (Yadlowsky et al., 2023, arXiv:2311.00871, have one scale too).
+
+B functions, K points of each, d dimensions, F features, M kinds.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from agents.errors import ConfigError, UnknownName
+
+NOISE = 0.25
+"""Standard deviation of the noise, where a family has only one."""
+LEVELS = tuple(round(0.1 * step, 1) for step in range(1, 11))
+"""Standard deviations that a function of `noisy` has, each as probable as the others (Liu et al., 2024, arXiv:2405.15115)."""
+NETWORKS, HIDDEN, NETWORK_SEED = 8, 6, 0
+"""Hidden layers that a function of `relu` has one of, their width, and the seed that they are drawn with."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One Bayesian linear model.
+
+    Attributes:
+        family: family that it is of.
+        weight: probability of the kind.
+        layer: U [F, d] float64.
+        is_rectified: whether a is max(0, ·); else the identity.
+        variance: v [F] float64, prior variances of the weights; 0 where a weight is not used.
+        noise: σ.
+    """
+
+    family: str
+    weight: float
+    layer: Tensor
+    is_rectified: bool
+    variance: Tensor
+    noise: float
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return a(U x) [..., F] of x [..., d], in x's dtype."""
+        found = x @ self.layer.to(x.dtype).T
+        return found.clamp(min=0) if self.is_rectified else found
+
+
+@dataclass(frozen=True)
+class Points:
+    """Examples of functions.
+
+    Attributes:
+        x: [B, K, d] float64.
+        y: [B, K] float64, with noise.
+        value: [B, K] float64, f(x).
+        kind: [B] int64, which kind each function is.
+    """
+
+    x: Tensor
+    y: Tensor
+    value: Tensor
+    kind: Tensor
+
+
+def linear(dims: int) -> list[Kind]:
+    """All weights are used: w ~ N(0, I / d)."""
+    return [Kind("linear", 1.0, torch.eye(dims).double(), False, torch.full((dims,), 1 / dims).double(), NOISE)]
+
+
+def sparse(dims: int, *, used: int = 1) -> list[Kind]:
+    """So many of the weights are used, all choices equally probable."""
+    chosen = list(itertools.combinations(range(dims), used))
+    kinds = []
+    for places in chosen:
+        variance = torch.zeros(dims).double()
+        variance[list(places)] = 1 / used
+        kinds.append(Kind("sparse", 1 / len(chosen), torch.eye(dims).double(), False, variance, NOISE))
+    return kinds
+
+
+def relu(dims: int) -> list[Kind]:
+    """Networks of one hidden layer, which is one of eight that never change; the weights of the last layer are random."""
+    generator = torch.Generator().manual_seed(NETWORK_SEED)
+    layers = torch.nn.functional.normalize(
+        torch.randn(NETWORKS, HIDDEN, dims, generator=generator, dtype=torch.float64), dim=-1
+    )
+    # E max(0, z)² = 1/2 for z ~ N(0, 1).
+    variance = torch.full((HIDDEN,), 2 / HIDDEN).double()
+    return [Kind("relu", 1 / NETWORKS, layer, True, variance, NOISE) for layer in layers]
+
+
+def noisy(dims: int) -> list[Kind]:
+    """Linear functions, each with a noise of its own."""
+    (kind,) = linear(dims)
+    return [replace(kind, family="noisy", weight=1 / len(LEVELS), noise=level) for level in LEVELS]
+
+
+FAMILIES: dict[str, Callable[[int], list[Kind]]] = {
+    "linear": linear,
+    "sparse": sparse,
+    "relu": relu,
+    "noisy": noisy,
+    "mixture": lambda dims: mixed(("linear", "sparse"), dims),
+}
+"""Families by name: the kinds of each in so many dimensions. `mixture` is linear or sparse, each half of the time."""
+
+
+def mixed(families: Sequence[str], dims: int) -> list[Kind]:
+    """Return the kinds of several families, each family as probable as the others."""
+    return [replace(kind, weight=kind.weight / len(families)) for name in families for kind in kinds_of(name, dims)]
+
+
+def kinds_of(family: str, dims: int, *, noise: float | None = None) -> list[Kind]:
+    """Return the kinds of a family.
+
+    Args:
+        family: a name of `FAMILIES`.
+        dims: d.
+        noise: σ of all kinds, where it is not the family's own.
+
+    Raises:
+        UnknownName: no such family.
+        ConfigError: less than one dimension, or a noise that is negative or not finite.
+    """
+    if family not in FAMILIES:
+        raise UnknownName("family of functions", family, FAMILIES)
+    if dims < 1:
+        raise ConfigError(f"dims must be at least 1; got {dims}")
+    if noise is None:
+        return FAMILIES[family](dims)
+    if not 0 <= noise < math.inf:
+        raise ConfigError(f"noise must be finite and at least 0; got {noise}")
+    made = [replace(kind, noise=noise) for kind in FAMILIES[family](dims)]
+    # Kinds that differed in their noise alone are one and the same now.
+    return [replace(made[0], weight=1.0)] if family == "noisy" else made
+
+
+def draw(
+    kinds: Sequence[Kind], functions: int, points: int, generator: torch.Generator, *, spread: float = 1.0
+) -> Points:
+    """Return random functions with random examples.
+
+    Args:
+        kinds: what they are drawn from.
+        functions: B.
+        points: K.
+        generator: of all that is random.
+        spread: standard deviation of the inputs; other than 1 only to ask about inputs that nobody was trained on.
+
+    Raises:
+        ConfigError: fewer than one function or point.
+    """
+    if min(functions, points) < 1:
+        raise ConfigError(f"functions and points must be at least 1; got {functions}, {points}")
+    dims, features = kinds[0].layer.shape[1], max(len(kind.variance) for kind in kinds)
+    layers = torch.zeros(len(kinds), features, dims).double()
+    variance = torch.zeros(len(kinds), features).double()
+    for place, kind in enumerate(kinds):
+        layers[place, : len(kind.variance)], variance[place, : len(kind.variance)] = kind.layer, kind.variance
+    rectified = torch.tensor([kind.is_rectified for kind in kinds])
+    noise = torch.tensor([kind.noise for kind in kinds]).double()
+    weights = torch.tensor([kind.weight for kind in kinds]).double()
+
+    which = torch.multinomial(weights, functions, replacement=True, generator=generator)
+    x = spread * torch.randn(functions, points, dims, generator=generator, dtype=torch.float64)
+    found = x @ layers[which].transpose(1, 2)
+    found = torch.where(rectified[which, None, None], found.clamp(min=0), found)
+    w = torch.randn(functions, features, generator=generator, dtype=torch.float64) * variance[which].sqrt()
+    value = (found * w[:, None]).sum(-1)
+    eps = torch.randn(functions, points, generator=generator, dtype=torch.float64)
+    return Points(x, value + noise[which, None] * eps, value, which)

@@ -1,0 +1,98 @@
+"""The recipe of what learns in context: fresh functions at every step, a loss at every x, Adam."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agents.models.checkpoint import CONFIG, load_model, save_model
+from agents.models.in_context.config import LearnerConfig
+from agents.models.in_context.families import draw
+from agents.models.in_context.model import Learner, Said
+from agents.models.seeded import seeded
+from agents.pretrained import Progress
+
+FAMILY_SHARE = 0.1
+"""Weight of the cross-entropy of families beside that of labels."""
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. The papers have 10⁵ steps and more, of networks a hundred times as large."""
+
+    steps: int = 3000
+    batch: int = 32
+    learning_rate: float = 2e-3
+    warmup: int = 100
+
+
+def fit(
+    model: M,
+    loss: Callable[[M, torch.Generator], Tensor],
+    recipe: Recipe,
+    *,
+    seed: int,
+    progress: Progress = lambda _: None,
+) -> M:
+    """Return the model, trained on a loss that draws its own batch; the same seed gives the same weights on one machine."""
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
+    for step in range(recipe.steps):
+        found = loss(model, generator)
+        optimiser.zero_grad()
+        found.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        # Up for `warmup` steps, down to 0 over the last half.
+        share = min(1.0, (step + 1) / recipe.warmup, (1 - step / recipe.steps) / 0.5)
+        optimiser.param_groups[0]["lr"] = recipe.learning_rate * share
+        optimiser.step()
+        if (step + 1) % 500 == 0:
+            progress(f"step {step + 1} of {recipe.steps}: loss {found.item():.4f}")
+    return model.eval()
+
+
+def gaussian_loss(said: Said, y: Tensor) -> Tensor:
+    """Return the mean negative log-density of labels [B, K], nats without the constant: (log s² + (y − μ)² / s²) / 2."""
+    return 0.5 * (said.log_variance + (y - said.mean).square() * torch.exp(-said.log_variance)).mean()
+
+
+def train(config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress = lambda _: None) -> Learner:
+    """Return a trained learner."""
+    kinds = config.kinds()
+    which = torch.tensor([config.families.index(kind.family) for kind in kinds])
+
+    def loss(learner: Learner, generator: torch.Generator) -> Tensor:
+        points = draw(kinds, recipe.batch, config.points, generator)
+        x, y = points.x.float(), points.y.float()
+        said = learner(x, y)
+        found = gaussian_loss(said, y)
+        if said.families.shape[-1]:
+            family = which[points.kind][:, None].expand(-1, config.points)
+            found = found + FAMILY_SHARE * functional.cross_entropy(said.families.flatten(0, 1), family.flatten())
+        return found
+
+    return fit(seeded(lambda: Learner(config), seed), loss, recipe, seed=seed, progress=progress)
+
+
+def load_learner(folder: Path) -> Learner:
+    """Return the learner of a folder.
+
+    Raises:
+        ModelError: no such learner there.
+    """
+    return load_model(folder, "in-context learner", lambda sizes: Learner(LearnerConfig(**sizes)))[0].eval()
+
+
+def learner(out: Path, config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress) -> Learner:
+    """Return the learner of a seed, trained unless it lies under `out`."""
+    folder = out / f"{'-'.join(config.families)}-{seed}"
+    if not (folder / CONFIG).is_file():
+        progress(f"training {folder.name}")
+        made = train(config, recipe, seed=seed, progress=progress)
+        save_model(folder, made, config.sizes)
+    return load_learner(folder)
