@@ -71,7 +71,7 @@ def _read(blob: bytes) -> tuple[MessageHeader, CipherArrays]:
     if header.encoder is None:
         raise MessageError("a text, which has no vectors")
     try:
-        stored = dict(deserialize(blob))
+        stored: dict[str, Any] = dict(deserialize(blob))  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise MessageError(f"truncated, or not a safetensors file ({shortened(str(error))})") from error
     if _digest(header, stored) != header.digest:
@@ -106,7 +106,7 @@ def widened(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
 def _check(arrays: CipherArrays, header: MessageHeader) -> None:
     steps = arrays.nearest.size
     kept = arrays.top_ids.shape[1] if arrays.top_ids.ndim == 2 else -1
-    shapes = {"nearest": (steps,), "entropy": (steps,), "max_probability": (steps,)}
+    shapes: dict[str, tuple[int, ...]] = {"nearest": (steps,), "entropy": (steps,), "max_probability": (steps,)}
     shapes |= {"top_ids": (steps, kept), "top_probabilities": (steps, kept), "vectors": (steps, header.model.width)}
     for name, shape in shapes.items():
         array = getattr(arrays, name)
