@@ -116,12 +116,13 @@ async def _streams(folder: Path, count: int, seconds: float, turn_s: float) -> d
         # What a server allocates once is not growth.
         await _asked(url, "timed", "warm-up", found, turn_s)
         found = Stream()
-        start = time.monotonic()
+        start, spent = time.monotonic(), _cpu_seconds(pid)
         clients = [asyncio.create_task(_client(url, place, start + seconds, found, turn_s)) for place in range(count)]
         for quarter in range(1, QUARTERS + 1):
             await asyncio.sleep(max(0.0, start + quarter * seconds / QUARTERS - time.monotonic()))
             found.memory.append(_resident(pid))
         await asyncio.gather(*clients)
+        spent = _cpu_seconds(pid) - spent
     late = sorted(found.late) or [float("nan")]
     return {
         "streams": count,
@@ -132,6 +133,7 @@ async def _streams(folder: Path, count: int, seconds: float, turn_s: float) -> d
         "errors": len(found.errors),
         "first_errors": found.errors[:3],
         "late_ms": {name: 1000 * late[int(share * (len(late) - 1))] for name, share in (("p50", 0.5), ("p99", 0.99))},
+        "cpu_ms_per_turn": 1000 * spent / max(len(found.late), 1),
         "memory_mib": [one / MIB for one in found.memory],
     }
 
@@ -286,12 +288,19 @@ def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def _cpu_seconds(pid: int) -> float:
+    """Return what a process has computed so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _print_streams(found: dict[str, Any], console: Console) -> None:
     late, memory = found["late_ms"], found["memory_mib"]
     console.print(
         f"{found['streams']} streams for {found['seconds']:g} s: {found['debates']} debates, {found['turns']} turns, "
         f"{found['errors']} errors; a turn reaches the client {late['p50']:.1f} ms (median) and {late['p99']:.1f} ms (p99) after "
-        f"the engine's {found['turn_seconds']:g} s; memory of the server by quarter "
+        f"the engine's {found['turn_seconds']:g} s; {found['cpu_ms_per_turn']:.2f} ms of the server's CPU a turn; "
+        "memory by quarter "
         f"{', '.join(f'{one:.0f}' for one in memory)} MiB",
         markup=False,
     )

@@ -9,10 +9,10 @@ from debate.cli.app import app
 
 @app.command(
     "lm-eval",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 def lm_eval(context: typer.Context) -> None:
-    """Run lm-evaluation-harness with the model type `cipher-debate`; every argument is its own.
+    """Run lm-evaluation-harness with the model type `cipher-debate`; every argument is its own (`debate lm-eval run --help`).
 
     Example:
 

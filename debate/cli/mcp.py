@@ -15,7 +15,7 @@ def mcp(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Keep each debate as a run in this folder, by its id.")
     ] = None,
-    max_concurrent: Annotated[int, typer.Option("--max-concurrent", min=1, help="Debates played at once.")] = 8,
+    max_concurrent: options.MaxConcurrent = 8,
     settings: options.Set = None,
 ) -> None:
     """Offer debates as tools over standard input and output, to an assistant that starts this command.

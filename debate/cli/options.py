@@ -59,6 +59,7 @@ RayAddress = Annotated[
         help="HOST:PORT of an existing Ray cluster (default: --runtime ray starts one on this machine).",
     ),
 ]
+MaxConcurrent = Annotated[int, typer.Option("--max-concurrent", min=1, help="Debates played at once.")]
 Otel = Annotated[
     bool,
     typer.Option(

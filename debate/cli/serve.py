@@ -28,7 +28,7 @@ def serve(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Keep each debate as a run in this folder, by its X-Debate-Id.")
     ] = None,
-    max_concurrent: Annotated[int, typer.Option("--max-concurrent", min=1, help="Debates played at once.")] = 32,
+    max_concurrent: options.MaxConcurrent = 32,
     max_queue: Annotated[
         int, typer.Option("--max-queue", min=0, help="Debates that may wait; further ones are answered 429.")
     ] = 128,

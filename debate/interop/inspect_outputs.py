@@ -16,6 +16,7 @@ from inspect_ai.model import (
 )
 
 from agents.backend import Usage
+from agents.errors import RequestError
 from debate.serving.debates import Outcome
 from debate.serving.replies import reasoning_of
 from debate.transcript import Turn
@@ -98,5 +99,13 @@ def turn_facts(turn: Turn) -> dict[str, Any]:
 
 
 def text_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """Return a conversation as of OpenAI's protocol; what is no text in it is left to be refused there."""
+    """Return a conversation as of OpenAI's protocol.
+
+    Raises:
+        RequestError: it has more than text.
+    """
+    for message in messages:
+        kinds = [] if isinstance(message.content, str) else [part.type for part in message.content]
+        if stray := next((kind for kind in kinds if kind not in ("text", "reasoning")), None):
+            raise RequestError(f"a message has a part of type {stray!r}; only text is debated")
     return [{"role": message.role, "content": message.text} for message in messages]

@@ -20,7 +20,7 @@ NEEDED = [
     ("ray", (*EVAL, "--runtime", "ray"), "ray"),
     ("openai", (*EVAL, "--set", "backend=openai"), "openai"),
     ("httpx", (*EVAL, "--set", "backend=remote"), "remote"),
-    ("lm_eval", ("lm-eval", "--help"), "lm-eval"),
+    ("lm_eval", ("lm-eval", "ls"), "lm-eval"),
     ("inspect_ai", ("export", "run", "logs"), "inspect"),
     ("mcp", ("mcp", "smoke"), "mcp"),
     ("opentelemetry", (*EVAL, "--otel"), "otel"),

@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -80,9 +81,10 @@ class RemoteBackend(Backend):
         if self.endpoint.key and not self.endpoint.is_encrypted and not self.endpoint.is_loopback:
             progress(f"warning: the token in ${self.endpoint.key.env} goes to {self.endpoint.host} unencrypted (http)")
         progress(f"asking {self.endpoint.host} for {model}")
-        card = self._asked_now(f"cipher/agents/{model}")
+        self._id = quote(model)
+        card = self._asked_now(f"cipher/agents/{self._id}")
         self._fingerprint, self._capabilities = fingerprint_of(card, self.endpoint.host)
-        tokenizer = self._asked_now(f"cipher/tokenizers/{model}")
+        tokenizer = self._asked_now(f"cipher/tokenizers/{self._id}")
         self.tokenizer = read_tokenizer_body(tokenizer, self._fingerprint.tokenizer)
         self._timeout_s = timeout_s
         self._client: httpx.AsyncClient | None = None
@@ -137,7 +139,7 @@ class RemoteBackend(Backend):
         """Tell the agent what it has not heard, and return what it says."""
         for digest, message in messages_of(request).items():
             if digest not in self._sent:
-                await self._post(f"cipher/hear?model={self.model}", to_bytes(message), FILE_TYPE)
+                await self._post(f"cipher/hear?model={self._id}", to_bytes(message), FILE_TYPE)
                 self._sent.add(digest)
         answer = await self._post("cipher/speak", json.dumps(body).encode(), "application/json")
         source = f"{self.model} at {self.endpoint.host}"

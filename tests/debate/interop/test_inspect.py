@@ -8,7 +8,7 @@ import pytest
 from support.serving import serving, smoke
 from typer.testing import CliRunner
 
-from agents.errors import ConfigError, DebateError
+from agents.errors import ConfigError, DebateError, RequestError
 from debate.cli.app import app
 from debate.config.load import load_config
 from debate.run_folder.reader import RunReader
@@ -22,10 +22,11 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai.dataset import Sample
 from inspect_ai.event import timeline_build
 from inspect_ai.log import read_eval_log
-from inspect_ai.model import ContentReasoning, ContentText, get_model
+from inspect_ai.model import ChatMessageUser, ContentImage, ContentReasoning, ContentText, get_model
 from inspect_ai.scorer import pattern
 from inspect_ai.solver import generate
 
+from debate.interop.inspect_outputs import text_messages
 from debate.interop.inspect_registry import debate_solver
 
 pytestmark = pytest.mark.filterwarnings(
@@ -112,6 +113,12 @@ def test_mistakes_are_sentences(tmp_path):
     )
     assert log.status == "error"
     assert "method" in str(log.error.message)
+
+
+def test_what_is_no_text_is_refused():
+    assert text_messages([ChatMessageUser(content="Why?")]) == [{"role": "user", "content": "Why?"}]
+    with pytest.raises(RequestError, match="'image'"):
+        text_messages([ChatMessageUser(content=[ContentImage(image="data:image/png;base64,AAAA")])])
 
 
 def test_its_own_provider_asks_the_server(tmp_path, monkeypatch):
