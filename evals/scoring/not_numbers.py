@@ -128,27 +128,25 @@ def _are_one_value(one: re.Match[str], other: re.Match[str], units: tuple[str, s
     if None in worth:
         return None
     shares = [unit.lower() in ("%", "percent", "percentage") for unit in units]
-    kinds = [_unit_of(number, unit) for number, unit in zip((one, other), units, strict=True)]
     sizes = [Fraction(1, 100) if share else Fraction(1) for share in shares]
-    if shares == [True, True] or (not any(shares) and kinds == [None, None]):
+    ours, theirs = (_unit_of(number, unit) for number, unit in zip((one, other), units, strict=True))
+    if all(shares) or (not any(shares) and ours is None and theirs is None):
         return None
     if any(shares):
         # "50 kg or 50 %" are two.
         if any(unit and not share for unit, share in zip(units, shares, strict=True)):
             return None
-    elif all(kinds):
-        (kind, size), (other_kind, other_size) = kinds
-        if kind != other_kind or not (size and other_size):
+    elif ours is not None and theirs is not None:
+        if ours[0] != theirs[0] or not (ours[1] and theirs[1]):
             return None
-        sizes = [size, other_size]
-    elif any(kind is None and unit for kind, unit in zip(kinds, units, strict=True)) or worth[0] == worth[1]:
-        return None
+        sizes = [ours[1], theirs[1]]
     else:
         # One of them says no unit: "0.75 or 75 cents".
-        found = next(kind for kind in kinds if kind is not None)
-        if found[0] != "money":
+        unnamed = units[0] if ours is None else units[1]
+        kind, size = ours or theirs or ("", Fraction(0))
+        if unnamed or worth[0] == worth[1] or not kind.startswith("money"):
             return None
-        sizes = [kind[1] if kind else Fraction(100) for kind in kinds]
+        sizes = [size if ours else Fraction(100), size if theirs else Fraction(100)]
     first, second = (Fraction(number or 0) * size for number, size in zip(worth, sizes, strict=True))
     # "2/3 or 66.7%" is rounded.
     return first == second or (any(shares) and abs(first - second) * 1000 <= abs(first))
