@@ -56,12 +56,16 @@ def refuse_shared(run: Path) -> None:
     What is written whole is put in the place of such a file, and leaves the other as it is.
     """
     for name in sorted(ADDED_TO):
-        with contextlib.suppress(FileNotFoundError):
-            if (facts := os.lstat(run / name)).st_nlink > 1 and stat.S_ISREG(facts.st_mode):
-                raise RunError(
-                    f"{run / name} is the same file as another elsewhere (a hard link), which would be written as well. Nothing "
-                    "was changed. Put a copy in its place, or choose another folder with --out."
-                )
+        try:
+            facts = os.lstat(run / name)
+        except OSError:
+            # Not there yet, or told when it is opened.
+            continue
+        if facts.st_nlink > 1 and stat.S_ISREG(facts.st_mode):
+            raise RunError(
+                f"{run / name} is the same file as another elsewhere (a hard link), which would be written as well. Nothing "
+                "was changed. Put a copy in its place, or choose another folder with --out."
+            )
 
 
 def open_inside(path: str, flags: int) -> int:
