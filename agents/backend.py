@@ -327,6 +327,9 @@ class Pending:
             self._future.set_result(outcome)
         else:
             self._future.set_exception(outcome)
+            if self.is_cancelled:
+                # Nobody need wait for it any more: looked at, so that it is not reported as lost.
+                self._future.exception()
         self._grew.set()
 
 
