@@ -284,7 +284,7 @@ def test_a_text_that_the_tokenizer_cannot_read_is_an_error_of_the_prompt(folder,
     backend = load(folder)
 
     async def ask(text):
-        return await backend.submit(Request(Prompt.of(text, format="plain", cue="b"), Sampling(max_tokens=2)))
+        return await backend.submit(Request(replace(Prompt.of(text), cue="b"), Sampling(max_tokens=2)))
 
     assert run(ask("a b")).message.num_tokens == 2
     with pytest.raises(PromptError, match=r"tokenizer cannot read a text of the prompt .*UNK.*: 'c"):
