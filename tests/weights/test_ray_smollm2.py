@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def test_ray_and_local_give_the_same_bytes_on_a_real_model(model, request, tmp_path, run):
     model = request.getfixturevalue("smollm2") if model == "smollm2" else model
     path = configs_folder() / "first_debate.yaml"
-    changes = ["max_tokens=16", "rounds=2", f"model={model}", "options.max_num_seqs=4"]
+    changes = ["max_tokens=16", "rounds=2", f"model={model}", "options.max_num_seqs=4", "prompts=tiny"]
     for runtime in ("local", "ray"):
         config = load_config(path, [*changes, f"execution.runtime={runtime}"])
         run(evaluate(config, out=tmp_path / runtime, limit=2, methods=["text", "cipher"]))
