@@ -98,12 +98,13 @@ def _turn(
 def heard_forms(
     exchange: Exchange | None, config: DebateConfig, record: Record, said: dict[tuple[int, str], Record]
 ) -> list[dict[str, Any]]:
-    """Return what a turn heard, in its order: which turn, in what form, and how much of a belief mapped.
+    """Return what a turn heard, in its order: which turn, in what form, how much of a belief mapped, which control for it.
 
     Forms: `cipher`, `text`, `both`, `reading` (a CIPHER message heard as words), `answer`.
     """
     mapped = {(number, agent): mass for number, agent, mass in record.get("mapped", [])}
     read_out = {(number, agent) for number, agent in record.get("read_out", [])}
+    controls = {(number, agent): content for number, agent, content, *_ in record.get("controls", [])}
     edges = _edges(exchange, record)
     found = []
     for number, agent in record["heard"]:
@@ -121,6 +122,8 @@ def heard_forms(
         one: dict[str, Any] = {"round": number, "agent": agent, "form": form}
         if key in mapped:
             one["mapped"] = round(mapped[key], 4)
+        if key in controls:
+            one["control"] = controls[key]
         if edge.first_tokens is not None:
             one["firstTokens"] = edge.first_tokens
         found.append(one)

@@ -77,6 +77,11 @@ class PromptMaker:
             return {"none": "A specialist reads the question's observations, and no prompt."}
         if names_kind(keys.role):
             return {"none": f"The role {keys.role} speaks by rule, and reads no prompt."}
+        if controls := record.get("controls"):
+            heard = ", ".join(f"{content} for {agent} in round {number}" for number, agent, content, *_ in controls)
+            return {
+                "none": f"It heard content controls in place of messages ({heard}), which the journal does not hold."
+            }
         try:
             found = self._found(method, name)
             prompt = self._render(found.files, method, record, said)
