@@ -61,6 +61,7 @@ def test_others_of_her_table_are_as_strong_as_they_were(name, right, tmp_path):
     ("owner", "others"),
     [
         ("tiny/ada", ("tiny/bea", "tiny/ben")),
+        ("tiny/kim", ("tiny/lou",)),
         ("tiny/dee", ("tiny/fay", "tiny/hal", "tiny/gil", "tiny/ivy", "tiny/jay")),
     ],
 )
