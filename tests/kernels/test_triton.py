@@ -15,18 +15,20 @@ HERE = Path(__file__).parent
 
 
 def run_cases(cases, **environment):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / cases)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=800", str(HERE / cases)]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout
 
 
+@pytest.mark.timeout(900)
 def test_through_the_interpreter():
     pytest.importorskip("triton")
     run_cases("triton_cases.py", TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="")
 
 
+@pytest.mark.timeout(900)
 def test_compiled_for_a_gpu_that_is_not_there():
     pytest.importorskip("triton")
     run_cases("compiled_cases.py", TRITON_INTERPRET="0", CUDA_VISIBLE_DEVICES="")
