@@ -110,6 +110,7 @@ OWN = (
     "topology",
     "doctor",
     "model",
+    "cost",
     "bench",
     "config",
     "serve",
@@ -133,7 +134,7 @@ ORDER = (
         "cancel",
     ),
     *("verify", "keys"),
-    *("serve", "speak", "read", "tasks", "backends", "train", "doctor"),
+    *("serve", "speak", "read", "tasks", "backends", "train", "cost", "doctor"),
 )
 
 

@@ -20,7 +20,7 @@ def train(
         str,
         typer.Argument(
             help="A debater: a recipe file, or the name of a shipped one, e.g. ada. Or a belief backend, e.g. kalm, or "
-            "one of its other recipes, e.g. in_context:mixtures; `debate backends` lists them."
+            "one of its other recipes, e.g. in_context:selection; `debate backends` lists them."
         ),
     ],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Output folder (default: runs/train/NAME).")] = None,

@@ -88,14 +88,14 @@ def regression_cases() -> list[Question]:
     return found
 
 
-def small_in_context(folder: Path, *, seed: int = 0, loops: int = 0) -> dict[str, Any]:
+def small_in_context(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write a random learner of two families."""
     from agents.models.in_context.backend import InContext
     from agents.models.in_context.config import LearnerConfig
     from agents.models.in_context.model import Learner
 
     torch.manual_seed(seed)
-    config = LearnerConfig(("linear", "sparse"), width=16, layers=3, heads=2, loops=loops)
+    config = LearnerConfig(("linear", "sparse"), width=16, layers=2, heads=2)
     InContext(learner=Learner(config).eval()).save_pretrained(folder)
     return {"checkpoint": str(folder)}
 
@@ -444,7 +444,6 @@ CONTRACTS = {
     "functions-elimination": _functions("elimination"),
     "functions-neighbours": _functions("neighbours", neighbours=3),
     "in-context-learner": _in_context("learner", prepare=small_in_context),
-    "in-context-looped": _in_context("learner", prepare=partial(small_in_context, loops=5), loops=3),
     "in-context-learned-family": _in_context("learner", prepare=small_in_context, about="family"),
     "in-context-bayes": _in_context("bayes", family="noisy"),
     "in-context-family": _in_context("bayes", family="mixture", about="family"),

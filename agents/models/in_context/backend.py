@@ -55,7 +55,6 @@ class InContext(BeliefBackend):
         noise: standard deviation of the noise that the rule `bayes` knows; the family's own by default.
         share: (i, …, n): it sees the examples whose number leaves one of i, … when divided by n; all by default.
         about: `value`, or `family`, which of several families the function is of.
-        loops: how often a looped network loops; as in training by default.
     """
 
     modality = "table"
@@ -69,26 +68,19 @@ class InContext(BeliefBackend):
         noise: float | None = None,
         share: Sequence[int] = (0, 1),
         about: Literal["value", "family"] = "value",
-        loops: int | None = None,
     ) -> None:
         named = parse_named(rule, "rule")
         if named.name not in RULES:
             raise UnknownName("rule", named.name, RULES)
         if (named.name == "learner") != (learner is not None):
             raise ConfigError(f"the rule {rule!r} {'needs' if learner is None else 'has no use for'} a network")
-        if learner is not None and learner.config.loss != "gaussian":
-            raise ConfigError(
-                "this network was trained by squared error and has no variance: train one with loss: gaussian"
-            )
         if len(share) < 2 or not all(0 <= place < share[-1] for place in share[:-1]):
             raise ConfigError(f"share is [i, …, n] with 0 <= i < n; got {list(share)}")
         if about not in ("value", "family"):
             raise ConfigError(f"about is value or family; got {about!r}")
         self._point = self._point_rule(rule)
         self.rule, self.learner, self.family, self.noise = rule, learner, family, noise
-        self.share, self.about, self.loops = tuple(share), about, loops
-        if loops is not None and (learner is None or not learner.config.loops or loops < 1):
-            raise ConfigError(f"loops are at least 1, and of a network that was trained with loops; got {loops}")
+        self.share, self.about = tuple(share), about
         # So that a family or noise that is not there is told now.
         kinds_of(family, 1, noise=noise)
         if about == "family" and len(self._families) < 2:
@@ -124,7 +116,7 @@ class InContext(BeliefBackend):
     def save_pretrained(self, folder: Path) -> None:
         """Write options.json, and config.json and model.safetensors of a learner."""
         folder.mkdir(parents=True, exist_ok=True)
-        stored = {"rule": self.rule, "family": self.family, "noise": self.noise, "loops": self.loops}
+        stored = {"rule": self.rule, "family": self.family, "noise": self.noise}
         (folder / OPTIONS).write_text(
             json.dumps({**stored, "share": list(self.share), "about": self.about}, indent=1) + "\n"
         )
@@ -205,7 +197,7 @@ class InContext(BeliefBackend):
     def _ask(self, learner: Learner, x: Tensor, y: Tensor, asked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return mean [1], variance [1] and the families' probabilities [G]; one function at a time, whatever else is asked."""
         whole = torch.cat([x, asked[:, None]], 1).float(), torch.cat([y, torch.zeros(1, 1)], 1).float()
-        said = learner(*whole, loops=self.loops)
+        said = learner(*whole)
         shares = torch.softmax(said.families[0, -1].double(), -1)
         return said.mean[:, -1].double(), said.log_variance[:, -1].double().exp(), shares
 

@@ -23,7 +23,10 @@ FRESH, FRESH_SEED = 4000, 10_000
 FEW, TWO_LEFT, MANY = 5, 6, 15
 UNSEEN_NOISE, WIDE = 2.0, 2.0
 HALVES = (5, 5)
-SETTINGS = tuple(Setting(noise, own, others) for noise in (0.1, 0.3, 1.0) for own, others in (HALVES, (2, 8), (8, 2)))
+SETTINGS = (
+    *(Setting(noise, *HALVES) for noise in (0.1, 0.3, 1.0)),
+    *(Setting(0.3, own, others) for own, others in ((2, 8), (8, 2))),
+)
 DEBATED = 150
 """Functions that each setting is debated on."""
 Pairs = dict[str, list[tuple[float, float]]]

@@ -95,11 +95,6 @@ def relu(dims: int) -> list[Kind]:
     return [Kind("relu", 1 / NETWORKS, layer, True, variance, NOISE) for layer in layers]
 
 
-def representation(dims: int) -> list[Kind]:
-    """The first of `relu`'s networks alone: regression on features that never change (Gao et al., 2024, arXiv:2402.13572)."""
-    return [replace(relu(dims)[0], family="representation", weight=1.0)]
-
-
 def noisy(dims: int) -> list[Kind]:
     """Linear functions, each with a noise of its own."""
     (kind,) = linear(dims)
@@ -110,7 +105,6 @@ FAMILIES: dict[str, Callable[[int], list[Kind]]] = {
     "linear": linear,
     "sparse": sparse,
     "relu": relu,
-    "representation": representation,
     "noisy": noisy,
     "mixture": lambda dims: mixed(("linear", "sparse"), dims),
 }

@@ -20,8 +20,6 @@ from agents.models.in_context.config import LearnerConfig
 
 LOWEST, HIGHEST = -8.0, 6.0
 """What a log-variance is kept between: without bounds the loss diverges."""
-WINDOW = 4
-"""How many of a looped network's last loops the loss is averaged over."""
 
 
 @dataclass(frozen=True)
@@ -52,68 +50,27 @@ class Learner(nn.Module):
         scores = len(config.families) if len(config.families) > 1 else 0
         self.read_out = nn.Linear(config.width, 2 + scores)
 
-    def forward(self, x: Tensor, y: Tensor, *, loops: int | None = None) -> Said:
+    def forward(self, x: Tensor, y: Tensor) -> Said:
         """Return the beliefs, the one at k from points before k and x at k.
 
         Args:
             x: [B, K, d].
             y: [B, K]; the last one is not looked at.
-            loops: how often a looped network loops; as in training by default.
 
         Raises:
-            RequestError: more points than the learned positions hold, another number of dimensions, or loops of a plain network.
+            RequestError: more points than the learned positions hold, or another number of dimensions.
         """
-        return self._read(self.states(x, y, loops=loops)[-1])
-
-    def window(self, x: Tensor, y: Tensor) -> list[Said]:
-        """Return what a looped network says after each of its last loops, with gradients through these alone; else what it says.
-
-        As in github Leiay/looped_transformer, from which Gao et al. (2024) start.
-        """
-        if not self.config.loops:
-            return [self(x, y)]
-        first = self.blocks[0](self._embedded(x, y))
-        z = torch.zeros_like(first)
-        with torch.no_grad():
-            for _ in range(self.config.loops - WINDOW):
-                z = self.blocks[1](z + first)
-        found = []
-        for _ in range(min(WINDOW, self.config.loops)):
-            z = self.blocks[1](z + first)
-            found.append(self._read(self.blocks[2](z)))
-        return found
-
-    def states(self, x: Tensor, y: Tensor, *, loops: int | None = None) -> list[Tensor]:
-        """Return what enters the first block and what leaves each that runs, [B, K, D]."""
-        if loops is not None and (not self.config.loops or loops < 1):
-            raise RequestError(
-                f"loops are at least 1, and of a looped network; got {loops} and {self.config.loops} in training"
-            )
-        found = [self._embedded(x, y)]
-        if not self.config.loops:
-            for block in self.blocks:
-                found.append(block(found[-1]))
-            return found
-        found.append(self.blocks[0](found[-1]))
-        first, z = found[-1], torch.zeros_like(found[-1])
-        for _ in range(loops or self.config.loops):
-            z = self.blocks[1](z + first)
-            found.append(z)
-        return [*found, self.blocks[2](z)]
-
-    def _read(self, state: Tensor) -> Said:
-        found = self.read_out(self.norm(state))
-        return Said(found[..., 0], found[..., 1].clamp(LOWEST, HIGHEST), found[..., 2:])
-
-    def _embedded(self, x: Tensor, y: Tensor) -> Tensor:
         _, points, dims = x.shape
         if dims != self.config.dims or points > self.config.points:
             raise RequestError(
                 f"this learner takes points of {self.config.dims} values and at most {self.config.points} of them, the "
                 f"asked one included; got {points} of {dims} values. Train one for that size."
             )
-        found: Tensor = self.read_in(tokens(x, y)) + self.positions(torch.arange(points))
-        return found
+        h = self.read_in(tokens(x, y)) + self.positions(torch.arange(points))
+        for block in self.blocks:
+            h = block(h)
+        found = self.read_out(self.norm(h))
+        return Said(found[..., 0], found[..., 1].clamp(LOWEST, HIGHEST), found[..., 2:])
 
 
 def tokens(x: Tensor, y: Tensor) -> Tensor:

@@ -69,18 +69,14 @@ def train(config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progres
     def loss(learner: Learner, generator: torch.Generator) -> Tensor:
         points = draw(kinds, recipe.batch, config.points, generator)
         x, y = points.x.float(), points.y.float()
-        family = which[points.kind][:, None].expand(-1, config.points)
-        window = learner.window(x, y)
-        return torch.stack([_loss(said, y, family, config) for said in window]).mean()
+        said = learner(x, y)
+        found = gaussian_loss(said, y)
+        if said.families.shape[-1]:
+            family = which[points.kind][:, None].expand(-1, config.points)
+            found = found + FAMILY_SHARE * functional.cross_entropy(said.families.flatten(0, 1), family.flatten())
+        return found
 
     return fit(seeded(lambda: Learner(config), seed), loss, recipe, seed=seed, progress=progress)
-
-
-def _loss(said: Said, y: Tensor, family: Tensor, config: LearnerConfig) -> Tensor:
-    found = gaussian_loss(said, y) if config.loss == "gaussian" else functional.mse_loss(said.mean, y)
-    if said.families.shape[-1]:
-        found = found + FAMILY_SHARE * functional.cross_entropy(said.families.flatten(0, 1), family.flatten())
-    return found
 
 
 def load_learner(folder: Path) -> Learner:
@@ -94,9 +90,7 @@ def load_learner(folder: Path) -> Learner:
 
 def learner(out: Path, config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress) -> Learner:
     """Return the learner of a seed, trained unless it lies under `out`."""
-    noise = "" if config.noise is None else f"-noise{config.noise:g}"
-    loops = f"-{config.loops}loops" if config.loops else ""
-    folder = out / f"{'-'.join(config.families)}{noise}-{config.loss}-{config.layers}x{config.width}{loops}-{seed}"
+    folder = out / f"{'-'.join(config.families)}-{seed}"
     if not (folder / CONFIG).is_file():
         progress(f"training {folder.name}")
         made = train(config, recipe, seed=seed, progress=progress)

@@ -290,7 +290,6 @@ def test_what_does_not_fit_the_network_is_a_sentence(small):
         ({"width": 10, "heads": 3}, "width divisible by heads"),
         ({"families": ("linear", "linear")}, "families must be different"),
         ({"families": ("mixture",)}, "write the families of the mixture"),
-        ({"loss": "absolute"}, "loss is gaussian or squared"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             LearnerConfig(**options)
@@ -307,7 +306,6 @@ def test_training_is_seeded_and_learns():
     with torch.inference_mode():
         error = (one(fresh.x.float(), fresh.y.float()).mean.double() - fresh.value).square().mean(0)
     assert error[-1] < 0.3 * error[0]
-    assert train(replace(config, loss="squared"), short, seed=0).config.loss == "squared"
 
 
 # --- intervals
@@ -426,11 +424,6 @@ def test_the_shipped_network_is_near_the_exact_belief():
         (lambda: InContext("ols", about="family"), ConfigError, "is of the rule bayes with family: mixture"),
         (lambda: InContext("bayes", about="colour"), ConfigError, "about is value or family"),
         (lambda: InContext.from_pretrained("nowhere"), ModelError, "no in-context learner in nowhere.*Shipped: noisy"),
-        (
-            lambda: InContext(learner=Learner(LearnerConfig(("linear",), loss="squared"))),
-            ConfigError,
-            "trained by squared error and has no variance",
-        ),
     ],
 )
 def test_mistakes_are_sentences(make, error, sentence):

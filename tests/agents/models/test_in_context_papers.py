@@ -6,62 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from agents.errors import ConfigError, ModelError, RequestError
-from agents.models.in_context import algorithms, linear_attention, looped, mixtures, selection
-from agents.models.in_context.config import LearnerConfig
-from agents.models.in_context.estimators import gradient_descent, least_squares, ols, ridge
+from agents.errors import ConfigError, ModelError
+from agents.models.in_context import linear_attention, selection, width
+from agents.models.in_context.estimators import gradient_descent, ols
 from agents.models.in_context.families import draw, kinds_of
-from agents.models.in_context.model import WINDOW, Learner
-from agents.models.in_context.posterior import bayes
-from agents.models.in_context.training import Recipe, train
-
-# --- which rule is followed
 
 
-def prompts(noise=0.0, seed=0):
-    points = draw(kinds_of("linear", 4, noise=noise), 60, 22, torch.Generator().manual_seed(seed))
+def prompts():
+    points = draw(kinds_of("linear", 4, noise=0.0), 60, 22, torch.Generator().manual_seed(0))
     return points.x[:, :12], points.y[:, :12], points.x[:, 12:]
-
-
-def test_distances_are_their_definitions():
-    x, y, asked = prompts()
-    one, two = ols()(x, y, asked), ridge(penalty=2.0)(x, y, asked)
-    want = np.mean([(float(a) - float(b)) ** 2 for a, b in zip(one.flatten(), two.flatten(), strict=True)]) / 4
-    assert algorithms.prediction_distance(one, two, 4) == pytest.approx(want)
-    # The weights of a rule that is linear are read off its answers, whatever the examples were.
-    weights = torch.linalg.inv(x.transpose(1, 2) @ x + 2 * torch.eye(4).double()) @ x.transpose(1, 2) @ y[..., None]
-    assert torch.allclose(algorithms.implied_weights(two, asked), weights[..., 0], atol=1e-9)
-    apart = (least_squares(x, y) - weights[..., 0]).square().sum(-1).mean() / 4
-    assert algorithms.weight_distance(one, two, asked) == pytest.approx(float(apart))
-
-
-def test_a_rule_is_found_out_by_its_answers():
-    x, y, asked = prompts(noise=0.5)
-    assert algorithms.nearest_penalty(ridge(penalty=1.0)(x, y, asked), x, y, asked) == pytest.approx(1.0)
-    step = gradient_descent(steps=1, rate=0.7)(x, y, asked)
-    assert torch.allclose(algorithms.nearest_step(step, x, y, asked), step)
-    assert not torch.allclose(algorithms.nearest_step(ols()(x, y, asked), x, y, asked), ols()(x, y, asked), atol=0.1)
-
-
-def test_a_network_is_asked_each_question_alone():
-    torch.manual_seed(0)
-    made = Learner(LearnerConfig(("linear",), width=16, layers=1, heads=2, loss="squared")).eval()
-    x, y, asked = prompts()
-    found = algorithms.network(made)(x, y, asked)
-    for place in (0, 9):
-        whole = torch.cat([x, asked[:, place : place + 1]], 1).float()
-        alone = made(whole, torch.cat([y, torch.full((60, 1), 9.0)], 1).float()).mean[:, -1].double()
-        assert torch.allclose(found[:, place], alone, atol=1e-5)
-
-
-def test_a_probe_finds_what_is_there_and_not_what_is_not():
-    generator = torch.Generator().manual_seed(0)
-    states = torch.randn(1200, 4, 8, generator=generator)
-    there, curved = states[:, 3, :2] - states[:, 3, 2:4], (states[:, 1, :2] * states[:, 1, 2:4])
-    assert algorithms.probed(states, there, is_linear=True, seed=0) > 0.9
-    assert algorithms.probed(states, torch.randn(1200, 2, generator=generator), is_linear=True, seed=0) < 0.1
-    linear, deep = (algorithms.probed(states, curved, is_linear=each, seed=0) for each in (True, False))
-    assert deep > linear + 0.2
 
 
 # --- linear attention
@@ -132,78 +85,6 @@ def test_it_is_one_step_of_descent_and_not_least_squares():
     assert float(many[0, 0] / points.value[0, 0]) == pytest.approx(12 / 17, abs=0.05)
     with pytest.raises(ConfigError, match="trained must be at least 1"):
         linear_attention.trained_rule(trained=0)
-
-
-# --- loops
-
-
-@pytest.fixture(scope="module")
-def loop():
-    torch.manual_seed(0)
-    return Learner(LearnerConfig(("linear",), width=16, layers=3, heads=2, loops=6)).eval()
-
-
-def test_a_looped_network_is_its_blocks_with_the_input_given_again(loop):
-    points = draw(kinds_of("linear", 4), 3, 6, torch.Generator().manual_seed(0))
-    x, y = points.x.float(), points.y.float()
-    with torch.inference_mode():
-        first = loop.blocks[0](loop.states(x, y)[0])
-        z = torch.zeros_like(first)
-        for _ in range(9):
-            z = loop.blocks[1](z + first)
-        want = loop.read_out(loop.norm(loop.blocks[2](z)[:, ::2]))[..., 0]
-        assert torch.equal(loop(x, y, loops=9).mean, want)
-        assert torch.equal(loop(x, y).mean, loop(x, y, loops=6).mean)
-        assert not torch.equal(loop(x, y).mean, want)
-
-
-def test_the_loss_has_gradients_through_the_last_loops_alone(loop):
-    points = draw(kinds_of("linear", 4), 3, 6, torch.Generator().manual_seed(0))
-    x, y = points.x.float(), points.y.float()
-    window = loop.window(x, y)
-    assert len(window) == WINDOW
-    for place, said in enumerate(window):
-        assert torch.allclose(said.mean, loop(x, y, loops=6 - WINDOW + 1 + place).mean, atol=1e-6)
-    (short,) = torch.autograd.grad(window[-1].mean.sum(), loop.blocks[1].qkv.weight)
-    (whole,) = torch.autograd.grad(loop(x, y).mean.sum(), loop.blocks[1].qkv.weight)
-    assert not torch.allclose(short, whole)
-    plain = Learner(LearnerConfig(("linear",), width=16, layers=3, heads=2)).eval()
-    assert len(plain.window(x, y)) == 1
-    assert sum(p.numel() for p in plain.parameters()) == sum(p.numel() for p in loop.parameters())
-
-
-def test_loops_of_what_has_none_are_refused(loop):
-    points = draw(kinds_of("linear", 4), 1, 3, torch.Generator().manual_seed(0))
-    x, y = points.x.float(), points.y.float()
-    with pytest.raises(RequestError, match="loops are at least 1, and of a looped network; got 0 and 6"):
-        loop(x, y, loops=0)
-    with pytest.raises(RequestError, match="got 3 and 0 in training"):
-        Learner(LearnerConfig(("linear",), width=16, heads=2))(x, y, loops=3)
-    with pytest.raises(ConfigError, match="loops are of the second of three layers"):
-        LearnerConfig(layers=2, loops=3)
-
-
-def test_a_looped_network_is_trained(loop):
-    made = train(
-        LearnerConfig(("representation",), points=4, width=8, layers=3, heads=1, loops=5), Recipe(2, 4), seed=0
-    )
-    points = draw(made.config.kinds(), 50, 4, torch.Generator().manual_seed(0))
-    assert math.isfinite(looped.error(made, points, 10))
-
-
-# --- mixtures
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_function_between_families_has_the_exact_belief_of_its_own_prior(share):
-    points, exact = mixtures.between(share, 4000, 4, torch.Generator().manual_seed(0))
-    assert float(points.value.square().mean()) == pytest.approx(1, abs=0.08)
-    off = float((exact - points.value[:, -1]).square().mean())
-    for other in ("linear", "sparse"):
-        belief = bayes(kinds_of(other, 4), points.x[:, :-1], points.y[:, :-1], points.x[:, -1]).mean
-        wrong = float((belief - points.value[:, -1]).square().mean())
-        # Nobody who takes it for one of the families is nearer; at 0 it is one.
-        assert wrong == pytest.approx(off) if (share, other) == (0.0, "sparse") else wrong > off
 
 
 # --- attention as a support vector machine
@@ -318,3 +199,40 @@ def test_a_head_is_read_as_it_was_written(tmp_path):
     for path, sentence in ((tmp_path, "a square of finite numbers"), (tmp_path / "nowhere", "no attention head in")):
         with pytest.raises(ModelError, match=sentence):
             selection.load_head(path)
+
+
+# --- width
+
+
+def test_the_target_is_its_formula_and_mixes_positions():
+    x = torch.tensor([[0.3, -0.8, 0.5], [1.0, 0.0, -1.0]]).double()
+    for row, found in zip(x.tolist(), width.target(x).tolist(), strict=True):
+        want = [math.sin(3 * sum(abs(row[i] - other) for other in row)) * row[(i + 1) % 3] for i in range(3)]
+        assert found == pytest.approx(want)
+
+
+def test_the_layer_is_one_layer_and_without_attention_sees_itself_alone():
+    torch.manual_seed(0)
+    layer, blind = width.Layer(8), width.Layer(8, has_attention=False)
+    x = 2 * torch.rand(4, 3) - 1
+    w = {name: value.double().numpy() for name, value in layer.state_dict().items()}
+    for row, found in zip(x, layer(x).detach(), strict=True):
+        rows = np.column_stack([row.double().numpy(), np.eye(3)])
+        h = rows @ w["read_in.weight"].T + w["read_in.bias"]
+        q, k, v = np.split(h @ w["qkv.weight"].T + w["qkv.bias"], 3, axis=-1)
+        scores = np.exp(q @ k.T / math.sqrt(32))
+        h = h + scores / scores.sum(-1, keepdims=True) @ v
+        hidden = np.maximum(h @ w["mlp.0.weight"].T + w["mlp.0.bias"], 0)
+        assert found.tolist() == pytest.approx((hidden @ w["mlp.2.weight"].T + w["mlp.2.bias"])[:, 0], abs=1e-5)
+    other = x.clone()
+    other[:, 2] += 0.5
+    assert torch.equal(blind(other)[:, :2], blind(x)[:, :2])
+    assert not torch.equal(layer(other)[:, :2], layer(x)[:, :2])
+
+
+def test_an_error_is_relative_to_the_target():
+    torch.manual_seed(0)
+    layer = width.Layer(8)
+    layer.mlp[2].weight.data.zero_()
+    layer.mlp[2].bias.data.zero_()
+    assert width.relative_error(layer, 0) == pytest.approx(1)

@@ -8,8 +8,8 @@ import torch
 from agents.beliefs.claims import Claim, table
 from agents.errors import ConfigError
 from agents.models.discrete_functions import training
-from agents.models.in_context import looped
-from agents.models.in_context import training as in_context_training
+from agents.models.in_context import width
+from agents.models.in_context.training import Recipe
 
 
 def test_the_interval_is_students():
@@ -61,20 +61,18 @@ def test_training_prints_the_table_and_does_not_train_again(cli, tmp_path, monke
 
 
 def test_a_further_recipe_has_a_table_of_its_own(cli, tmp_path, monkeypatch):
-    tiny = in_context_training.Recipe(steps=2, batch=4, warmup=1)
-    monkeypatch.setattr(looped, "RECIPE", tiny)
-    monkeypatch.setattr(looped, "FRESH", 40)
-    code, out, _ = cli("train", "in_context:looped", "--out", tmp_path, "--seeds", 1)
+    monkeypatch.setattr(width, "RECIPE", Recipe(steps=2, batch=4, warmup=1))
+    monkeypatch.setattr(width, "FRESH", 40)
+    code, out, _ = cli("train", "in_context:width", "--out", tmp_path, "--seeds", 1)
     assert code == 0
-    assert "in_context:looped: Gao et al., 2024" in out
+    assert "in_context:width: Gumaan, 2025" in out
     assert out.count("null") == 4
-    assert len(list(tmp_path.glob("representation-*-0"))) == 2
-    assert "looped (Gao et al., 2024" in " ".join(cli("backends", "in_context")[1].split())
-    code, _, err = cli("train", "in_context:loopd", "--out", tmp_path)
+    assert "width (Gumaan, 2025" in " ".join(cli("backends", "in_context")[1].split())
+    code, _, err = cli("train", "in_context:widt", "--out", tmp_path)
     assert code == 2
-    assert "unknown recipe of in_context 'loopd'" in err
-    assert "Did you mean 'looped'" in err
-    assert "one recipe: leave --published out" in cli("train", "in_context:looped", "--published")[2]
+    assert "unknown recipe of in_context 'widt'" in err
+    assert "Did you mean 'width'" in err
+    assert "one recipe: leave --published out" in cli("train", "in_context:width", "--published")[2]
 
 
 def test_backends_lists_both_kinds(cli):
