@@ -36,7 +36,7 @@ INTERVALS = (
 ASK_FAMILY = "Does y depend on all four numbers of x (linear) or on one alone (sparse)? Answer with linear or sparse."
 _LETTER = f"([{LETTERS[0]}-{LETTERS[-1]}])"
 _NUMBER = r"([-+−]?\d{1,6}(?:\.\d{1,9})?)"
-_AFTER_CUE = re.compile(rf"(?:Answer|y)\s?[:=]\s{{0,3}}(?:{_LETTER}(?![\w'])|{_NUMBER}(?![\w%]))")
+_AFTER_CUE = re.compile(rf"\b(?:Answer|y)\s?[:=]\s{{0,3}}(?:{_LETTER}(?![\w'])|{_NUMBER}(?![\w%]))")
 _WHOLE = re.compile(rf"\s*(?:{_LETTER}|{_NUMBER})\.?\s*")
 
 

@@ -83,6 +83,7 @@ class Answers(Target):
         "trec",
         "spoken_digits",
         "discrete_functions",
+        "in_context",
         "missing_word",
         "boolq",
         "hellaswag",

@@ -183,15 +183,15 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         key_query, value = limit(covariance, EXAMPLES)
         off = float((a - key_query[:-1, :-1]).norm() / key_query.norm() + (v - value[-1, -1]).abs() / value[-1, -1])
         figures.setdefault(FLOW, []).append((off, 0.0))
-        generator = torch.Generator().manual_seed(FRESH_SEED + seed)
-        inside = _error(layer, covariance, generator)
+        fresh = FRESH_SEED + seed
+        inside = _error(layer, covariance, fresh)
         formula = 2 * float(
             population_loss(inverse, torch.tensor(1.0).double(), covariance, EXAMPLES) / covariance.trace()
         )
         figures.setdefault(FORMULA, []).append((inside, formula))
-        figures.setdefault(TASKS, []).append((_error(layer, covariance, generator, weights=3.0), inside))
-        figures.setdefault(QUERIES, []).append((_error(layer, covariance, generator, asked=3.0), inside))
-        figures.setdefault(INPUTS, []).append((_error(layer, 9 * covariance, generator) / inside, 10.0))
+        figures.setdefault(TASKS, []).append((_error(layer, covariance, fresh, weights=3.0), inside))
+        figures.setdefault(QUERIES, []).append((_error(layer, covariance, fresh, asked=3.0), inside))
+        figures.setdefault(INPUTS, []).append((_error(layer, 9 * covariance, fresh) / inside, 10.0))
         figures.setdefault(REAL, []).append(_real(seed))
     return [
         Claim(text, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), *ASKED[text])
@@ -203,8 +203,8 @@ FLOW = "gradient flow on the exact loss: relative distance of both matrices to t
 CLOSED = "trained on drawn prompts: relative distance of their product to Γ⁻¹"
 NOT_INVERSE = "the same to Λ⁻¹: above that to Γ⁻¹"
 FORMULA = "error over the label's variance: the closed form's"
-TASKS = "weights three times as large: the same share of the variance"
-QUERIES = "questions three times as far out: the same share"
+TASKS = "weights three times as large, the same prompts: the same share of the variance"
+QUERIES = "questions three times as far out, the same prompts: the same share"
 INPUTS = "all inputs three times as far out: error, over that inside, above 10"
 REAL = "diabetes, standardised, 12 rows: squared error above ridge regression's"
 ASKED: dict[str, tuple[float | None, float | None]] = {
@@ -223,13 +223,13 @@ ASKED: dict[str, tuple[float | None, float | None]] = {
 def _error(
     layer: LinearAttention,
     covariance: Tensor,
-    generator: torch.Generator,
+    seed: int,
     *,
     weights: float = 1.0,
     asked: float = 1.0,
 ) -> float:
     """Return the mean squared error over the labels' mean square, of labels and questions scaled so."""
-    x, y, question, label = prompts(covariance, FRESH, EXAMPLES, generator)
+    x, y, question, label = prompts(covariance, FRESH, EXAMPLES, torch.Generator().manual_seed(seed))
     found = layer(x, weights * y, asked * question)
     label = weights * asked * label
     return float((found - label).square().mean() / label.square().mean())

@@ -22,6 +22,7 @@ from agents.models.in_context.posterior import Predictive, bayes, families, gaus
 from agents.models.in_context.training import Recipe, gaussian_loss, train
 from agents.observation import Table
 from agents.question import Question
+from evals.task import create_task
 
 
 def drawn(family, functions=64, points=12, dims=4, seed=0, **options):
@@ -438,6 +439,58 @@ def test_a_broken_options_file_is_a_sentence(tmp_path):
         InContext.from_pretrained(str(tmp_path))
     (tmp_path / "options.json").write_text(json.dumps({"rule": "bayes", "family": "relu"}))
     assert InContext.from_pretrained(str(tmp_path)).family == "relu"
+
+
+# --- the task
+
+
+def test_a_question_has_the_examples_in_words_and_as_a_table():
+    task = create_task("in_context:mixture")
+    samples = task.samples(30)
+    assert task.samples(30) == samples
+    assert create_task("in_context:mixture", seed=1).samples(1)[0].question != samples[0].question
+    for sample in samples:
+        table = sample.observations[0]
+        assert table.values.shape == (11, 4)
+        assert sample.target == letter(sample.metadata["y"])
+        lines = sample.question.split("\n")
+        assert len(lines) == 11
+        for row, label, line in zip(table.values.tolist(), table.labels, lines, strict=False):
+            x, y = line.removeprefix("x = ").split("; y = ")
+            assert [float(value) for value in x.split(", ")] == pytest.approx(row, abs=0.006)
+            assert float(y) == pytest.approx(float(label), abs=0.006)
+    assert task.labels(samples[0]) == LETTERS
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("Answer: C", "C"),
+        ("Answer: C.", "C"),
+        ("y = -0.3, so Answer: F", "F"),
+        ("Answer: -0.3", "F"),
+        ("I believe that y = 9.", "L"),
+        ("−1.20", "D"),
+        ("G", "G"),
+        ("A good question", None),
+        ("Answer: Axe", None),
+        ("the probability = 3", None),
+        ("Answer: 30%", None),
+    ],
+)
+def test_an_answer_is_a_letter_or_a_number(said, answer):
+    assert create_task("in_context").extract(said) == answer
+
+
+def test_which_family_it_is_can_be_asked():
+    task = create_task("in_context:which_family")
+    samples = task.samples(40)
+    assert {sample.target for sample in samples} == {"linear", "sparse"} == set(task.labels(samples[0]))
+    assert task.extract("Answer: sparse") == "sparse"
+    # The same functions as the exact belief finds.
+    backend = InContext("bayes", family="mixture", about="family")
+    found = backend.believe([Question("case", "?", sample.observations) for sample in samples])
+    assert sum(belief.best == sample.target for belief, sample in zip(found, samples, strict=True)) > 30
 
 
 # --- messages

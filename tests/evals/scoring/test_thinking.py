@@ -63,6 +63,7 @@ def test_every_reader_leaves_thoughts_out():
     for name, wrong, right in (
         ("spoken_digits", "one", "two"),
         ("discrete_functions", "0", "1"),
+        ("in_context", "A", "B"),
         ("bbh:word_sorting", "b", "c"),
     ):
         task = create_task(name)
