@@ -153,7 +153,7 @@ def hard_margin(x: Tensor, z: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     try:
         from scipy.optimize import nnls
     except ModuleNotFoundError as error:
-        raise MissingDependency("the hard-margin solution", "scipy", "evals") from error
+        raise MissingDependency("the hard-margin solution", "scipy", "convex") from error
     rows = constraints(x, z, chosen)
     g = rows.flatten(1).numpy()
     e = np.vstack([g.T, np.ones(len(g))])
