@@ -1,6 +1,8 @@
-"""What papers on learning in context say, in equations: distances, probes, closed forms, loops, mixtures."""
+"""What papers on attention and learning in context say, in equations: closed forms, margins, width; and a debate that uses it."""
 
+import asyncio
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from agents.errors import ConfigError, ModelError
 from agents.models.in_context import linear_attention, selection, width
 from agents.models.in_context.estimators import gradient_descent, ols
 from agents.models.in_context.families import draw, kinds_of
+from debate.config.load import load_config
+from debate.config.shipped import configs_folder
+from evals.evaluation import evaluate
 
 
 def prompts():
@@ -236,3 +241,19 @@ def test_an_error_is_relative_to_the_target():
     layer.mlp[2].weight.data.zero_()
     layer.mlp[2].bias.data.zero_()
     assert width.relative_error(layer, 0) == pytest.approx(1)
+
+
+def test_a_debate_is_decided_by_what_a_head_attends_to(tmp_path):
+    selection.save_head(tmp_path, 20 * torch.eye(12).double())
+    settings = [f"decision=attended(head={str(tmp_path)!r})", 'methods={"cipher": {}}']
+    config = load_config(configs_folder() / "specialists" / "in_context_rules.yaml", settings)
+    (result,) = asyncio.run(evaluate(config, out=tmp_path / "run", limit=2))
+    assert result.total == 2
+    reasons = re.findall(r'"reason": ?"([^"]*)"', (tmp_path / "run" / "cipher" / "transcript.jsonl").read_text())
+    for reason in reasons:
+        assert re.fullmatch(
+            r"a belief of [\d.]+, attended to: ridge [\d.]+, step [\d.]+, attention [\d.]+, near [\d.]+; \w+ selected, "
+            r"margin [\d.]+",
+            reason,
+        )
+    assert len(reasons) == 2
