@@ -64,8 +64,8 @@ class AgentConfig(Frozen):
     checkpoint: str | None = None
     """Checkpoint that a belief backend loads (default: the backend's own)."""
     pool: str | None = None
-    """How an agent with a belief backend pools what it hears: `linear`, `product(prior=[0.7, 0.3])` or, of numbers, `precision(…)`; by
-    default it does not."""
+    """How an agent with a belief backend pools what it hears: `linear`, `product(prior=[0.7, 0.3])` or, of numbers,
+    `precision(…)`; by default it does not."""
     trust: float = Field(default=0.9, gt=0, lt=1)
     """Probability that such an agent gives to a label which another agent merely states."""
     words: Literal["label", "shares"] = "label"
