@@ -55,7 +55,7 @@ def engine(
         ),
     ] = None,
     device: Annotated[
-        str, typer.Option("--device", help="Where the weights of --shapes are drawn: cuda or cpu.")
+        str, typer.Option("--device", help="Device that draws the weights of --shapes: cuda or cpu.")
     ] = "cuda",
     minutes: Annotated[
         float | None, typer.Option("--minutes", min=0, help="Start no further shape later than this (default: all).")
