@@ -118,12 +118,12 @@ def test_a_name_that_the_tokenizer_does_not_have_is_empty_in_the_template():
 
 def test_a_template_that_writes_the_date_writes_that_of_the_environment(monkeypatch):
     tokenizer = byte_level((), (), "{{ strftime_now('%d %b %Y') }}" + LOOP + "[{{ m['content'] }}]{% endfor %}")
-    (sentence,) = remarks("m", tokenizer, {1}, 999)
+    (sentence,) = remarks("m", tokenizer, {1}, len(tokenizer))
     assert "writes the day's date" in sentence
     assert "set SOURCE_DATE_EPOCH" in sentence
     monkeypatch.setenv("SOURCE_DATE_EPOCH", str(365 * 86400))
     assert tokenizer.decode(read([("user", "1+1?")], tokenizer)) == "01 Jan 1971[1+1?]"
-    assert remarks("m", tokenizer, {1}, 999) == []
+    assert remarks("m", tokenizer, {1}, len(tokenizer)) == []
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(PromptError, match="must be seconds since 1970; got 'yesterday'"):
         read([("user", "1+1?")], tokenizer)
@@ -137,9 +137,9 @@ def test_a_template_that_ends_the_parts_of_a_message_with_one_token_and_the_mess
     )
     tokenizer = byte_level(("<|start|>", "<|message|>", "<|end|>", "<|return|>"), (), template)
     ends, returns = tokenizer.convert_tokens_to_ids(["<|end|>", "<|return|>"])
-    assert remarks("m", tokenizer, {returns}, 999) == []
-    assert remarks("m", tokenizer, {ends}, 999) == []
-    (sentence,) = remarks("m", tokenizer, {5}, 999)
+    assert remarks("m", tokenizer, {returns}, len(tokenizer)) == []
+    assert remarks("m", tokenizer, {ends}, len(tokenizer)) == []
+    (sentence,) = remarks("m", tokenizer, {5}, len(tokenizer))
     assert "ends a turn with <|end|>" in sentence
 
 
