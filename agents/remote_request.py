@@ -116,12 +116,14 @@ def request_body(request: Request, model: str) -> dict[str, Any]:
     Raises:
         RequestError: it asks for what is not asked of another machine.
     """
-    if request.choices or request.tokens or request.adapter is not None or request.hearers:
+    special = request.choices or request.tokens or request.forced or request.sampling.likelihood
+    if special or request.adapter is not None or request.hearers:
         raise RequestError(
-            f"{model} is on another machine, which is asked for messages alone: not to weigh options, to load an adapter, or to "
-            "render on other tables"
+            f"{model} is on another machine, which is asked for messages alone: not to weigh options or texts, to load an "
+            "adapter, or to render on other tables"
         )
     prompt, sampling = request.prompt, request.sampling
+    asked = {name: value for name, value in vars(sampling).items() if name in _Sampling.model_fields}
     return {
         "format": FORMAT,
         "model": model,
@@ -131,7 +133,7 @@ def request_body(request: Request, model: str) -> dict[str, Any]:
             "close": prompt.close,
             "format": prompt.format,
         },
-        "sampling": {**vars(sampling), "temperature": float(sampling.temperature), "stop": list(sampling.stop)},
+        "sampling": {**asked, "temperature": float(sampling.temperature), "stop": list(sampling.stop)},
         "encoder": request.encoder,
     }
 

@@ -68,7 +68,7 @@ class Turn:
         left_out: turns that its prompt had no room for, oldest first.
         summary: the summary of turns that its prompt had no room for.
         signature: signature over the message at this place; None where nobody signed it.
-        log_likelihood: of a text in nats, where the decision asks for it (`likeliest`).
+        log_likelihood: log-likelihood of a text in nats, where the decision asks for it (`likeliest`).
     """
 
     key: TurnKey

@@ -339,9 +339,9 @@ def serve(
     streams: Annotated[
         int, typer.Option("--streams", min=0, help="Clients that read streams at the same time; 0 leaves them out.")
     ] = 200,
-    seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long they ask.")] = 60.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="Seconds for which the clients ask.")] = 60.0,
     turn_seconds: Annotated[
-        float, typer.Option("--turn-seconds", min=0.01, help="What a turn takes the simulated engine.")
+        float, typer.Option("--turn-seconds", min=0.01, help="Seconds that the simulated engine takes for a turn.")
     ] = 1.0,
     config: Annotated[
         str | None, typer.Option("--config", help="Also compare this config served with `debate eval` of it.")

@@ -1,5 +1,6 @@
 """Ctrl-C on a real terminal: answered within a second, over within five, and nothing that was finished is lost."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -64,7 +65,14 @@ def test_ctrl_c_while_everything_is_loaded(tmp_path, seconds):
 def test_ctrl_c_while_a_model_is_asked_for_on_a_hub_that_does_not_answer(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         held = []
-        threading.Thread(target=lambda: [held.append(server.accept()) for _ in range(9)], daemon=True).start()
+
+        def hold():
+            # Until the server is closed.
+            with contextlib.suppress(OSError):
+                while True:
+                    held.append(server.accept())
+
+        threading.Thread(target=hold, daemon=True).start()
         env = {
             "HF_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}",
             "HF_HUB_OFFLINE": "0",
