@@ -125,9 +125,9 @@ class EmbeddingTable:
         tokens are proven without a search: V² D multiplications by matrix instructions.
         """
         if gpu.refusal("auto", self.weight) is None and self.num_tokens:
-            from kernels.nearest.dispatch import find_neighbours
+            from kernels.nearest import triton
 
-            self.neighbour_cosines.copy_(find_neighbours(self))
+            self.neighbour_cosines.copy_(triton.neighbour_cosines(self.weight.detach(), self.inverse_norms))
             object.__setattr__(self, "knows_neighbours", True)
         if native.refusal(self.weight) is None:
             _ = self.low_rank

@@ -145,23 +145,6 @@ def _on_gpu(vectors: Tensor, table: EmbeddingTable, candidates: Tensor) -> tuple
     )
 
 
-def find_neighbours(table: EmbeddingTable, block: int = 1024) -> Tensor:
-    """The cosine of each row with the row closest to it, [V] float64, by Triton's kernels.
-
-    1 where another row is as close as the row itself, and for a row of zeros: such a token is never proven.
-    """
-    from kernels.nearest import triton
-
-    weight = table.weight.detach()
-    found = torch.empty(table.num_tokens, dtype=torch.float64, device=weight.device)
-    for start in range(0, table.num_tokens, block):
-        rows = weight[start : start + block]
-        ids, best, second = triton.nearest_token(rows, weight, table.inverse_norms)
-        own = torch.arange(start, start + len(rows), device=weight.device)
-        found[start : start + block] = torch.where((ids == own) & (best > 0), second, 1.0)
-    return found
-
-
 def _search(vectors: Tensor, table: EmbeddingTable, norms: Tensor | None, chosen: str) -> tuple[Tensor, Tensor, Tensor]:
     if not len(vectors):
         empty = torch.empty(0, dtype=torch.float64, device=vectors.device)

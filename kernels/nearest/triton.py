@@ -139,3 +139,22 @@ def _pieces(unit: Tensor, dtype: torch.dtype) -> tuple[Tensor, float]:
         pieces.append(rest.to(dtype))
         rest = rest - pieces[-1]
     return torch.stack(pieces), factor
+
+
+def neighbour_cosines(weight: Tensor, inverse_norms: Tensor, block: int = 1024) -> Tensor:
+    """The cosine of each row of a table [V, D] with the row closest to it, [V] float64.
+
+    1 where another row is as close as the row itself, and for a row of zeros: such a token is never proven.
+
+    Args:
+        weight: [V, D].
+        inverse_norms: [V] float32, 0 for a row of zeros.
+        block: rows that are searched at once.
+    """
+    found = torch.empty(len(weight), dtype=torch.float64, device=weight.device)
+    for start in range(0, len(weight), block):
+        rows = weight[start : start + block]
+        ids, best, second = nearest_token(rows, weight, inverse_norms)
+        own = torch.arange(start, start + len(rows), device=weight.device)
+        found[start : start + block] = torch.where((ids == own) & (best > 0), second, 1.0)
+    return found

@@ -7,7 +7,7 @@ import torch
 
 from kernels import EmbeddingTable, expected_embedding, nearest_token, vocabulary_attention, weighted_rows
 from kernels.errors import InvalidBelief
-from kernels.nearest.dispatch import find_neighbours
+from kernels.nearest import triton as nearest
 
 # The interpreter computes with numpy, which warns of infinities that the kernels select away.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -86,7 +86,7 @@ def test_nearest_tokens_that_are_proven_by_their_neighbours_are_those_that_are_s
     weight[150] = weight[3]
     weight[7] = 0
     table = EmbeddingTable(weight)
-    table.neighbour_cosines.copy_(find_neighbours(table))
+    table.neighbour_cosines.copy_(nearest.neighbour_cosines(table.weight, table.inverse_norms))
     object.__setattr__(table, "knows_neighbours", True)
     assert float(table.neighbour_cosines[3]) == float(table.neighbour_cosines[7]) == 1
     # Near a token, between two, next to a pair of equal rows, and anywhere.
