@@ -15,7 +15,8 @@ _DAY = (
     rf"(?:{_MONTH}\.?\s\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s\d{{4}})?"
     rf"|\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{4}})?)"
 )
-_ENTRY = r"(?:-?[$€£¥]?\d[\d,]{0,20}(?:\.\d{1,20})?|-?\d{1,9}/\d{1,9})"
+# Atomic: what is read as one number is not read as two again, or a row of "1,1,1,…" takes time without end.
+_ENTRY = r"(?>-?\d{1,9}/\d{1,9}|-?[$€£¥]?(?:\d{1,3}(?:,\d{3}){1,6}(?!\d)|\d{1,20})(?:\.\d{1,20})?)"
 _FIGURE = r"-?[$€£¥]?\d[\d,]{0,20}(?:\.\d{1,20})?"
 _RATIO = rf"{_FIGURE}(?:(?::|\s:\s){_FIGURE}){{1,5}}"
 _ALONE = (
