@@ -17,18 +17,22 @@ from agents.yaml_values import Builder, Doubtful, Refused
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 10_000
+# Of a config in a run folder, which has every key of every agent.
+MAX_RECORD_BYTES = 64_000_000
+MAX_RECORD_NODES = 2_000_000
 # None where PyYAML was built without libyaml.
 LIBYAML: Any = getattr(yaml, "CSafeLoader", None)
 # Characters that PyYAML's own parser reads in less than a second.
 SHORT = 100_000
 
 
-def read_yaml(path: Path, *, max_nodes: int | None = MAX_NODES) -> Any:
+def read_yaml(path: Path, *, max_bytes: int = MAX_BYTES, max_nodes: int | None = MAX_NODES) -> Any:
     """Return the plain data of a YAML file.
 
     Args:
         path: the file.
-        max_nodes: limit on nodes after aliases, where the file has aliases; None for a file that this program wrote.
+        max_bytes: limit on its size.
+        max_nodes: limit on nodes after aliases, where the file has aliases; None for none.
 
     Raises:
         FileNotFoundError: there is none.
@@ -39,10 +43,10 @@ def read_yaml(path: Path, *, max_nodes: int | None = MAX_NODES) -> Any:
     try:
         with path.open("rb") as file:
             # Of a device that never ends no more is read either.
-            blob = file.read() if max_nodes is None else file.read(MAX_BYTES + 1)
-        if len(blob) > MAX_BYTES and max_nodes is not None:
+            blob = file.read(max_bytes + 1)
+        if len(blob) > max_bytes:
             raise ConfigError(
-                f"{path}: larger than {MAX_BYTES:,} bytes; a config of that size is a mistake or an attack"
+                f"{path}: larger than {max_bytes:,} bytes; a config of that size is a mistake or an attack"
             )
         text = io.TextIOWrapper(io.BytesIO(blob), encoding="utf-8").read()
     except FileNotFoundError:

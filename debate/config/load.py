@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents.errors import ConfigError
 from agents.secrets import refuse_secrets, refuse_secrets_anywhere
-from agents.yaml_file import parse_yaml, read_yaml
+from agents.yaml_file import MAX_RECORD_BYTES, MAX_RECORD_NODES, parse_yaml, read_yaml
 from agents.yaml_values import MAX_DEPTH
 from debate.config.execution import EngineConfig, ExecutionConfig
 from debate.config.paths import check_paths, find_file, with_paths
@@ -52,7 +52,7 @@ def read_config(path: Path, overrides: Sequence[str] = (), *, is_record: bool = 
         ConfigError: no such file, not YAML, no mapping, an override that does not fit, or a path that leads nowhere.
     """
     try:
-        raw = read_yaml(path)
+        raw = read_yaml(path, max_bytes=MAX_RECORD_BYTES, max_nodes=MAX_RECORD_NODES) if is_record else read_yaml(path)
     except FileNotFoundError as error:
         raise ConfigError(
             f"no config file {path}.{nearest(path)} Shipped ones: {', '.join(shipped()) or 'none found'}."

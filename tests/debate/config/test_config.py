@@ -134,3 +134,14 @@ def test_every_engine_is_known():
         ("m", "float16", "transformers"),
         ("m", "bfloat16", "vllm"),
     )
+
+
+def test_the_record_of_thousands_of_agents_is_read_again(write):
+    config = validate({**GOOD, "agents": {"a": {"count": 3800}}}, source="c.yaml")
+    recorded = to_yaml(config)
+    # Larger than a config that somebody wrote may be.
+    assert len(recorded) > 1_000_000
+    path = write(recorded)
+    assert load_config(path, is_record=True) == config
+    with pytest.raises(ConfigError, match="larger than 1,000,000 bytes"):
+        load_config(path)
