@@ -159,6 +159,10 @@ class OutOfMemory(BackendFailed):
     """An engine has not the memory for what it was given at once; with less it may do."""
 
 
+class RowFailed(BackendFailed):
+    """An engine cannot answer one request, by what its model computes for it; the others go on."""
+
+
 class TurnTimedOut(BackendFailed):
     """An engine did not answer in time.
 

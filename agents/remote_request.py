@@ -12,8 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.backend import ChatTurn, Part, Prompt, Request, Sampling, Usage
 from agents.errors import RequestError
 from agents.message import Message
+from kernels.encoders.registry import names, parse
+from kernels.names import parse_named
 
 FORMAT = 1
+# Below it logits divided by it overflow float32.
+LEAST_TEMPERATURE = 1e-6
 # Headers of the answer, beside the message's own file.
 USAGE, FINISH = "X-Cipher-Usage", "X-Cipher-Finish"
 # Header of a message that is signed for a place.
@@ -37,7 +41,7 @@ class _Heard(BaseModel):
 class _Turn(BaseModel):
     model_config = _STRICT
     role: Literal["system", "user", "assistant"]
-    parts: list[_Text | _Heard]
+    parts: list[_Text | _Heard] = Field(min_length=1)
 
 
 class _Prompt(BaseModel):
@@ -50,7 +54,7 @@ class _Prompt(BaseModel):
 
 class _Sampling(BaseModel):
     model_config = _STRICT
-    temperature: float = Field(ge=0, allow_inf_nan=False)
+    temperature: float = Field(ge=0, le=1000, allow_inf_nan=False)
     top_p: float | None
     top_k: int | None
     max_tokens: int = Field(ge=1, lt=2**31)
@@ -92,8 +96,14 @@ class RemoteRequest(BaseModel):
             messages: digest → message, of all that it names.
 
         Raises:
-            RequestError: options that do not go together.
+            RequestError: options that do not go together, no encoder by name, or a temperature too small to divide by.
         """
+        if 0 < self.sampling.temperature < LEAST_TEMPERATURE:
+            raise RequestError(
+                f"sampling.temperature is 0, or at least {LEAST_TEMPERATURE:g}; got {self.sampling.temperature:g}"
+            )
+        if self.encoder is not None:
+            _refuse_encoder(self.encoder)
         turns = tuple(
             ChatTurn(
                 turn.role, tuple(part.text if isinstance(part, _Text) else messages[part.heard] for part in turn.parts)
@@ -104,6 +114,19 @@ class RemoteRequest(BaseModel):
         sampling = Sampling(**{**said, "stop": tuple(said["stop"])})
         prompt = Prompt(turns, cue=self.prompt.cue, close=self.prompt.close, format=self.prompt.format)
         return Request(prompt, sampling, self.encoder)
+
+
+def _refuse_encoder(encoder: str) -> None:
+    """Raise RequestError for what is no encoder by name: a path would import whatever it names."""
+    try:
+        named = parse_named(encoder, "encoder")
+        if named.name not in names():
+            raise RequestError(f"unknown encoder {named.name[:40]!r}; known here: {', '.join(names())}")
+        parse(encoder)
+    except RequestError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise RequestError(f"encoder: {str(error)[:200]}") from error
 
 
 def request_body(request: Request, model: str) -> dict[str, Any]:

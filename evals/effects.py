@@ -30,13 +30,13 @@ from debate.hearing_tables import control_tables
 from debate.orchestrator import Debate, play
 from debate.protocol.exchange import Exchange, build_exchange
 from debate.protocol.protocol import Inbox
+from debate.run_folder.reader import RunReader
 from debate.runtime.backends import Backends
 from debate.transcript import Turn, TurnKey
 from evals.analysis.effects import EFFECTS, Effect, Effects
-from evals.evaluation import sayable, worked
+from evals.evaluation import Selection, sayable, worked
 from evals.samples import read_samples, to_question
 from evals.scorer import SafeExtract
-from evals.task import create_task
 from kernels.content import CONTENTS, Content
 
 STEPS = 16
@@ -217,7 +217,7 @@ async def measure_run(
         raise RunError(f"{path} has no method {method!r}. It has: {', '.join(known) or 'none'}.")
     config = load_config(own, is_record=True)
     config = config.model_copy(update={"content": "intact"}) if config.content != "intact" else config
-    task, samples = create_task(table.task, seed=table.seed), read_samples(path)
+    task, samples = _asked(path).task(table), read_samples(path)
     questions = [to_question(sample, task) for sample in samples]
     engines = backends or Backends(config, progress)
     try:
@@ -230,6 +230,7 @@ async def measure_run(
             extract=SafeExtract(task),
             targets=sayable(task, samples),
             solutions=worked(task, samples),
+            shots=[(shot.question, shot.solution) for shot in task.shots()],
         )
         found = await _over(what, questions[:limit], progress)
     finally:
@@ -238,6 +239,21 @@ async def measure_run(
     effects = Effects(method, steps, tuple(found))
     write_json(path / method / EFFECTS, effects.as_json())
     return effects
+
+
+def _asked(path: Path) -> Selection:
+    """Return which questions a run asked, and with how many worked examples, as its journal says."""
+    config = RunReader(path).state.config
+    if config is None:
+        raise RunError(f"{path}: its journal does not say what was asked")
+    asked = config["asked"]
+    data = asked.get("data")
+    return Selection(
+        split=asked.get("split"),
+        num_fewshot=asked.get("num_fewshot"),
+        data=None if data is None else Path(data),
+        revision=asked.get("revision"),
+    )
 
 
 async def _over(what: Measured, questions: Sequence[Question], progress: Callable[[str], None]) -> list[Effect]:

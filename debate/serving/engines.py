@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.backend import Backend, Generation, Request
 from agents.beliefs.belief_backend import BeliefBackend
-from agents.errors import BackendFailed, ConfigError
+from agents.errors import BackendFailed, ConfigError, OutOfMemory, RowFailed
 from agents.pretrained import Progress
 from agents.supervision.replicas import Replicas
 from agents.supervision.supervised import Supervised
@@ -78,6 +78,13 @@ async def answered_by(backend: Backend, request: Request, id: str) -> Generation
             starts = engine.starts
             try:
                 return await _ended(engine, request)
+            except OutOfMemory as error:
+                # With fewer at once it may do; the engine is sound.
+                engine.gate.narrow(error)
+                raise
+            except RowFailed:
+                # Of one request alone: nobody else's are to end with it.
+                raise
             except BackendFailed:
                 await backend.mend(engine, starts)
                 raise

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agents.errors import BackendFailed, ConfigError, PromptError, PromptTooLong, RequestError, UnknownName
+from agents.errors import (
+    BackendFailed,
+    ConfigError,
+    MessageError,
+    MessageMismatch,
+    PromptError,
+    PromptTooLong,
+    RequestError,
+    UnknownName,
+)
 from debate.runtime.faults import GivenUp
 
 
@@ -49,6 +58,10 @@ def as_api_error(error: BaseException) -> ApiError:
         return ApiError(400, str(error), code="context_length_exceeded", param="messages", detail=counts)
     if isinstance(error, GivenUp | BackendFailed):
         return ApiError(502, f"the engine failed: {error}", code="engine_failed")
+    if isinstance(error, MessageMismatch):
+        return ApiError(400, str(error), code="message_mismatch")
+    if isinstance(error, MessageError):
+        return ApiError(400, str(error), code="invalid_message")
     if isinstance(error, RequestError | ConfigError | PromptError | UnknownName):
         return ApiError(400, str(error), code="invalid_request")
     return ApiError(500, "the server failed over this request; its log says why", code="internal_error")

@@ -52,11 +52,11 @@ class Ears:
             ApiError: 400, no message, or of a model whose tokenizer is another; 403, without the signature that is demanded.
         """
         try:
-            if self._receiver is None:
-                message = from_bytes(blob)
-            else:
-                message = self._receiver.accept(blob, read_place(place))
+            message = from_bytes(blob)
+            # First, so that a message which came to the wrong agent is not taken as said.
             check_receiver(message, agent.backend.fingerprint)
+            if self._receiver is not None:
+                message = self._receiver.accept(blob, read_place(place))
         except MessageRefused as error:
             raise ApiError(403, str(error), code="message_refused") from error
         except MessageMismatch as error:
@@ -138,6 +138,13 @@ def speaking_agent(model: ServedModel, limits: Limits) -> Agent:
             code="no_vectors",
             param="model",
         )
+    if agent.adapter is not None:
+        raise ApiError(
+            400,
+            f"{model.id} speaks through an adapter, and agents of other machines do not: serve a model with merged weights",
+            code="adapter",
+            param="model",
+        )
     return agent
 
 
@@ -188,7 +195,11 @@ async def spoken(
             code="too_many_tokens",
             param="sampling.max_tokens",
         )
-    request = asked.request(ears.all_of(asked.heard))
+    heard = ears.all_of(asked.heard)
+    for message in heard.values():
+        # It was heard by an agent, and need not be one that this agent understands.
+        check_receiver(message, agent.backend.fingerprint)
+    request = asked.request(heard)
     found: Generation
     (found,) = await player.side_by_side([answered_by(agent.backend, request, f"remote-{asked.sampling.seed}")])
     if found.finish_reason == "cancelled":

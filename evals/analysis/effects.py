@@ -159,25 +159,40 @@ def edge_effects(effects: Effects, *, seed: int = 0) -> list[EdgeEffect]:
 
 
 def _rows(edge: str, found: Sequence[Effect], seed: int) -> list[EdgeEffect]:
-    by_content: dict[str, dict[str, list[float]]] = {}
+    by_content: dict[str, list[Effect]] = {}
     for one in found:
-        by_content.setdefault(one.content, {}).setdefault(one.question, []).append(one.mean)
-    means = {
-        content: {question: float(np.mean(values)) for question, values in questions.items()}
-        for content, questions in by_content.items()
-    }
+        by_content.setdefault(one.content, []).append(one)
     rows = []
-    for content, own in means.items():
-        shares = {
-            baseline: share_left(own, means[baseline], seed=seed)
-            for baseline in BASELINES
-            if baseline in means and content not in BASELINES
-        }
-        values = list(own.values())
+    for content, own in by_content.items():
+        shares = {}
+        for baseline in BASELINES:
+            if baseline in by_content and content not in BASELINES:
+                # Where only one of them could be, the other edges say nothing of their proportion.
+                both = _places(own) & _places(by_content[baseline])
+                means = [_by_question(part, both) for part in (own, by_content[baseline])]
+                shares[baseline] = share_left(*means, seed=seed)
+        values = list(_by_question(own, _places(own)).values())
         rows.append(
             EdgeEffect(edge, content, len(values), float(np.mean(values)), stats.bootstrap(values, seed=seed), shares)
         )
     return rows
+
+
+def _place(one: Effect) -> tuple[str, int, str, str]:
+    return one.question, one.round, one.speaker, one.hearer
+
+
+def _places(found: Sequence[Effect]) -> set[tuple[str, int, str, str]]:
+    return set(map(_place, found))
+
+
+def _by_question(found: Sequence[Effect], places: set[tuple[str, int, str, str]]) -> dict[str, float]:
+    """Return question → mean effect over those of its edges that are among some places."""
+    means: dict[str, list[float]] = {}
+    for one in found:
+        if _place(one) in places:
+            means.setdefault(one.question, []).append(one.mean)
+    return {question: float(np.mean(values)) for question, values in means.items()}
 
 
 def share_left(own: dict[str, float], baseline: dict[str, float], *, seed: int = 0) -> tuple[float, Interval]:

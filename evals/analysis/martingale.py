@@ -6,7 +6,7 @@ beliefs over the options; elsewhere it is 1 or 0 as the turn's answer is right o
 Pure; nothing is played.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,8 +18,9 @@ from evals.analysis.run_record import DebateRow, MethodRecord, TurnRow
 from evals.analysis.stats import Interval
 
 HOW = (
-    "Change of the mean p(correct) into a round, over questions; 95 % interval by bootstrap over questions, p of a sign-flip "
-    "test corrected by Holm over the table. A martingale has changes of mean 0."
+    "Change of the mean p(correct) into a round, over questions; 95 % interval by bootstrap over questions, of answers Tango's "
+    "score interval; p of a sign-flip test corrected by Holm over the table. A martingale has changes of mean 0. A debate that "
+    "ended early counts to its last turn in the row over all rounds."
 )
 
 
@@ -29,11 +30,11 @@ class Change:
 
     Attributes:
         method, agent: whose.
-        first, last: rounds compared; the last row of an agent is over the whole debate.
+        first, last: rounds compared; the last row of an agent is over the whole debate, to its last turn where it ended early.
         by: `belief` or `answer`.
         questions: number of questions.
         before, after: mean p(correct) in both rounds.
-        interval: of the mean change.
+        interval: of the mean change; None where beliefs did not differ in their changes, which says nothing of its width.
         p_value, adjusted: that changes are symmetric about 0, alone and corrected for the table.
     """
 
@@ -45,7 +46,7 @@ class Change:
     questions: int
     before: float
     after: float
-    interval: Interval
+    interval: Interval | None
     p_value: float
     adjusted: float = 1.0
 
@@ -89,7 +90,7 @@ def change_blocks(methods: Sequence[MethodRecord], *, seed: int = 0) -> list[Blo
             f"{100 * one.before:.1f}",
             f"{100 * one.after:.1f}",
             _points(one.change),
-            f"{_points(one.interval.low)} to {_points(one.interval.high)}",
+            "–" if one.interval is None else f"{_points(one.interval.low)} to {_points(one.interval.high)}",
             f"{one.adjusted:.2g}",
         ]
         for one in found
@@ -109,14 +110,37 @@ def _of_method(method: MethodRecord, seed: int) -> list[Change]:
     found = []
     for agent in voters:
         rounds = sorted({round for _, name, round in by_turn if name == agent})
-        steps = list(pairwise(rounds))
-        if len(rounds) > 2:
-            steps.append((rounds[0], rounds[-1]))
-        for first, last in steps:
+        for first, last in pairwise(rounds):
             asked = sorted({q for q, name, round in by_turn if (name, round) == (agent, last)})
             pairs = [(by_turn[q, agent, first], by_turn[q, agent, last]) for q in asked if (q, agent, first) in by_turn]
-            found.append(_change(method.name, agent, (first, last), pairs, seed))
+            if pairs:
+                found.append(_change(method.name, agent, (first, last), pairs, seed))
+        if len(rounds) > 2:
+            # Whether a debate comes to the last round follows from its beliefs: those that came alone are no fair sample.
+            ends = {
+                q: max(round for other, name, round in by_turn if (other, name) == (q, agent))
+                for q in _asked(by_turn, agent)
+            }
+            pairs = [
+                (by_turn[q, agent, rounds[0]], by_turn[q, agent, end])
+                for q, end in sorted(ends.items())
+                if (q, agent, rounds[0]) in by_turn
+            ]
+            if pairs:
+                found.append(_change(method.name, agent, (rounds[0], rounds[-1]), pairs, seed))
     return found
+
+
+def _asked(turns: Iterable[tuple[str, str, int]], agent: str) -> set[str]:
+    """Return the questions on which an agent took a turn."""
+    return {question for question, name, _ in turns if name == agent}
+
+
+def _interval(moved: Sequence[float], *, by_belief: bool, seed: int) -> Interval | None:
+    """Return the interval of a mean change; None where it would have no width."""
+    if not by_belief:
+        return stats.score_interval(sum(m > 0 for m in moved), sum(m < 0 for m in moved), len(moved))
+    return stats.bootstrap(moved, seed=seed) if len(set(moved)) > 1 else None
 
 
 def _change(
@@ -141,7 +165,7 @@ def _change(
         len(moved),
         float(before.mean()),
         float(after.mean()),
-        stats.bootstrap(moved, seed=seed),
+        _interval(moved, by_belief=by_belief, seed=seed),
         stats.sign_flip(moved, seed=seed),
     )
 

@@ -1,7 +1,7 @@
 """What a plan came to: each hypothesis beside its result, and what was done that no plan has. Pure; nothing is played."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evals.analysis import stats
@@ -19,7 +19,7 @@ class Finding:
         hypothesis: the claim.
         comparison: the rows' comparison, corrected over the plan; None where a row was not played.
         interval: that decides: at level 1 − alpha, for `equal` at 1 − 2 alpha.
-        verdict: supported, not supported, contradicted, or not tested.
+        verdict: supported, not supported, contradicted, not tested, or not finished.
     """
 
     hypothesis: Hypothesis
@@ -29,7 +29,10 @@ class Finding:
 
 
 def findings(plan: Plan, record: RunRecord) -> list[Finding]:
-    """Return the findings of a plan, in its order; p values corrected over the plan's tests of differences."""
+    """Return the findings of a plan, in its order.
+
+    p values are corrected over all of the plan's hypotheses: one that was not tested counts as a test that found nothing.
+    """
     outcomes = {method.name: method.outcomes() for method in record.methods if method.debates}
     tested = [
         hypothesis
@@ -37,32 +40,34 @@ def findings(plan: Plan, record: RunRecord) -> list[Finding]:
         if set(outcomes.get(hypothesis.first, ())) & set(outcomes.get(hypothesis.second, ()))
     ]
     pairs = [(hypothesis.first, hypothesis.second) for hypothesis in tested]
-    found = dict(
-        zip(
-            map(id, tested),
-            stats.compare_all(outcomes, pairs, confidence=1 - plan.alpha, seed=record.config.seed),
-            strict=True,
-        )
-    )
+    compared = stats.compare_all(outcomes, pairs, confidence=1 - plan.alpha, seed=record.config.seed)
+    left_out = len(plan.hypotheses) - len(tested)
+    adjusted = stats.holm([*(one.p_value for one in compared), *[1.0] * left_out])[: len(compared)]
+    found = {
+        id(hypothesis): replace(comparison, adjusted=p)
+        for hypothesis, comparison, p in zip(tested, compared, adjusted, strict=True)
+    }
     return [_finding(hypothesis, found.get(id(hypothesis)), plan) for hypothesis in plan.hypotheses]
 
 
 def _finding(hypothesis: Hypothesis, comparison: Comparison | None, plan: Plan) -> Finding:
     if comparison is None:
         return Finding(hypothesis, None, None, "not tested: a row was not played")
+    unfinished = f"not finished: {comparison.questions} of {plan.questions} questions"
     if hypothesis.expect == "equal":
         counts = comparison.only_first, comparison.only_second, comparison.questions
         interval = stats.score_interval(*counts, confidence=1 - 2 * plan.alpha)
         within = -plan.margin < interval.low and interval.high < plan.margin
+        beyond = interval.low >= plan.margin or interval.high <= -plan.margin
+        verdict = "supported" if within else "contradicted" if beyond else "not supported"
         return Finding(
-            hypothesis,
-            comparison,
-            interval,
-            "supported" if within else "contradicted" if comparison.is_distinguishable else "not supported",
+            hypothesis, comparison, interval, verdict if comparison.questions >= plan.questions else unfinished
         )
     found = comparison.is_distinguishable
     as_expected = {"greater": comparison.difference > 0, "less": comparison.difference < 0, "different": True}
     verdict = "not supported" if not found else "supported" if as_expected[hypothesis.expect] else "contradicted"
+    if comparison.questions < plan.questions:
+        verdict = unfinished
     return Finding(hypothesis, comparison, comparison.interval, verdict)
 
 

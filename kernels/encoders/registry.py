@@ -75,7 +75,10 @@ def _rule(name: str) -> type[Encoder]:
 def _convert(name: str, key: str, value: Any, kind: type) -> Any:
     """`value` as the parameter's type; an int may stand for a float, nothing else is converted."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UnknownEncoder(f"encoder {name!r}: {key} is larger than any float.") from None
     if type(value) is not kind:
         raise UnknownEncoder(f"encoder {name!r}: {key} must be {kind.__name__}, got {value!r}.")
     return value

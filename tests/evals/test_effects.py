@@ -156,6 +156,17 @@ def test_shares_are_ratios_of_means_over_questions():
     assert effect_blocks([]) == []
 
 
+def test_shares_are_over_the_edges_that_both_controls_have():
+    found = [
+        Effect("1", 2, "a", "b", "top1", (0.4,)),
+        Effect("1", 2, "a", "b", "silence", (0.4,)),
+        # Of a text, which has no top1.
+        Effect("1", 2, "b", "a", "silence", (2.0,)),
+    ]
+    whole = edge_effects(Effects("m", 1, tuple(found)))[0]
+    assert (whole.content, whole.shares["silence"][0]) == ("top1", pytest.approx(0.0))
+
+
 def test_what_is_no_file_of_ours_is_said_by_its_name(tmp_path):
     assert read_effects(tmp_path) is None
     (tmp_path / "effects.json").write_text(json.dumps({"rows": [[1]]}))

@@ -49,6 +49,25 @@ def test_what_is_found_of_each_kind_of_claim():
     assert findings(plan(("cipher", "text", "equal"), margin=0.03), run)[0].verdict == "not supported"
 
 
+def test_a_small_difference_that_shows_is_no_contradiction_of_equality():
+    run = record(cipher=40, text=37)
+    (found,) = findings(plan(("cipher", "text", "equal"), margin=0.1, questions=40), run)
+    assert found.verdict == "not supported"
+
+
+def test_a_run_that_is_not_finished_has_no_verdicts():
+    run = record(cipher=35, single=5)
+    claims = plan(("cipher", "single", "greater"), ("cipher", "single", "equal"), questions=200)
+    assert [one.verdict for one in findings(claims, run)] == ["not finished: 40 of 200 questions"] * 2
+
+
+def test_rows_that_were_left_out_count_in_the_correction():
+    run = record(cipher=35, single=5)
+    (alone,) = findings(plan(("cipher", "single", "greater"), questions=40), run)
+    among, _ = findings(plan(("cipher", "single", "greater"), ("cipher", "none", "greater"), questions=40), run)
+    assert among.comparison.adjusted == pytest.approx(2 * alone.comparison.adjusted)
+
+
 def test_departures_are_said():
     run = record(cipher=35, text=30, single=5)
     claims = plan(("cipher", "text", "greater"), questions=50)

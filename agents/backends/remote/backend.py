@@ -22,6 +22,7 @@ from agents.pretrained import Progress
 from agents.remote_request import FILE_TYPE, FINISH, USAGE, messages_of, read_usage, request_body
 from agents.secrets import refuse_secrets
 from agents.tokenizer_wire import read_tokenizer_body
+from kernels.encoders.registry import parse
 
 FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length", "filtered": "filtered"}
 # A server that is busy or restarts its engine is asked again so often.
@@ -150,6 +151,8 @@ class RemoteBackend(Backend):
             raise BackendFailed(f"{source} gave no message: {error}") from error
         if message.model != self._fingerprint:
             raise BackendFailed(f"{source} is now {message.model}, and was {self._fingerprint}")
+        if refusal := _other_than_asked(request, message, usage):
+            raise BackendFailed(f"{source} answered with {refusal}")
         # It keeps what it said, as its own last message in the next prompt.
         self._sent.add(message.digest)
         self.load.prompt_tokens += usage.prompt_tokens
@@ -204,6 +207,21 @@ class RemoteBackend(Backend):
         elif not isinstance(error, DebateError):
             error = BackendFailed(f"{self.endpoint.host}: {type(error).__name__}: {error}")
         pending.finish(error or task.result())
+
+
+def _other_than_asked(request: Request, message: Message, usage: Usage) -> str:
+    """Return what in an answer is not what was asked for; "" where all is."""
+    asked, most = request.sampling, request.sampling.max_tokens
+    if (message.encoder is None) != (request.encoder is None):
+        return "text where CIPHER was asked for" if message.encoder is None else "CIPHER where text was asked for"
+    # The other machine's word is compared as it is: to read it as an encoder could import what it names.
+    if request.encoder is not None and message.encoder != str(parse(request.encoder)):
+        return f"the encoder {str(message.encoder)[:80]!r} where {request.encoder!r} was asked for"
+    if abs(message.temperature - asked.temperature) > 1e-6 * max(1.0, asked.temperature):
+        return f"temperature {message.temperature:g} where {asked.temperature:g} was asked for"
+    if message.num_tokens > most or usage.generated_tokens > most + 1:
+        return f"{max(message.num_tokens, usage.generated_tokens)} tokens where {most} were allowed"
+    return ""
 
 
 def _url(endpoint: Endpoint, path: str) -> str:

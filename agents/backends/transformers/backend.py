@@ -17,7 +17,7 @@ from agents.backend import Backend, Capabilities, Generation, Load, Pending, Req
 from agents.backends.transformers.engine import Engine, rows_in
 from agents.backends.transformers.model import LoadedModel, default_device
 from agents.backends.transformers.row import Row
-from agents.errors import BackendFailed, ConfigError, MessageError, OutOfMemory
+from agents.errors import BackendFailed, ConfigError, MessageError, OutOfMemory, RowFailed
 from agents.fingerprint import ModelFingerprint
 from agents.model_folder import PlainText, remarks
 from agents.pretrained import Progress, locate
@@ -188,11 +188,11 @@ class TransformersBackend(Backend):
         """Return what a row said, or why it is no message; its neighbours go on."""
         model = self.engine.model
         if row.failure is not None:
-            return BackendFailed(f"{model.name} cannot answer: {row.failure}.{_precision_hint(model)}")
+            return RowFailed(f"{model.name} cannot answer: {row.failure}.{_precision_hint(model)}")
         try:
             return row.generation(model.fingerprint, model.tokenizer)
         except MessageError as error:
-            failure = BackendFailed(f"{model.name} cannot answer: {error}")
+            failure = RowFailed(f"{model.name} cannot answer: {error}")
             failure.__cause__ = error
             return failure
 

@@ -87,7 +87,7 @@ def plug_in(x: Tensor, y: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance [B, Q] of the label by least squares: its residual variance put in for the noise's.
 
     Raises:
-        RequestError: no more examples than dimensions, which leave no residual.
+        RequestError: no more examples than dimensions, which leave no residual, or examples that do not span them.
     """
     examples, dims = x.shape[1:]
     if examples <= dims:
@@ -95,6 +95,10 @@ def plug_in(x: Tensor, y: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
             f"least squares knows its own error from more examples than dimensions; got {examples} and {dims}"
         )
     x, asked = x.double(), asked.double()
+    if bool((torch.linalg.matrix_rank(x) < dims).any()):
+        raise RequestError(
+            f"least squares knows its own error where the examples span all {dims} dimensions; these do not"
+        )
     w = least_squares(x, y)
     residual = y.double() - (x @ w[..., None])[..., 0]
     noise = residual.square().sum(-1, keepdim=True) / (examples - dims)

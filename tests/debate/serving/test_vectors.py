@@ -1,6 +1,7 @@
 """CIPHER between machines: agents of two servers and of this process in one debate, with the bytes of a debate at home."""
 
 import json
+import sys
 
 import pytest
 from support.serving import serving, smoke
@@ -166,6 +167,10 @@ def prompt_of(*parts):
         (prompt_of(), 400),
         (prompt_of({"heard": "0" * 64}), 409),
         (prompt_of({"heard": "x"}), 400),
+        ({"prompt": {**prompt_of()["prompt"], "turns": [{"role": "assistant", "parts": []}]}}, 400),
+        # Encoders by name alone: a path would be imported.
+        ({"encoder": "this:s"}, 400),
+        ({"encoder": f"topp(p=1{'0' * 400})"}, 400),
     ],
 )
 def test_requests_are_checked(experts, change, status):
@@ -173,6 +178,32 @@ def test_requests_are_checked(experts, change, status):
     found, _, text = experts.send("POST", "/v1/cipher/speak", {**body, **change})
     assert found == status, text
     assert json.loads(text)["error"]["message"]
+
+
+@pytest.mark.parametrize("temperature", [1e308, 1e-44])
+def test_a_temperature_that_no_engine_computes_is_refused_before_any_does(experts, temperature):
+    body = request_body(Request(Prompt.of(ASKED), Sampling(max_tokens=5), "expectation"), "experts/ivy")
+    found, _, text = experts.send(
+        "POST", "/v1/cipher/speak", {**body, "sampling": {**body["sampling"], "temperature": temperature}}
+    )
+    assert (found, b"temperature" in text) == (400, True)
+    assert experts.send("POST", "/v1/cipher/speak", body)[0] == 200
+
+
+def test_nothing_is_imported_for_a_stranger(experts):
+    sys.modules.pop("this", None)
+    body = request_body(Request(Prompt.of(ASKED), Sampling(max_tokens=5), "expectation"), "smoke/ada")
+    assert experts.send("POST", "/v1/cipher/speak", {**body, "encoder": "this:s"})[0] == 400
+    assert "this" not in sys.modules
+
+
+def test_a_message_that_another_agent_heard_is_no_fault_of_the_server(experts):
+    blob = to_bytes(DebateSession(smoke())(ASKED).transcript.turns[0].message)
+    assert experts.send("POST", "/v1/cipher/hear?model=smoke/ada", blob, FILE)[0] == 200
+    body = request_body(Request(Prompt.of(ASKED), Sampling(max_tokens=5), "expectation"), "experts/ivy")
+    digest = from_bytes(blob).digest
+    found, _, text = experts.send("POST", "/v1/cipher/speak", {**body, **prompt_of({"heard": digest})})
+    assert (found, json.loads(text)["error"]["code"]) == (400, "message_mismatch")
 
 
 def test_signed_messages_are_heard_at_their_place_once_and_nothing_else(run):
