@@ -87,7 +87,11 @@ class WitnessCurriculum:
         )
 
     def hear(self, rng: random.Random) -> TaughtTurn:
-        """Return a turn that hears vectors; what the hearer itself sees of the string is drawn anew."""
+        """Return a turn that hears vectors; what the hearer itself sees of the string is drawn anew.
+
+        It may be: given the string, its line is independent of what the other saw, and a prompt of witnesses shows what it said
+        of an earlier line nowhere.
+        """
         found = rng.choice(self._heard)
         world = self._worlds[found.world]
         witness = rng.randrange(len(found.messages))

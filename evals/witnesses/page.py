@@ -26,6 +26,11 @@ def _lines(found: Witnessed) -> Iterator[str]:
         yield _exact("best decision after shares in tenths", exact["shares"], exact)
         yield _exact("best decision with all evidence (Bayes)", exact[BAYES], exact)
         yield from (_row(name, cell) for name, cell in _ordered(world))
+        if world.pairs:
+            yield ""
+            yield "On the same questions, strings right, p corrected for all of these (Holm):"
+            yield ""
+            yield from (f"- {pair.sentence}" for pair in world.pairs)
         yield from _calibration(world)
 
 

@@ -2,7 +2,8 @@
 
 The possible gain of a world is what the best decision with all evidence is right more often than one witness alone, both on
 the same questions; a row's share of it is what the row is right more often, over that. Intervals are over questions, resampled
-as pairs; where there are several training seeds a question's outcome is their mean.
+as pairs (Wilson's, of a row that is right of all questions or of none); where there are several training seeds a question's
+outcome is their mean.
 """
 
 import hashlib
@@ -13,13 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from agents.errors import RunError
-from evals.analysis.stats import Interval, calibration
+from evals.analysis.stats import Comparison, Interval, calibration, compare_all, wilson
 from evals.tasks.evidence import pooled
 from evals.tasks.optima import Optima, optima
 from evals.witnesses.reading import Beliefs, Counts, WorldRun, read_world, run_folders
 
 RESAMPLES = 4000
 BAYES, SINGLE = "bayes", "single"
+# What the predictions are of (docs/witnesses.md).
+PAIRS = (("cipher", "text"), ("trained", "text"), ("trained", BAYES), ("trained-top1", "trained"), ("shares", BAYES))
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class WorldTable:
         cells: method → what it came to.
         reader: mean divergence of what a witness believes alone from the exact belief (nats a place), and its calibration error.
         hearers: row → how the hearer weighs, mean over seeds.
+        pairs: comparisons over the same questions, of `PAIRS` those that were played, corrected together.
     """
 
     name: str
@@ -81,6 +85,7 @@ class WorldTable:
     cells: Mapping[str, Cell]
     reader: tuple[float, float] | None
     hearers: Mapping[str, Hearer]
+    pairs: tuple[Comparison, ...]
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,21 @@ def world_table(runs: Mapping[int, WorldRun]) -> WorldTable:
         found = [_hearer(run.hearers[name]) for run in ordered if name in run.hearers]
         hearers[name] = _mean(found)
     reader = (float(np.mean([d for d, _ in reads])), float(np.mean([e for _, e in reads]))) if reads else None
-    return WorldTable(first.name, len(first.questions), seeds, optima(first.world), cells, reader, hearers)
+    return WorldTable(
+        first.name, len(first.questions), seeds, optima(first.world), cells, reader, hearers, _pairs(ordered)
+    )
+
+
+def _pairs(runs: Sequence[WorldRun]) -> tuple[Comparison, ...]:
+    played = {name for pair in PAIRS for name in pair if all(name in run.rows for run in runs)}
+    outcomes = {
+        name: {
+            question: [float(run.rows[name].right[place]) for run in runs]
+            for place, question in enumerate(runs[0].questions)
+        }
+        for name in played
+    }
+    return tuple(compare_all(outcomes, [pair for pair in PAIRS if played.issuperset(pair)]))
 
 
 def _cell(name: str, runs: Sequence[WorldRun]) -> Cell:
@@ -134,9 +153,11 @@ def _cell(name: str, runs: Sequence[WorldRun]) -> Cell:
     ours, single, bayes = (np.mean([rows[place] for rows in by_seed], axis=0) for place in range(3))
     drawn = np.random.default_rng(0).integers(0, len(ours), size=(RESAMPLES, len(ours)))
     low, high = np.quantile(ours[drawn].mean(axis=1), (0.025, 0.975))
+    # Where every question came to the same there is nothing to resample; that is not to know the share exactly.
+    alike = bool((ours == ours[0]).all())
     return Cell(
         right=float(ours.mean()),
-        interval=Interval(float(low), float(high)),
+        interval=wilson(round(float(ours.sum())), len(ours)) if alike else Interval(float(low), float(high)),
         counts=tuple(int(right.sum()) for right, _, _ in by_seed),
         places=float(np.mean([run.rows[name].places.mean() for run in runs])),
         gain=share_of_gain(ours, single, bayes),

@@ -13,7 +13,7 @@ from agents.backends.transformers import TransformersBackend
 from agents.fingerprint import fingerprint
 from agents.message import Cipher, Message
 from debate.config.shipped import configs_folder
-from evals.tasks.evidence import load_world
+from evals.tasks.evidence import World, load_world
 from evals.tasks.sums import split_of
 from evals.training import train as training
 from evals.training import whole
@@ -99,6 +99,22 @@ def test_what_is_heard_in_training_is_what_a_debate_sends(trained):
     for ours, theirs in zip(sender(prompts), say(backend, asked), strict=True):
         assert ours.text == theirs.message.text
         torch.testing.assert_close(ours.cipher.vectors, theirs.message.cipher.vectors)
+
+
+def test_a_hearer_is_shown_its_line_and_the_other_s_message_and_none_of_its_own(tokenizer):
+    """Its own earlier message was made from another line than it is shown, and would be evidence that a debate does not give."""
+    table = torch.eye(len(tokenizer), 32)
+    world = World(symbols=4, length=4, noise=((1,), (5,)))
+    heard = Overheard("uneven", "abcd", (spoken("aaaa", table, tokenizer), spoken("bbbb", table, tokenizer)))
+    curriculum, rng, seen = WitnessCurriculum({"uneven": world}, "plain", [heard]), random.Random(0), set()
+    for _ in range(20):
+        turn = curriculum.draw(rng, {"debate": 1})
+        levels = line_of(turn.prompt).split()[0]
+        said = [part.text for each in turn.prompt.turns for part in each.parts if isinstance(part, Message)]
+        assert said == {"1111": ["bbbb"], "5555": ["aaaa"]}[levels]
+        assert turn.solution == "abcd"
+        seen.add(levels)
+    assert len(seen) == 2
 
 
 def test_the_table_and_the_sender_stay_as_they_are_and_the_hearer_does_not(trained):

@@ -6,8 +6,17 @@ import pytest
 from agents.errors import RunError
 from evals.task import create_task
 from evals.tasks.evidence import load_world, pooled, posterior, read_lines
-from evals.witnesses.reading import Beliefs
-from evals.witnesses.table import calibration_error, divergence, share_of_gain, slope, tabulate
+from evals.witnesses.page import markdown
+from evals.witnesses.reading import Beliefs, Row, WorldRun
+from evals.witnesses.table import (
+    Witnessed,
+    calibration_error,
+    divergence,
+    share_of_gain,
+    slope,
+    tabulate,
+    world_table,
+)
 
 
 def beliefs_of(count, held):
@@ -55,6 +64,29 @@ def test_the_share_of_the_gain_is_counted_from_one_witness_to_the_optimum():
     assert share_of_gain(bayes, single, bayes) == 1
     assert share_of_gain(np.array([1.0, 1, 0, 0]), single, bayes) == 0.5
     assert np.isnan(share_of_gain(single, single, single))
+
+
+def played(path, rows):
+    """Return the run of a world in which rows were right of the first so many of 300 questions."""
+    questions = tuple(f"{number:03}" for number in range(300))
+    right = {name: (np.arange(300) < count).astype(float) for name, count in rows.items()}
+    made = {name: Row(values, values, np.ones(300)) for name, values in right.items()}
+    return WorldRun(path, "four_mid", load_world("four_mid"), questions, made, None, {}, "")
+
+
+def test_a_row_that_is_never_right_is_not_known_exactly_and_pairs_are_compared(tmp_path):
+    run = played(tmp_path, {"bayes": 112, "single": 44, "text": 75, "trained": 111, "cipher": 0})
+    table = world_table({1: run})
+    never = table.cells["cipher"].interval
+    assert (never.low, never.high) == (pytest.approx(0), pytest.approx(0.0126, abs=1e-4))
+    again = world_table({1: run, 2: run}).cells["cipher"].interval
+    assert (again.low, again.high) == (never.low, never.high)
+    one, trained, bayes = table.pairs
+    assert (one.first, one.second, trained.second, bayes.second) == ("cipher", "text", "text", "bayes")
+    assert trained.difference == pytest.approx(0.12)
+    assert trained.verdict == "trained is better"
+    assert bayes.verdict == "not distinguishable"
+    assert f"- {trained.sentence}" in markdown(Witnessed((table,), "x"))
 
 
 def test_a_folder_without_runs_is_refused_with_what_to_do(tmp_path):
