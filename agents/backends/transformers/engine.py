@@ -227,7 +227,9 @@ class Engine:
         if anew:
             # The model tells from the last position how the first is read.
             whole = torch.cat([row.prompt, said])
-            yield from self.model.read(self.cache, row.slot, 0, whole, adapter, keep=len(said)).split(PIECE)
+            after = self.model.read(self.cache, row.slot, 0, whole, adapter, keep=len(said))
+            for offset in range(0, len(said), PIECE):
+                yield after[offset : offset + PIECE]
             return
         for offset in range(0, len(said), PIECE):
             part = said[offset : offset + PIECE]
