@@ -27,8 +27,24 @@ def kept_before_stop(ids: Sequence[int], stops: Sequence[str], tokenizer: Any) -
     if not any(stop in recent for stop in stops):
         return None
     text = tokenizer.decode(list(ids))
-    begins = min((text.index(stop) for stop in stops if stop in text), default=len(text))
+    return _kept_within(ids, min((text.index(stop) for stop in stops if stop in text), default=len(text)), tokenizer)
+
+
+def text_to_show(ids: Sequence[int], stops: Sequence[str], tokenizer: Any) -> str:
+    """Return what may be shown of a message that goes on: up to the token in which a stop string may have begun.
+
+    Nothing while that ends inside a character. What is said later takes none of it away; see `kept_before_stop`.
+    """
+    text: str = tokenizer.decode(list(ids))
+    begun = max((n for stop in stops for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
+    if begun:
+        text = tokenizer.decode(list(ids[: _kept_within(ids, len(text) - begun, tokenizer)]))
+    return "" if text.endswith("\ufffd") else text
+
+
+def _kept_within(ids: Sequence[int], length: int, tokenizer: Any) -> int:
+    """Return how many of the ids have a text of at most so many characters."""
     kept = len(ids)
-    while kept and len(tokenizer.decode(list(ids[:kept]))) > begins:
+    while kept and len(tokenizer.decode(list(ids[:kept]))) > length:
         kept -= 1
     return kept

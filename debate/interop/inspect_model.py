@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from inspect_ai.log._samples import sample_active
 from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput
 from inspect_ai.model._model_call import ModelCall
 from inspect_ai.tool import ToolChoice, ToolInfo
@@ -55,7 +56,9 @@ class DebateAPI(ModelAPI):
         )
         found = await self._asker.ask(body)
         output = self._asker.output(found)
-        return output, ModelCall.create(request=body, response={"debate_id": found.id, **(output.metadata or {})})
+        # As asked so, it would be played again.
+        request = {**body, "debate": {**body["debate"], "id": found.outcome.transcript.question.id}}
+        return output, ModelCall.create(request=request, response={"debate_id": found.id, **(output.metadata or {})})
 
     def max_connections(self) -> int:
         """Return how many debates are played at once."""
@@ -115,9 +118,10 @@ class Asker:
         found = {key: value for key, value in given.items() if value is not None}
         return {"model": self.model, "messages": list(messages), "debate": overrides, **found}
 
-    async def ask(self, body: dict[str, Any], **watch: Any) -> Answered:
-        """Return the answer to a request."""
-        return await self.models.ask(body, **watch)
+    async def ask(self, body: dict[str, Any]) -> Answered:
+        """Return the answer to a request; in a further epoch of Inspect's sample it is another question to the draws."""
+        sample = sample_active()
+        return await self.models.ask(body, epoch=1 if sample is None else sample.epoch)
 
     def output(self, found: Answered) -> ModelOutput:
         """Return an answer as the output of this model."""

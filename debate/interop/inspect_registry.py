@@ -29,7 +29,7 @@ def debate_solver(config: str, **options: Any) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         from debate.interop.inspect_spans import debated
 
-        message, output = await debated(config, options, state.messages, str(state.sample_id), state.epoch)
+        message, output = await debated(config, options, state.messages, str(state.sample_id))
         state.messages.append(message)
         state.output = output
         return state
@@ -48,7 +48,7 @@ def debate_agent(config: str, **options: Any) -> Agent:
     async def execute(state: AgentState) -> AgentState:
         from debate.interop.inspect_spans import debated
 
-        message, output = await debated(config, options, state.messages, None, 1)
+        message, output = await debated(config, options, state.messages, None)
         state.messages.append(message)
         state.output = output
         return state

@@ -18,19 +18,17 @@ SOURCE = "cipher-debate"
 
 
 async def debated(
-    config: str, options: Mapping[str, Any], messages: Sequence[ChatMessage], sample: str | None, epoch: int
+    config: str, options: Mapping[str, Any], messages: Sequence[ChatMessage], sample: str | None
 ) -> tuple[ChatMessageAssistant, ModelOutput]:
     """Return what a debate of a conversation comes to, and leave its spans in the current sample's transcript.
 
     Args:
         config, options: see `Asker`.
         messages: the conversation.
-        sample: its id, from which with the seed all that is drawn follows; None to make one of what is asked.
-        epoch: which time it is asked, from 1; a further one is another question to the draws.
+        sample: its id, from which with the seed and the epoch all that is drawn follows; None to make one of what is asked.
     """
     asker = _asker(config, json.dumps(dict(options), sort_keys=True))
-    id = sample if sample is None or epoch == 1 else f"{sample}#{epoch}"
-    found = await asker.ask(asker.body(text_messages(messages), id=id))
+    found = await asker.ask(asker.body(text_messages(messages), id=sample))
     output = asker.output(found)
     # Turns of a round are said side by side; the transcript is a tree, in which they stand one after the other.
     async with span(name=f"debate of {asker.model}", type="debate"):

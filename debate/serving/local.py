@@ -18,7 +18,7 @@ from debate.serving.errors import ApiError
 from debate.serving.limits import Limits
 from debate.serving.models import Catalogue
 from debate.serving.replies import answer_of
-from debate.serving.requests import ChatAsked, checked
+from debate.serving.requests import ChatAsked, checked, question_id
 from debate.serving.weighing import Weighed, weigh
 from debate.transcript import Turn
 
@@ -101,22 +101,29 @@ class LocalModels:
         """Return what a coroutine of this class comes to, for callers without an event loop."""
         return self._loop.run(coroutine)
 
-    async def ask(self, body: Mapping[str, Any], on_turn: Callable[[Turn], None] = lambda _: None) -> Answered:
+    async def ask(
+        self, body: Mapping[str, Any], on_turn: Callable[[Turn], None] = lambda _: None, *, epoch: int = 1
+    ) -> Answered:
         """Return the answer to a chat request, whatever loop the caller runs on.
 
         Args:
             body: as of `/v1/chat/completions`.
             on_turn: told of each turn, in the thread of the engines' loop.
+            epoch: which time it is asked, from 1; a further one is another question to the draws.
 
         Raises:
             DebateError: it is refused, or an engine failed.
         """
-        return await self._loop.wait(self.asked(body, on_turn))
+        return await self._loop.wait(self.asked(body, on_turn, epoch=epoch))
 
-    async def asked(self, body: Mapping[str, Any], on_turn: Callable[[Turn], None] = lambda _: None) -> Answered:
+    async def asked(
+        self, body: Mapping[str, Any], on_turn: Callable[[Turn], None] = lambda _: None, *, epoch: int = 1
+    ) -> Answered:
         """As `ask`, to be awaited on the engines' own loop."""
         try:
             asked = checked(ChatAsked, dict(body))
+            if epoch > 1:
+                asked.debate.id = f"{question_id(asked, asked.instructions, asked.question)}#{epoch}"
             job = started(self._catalogue, self._player, self._limits, asked)
             try:
                 while (event := await job.events.get()) is not None:

@@ -132,6 +132,7 @@ class JobStream(StreamingResponse):
                 yield piece
         try:
             (outcome,) = self._job.task.result()
+            closing = chunks.closing(outcome)
         except asyncio.CancelledError:
             yield event(ApiError(503, "the server is stopping; ask again", code="stopping").body)
             return
@@ -141,5 +142,5 @@ class JobStream(StreamingResponse):
                 self._report(error)
             yield event(known.body)
             return
-        for piece in chunks.closing(outcome):
+        for piece in closing:
             yield piece

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.backend import Prompt, Request, TokenRead
-from agents.errors import RequestError
 from agents.speakers.agent import Agent
 from agents.tokenizers import tokenizer_of
 from debate.serving.debates import Player
@@ -142,7 +141,7 @@ async def _read(plan: Plan, ids: Sequence[int], place: int) -> tuple[TokenRead, 
     request = Request(Prompt(()), tokens=tuple(ids), adapter=plan.decider.adapter)
     found = await answered_by(plan.decider.backend, request, f"read-{place}")
     if not found.read:
-        raise RequestError("the engine was stopped")
+        raise ApiError(503, "the engine was stopped; ask again", code="stopping")
     return found.read
 
 

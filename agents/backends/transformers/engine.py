@@ -4,7 +4,7 @@ Synchronous and single-threaded; `backend.py` drives it from asyncio.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 
@@ -26,6 +26,8 @@ from kernels.encoders import Encoder
 from kernels.errors import InvalidBelief, InvalidVector
 
 MIN_SHARED_PREFIX = 16
+# Positions whose logits, one number for each token of the vocabulary, are looked at together.
+PIECE = 256
 
 
 class Engine:
@@ -197,25 +199,41 @@ class Engine:
         if anew:
             self._contents[row.slot] = []
         for ids in row.choices:
-            steps = logits[None]
-            if len(ids) > 1:
-                start, said = length, self._embedded(ids[:-1])
-                if anew:
-                    start, said = 0, torch.cat([row.prompt, said])
-                after = self.model.read(self.cache, row.slot, start, said, row.request.adapter, keep=len(ids) - 1)
-                steps = torch.cat([steps, after])
+            maxima, each = [], []
+            read: list[TokenRead] = []
+            for steps in self._steps(row, ids, logits, anew):
+                tokens = ids[len(read) : len(read) + len(steps)]
+                maxima.append(steps.amax(dim=1))
+                likely = torch.log_softmax(steps.double(), dim=1)
+                each.append(likely[torch.arange(len(tokens)), torch.tensor(tokens)])
+                most, best = likely.max(dim=1)
+                read += map(TokenRead, tokens, each[-1].tolist(), best.tolist(), most.tolist())
             try:
-                check_maxima(steps.amax(dim=1))
+                check_maxima(torch.cat(maxima))
             except InvalidBelief as error:
                 row.fail(f"choice {len(found) + 1}: {error}")
                 return
-            likely = torch.log_softmax(steps.double(), dim=1)
-            each = likely[torch.arange(len(ids)), torch.tensor(ids)]
-            found.append(float(each.sum()))
+            found.append(float(torch.cat(each).sum()))
             if row.request.tokens:
-                most, best = likely.max(dim=1)
-                row.read = tuple(map(TokenRead, ids, each.tolist(), best.tolist(), most.tolist()))
+                row.read = tuple(read)
         row.choose(found)
+
+    def _steps(self, row: Row, ids: list[int], logits: torch.Tensor, anew: bool) -> Iterator[torch.Tensor]:
+        """Yield the logits before each token of a choice, [n, V] with n at most PIECE; see `_weigh`."""
+        yield logits[None]
+        if len(ids) == 1:
+            return
+        said, adapter = self._embedded(ids[:-1]), row.request.adapter
+        if anew:
+            # The model tells from the last position how the first is read.
+            whole = torch.cat([row.prompt, said])
+            after = self.model.read(self.cache, row.slot, 0, whole, adapter, keep=len(said))
+            for offset in range(0, len(said), PIECE):
+                yield after[offset : offset + PIECE]
+            return
+        for offset in range(0, len(said), PIECE):
+            part = said[offset : offset + PIECE]
+            yield self.model.read(self.cache, row.slot, len(row.keys) + offset, part, adapter)
 
     def _share_prefix(self, row: Row) -> int:
         """Copy the longest prompt prefix that some slot holds into the row's slot; return its length."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from agents.backend import FinishReason, Generation, Request, TokenRead, Usage, likeliest, read_whole
-from agents.decoding.ending import kept_before_stop
+from agents.decoding.ending import kept_before_stop, text_to_show
 from agents.decoding.thinking import thinking_tokens
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
@@ -112,10 +112,10 @@ class Row:
         self.kept, self.finish = len(self.ids), "stop"
 
     def new_text(self, tokenizer: Any) -> str:
-        """Return the text since the last call, held back while it ends inside a character."""
-        text: str = tokenizer.decode(self.ids[: self.kept])
-        if text.endswith("\ufffd") and self.finish is None:
-            return ""
+        """Return the text since the last call, without what may yet be part of a character or of a stop string."""
+        ids = self.ids[: self.kept]
+        stops = self.request.sampling.stop
+        text: str = text_to_show(ids, stops, tokenizer) if self.finish is None else tokenizer.decode(ids)
         piece, self.pushed = text[self.pushed :], max(self.pushed, len(text))
         return piece
 

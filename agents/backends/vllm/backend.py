@@ -21,7 +21,7 @@ from agents.backends.vllm.engine import Engine
 from agents.backends.vllm.options import engine_config, keep_private, quiet
 from agents.backends.vllm.pending import VLLMPending
 from agents.backends.vllm.prompt import log_likelihoods, tokens_read, vllm_prompt
-from agents.decoding.ending import kept_before_stop, stop_ids
+from agents.decoding.ending import kept_before_stop, stop_ids, text_to_show
 from agents.decoding.thinking import left_open, thinking_tokens
 from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
@@ -350,7 +350,10 @@ class VLLMBackend(Backend):
     async def _read(self, request: Request, pending: VLLMPending, lora: Any, number: str) -> tuple[Generation, int]:
         """Return how likely each of a request's tokens is, and the likeliest one after them."""
         await self._engine.revived()
-        found = await tokens_read(self._engine, request.tokens, adapter=lora, number=number)
+        found = await tokens_read(self._engine, request.tokens, pending, adapter=lora, number=number)
+        if not found:
+            nothing = Message("", self._fingerprint, request.sampling.temperature, ())
+            return Generation(nothing, Usage(len(request.tokens), 0, 0), "cancelled"), 0
         said = found[-1].token
         message = Message(self.tokenizer.decode([said]), self._fingerprint, request.sampling.temperature, (said,))
         return Generation(message, Usage(len(request.tokens), 0, 1), "length", read=found), 0
@@ -359,26 +362,18 @@ class VLLMBackend(Backend):
         self, request: Request, pending: VLLMPending, spoken: Spoken, prompt: Any, params: Any, number: str, lora: Any
     ) -> None:
         """Follow one request until it ends or is cancelled."""
-        outputs = self._engine.generate(prompt, params, number, lora)
-        stop = asyncio.ensure_future(pending.cancelled.wait())
-        try:
-            while spoken.finish is None:
-                if pending.is_cancelled:
-                    spoken.finish = "cancelled"
-                    return
-                following = asyncio.ensure_future(anext(outputs))
-                await asyncio.wait({following, stop}, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
-                    spoken.finish = "cancelled"
-                    return
-                self._hear(request, spoken, following.result())
+        async with contextlib.aclosing(
+            pending.while_wanted(self._engine.generate(prompt, params, number, lora))
+        ) as outputs:
+            async for output in outputs:
+                self._hear(request, spoken, output)
                 if pending.is_followed:
-                    self._show(pending, spoken)
-        finally:
-            stop.cancel()
-            await outputs.aclose()  # type: ignore[attr-defined]
+                    self._show(request, pending, spoken)
+                if spoken.finish is not None:
+                    return
+        if not pending.is_cancelled:
+            raise BackendFailed("vLLM ended a request in its midst")
+        spoken.finish = "cancelled"
 
     def _hear(self, request: Request, spoken: Spoken, output: Any) -> None:
         """Take what vLLM generated; a stop string ends the message here, by the text that the other backends see."""
@@ -397,10 +392,9 @@ class VLLMBackend(Backend):
             if completion.finish_reason is not None:
                 spoken.finish = "length" if completion.finish_reason == "length" else "stop"
 
-    def _show(self, pending: VLLMPending, spoken: Spoken) -> None:
-        text: str = self.tokenizer.decode(spoken.ids[: spoken.kept])
-        # Held back while it ends inside a character, or a stop string may take it away again.
-        if not text.endswith("\ufffd") and spoken.finish is None:
+    def _show(self, request: Request, pending: VLLMPending, spoken: Spoken) -> None:
+        if spoken.finish is None:
+            text = text_to_show(spoken.ids[: spoken.kept], request.sampling.stop, self.tokenizer)
             pending.show(text[spoken.shown :])
             spoken.shown = max(spoken.shown, len(text))
 

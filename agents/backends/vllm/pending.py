@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 from agents.backend import Generation, Pending
 from agents.backends.vllm.engine import Engine
@@ -20,6 +22,24 @@ class VLLMPending(Pending):
         """See Pending."""
         super().cancel()
         self._engine.soon(self.cancelled)
+
+    async def while_wanted(self, outputs: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        """Yield what the engine says, on its loop, until that has ended or nobody waits for it any more; then it is given up."""
+        stop = asyncio.ensure_future(self.cancelled.wait())
+        try:
+            while not self.is_cancelled:
+                following = asyncio.ensure_future(anext(outputs, None))
+                await asyncio.wait({following, stop}, return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
+                    return
+                if (output := following.result()) is None:
+                    return
+                yield output
+        finally:
+            stop.cancel()
+            await outputs.aclose()  # type: ignore[attr-defined]
 
     def tell(self, outcome: Generation | BaseException) -> None:
         """Finish, from the engine's loop. A caller whose loop has ended has nobody to tell."""

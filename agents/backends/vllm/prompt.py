@@ -84,12 +84,15 @@ async def log_likelihoods(
     return found
 
 
-async def tokens_read(engine: Engine, ids: Sequence[int], *, adapter: Any, number: str) -> tuple[TokenRead, ...]:
-    """Return each token with how likely it is after those before it, and the likeliest one after them.
+async def tokens_read(
+    engine: Engine, ids: Sequence[int], pending: VLLMPending, *, adapter: Any, number: str
+) -> tuple[TokenRead, ...]:
+    """Return each token with how likely it is after those before it, and the likeliest one after them; () where cancelled.
 
     Args:
         engine: where they are read.
         ids: the tokens.
+        pending: says whether anybody still waits.
         adapter: vLLM's request for it, or None.
         number: of the request.
     """
@@ -100,8 +103,10 @@ async def tokens_read(engine: Engine, ids: Sequence[int], *, adapter: Any, numbe
     params = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=1, detokenize=False)
     whole = [*ids, ids[-1]]
     likely: list[dict[int, Any] | None] = []
-    async for output in engine.generate(tokens_input(whole), params, number, adapter):
+    async for output in pending.while_wanted(engine.generate(tokens_input(whole), params, number, adapter)):
         likely = output.prompt_logprobs or likely
+    if pending.is_cancelled:
+        return ()
     after = zip(whole[1:], likely[1:], strict=True)
     return read_whole(ids, [_token_read(token, at) for token, at in after if at is not None])
 

@@ -57,6 +57,30 @@ def test_the_same_bits_in_any_company(tiny):
     assert [found.message.digest for found in together] == [found.message.digest for found in alone]
 
 
+def test_a_text_is_read_piece_by_piece_as_it_is_in_one(tiny, monkeypatch):
+    model = LoadedModel(tiny(), name="m", dtype="float32", device="cpu")
+    ids = tuple(token % 200 for token in range(3, 53))
+    with torch.inference_mode():
+        likely = torch.log_softmax(model.model(torch.tensor([ids])).logits[0].double(), dim=1)
+    largest, own = [], model.read
+
+    def read(*given, **named):
+        logits = own(*given, **named)
+        largest.append(len(logits))
+        return logits
+
+    monkeypatch.setattr(model, "read", read)
+    monkeypatch.setattr("agents.backends.transformers.engine.PIECE", 16)
+    (found,) = generate(Engine(model), [Request(Prompt(()), tokens=ids)])
+    assert largest == [16, 16, 16, 1]
+    assert [one.token for one in found.read[:-1]] == list(ids)
+    for place, one in enumerate(found.read[1:]):
+        assert one.most == pytest.approx(float(likely[place].max()), abs=1e-4)
+        assert one.likeliest == int(likely[place].argmax())
+    for place, one in enumerate(found.read[1:-1]):
+        assert one.log_likelihood == pytest.approx(float(likely[place, ids[place + 1]]), abs=1e-4)
+
+
 def test_after_vectors(tiny):
     """A one-hot message is heard as its text is, so what follows is as likely."""
     model = LoadedModel(tiny(), name="m", dtype="float32", device="cpu")

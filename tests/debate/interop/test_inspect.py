@@ -19,6 +19,7 @@ pytest.importorskip("inspect_ai")
 
 from inspect_ai import Task
 from inspect_ai import eval as inspect_eval
+from inspect_ai.agent import as_solver
 from inspect_ai.dataset import Sample
 from inspect_ai.event import timeline_build
 from inspect_ai.log import read_eval_log
@@ -27,7 +28,7 @@ from inspect_ai.scorer import pattern
 from inspect_ai.solver import generate
 
 from debate.interop.inspect_outputs import text_messages
-from debate.interop.inspect_registry import debate_solver
+from debate.interop.inspect_registry import debate_agent, debate_solver
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
@@ -103,6 +104,26 @@ def test_the_solver_says_what_an_evaluation_says_with_a_span_for_each_round_and_
 def _agents(span):
     found = [span.name] if span.span_type == "agent" and span.name != "main" else []
     return found + [name for one in span.content if hasattr(one, "content") for name in _agents(one)]
+
+
+@pytest.mark.parametrize("way", ["provider", "solver", "agent"])
+def test_each_epoch_is_a_debate_of_its_own(tmp_path, way):
+    solvers = {"provider": None, "solver": debate_solver("smoke"), "agent": as_solver(debate_agent("smoke"))}
+    model = "cipher-debate/smoke" if way == "provider" else "none/none"
+    first, again = (
+        {
+            (sample.id, sample.epoch): sample.output.choices[0].message.text
+            for sample in played(tmp_path / folder, model, task(solver=solvers[way], count=6), epochs=3).samples
+        }
+        for folder in ("first", "again")
+    )
+    assert first == again
+    ids = {id for id, _ in first}
+    assert any(len({first[id, epoch] for epoch in (1, 2, 3)}) > 1 for id in ids)
+    once = played(tmp_path / "once", model, task(solver=solvers[way], count=6))
+    assert {sample.id: sample.output.choices[0].message.text for sample in once.samples} == {
+        id: first[id, 1] for id in ids
+    }
 
 
 def test_mistakes_are_sentences(tmp_path):

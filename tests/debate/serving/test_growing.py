@@ -1,6 +1,7 @@
 """Turns that are told while they are said."""
 
 import asyncio
+import json
 
 import openai
 import pytest
@@ -10,9 +11,10 @@ from agents.backend import Usage
 from agents.message import Message
 from agents.registry import create_backend
 from debate.config.load import load_config
-from debate.serving.debates import Growing
+from debate.serving.debates import Growing, Job
 from debate.serving.errors import ApiError
 from debate.serving.growing import AGAIN, Floor, GrowingContent, told
+from debate.serving.streams import JobStream
 from debate.transcript import Turn, TurnKey
 
 USER = [{"role": "user", "content": SUM}]
@@ -83,6 +85,55 @@ def test_an_agent_alone_is_streamed_token_by_token_and_a_debate_as_it_goes_on():
         streamed = list(client.completions.create(model="experts/ivy", prompt=SUM, stream=True))
         assert "".join(chunk.choices[0].text for chunk in streamed) == text.choices[0].text
         assert len(streamed) > 8
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "completions"])
+def test_what_begins_as_a_stop_of_the_config_does_is_streamed_when_it_is_known_to_be_none(path):
+    config = load_config("debaters/experts")
+    # A stop that cuts the answer in two, and one that it only begins with.
+    body = {"model": "experts/ivy", "prompt": SUM, "messages": USER}
+    for key in ("prompt", "messages"):
+        if (key == "prompt") != (path == "completions"):
+            del body[key]
+    with serving({"experts": config}) as served:
+        whole = _content(*served.send("POST", f"/v1/{path}", {**body, "stream": True}))
+    half = len(whole) // 2
+    for stop, said in ((whole[half : half + 6], whole[:half]), (whole[half : half + 6] + "!", whole)):
+        with serving({"experts": config.model_copy(update={"stop": (stop,)})}) as served:
+            plain = json.loads(served.send("POST", f"/v1/{path}", body)[2])["choices"][0]
+            content = plain["text"] if path == "completions" else plain["message"]["content"]
+            assert said.startswith(content)
+            assert _content(*served.send("POST", f"/v1/{path}", {**body, "stream": True})) == content
+
+
+def _content(status, _, text):
+    assert status == 200
+    *events, done = [line.removeprefix("data: ") for line in text.decode().splitlines() if line.startswith("data: ")]
+    assert done == "[DONE]"
+    pieces = [choice for one in map(json.loads, events) for choice in one["choices"]]
+    return "".join(one.get("text") or one.get("delta", {}).get("content") or "" for one in pieces)
+
+
+def test_an_answer_that_is_another_than_was_begun_is_an_error_in_the_stream():
+    class Other:
+        def opening(self):
+            return [b"data: begun\n\n"]
+
+        def closing(self, outcome):
+            raise ApiError(502, "another than was begun", code="engine_failed")
+
+    async def read():
+        job = Job.__new__(Job)
+        job.id, job.events = "debate-1", asyncio.Queue()
+        job.task = asyncio.get_running_loop().create_future()
+        job.task.set_result([None])
+        job.events.put_nowait(None)
+        stream = JobStream(job, Other(), heartbeat_s=5, send_s=5, report=pytest.fail)
+        return [piece async for piece in stream.body_iterator]
+
+    first, last = asyncio.run(read())
+    assert first == b"data: begun\n\n"
+    assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "engine_failed"
 
 
 def test_thoughts_are_no_content_of_a_stream():

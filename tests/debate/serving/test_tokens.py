@@ -7,6 +7,9 @@ import pytest
 import torch
 from support.serving import SUM, serving, smoke
 
+from agents.backend import Generation, Usage
+from agents.backends.mock import MockBackend
+from agents.message import Message
 from agents.registry import create_backend
 from debate.config.load import load_config
 
@@ -89,6 +92,16 @@ def test_a_prompts_tokens_are_as_likely_as_the_model_finds_them(served, run):
             float(likely[place - 1].max()), abs=1e-4
         )
     assert first.logprobs.token_logprobs[-1] == pytest.approx(float(likely[-1].max()), abs=1e-4)
+
+
+def test_a_read_that_a_stop_cuts_is_to_be_asked_again(mixed, monkeypatch):
+    def cut(self, request, read, text):
+        message = Message("", self.fingerprint, 0.0, ())
+        return Generation(message, Usage(1, 0, 0), "cancelled")
+
+    monkeypatch.setattr(MockBackend, "_read", cut)
+    status, found = asked(mixed, "/v1/completions", {"model": "smoke/ada", "prompt": "ab", **READ})
+    assert (status, found["error"]["code"]) == (503, "stopping")
 
 
 def test_tokens_are_debated_as_the_text_that_they_are(served):
