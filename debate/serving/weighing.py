@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from agents.backend import Request, Sampling
 from agents.control_tokens import control_tokens
-from agents.errors import ConfigError, RequestError
+from agents.errors import BackendFailed, ConfigError, RequestError
 from agents.speakers.agent import Agent
 from agents.tokenizers import tokenizer_of
 from debate.serving.models import Plan
@@ -63,6 +63,8 @@ async def weigh(plan: Plan, transcript: Transcript, continuations: Sequence[str]
         for one in pending:
             one.cancel()
         raise
+    if any(one.finish_reason == "cancelled" for one in (said, *found)):
+        raise BackendFailed("the engine was stopped; ask again")
     tokens = said.message.whole.token_ids
     return [Weighed(one.log_likelihoods[0], tokens[: len(own)] == own) for one, own in zip(found, ids, strict=True)]
 
