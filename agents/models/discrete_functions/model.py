@@ -35,6 +35,16 @@ class Block(nn.Module):
         return found
 
 
+def refuse_size(x: Tensor, *, points: int, dims: int) -> None:
+    """Raise RequestError for points x [B, K, n] that a learner of at most so many points of so many values does not take."""
+    given, values = x.shape[1:]
+    if values != dims or given > points:
+        raise RequestError(
+            f"this learner takes points of {dims} values and at most {points} of them, the asked one included; got {given} of "
+            f"{values} values. Train one for that size."
+        )
+
+
 class Learner(nn.Module):
     """P(y = +1) at every point, from the points before it."""
 
@@ -58,11 +68,7 @@ class Learner(nn.Module):
             RequestError: more points than the learned positions hold, or another number of dimensions.
         """
         _, points, dims = x.shape
-        if dims != self.config.dims or points > self.config.points:
-            raise RequestError(
-                f"this learner takes points of {self.config.dims} values and at most {self.config.points} of them, the "
-                f"asked one included; got {points} of {dims} values. Train one for that size."
-            )
+        refuse_size(x, points=self.config.points, dims=self.config.dims)
         wide = functional.pad(y[..., None], (0, dims - 1))
         # The label of the last point is cut off: nothing after its x is ever read.
         sequence = torch.stack([x, wide], dim=2).flatten(1, 2)[:, :-1]

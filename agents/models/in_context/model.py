@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.errors import RequestError
-from agents.models.discrete_functions.model import Block
+from agents.models.discrete_functions.model import Block, refuse_size
 from agents.models.in_context.config import LearnerConfig
 
 LOWEST, HIGHEST = -8.0, 6.0
@@ -60,12 +59,8 @@ class Learner(nn.Module):
         Raises:
             RequestError: more points than the learned positions hold, or another number of dimensions.
         """
-        _, points, dims = x.shape
-        if dims != self.config.dims or points > self.config.points:
-            raise RequestError(
-                f"this learner takes points of {self.config.dims} values and at most {self.config.points} of them, the "
-                f"asked one included; got {points} of {dims} values. Train one for that size."
-            )
+        points = x.shape[1]
+        refuse_size(x, points=self.config.points, dims=self.config.dims)
         h = self.read_in(tokens(x, y)) + self.positions(torch.arange(points))
         for block in self.blocks:
             h = block(h)
