@@ -26,13 +26,13 @@ LIBYAML: Any = getattr(yaml, "CSafeLoader", None)
 SHORT = 100_000
 
 
-def read_yaml(path: Path, *, max_bytes: int = MAX_BYTES, max_nodes: int | None = MAX_NODES) -> Any:
+def read_yaml(path: Path, *, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES) -> Any:
     """Return the plain data of a YAML file.
 
     Args:
         path: the file.
         max_bytes: limit on its size.
-        max_nodes: limit on nodes after aliases, where the file has aliases; None for none.
+        max_nodes: limit on nodes after aliases, where the file has aliases.
 
     Raises:
         FileNotFoundError: there is none.
@@ -60,7 +60,7 @@ def read_yaml(path: Path, *, max_bytes: int = MAX_BYTES, max_nodes: int | None =
     return parse_yaml(text, source=str(path), max_nodes=max_nodes)
 
 
-def parse_yaml(text: str, *, source: str, max_nodes: int | None = MAX_NODES) -> Any:
+def parse_yaml(text: str, *, source: str, max_nodes: int = MAX_NODES) -> Any:
     """Return the plain data of a YAML text; errors begin with the source.
 
     Raises:
@@ -87,7 +87,7 @@ def tree_of(text: str) -> Any:
     return yaml.compose(text, Loader=yaml.SafeLoader if len(text) <= SHORT or LIBYAML is None else LIBYAML)
 
 
-def _parsed(text: str, max_nodes: int | None) -> Any:
+def _parsed(text: str, max_nodes: int) -> Any:
     """Return the value of a text: of a short one as PyYAML's own parser reads it, of a long one where both parsers agree."""
     is_long = len(text) > SHORT
     if LIBYAML is not None:

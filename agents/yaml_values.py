@@ -100,11 +100,11 @@ class Builder(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
     """Builds a value from events.
 
     Args:
-        max_nodes: limit on values after aliases, where there are aliases; None for no limit.
+        max_nodes: limit on values after aliases, where there are aliases.
         is_strict: whether what parsers read differently is refused.
     """
 
-    def __init__(self, max_nodes: int | None, *, is_strict: bool) -> None:
+    def __init__(self, max_nodes: int, *, is_strict: bool) -> None:
         yaml.constructor.SafeConstructor.__init__(self)
         yaml.resolver.Resolver.__init__(self)
         self._max_nodes, self._is_strict = max_nodes, is_strict
@@ -151,7 +151,7 @@ class Builder(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
                 if documents > 1:
                     raise ComposerError("expected a single document", None, "but found another one", event.start_mark)
                 continue
-            if self._is_aliased and self._max_nodes is not None and self._total > self._max_nodes:
+            if self._is_aliased and self._total > self._max_nodes:
                 raise Refused(
                     f"line {_line(event)}: aliases stand for more than {self._max_nodes:,} values; write fewer of them out"
                 )

@@ -1,7 +1,7 @@
 """What a paper claims, checked at our size: ours against a baseline over several training seeds; pass, or null."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
@@ -61,6 +61,21 @@ class Claim:
     @property
     def _differences(self) -> list[float]:
         return [a - b for a, b in zip(self.ours, self.baseline, strict=True)]
+
+
+def claims_of(
+    figures: Mapping[str, Sequence[tuple[float, float]]], asked: Mapping[str, tuple[float | None, float | None]]
+) -> list[Claim]:
+    """Return the claims of what was measured.
+
+    Args:
+        figures: text of a claim → ours and the baseline's figure of each training seed.
+        asked: text of a claim → `least` and `within`, one of them None.
+    """
+    return [
+        Claim(text, tuple(ours for ours, _ in pairs), tuple(baseline for _, baseline in pairs), *asked[text])
+        for text, pairs in figures.items()
+    ]
 
 
 def table(claims: Sequence[Claim]) -> list[list[str]]:

@@ -6,7 +6,7 @@ beliefs over the options; elsewhere it is 1 or 0 as the turn's answer is right o
 Pure; nothing is played.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -101,39 +101,26 @@ def change_blocks(methods: Sequence[MethodRecord], *, seed: int = 0) -> list[Blo
 
 def _of_method(method: MethodRecord, seed: int) -> list[Change]:
     voters = method.config.electorate.voters
-    by_turn = {
-        (debate.question, turn.agent, turn.round): (turn, debate)
-        for debate in method.debates
-        for turn in debate.turns
-        if turn.agent in voters
-    }
+    # Agent → question → round → turn.
+    taken: dict[str, dict[str, dict[int, tuple[TurnRow, DebateRow]]]] = {agent: {} for agent in voters}
+    for debate in method.debates:
+        for turn in debate.turns:
+            if turn.agent in taken:
+                taken[turn.agent].setdefault(debate.question, {})[turn.round] = turn, debate
     found = []
-    for agent in voters:
-        rounds = sorted({round for _, name, round in by_turn if name == agent})
-        for first, last in pairwise(rounds):
-            asked = sorted({q for q, name, round in by_turn if (name, round) == (agent, last)})
-            pairs = [(by_turn[q, agent, first], by_turn[q, agent, last]) for q in asked if (q, agent, first) in by_turn]
-            if pairs:
-                found.append(_change(method.name, agent, (first, last), pairs, seed))
+    for agent, of_question in taken.items():
+        played = [turns for _, turns in sorted(of_question.items())]
+        rounds = sorted({round for turns in played for round in turns})
+        spans = [
+            (first, last, [(turns[first], turns[last]) for turns in played if first in turns and last in turns])
+            for first, last in pairwise(rounds)
+        ]
         if len(rounds) > 2:
             # Whether a debate comes to the last round follows from its beliefs: those that came alone are no fair sample.
-            ends = {
-                q: max(round for other, name, round in by_turn if (other, name) == (q, agent))
-                for q in _asked(by_turn, agent)
-            }
-            pairs = [
-                (by_turn[q, agent, rounds[0]], by_turn[q, agent, end])
-                for q, end in sorted(ends.items())
-                if (q, agent, rounds[0]) in by_turn
-            ]
-            if pairs:
-                found.append(_change(method.name, agent, (rounds[0], rounds[-1]), pairs, seed))
+            whole = [(turns[rounds[0]], turns[max(turns)]) for turns in played if rounds[0] in turns]
+            spans.append((rounds[0], rounds[-1], whole))
+        found += [_change(method.name, agent, (first, last), pairs, seed) for first, last, pairs in spans if pairs]
     return found
-
-
-def _asked(turns: Iterable[tuple[str, str, int]], agent: str) -> set[str]:
-    """Return the questions on which an agent took a turn."""
-    return {question for question, name, _ in turns if name == agent}
 
 
 def _interval(moved: Sequence[float], *, by_belief: bool, seed: int) -> Interval | None:

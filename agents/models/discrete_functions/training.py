@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.beliefs.claims import Claim
+from agents.beliefs.claims import Claim, claims_of
 from agents.models.discrete_functions.backend import CONFIG, DiscreteFunctions
 from agents.models.discrete_functions.config import LearnerConfig
 from agents.models.discrete_functions.families import Points, draw, taught
@@ -101,10 +101,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         PARITY: (None, 0.03),
         TEACHING: (0.05, None),
     }
-    return [
-        Claim(text, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), *asked[text])
-        for text, pairs in figures.items()
-    ]
+    return claims_of(figures, asked)
 
 
 NEAREST = "conjunctions, accuracy at the last point: above the nearest neighbour's"

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.beliefs.claims import Claim
+from agents.beliefs.claims import Claim, claims_of
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.estimators import plug_in
 from agents.models.in_context.families import LEVELS, Points, draw, kinds_of
@@ -59,10 +59,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
             rows = {form: vars(found[form]) for form in FORMS}
             table.append({"seed": seed, **vars(setting), "regret": rows})
     (out / "messages.json").write_text(json.dumps(table, indent=1) + "\n")
-    return [
-        Claim(text, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), *ASKED[text])
-        for text, pairs in figures.items()
-    ]
+    return claims_of(figures, ASKED)
 
 
 NEAR_BAYES = "5 examples, log-density: near the exact belief's"

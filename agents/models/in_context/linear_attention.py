@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from agents.beliefs.claims import Claim
+from agents.beliefs.claims import Claim, claims_of
 from agents.errors import ConfigError
 from agents.models.in_context.claims import FRESH_SEED, Pairs, diabetes
 from agents.models.in_context.estimators import Rule, ridge
@@ -193,10 +193,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         figures.setdefault(QUERIES, []).append((_error(layer, covariance, fresh, asked=3.0), inside))
         figures.setdefault(INPUTS, []).append((_error(layer, 9 * covariance, fresh) / inside, 10.0))
         figures.setdefault(REAL, []).append(_real(seed))
-    return [
-        Claim(text, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), *ASKED[text])
-        for text, pairs in figures.items()
-    ]
+    return claims_of(figures, ASKED)
 
 
 FLOW = "gradient flow on the exact loss: relative distance of both matrices to the closed form"

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.beliefs.claims import Claim
+from agents.beliefs.claims import Claim, claims_of
 from agents.errors import MissingDependency, ModelError
 from agents.models.in_context.bins import LETTERS, letter, probabilities
 from agents.models.in_context.claims import FRESH_SEED, Pairs
@@ -270,10 +270,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         alone = x[torch.arange(len(x)), selected(x, judge, x.mean(1))]
         single = -alone.gather(-1, right[:, None]).clamp(min=1e-9).log().mean()
         figures.setdefault(MIXES, []).append((-float(ours), -float(single)))
-    return [
-        Claim(text, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), *ASKED[text])
-        for text, pairs in figures.items()
-    ]
+    return claims_of(figures, ASKED)
 
 
 WHOLE = "W after descent, cosine with the machine's solution in the Frobenius norm: above 0.98"

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from agents.beliefs.claims import Claim
+from agents.beliefs.claims import Claim, claims_of
 from agents.models.in_context.claims import FRESH_SEED, Pairs
 from agents.models.in_context.training import Recipe, fit
 from agents.models.seeded import seeded
@@ -97,10 +97,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         figures.setdefault(FARTHER, []).append(
             (relative_error(layers[-1], FRESH_SEED + seed, reach=OUTSIDE), errors[-1])
         )
-    return [
-        Claim(text, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), *ASKED[text])
-        for text, pairs in figures.items()
-    ]
+    return claims_of(figures, ASKED)
 
 
 WIDER = tuple(f"relative error, negated: width {b} above width {a}" for a, b in pairwise(WIDTHS))
