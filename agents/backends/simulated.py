@@ -18,6 +18,13 @@ from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.pretrained import Progress
 
+FILLING, OTHERS = "so ", 4
+
+
+def tokens_of(text: str) -> int:
+    """Return how many tokens an answer of the simulated engine is counted as."""
+    return OTHERS + text.count(FILLING.strip())
+
 
 class SimulatedBackend(Backend):
     """Answers `Answer: N` and filling, of a length drawn from the request's seed.
@@ -105,7 +112,7 @@ class SimulatedBackend(Backend):
         self.busy.change(self._running, self._running - 1)
         self._running -= 1
         self.load.generated_tokens += tokens
-        text = f"Answer: {request.sampling.seed % 100}. " + "so " * max(0, tokens - 4)
+        text = f"Answer: {request.sampling.seed % 100}. " + FILLING * max(0, tokens - OTHERS)
         message = Message(text, self._fingerprint, request.sampling.temperature)
         pending.finish(Generation(message, Usage(prompt, 0, tokens), "stop"))
         self._admit()

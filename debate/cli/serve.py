@@ -1,5 +1,6 @@
 """`debate serve`: a debate as a model, for every client that speaks OpenAI's protocol."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Annotated
@@ -105,6 +106,9 @@ def serve(
     def ready(url: str, _: object) -> None:
         # The address alone on its line: it is copied, and read by programs.
         typer.echo(url)
+        # What was loaded stays: to look through it for garbage would hold up every stream for a tenth of a second.
+        gc.collect()
+        gc.freeze()
         options.progress("Ctrl-C ends it.")
 
     with quiet(), options.traced(otel) as observers:

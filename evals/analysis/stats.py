@@ -286,12 +286,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def sign_flip(differences: Sequence[float], *, seed: int = 0) -> float:
     """Return the two-sided p value that differences of questions are symmetric about zero (Fisher's randomisation test).
 
-    Exact where all signs of the non-zero differences can be tried, else over seeded draws.
+    Exact where all signs of the non-zero differences can be tried or all are as large, else over seeded draws.
     """
     values = np.asarray([difference for difference in differences if difference != 0], dtype=float)
     if len(values) < 2:
         # Of one difference both signs are as far from zero.
         return 1.0
+    if np.ptp(np.abs(values)) == 0:
+        # The sum follows from how many are positive.
+        return mcnemar(int((values > 0).sum()), int((values < 0).sum()))
     found = _scipy("stats").permutation_test(
         (values,),
         np.sum,

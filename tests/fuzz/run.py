@@ -149,9 +149,10 @@ def _no_hang() -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def resident_bytes() -> int:
-    """Return the memory of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def held_bytes() -> int:
+    """Return the memory that this process holds, swapped out or not."""
+    rows = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return sum(int(rows[name].split()[0]) for name in ("RssAnon", "VmSwap")) << 10
 
 
 def fuzz(target: Target, seed: int, first: int, batches: int, tally: Tally, findings: Path) -> None:
@@ -166,7 +167,7 @@ def fuzz(target: Target, seed: int, first: int, batches: int, tally: Tally, find
     for number in range(first, first + batches):
         if number == after:
             gc.collect()
-            settled = resident_bytes()
+            settled = held_bytes()
         for blob in batch(target, seed, number, corpus):
             wrong = try_input(target, blob, tally)
             # One of a kind is enough.
@@ -179,7 +180,7 @@ def fuzz(target: Target, seed: int, first: int, batches: int, tally: Tally, find
         tally.batches += 1
     gc.collect()
     if settled is not None:
-        tally.rise_bytes = max(tally.rise_bytes, resident_bytes() - settled)
+        tally.rise_bytes = max(tally.rise_bytes, held_bytes() - settled)
         if tally.rise_bytes > LARGEST_RISE:
             tally.findings["memory"] = f"{tally.rise_bytes >> 20} MiB"
 

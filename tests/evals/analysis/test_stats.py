@@ -1,7 +1,7 @@
 """Statistics: a fake gain does not appear, a real one is found, and the numbers are those of scipy and statsmodels."""
 
 import math
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -218,9 +218,14 @@ def test_many_comparisons_are_corrected_together():
     assert uncorrected / SIMULATIONS > 0.12
 
 
-def test_sign_flips_agree_with_mcnemar_where_both_apply():
-    differences = [1.0] * 9 + [-1.0] * 3 + [0.0] * 20
-    assert stats.sign_flip(differences) == pytest.approx(stats.mcnemar(9, 3), abs=1e-12)
+@pytest.mark.parametrize("differences", [[0.5] * 9 + [-0.5] * 3, [1.0, 0.5, 0.5, -0.25, 2.0, -0.5]])
+def test_sign_flips_are_those_of_all_signs(differences):
+    sums = [np.dot(signs, differences) for signs in product((1, -1), repeat=len(differences))]
+    as_far = np.mean([abs(one) >= abs(sum(differences)) - 1e-12 for one in sums])
+    assert stats.sign_flip([*differences, 0.0]) == pytest.approx(as_far, abs=1e-12)
+
+
+def test_where_nothing_differs_no_sign_is_flipped():
     assert stats.sign_flip([0.0, 0.0]) == 1.0
 
 
