@@ -84,6 +84,20 @@ def save_tiny(folder: Path, architecture: str, *, seed: int = 0, chat: bool = Fa
     return folder
 
 
+# What takes long to start is shared by the tests of one process: side by side (`pytest -n 2`), they go to the same one.
+SHARED = {"cramped": "vllm", "browser": "viewer", "played": "viewer"}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep together the tests of a file, and those that share what takes long to start."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    groups = {item.path: SHARED[name] for item in items for name in getattr(item, "fixturenames", ()) if name in SHARED}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, str(item.path.relative_to(config.rootpath)))))
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Return a function: architecture → folder of a tiny model, made once."""

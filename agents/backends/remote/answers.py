@@ -11,6 +11,10 @@ from agents.fingerprint import ModelFingerprint
 
 LONGEST_WAIT_S = 60.0
 LONGEST_SENTENCE = 400
+# A message of 8,192 tokens with vectors of 4,096 float32 has 128 MiB.
+LARGEST_BODY = 1 << 29
+# What they say is of the body as it was sent, not as it was read.
+OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 
 class Forgotten(Exception):
@@ -23,6 +27,32 @@ class Forgotten(Exception):
     def __init__(self, digests: list[str]) -> None:
         super().__init__()
         self.digests = digests
+
+
+class Body:
+    """What a server answers, read piece by piece so that one that never ends is refused.
+
+    Args:
+        host: of the server, for the sentence.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._host, self._content = host, bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next piece, decompressed.
+
+        Raises:
+            BackendFailed: more than any message is long.
+        """
+        if len(self._content) + len(chunk) > LARGEST_BODY:
+            raise BackendFailed(f"{self._host} answers with more than {LARGEST_BODY:,} bytes, which no message has")
+        self._content += chunk
+
+    def response(self, opened: httpx.Response) -> httpx.Response:
+        """Return a streamed answer with the body that was read."""
+        headers = [(name, value) for name, value in opened.headers.multi_items() if name.lower() not in OF_THE_WIRE]
+        return httpx.Response(opened.status_code, headers=headers, content=bytes(self._content))
 
 
 def fingerprint_of(card: Mapping[str, Any], host: str) -> tuple[ModelFingerprint, Capabilities]:

@@ -13,7 +13,7 @@ import httpx
 
 from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage
 from agents.backends.endpoint import Endpoint, find_endpoint
-from agents.backends.remote.answers import Forgotten, failure, fingerprint_of, later
+from agents.backends.remote.answers import Body, Forgotten, failure, fingerprint_of, later
 from agents.errors import BackendFailed, ConfigError, DebateError, MessageError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
@@ -53,7 +53,7 @@ class RemoteBackend(Backend):
         base_url: of the server, as for OpenAI's clients, e.g. `https://gpu-box:8000/v1`.
         api_key_env: the environment variable with the server's token; `none` for a server elsewhere that needs none.
         api_key: refused: tokens are read from the environment.
-        timeout_s: most seconds of one turn there.
+        timeout_s: maximum seconds of one turn there.
         max_num_seqs: most turns asked for at once.
         dtype: accepted as by other backends; the server decides.
         progress: told what takes time.
@@ -165,13 +165,21 @@ class RemoteBackend(Backend):
             self._client = httpx.AsyncClient(**_options(self.endpoint), timeout=self._timeout_s)
         for attempt in range(TRIES):
             try:
-                answer = await self._client.post(
-                    _url(self.endpoint, path), content=body, headers={"Content-Type": kind}
-                )
+                async with asyncio.timeout(self._timeout_s):
+                    url, headers = _url(self.endpoint, path), {"Content-Type": kind}
+                    async with self._client.stream("POST", url, content=body, headers=headers) as answer:
+                        read = Body(self.endpoint.host)
+                        async for chunk in answer.aiter_bytes():
+                            read.add(chunk)
+            except TimeoutError:
+                raise BackendFailed(
+                    f"{self.endpoint.host} took longer than {self._timeout_s:g} s (timeout_s)"
+                ) from None
             except httpx.HTTPError as error:
                 raise BackendFailed(
                     f"{self.endpoint.host} cannot be reached: {type(error).__name__}: {error}"
                 ) from error
+            answer = read.response(answer)
             if answer.status_code == 200:
                 return answer
             if attempt + 1 == TRIES or (wait_s := later(answer, BACKOFF_S * 2**attempt)) is None:
@@ -182,7 +190,13 @@ class RemoteBackend(Backend):
     def _asked_now(self, path: str) -> dict[str, Any]:
         """Return what the server says of itself, before there is an event loop."""
         try:
-            answer = httpx.get(_url(self.endpoint, path), **_options(self.endpoint), timeout=CARD_TIMEOUT_S)
+            read = Body(self.endpoint.host)
+            with httpx.stream(
+                "GET", _url(self.endpoint, path), **_options(self.endpoint), timeout=CARD_TIMEOUT_S
+            ) as opened:
+                for chunk in opened.iter_bytes():
+                    read.add(chunk)
+            answer = read.response(opened)
             if answer.status_code != 200:
                 raise failure(answer, self.endpoint.host)
             found = answer.json()

@@ -1,5 +1,7 @@
 """CIPHER between machines: agents of two servers and of this process in one debate, with the bytes of a debate at home."""
 
+import asyncio
+import contextlib
 import json
 import sys
 
@@ -107,6 +109,40 @@ def test_what_is_refused_there_is_refused_here(experts, remote, run):
         pending.cancel()
         assert (await pending).finish_reason == "cancelled"
         await remote.close()
+
+    run(main())
+
+
+def test_a_body_that_never_ends_is_refused_by_its_size_and_by_its_time(experts, run, monkeypatch):
+    remote = create_backend("remote", model="smoke/ada", base_url=experts.url, timeout_s=1.5)
+
+    async def trickle(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    # Each comes well within the time that a client waits for the next.
+                    writer.write(b"1\r\nx\r\n")
+                    await writer.drain()
+                    await asyncio.sleep(0.1)
+        finally:
+            writer.close()
+
+    async def main():
+        asked = Request(Prompt.of(ASKED), Sampling(max_tokens=8), "expectation")
+        monkeypatch.setattr("agents.backends.remote.answers.LARGEST_BODY", 100)
+        with pytest.raises(BackendFailed, match="more than 100 bytes"):
+            await remote.submit(asked)
+        monkeypatch.undo()
+        assert (await remote.submit(asked)).message.num_tokens
+        server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+        elsewhere = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        monkeypatch.setattr("agents.backends.remote.backend._url", lambda endpoint, path: elsewhere)
+        with pytest.raises(BackendFailed, match=r"longer than 1\.5 s \(timeout_s\)"):
+            await remote.submit(asked)
+        await remote.close()
+        server.close()
 
     run(main())
 
