@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agents.errors import BackendFailed, EngineLost, OutOfMemory, TurnTimedOut
+from agents.errors import BackendFailed, EngineLost, OutOfMemory, RowFailed, TurnTimedOut
 from agents.question import Question
 from agents.supervision.replicas import Replicas
 from agents.supervision.supervised import Supervised
@@ -19,6 +19,9 @@ from debate.run_folder.method_journal import MethodJournal
 from debate.run_folder.run_state import Strikes
 from debate.run_folder.turn_record import Cost
 from debate.transcript import Turn, TurnKey
+
+# After these an engine serves on as it is.
+WELL = (OutOfMemory, RowFailed)
 
 
 class GivenUp(Exception):
@@ -89,7 +92,7 @@ class Faults:
                 self._write_down(
                     question, key, engine.name, failure, alone=alone and not isinstance(failure, EngineLost)
                 )
-                if not isinstance(failure, OutOfMemory):
+                if not isinstance(failure, WELL):
                     await backend.mend(engine, starts)
             if not isinstance(failure, EngineLost):
                 alone = _tried_alone_next(tries, failure)
@@ -107,7 +110,7 @@ class Faults:
         self._write_down(question, key, engine.name, cause, alone=False)
         alone = not isinstance(cause, EngineLost) and _tried_alone_next(1, cause)
         self._tried[question.id, key] = 1, alone
-        if not isinstance(cause, OutOfMemory):
+        if not isinstance(cause, WELL):
             await backend.mend(engine, failure.starts)
 
     def has_strikes(self, question: Question) -> bool:

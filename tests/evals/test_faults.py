@@ -86,6 +86,17 @@ def test_a_poisoned_question_is_given_up_and_no_other(tmp_path, run, undisturbed
     assert HAPPENED["starts"] <= 7
 
 
+def test_an_engine_that_cannot_answer_one_question_serves_the_others_and_is_not_started_again(tmp_path, run, undisturbed):
+    (_, _, asked, *_) = list(read_method(tmp_path / "whole" / "cipher"))
+    (row,) = run(evaluate(config_of(row=asked.transcript.question.text), out=tmp_path / "run", limit=8))
+    assert (row.asked, row.total, row.failed, HAPPENED["starts"]) == (8, 8, 1, 1)
+    whole = {found.transcript.question: found.transcript for found in read_method(tmp_path / "whole" / "cipher")}
+    found = {one.transcript.question: one for one in read_method(tmp_path / "run" / "cipher")}
+    assert "RowFailed: its logits are not finite" in found.pop(asked.transcript.question).failure
+    assert len(found) == 7
+    assert all(one.transcript == whole[question] for question, one in found.items())
+
+
 def test_tries_count_over_sessions(tmp_path, run):
     """A run that is stopped between two tries does not begin to count anew."""
     execution = {"tries": 5, "in_flight": 1}

@@ -5,7 +5,7 @@ from collections import Counter
 
 from agents.backend import Pending
 from agents.backends.mock import MockBackend
-from agents.errors import BackendFailed, OutOfMemory
+from agents.errors import BackendFailed, OutOfMemory, RowFailed
 
 HAPPENED = Counter()
 
@@ -18,11 +18,12 @@ class FaultyBackend(MockBackend):
         deaths: how often the engine dies besides, at its every tenth request.
         hang: a text that the engine never answers, the first `hangs` times.
         room: most requests at once; more run out of memory.
+        row: a text that the model has no answer to, whoever else is served.
     """
 
-    def __init__(self, model="mock", *, poison=None, deaths=0, hang=None, hangs=1, room=None, **options):
+    def __init__(self, model="mock", *, poison=None, deaths=0, hang=None, hangs=1, room=None, row=None, **options):
         super().__init__(model, **options)
-        self.poison, self.deaths, self.hang, self.hangs, self.room = poison, deaths, hang, hangs, room
+        self.poison, self.deaths, self.hang, self.hangs, self.room, self.row = poison, deaths, hang, hangs, room, row
         self.dead = None
         self.held = set()
         HAPPENED["starts"] += 1
@@ -56,7 +57,8 @@ class FaultyBackend(MockBackend):
             self.dead = BackendFailed("out of luck")
             self.end(self.dead)
         self.held.discard(outer)
-        outer.finish(await inner)
+        answer = await inner
+        outer.finish(RowFailed("its logits are not finite") if self.row and self.row in read else answer)
 
     def end(self, failure):
         for pending in self.held:
