@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from agents.atomic_file import write_json
+from agents.errors import ConfigError
 from agents.pretrained import Progress
 from agents.question import Question
 from debate.build import build_debate
@@ -43,6 +44,7 @@ MIB = 1 << 20
 # An engine of the idle part: a GPU with a model of some billions of parameters, sixteen sequences at once.
 RATES = {"prefill_tokens_per_s": 20_000, "decode_tokens_per_s": 100, "max_num_seqs": 16, "shortest": 4, "longest": 256}
 RESUMED = 32
+PARTS = ("throughput", "resume", "idle")
 
 
 @dataclass
@@ -114,12 +116,17 @@ async def bench_orchestrator(
     Args:
         debates: of the throughput part.
         idle_debates: of the idle part.
-        parts: of `throughput`, `resume`, `idle`; `resume` needs `throughput`.
+        parts: of `throughput`, `resume`, `idle`; `resume` measures `throughput` first.
         runtime, replicas, in_flight, fsync, runners, ray_address: as in a config's `execution`.
         placement: further keys of `execution.engines`.
         plot: a picture of the CPU time a turn by tenth.
         out: the figures as JSON.
+
+    Raises:
+        ConfigError: no part, or one that there is not.
     """
+    if not parts or set(parts) - set(PARTS):
+        raise ConfigError(f"parts {', '.join(parts) or 'none'}: there are {', '.join(PARTS)}")
     execution = {
         "runtime": runtime,
         "ray_address": ray_address,
@@ -137,13 +144,13 @@ async def bench_orchestrator(
     }
     with tempfile.TemporaryDirectory(prefix="debate-bench-") as name:
         folder = Path(name)
-        if "throughput" in parts:
+        if "throughput" in parts or "resume" in parts:
             config = bench_config(execution, {})
             progress(f"throughput: {debates} debates of {len(AGENTS)} agents and {ROUNDS} rounds")
             report["throughput"] = (await _played(config, folder / "run", debates, progress)).figures()
             size = (folder / "run" / "journal.log").stat().st_size
             report["throughput"]["journal_mib"] = size / MIB
-        if "resume" in parts and "throughput" in parts:
+        if "resume" in parts:
             progress("resume")
             start, cpu = time.perf_counter(), time.process_time()
             local = config.model_copy(update={"execution": bench_config({}, {}).execution})

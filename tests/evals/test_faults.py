@@ -86,7 +86,9 @@ def test_a_poisoned_question_is_given_up_and_no_other(tmp_path, run, undisturbed
     assert HAPPENED["starts"] <= 7
 
 
-def test_an_engine_that_cannot_answer_one_question_serves_the_others_and_is_not_started_again(tmp_path, run, undisturbed):
+def test_an_engine_that_cannot_answer_one_question_serves_the_others_and_is_not_started_again(
+    tmp_path, run, undisturbed
+):
     (_, _, asked, *_) = list(read_method(tmp_path / "whole" / "cipher"))
     (row,) = run(evaluate(config_of(row=asked.transcript.question.text), out=tmp_path / "run", limit=8))
     assert (row.asked, row.total, row.failed, HAPPENED["starts"]) == (8, 8, 1, 1)

@@ -49,12 +49,19 @@ def test_an_idle_engine_is_seen_as_idle(run):
     assert engine.busy.figures(1)["idle"] == pytest.approx(1 / 3, abs=0.15)
 
 
+@pytest.mark.parametrize("parts", ["resum", ","])
+def test_a_part_that_there_is_not_is_a_sentence(cli, parts):
+    code, _, err = cli("bench", "orchestrator", "--debates", 10, "--parts", parts)
+    assert code == 2
+    assert "there are throughput, resume, idle" in err
+
+
 def test_the_bench_measures_throughput_resuming_and_idle_engines(run, tmp_path):
     report = run(
         bench_orchestrator(
             debates=20,
             idle_debates=10,
-            parts=["throughput", "resume", "idle"],
+            parts=["resume", "idle"],
             runtime="local",
             replicas=1,
             in_flight=8,
