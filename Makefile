@@ -49,7 +49,7 @@ debate: $(STAMP) ## environment, and a scored debate of two tiny experts in text
 
 test: model $(VLLM) browser  ## environment, embedded model, vLLM, a browser, checks, tests, and a report of known vulnerabilities
 	@$(MAKE) --no-print-directory check audit
-	OMP_NUM_THREADS=1 CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+	OMP_NUM_THREADS=1 CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 test-long: model $(VLLM) browser  ## the tests that take minutes each and are left out of `make test`
 	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q -m long --timeout=3600

@@ -84,18 +84,26 @@ def save_tiny(folder: Path, architecture: str, *, seed: int = 0, chat: bool = Fa
     return folder
 
 
-# What takes long to start is shared by the tests of one process: side by side (`pytest -n 2`), they go to the same one.
-SHARED = {"cramped": "vllm", "browser": "viewer", "played": "viewer"}
+# Their tests share an engine or a browser, which takes long to start.
+TOGETHER = {
+    "tests/agents/backends/vllm/": "vllm",
+    "tests/agents/backends/test_contract.py": "vllm",
+    "tests/agents/speakers/test_chooser.py": "vllm",
+    "tests/evals/viewer/": "viewer",
+}
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep together the tests of a file, and those that share what takes long to start."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    groups = {item.path: SHARED[name] for item in items for name in getattr(item, "fixturenames", ()) if name in SHARED}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, str(item.path.relative_to(config.rootpath)))))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Side by side (`pytest -n 2`), the tests of a file stay together, and so do those that share what takes long to start."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((name for start, name in TOGETHER.items() if file.startswith(start)), file)
+
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")
