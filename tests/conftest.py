@@ -84,28 +84,6 @@ def save_tiny(folder: Path, architecture: str, *, seed: int = 0, chat: bool = Fa
     return folder
 
 
-# Their tests share an engine or a browser, which takes long to start.
-TOGETHER = {
-    "tests/agents/backends/vllm/": "vllm",
-    "tests/agents/backends/test_contract.py": "vllm",
-    "tests/agents/speakers/test_chooser.py": "vllm",
-    "tests/evals/viewer/": "viewer",
-}
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Side by side (`pytest -n 2`), the tests of a file stay together, and so do those that share what takes long to start."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class Together(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return next((name for start, name in TOGETHER.items() if file.startswith(start)), file)
-
-    return Together(config, log)
-
-
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Return a function: architecture → folder of a tiny model, made once."""
