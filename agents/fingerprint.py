@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     import torch
 
 
+# What messages do not carry.
+KEPT_HERE = ("weights", "origin")
+
+
 @dataclass(frozen=True)
 class ModelFingerprint:
     """What decides whether two models can exchange vectors.
@@ -22,6 +26,7 @@ class ModelFingerprint:
         width: D.
         weights: SHA-256 of the weight files and the config of a model that was loaded here; "" if unknown. Messages do not carry
             it: their receivers need only the table and the tokenizer.
+        origin: of a model that transforms made, which base and which recipe; "" of any other. Messages do not carry it either.
 
     For a model behind an API neither hash is known: both are empty, and an empty hash equals nothing.
     """
@@ -32,14 +37,15 @@ class ModelFingerprint:
     vocabulary: int
     width: int
     weights: str = field(default="", compare=False)
+    origin: str = field(default="", compare=False)
 
     def sender(self) -> dict[str, str | int]:
         """Return what a message says of its sender's model, as JSON values."""
-        return {key: value for key, value in vars(self).items() if key != "weights"}
+        return {key: value for key, value in vars(self).items() if key not in KEPT_HERE}
 
     def record(self) -> dict[str, str | int]:
         """Return what a run's record says of a model, as JSON values."""
-        return self.sender() | ({"weights": self.weights} if self.weights else {})
+        return self.sender() | {key: value for key in KEPT_HERE if (value := getattr(self, key))}
 
     def is_again(self, other: "ModelFingerprint") -> bool:
         """Whether two sessions loaded one model, as far as both know what they loaded."""
@@ -66,8 +72,13 @@ def remote_fingerprint(model: str, host: str) -> ModelFingerprint:
     return ModelFingerprint(f"{model} at {host}", table="", tokenizer="", vocabulary=0, width=0)
 
 
-def fingerprint(model: str, table: "torch.Tensor", tokenizer: Any, *, weights: str = "") -> ModelFingerprint:
-    """Return the fingerprint of a table [V, D], of a tokenizer that has `get_vocab()`, and of all weights, as a hash."""
+def fingerprint(
+    model: str, table: "torch.Tensor", tokenizer: Any, *, weights: str = "", origin: str = ""
+) -> ModelFingerprint:
+    """Return the fingerprint of a table [V, D], of a tokenizer that has `get_vocab()`, and of all weights, as a hash.
+
+    `origin` says of a transformed model what it was made of.
+    """
     import torch
 
     rows, width = table.shape
@@ -79,6 +90,7 @@ def fingerprint(model: str, table: "torch.Tensor", tokenizer: Any, *, weights: s
         vocabulary=rows,
         width=width,
         weights=weights,
+        origin=origin,
     )
 
 

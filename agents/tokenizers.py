@@ -18,10 +18,11 @@ def tokenizer_of(backend: Backend) -> Any | None:
 
 @cache
 def _beside_weights(model: str) -> Any | None:
-    from agents.pretrained import locate
+    from agents.pretrained import base_of, locate
 
     try:
-        return read_tokenizer(locate(model), name=model)
+        # Transforms keep the tokenizer.
+        return read_tokenizer(locate(base_of(model)), name=model)
     except DebateError:
         return None
 

@@ -21,6 +21,7 @@ from debate.hearing import Hearing
 from debate.hearing_tables import hearing_tables
 from debate.orchestrator import Debate
 from debate.preview.checks import check
+from debate.preview.engines import check_transforms
 from debate.protocol.exchange import Exchange, build_exchange, own_encoder
 from debate.protocol.protocol import Protocol
 from debate.protocol.stopped import Stopped
@@ -222,12 +223,23 @@ class _Plan(AgentPlan):
                 f"backend: {self.config.backend} holds beliefs over labels, and has no tokens to say them in. Give it to "
                 "agents, and let the debate's own backend be a language model, or the mock"
             )
-        return self.backends.get(
-            self.keys.backend or self.config.backend, self.keys.model or self.config.model, self.keys.options
-        )
+        name = self.keys.backend or self.config.backend
+        if self.keys.is_control:
+            self._refuse_transforms()
+        if self.keys.transforms:
+            check_transforms(self.keys.transforms, name, f"agents.{self.name}")
+        return self.backends.get(name, self.config.model_of(self.name), self.keys.options)
 
     def shared_engine(self) -> Backend:
+        self._refuse_transforms()
         return self.backends.get(self.config.backend, self.keys.model or self.config.model)
+
+    def _refuse_transforms(self) -> None:
+        """Raise ConfigError for transforms of an agent that speaks by rule or by a belief over labels."""
+        if self.keys.transforms:
+            raise ConfigError(
+                f"agents.{self.name}.transforms: it has no language model of its own that could be transformed; leave them out"
+            )
 
     def believer(self) -> BeliefBackend:
         assert self.keys.backend is not None

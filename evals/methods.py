@@ -159,7 +159,7 @@ _SAMPLED: dict[str, Callable[..., DebateConfig]] = {
 def likelihood(config: DebateConfig, weighs: str) -> DebateConfig:
     """Return the deciding agent's belief over the options after the question, at temperature 1, said as its message."""
     name = config.deciding_agent
-    kept = ("backend", "model", "options", "adapter")
+    kept = ("backend", "model", "transforms", "options", "adapter")
     agent = {key: value for key, value in config.agents[name].model_dump().items() if key in kept}
     return _changed(
         config,

@@ -233,16 +233,15 @@ def _pair_lines(task: str, method: MethodRecord, analysis: Analysis) -> list[Lin
     has_two = len({model for model, _, _ in method.config.engines}) > 1
     printed = paper.TABLE_2.get((task, method.name), {}) if has_two else {}
     lines = []
-    for place, (agent, settings) in enumerate(method.config.agents.items()):
+    for place, agent in enumerate(method.config.agents):
         model = ("LLaMA2-70B", "LLaMA-65B")[min(place, 1)]
-        ours_is = settings.model or method.config.model
         for number in range(1, method.config.rounds + 1):
             turns = [t for debate in method.debates for t in debate.turns if (t.agent, t.round) == (agent, number)]
             figure = printed[model][number - 1] if model in printed and number <= 3 else None
             ours = Share.of(turn.verdict == "correct" for turn in turns)
             lines.append(
                 Line(
-                    task, method.name, f"{agent} ({ours_is}) after round {number}", ours,
+                    task, method.name, f"{agent} ({method.config.model_of(agent)}) after round {number}", ours,
                     {model: Figure(figure)} if figure is not None else {},
                 )
             )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from agents import pretrained
 from debate.config.load import validate
 from evals.evaluation import evaluate
 
@@ -32,6 +33,8 @@ BASE = {
 @pytest.fixture
 def mine(request, monkeypatch, tmp_path):
     """Write the block as the module `mine`, and return the names of its functions that are called."""
+    # A model that a transform of the page makes is not left in the user's cache.
+    monkeypatch.setattr(pretrained, "cache_home", lambda: tmp_path / "home")
     file = tmp_path / "mine.py"
     file.write_text(POINTS[request.param][0])
     monkeypatch.syspath_prepend(tmp_path)
@@ -63,7 +66,7 @@ def test_the_page_has_every_extension_point():
             "Backend",
             "Belief backend",
         ),
-        *("Task", "Scorer", "Kind of agent", "Command"),
+        *("Task", "Scorer", "Kind of agent", "Transform", "Command"),
     }
     assert len(re.findall(r"^### ", PAGE, re.MULTILINE)) == len(POINTS)
 

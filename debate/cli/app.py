@@ -115,6 +115,7 @@ OWN = (
     "lm_eval",
     "export",
     "mcp",
+    "transform",
 )
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (
@@ -135,7 +136,20 @@ ORDER = (
         "cancel",
     ),
     *("verify", "keys"),
-    *("serve", "lm-eval", "mcp", "export", "speak", "read", "tasks", "backends", "train", "cost", "doctor"),
+    *(
+        "serve",
+        "lm-eval",
+        "mcp",
+        "export",
+        "speak",
+        "read",
+        "tasks",
+        "backends",
+        "train",
+        "transform",
+        "cost",
+        "doctor",
+    ),
 )
 
 

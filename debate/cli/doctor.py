@@ -50,6 +50,22 @@ def doctor() -> None:
         else:
             state = f"not converted yet (debate model fetch {name})"
         out.print(f"  {name}: {state}", markup=False)
+    for line in transformed_models(home):
+        out.print(f"  {line}", markup=False)
+
+
+def transformed_models(home: Path) -> list[str]:
+    """Return a line for each model in the cache that transforms made: what it was made of, and whether it is whole."""
+    from agents.model_folder import origin_of
+    from agents.pretrained import MANIFEST, verify
+
+    found = []
+    for folder in sorted((home / "models").glob("transformed-*")):
+        if (folder / MANIFEST).is_file():
+            problems = verify(folder)
+            state = "sound" if not problems else f"damaged: {'; '.join(problems)}; delete {folder} to make it again"
+            found.append(f"{folder.name}: {origin_of(folder)}: {state}")
+    return found
 
 
 def foreign_packages() -> list[str]:

@@ -31,6 +31,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "prompts": "./prompts",
         "backend": "vllm",
         "model": "tiny/jay",
+        "transforms": ["optin(macs=0.7)"],
         "options": {"max_num_seqs": 8},
         "adapter": "./adapters/careful",
         "checkpoint": "./checkpoints/series",

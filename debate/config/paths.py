@@ -53,6 +53,10 @@ def with_paths(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for key, value in raw.items():
         if key in KINDS and isinstance(value, str):
             found[key] = _beside(key, value, folder)
+        elif key == "transforms" and isinstance(value, list | tuple):
+            from agents.transforms.recipe import beside
+
+            found[key] = [beside(step, folder) if isinstance(step, str) else step for step in value]
         elif key in (*OF_AGENTS, "methods") and isinstance(value, Mapping):
             found[key] = {
                 name: with_paths(inner, folder) if isinstance(inner, Mapping) else inner

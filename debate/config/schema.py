@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from agents.component import check_component
 from agents.errors import ConfigError
+from agents.pretrained import transformed
 from agents.speakers import CONTROLS
 from debate.config.electorate import Electorate
 from debate.config.execution import ExecutionConfig
@@ -58,6 +59,9 @@ class AgentConfig(Frozen):
     """Backend of this agent (default: the debate's)."""
     model: str | None = None
     """Model of this agent (default: the debate's)."""
+    # Not written where there are none: earlier runs can be continued.
+    transforms: tuple[str, ...] = Field(default=(), exclude_if=lambda transforms: not transforms)
+    """Transforms that its model goes through, e.g. [optin(macs=0.7)]; what they make is kept in the model cache."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of its backend, added to the debate's options where it is the debate's backend."""
     adapter: str | None = None
@@ -211,6 +215,11 @@ class DebateConfig(Frozen):
                 raise ValueError(f"agent name {name!r}: use letters, digits, - and _")
         return agents
 
+    def model_of(self, name: str) -> str:
+        """Return the name of an agent's model, its transforms after it."""
+        agent = self.agents[name]
+        return transformed(agent.model or self.model, agent.transforms)
+
     def dtype_of(self, name: str) -> str:
         """Return what an agent's model computes in."""
         return str(self.agents[name].options.get("dtype", self.dtype))
@@ -219,7 +228,7 @@ class DebateConfig(Frozen):
     def engines(self) -> tuple[tuple[str, str, str], ...]:
         """Return (model, dtype, backend) of each engine that an agent speaks by, in the order of the agents."""
         spoken = (
-            (agent.model or self.model, self.dtype_of(name), agent.backend or self.backend)
+            (self.model_of(name), self.dtype_of(name), agent.backend or self.backend)
             for name, agent in self.agents.items()
         )
         return tuple(dict.fromkeys(spoken))

@@ -108,8 +108,7 @@ def _strangers(config: "DebateConfig", exchange: "Exchange") -> list[Finding]:
     """CIPHER edges between agents of different models."""
 
     def model(name: str) -> tuple[str, str]:
-        agent = config.agents[name]
-        return (agent.backend or config.backend, agent.model or config.model)
+        return (config.agents[name].backend or config.backend, config.model_of(name))
 
     for turn, inbox in exchange.planned.plan.items():
         for key, edge in zip(inbox.heard, inbox.edges, strict=True):

@@ -1,17 +1,19 @@
 """What is known of an agent's engine without starting it: its tokenizer, its context, how large it is. Nothing is fetched."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.backend import Backend
 from agents.byte_tokens import ByteTokenizer
+from agents.errors import ConfigError, DebateError
 from agents.model_folder import read_tokenizer
-from agents.pretrained import TINY, WHEEL_MODELS, here, locate
+from agents.pretrained import TINY, WHEEL_MODELS, base_of, here, locate
 from agents.registry import GROUP, check_options, load_class
 from debate.config.schema import DebateConfig
+from kernels.registry import is_path
 
 # Of the mock, where its options do not say.
 MOCK_CONTEXT = 100_000
@@ -74,7 +76,11 @@ def known_engine(config: DebateConfig, backend: str, model: str, own: Mapping[st
 
 
 def model_folder(model: str) -> Path | None:
-    """Return where a model lies, as it is read; None where it has to be fetched or converted first."""
+    """Return where a model lies, as it is read; None where it has to be fetched or converted first.
+
+    Of one that transforms make, what they begin with: its tokenizer, table and context are the same.
+    """
+    model = base_of(model)
     path = Path(model).expanduser()
     if model not in WHEEL_MODELS and not model.startswith(TINY) and path.exists():
         return path if (path / "config.json").is_file() else None
@@ -85,6 +91,29 @@ def model_folder(model: str) -> Path | None:
         return None
     # It is nowhere, and what finds models says so best.
     return locate(model)
+
+
+def check_transforms(transforms: Sequence[str], backend: str, where: str) -> None:
+    """Refuse transforms of an agent that nothing could carry out.
+
+    Args:
+        transforms: as the config has them.
+        backend: name of the agent's backend.
+        where: key path of the agent, for the message.
+
+    Raises:
+        ConfigError: a transform or a parameter that does not exist, or a backend that loads no weights here.
+    """
+    from agents.transforms.recipe import parse_recipe
+
+    try:
+        parse_recipe(transforms)
+    except DebateError as error:
+        raise ConfigError(f"{where}.transforms: {error}") from error
+    if backend not in LOCAL and not is_path(backend):
+        raise ConfigError(
+            f"{where}.transforms: the backend {backend} loads no weights that could be transformed; {' and '.join(LOCAL)} do"
+        )
 
 
 def _parameters(folder: Path, sizes: Mapping[str, Any]) -> int:

@@ -103,7 +103,7 @@ def lines(found: Facts) -> list[str]:
 def model_of(config: "DebateConfig", name: str) -> str:
     """Return what an agent speaks by: its model, or the control that it is."""
     agent = config.agents[name]
-    return f"{agent.role} (control)" if agent.is_control else agent.model or config.model
+    return f"{agent.role} (control)" if agent.is_control else config.model_of(name)
 
 
 def _message_bytes(config: "DebateConfig", name: str, encoder: str | None) -> int | None:

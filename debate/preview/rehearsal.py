@@ -16,7 +16,7 @@ from debate.config.prompt_files import prompts_of
 from debate.config.schema import DebateConfig
 from debate.overflow import Overflow
 from debate.preview.checks import Finding
-from debate.preview.engines import KnownEngine, known_engine
+from debate.preview.engines import KnownEngine, check_transforms, known_engine
 from debate.protocol.exchange import Exchange
 from debate.protocol.protocol import Inbox
 from debate.transcript import TurnKey
@@ -166,12 +166,14 @@ def _looked_up(
             findings.append(Finding(kind, text))
 
     for name, agent in config.agents.items():
-        backend, model = agent.backend or config.backend, agent.model or config.model
+        backend, model = agent.backend or config.backend, config.model_of(name)
         if agent.is_control or is_belief_backend(backend):
             continue
         # Agents of one engine share what is known of it.
         key = repr((backend, model, agent.options))
         try:
+            if agent.transforms:
+                check_transforms(agent.transforms, backend, f"agents.{name}")
             if key not in known:
                 known[key] = known_engine(config, backend, model, agent.options)
                 if known[key].remark:

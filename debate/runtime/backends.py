@@ -101,7 +101,7 @@ class Backends:
 
 def _check_placed_models(config: DebateConfig) -> None:
     """Raise ConfigError where engines are placed of a model that nobody speaks by."""
-    known = {DEFAULT_ENGINE, *_models(config.model_dump())}
+    known = {DEFAULT_ENGINE, *_models(config.model_dump()), *(model for model, _, _ in config.engines)}
     for model in config.execution.engines:
         if model not in known:
             raise UnknownName("model", model, known, where="execution.engines")

@@ -81,7 +81,7 @@ def _identities(run: RunRecord, method: MethodRecord) -> dict[str, dict[str, Any
     config, models = method.config, run.facts.get("models") or {}
     found = {}
     for name, agent in config.agents.items():
-        model = agent.model or config.model
+        model = config.model_of(name)
         found[name] = {
             "backend": agent.backend or config.backend,
             "model": model,

@@ -59,7 +59,7 @@ def _agents(config: DebateConfig, records: list[Record]) -> list[dict[str, Any]]
     for name in names:
         keys = config.agents.get(name)
         backend = config.backend if keys is None or keys.backend is None else keys.backend
-        model = config.model if keys is None or keys.model is None else keys.model
+        model = config.model if keys is None else config.model_of(name)
         if is_belief_backend(backend):
             # A specialist has no language model; the config's is another agent's.
             model = backend if keys is None or keys.checkpoint is None else f"{backend}, {keys.checkpoint}"

@@ -19,7 +19,7 @@ from agents.backends.transformers.verdicts import verdict_of
 from agents.decoding.ending import stop_ids
 from agents.errors import ConfigError, UnknownName
 from agents.fingerprint import fingerprint
-from agents.model_folder import read_config, read_tokenizer, refuse_other_kinds, weights_hash
+from agents.model_folder import origin_of, read_config, read_tokenizer, refuse_other_kinds, weights_hash
 from agents.pretrained import Progress
 from kernels import EmbeddingTable
 
@@ -83,7 +83,9 @@ class LoadedModel(Decoder):
         self.stop_ids = stop_ids(self.model.generation_config, self.model.config, self.tokenizer)
         with torch.inference_mode():
             self.table = EmbeddingTable(looked_up(self.model))
-        self.fingerprint = fingerprint(name, self.table.weight, self.tokenizer, weights=weights.result())
+        self.fingerprint = fingerprint(
+            name, self.table.weight, self.tokenizer, weights=weights.result(), origin=origin_of(folder)
+        )
         # Matrix libraries treat the rows of an incomplete tile by other instructions than the rest.
         tiled = rows if rows is None or rows == 1 else -(-rows // TILE) * TILE
 

@@ -29,6 +29,7 @@ from agents.message import Cipher, Message
 from agents.message_header import RENDERED
 from agents.model_folder import (
     PlainText,
+    origin_of,
     read_config,
     read_tokenizer,
     refuse_not_finite,
@@ -129,6 +130,7 @@ class VLLMBackend(Backend):
             vocabulary=described["vocabulary"],
             width=described["width"],
             weights=weights,
+            origin=origin_of(folder),
         )
         for remark in remarks(model, self.tokenizer, self._stop_ids, self._fingerprint.vocabulary):
             progress(remark)

@@ -1,0 +1,109 @@
+"""`dsformer` and `svd`: every linear map of the blocks replaced by what factors of a share of its bytes stand for.
+
+The folder holds the products, so that both engines load it: on disk it is no smaller than the base. What the factors take is
+counted beside it. Chand et al. (2023, arXiv:2312.13211) fine-tune afterwards, with a straight-through estimator; here nothing
+is trained.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agents.errors import ConfigError
+from agents.transforms.dsformer.factors import VALUE_BITS, factorise, truncated
+from agents.transforms.subject import Outcome, Subject, layers_of, linears
+
+
+def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: int = 8) -> Outcome:
+    """Replace the blocks' linear maps by dense-sparse factors.
+
+    Args:
+        subject: the model; its tables stay as they are.
+        ratio: bits of the maps in 16 each, over those of the factors with their indices.
+        block: n, adjacent columns that share a basis; where that is nearer, of the transposed matrix.
+        rounds: turns of pursuit and least squares.
+
+    Raises:
+        ConfigError: a ratio not above 1, or so high that no factors fit; a block or rounds below 1.
+        ModelError: a family whose blocks are not known.
+    """
+    for name, given in (("block", block), ("rounds", rounds)):
+        if given < 1:
+            raise ConfigError(f"dsformer: {name} must be at least 1; got {given}")
+
+    def replaced(matrix: Tensor) -> tuple[Tensor, int, int]:
+        found = [_in_blocks(each, ratio, block, rounds) for each in (matrix, matrix.T)]
+        made = [(found[0][0], *found[0][1:]), (found[1][0].T, *found[1][1:])]
+        return min(made, key=lambda one: float((one[0] - matrix).norm()))
+
+    return _each(subject, "dsformer", ratio, replaced)
+
+
+def svd(subject: Subject, *, ratio: float = 2.0) -> Outcome:
+    """Replace the blocks' linear maps by their best approximations of a rank that fits: what `dsformer` is to beat.
+
+    Args:
+        subject: the model; its tables stay as they are.
+        ratio: bits of the maps in 16 each, over those of the two factors.
+
+    Raises:
+        ConfigError: a ratio not above 1, or so high that no rank fits.
+        ModelError: a family whose blocks are not known.
+    """
+
+    def replaced(matrix: Tensor) -> tuple[Tensor, int, int]:
+        bits = int(matrix.numel() * VALUE_BITS / ratio)
+        rank = bits // (VALUE_BITS * sum(matrix.shape))
+        return truncated(matrix, bits), rank * VALUE_BITS * sum(matrix.shape), rank * sum(matrix.shape)
+
+    return _each(subject, "svd", ratio, replaced)
+
+
+def _in_blocks(matrix: Tensor, ratio: float, columns: int, rounds: int) -> tuple[Tensor, int, int]:
+    """Return what factors of a matrix stand for, their bits, and their multiply-accumulates of one token."""
+    made, bits, macs = [], 0, 0
+    for part in torch.split(matrix, columns, 1):
+        factors = factorise(part, int(part.numel() * VALUE_BITS / ratio), rounds=rounds)
+        made.append(factors.product)
+        bits += factors.bits
+        macs += factors.basis.numel() + factors.values.numel()
+    return torch.cat(made, 1), bits, macs
+
+
+def _each(subject: Subject, name: str, ratio: float, replaced: Callable[[Tensor], tuple[Tensor, int, int]]) -> Outcome:
+    """Replace every linear map of the blocks and say what that took."""
+    if not ratio > 1:
+        raise ConfigError(f"{name}: ratio is how many times fewer bits are stored, above 1; got {ratio:g}")
+    whole = bits = macs = 0
+    errors: dict[str, float] = {}
+    for number, layer in enumerate(layers_of(subject, name)):
+        for place, linear in linears(layer).items():
+            matrix = linear.weight.detach()
+            try:
+                made, taken, spent = replaced(matrix)
+            except ValueError as error:
+                size = " x ".join(map(str, matrix.shape))
+                raise ConfigError(f"{name}: ratio {ratio:g} is too high for a map of {size}: {error}") from error
+            linear.weight.data = made.to(matrix)
+            errors[f"{number}.{place}"] = float((made - matrix).norm() / matrix.norm())
+            whole, bits, macs = whole + matrix.numel(), bits + taken, macs + spent
+    # The products have more digits than 16 bits keep.
+    subject.dtype = torch.float32
+    facts: dict[str, Any] = {
+        "ratio_stored": whole * VALUE_BITS / bits,
+        "factor_bytes": bits // 8,
+        "map_bytes": whole * VALUE_BITS // 8,
+        "macs_kept": macs / whole,
+        "error": sum(errors.values()) / len(errors),
+        "worst_error": max(errors.values()),
+    }
+    return Outcome(
+        facts,
+        (
+            f"The blocks' linear maps are products of factors that take {bits // 8:,} bytes, indices included, where the maps "
+            f"take {whole * VALUE_BITS // 8:,} in 16 bits; this folder holds the products, and is no smaller. Relative error "
+            f"of a map: {facts['error']:.3f} in the mean, {facts['worst_error']:.3f} at most.",
+        ),
+    )

@@ -1,0 +1,236 @@
+"""The table of transformed copies, from run folders and the copies themselves: size, drift, and outcomes beside the base's.
+
+A copy's figure is the mean over calibration seeds. Differences are paired: of each question (of each text, for drift) the
+seeds are averaged first, and the interval is over questions, resampled.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from agents.errors import RunError
+from agents.model_folder import TRANSFORM, read_json
+from agents.pretrained import Progress, locate
+from evals.analysis.run_record import MethodRecord, RunRecord, read_run
+from evals.analysis.stats import Interval, bootstrap, wilson
+from evals.copies.drift import Scored, Whole
+from evals.copies.experiment import FAMILIES, copies
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of one family.
+
+    Attributes:
+        right: share of right answers, mean over seeds.
+        by_seed: numbers of right answers.
+        difference, interval: to the base's row on the same questions, and its 95 % interval.
+        cost: computed tokens a question, each times the share of multiply-accumulates that its speaker's blocks need.
+    """
+
+    right: float
+    by_seed: tuple[int, ...]
+    difference: float
+    interval: Interval
+    cost: float
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One transformed copy.
+
+    Attributes:
+        name: as rows name it.
+        facts: figures of its last step, of the first seed.
+        drift, interval: mean divergence of its beliefs from the base's (nats a token), and its 95 % interval over texts.
+        drift_by_seed: of each calibration seed.
+        agreement: share of tokens with the same likeliest one.
+        cells: family → outcome.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    drift: float
+    interval: Interval
+    drift_by_seed: tuple[float, ...]
+    agreement: float
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True)
+class Copied:
+    """The whole table.
+
+    Attributes:
+        questions: that every row was asked.
+        texts: that beliefs were compared on.
+        base: family → outcome of the model itself.
+        copies: in the order of the config.
+        others: rows of no family, compared with `single`.
+    """
+
+    questions: int
+    texts: int
+    base: Mapping[str, Cell]
+    copies: tuple[Copy, ...]
+    others: Mapping[str, Cell]
+
+
+def tabulate(out: Path, scored: Sequence[Scored], progress: Progress = lambda _: None) -> Copied:
+    """Return the table of OUT/seed-N.
+
+    Args:
+        out: folder of the runs.
+        scored: the texts that beliefs are compared on.
+        progress: called with a sentence for each slow step.
+
+    Raises:
+        RunError: the model's own rows were not played, or a row has not the questions of the others.
+    """
+    runs = [read_run(folder) for folder in sorted(out.glob("seed-*"))]
+    if not runs:
+        raise RunError(f"{out} has no runs of copies: `debate copies CONFIG --out {out}` plays them")
+    first = {method.name: method for method in runs[0].methods}
+    if missing := [family for family in FAMILIES if family not in first]:
+        raise RunError(f"{out}/seed-0 has no row {missing[0]}, which copies are compared with; play it too")
+    base = {family: _cell([first[family]], first[family]) for family in FAMILIES}
+    named = copies(runs[0].config)
+    found, wholes = [], {}
+    for copy, (model, _) in named.items():
+        progress(f"{copy}: how far its beliefs are from {model}'s")
+        if model not in wholes:
+            wholes[model] = Whole(model, scored, progress)
+        found.append(_copy(copy, runs, first, wholes[model], progress))
+    rows = {f"{family}-{copy}" for copy in named for family in FAMILIES} | set(FAMILIES)
+    others = {
+        name: _cell([m for run in runs for m in run.methods if m.name == name], first["single"])
+        for name in first
+        if name not in rows
+    }
+    return Copied(len(first["single"].debates), len(scored), base, tuple(found), others)
+
+
+def _copy(
+    copy: str, runs: Sequence[RunRecord], first: Mapping[str, MethodRecord], whole: Whole, progress: Progress
+) -> Copy:
+    models = [copies(run.config)[copy][1] for run in runs if copy in copies(run.config)]
+    drifts = [whole.drift(model) for model in dict.fromkeys(models)]
+    of_texts = [fmean(values) for values in zip(*(drift.divergences for drift in drifts), strict=True)]
+    cells = {
+        family: _cell(played, first[family])
+        for family in FAMILIES
+        if (played := [m for run in runs for m in run.methods if m.name == f"{family}-{copy}"])
+    }
+    return Copy(
+        copy,
+        read_json(locate(models[0], progress=progress) / TRANSFORM)["steps"][-1],
+        fmean(of_texts),
+        bootstrap(of_texts),
+        tuple(fmean(drift.divergences) for drift in drifts),
+        fmean(drift.agreement for drift in drifts),
+        cells,
+    )
+
+
+def _cell(played: Sequence[MethodRecord], beside: MethodRecord) -> Cell:
+    """Return the outcome of a row over its seeds, and its difference to another row.
+
+    Raises:
+        RunError: they were asked different questions.
+    """
+    theirs = beside.outcomes()
+    by_seed = [method.outcomes() for method in played]
+    if any(set(outcomes) != set(theirs) for outcomes in by_seed):
+        raise RunError(
+            f"{played[0].name} and {beside.name} were asked different questions, or one of them is not finished"
+        )
+    differences = [fmean(o[q][0] for o in by_seed) - theirs[q][0] for q in sorted(theirs)]
+    rights = [sum(outcomes[q][0] for q in theirs) for outcomes in by_seed]
+    return Cell(
+        fmean(rights) / len(theirs),
+        tuple(round(right) for right in rights),
+        fmean(differences),
+        bootstrap(differences),
+        fmean(_cost(method) for method in played),
+    )
+
+
+def _cost(method: MethodRecord) -> float:
+    shares = {name: _share(method.config.model_of(name)) for name in method.config.agents}
+    turns = [turn for debate in method.debates for turn in debate.turns]
+    tokens = sum(
+        (turn.prompt_tokens - turn.cached_tokens + turn.generated_tokens) * shares.get(turn.agent, 1.0)
+        for turn in turns
+    )
+    return tokens / max(1, len(method.debates))
+
+
+def _share(model: str) -> float:
+    """Return the share of its base's multiply-accumulates that a model's blocks need, of all transforms that it went through."""
+    folder = locate(model)
+    if not (folder / TRANSFORM).is_file():
+        return 1.0
+    share = 1.0
+    for step in read_json(folder / TRANSFORM)["steps"]:
+        share *= float(step.get("macs_kept", 1.0))
+    return share
+
+
+def markdown(table: Copied) -> str:
+    """Return the table as a page."""
+    lines = [
+        f"{table.questions} questions; beliefs compared on {table.texts} texts. Differences are to the model itself, paired over "
+        "questions, with 95 % intervals.",
+        "",
+        "| copy | size | drift, nats a token | same likeliest token | alone | partner in text | partner in CIPHER |",
+        "|---|---|---|---|---|---|---|",
+        "| the model itself | 100 % | 0 | 100.0% | "
+        + " | ".join(_plain(table.base[family], table.questions) for family in FAMILIES)
+        + " |",
+    ]
+    for copy in table.copies:
+        seeds = ", ".join(f"{drift:.3f}" for drift in copy.drift_by_seed)
+        lines.append(
+            f"| {copy.name} | {size(copy.facts)} | {copy.drift:.3f} ({copy.interval.low:.3f} to "
+            f"{copy.interval.high:.3f}; seeds {seeds}) | {copy.agreement:.1%} | "
+            + " | ".join(_against(copy.cells[f]) if f in copy.cells else "" for f in FAMILIES)
+            + " |"
+        )
+    lines += ["", "| row | right | against `single` | cost of a question, `single` = 1 |", "|---|---|---|---|"]
+    one = table.base["single"].cost
+    for name, cell in {**table.base, **table.others}.items():
+        against = "" if name in table.base else _points(cell)
+        lines.append(f"| {name} | {_plain(cell, table.questions)} | {against} | {cell.cost / one:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def size(facts: Mapping[str, Any]) -> str:
+    """Return how large a copy is by the figures of its transform, in words."""
+    said = []
+    if "macs_kept" in facts:
+        said.append(f"{facts['macs_kept']:.0%} of the MACs")
+    if facts.get("macs_stored", 0) > facts.get("macs_kept", 0) + 1e-9:
+        said.append(f"{facts['macs_stored']:.0%} as stored")
+    if "factor_bytes" in facts:
+        said.append(f"{facts['factor_bytes'] / facts['map_bytes']:.0%} of the bytes")
+    elif "map_bytes_before" in facts:
+        said.append(f"{facts['map_bytes'] / facts['map_bytes_before']:.0%} of the bytes")
+    return ", ".join(said)
+
+
+def _plain(cell: Cell, questions: int) -> str:
+    if len(cell.by_seed) > 1:
+        return f"{cell.right:.1%}"
+    interval = wilson(cell.by_seed[0], questions)
+    return f"{cell.right:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+
+
+def _against(cell: Cell) -> str:
+    return f"{cell.right:.1%}: {_points(cell)}"
+
+
+def _points(cell: Cell) -> str:
+    low, high = 100 * cell.interval.low, 100 * cell.interval.high
+    return f"{100 * cell.difference:+.1f} ({low:+.1f} to {high:+.1f})"

@@ -1,0 +1,156 @@
+"""A transformed model is a model folder like any other, made once, known by base and recipe, and refused in a sentence."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from agents import pretrained
+from agents.backends.transformers.model import LoadedModel
+from agents.errors import ConfigError, ModelError, UnknownName
+from agents.model_folder import origin_of
+from agents.transforms.recipe import digest, parse_recipe
+from agents.transforms.subject import Outcome
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "cache_home", lambda: tmp_path / "home")
+    return tmp_path / "home"
+
+
+def loaded(folder, name="m"):
+    return LoadedModel(folder, name=name, dtype="float32", device="cpu", rows=4, insist=False)
+
+
+SMALL = "optin(macs=0.5, uniform=True, rows=2, length=12)"
+
+
+def test_the_folder_is_loaded_as_any_other_and_shares_the_base_s_table(tiny, tmp_path, home):
+    base = tiny("llama", chat=True)
+    name = pretrained.transformed(str(base), [SMALL])
+    folder = pretrained.locate(name)
+    one, other = loaded(folder), loaded(base)
+    assert one.fingerprint.same_table(other.fingerprint)
+    assert one.fingerprint.weights != other.fingerprint.weights
+    assert one.tokenizer.chat_template == other.tokenizer.chat_template
+    assert one.fingerprint.origin.startswith(
+        f"{base} (weights {other.fingerprint.weights[:12]}) | optin(macs=0.5, uniform=True"
+    )
+    assert one.fingerprint.record()["origin"] == one.fingerprint.origin
+    assert "origin" not in one.fingerprint.sender()
+    assert other.fingerprint.origin == origin_of(base) == ""
+    sizes = json.loads((folder / "config.json").read_text())
+    assert sizes["num_key_value_heads"] < 2 or sizes["intermediate_size"] < 48
+    card = (folder / "README.md").read_text()
+    assert other.fingerprint.weights in card
+    assert "optin(macs=0.5" in card
+    assert pretrained.verify(folder) == []
+
+
+def test_it_is_made_once_and_again_where_base_recipe_or_texts_differ(tiny, tmp_path, home):
+    base = tmp_path / "base"
+    shutil.copytree(tiny("llama"), base)
+    said = []
+    name = pretrained.transformed(str(base), [SMALL])
+    folder = pretrained.locate(name, progress=said.append)
+    assert len(said) == 2
+    assert pretrained.locate(name, progress=said.append) == folder
+    # Defaults written out are the same recipe, as is another way of writing the same name.
+    assert pretrained.locate(f"{base}|{SMALL[:-1]}, seed=0)", progress=said.append) == folder
+    assert len(said) == 2
+    folders = {folder, pretrained.locate(f"{base}|{SMALL[:-1]}, seed=1)")}
+    texts = tmp_path / "texts.txt"
+    for content in ("a b c\nd e f\n", "a b c\nd e g\n"):
+        texts.write_text(content)
+        folders.add(pretrained.locate(f"{base}|{SMALL[:-1]}, calibration='{texts}')"))
+    torch.manual_seed(9)
+    weights = load_file(base / "model.safetensors")
+    weights["model.norm.weight"] += 0.5
+    from safetensors.torch import save_file
+
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    folders.add(pretrained.locate(name))
+    assert len(folders) == 5
+
+
+def test_transforms_follow_each_other_and_the_record_says_so(tiny, home):
+    base = tiny("llama")
+    folder = pretrained.locate(pretrained.transformed(str(base), [SMALL, "optin(macs=1.0)"]))
+    record = json.loads((folder / "transform.json").read_text())
+    assert [step["transform"].partition(",")[0] for step in record["steps"]] == ["optin(macs=0.5", "optin(macs=1.0"]
+    again = pretrained.locate(f"{folder}|optin(macs=1.0)")
+    assert json.loads((again / "transform.json").read_text())["base_made_by"] == record
+
+
+def test_the_whole_budget_gives_the_same_beliefs_to_the_byte(tiny, home):
+    base = tiny("llama")
+    folder = pretrained.locate(f"{base} | optin(macs=1.0)")
+    one, other = loaded(base), loaded(folder)
+    ids = torch.tensor([[256, 72, 105, 33, 10, 50, 51]])
+    with torch.inference_mode():
+        beliefs = [
+            torch.softmax(each.model(ids, use_cache=False).logits, -1).numpy().tobytes() for each in (one, other)
+        ]
+    assert beliefs[0] == beliefs[1]
+    for key, weight in load_file(base / "model.safetensors").items():
+        assert torch.equal(weight, load_file(folder / "model.safetensors")[key])
+
+
+def shifts_the_table(subject, *, by: float = 1.0) -> Outcome:
+    """Change what messages are made of."""
+    subject.model.get_input_embeddings().weight.add_(by)
+    return Outcome()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "error", "sentence"),
+    [
+        ("optim(macs=0.5)", UnknownName, "unknown transform 'optim'. Known: .*optin.* Did you mean 'optin'"),
+        (
+            "optin(mac=0.5)",
+            ConfigError,
+            "transform 'optin' has no parameter 'mac'. It takes: macs, .* Did you mean 'macs'",
+        ),
+        ("optin(macs='half')", ConfigError, "macs must be of type float, e.g. 0.6; got 'half'"),
+        ("optin(0.5)", ConfigError, "cannot read the transform"),
+        ("", UnknownName, "unknown transform ''"),
+        ("os:getcwd", ConfigError, "no transform"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused_before_anything_is_read(recipe, error, sentence):
+    with pytest.raises(error, match=sentence):
+        pretrained.locate(f"tiny/dee | {recipe}")
+
+
+def test_a_base_that_cannot_be_is_refused(tiny, tmp_path, home):
+    with pytest.raises(UnknownName, match="tiny/de'.*Did you mean"):
+        pretrained.locate("tiny/de | optin(macs=0.5)")
+    with pytest.raises(ModelError, match="optin knows the blocks of llama, mistral, qwen2 and qwen3 models"):
+        pretrained.locate(f"{tiny('gpt2-absolute')} | optin(macs=0.5)")
+    packed = tmp_path / "packed"
+    shutil.copytree(tiny("llama"), packed)
+    config = json.loads((packed / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (packed / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="is quantised already.*Take the model that it was made of"):
+        pretrained.locate(f"{packed} | optin(macs=0.5)")
+    with pytest.raises(ModelError, match="changes the embedding table"):
+        pretrained.locate(f"{tiny('llama')} | {__name__}:shifts_the_table(by=0.5)")
+    assert not [path for path in (home / "models").glob("transformed-*") if path.is_dir()]
+
+
+def test_a_recipe_is_its_text_with_every_parameter():
+    short, long = parse_recipe(["optin"]), parse_recipe(["optin(macs=0.6, seed=0)"])
+    assert digest("w", short) == digest("w", long) != digest("x", short)
+    assert digest("w", short) != digest("w", parse_recipe(["optin(macs=0.61)"]))
+
+
+def test_a_folder_whose_name_has_the_sign_is_a_folder(tiny, tmp_path):
+    folder = tmp_path / "a|b"
+    shutil.copytree(tiny("llama"), folder)
+    assert pretrained.locate(str(folder)) == folder
+    assert pretrained.base_of(str(folder)) == str(folder)
+    assert pretrained.base_of("tiny/dee | optin") == "tiny/dee"
