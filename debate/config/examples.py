@@ -33,6 +33,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "model": "tiny/jay",
         "options": {"max_num_seqs": 8},
         "adapter": "./adapters/careful",
+        "decoding": "hso(steps=2)",
         "checkpoint": "./checkpoints/series",
         "pool": "product(prior=[0.7, 0.3])",
         "role": "critic",
