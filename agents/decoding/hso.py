@@ -108,4 +108,4 @@ def _windows(start: int, targets: torch.Tensor, size: int) -> Iterator[torch.Ten
     known = torch.arange(start, len(targets), device=targets.device)
     known = known[targets[start:] >= 0]
     if len(known):
-        yield from known.split(size or len(known))
+        yield from torch.split(known, size or len(known))

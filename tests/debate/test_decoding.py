@@ -7,9 +7,11 @@ import pytest
 from agents.errors import ConfigError
 from agents.question import Question
 from debate.build import build_debate
-from debate.config.load import validate
+from debate.config.load import load_config, validate
+from debate.config.shipped import configs_folder
 from debate.orchestrator import play
 from debate.runtime.backends import Backends
+from evals.methods import method_names, resolve
 from evals.provenance import speakers
 
 ASKED = Question("q", "What is the result of 14+12*5+7-13*6?")
@@ -87,3 +89,25 @@ def test_engines_that_adapt_at_the_same_time_leave_each_other_as_they_were(engin
     before = played(engines)
     played(engines, STEPS)
     assert played(engines) == before
+
+
+@pytest.mark.parametrize("path", sorted((configs_folder() / "minds").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_debates_are_built_with_their_own_models(path):
+    """And on another engine they are refused, but for the rows that have no way of decoding."""
+    shipped = load_config(path)
+    models = Backends(shipped)
+    mocked = load_config(path, ["backend=mock", "model=mock"])
+    others = Backends(mocked)
+    refused = 0
+    try:
+        for name in method_names(shipped):
+            made = build_debate(resolve(shipped, name), models)
+            if any(agent.decoding for agent in made.agents.values()):
+                refused += 1
+                alone = {key: {**one.model_dump(), "model": None} for key, one in resolve(mocked, name).agents.items()}
+                with pytest.raises(ConfigError, match="decodes in its own way alone"):
+                    build_debate(validate({**resolve(mocked, name).model_dump(), "agents": alone}, source="x"), others)
+    finally:
+        asyncio.run(models.close())
+        asyncio.run(others.close())
+    assert refused == 2

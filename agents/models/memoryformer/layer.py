@@ -6,6 +6,8 @@ be read, and held against the definition in float64 (tests/agents/models/test_me
 d numbers in, h out, τ bits of a bucket, K = d / τ tables.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -48,7 +50,8 @@ class MemoryLayer(nn.Module):
         grid = torch.linspace(-8, 8, 4001, dtype=torch.float64)
         density = torch.exp(-0.5 * grid.square())
         square = torch.sigmoid(2 * grid.abs() / self.temperature).square()
-        return self.spread / (self.pieces * float((square * density).sum() / density.sum()) ** self.bits) ** 0.5
+        share = float((square * density).sum() / density.sum()) ** self.bits
+        return self.spread / math.sqrt(self.pieces * share)
 
     def reset(self) -> None:
         """Give the tables random numbers."""

@@ -17,7 +17,7 @@ from agents.errors import ConfigError
 from agents.models.memoryformer.layer import MemoryLayer
 
 
-class MemoryFormerConfig(LlamaConfig):
+class MemoryFormerConfig(LlamaConfig):  # type: ignore[misc]
     """A Llama's config and the sizes of its hashes; `intermediate_size` follows from them.
 
     Attributes:
