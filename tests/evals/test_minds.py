@@ -1,9 +1,8 @@
 """`debate reproduce minds`, as a whole, on the shipped experts: what it says follows from its run folders."""
 
-import json
-
 import pytest
 
+from debate.run_folder.reader import read_method
 from evals.experiment import load_experiment
 from evals.reproduce import reproduce
 
@@ -22,13 +21,10 @@ def test_hearers_that_adapt_are_compared_with_the_plain_debate(tmp_path, run):
     for line in (tmp_path / "r" / "arithmetic-held_out" / "hso" / "config.yaml").read_text().splitlines():
         said.setdefault("decoding" in line, []).append(line)
     assert len(said[True]) == 2
-    texts = {
-        row: [
-            json.loads(line)["message"]
-            for line in (tmp_path / "r" / "arithmetic-held_out" / row / "transcript.jsonl").read_text().splitlines()
-            if json.loads(line)["kind"] == "turn"
-        ]
-        for row in ("cipher", "hso", "hso-far")
-    }
+    texts = {}
+    for row in ("cipher", "hso", "hso-far"):
+        debate, *_ = read_method(tmp_path / "r" / "arithmetic-held_out" / row)
+        turns = sorted(debate.transcript.turns, key=lambda turn: (turn.key.round, turn.key.agent))
+        texts[row] = [turn.message.digest for turn in turns]
     assert texts["cipher"][:2] == texts["hso"][:2] == texts["hso-far"][:2]
     assert texts["cipher"] != texts["hso-far"]
