@@ -118,6 +118,8 @@ class Request:
             what the model believes before each of them (`Generation.beliefs`). For backends with `Capabilities.forces`.
         tokens: token ids that are read as they stand, in place of a prompt and of generating: `Generation.read` says how likely
             each is. For backends with `Capabilities.weighs`.
+        decoding: a way of decoding beyond sampling, e.g. `hso(steps=2)` (agents/decoding/rules.py). For backends with
+            `Capabilities.decodes`.
     """
 
     prompt: Prompt
@@ -128,6 +130,7 @@ class Request:
     hearers: tuple["HearingTable", ...] = ()
     forced: Message | None = None
     tokens: tuple[int, ...] = ()
+    decoding: str | None = None
 
     def __post_init__(self) -> None:
         if self.forced is not None and (
@@ -220,7 +223,8 @@ class Capabilities:
 
     A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices or
     tokens, one that `renders` those with other tables to render on, one that `forces` those with a forced message; one that
-    `scores` says how likely its texts are; one that `signs` has agents with keys of their own behind it.
+    `scores` says how likely its texts are; one that `signs` has agents with keys of their own behind it; one that `decodes` takes
+    requests with a way of decoding.
     """
 
     text: bool = True
@@ -232,6 +236,7 @@ class Capabilities:
     forces: bool = False
     scores: bool = False
     signs: bool = False
+    decodes: bool = False
     context: int | None = None
 
 
@@ -243,6 +248,15 @@ class Load:
     waiting: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
+
+
+def refuse_decoding(request: Request, engine: str) -> None:
+    """For backends without `Capabilities.decodes`: raise RequestError where a request names a way of decoding."""
+    if request.decoding is not None:
+        raise RequestError(
+            f"{engine} decodes in its own way alone, and the request asks for decoding {request.decoding}: use the backend "
+            "transformers, or leave `decoding` out"
+        )
 
 
 def read_whole(tokens: Sequence[int], after: Sequence[TokenRead]) -> tuple[TokenRead, ...]:

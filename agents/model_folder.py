@@ -4,6 +4,7 @@ A folder may name code of its own (`auto_map`), at the top of its config or in a
 code where `trust_remote_code` is on and asks on the terminal where nothing is said; so nothing is read but through here.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -15,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 from agents.chat_template import DAY, Placed, render, tells_the_day
 from agents.control_tokens import control_tokens
 from agents.errors import ModelError, PromptError
+from agents.registry import load, names
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Entry points: the `model_type` of a config → the class of a causal language model that transformers does not have, whose
+# module makes it known to transformers when it is imported. It is installed code, and nothing that comes with a checkpoint.
+ARCHITECTURES = "debate.architectures"
 # What these say of a checkpoint in a sentence: the end of its architecture's name → what it is.
 KINDS = {
     "ForMaskedLM": "an encoder",
@@ -75,11 +80,21 @@ def read_config(folder: Path, *, name: str = "", trust_remote_code: bool = False
     name = name or str(folder)
     if not trust_remote_code:
         _refuse_nested_code(folder, name)
+    _import_architecture(folder)
     try:
         with quiet():
             return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
     except Exception as error:  # whatever a config makes transformers raise
         raise unreadable("the config", name, folder, error) from error
+
+
+def _import_architecture(folder: Path) -> None:
+    """Import the architecture that a model's config names, where it is one that an installed package registers."""
+    with contextlib.suppress(OSError, ValueError):
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = config.get("model_type") if isinstance(config, dict) else None
+        if isinstance(kind, str) and kind in names(ARCHITECTURES):
+            load(kind, "architecture", ARCHITECTURES)
 
 
 def read_tokenizer(folder: Path, *, name: str = "", trust_remote_code: bool = False) -> Any:
@@ -120,7 +135,11 @@ def refuse_other_kinds(config: Any, name: str) -> None:
         kind = "an encoder–decoder"
     elif kind is None and config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         kind = None if getattr(config, "is_decoder", False) else "an encoder"
-    elif kind is None and config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not of_code:
+    elif (
+        kind is None
+        and not of_code
+        and config.model_type not in {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *names(ARCHITECTURES)}
+    ):
         kind = "of a type that transformers has no causal language model for"
     if kind is not None:
         raise ModelError(f"{name} is {kind} ({architecture}); a debater needs a causal language model")

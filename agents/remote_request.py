@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents.backend import ChatTurn, Part, Prompt, Request, Sampling, Usage
+from agents.backend import ChatTurn, Part, Prompt, Request, Sampling, Usage, refuse_decoding
 from agents.errors import RequestError
 from agents.message import Message
 from kernels.encoders.registry import names, parse
@@ -139,6 +139,7 @@ def request_body(request: Request, model: str) -> dict[str, Any]:
     Raises:
         RequestError: it asks for what is not asked of another machine.
     """
+    refuse_decoding(request, f"{model} is on another machine, which")
     special = request.choices or request.tokens or request.forced or request.sampling.likelihood
     if special or request.adapter is not None or request.hearers:
         raise RequestError(

@@ -118,7 +118,7 @@ class Measured:
         plain = agent.request(question.text, own, heard, turn.seed)
         answer: Message = turn.message
         sampling = replace(plain.sampling, max_tokens=min(self.steps, answer.num_tokens))
-        request = Request(plain.prompt, sampling, adapter=plain.adapter, forced=answer)
+        request = Request(plain.prompt, sampling, adapter=plain.adapter, forced=answer, decoding=plain.decoding)
         generation = await agent.submit(request)
         assert generation.beliefs is not None, "a backend that forces messages returns beliefs"
         return generation.beliefs

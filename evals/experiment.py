@@ -41,6 +41,10 @@ class Experiment(Frozen):
     """Of the agents in order, the last for the rest, where the command names none; by default the debate's own."""
     effects: str | None = None
     """Row whose messages' effects on their hearers are measured (docs/controls.md)."""
+    seeds: tuple[int, ...] = ()
+    """Of the questions: a run for each, where the command names none; by default one of the debate's own."""
+    against: str | None = None
+    """Row that the others are compared with over the questions of all seeds; by default every pair is compared in each run."""
     trials: int = 0
     """Of a temperature search; 0 for an evaluation."""
     notes: tuple[str, ...] = ()

@@ -72,6 +72,8 @@ def speakers(config: DebateConfig, debate: "Debate") -> dict[str, dict[str, Any]
             # It reads a prompt and decodes; what speaks by rule or by belief samples nothing.
             sampling = {key: value for key, value in asdict(agent.sampling).items() if key != "seed"}
             facts |= {**sampling, "encoder": agent.encoder, "adapter": getattr(agent, "adapter", None)}
+            if asked.decoding is not None:
+                facts["decoding"] = asked.decoding
         found[name] = facts
     return found
 

@@ -6,8 +6,8 @@ read off a plot. Every part is an ordinary evaluation in OUT/TASK, so an interru
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from evals import paper
 from evals.analysis import blocks
 from evals.analysis.derived import Warn, derived
 from evals.analysis.effects import effect_cells, read_effects
+from evals.analysis.pooled import pooled
 from evals.analysis.run_hash import run_hash
 from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
@@ -51,7 +52,8 @@ async def reproduce(
 ) -> Reproduction:
     """Run an experiment and write OUT/reproduce.md, reproduce.json and report.html.
 
-    A task whose questions cannot be had is a line that says so; the others are run.
+    An experiment of several seeds is a run of each; its rows are compared over the questions of all. A task whose questions
+    cannot be had is a line that says so; the others are run.
 
     Args:
         name: name of the experiment.
@@ -72,32 +74,36 @@ async def reproduce(
     chosen = tuple(tasks) or experiment.tasks
     if unknown := [task for task in chosen if task not in experiment.tasks]:
         raise UnknownName("task", unknown[0], experiment.tasks, where=name)
-    configs = {task: experiment_config(experiment, task, overrides) for task in chosen}
-    config = configs[chosen[0]]
+    seeds = () if "seed" in overrides else experiment.seeds
+    parts = [(task, {"seed": seed}) for task in chosen for seed in seeds] or [(task, {}) for task in chosen]
+    configs = [experiment_config(experiment, task, {**overrides, **own}) for task, own in parts]
+    config = configs[0]
     lines: list[Line] = []
     analyses: list[Analysis] = []
+    labels: list[str] = []
     unmeasured: list[str] = []
     # The model is the same for every task, and is loaded once.
     engines = Backends(config, progress)
     began = time.monotonic()
     try:
-        for number, task in enumerate(chosen, start=1):
-            if len(chosen) > 1:
-                progress(f"{name}: {task}, task {number} of {len(chosen)}{_left(began, number - 1, len(chosen))}")
+        for number, ((task, own), asked) in enumerate(zip(parts, configs, strict=True), start=1):
+            label = "".join([task, *(f", seed {seed}" for seed in own.values())])
+            if len(parts) > 1:
+                progress(f"{name}: {label}, part {number} of {len(parts)}{_left(began, number - 1, len(parts))}")
             # The prompt files have the worked examples, as the paper's have.
             selection = Selection(limit=limit, data=_data(data, task), num_fewshot=0)
-            folder = out / task.replace(":", "-")
+            folder = out / "-".join([task.replace(":", "-"), *(f"seed{seed}" for seed in own.values())])
             try:
                 if experiment.trials:
                     found = await search(
-                        configs[task], out=folder, method="cipher", trials=trials or experiment.trials,
+                        asked, out=folder, method="cipher", trials=trials or experiment.trials,
                         selection=selection, progress=progress,
                     )  # fmt: skip
                     analyses.append(analyse_run(folder / "test"))
                     lines += _temperature_lines(task, found)
                 else:
                     await evaluate(
-                        configs[task], out=folder, selection=selection, backends=engines, observer=observer,
+                        asked, out=folder, selection=selection, backends=engines, observer=observer,
                         progress=progress,
                     )  # fmt: skip
                     if experiment.effects is not None:
@@ -105,16 +111,20 @@ async def reproduce(
                         unmeasured += [without] if without else []
                     (analysis,) = write_outputs(folder, warn=progress)
                     analyses.append(analysis)
-                    lines += _lines(experiment, task, analysis)
+                    lines += [replace(line, task=label) for line in _lines(experiment, task, analysis)]
+                labels.append(label)
             except DebateError as error:
                 if not _is_about_data(error):
                     raise
                 progress(f"{task}: not run: {error}")
-                lines.append(Line(task, "", "", None, note=f"not run: {error}"))
+                lines.append(Line(label, "", "", None, note=f"not run: {error}"))
     finally:
         await engines.close()
     questions = max((method.accuracy.total for analysis in analyses for method in analysis.methods), default=0)
-    found_sentences = tuple((a.record.config.task, c.sentence) for a in analyses for c in a.comparisons)
+    named = list(zip(labels, analyses, strict=True))
+    found_sentences = tuple((label, c.sentence) for label, a in named for c in a.comparisons)
+    if experiment.against is not None:
+        found_sentences = tuple(_pooled(experiment.against, analyses))
     made = Reproduction(
         name,
         experiment.title,
@@ -123,18 +133,27 @@ async def reproduce(
         tuple(lines),
         (*_caveats(experiment, config, questions, lines), *dict.fromkeys(unmeasured)),
         found_sentences,
-        _conditions(config, engines.started),
-        tuple(Ending.of(a.record.config.task, method) for a in analyses for method in a.record.methods),
+        _conditions(config, engines.started, seeds or (config.seed,)),
+        tuple(Ending.of(label, method) for label, a in named for method in a.record.methods),
         tuple(
-            (a.record.config.task, method.name, tuple(map(tuple, effect_cells(method.effects))))
-            for a in analyses
+            (label, method.name, tuple(map(tuple, effect_cells(method.effects))))
+            for label, a in named
             for method in a.record.methods
             if method.effects
         ),
-        tuple((a.record.config.task, run_hash(a.record)) for a in analyses),
+        tuple((label, run_hash(a.record)) for label, a in named),
     )
     _write(made, analyses, out, progress)
     return made
+
+
+def _pooled(against: str, analyses: Sequence[Analysis]) -> Iterator[tuple[str, str]]:
+    """Yield a task, and how a row fared against one over the questions of all its runs."""
+    for task in dict.fromkeys(analysis.record.config.task for analysis in analyses):
+        records = [analysis.record for analysis in analyses if analysis.record.config.task == task]
+        label = f"{task}, {len(records)} seeds" if len(records) > 1 else task
+        for comparison in pooled(records, against):
+            yield label, comparison.sentence
 
 
 async def _effects(folder: Path, method: str, engines: Backends, progress: Callable[[str], None]) -> str:
@@ -275,13 +294,14 @@ def _temperature_lines(task: str, found: SearchResult) -> list[Line]:
     return [Line(task, "cipher", "accuracy at the best temperatures", ours, printed, f"{values}{theirs}")]
 
 
-def _conditions(config: DebateConfig, started: Sequence[Backend]) -> str:
+def _conditions(config: DebateConfig, started: Sequence[Backend], seeds: Sequence[int]) -> str:
     """Return how ours were asked, in a line; the form as the first engine's tokenizer decides it where the config does not."""
     models = " and ".join(dict.fromkeys(model for model, _, _ in config.engines))
     has_template = any(getattr(tokenizer_of(backend), "chat_template", None) for backend in started)
     is_chat = config.format == "chat" or (config.format == "auto" and has_template)
     form = "in the model's chat template" if is_chat else "as plain text"
-    return f"{models} on {config.backend}, {config.dtype}, asked {form}, {config.rounds} rounds, seed {config.seed}"
+    drawn = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    return f"{models} on {config.backend}, {config.dtype}, asked {form}, {config.rounds} rounds, {drawn}"
 
 
 def _caveats(experiment: Experiment, config: DebateConfig, questions: int, lines: Sequence[Line]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from agents.backend import Backend, Capabilities, Generation, Load, Pending, Prompt, Request, Usage
+from agents.backend import Backend, Capabilities, Generation, Load, Pending, Prompt, Request, Usage, refuse_decoding
 from agents.errors import ConfigError, RequestError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
@@ -100,6 +100,7 @@ class HumanBackend(Backend):
 
     def submit(self, request: Request) -> Pending:
         """Queue a question to the person."""
+        refuse_decoding(request, "a person")
         if request.encoder is not None or request.choices or request.tokens:
             raise RequestError("a person writes text: give the agent encoder: none, and no `weighs`")
         pending = Pending()

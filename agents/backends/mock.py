@@ -23,6 +23,7 @@ from agents.backend import (
     Usage,
     likeliest,
     read_whole,
+    refuse_decoding,
 )
 from agents.byte_tokens import END, ByteTokenizer
 from agents.decoding.cipher_step import requested_encoder
@@ -90,6 +91,7 @@ class MockBackend(Backend):
 
     def submit(self, request: Request) -> Pending:
         """Queue a request; it is answered in the event loop's next turn."""
+        refuse_decoding(request, "the mock")
         prompt = segments(request.prompt, self.tokenizer, self._fingerprint) if request.prompt.turns else []
         found = [list(request.tokens)] if request.tokens else prompt
         read, length = "", 0

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage
+from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage, refuse_decoding
 from agents.errors import ConfigError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
@@ -77,6 +77,7 @@ class SimulatedBackend(Backend):
 
     def submit(self, request: Request) -> Pending:
         """Queue a request."""
+        refuse_decoding(request, "the simulated engine")
         pending = Pending()
         self._waiting.append((request, pending))
         asyncio.get_running_loop().call_soon(self._admit)

@@ -1,17 +1,21 @@
 """An agent: a name, prompts and a way of decoding on some backend. It turns what it hears into one request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from agents.adapter import find_adapter
 from agents.backend import Pending, Prompt, Request, Sampling
-from agents.errors import ConfigError, PromptTooLong
+from agents.decoding.acbs import ConditionalBeam
+from agents.decoding.rules import parse_decoding
+from agents.errors import ConfigError, DebateError, PromptTooLong
 from agents.prompts import Heard, Prompts
 from agents.question import Question
 from agents.speakers.speaker import AgentPlan, Speaker
 from agents.tokenization import is_chat
 from agents.tokenizers import tokenizer_of
+
+DECODERS_ONLY = "only language models that debate decode; one that speaks by rule or by belief does not"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +25,14 @@ class Agent(Speaker):
     Attributes:
         prompts: its prompt files.
         adapter: a LoRA adapter's folder, for a model that several agents share.
+        decoding: a way of decoding beyond sampling, e.g. `hso(steps=2)`; None where it has none.
     """
 
     prompts: Prompts
     adapter: str | None = None
+    decoding: str | None = None
+
+    own_keys: ClassVar[Mapping[str, str]] = {"decoding": DECODERS_ONLY}
 
     def __post_init__(self) -> None:
         if self.adapter is not None and not self.backend.capabilities.adapters:
@@ -32,6 +40,21 @@ class Agent(Speaker):
                 f"agent {self.name!r}: its backend loads no adapters. The transformers backend does, and vllm with the option "
                 "enable_lora: true."
             )
+        if self.decoding is not None:
+            try:
+                way = parse_decoding(self.decoding)
+            except DebateError as error:
+                raise ConfigError(f"agent {self.name!r}: {error}") from error
+            if isinstance(way, ConditionalBeam) and self.encoder is not None:
+                raise ConfigError(
+                    f"agent {self.name!r}: decoding acbs searches for a text, and a CIPHER message is made of expectations: give "
+                    "it encoder: none, or the debate message: text"
+                )
+            if not self.backend.capabilities.decodes:
+                raise ConfigError(
+                    f"agent {self.name!r}: its backend decodes in its own way alone. The backend transformers takes `decoding`; "
+                    "leave it out for the others."
+                )
         if self.encoder is not None and not self.backend.capabilities.vectors_out:
             raise ConfigError(
                 f"agent {self.name!r}: its backend cannot send vectors: give it encoder: none, or the debate message: text"
@@ -54,6 +77,7 @@ class Agent(Speaker):
             "encoder": plan.encoder,
             # Looked at here, so that a mistyped folder stops a run before its first turn.
             "adapter": None if adapter is None else str(find_adapter(adapter)),
+            "decoding": plan.keys.decoding,
         }
 
     @property
@@ -74,7 +98,9 @@ class Agent(Speaker):
             # A belief is restricted by its encoder; these belong to the agent's text turns.
             sampling = replace(sampling, top_p=None, top_k=None)
         hearers = () if self.encoder is None else self.hearers
-        return Request(prompt, self._ended(sampling, prompt), self.encoder, self.adapter, hearers=hearers)
+        return Request(
+            prompt, self._ended(sampling, prompt), self.encoder, self.adapter, hearers=hearers, decoding=self.decoding
+        )
 
     def summarise(self, question: Question, heard: Sequence[Heard], seed: int, max_tokens: int) -> Pending:
         """Submit the request of a summary; vectors stand in its prompt as in a turn's, and what is written is text.
@@ -84,7 +110,7 @@ class Agent(Speaker):
         """
         prompt = self.prompts.summary(question.text, heard)
         sampling = replace(self.sampling, seed=seed, max_tokens=max_tokens)
-        return self.submit(Request(prompt, self._ended(sampling, prompt), adapter=self.adapter))
+        return self.submit(Request(prompt, self._ended(sampling, prompt), adapter=self.adapter, decoding=self.decoding))
 
     def _ended(self, sampling: Sampling, prompt: Prompt) -> Sampling:
         """Return how a request is decoded, with what ends a message of a plain prompt."""

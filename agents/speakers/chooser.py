@@ -39,7 +39,7 @@ class Chooser(Agent):
     weighs: Weighed = "labels"
     words: Words = "label"
 
-    own_keys: ClassVar[Mapping[str, str]] = {"words": WORDS_ONLY}
+    own_keys: ClassVar[Mapping[str, str]] = {**Agent.own_keys, "words": WORDS_ONLY}
 
     def __post_init__(self) -> None:
         if not self.backend.capabilities.weighs:

@@ -34,6 +34,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "transforms": ["optin(macs=0.7)"],
         "options": {"max_num_seqs": 8},
         "adapter": "./adapters/careful",
+        "decoding": "hso(steps=2)",
         "checkpoint": "./checkpoints/series",
         "pool": "product(prior=[0.7, 0.3])",
         "role": "critic",

@@ -66,6 +66,9 @@ class AgentConfig(Frozen):
     """Options of its backend, added to the debate's options where it is the debate's backend."""
     adapter: str | None = None
     """A LoRA adapter of its model: a folder in peft's layout. Agents that differ in it alone share one loaded model."""
+    decoding: str | None = Field(default=None, exclude_if=lambda decoding: decoding is None)
+    """A way of decoding beyond sampling, e.g. `hso(steps=2)`, which adapts heard vectors (docs/minds.md); only on the backend
+    transformers."""
     checkpoint: str | None = None
     """Checkpoint that a belief backend loads (default: the backend's own)."""
     pool: str | None = None

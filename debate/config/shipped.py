@@ -14,7 +14,7 @@ from agents.speakers import CONTROLS
 from kernels.names import did_you_mean
 
 # The folders of configs that a debate can be played from.
-ROOMS = (".", "debaters", "specialists", "topologies", "transforms")
+ROOMS = (".", "debaters", "minds", "specialists", "topologies", "transforms")
 
 
 def configs_folder() -> Path:

@@ -145,6 +145,14 @@ def speaking_agent(model: ServedModel, limits: Limits) -> Agent:
             code="adapter",
             param="model",
         )
+    if agent.decoding is not None:
+        raise ApiError(
+            400,
+            f"{model.id} has a way of decoding ({agent.decoding}), which agents of other machines cannot ask for: serve it "
+            "without",
+            code="decoding",
+            param="model",
+        )
     return agent
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from agents.backend import Request, Sampling
 from agents.control_tokens import control_tokens
+from agents.decoding.rules import of_reading
 from agents.errors import BackendFailed, ConfigError, RequestError
 from agents.speakers.agent import Agent
 from agents.tokenizers import tokenizer_of
@@ -52,7 +53,7 @@ async def weigh(plan: Plan, transcript: Transcript, continuations: Sequence[str]
         raise RequestError("a continuation is empty, and how likely it is says nothing")
     ids = [tuple(control_tokens(tokenizer).ids_of(text, tokenizer)) for text in continuations]
     greedy = Sampling(temperature=0.0, max_tokens=max(map(len, ids)), ignore_eos=True, seed=request.sampling.seed)
-    base = replace(request, encoder=None, hearers=())
+    base = replace(request, encoder=None, hearers=(), decoding=of_reading(request.decoding))
     pending = [
         agent.submit(replace(base, sampling=greedy)),
         *(agent.submit(replace(base, choices=(text,))) for text in continuations),

@@ -14,8 +14,8 @@ def reproduce(
     experiment: Annotated[
         str,
         typer.Argument(
-            help="Experiment: table1, table2, rounds, debaters, temperature, partial, bounds, encoders, controls, diversity; "
-            "or a file."
+            help="Experiment: table1, table2, rounds, debaters, temperature, partial, bounds, encoders, controls, diversity, "
+            "minds; or a file."
         ),
     ],
     model: options.Model = None,

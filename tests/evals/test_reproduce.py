@@ -35,13 +35,14 @@ def test_every_experiment_is_there():
             "encoders",
             "controls",
             "diversity",
+            "minds",
         ]
     )
     with pytest.raises(UnknownName, match="unknown experiment 'tabel1'.*Did you mean 'table1'"):
         load_experiment("tabel1")
 
 
-@pytest.mark.parametrize("name", [name for name in experiments() if name not in ("debaters", "temperature")])
+@pytest.mark.parametrize("name", [name for name in experiments() if name not in ("debaters", "temperature", "minds")])
 def test_every_experiment_runs_on_arithmetic(tmp_path, run, name):
     (task,) = load_experiment(name).tasks if name in ("controls", "diversity") else ("arithmetic",)
     made = run(reproduce(name, out=tmp_path / "r", overrides=MOCK, limit=2, tasks=[task]))

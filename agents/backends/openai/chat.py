@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agents.backend import FinishReason, Request, Usage
+from agents.backend import FinishReason, Request, Usage, refuse_decoding
 from agents.errors import ConfigError, RequestError
 from agents.message import Message
 
@@ -96,6 +96,7 @@ def body(
         RequestError: it asks for what cannot be had this way.
     """
     sampling = request.sampling
+    refuse_decoding(request, f"{model} is behind an API, which")
     if request.encoder is not None:
         raise RequestError(
             f"{model} is behind an API and speaks text only, but a CIPHER message ({request.encoder}) was asked of it. "

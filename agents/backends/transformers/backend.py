@@ -108,6 +108,7 @@ class TransformersBackend(Backend):
             renders=True,
             forces=True,
             scores=True,
+            decodes=True,
             context=context,
         )
 

@@ -10,9 +10,12 @@ import torch
 
 from agents.backend import Request, TokenRead
 from agents.backends.transformers.cache import SlotCache
+from agents.backends.transformers.heard import heard_in
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Row
+from agents.backends.transformers.searching import beam_of, search
 from agents.decoding.cipher_step import cipher_step, requested_encoder
+from agents.decoding.rules import requested_decoding
 from agents.decoding.sampling import sample, uniform
 from agents.decoding.thinking import left_open
 from agents.errors import PromptTooLong, RequestError
@@ -53,9 +56,11 @@ class Engine:
 
         Raises:
             PromptTooLong: prompt and answer exceed the context.
-            RequestError: an unknown encoder, an adapter that cannot be loaded, or a message that this model cannot take.
+            RequestError: an unknown encoder or way of decoding, an adapter that cannot be loaded, or a message that this model
+                cannot take.
         """
         encoder = None if request.encoder is None else requested_encoder(request.encoder)
+        decoding = None if request.decoding is None else requested_decoding(request.decoding)
         if request.adapter is not None:
             self.model.adapters.load(request.adapter)
         # Of tokens that are read as they stand, the first is a prompt, and the others are weighed behind it.
@@ -78,6 +83,8 @@ class Engine:
             choices = [[*request.tokens[1:], request.tokens[-1]]]
         if len(keys) + (room := _room(request, choices)) > self.model.context:
             raise PromptTooLong(len(keys), room, self.model.context)
+        heard = heard_in(found, decoding)
+        keys = keys if heard is None else heard.keys(keys)
         if request.adapter is not None:
             # Under an adapter the same tokens have other keys and values.
             keys = [(f"{request.adapter} {key}", 0) for key in keys]
@@ -86,6 +93,8 @@ class Engine:
             encoder=encoder,
             keys=keys,
             prompt=torch.cat(parts),
+            heard=heard,
+            beam=beam_of(request, decoding),
             choices=choices,
             closing=closing,
             forced=None if request.forced is None else self._forced(request.forced, request.sampling.max_tokens),
@@ -168,7 +177,7 @@ class Engine:
             row = self.waiting.popleft()
             row.slot = len(self.running)
             self.running.append(row)
-            if row.finish is not None:
+            if row.finish is not None or not self._adapted(row):
                 continue
             length, room = len(row.keys), _room(row.request, row.choices)
             self.cache.reserve(len(self.running), length + room)
@@ -184,8 +193,19 @@ class Engine:
                 row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])
             if row.choices:
                 self._weigh(row, logits)
+            elif row.beam is not None:
+                search(self.model, self.cache, row, row.beam, logits, self.max_num_seqs)
             else:
                 self._generate([row], logits[None])
+
+    def _adapted(self, row: Row) -> bool:
+        """Adapt what a row hears where its request asks for that; say whether it can be answered."""
+        if row.heard is not None:
+            try:
+                row.prompt = row.heard.adapted(self.model, row.prompt, row.request.adapter)
+            except ArithmeticError as error:
+                row.fail(str(error))
+        return row.finish is None
 
     def _weigh(self, row: Row, logits: torch.Tensor) -> None:
         """End a row with the log-likelihood of each of its choices after the prompt, whose last logits are given [V].

@@ -6,6 +6,7 @@ are read through that layer, so a one-hot belief gives exactly the embedding of 
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,11 @@ class LoadedModel(Decoder):
         super().__init__(self.model, mode, self.device, BLOCK)
         self.context = min(self.context, self.verdict.context or self.context)
         self.caveat = self.verdict.caveat(name) if tiled is not None or mode.way == "single" else ""
+
+    @cached_property
+    def coordinate(self) -> float:
+        """Root mean square of a coordinate of the table: how large a number it reads of a token."""
+        return float(torch.linalg.vector_norm(self.table.weight.float()) / self.table.weight.numel() ** 0.5)
 
     @property
     def rows(self) -> int | None:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 
 from agents.backend import FinishReason, Generation, Request, TokenRead, Usage, likeliest, read_whole
+from agents.backends.transformers.heard import HeardVectors
+from agents.decoding.acbs import ConditionalBeam
 from agents.decoding.ending import kept_before_stop, text_to_show
 from agents.decoding.thinking import thinking_tokens
 from agents.fingerprint import ModelFingerprint
@@ -24,6 +26,8 @@ class Row:
         encoder: None for text.
         keys: of each prompt position.
         prompt: [P, D], the prompt's input embeddings; dropped after prefill.
+        heard: vectors of the prompt that are adapted before it is read; None of other requests.
+        beam: what its text is searched for by; None of rows that are generated step by step.
         choices: the tokens of each choice, of a request that weighs them.
         read: what stands behind each token, of a request that has its tokens read.
         closing: the tag that ends its thinking, where its prompt opened one.
@@ -36,6 +40,7 @@ class Row:
         forced: [n, D], what is fed step by step, of a request that forces a message; None of others.
         beliefs: per step [V], log softmax(z) before each forced step.
         likely: per step the log-likelihood of the sampled token at temperature 1, of a request that asks for it.
+        decoded: prefixes that a search looked at; 0 of rows that are generated step by step.
         failure: why it cannot be answered; None where it can.
     """
 
@@ -43,6 +48,8 @@ class Row:
     encoder: Encoder | None
     keys: list[Key]
     prompt: torch.Tensor
+    heard: HeardVectors | None = None
+    beam: ConditionalBeam | None = None
     choices: list[list[int]] = field(default_factory=list)
     closing: str | None = None
     log_likelihoods: list[float] = field(default_factory=list)
@@ -60,6 +67,7 @@ class Row:
     forced: torch.Tensor | None = None
     beliefs: list[torch.Tensor] = field(default_factory=list)
     likely: list[float] = field(default_factory=list)
+    decoded: int = 0
     finish: FinishReason | None = None
     failure: str | None = None
     kept: int = 0
@@ -136,7 +144,7 @@ class Row:
         )
         # What is weighed, or forced, is read and not generated.
         read = len(self.ids) if self.forced is not None else sum(map(len, self.choices))
-        said = 0 if self.choices or self.forced is not None else len(self.ids)
+        said = 0 if self.choices or self.forced is not None else self.decoded or len(self.ids)
         if self.read:
             return Generation(
                 message, Usage(read, self.cached, 1), "length", read=read_whole(self.request.tokens, self.read)

@@ -12,7 +12,18 @@ from typing import Any
 import torch
 
 from agents.adapter import find_adapter
-from agents.backend import Backend, Capabilities, FinishReason, Generation, Load, Pending, Request, Usage, likeliest
+from agents.backend import (
+    Backend,
+    Capabilities,
+    FinishReason,
+    Generation,
+    Load,
+    Pending,
+    Request,
+    Usage,
+    likeliest,
+    refuse_decoding,
+)
 from agents.backends.vllm import versions
 from agents.backends.vllm.check import Check
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
@@ -164,6 +175,7 @@ class VLLMBackend(Backend):
 
     def submit(self, request: Request) -> Pending:
         """Queue a request; see Backend."""
+        refuse_decoding(request, "vLLM")
         found: list[Segment] = (
             [list(request.tokens)] if request.tokens else segments(request.prompt, self.tokenizer, self._fingerprint)
         )

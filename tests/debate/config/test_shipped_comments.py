@@ -15,7 +15,7 @@ from kernels import encoders
 
 FOLDER = configs_folder()
 DEBATES = sorted(
-    path for room in (".", "debaters", "specialists", "topologies") for path in (FOLDER / room).glob("*.yaml")
+    path for room in (".", "debaters", "minds", "specialists", "topologies") for path in (FOLDER / room).glob("*.yaml")
 )
 
 

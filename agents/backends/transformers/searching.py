@@ -1,0 +1,104 @@
+"""A row whose text is searched for (`decoding: acbs`): its prefixes are rows of the cache beside the running ones.
+
+The search of a row is done when it is admitted, and the others wait meanwhile. Its prefixes go through the model in steps of
+the engine's own width, so that a text does not depend on what else is running.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from agents.backend import Request
+from agents.backends.transformers.cache import SlotCache
+from agents.backends.transformers.model import LoadedModel
+from agents.backends.transformers.row import Row
+from agents.decoding.acbs import ConditionalBeam, conditional_beam
+from agents.decoding.ending import kept_before_stop
+from agents.decoding.rules import Decoding
+from agents.errors import RequestError
+from kernels.belief import check_maxima
+from kernels.errors import InvalidBelief
+
+
+def beam_of(request: Request, decoding: Decoding | None) -> ConditionalBeam | None:
+    """Return what a request's text is searched for by; None where nothing is searched for, as of what is read or forced.
+
+    Raises:
+        RequestError: a text cannot be searched for as the request asks.
+    """
+    sampling = request.sampling
+    if not isinstance(decoding, ConditionalBeam) or request.choices or request.tokens or request.forced is not None:
+        return None
+    if request.encoder is not None:
+        raise RequestError(
+            "decoding acbs searches for a text, and a CIPHER message is made of expectations: ask for text, or leave `decoding` "
+            "out"
+        )
+    if sampling.top_p is not None or sampling.top_k is not None:
+        raise RequestError("decoding acbs draws no token, so that top_p and top_k mean nothing to it: leave them out")
+    return decoding
+
+
+def search(
+    model: LoadedModel, cache: SlotCache, row: Row, settings: ConditionalBeam, logits: torch.Tensor, spare: int
+) -> None:
+    """End a row with the text that is found behind its prompt.
+
+    Args:
+        model, cache: of the engine; the row's slot holds its prompt.
+        row: the row.
+        settings: what is searched for.
+        logits: [V], of the prompt's last position.
+        spare: the first slot that no running row has; this and those behind it are written over.
+    """
+    length, sampling = len(row.keys), row.request.sampling
+    if model.crosses(length + sampling.max_tokens, since=length):
+        row.fail("its model reads a text anew beyond some length, which a search cannot do")
+        return
+    width = settings.width
+    # Two banks: the prefixes of a step are copied from the one into the other.
+    cache.reserve(spare + 2 * width, length + sampling.max_tokens)
+    banks = [[row.slot] * width, list(range(spare, spare + width))]
+    turn = {"step": 0}
+
+    def advance(parents: Sequence[int], tokens: Sequence[int]) -> tuple[torch.Tensor, None]:
+        position = length + turn["step"]
+        old, new = banks
+        for place, parent in enumerate(parents):
+            cache.copy(old[parent], new[place], position)
+        inputs = model.table.weight[torch.tensor(tokens, device=model.device)]
+        found = []
+        for start in range(0, len(tokens), model.rows or width):
+            part = slice(start, start + (model.rows or width))
+            slots = new[: len(tokens)][part]
+            positions = torch.full((len(slots),), position, device=model.device)
+            found.append(model.decode(cache, inputs[part], positions, [row.request.adapter] * len(slots), slots))
+        turn["step"] += 1
+        banks[:] = [
+            new,
+            list(range(spare + width, spare + 2 * width)) if new[0] == spare else list(range(spare, spare + width)),
+        ]
+        return _likely(torch.cat(found)), None
+
+    try:
+        found = conditional_beam(
+            _likely(logits[None])[0],
+            advance,
+            settings,
+            ends=() if sampling.ignore_eos else model.stop_ids,
+            limit=sampling.max_tokens,
+            cut=lambda tokens: kept_before_stop(tokens, sampling.stop, model.tokenizer),
+        )
+    except InvalidBelief as error:
+        row.fail(f"step {turn['step']}: {error}")
+        return
+    row.ids, row.kept, row.finish = list(found.tokens), found.kept, found.finish
+    row.decoded = found.decoded + 1
+    if sampling.likelihood:
+        row.likely = list(found.steps)
+
+
+def _likely(logits: torch.Tensor) -> torch.Tensor:
+    """Return log p(next token) [n, V] at temperature 1."""
+    check_maxima(logits.amax(dim=1))
+    return torch.log_softmax(logits.double(), dim=1)

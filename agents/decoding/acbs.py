@@ -1,0 +1,197 @@
+"""Conditional beam search: the likeliest text that is complete, as long as asked, and not a loop.
+
+Yoshida, Goyal and Gimpel, MAP's not dead yet (2024, arXiv 2311.08817), attribute-conditional beam search: prefixes are ranked
+by log p(y | x) + α log q(a | y, x), where q is the probability that a text which begins so will have the attribute a. A
+finished text has it or has not, so that texts are chosen by log p alone: nothing is divided by a length. The equations are
+our reading.
+
+q comes from whoever calls, e.g. a classifier on the model's states. Without one the search knows of a prefix only what is
+certain: that it is too short to end, too long to go on, or loops already.
+
+V vocabulary, n prefixes.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from agents.errors import ConfigError
+
+TIMES = 3
+
+
+@dataclass(frozen=True)
+class ConditionalBeam:
+    """What is searched for, and how widely.
+
+    Attributes:
+        width: prefixes that are kept at each step.
+        least: fewest tokens of the text.
+        most: most tokens; the request's own limit by default, and never more than that.
+        loop: a text that ends in the same run of this many tokens or more, three times on end, is none; 0 allows it.
+        weight: α.
+
+    Raises:
+        ConfigError: a number out of range.
+    """
+
+    width: int = 4
+    least: int = 1
+    most: int | None = None
+    loop: int = 0
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.width <= 64:
+            raise ConfigError(f"decoding acbs: width lies between 1 and 64; got {self.width}")
+        if self.least < 0 or self.loop < 0 or not 0 <= self.weight < float("inf"):
+            raise ConfigError(
+                f"decoding acbs: least, loop and weight are at least 0; got {self.least}, {self.loop} and {self.weight}"
+            )
+        if self.most is not None and self.most < max(self.least, 1):
+            raise ConfigError(
+                f"decoding acbs: most is at least 1 and not below least; got {self.most} and {self.least}"
+            )
+
+
+@dataclass(frozen=True)
+class Found:
+    """A text that was found.
+
+    Attributes:
+        tokens: with its end, where it has one.
+        kept: tokens of them that are the text.
+        finish: `stop` where it is complete, `length` where the limit cut it off: then no complete text was found.
+        steps: log-likelihood of each token in nats.
+        decoded: prefixes that went through the model.
+    """
+
+    tokens: tuple[int, ...]
+    kept: int
+    finish: Literal["stop", "length"]
+    steps: tuple[float, ...]
+    decoded: int = 0
+
+    @property
+    def log_probability(self) -> float:
+        """Of all its tokens."""
+        return sum(self.steps)
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    tokens: tuple[int, ...] = ()
+    steps: tuple[float, ...] = ()
+    place: int = 0
+    score: float = field(default=0.0)
+
+
+Advance = Callable[[Sequence[int], Sequence[int]], tuple[torch.Tensor, torch.Tensor | None]]
+
+
+def conditional_beam(
+    first: torch.Tensor,
+    advance: Advance,
+    settings: ConditionalBeam,
+    *,
+    ends: Collection[int],
+    limit: int,
+    cut: Callable[[Sequence[int]], int | None] = lambda tokens: None,
+    considered: int | None = None,
+) -> Found:
+    """Return the likeliest text found that has what is asked for.
+
+    At each step the likeliest continuations of all prefixes are looked at, and those kept that are best by log p + α log q;
+    equals stay in the order of prefix and token. The search ends when no prefix is likelier than the best complete text.
+
+    Args:
+        first: [V], log p(first token).
+        advance: places of prefixes of the last step, and a token that follows each → log p(next token) [n, V] behind each, and
+            log q [n] of each, or None where nothing tells. The new prefixes have the places 0 … n−1.
+        settings: what is asked for.
+        ends: tokens that end a text.
+        limit: most tokens of a message, its end included.
+        cut: tokens → how many of them are the text, where a stop string is complete in them; else None.
+        considered: continuations that are looked at before q decides; as many as are kept by default.
+    """
+    most = min(limit, settings.most or limit)
+    wide = max(considered or settings.width, settings.width)
+    kept, likely = [_Prefix()], first[None].double()
+    best: Found | None = None
+    decoded = 0
+    for step in range(1, most + 2):
+        scores = torch.tensor([one.score for one in kept], dtype=torch.float64)[:, None] + likely.cpu()
+        if step - 1 >= settings.least and step <= limit:
+            for row, one in enumerate(kept):
+                end = max(ends, key=lambda token: (float(scores[row, token]), -token), default=None)
+                if end is not None and float(scores[row, end]) > _score(best):
+                    best = _whole(one, end, float(likely[row, end]), len(one.tokens), "stop")
+        if step > most:
+            break
+        for end in ends:
+            scores[:, end] = -float("inf")
+        open_, texts = _continued(kept, scores, likely, settings, cut, wide, floor=_score(best))
+        best = max([*texts, *([best] if best else [])], key=_score, default=None)
+        open_ = [one for one in open_ if one.score > _score(best)]
+        if not open_:
+            break
+        likely, log_q = advance([one.place for one in open_], [one.tokens[-1] for one in open_])
+        likely = likely.double()
+        decoded += len(open_)
+        ranks = [one.score for one in open_]
+        if log_q is not None and settings.weight:
+            ranks = [rank + settings.weight * q for rank, q in zip(ranks, log_q.tolist(), strict=True)]
+        order = sorted(range(len(open_)), key=lambda place: -ranks[place])[: settings.width]
+        kept = [_Prefix(open_[at].tokens, open_[at].steps, at, open_[at].score) for at in order]
+        likely = likely[order]
+    if best is None:
+        longest = max(kept, key=lambda one: (len(one.tokens), one.score))
+        best = Found(longest.tokens, len(longest.tokens), "length", longest.steps)
+    return Found(best.tokens, best.kept, best.finish, best.steps, decoded)
+
+
+def loops(tokens: Sequence[int], shortest: int) -> bool:
+    """Whether tokens end in one run of at least `shortest`, three times on end; never with 0."""
+    return shortest > 0 and any(
+        tokens[-period:] == tokens[-2 * period : -period] == tokens[-3 * period : -2 * period]
+        for period in range(shortest, len(tokens) // TIMES + 1)
+    )
+
+
+def _continued(
+    kept: Sequence[_Prefix],
+    scores: torch.Tensor,
+    likely: torch.Tensor,
+    settings: ConditionalBeam,
+    cut: Callable[[Sequence[int]], int | None],
+    wide: int,
+    floor: float,
+) -> tuple[list[_Prefix], list[Found]]:
+    """Return the `wide` likeliest continuations that may go on, and the complete texts among those before them."""
+    going: list[_Prefix] = []
+    texts: list[Found] = []
+    ordered = torch.sort(scores.flatten(), descending=True, stable=True)
+    for score, at in zip(ordered.values.tolist(), ordered.indices.tolist(), strict=True):
+        if len(going) == wide or score <= floor:
+            break
+        row, token = divmod(at, scores.shape[1])
+        one = kept[row]
+        tokens = (*one.tokens, token)
+        if settings.loop and loops(tokens, settings.loop):
+            continue
+        length = cut(tokens)
+        if length is None:
+            going.append(_Prefix(tokens, (*one.steps, float(likely[row, token])), one.place, score))
+        elif length >= settings.least:
+            texts.append(_whole(one, token, float(likely[row, token]), length, "stop"))
+    return going, texts
+
+
+def _whole(one: _Prefix, token: int, likely: float, kept: int, finish: Literal["stop", "length"]) -> Found:
+    return Found((*one.tokens, token), kept, finish, (*one.steps, likely))
+
+
+def _score(found: Found | None) -> float:
+    return -float("inf") if found is None else found.log_probability

@@ -1,0 +1,258 @@
+"""Exact modes and conditional beam search: against enumeration, and where they part from what they are taken for."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from agents.decoding.acbs import ConditionalBeam, conditional_beam, loops
+from agents.decoding.modes import exact_mode
+from agents.errors import ConfigError
+
+END, LONGEST = 0, 5
+
+
+class Chain:
+    """A language model whose next token depends on the last two: V tokens, of which 0 ends a text.
+
+    Args:
+        seed: of its logits.
+        junk: probability with which a text is empty, whatever comes next otherwise: what it has learned of bad data.
+        size: V.
+    """
+
+    def __init__(self, seed, junk=0.0, size=5):
+        draw = torch.Generator().manual_seed(seed)
+        self._logits = 1.5 * torch.randn(size, size, size, generator=draw, dtype=torch.float64)
+        self.junk = junk
+        self.asked = 0
+
+    def __call__(self, prefix):
+        self.asked += 1
+        two = [0, 0, *prefix][-2:]
+        likely = torch.log_softmax(self._logits[two[0], two[1]], dim=0)
+        if prefix or not self.junk:
+            return likely
+        good = likely.exp()
+        good[END] = 0
+        good = (1 - self.junk) * good / good.sum()
+        good[END] = self.junk
+        return good.log()
+
+    def log_probability(self, tokens):
+        return sum(float(self(tokens[:at])[token]) for at, token in enumerate((*tokens, END)))
+
+    def every_text(self, lengths):
+        return {
+            text: self.log_probability(text)
+            for length in lengths
+            for text in itertools.product(range(1, len(self._logits)), repeat=length)
+        }
+
+
+def beam(model, settings, limit=LONGEST + 1, q=None, **more):
+    """Return what is found with the model's own prefixes kept in a list, as an engine keeps them in a cache."""
+    held = {"prefixes": [()]}
+
+    def advance(parents, tokens):
+        new = [(*held["prefixes"][parent], token) for parent, token in zip(parents, tokens, strict=True)]
+        held["prefixes"] = new
+        log_q = None if q is None else torch.tensor([q(prefix) for prefix in new], dtype=torch.float64)
+        return torch.stack([model(prefix) for prefix in new]), log_q
+
+    return conditional_beam(model(()), advance, settings, ends=(END,), limit=limit, **more)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("length", [None, 0, 1, 3, 5])
+def test_the_exact_mode_is_the_likeliest_of_all_texts(seed, length):
+    model = Chain(seed)
+    every = model.every_text(range(LONGEST + 1) if length is None else [length])
+    best = max(every, key=every.get)
+    model.asked = 0
+    found = exact_mode(model, {END}, longest=LONGEST, length=length)
+    assert found.tokens == best
+    assert found.log_probability == pytest.approx(every[best], abs=1e-12)
+    assert found.prefixes == model.asked
+    whole = sum(4**n for n in range((LONGEST if length is None else length) + 1))
+    assert found.prefixes < whole or length in (0, 1), "nothing was pruned"
+
+
+def test_what_cannot_be_searched_is_refused():
+    with pytest.raises(ConfigError, match="not found within 10 prefixes"):
+        exact_mode(Chain(0), {END}, longest=LONGEST, length=5, most_prefixes=10)
+    with pytest.raises(ConfigError, match="from 0 to 5 tokens; got length 6"):
+        exact_mode(Chain(0), {END}, longest=LONGEST, length=6)
+    never = torch.tensor([-math.inf, 0.0, 0.0]).log_softmax(0)
+    assert exact_mode(lambda prefix: never, {0}, longest=2) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_little_junk_is_the_mode_of_all_and_not_of_a_length(seed):
+    """Two texts of a hundred are empty: no single good text is as likely, though samples are good 98 times of 100."""
+    clean, stained = Chain(seed, junk=1e-9), Chain(seed, junk=0.02)
+    assert (
+        exact_mode(stained, {END}, longest=LONGEST, length=4).tokens
+        == exact_mode(clean, {END}, longest=LONGEST, length=4).tokens
+    )
+    wide = Chain(seed, junk=0.02, size=40)
+    best = exact_mode(wide, {END}, longest=4)
+    assert best.tokens == ()
+    given = exact_mode(wide, {END}, longest=4, length=3)
+    assert len(given.tokens) == 3
+    assert given.log_probability < best.log_probability
+    greedy, prefix = 0.0, ()
+    for _ in range(3):
+        likely = wide(prefix)
+        likely[END] = -math.inf
+        token = int(likely.argmax())
+        greedy, prefix = greedy + float(likely[token]), (*prefix, token)
+    assert given.log_probability >= greedy + float(wide(prefix)[END])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_wide_beam_finds_the_exact_mode_of_a_length_and_a_narrow_one_no_better(seed):
+    model = Chain(seed)
+    exact = exact_mode(model, {END}, longest=LONGEST, length=4)
+    wide = beam(model, ConditionalBeam(width=64, least=4, most=4), considered=4**4)
+    assert wide.tokens == (*exact.tokens, END)
+    assert wide.log_probability == pytest.approx(exact.log_probability, abs=1e-12)
+    assert (wide.kept, wide.finish) == (4, "stop")
+    narrow = beam(model, ConditionalBeam(width=1, least=4, most=4))
+    assert narrow.kept == 4
+    assert narrow.log_probability <= exact.log_probability + 1e-12
+    assert narrow.log_probability == pytest.approx(model.log_probability(narrow.tokens[:-1]), abs=1e-12)
+
+
+def test_it_is_no_search_by_log_probability_a_token():
+    """Of the texts of one to four tokens the short one is the likeliest, and a long one is likelier a token."""
+    after = {1: [0.9, 0.05, 0.05], 2: [0.01, 0.04, 0.95]}
+
+    def model(prefix):
+        if not prefix:
+            return torch.tensor([0.16, 0.49, 0.35]).double().log()
+        return torch.tensor(after[prefix[0]] if len(prefix) < 4 else [0.98, 0.01, 0.01]).double().log()
+
+    def likely(text):
+        return sum(float(model(text[:at])[token]) for at, token in enumerate((*text, END)))
+
+    texts = [text for n in range(1, 5) for text in itertools.product((1, 2), repeat=n)]
+    assert max(texts, key=lambda text: likely(text) / (len(text) + 1)) == (2, 2, 2, 2)
+    assert max(texts, key=likely) == (1,)
+    assert beam(model, ConditionalBeam(width=8, least=1, most=4)).tokens == (1, END)
+
+
+def exact_q(model, wanted, prefix, longest=LONGEST):
+    """Return log of the probability that a text which begins so is one of those wanted, by enumeration."""
+
+    def mass(prefix):
+        likely = model(prefix)
+        total = math.exp(float(likely[END])) if wanted(prefix) else 0.0
+        if len(prefix) < longest:
+            total += sum(math.exp(float(likely[token])) * mass((*prefix, token)) for token in range(1, len(likely)))
+        return total
+
+    found = mass(tuple(prefix))
+    return math.log(found) if found > 0 else -math.inf
+
+
+def test_q_steers_a_narrow_beam_to_what_it_would_have_thrown_away():
+    """Ranked by log p alone a beam of one keeps the likelier beginning, behind which nothing ends in time; q knows."""
+    ending, going = [0.9, 0.05, 0.05], [0.001, 0.4995, 0.4995]
+
+    def model(prefix):
+        if not prefix:
+            return torch.tensor([0.01, 0.6, 0.39]).double().log()
+        return torch.tensor(ending if prefix[0] == 2 else going).double().log()
+
+    def q(prefix):
+        return exact_q(model, lambda text: 1 <= len(text) <= 3, prefix, longest=3)
+
+    settings = ConditionalBeam(width=1, least=1, most=3)
+    plain = beam(model, settings, limit=4)
+    steered = beam(model, settings, limit=4, q=q, considered=2)
+    exact = max(
+        (exact_mode(model, {END}, longest=3, length=n) for n in (1, 2, 3)), key=lambda mode: mode.log_probability
+    )
+    assert steered.tokens == (*exact.tokens, END) == (2, END)
+    assert plain.log_probability < steered.log_probability
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_q_decides_among_more_than_are_kept_and_the_text_by_its_probability(seed):
+    model = Chain(seed)
+
+    def wanted(text):
+        return len(text) == 4 and text.count(3) >= 2
+
+    def q(prefix):
+        return exact_q(model, wanted, prefix)
+
+    found = beam(model, ConditionalBeam(width=4, least=4, most=4), q=q, considered=16)
+    plain = beam(model, ConditionalBeam(width=4, least=4, most=4), considered=16)
+    assert sum(map(wanted, ([*found.tokens[:-1]],))) >= sum(map(wanted, ([*plain.tokens[:-1]],)))
+    assert wanted(found.tokens[:-1])
+
+
+def test_a_loop_is_given_up_and_three_is_a_loop():
+    assert loops((1, 2, 1, 2, 1, 2), 1)
+    assert loops((9, 1, 2, 1, 2, 1, 2), 2)
+    assert not loops((1, 2, 1, 2, 1), 1)
+    assert not loops((7, 7, 7), 2)
+    assert not loops((7, 7, 7), 0)
+    assert loops((7,) * 6, 2)
+
+    def model(prefix):
+        return torch.tensor([0.05, 0.9, 0.05] if len(prefix) < 9 else [0.9, 0.05, 0.05]).double().log()
+
+    looping = beam(model, ConditionalBeam(width=2, least=9), limit=12)
+    assert looping.tokens[:9] == (1,) * 9
+    other = beam(model, ConditionalBeam(width=8, least=9, loop=1), limit=12)
+    assert not any(loops(other.tokens[:at], 1) for at in range(len(other.tokens)))
+    assert other.finish == "stop"
+
+
+def test_a_stop_string_completes_a_text_before_it():
+    """The text ends before the string, as long as that leaves enough of it."""
+    model = Chain(1)
+
+    def cut(tokens):
+        return len(tokens) - 2 if tuple(tokens[-2:]) == (2, 3) else None
+
+    found = beam(model, ConditionalBeam(width=64, least=1, most=4), cut=cut, considered=4**4)
+    every = {text: p for text, p in model.every_text(range(1, 5)).items() if (2, 3) not in itertools.pairwise(text)}
+    ended = max(every, key=every.get)
+    stopped = {
+        (*text, 2, 3): model.log_probability((*text, 2, 3)) - float(model((*text, 2, 3))[END])
+        for n in (1, 2)
+        for text in itertools.product(range(1, 5), repeat=n)
+        if (2, 3) not in itertools.pairwise((*text, 2))
+    }
+    best = max(stopped, key=stopped.get)
+    if stopped[best] > every[ended]:
+        assert (found.tokens, found.kept) == (best, len(best) - 2)
+    else:
+        assert (found.tokens, found.kept) == ((*ended, END), len(ended))
+
+
+def test_where_no_text_is_complete_the_limit_cuts_it_off():
+    never = torch.tensor([1e-300, 0.7, 0.3]).double().log()
+    never[END] = -math.inf
+    found = beam(lambda prefix: never, ConditionalBeam(width=2), limit=3)
+    assert (found.tokens, found.kept, found.finish) == ((1, 1, 1), 3, "length")
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"width": 0}, "between 1 and 64"),
+        ({"least": -1}, "at least 0"),
+        ({"weight": math.inf}, "at least 0"),
+        ({"most": 0}, "most is at least 1"),
+        ({"least": 5, "most": 4}, "not below least"),
+    ],
+)
+def test_what_cannot_be_asked(settings, part):
+    with pytest.raises(ConfigError, match=part):
+        ConditionalBeam(**settings)

@@ -1,0 +1,113 @@
+"""`decoding:` in a config: a debate of real debaters who adapt what they hear; who may have the key, and what a run records."""
+
+import asyncio
+
+import pytest
+
+from agents.errors import ConfigError
+from agents.question import Question
+from debate.build import build_debate
+from debate.config.load import load_config, validate
+from debate.config.shipped import configs_folder
+from debate.orchestrator import play
+from debate.runtime.backends import Backends
+from evals.methods import method_names, resolve
+from evals.provenance import speakers
+
+ASKED = Question("q", "What is the result of 14+12*5+7-13*6?")
+STEPS = "hso(steps=3, rate=0.1, bound=1.0)"
+
+
+def config(decoding=None, **more):
+    own = {} if decoding is None else {"decoding": decoding}
+    raw = {
+        "model": "tiny/ivy", "backend": "transformers", "dtype": "float32", "prompts": "tiny", "format": "plain", "rounds": 2,
+        "message": "cipher", "max_tokens": 40, "seed": 3,
+        "agents": {"ivy": {"temperature": 0.3, **own}, "jay": {"model": "tiny/jay", "temperature": 0.5, **own}},
+    }  # fmt: skip
+    return validate({**raw, **more}, source="x")
+
+
+@pytest.fixture(scope="module")
+def engines():
+    made = Backends(config())
+    yield made
+    asyncio.run(made.close())
+
+
+def played(engines, *decoding, **more):
+    """Return (round, agent) → digest of what was said."""
+    transcript = asyncio.run(play(build_debate(config(*decoding, **more), engines), ASKED))
+    return {(turn.key.round, turn.key.agent): turn.message.digest for turn in transcript.turns}
+
+
+def test_steps_change_what_is_said_after_hearing_and_nothing_before(engines):
+    plain, adapted = played(engines), played(engines, STEPS)
+    assert {key: one for key, one in plain.items() if key[0] == 1} == {
+        key: one for key, one in adapted.items() if key[0] == 1
+    }
+    assert all(adapted[key] != one for key, one in plain.items() if key[0] == 2)
+    assert adapted == played(engines, STEPS), "the same config gives the same bytes"
+
+
+def test_no_steps_and_words_alone_are_the_plain_debate_byte_for_byte(engines):
+    assert played(engines, "hso(steps=0)") == played(engines)
+    assert played(engines, STEPS, message="text") == played(engines, message="text")
+
+
+def test_a_run_records_it(engines):
+    debate = build_debate(config(STEPS), engines)
+    assert {name: found["decoding"] for name, found in speakers(config(STEPS), debate).items()} == {
+        "ivy": STEPS,
+        "jay": STEPS,
+    }
+    assert "decoding" not in speakers(config(), build_debate(config(), engines))["ivy"]
+    assert "decoding" not in config().model_dump()["agents"]["ivy"]
+
+
+def test_who_may_have_it(engines):
+    agents = config().model_dump()["agents"]
+    with pytest.raises(ConfigError, match=r"agents\.eve\.decoding: only language models that debate decode"):
+        build_debate(config(agents={**agents, "eve": {"role": "random", "decoding": STEPS}}), engines)
+    with pytest.raises(ConfigError, match="agent 'eve': its backend decodes in its own way alone"):
+        build_debate(config(agents={**agents, "eve": {"backend": "mock", "model": "mock", "decoding": STEPS}}), engines)
+    with pytest.raises(ConfigError, match="agent 'eve': unknown decoding 'hsoo'"):
+        build_debate(config(agents={**agents, "eve": {"decoding": "hsoo"}}), engines)
+
+
+def test_a_text_is_searched_for_and_vectors_are_not(engines):
+    plain = played(engines, message="text")
+    searched = played(engines, "acbs(width=2)", message="text")
+    assert plain != searched
+    assert searched == played(engines, "acbs(width=2)", message="text")
+    with pytest.raises(ConfigError, match="agent 'ivy': decoding acbs searches for a text"):
+        build_debate(config("acbs"), engines)
+
+
+def test_engines_that_adapt_at_the_same_time_leave_each_other_as_they_were(engines):
+    """Two models, each with a thread of its own: what was said before is said again after."""
+    before = played(engines)
+    played(engines, STEPS)
+    assert played(engines) == before
+
+
+@pytest.mark.parametrize("path", sorted((configs_folder() / "minds").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_debates_are_built_with_their_own_models(path):
+    """And on another engine they are refused, but for the rows that have no way of decoding."""
+    shipped = load_config(path)
+    models = Backends(shipped)
+    mocked = load_config(path, ["backend=mock", "model=mock"])
+    others = Backends(mocked)
+    refused = 0
+    try:
+        for name in method_names(shipped):
+            made = build_debate(resolve(shipped, name), models)
+            if any(agent.decoding for agent in made.agents.values()):
+                refused += 1
+                alone = {key: {**one.model_dump(), "model": None} for key, one in resolve(mocked, name).agents.items()}
+                with pytest.raises(ConfigError, match="decodes in its own way alone"):
+                    build_debate(validate({**resolve(mocked, name).model_dump(), "agents": alone}, source="x"), others)
+    finally:
+        asyncio.run(models.close())
+        asyncio.run(others.close())
+    assert refused == 2
