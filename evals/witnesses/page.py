@@ -51,8 +51,7 @@ def _statements(world: WorldTable) -> Iterator[str]:
         yield ""
         yield (
             f"Shares as the second witness states them in `{name}`: {100 * found.readable:.1f} % of statements have the form, "
-            f"{100 * found.exact:.1f} % of their digits are the exact ones, mean error {100 * found.error:.1f} points; the best "
-            f"use of them is right of {100 * found.best:.1f} %."
+            f"{100 * found.exact:.1f} % of their digits are the exact ones, mean error {100 * found.error:.1f} points."
         )
 
 

@@ -29,6 +29,8 @@ Counts = NDArray[np.float64]
 # What a symbol's probability is taken for at least, of beliefs whose likeliest tokens alone are kept.
 LEAST = 1e-6
 FIRST, SECOND = "first", "second"
+# Ends the name of a row that reads the shares which another row's second witness states, and makes the best of them.
+READ = "-read"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class WorldRun:
         name: of the world.
         world: how strings are hidden and seen.
         questions: their ids, in order.
-        rows: method → outcomes; `bayes` among them, the best decision with all that everyone saw.
+        rows: method → outcomes; `bayes` among them, the best decision with all that everyone saw, and METHOD-read, the best
+            decision after the shares that were stated in METHOD.
         reader: what the second witness believed before it heard anything, at temperature 1; None where no row shows it.
         hearers: row → what the deciding witness believed at the end, of rows in which its temperature is 1.
         digest: SHA-256 of every reading and decision, in order.
@@ -128,7 +131,9 @@ def read_world(path: Path) -> WorldRun:
             digest.update(f"{method} {question} {' '.join(said[question].texts)} {said[question].answer}\n".encode())
         settings = load_config(path / method / "config.yaml", is_record=True)
         if settings.prompts == IN_SHARES and SECOND in settings.agents:
-            stated_in[method] = stated(world, {question: said[question].second for question in targets}, lines, targets)
+            statements = {question: said[question].second for question in targets}
+            stated_in[method], answers = stated(world, statements, lines)
+            rows[f"{method}{READ}"] = _answered(answers, targets, [said[question].tokens for question in targets])
         if settings.message != "cipher" or settings.agents[FIRST].temperature != 1:
             continue
         # Messages are read of these rows alone: their tensors take most of the time.
@@ -169,10 +174,15 @@ def _bayes(world: World, targets: Mapping[str, str], lines: Mapping[str, Sequenc
     for question in targets:
         belief = pooled([posterior(world, line) for line in lines[question]])
         answers[question] = "".join(world.letters[int(place)] for place in belief.argmax(axis=1))
+    return _answered(answers, targets, [0] * len(targets))
+
+
+def _answered(answers: Mapping[str, str], targets: Mapping[str, str], tokens: Sequence[int]) -> Row:
+    """Return the outcomes of computed answers."""
     pairs = [(answers[question], target) for question, target in targets.items()]
     right = np.array([float(answer == target) for answer, target in pairs])
     places = np.array([np.mean([a == b for a, b in zip(answer, target, strict=True)]) for answer, target in pairs])
-    return Row(right, places, np.zeros(len(pairs)))
+    return Row(right, places, np.array(tokens, dtype=float))
 
 
 def _beliefs(

@@ -19,28 +19,25 @@ class Stated:
         readable: share of statements that have the form of one.
         exact: share of their digits that are those of the exact belief.
         error: mean distance of a stated share from the exact one, as probabilities; a digit stands for the middle of its tenth.
-        best: share of strings that are right where the first witness makes the best of it: its exact belief times the stated one.
-            A statement that is none counts as nothing heard.
     """
 
     readable: float
     exact: float
     error: float
-    best: float
 
 
-def stated(
-    world: World, said: Mapping[str, str], lines: Mapping[str, Sequence[Line]], targets: Mapping[str, str]
-) -> Stated:
-    """Return what statements come to.
+def stated(world: World, said: Mapping[str, str], lines: Mapping[str, Sequence[Line]]) -> tuple[Stated, dict[str, str]]:
+    """Return how shares are stated, and the first witness's best answers after that, by question.
+
+    The best answer is the likeliest string by its own exact belief times the stated one, of equals the first; a statement that is
+    none counts as nothing heard. It is what a hearer could come to that reads every digit and weighs it rightly.
 
     Args:
         world: how strings are hidden and seen.
         said: question → what the second witness stated.
         lines: question → what each witness saw.
-        targets: question → the hidden string.
     """
-    exact, errors, right = [], [], []
+    exact, errors, answers = [], [], {}
     for question, text in said.items():
         own, other = (posterior(world, line) for line in lines[question][:2])
         digits = read_shares(world, text)
@@ -49,13 +46,13 @@ def stated(
             exact.append(digits == tenths(other))
             errors.append(np.abs(heard / heard.sum(axis=1, keepdims=True) - other))
         best = pooled([own, heard]).argmax(axis=1)
-        right.append("".join(world.letters[int(place)] for place in best) == targets[question])
-    return Stated(
+        answers[question] = "".join(world.letters[int(place)] for place in best)
+    found = Stated(
         readable=len(exact) / len(said),
         exact=float(np.mean(exact)) if exact else float("nan"),
         error=float(np.mean(errors)) if errors else float("nan"),
-        best=float(np.mean(right)),
     )
+    return found, answers
 
 
 def meant(digits: np.ndarray) -> Floats:

@@ -30,7 +30,9 @@ PAIRS = (
     ("trained-top1", "trained"),
     ("shares", "text"),
     ("shares", BAYES),
+    ("shares-read", BAYES),
     ("trained", "shares"),
+    ("trained", "shares-read"),
 )
 
 
