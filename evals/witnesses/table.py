@@ -30,9 +30,11 @@ PAIRS = (
     ("trained-top1", "trained"),
     ("shares", "text"),
     ("shares", BAYES),
+    ("shares-read", "text"),
     ("shares-read", BAYES),
     ("trained", "shares"),
     ("trained", "shares-read"),
+    ("trained-exact", "trained"),
 )
 
 
