@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from agents.beliefs.belief import Belief
+from agents.beliefs.verbaliser import TEMPLATE
 from agents.errors import BeliefError, RequestError
 from agents.observation import Observation
 from agents.question import Question
@@ -24,6 +25,8 @@ class BeliefBackend(ABC):
 
     modality: ClassVar[str]
     """What it looks at: a key of `MODALITIES`."""
+    template: ClassVar[str] = TEMPLATE
+    """The words in which its agents say a label."""
 
     @classmethod
     @abstractmethod

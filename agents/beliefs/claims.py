@@ -43,11 +43,7 @@ class Claim:
     @property
     def interval(self) -> tuple[float, float]:
         """Student's 95 % interval of the mean difference over seeds; infinite of one seed."""
-        found = self._differences
-        if len(found) < 2:
-            return -math.inf, math.inf
-        half = STUDENT[min(len(found) - 1, max(STUDENT))] * stdev(found) / math.sqrt(len(found))
-        return self.difference - half, self.difference + half
+        return over_seeds(self._differences)
 
     @property
     def verdict(self) -> Literal["pass", "null"]:
@@ -61,6 +57,14 @@ class Claim:
     @property
     def _differences(self) -> list[float]:
         return [a - b for a, b in zip(self.ours, self.baseline, strict=True)]
+
+
+def over_seeds(differences: Sequence[float]) -> tuple[float, float]:
+    """Return Student's 95 % interval of the mean of one difference a training seed; infinite of one seed."""
+    if len(differences) < 2:
+        return -math.inf, math.inf
+    half = STUDENT[min(len(differences) - 1, max(STUDENT))] * stdev(differences) / math.sqrt(len(differences))
+    return fmean(differences) - half, fmean(differences) + half
 
 
 def claims_of(

@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -25,6 +26,7 @@ from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 
 SLOT = "{label}"
+TEMPLATE = "Answer: {label}"
 NO_ANSWER = "No answer."
 ENCODER = "expectation"
 SOLVER_ROUNDING = 1e-9
@@ -44,7 +46,7 @@ class Verbaliser:
 
     tokenizer: Any
     receiver: ModelFingerprint
-    template: str = "Answer: {label}"
+    template: str = TEMPLATE
 
     def __post_init__(self) -> None:
         if self.template.count(SLOT) != 1:
@@ -130,7 +132,14 @@ class Verbaliser:
         return self._ids(before.removesuffix(" ")), self._ids(after)
 
     def _label_ids(self, label: str) -> list[int]:
-        return self._ids(f" {label}" if self.template.partition(SLOT)[0].endswith(" ") else label)
+        # Of thousands of labels, the same at every turn.
+        if label not in self._known:
+            self._known[label] = self._ids(f" {label}" if self.template.partition(SLOT)[0].endswith(" ") else label)
+        return self._known[label]
+
+    @cached_property
+    def _known(self) -> dict[str, list[int]]:
+        return {}
 
     def _ids(self, text: str) -> list[int]:
         return [int(i) for i in self.tokenizer(text, add_special_tokens=False).input_ids] if text else []

@@ -69,11 +69,12 @@ class Specialist(Speaker):
                 f"{plan.engine_name} are not known. Let the debate's own backend be transformers, vllm or mock, and give the "
                 "API to an agent"
             )
+        believer = plan.believer()
         return cls(
             name=plan.name,
-            believer=plan.believer(),
+            believer=believer,
             backend=backend,
-            verbaliser=Verbaliser(tokenizer, backend.fingerprint),
+            verbaliser=Verbaliser(tokenizer, backend.fingerprint, believer.template),
             sampling=Sampling(temperature=keys.temperature),
             pool=None if keys.pool is None else find_pool(keys.pool),
             trust=keys.trust,

@@ -25,6 +25,7 @@ from debate.config.shipped import configs_folder
 from evals.tasks.sums import split_of
 
 Floats = NDArray[np.float64]
+Digits = NDArray[np.int64]
 
 ALPHABET = "abcdefgh"
 FOLDER = "witnesses"
@@ -167,10 +168,24 @@ def likeliest(world: World, belief: Floats, rng: random.Random) -> str:
     return "".join(said)
 
 
-def shares(belief: Floats) -> str:
-    """Return a belief stated in words: for each symbol the digits of its share at every place, in tenths, 9 from 0.9 on."""
-    digits = np.minimum(TENTHS - 1, np.floor(TENTHS * belief + ROUNDING)).astype(int)
-    return ",".join("".join(map(str, row)) for row in digits.T)
+def shares(world: World, belief: Floats) -> str:
+    """Return a belief stated in words: each symbol, and after it the digits of its share at every place, e.g. a07b90."""
+    rows = zip(world.letters, tenths(belief).T, strict=True)
+    return "".join(f"{letter}{''.join(map(str, row))}" for letter, row in rows)
+
+
+def tenths(belief: Floats) -> Digits:
+    """Return the digits by which a belief is stated, [L, A]: each share in tenths, 9 from 0.9 on."""
+    digits: Digits = np.minimum(TENTHS - 1, np.floor(TENTHS * belief + ROUNDING)).astype(np.int64)
+    return digits
+
+
+def read_shares(world: World, text: str) -> Digits | None:
+    """Return the digits [L, A] that a statement of shares has; None where it is not of the form that `shares` writes."""
+    form = "".join(rf"{letter}([0-9]{{{world.length}}})" for letter in world.letters)
+    if (found := re.fullmatch(form, text.strip())) is None:
+        return None
+    return np.array([[int(digit) for digit in row] for row in found.groups()], dtype=np.int64).T
 
 
 def worlds() -> list[str]:

@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 
-from evals.tasks.evidence import ROUNDING, TENTHS, Floats, World
+from evals.tasks.evidence import ROUNDING, Floats, World, tenths
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,7 @@ def stated(channel: Floats) -> Floats:
     """Return the channel of beliefs stated in tenths, [M, A]: messages whose statements are the same are one."""
     found: dict[tuple[int, ...], Floats] = {}
     for row in channel:
-        digits = np.minimum(TENTHS - 1, np.floor(TENTHS * row / row.sum() + ROUNDING)).astype(int)
-        key = tuple(map(int, digits))
+        key = tuple(map(int, tenths(row / row.sum())))
         found[key] = found.get(key, np.zeros_like(row)) + row
     return np.array(list(found.values()))
 

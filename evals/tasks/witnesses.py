@@ -47,7 +47,7 @@ class Witnesses(Task):
 
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the last string of as many symbols that stands by itself."""
-        found = re.findall(rf"(?<![a-z])[{self.world.letters}]{{{self.world.length}}}(?![a-z])", response)
+        found = re.findall(rf"(?<![a-z0-9])[{self.world.letters}]{{{self.world.length}}}(?![a-z0-9])", response)
         return found[-1] if found else None
 
     def extract_strict(self, response: str, options: Sequence[str] = ()) -> str | None:

@@ -61,6 +61,12 @@ def write_card(
         f"(95 % {interval.low:.1%} to {interval.high:.1%}, Wilson) |",
         *([f"| without the adapter | {without} of {questions} |"] if without is not None else []),
         f"| debate turns, {pair}, held out | {last['debate']:.1%} |",
+        *(
+            [f"| shares stated, every digit the exact one, held out | {last['shares']:.1%} |"]
+            if "shares" in last
+            else []
+        ),
+        *([f"| debate turns, the other's shares heard, held out | {last['weigh']:.1%} |"] if "weigh" in last else []),
         f"| held-out loss | {last['loss']:.4f} |",
         f"| training | {since}{steps:,} steps, {tokens:,} tokens, {last['seconds'] / 60:.0f} minutes of wall time, "
         f"seed {recipe.seed} |",

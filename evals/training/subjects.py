@@ -129,11 +129,20 @@ class Witnessing(Subject):
         return self._curriculum(overheard)
 
     def held_out(self, count: int, overheard: Sequence[Overheard] = ()) -> dict[str, list[TaughtTurn]]:
-        """Return turns on lines of the validation split. Even the best witness says many strings wrong (`optima.py`)."""
+        """Return turns on lines of the validation split, also of stated shares where the recipe teaches them.
+
+        Even the best witness says many strings wrong (`optima.py`); what shares are to be stated is certain.
+        """
         rng = random.Random("held out")
         curriculum = self._curriculum(overheard, split="validation")
         debate = curriculum.hear if overheard else curriculum.debate
-        return {"solve": [curriculum.solve(rng) for _ in range(count)], "debate": [debate(rng) for _ in range(count)]}
+        found = {"solve": [curriculum.solve(rng) for _ in range(count)], "debate": [debate(rng) for _ in range(count)]}
+        taught = {kind for stage in self.recipe.stages for kind, weight in stage.mixture.items() if weight}
+        if "shares" in taught:
+            found["shares"] = [curriculum.solve(rng, in_shares=True) for _ in range(count)]
+        if "weigh" in taught:
+            found["weigh"] = [curriculum.debate(rng, in_shares=True) for _ in range(count)]
+        return found
 
     def test(self) -> tuple[Task, Prompts]:
         """Return the first world's task, asked of its first witness."""

@@ -73,14 +73,14 @@ class WitnessCurriculum:
         line = draw_line(world, witness, string, rng, self._split)
         folder = IN_SHARES if in_shares else IN_WORDS
         prompt = self.initial(world, witness, line, folder)
-        return TaughtTurn(prompt, shares(posterior(world, line)) if in_shares else string)
+        return TaughtTurn(prompt, shares(world, posterior(world, line)) if in_shares else string)
 
     def debate(self, rng: random.Random, *, in_shares: bool = False) -> TaughtTurn:
         """Return a turn that hears the others in text: their likeliest strings, or what they may believe, stated."""
         world = self._worlds[rng.choice(list(self._worlds))]
         case = draw_case(world, rng, self._split)
         beliefs = [posterior(world, line) for line in case.lines]
-        said = [shares(belief) if in_shares else likeliest(world, belief, rng) for belief in beliefs]
+        said = [shares(world, belief) if in_shares else likeliest(world, belief, rng) for belief in beliefs]
         witness = rng.randrange(len(case.lines))
         return self._hearing(
             world, witness, case.lines[witness], said, case.string, IN_SHARES if in_shares else IN_WORDS

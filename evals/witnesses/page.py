@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from agents.beliefs.claims import over_seeds
 from evals.witnesses.table import BAYES, SINGLE, Cell, Witnessed, WorldTable
 
 
@@ -30,8 +31,28 @@ def _lines(found: Witnessed) -> Iterator[str]:
             yield ""
             yield "On the same questions, strings right, p corrected for all of these (Holm):"
             yield ""
-            yield from (f"- {pair.sentence}" for pair in world.pairs)
+            pairs = zip(world.pairs, world.by_seed, strict=True)
+            yield from (f"- {pair.sentence}{_by_seed(differences)}" for pair, differences in pairs)
         yield from _calibration(world)
+        yield from _statements(world)
+
+
+def _by_seed(differences: Sequence[float]) -> str:
+    """Return what each training seed has of a difference, and the interval over seeds; nothing of one seed alone."""
+    if len(differences) < 2:
+        return ""
+    low, high = over_seeds(differences)
+    each = ", ".join(f"{100 * difference:+.1f}" for difference in differences)
+    return f"; by seed {each} (95 % over seeds {100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
+
+
+def _statements(world: WorldTable) -> Iterator[str]:
+    for name, found in world.stated.items():
+        yield ""
+        yield (
+            f"Shares as the second witness states them in `{name}`: {100 * found.readable:.1f} % of statements have the form, "
+            f"{100 * found.exact:.1f} % of their digits are the exact ones, mean error {100 * found.error:.1f} points."
+        )
 
 
 def _ordered(world: WorldTable) -> list[tuple[str, Cell]]:

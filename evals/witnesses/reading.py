@@ -21,12 +21,16 @@ from evals.samples import read_samples
 from evals.task import create_task
 from evals.tasks.evidence import Floats, Line, World, pooled, posterior, read_lines
 from evals.tasks.witnesses import Witnesses
+from evals.training.testimony import IN_SHARES
 from evals.training.vocabulary import make_tokenizer
+from evals.witnesses.stated import Stated, stated
 
 Counts = NDArray[np.float64]
 # What a symbol's probability is taken for at least, of beliefs whose likeliest tokens alone are kept.
 LEAST = 1e-6
 FIRST, SECOND = "first", "second"
+# Ends the name of a row that reads the shares which another row's second witness states, and makes the best of them.
+READ = "-read"
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,12 @@ class WorldRun:
         name: of the world.
         world: how strings are hidden and seen.
         questions: their ids, in order.
-        rows: method → outcomes; `bayes` among them, the best decision with all that everyone saw.
+        rows: method → outcomes; `bayes` among them, the best decision with all that everyone saw, and METHOD-read, the best
+            decision after the shares that were stated in METHOD.
         reader: what the second witness believed before it heard anything, at temperature 1; None where no row shows it.
         hearers: row → what the deciding witness believed at the end, of rows in which its temperature is 1.
         digest: SHA-256 of every reading and decision, in order.
+        stated: row → how the second witness states its belief, of rows in which shares are stated in text.
     """
 
     path: Path
@@ -86,6 +92,7 @@ class WorldRun:
     reader: Beliefs | None
     hearers: Mapping[str, Beliefs]
     digest: str
+    stated: Mapping[str, Stated] = field(default_factory=dict)
 
 
 @dataclass
@@ -93,6 +100,7 @@ class _Said:
     """What one debate came to, in words."""
 
     texts: list[str] = field(default_factory=list)
+    second: str = ""
     tokens: int = 0
     answer: str | None = None
     is_decided: bool = False
@@ -112,7 +120,7 @@ def read_world(path: Path) -> WorldRun:
     targets = {sample.id: sample.target for sample in samples}
     lines = {sample.id: read_lines(sample.question) for sample in samples}
     vocabulary = _letters(world)
-    rows, hearers, reader = {"bayes": _bayes(world, targets, lines)}, {}, None
+    rows, hearers, stated_in, reader = {"bayes": _bayes(world, targets, lines)}, {}, {}, None
     digest = hashlib.sha256()
     for method in run.methods:
         said = _said(run, method)
@@ -122,6 +130,10 @@ def read_world(path: Path) -> WorldRun:
         for question in targets:
             digest.update(f"{method} {question} {' '.join(said[question].texts)} {said[question].answer}\n".encode())
         settings = load_config(path / method / "config.yaml", is_record=True)
+        if settings.prompts == IN_SHARES and SECOND in settings.agents:
+            statements = {question: said[question].second for question in targets}
+            stated_in[method], answers = stated(world, statements, lines)
+            rows[f"{method}{READ}"] = _answered(answers, targets, [said[question].tokens for question in targets])
         if settings.message != "cipher" or settings.agents[FIRST].temperature != 1:
             continue
         # Messages are read of these rows alone: their tensors take most of the time.
@@ -130,7 +142,7 @@ def read_world(path: Path) -> WorldRun:
         if reader is None and SECOND in settings.agents and settings.agents[SECOND].temperature == 1:
             reader = _beliefs(records, TurnKey(1, SECOND), 1, targets, lines, world, vocabulary)
     name = config.task.partition(":")[2] or task.name
-    return WorldRun(path, name, world, tuple(targets), rows, reader, hearers, digest.hexdigest())
+    return WorldRun(path, name, world, tuple(targets), rows, reader, hearers, digest.hexdigest(), stated_in)
 
 
 def _said(run: RunReader, method: str) -> dict[str, _Said]:
@@ -141,6 +153,8 @@ def _said(run: RunReader, method: str) -> dict[str, _Said]:
         debate = found.setdefault(record["question"], _Said())
         if record["kind"] == "turn":
             debate.texts.append(record["text"])
+            if (record["round"], record["agent"]) == (1, SECOND):
+                debate.second = record["text"]
             debate.tokens += record["usage"]["generated_tokens"]
         elif record["kind"] == "decision":
             debate.answer, debate.is_decided = record.get("answer"), True
@@ -160,10 +174,15 @@ def _bayes(world: World, targets: Mapping[str, str], lines: Mapping[str, Sequenc
     for question in targets:
         belief = pooled([posterior(world, line) for line in lines[question]])
         answers[question] = "".join(world.letters[int(place)] for place in belief.argmax(axis=1))
+    return _answered(answers, targets, [0] * len(targets))
+
+
+def _answered(answers: Mapping[str, str], targets: Mapping[str, str], tokens: Sequence[int]) -> Row:
+    """Return the outcomes of computed answers."""
     pairs = [(answers[question], target) for question, target in targets.items()]
     right = np.array([float(answer == target) for answer, target in pairs])
     places = np.array([np.mean([a == b for a, b in zip(answer, target, strict=True)]) for answer, target in pairs])
-    return Row(right, places, np.zeros(len(pairs)))
+    return Row(right, places, np.array(tokens, dtype=float))
 
 
 def _beliefs(

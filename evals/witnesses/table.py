@@ -18,11 +18,24 @@ from evals.analysis.stats import Comparison, Interval, calibration, compare_all,
 from evals.tasks.evidence import pooled
 from evals.tasks.optima import Optima, optima
 from evals.witnesses.reading import Beliefs, Counts, WorldRun, read_world, run_folders
+from evals.witnesses.stated import Stated
 
 RESAMPLES = 4000
 BAYES, SINGLE = "bayes", "single"
 # What the predictions are of (docs/witnesses.md).
-PAIRS = (("cipher", "text"), ("trained", "text"), ("trained", BAYES), ("trained-top1", "trained"), ("shares", BAYES))
+PAIRS = (
+    ("cipher", "text"),
+    ("trained", "text"),
+    ("trained", BAYES),
+    ("trained-top1", "trained"),
+    ("shares", "text"),
+    ("shares", BAYES),
+    ("shares-read", "text"),
+    ("shares-read", BAYES),
+    ("trained", "shares"),
+    ("trained", "shares-read"),
+    ("trained-exact", "trained"),
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,8 @@ class WorldTable:
         reader: mean divergence of what a witness believes alone from the exact belief (nats a place), and its calibration error.
         hearers: row → how the hearer weighs, mean over seeds.
         pairs: comparisons over the same questions, of `PAIRS` those that were played, corrected together.
+        by_seed: of each pair the difference that each training seed has.
+        stated: row → how shares are stated in it, mean over seeds.
     """
 
     name: str
@@ -86,6 +101,8 @@ class WorldTable:
     reader: tuple[float, float] | None
     hearers: Mapping[str, Hearer]
     pairs: tuple[Comparison, ...]
+    by_seed: tuple[tuple[float, ...], ...]
+    stated: Mapping[str, Stated]
 
 
 @dataclass(frozen=True)
@@ -131,9 +148,29 @@ def world_table(runs: Mapping[int, WorldRun]) -> WorldTable:
         found = [_hearer(run.hearers[name]) for run in ordered if name in run.hearers]
         hearers[name] = _mean(found)
     reader = (float(np.mean([d for d, _ in reads])), float(np.mean([e for _, e in reads]))) if reads else None
+    pairs = _pairs(ordered)
     return WorldTable(
-        first.name, len(first.questions), seeds, optima(first.world), cells, reader, hearers, _pairs(ordered)
+        name=first.name,
+        questions=len(first.questions),
+        seeds=seeds,
+        optima=optima(first.world),
+        cells=cells,
+        reader=reader,
+        hearers=hearers,
+        pairs=pairs,
+        by_seed=tuple(tuple(_difference(run, pair) for run in ordered) for pair in pairs),
+        stated={
+            name: _mean_stated([run.stated[name] for run in ordered if name in run.stated]) for name in first.stated
+        },
     )
+
+
+def _difference(run: WorldRun, pair: Comparison) -> float:
+    return float(run.rows[pair.first].right.mean() - run.rows[pair.second].right.mean())
+
+
+def _mean_stated(found: Sequence[Stated]) -> Stated:
+    return Stated(**{name: float(np.mean([vars(one)[name] for one in found])) for name in vars(found[0])})
 
 
 def _pairs(runs: Sequence[WorldRun]) -> tuple[Comparison, ...]:

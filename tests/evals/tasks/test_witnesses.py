@@ -23,7 +23,9 @@ from evals.tasks.evidence import (
     pooled,
     posterior,
     read_lines,
+    read_shares,
     shares,
+    tenths,
     worlds,
 )
 from evals.tasks.optima import optima, said, seen
@@ -97,7 +99,7 @@ def best_strings(world, line):
 
 
 def in_tenths(world, line):
-    return {shares(posterior(world, line)): 1.0}
+    return {shares(world, posterior(world, line)): 1.0}
 
 
 @pytest.mark.parametrize("world", SMALL, ids=lambda world: f"{world.symbols}x{world.length}x{len(world.noise)}")
@@ -180,7 +182,33 @@ def test_equal_beliefs_are_drawn_evenly_and_shares_are_tenths():
     belief = posterior(world, Line((3,), ("a", "b")))
     drawn = [likeliest(world, belief, rng) for _ in range(400)]
     assert 150 < drawn.count("a") < 250
-    assert shares(np.array([[0.3, 0.7], [1.0, 0.0]])) == "39,70"
+    said = shares(World(symbols=2, length=2, noise=((3,),)), np.array([[0.3, 0.7], [1.0, 0.0]]))
+    assert said == "a39b70"
+
+
+@pytest.mark.parametrize("name", worlds())
+def test_stated_shares_are_read_as_they_were_stated_and_nothing_else_is(name):
+    world, rng = load_world(name), random.Random(2)
+    for _ in range(20):
+        belief = posterior(world, draw_case(world, rng, "train").lines[0])
+        stated = shares(world, belief)
+        read = read_shares(world, stated)
+        assert read is not None
+        assert np.array_equal(read, tenths(belief))
+        # No share is further from its digit than the tenth that the digit stands for, and 0.9 stands for more.
+        assert ((belief - read / 10 > -1e-9) & (belief - read / 10 < 0.1 + 1e-9)).all()
+        for other in (stated[:-1], stated[1:], f"{stated}1", stated.replace("b", "a"), "abcd", ""):
+            assert read_shares(world, other) is None
+        # A statement of shares is no answer.
+        assert create_task(f"witnesses:{name}").extract(stated) is None
+
+
+def test_a_statement_of_one_place_is_no_answer_either(tmp_path):
+    file = tmp_path / "one.yaml"
+    file.write_text("{symbols: 2, length: 1, noise: [[1], [2]]}\n")
+    task = create_task("witnesses", data=file)
+    assert task.extract("a9b0") is None
+    assert task.extract("a9b0, so a") == "a"
 
 
 def test_what_is_no_world_or_no_line_is_refused(tmp_path):

@@ -86,7 +86,19 @@ def test_a_row_that_is_never_right_is_not_known_exactly_and_pairs_are_compared(t
     assert trained.difference == pytest.approx(0.12)
     assert trained.verdict == "trained is better"
     assert bayes.verdict == "not distinguishable"
-    assert f"- {trained.sentence}" in markdown(Witnessed((table,), "x"))
+    assert f"- {trained.sentence}\n" in markdown(Witnessed((table,), "x"))
+
+
+def test_each_seed_s_difference_stands_beside_the_mean_with_the_interval_over_seeds(tmp_path):
+    runs = {
+        seed: played(tmp_path, {"bayes": 112, "single": 44, "text": 75, "trained": 75 + 3 * seed}) for seed in (1, 2, 3)
+    }
+    table = world_table(runs)
+    (differences, _) = table.by_seed
+    assert differences == pytest.approx((0.01, 0.02, 0.03))
+    # 2 points, Student's t of two degrees of freedom times 1 / √3.
+    said = "by seed +1.0, +2.0, +3.0 (95 % over seeds −0.5 to +4.5)"
+    assert f"- {table.pairs[0].sentence}; {said}\n" in markdown(Witnessed((table,), "x"))
 
 
 def test_a_folder_without_runs_is_refused_with_what_to_do(tmp_path):
