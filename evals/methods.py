@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.component import check_component
+from agents.decoding.rules import of_reading
 from agents.errors import ConfigError, UnknownName
 from agents.registry import check_parameters, parse_named
 from agents.speakers import CONTROLS
@@ -135,7 +136,10 @@ def longer_single(config: DebateConfig, tokens: int) -> DebateConfig:
 
 def _samples(config: DebateConfig, count: int, temperature: float, decision: str) -> DebateConfig:
     name = config.deciding_agent
-    sampler = {**config.agents[name].model_dump(), "temperature": temperature, "encoder": None}
+    agent = config.agents[name]
+    # A text that is searched for is the same each time.
+    decoding = of_reading(agent.decoding)
+    sampler = {**agent.model_dump(), "temperature": temperature, "encoder": None, "decoding": decoding}
     # Each sample is a turn of another agent, whose place seeds it.
     width = len(str(count))
     agents = {f"{name}-{number:0{width}d}": sampler for number in range(1, count + 1)}

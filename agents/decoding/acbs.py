@@ -11,7 +11,7 @@ certain: that it is too short to end, too long to go on, or loops already.
 V vocabulary, n prefixes.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -29,8 +29,8 @@ class ConditionalBeam:
     Attributes:
         width: prefixes that are kept at each step.
         least: fewest tokens of the text.
-        most: most tokens; the request's own limit by default, and never more than that.
-        loop: a text that ends in the same run of this many tokens or more, three times on end, is none; 0 allows it.
+        most: maximum number of tokens; 0 for the request's own limit, which is never passed.
+        loop: a text in which one run of this many tokens or more stands three times on end is none; 0 allows it.
         weight: α.
 
     Raises:
@@ -39,7 +39,7 @@ class ConditionalBeam:
 
     width: int = 4
     least: int = 1
-    most: int | None = None
+    most: int = 0
     loop: int = 0
     weight: float = 1.0
 
@@ -50,9 +50,10 @@ class ConditionalBeam:
             raise ConfigError(
                 f"decoding acbs: least, loop and weight are at least 0; got {self.least}, {self.loop} and {self.weight}"
             )
-        if self.most is not None and self.most < max(self.least, 1):
+        if self.most and self.most < max(self.least, 1):
             raise ConfigError(
-                f"decoding acbs: most is at least 1 and not below least; got {self.most} and {self.least}"
+                f"decoding acbs: most is 0 (the message's own limit), or at least 1 and not below least; got {self.most} and "
+                f"{self.least}"
             )
 
 
@@ -135,7 +136,9 @@ def conditional_beam(
         open_, texts = _continued(kept, scores, likely, settings, cut, wide, floor=_score(best))
         best = max([*texts, *([best] if best else [])], key=_score, default=None)
         open_ = [one for one in open_ if one.score > _score(best)]
-        if not open_:
+        # Behind the last token that a message may have, nothing is left to be said.
+        if not open_ or step == limit:
+            kept = open_ or kept
             break
         likely, log_q = advance([one.place for one in open_], [one.tokens[-1] for one in open_])
         likely = likely.double()
@@ -172,8 +175,7 @@ def _continued(
     """Return the `wide` likeliest continuations that may go on, and the complete texts among those before them."""
     going: list[_Prefix] = []
     texts: list[Found] = []
-    ordered = torch.sort(scores.flatten(), descending=True, stable=True)
-    for score, at in zip(ordered.values.tolist(), ordered.indices.tolist(), strict=True):
+    for score, at in _descending(scores.flatten(), wide):
         if len(going) == wide or score <= floor:
             break
         row, token = divmod(at, scores.shape[1])
@@ -187,6 +189,19 @@ def _continued(
         elif length >= settings.least:
             texts.append(_whole(one, token, float(likely[row, token]), length, "stop"))
     return going, texts
+
+
+def _descending(scores: torch.Tensor, first: int) -> Iterator[tuple[float, int]]:
+    """Yield scores and their places, the largest first, equals by their place; few are looked at where few are taken."""
+    count, done = 2 * first, 0
+    while done < len(scores):
+        count = min(count, len(scores))
+        # All that are as large as the smallest of the largest: which of equals `topk` takes is not said.
+        floor = torch.topk(scores, count).values[-1]
+        places = torch.nonzero(scores >= floor)[:, 0]
+        order = torch.sort(scores[places], descending=True, stable=True)
+        yield from list(zip(order.values.tolist(), places[order.indices].tolist(), strict=True))[done:]
+        done, count = len(places), 8 * count
 
 
 def _whole(one: _Prefix, token: int, likely: float, kept: int, finish: Literal["stop", "length"]) -> Found:

@@ -17,6 +17,8 @@ import torch
 from agents.errors import ConfigError
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
+# Of rate and bound, far beyond what any model was trained on.
+LARGEST = 1e3
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,10 @@ class HiddenStateOptimisation:
     def __post_init__(self) -> None:
         if not 0 <= self.steps <= 1000:
             raise ConfigError(f"decoding hso: steps lie between 0 and 1000; got {self.steps}")
-        if not 0 < self.rate < float("inf") or not 0 < self.bound < float("inf"):
-            raise ConfigError(f"decoding hso: rate and bound are above 0 and finite; got {self.rate} and {self.bound}")
+        if not 0 < self.rate <= LARGEST or not 0 < self.bound <= LARGEST:
+            raise ConfigError(
+                f"decoding hso: rate and bound lie above 0 and at most at {LARGEST:g}; got {self.rate} and {self.bound}"
+            )
         if self.window < 0:
             raise ConfigError(f"decoding hso: window is a number of positions, 0 for all; got {self.window}")
 
@@ -73,7 +77,7 @@ def optimised(
         unit: root mean square of a coordinate of the model's table.
 
     Raises:
-        ArithmeticError: the loss or its gradient is not finite.
+        ArithmeticError: the loss, its gradient or a vector is not finite.
     """
     if not len(heard) or not settings.steps:
         return inputs
@@ -100,7 +104,10 @@ def optimised(
             way = states[moved] - settings.rate * unit * mean / (spread + EPSILON) - received[moved]
             reach = way.norm(dim=1, keepdim=True)
             states[moved] = received[moved] + way * (limits[moved] / reach.clamp_min(1e-30)).clamp_max(1)
-    return inputs.index_copy(0, heard, states.to(inputs.dtype))
+    adapted = states.to(inputs.dtype)
+    if not bool(torch.isfinite(adapted).all()):
+        raise ArithmeticError("what was heard is not finite once it is adapted")
+    return inputs.index_copy(0, heard, adapted)
 
 
 def _windows(start: int, targets: torch.Tensor, size: int) -> Iterator[torch.Tensor]:

@@ -15,7 +15,7 @@ def hso(*, steps: int = 1, rate: float = 0.01, bound: float = 0.1, window: int =
     return HiddenStateOptimisation(steps, rate, bound, window)
 
 
-def acbs(*, width: int = 4, least: int = 1, most: int | None = None, loop: int = 0) -> ConditionalBeam:
+def acbs(*, width: int = 4, least: int = 1, most: int = 0, loop: int = 0) -> ConditionalBeam:
     """Conditional beam search for a text; see `agents/decoding/acbs.py`."""
     return ConditionalBeam(width, least, most, loop)
 

@@ -50,6 +50,13 @@ class Agent(Speaker):
                     f"agent {self.name!r}: decoding acbs searches for a text, and a CIPHER message is made of expectations: give "
                     "it encoder: none, or the debate message: text"
                 )
+            if isinstance(way, ConditionalBeam) and (
+                self.sampling.top_p is not None or self.sampling.top_k is not None
+            ):
+                raise ConfigError(
+                    f"agent {self.name!r}: decoding acbs draws no token, so that top_p and top_k mean nothing to it: leave "
+                    "them out"
+                )
             if not self.backend.capabilities.decodes:
                 raise ConfigError(
                     f"agent {self.name!r}: its backend decodes in its own way alone. The backend transformers takes `decoding`; "

@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 from agents.backend import Generation, Pending, Request
 from agents.beliefs.belief import Belief
 from agents.beliefs.verbaliser import Verbaliser, Words, check_encoder
+from agents.decoding.acbs import ConditionalBeam
+from agents.decoding.rules import parse_decoding
 from agents.errors import ConfigError, RequestError
 from agents.message import Message
 from agents.prompts import Heard
@@ -48,6 +50,11 @@ class Chooser(Agent):
                 "transformers, vllm and mock do."
             )
         check_encoder(self.name, self.encoder)
+        if self.decoding is not None and isinstance(parse_decoding(self.decoding), ConditionalBeam):
+            raise ConfigError(
+                f"agent {self.name!r}: decoding acbs searches for a text, and an agent that weighs options says none: leave "
+                "one of them out"
+            )
         super().__post_init__()
 
     @classmethod

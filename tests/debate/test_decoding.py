@@ -84,6 +84,23 @@ def test_a_text_is_searched_for_and_vectors_are_not(engines):
         build_debate(config("acbs"), engines)
 
 
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [({"weighs": "labels"}, "weighs options"), ({"top_p": 0.9}, "top_p and top_k mean nothing")],
+)
+def test_a_search_beside_what_it_has_no_part_in_is_a_sentence(engines, own, sentence):
+    agents = {"ivy": {"temperature": 0.3, "decoding": "acbs", **own}, "jay": {"model": "tiny/jay", "temperature": 0.5}}
+    with pytest.raises(ConfigError, match=sentence):
+        build_debate(config(message="text", agents=agents), engines)
+
+
+def test_samples_of_one_who_searches_are_drawn_and_those_of_one_who_adapts_are_adapted():
+    searched, adapted = config("acbs", message="text"), config(STEPS)
+    for row in ("self-consistency(k=3)", "best-of(n=3)"):
+        assert {agent.decoding for agent in resolve(searched, row).agents.values()} == {None}
+        assert {agent.decoding for agent in resolve(adapted, row).agents.values()} == {STEPS}
+
+
 def test_engines_that_adapt_at_the_same_time_leave_each_other_as_they_were(engines):
     """Two models, each with a thread of its own: what was said before is said again after."""
     before = played(engines)

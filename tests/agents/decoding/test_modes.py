@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from agents.decoding.acbs import ConditionalBeam, conditional_beam, loops
+from agents.decoding.acbs import ConditionalBeam, _descending, conditional_beam, loops
 from agents.decoding.modes import exact_mode
 from agents.errors import ConfigError
 
@@ -249,10 +249,19 @@ def test_where_no_text_is_complete_the_limit_cuts_it_off():
         ({"width": 0}, "between 1 and 64"),
         ({"least": -1}, "at least 0"),
         ({"weight": math.inf}, "at least 0"),
-        ({"most": 0}, "most is at least 1"),
+        ({"most": -1}, "at least 1"),
         ({"least": 5, "most": 4}, "not below least"),
     ],
 )
 def test_what_cannot_be_asked(settings, part):
     with pytest.raises(ConfigError, match=part):
         ConditionalBeam(**settings)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_continuations_come_in_order_and_equals_by_their_place(seed):
+    draw = torch.Generator().manual_seed(seed)
+    scores = torch.randint(0, 9, (200,), generator=draw).double()
+    scores[::7] = -math.inf
+    ordered = torch.sort(scores, descending=True, stable=True)
+    assert list(_descending(scores, 3)) == list(zip(ordered.values.tolist(), ordered.indices.tolist(), strict=True))

@@ -121,8 +121,8 @@ def test_the_likeliest_text_of_all_is_empty_and_of_those_with_a_token_is_not(tin
 def test_what_it_cost_is_counted(tiny):
     model = load(tiny("llama"))
     (found,) = generate(Engine(model), [asked(decoding="acbs(width=4)", ignore_eos=True)])
-    # The first token follows from the prompt; then four prefixes a step.
-    assert found.usage.generated_tokens == 1 + 4 * 12
+    # The first token follows from the prompt; then four prefixes a step, and none behind the last token.
+    assert found.usage.generated_tokens == 1 + 4 * 11
 
 
 def test_what_is_read_is_not_searched_for_and_vectors_are_not_either(tiny):
