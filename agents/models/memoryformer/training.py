@@ -28,7 +28,7 @@ class Recipe:
 
     width: int = 64
     narrow: int = 24
-    """Of the dense model that has about as few multiply-adds as the looking-up one, its hashing counted."""
+    """Of a small dense model: 5,760 multiply-adds in its projections where the looking-up one has 3,360 with its hashing."""
     layers: int = 2
     heads: int = 4
     bits: int = 8
@@ -94,7 +94,7 @@ def build(kind: str, recipe: Recipe, rows: int, seed: int) -> Any:
 
 
 def multiply_adds(model: Any) -> int:
-    """Return the multiply-adds of the projections of one position and block; attention itself is the same in all."""
+    """Return the multiply-adds of the projections of one position and block; attention and the table, narrower in a narrower model, are not counted."""
     if isinstance(model, MemoryFormerForCausalLM):
         return model.multiply_adds
     return sum(m.weight.numel() for m in model.model.layers[0].modules() if isinstance(m, torch.nn.Linear))
