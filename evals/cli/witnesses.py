@@ -44,7 +44,7 @@ def witnesses(
     from evals.cli.screen import Screen
     from evals.tasks import evidence
     from evals.witnesses.experiment import play, train_pair
-    from evals.witnesses.page import markdown
+    from evals.witnesses.page import finite, markdown
     from evals.witnesses.table import tabulate
 
     chosen = options.listed(worlds) or evidence.worlds()
@@ -71,6 +71,6 @@ def witnesses(
             )
     found = tabulate(out)
     write_atomic(out / PAGE, markdown(found))
-    write_atomic(out / FIGURES, json.dumps(asdict(found), indent=1) + "\n")
+    write_atomic(out / FIGURES, json.dumps(finite(asdict(found)), indent=1, allow_nan=False) + "\n")
     options.console.print(markdown(found), markup=False, soft_wrap=True)
     options.console.print(f"wrote {out}/{PAGE}, {FIGURES}", markup=False)

@@ -168,6 +168,12 @@ def likeliest(world: World, belief: Floats, rng: random.Random) -> str:
     return "".join(said)
 
 
+def first_likeliest(world: World, belief: Floats) -> str:
+    """Return the likeliest symbol of each place, of equals (up to rounding) the first."""
+    equal = belief >= belief.max(axis=1, keepdims=True) * (1 - ROUNDING)
+    return "".join(world.letters[int(place)] for place in equal.argmax(axis=1))
+
+
 def shares(world: World, belief: Floats) -> str:
     """Return a belief stated in words: each symbol, and after it the digits of its share at every place, e.g. a07b90."""
     rows = zip(world.letters, tenths(belief).T, strict=True)

@@ -72,11 +72,16 @@ def said(channel: Floats) -> Floats:
 
 def stated(channel: Floats) -> Floats:
     """Return the channel of beliefs stated in tenths, [M, A]: messages whose statements are the same are one."""
+    return np.array(list(by_statement(channel).values()))
+
+
+def by_statement(channel: Floats) -> dict[tuple[int, ...], Floats]:
+    """Return what each statement in tenths says, digits [A] → p(statement | symbol) [A], for every possible one."""
     found: dict[tuple[int, ...], Floats] = {}
     for row in channel:
         key = tuple(map(int, tenths(row / row.sum())))
         found[key] = found.get(key, np.zeros_like(row)) + row
-    return np.array(list(found.values()))
+    return found
 
 
 def best(channels: Sequence[Floats]) -> float:

@@ -1,6 +1,8 @@
 """The experiment of the witnesses as Markdown."""
 
+import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from agents.beliefs.claims import over_seeds
 from evals.witnesses.table import BAYES, SINGLE, Cell, Witnessed, WorldTable
@@ -9,6 +11,15 @@ from evals.witnesses.table import BAYES, SINGLE, Cell, Witnessed, WorldTable
 def markdown(found: Witnessed) -> str:
     """Return the tables of every world, with the hash of the runs that they are made of."""
     return "\n".join(_lines(found)) + "\n"
+
+
+def finite(value: Any) -> Any:
+    """Return nested dicts, lists and tuples with None for every number that is none (NaN): JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _lines(found: Witnessed) -> Iterator[str]:
@@ -60,7 +71,8 @@ def _ordered(world: WorldTable) -> list[tuple[str, Cell]]:
 
 
 def _exact(name: str, value: float, exact: dict[str, float]) -> str:
-    gain = (value - exact[SINGLE]) / (exact[BAYES] - exact[SINGLE])
+    possible = exact[BAYES] - exact[SINGLE]
+    gain = (value - exact[SINGLE]) / possible if possible else float("nan")
     return f"| *{name}* | {100 * value:.1f} (exact) | | {gain:.2f} (exact) | | |"
 
 

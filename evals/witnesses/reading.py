@@ -19,8 +19,8 @@ from debate.run_folder.reader import DebateRecord, RunReader
 from debate.transcript import TurnKey
 from evals.samples import read_samples
 from evals.task import create_task
-from evals.tasks.evidence import Floats, Line, World, pooled, posterior, read_lines
-from evals.tasks.witnesses import Witnesses
+from evals.tasks.evidence import Floats, Line, World, first_likeliest, pooled, posterior, read_lines
+from evals.tasks.witnesses import DEFAULT, Witnesses
 from evals.training.testimony import IN_SHARES
 from evals.training.vocabulary import make_tokenizer
 from evals.witnesses.stated import Stated, stated
@@ -29,7 +29,7 @@ Counts = NDArray[np.float64]
 # What a symbol's probability is taken for at least, of beliefs whose likeliest tokens alone are kept.
 LEAST = 1e-6
 FIRST, SECOND = "first", "second"
-# Ends the name of a row that reads the shares which another row's second witness states, and makes the best of them.
+# Ends the name of a row that reads the shares which the others state in another row, and makes the best of them.
 READ = "-read"
 
 
@@ -73,7 +73,7 @@ class WorldRun:
 
     Attributes:
         path: its folder.
-        name: of the world.
+        name: of the world; of a file (`--data`) the file's without its ending.
         world: how strings are hidden and seen.
         questions: their ids, in order.
         rows: method → outcomes; `bayes` among them, the best decision with all that everyone saw, and METHOD-read, the best
@@ -81,7 +81,7 @@ class WorldRun:
         reader: what the second witness believed before it heard anything, at temperature 1; None where no row shows it.
         hearers: row → what the deciding witness believed at the end, of rows in which its temperature is 1.
         digest: SHA-256 of every reading and decision, in order.
-        stated: row → how the second witness states its belief, of rows in which shares are stated in text.
+        stated: row → how the others state their beliefs, of rows in which shares are stated in text.
     """
 
     path: Path
@@ -100,7 +100,7 @@ class _Said:
     """What one debate came to, in words."""
 
     texts: list[str] = field(default_factory=list)
-    second: str = ""
+    others: dict[str, str] = field(default_factory=dict)
     tokens: int = 0
     answer: str | None = None
     is_decided: bool = False
@@ -113,7 +113,10 @@ def read_world(path: Path) -> WorldRun:
         RunError: it is no such run, or a question is unanswered in one row.
     """
     run, config = RunReader(path), load_config(path / "config.yaml", is_record=True)
-    task = create_task(config.task, seed=config.seed, data=None if config.data is None else Path(config.data))
+    # `--data` is in the journal alone, and wins over the config's.
+    file = (run.state.config or {}).get("asked", {}).get("data") or config.data
+    data = None if file is None else Path(file)
+    task = create_task(config.task, seed=config.seed, data=data)
     if not isinstance(task, Witnesses):
         raise RunError(f"{path} is a run of {config.task}; the table is of runs of the task witnesses")
     world, samples = task.world, read_samples(path)
@@ -131,7 +134,8 @@ def read_world(path: Path) -> WorldRun:
             digest.update(f"{method} {question} {' '.join(said[question].texts)} {said[question].answer}\n".encode())
         settings = load_config(path / method / "config.yaml", is_record=True)
         if settings.prompts == IN_SHARES and SECOND in settings.agents:
-            statements = {question: said[question].second for question in targets}
+            speakers = [name for name in settings.agents if name != FIRST]
+            statements = {question: [said[question].others.get(name, "") for name in speakers] for question in targets}
             stated_in[method], answers = stated(world, statements, lines)
             rows[f"{method}{READ}"] = _answered(answers, targets, [said[question].tokens for question in targets])
         if settings.message != "cipher" or settings.agents[FIRST].temperature != 1:
@@ -141,7 +145,7 @@ def read_world(path: Path) -> WorldRun:
         hearers[method] = _beliefs(records, TurnKey(settings.rounds, FIRST), 0, targets, lines, world, vocabulary)
         if reader is None and SECOND in settings.agents and settings.agents[SECOND].temperature == 1:
             reader = _beliefs(records, TurnKey(1, SECOND), 1, targets, lines, world, vocabulary)
-    name = config.task.partition(":")[2] or task.name
+    name = config.task.partition(":")[2] or DEFAULT if data is None else data.stem
     return WorldRun(path, name, world, tuple(targets), rows, reader, hearers, digest.hexdigest(), stated_in)
 
 
@@ -153,8 +157,8 @@ def _said(run: RunReader, method: str) -> dict[str, _Said]:
         debate = found.setdefault(record["question"], _Said())
         if record["kind"] == "turn":
             debate.texts.append(record["text"])
-            if (record["round"], record["agent"]) == (1, SECOND):
-                debate.second = record["text"]
+            if record["round"] == 1 and record["agent"] != FIRST:
+                debate.others[record["agent"]] = record["text"]
             debate.tokens += record["usage"]["generated_tokens"]
         elif record["kind"] == "decision":
             debate.answer, debate.is_decided = record.get("answer"), True
@@ -172,8 +176,7 @@ def _bayes(world: World, targets: Mapping[str, str], lines: Mapping[str, Sequenc
     """Return what the likeliest string after all that everyone saw comes to, of equals the first."""
     answers = {}
     for question in targets:
-        belief = pooled([posterior(world, line) for line in lines[question]])
-        answers[question] = "".join(world.letters[int(place)] for place in belief.argmax(axis=1))
+        answers[question] = first_likeliest(world, pooled([posterior(world, line) for line in lines[question]]))
     return _answered(answers, targets, [0] * len(targets))
 
 

@@ -117,12 +117,18 @@ def tabulate(out: Path) -> Witnessed:
     """Return the table of OUT/seed-N/WORLD.
 
     Raises:
-        RunError: there is no run, or seeds of a world were asked different questions or methods.
+        RunError: there is no run, two runs of a seed are of worlds of one name, or seeds of a world were asked different
+            questions or methods.
     """
     runs: dict[str, dict[int, WorldRun]] = {}
     for seed, folder in run_folders(out):
         found = read_world(folder)
-        runs.setdefault(found.name, {})[seed] = found
+        if (other := runs.setdefault(found.name, {}).get(seed)) is not None:
+            raise RunError(
+                f"{other.path} and {folder} are both runs of the world {found.name} by seed {seed}; leave one of them in {out}, "
+                "or rename the file of its world and play it again"
+            )
+        runs[found.name][seed] = found
     if not runs:
         raise RunError(f"{out} has no runs of witnesses: `debate witnesses --out {out}` plays them")
     said = hashlib.sha256()
@@ -133,9 +139,18 @@ def tabulate(out: Path) -> Witnessed:
 
 
 def world_table(runs: Mapping[int, WorldRun]) -> WorldTable:
-    """Return the table of one world from its runs by training seed."""
+    """Return the table of one world from its runs by training seed.
+
+    Raises:
+        RunError: they were asked different questions or methods, or none by one witness alone.
+    """
     seeds, first = tuple(sorted(runs)), next(iter(runs.values()))
-    methods = [name for name in first.rows if all(name in run.rows for run in runs.values())]
+    methods = list(first.rows)
+    for run in runs.values():
+        if apart := sorted(set(run.rows) ^ set(methods)):
+            raise RunError(
+                f"{first.path} and {run.path} have different rows ({', '.join(apart)} in one alone): play these with every seed"
+            )
     if any(run.questions != first.questions for run in runs.values()):
         raise RunError(f"{first.name}: its training seeds were asked different questions; give one --limit")
     if SINGLE not in methods:

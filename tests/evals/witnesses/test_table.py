@@ -1,12 +1,15 @@
 """The table: a hearer at the optimum has slope 1, shares of the gain are what they say, and runs are read as they were played."""
 
+import json
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 
 from agents.errors import RunError
 from evals.task import create_task
 from evals.tasks.evidence import load_world, pooled, posterior, read_lines
-from evals.witnesses.page import markdown
+from evals.witnesses.page import finite, markdown
 from evals.witnesses.reading import Beliefs, Row, WorldRun
 from evals.witnesses.table import (
     Witnessed,
@@ -105,3 +108,23 @@ def test_a_folder_without_runs_is_refused_with_what_to_do(tmp_path):
     with pytest.raises(RunError, match="debate witnesses --out"):
         tabulate(tmp_path)
     assert load_world("four_mid").symbols == 4
+
+
+def test_seeds_with_different_rows_are_refused_with_the_rows(tmp_path):
+    rows = {"bayes": 112, "single": 44, "text": 75}
+    runs = {1: played(tmp_path / "one", rows), 2: played(tmp_path / "two", {**rows, "trained": 100})}
+    with pytest.raises(RunError, match=r"different rows \(trained in one alone\)"):
+        world_table(runs)
+
+
+def test_where_the_other_witness_adds_nothing_the_share_of_the_gain_is_no_number_and_null_in_json(tmp_path):
+    run = played(tmp_path, {"bayes": 44, "single": 44})
+    alone = run.world.model_copy(update={"noise": run.world.noise[:1]})
+    table = world_table({1: replace(run, world=alone)})
+    assert table.optima.bayes == table.optima.single
+    assert "| *best decision with all evidence (Bayes)* | 13.0 (exact) | | nan (exact) | | |" in markdown(
+        Witnessed((table,), "x")
+    )
+    figures = json.loads(json.dumps(finite(asdict(table)), allow_nan=False))
+    assert figures["cells"]["bayes"]["gain"] is None
+    assert figures["cells"]["bayes"]["right"] == pytest.approx(44 / 300)
