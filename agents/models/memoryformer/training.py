@@ -94,7 +94,10 @@ def build(kind: str, recipe: Recipe, rows: int, seed: int) -> Any:
 
 
 def multiply_adds(model: Any) -> int:
-    """Return the multiply-adds of the projections of one position and block; attention and the table, narrower in a narrower model, are not counted."""
+    """Return the multiply-adds of the projections of one position and block.
+
+    Attention and the table, narrower in a narrower model, are not counted.
+    """
     if isinstance(model, MemoryFormerForCausalLM):
         return model.multiply_adds
     return sum(m.weight.numel() for m in model.model.layers[0].modules() if isinstance(m, torch.nn.Linear))
