@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.errors import ConfigError, UnknownName
-from agents.transforms.calibration import OWN, calibration_rows
+from agents.transforms.calibration import OWN, calibration_rows, check_seed
 from agents.transforms.optin.importance import TOKENS, Judge, importances
 from agents.transforms.optin.passes import BLOCK, FEATURES, Passes
 from agents.transforms.optin.search import Masks, search, search_uniform
@@ -60,6 +60,7 @@ def optin(
         ModelError: a family whose blocks are not known.
     """
     _check(macs, score, features, group, tokens)
+    check_seed(seed)
     shape = shape_of(subject, "optin")
     if macs == 1:
         return Outcome({"macs_kept": 1.0}, ("The budget is the whole model, so nothing was removed.",))
