@@ -1,6 +1,6 @@
 """`dsformer` and `svd`: every linear map of the blocks replaced by what factors of a share of its bytes stand for.
 
-The folder holds the products, so that both engines load it: on disk it is no smaller than the base. What the factors take is
+The folder holds the products, as ordinary weights: on disk it is no smaller than the base. What the factors take is
 counted beside it. Chand et al. (2023, arXiv:2312.13211) fine-tune afterwards, with a straight-through estimator; here nothing
 is trained.
 """

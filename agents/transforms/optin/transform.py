@@ -2,7 +2,7 @@
 
 Khaki and Plataniotis (ICLR 2024, arXiv:2403.17921); importance, search and passes are files of their own. Nothing is trained. Two
 habits of the published code are left out: importance that falls with a unit's number (`ramp=true` has it), and heads that stay
-masked once their layer has been looked at.
+masked once their layer has been looked at. Two are kept: the importance of heads is halved, and so is all of the last layer.
 """
 
 from collections.abc import Iterator
