@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agents.chat_template import DAY, Placed, render, tells_the_day
 from agents.control_tokens import control_tokens
 from agents.errors import ModelError, PromptError
+from agents.printable import printable
 from agents.registry import load, names
 
 if TYPE_CHECKING:
@@ -186,12 +187,29 @@ def weights_hash(folder: Path, name: str) -> str:
 
 def origin_of(folder: Path) -> str:
     """Return which base a transformed model was made of, and by which recipe, in a line; empty for any other model."""
-    if not _is_file(folder / TRANSFORM):
+    record = transform_record(folder)
+    if record is None:
         return ""
-    record = read_json(folder / TRANSFORM)
-    steps, weights = record.get("recipe"), str(record.get("base_weights"))
-    recipe = " | ".join(map(str, steps)) if isinstance(steps, list) else str(steps)
-    return f"{record.get('base')} (weights {weights[:12]}) | {recipe}"
+    line = f"{record['base']} (weights {record['base_weights'][:12]}) | {' | '.join(record['recipe'])}"
+    return printable(" ".join(line.split()))
+
+
+def transform_record(folder: Path) -> dict[str, Any] | None:
+    """Return what a transformed model's folder says of how it was made; None without it, or where it is something else."""
+    if not _is_file(folder / TRANSFORM):
+        return None
+    try:
+        record = read_json(folder / TRANSFORM)
+    except ModelError:
+        return None
+    steps = record.get("recipe")
+    texts = [
+        record.get("base"),
+        record.get("base_weights"),
+        record.get("digest"),
+        *(steps if isinstance(steps, list) else [None]),
+    ]
+    return record if all(isinstance(text, str) for text in texts) else None
 
 
 def stored_weights(folder: Path, name: str) -> Iterator[tuple[str, "Tensor"]]:

@@ -26,7 +26,7 @@ from typing import Any
 
 from agents.errors import MissingDependency, ModelError, UnknownName
 from agents.gguf_tokenizer import facts, give_cut
-from agents.model_folder import quiet, refuse_incomplete, unreadable, weights_hash
+from agents.model_folder import quiet, refuse_incomplete, unreadable
 from kernels.names import did_you_mean
 
 Progress = Callable[[str], None]
@@ -104,7 +104,7 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
         if model not in debaters():
             raise UnknownName("tiny debater", model, debaters())
         return DEBATERS / model.removeprefix(TINY)
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))
     if os.path.isdir(path):
         return path if (path / "config.json").is_file() else _converted(_gguf_in(path), progress)
     if os.path.isfile(path):
@@ -120,17 +120,46 @@ def locate(model: str, *, revision: str | None = None, progress: Progress = lamb
 
 def is_transformed(model: str) -> bool:
     """Whether a name is that of a model with transforms after it, rather than a folder with such a name."""
-    return THEN in model and not Path(model).expanduser().exists()
+    # Unlike its like in pathlib, false for a name that no file can have, or of a user who is not there.
+    return THEN in model and not os.path.exists(os.path.expanduser(model))
 
 
 def base_of(model: str) -> str:
     """Return the name of the model that the transforms of a name begin with; its tokenizer and table are the whole name's."""
-    return model.partition(THEN)[0].strip() if is_transformed(model) else model
+    return split_name(model)[0] if is_transformed(model) else model
 
 
 def transformed(model: str, transforms: Sequence[str]) -> str:
-    """Return the name of a model with transforms after it; `locate` makes it."""
+    """Return the name of a model with transforms after it; `locate` makes it.
+
+    Raises:
+        ModelError: the model is a folder or file whose own path has the sign that stands between the two.
+    """
+    if transforms and THEN in model and not is_transformed(model):
+        raise ModelError(
+            f"the path {model} has a {THEN}, which stands between a model and its transforms; rename it, or write the copy "
+            "into a folder (debate transform) and name that"
+        )
     return f" {THEN} ".join((model, *transforms))
+
+
+def split_name(name: str) -> tuple[str, list[str]]:
+    """Return the base and the transforms of a transformed model's name; a sign in quotes or brackets parts nothing."""
+    base, _, rest = name.partition(THEN)
+    steps, depth, quote, escaped = [""], 0, "", False
+    for character in rest:
+        if character == THEN and not quote and not depth:
+            steps.append("")
+            continue
+        steps[-1] += character
+        if quote:
+            quote = "" if character == quote and not escaped else quote
+            escaped = character == "\\" and not escaped
+        elif character in "'\"":
+            quote = character
+        else:
+            depth = max(0, depth + (character == "(") - (character == ")"))
+    return base.strip(), [step.strip() for step in steps]
 
 
 def here(model: str) -> Path | None:
@@ -241,13 +270,14 @@ def _converted(gguf: Path, progress: Progress) -> Path:
 
 def _transformed(model: str, revision: str | None, progress: Progress) -> Path:
     """Return the folder of a model that a recipe makes; it is known by the hash of base and recipe."""
+    from agents.transforms.base import base_hash
     from agents.transforms.folder import transform_folder
     from agents.transforms.recipe import digest, parse_recipe
 
-    name, *texts = (part.strip() for part in model.split(THEN))
+    name, texts = split_name(model)
     recipe = parse_recipe(texts)
     base = locate(name, revision=revision, progress=progress)
-    made_of = digest(weights_hash(base, name), recipe)
+    made_of = digest(base_hash(base, name), recipe)
 
     def make(into: Path) -> None:
         transform_folder(base, name, recipe, into, progress=progress)
@@ -411,7 +441,10 @@ def _write_manifest(folder: Path, source: str, **made_of: str) -> None:
 
 def verify(folder: Path) -> list[str]:
     """Return what is wrong with a converted model: files missing or changed since it was written. Empty if sound."""
-    files = json.loads((folder / MANIFEST).read_text())["files"]
+    try:
+        files = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return [f"{MANIFEST} cannot be read"]
     problems = [f"{name} is missing" for name in files if not (folder / name).is_file()]
     problems += [
         f"{name} has changed"

@@ -4,6 +4,7 @@ B rows, T positions.
 """
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from agents.transforms.subject import Subject
 OWN, SUMS = "own", "sums"
 SOURCES = (OWN, SUMS)
 MOST_BYTES = 64_000_000
+MOST_ROWS = MOST_LENGTH = 65_536
+MOST_SEED = 2**63 - 1
 SHIPPED = Path(__file__).resolve().parent / "sums.jsonl"
 
 
@@ -45,11 +48,12 @@ def calibration_rows(subject: Subject, source: str, *, rows: int, length: int, s
         seed: which texts.
 
     Raises:
-        ConfigError: a count below 1, a file that is not there or cannot be read, or one with fewer texts than rows.
+        ConfigError: a count or seed out of range, a file that is not there or cannot be read, or one with fewer texts than rows.
     """
-    for what, given in (("rows", rows), ("length", length)):
-        if given < 1:
-            raise ConfigError(f"calibration: {what} must be at least 1; got {given}")
+    for what, given, most in (("rows", rows, MOST_ROWS), ("length", length, MOST_LENGTH)):
+        if not 1 <= given <= most:
+            raise ConfigError(f"calibration: {what} must be from 1 to {most}; got {given}")
+    check_seed(seed)
     if source == OWN:
         return Rows(*_sampled(subject, rows, length, seed))
     texts = _texts(SHIPPED if source == SUMS else source_file(source))
@@ -67,14 +71,21 @@ def calibration_rows(subject: Subject, source: str, *, rows: int, length: int, s
     return Rows(ids, is_text)
 
 
+def check_seed(seed: int) -> None:
+    """Raise ConfigError for a seed that no generator takes."""
+    if not 0 <= seed <= MOST_SEED:
+        raise ConfigError(f"calibration: seed must be from 0 to 2**63 - 1; got {seed}")
+
+
 def source_file(source: str) -> Path:
     """Return the file that a source names.
 
     Raises:
         ConfigError: there is none.
     """
-    path = Path(source).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(source))
+    # Unlike its like in pathlib, false for a name that no file can have.
+    if not os.path.isfile(path):
         raise ConfigError(f"calibration: {source!r} is no file, and none of {', '.join(SOURCES)}")
     return path
 
@@ -85,7 +96,7 @@ def _texts(path: Path) -> list[str]:
         if path.suffix != ".jsonl":
             return lines
         found: list[Any] = [json.loads(line)["text"] for line in lines]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"calibration: cannot read {path}: {type(error).__name__}: {error}") from error
     if not all(isinstance(text, str) and text for text in found):
         raise ConfigError(f"calibration: {path}: a text that is empty or no text")
@@ -108,6 +119,11 @@ def _sampled(subject: Subject, rows: int, length: int, seed: int) -> tuple[Tenso
     start, end = subject.tokenizer.bos_token_id, subject.tokenizer.eos_token_id
     if start is None:
         start = end if end is not None else 0
+    if not 0 <= start < config.vocab_size:
+        raise ConfigError(
+            f"calibration: the start token of {subject.name} is {start}, beyond the {config.vocab_size} rows of its embedding "
+            "table, so it cannot write texts of its own; name other texts in calibration"
+        )
     ids = torch.full((rows, 1), start)
     is_text = torch.ones_like(ids, dtype=torch.bool)
     while ids.shape[1] < min(length, config.max_position_embeddings):

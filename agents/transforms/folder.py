@@ -5,6 +5,7 @@ The tokenizer, chat template and generation settings are the base's own files. `
 """
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,22 +19,20 @@ from agents.model_folder import (
     TRANSFORM,
     quiet,
     read_config,
-    read_json,
     read_tokenizer,
     refuse_incomplete,
     refuse_not_finite,
     refuse_other_kinds,
+    transform_record,
     unreadable,
     weight_files,
     weights_hash,
 )
+from agents.transforms.base import base_hash, copied_files, stored_dtype
 from agents.transforms.recipe import Step, digest, shown
 from agents.transforms.subject import Outcome, Subject
 
-# Of a base: what is not the new model's.
-LEFT = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".md", ".py", ".lock")
-OWN = ("config.json", "model.safetensors.index.json", "manifest.json", TRANSFORM)
-MOST_COPIED = 100_000_000
+GENERATION = "generation_config.json"
 
 
 def transform_folder(
@@ -53,35 +52,54 @@ def transform_folder(
         ConfigError: a parameter of a step out of its range.
     """
     subject = _read(base, name)
-    table = subject.model.get_input_embeddings().weight.detach().clone()
+    tables = [table.clone() for table in _tables(subject)]
     outcomes: list[Outcome] = []
     for step in recipe:
         progress(f"{name}: {step.written}")
         outcomes.append(step.apply(subject))
+    # As it is stored: what is rounded on the way is looked at too.
+    subject.model.to(subject.dtype)
     refuse_not_finite(subject.model.named_parameters(), name)
-    if not torch.equal(table, subject.model.get_input_embeddings().weight):
-        raise ModelError(
-            f"{shown(recipe)} changes the embedding table of {name}, on which messages are; it is not kept"
-        )
-    into.mkdir(parents=True)
-    for file in sorted(base.iterdir()):
-        if file.is_file() and file.suffix not in LEFT and file.name not in OWN and file.stat().st_size <= MOST_COPIED:
-            shutil.copyfile(file, into / file.name)
-    with quiet():
-        subject.model.to(subject.dtype).save_pretrained(into, safe_serialization=True)
-    origin = weights_hash(base, name)
-    earlier = read_json(base / TRANSFORM) if (base / TRANSFORM).is_file() else None
+    for what, table, after in zip(("embedding", "output"), tables, _tables(subject), strict=True):
+        if not torch.equal(table, after.float()):
+            raise ModelError(f"{shown(recipe)} changes the {what} table of {name}, which is not the copy's to change")
+    _save(subject, base, into)
+    earlier = transform_record(base)
     record = {
         "base": name,
-        "base_weights": origin,
+        "base_weights": weights_hash(base, name),
         "recipe": [str(step.written) for step in recipe],
-        "digest": digest(origin, recipe),
+        "digest": digest(base_hash(base, name), recipe),
         "steps": [{"transform": str(s.written), **o.facts} for s, o in zip(recipe, outcomes, strict=True)],
         **({"base_made_by": earlier} if earlier else {}),
     }
-    write_atomic(into / TRANSFORM, json.dumps(record, indent=1) + "\n")
+    try:
+        written = json.dumps(record, indent=1, allow_nan=False)
+    except ValueError as error:
+        raise ModelError(
+            f"{shown(recipe)} on {name} reports a figure that is not finite; nothing was written"
+        ) from error
+    write_atomic(into / TRANSFORM, written + "\n")
     write_atomic(into / "README.md", _card(subject, record, outcomes))
     return record
+
+
+def _tables(subject: Subject) -> list[torch.Tensor]:
+    """Return the input and the output table of a model."""
+    return [getattr(subject.model, f"get_{which}_embeddings")().weight.detach() for which in ("input", "output")]
+
+
+def _save(subject: Subject, base: Path, into: Path) -> None:
+    """Write config and weights, and the base's files beside them: its own generation settings, be they valid or not, or none."""
+    from transformers import GenerationConfig
+
+    into.mkdir(parents=True)
+    subject.model.generation_config = GenerationConfig()
+    with quiet():
+        subject.model.save_pretrained(into, safe_serialization=True)
+    (into / GENERATION).unlink(missing_ok=True)
+    for file in copied_files(base):
+        shutil.copyfile(file, into / file.name)
 
 
 def _read(base: Path, name: str) -> Subject:
@@ -119,9 +137,8 @@ def _read(base: Path, name: str) -> Subject:
     except Exception as error:  # whatever a checkpoint makes transformers raise
         raise unreadable("the model", name, base, error) from error
     refuse_incomplete(name, report)
-    stored = str(read_json(base / "config.json").get("dtype") or read_json(base / "config.json").get("torch_dtype"))
-    dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(stored, torch.float32)
-    return Subject(name, model.eval().requires_grad_(False), tokenizer, dtype)
+    refuse_not_finite(model.named_parameters(), name)
+    return Subject(name, model.eval().requires_grad_(False), tokenizer, stored_dtype(base, name))
 
 
 def _card(subject: Subject, record: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
@@ -138,11 +155,16 @@ def _card(subject: Subject, record: dict[str, Any], outcomes: Sequence[Outcome])
     ]
     for step in record["steps"]:
         figures = "; ".join(f"{key} {_figure(value)}" for key, value in step.items() if key != "transform")
-        lines.append(f"| `{step['transform']}` | {figures} |")
+        written = step["transform"].replace("|", "\\|")
+        lines.append(f"| `{written}` | {figures} |")
     remarks = [remark for outcome in outcomes for remark in outcome.remarks]
     lines += ["", *remarks, ""] if remarks else [""]
+    steps = [part for step in record["recipe"] for part in ("--with", step)]
     lines += [
-        f"Made by `debate transform {record['base']} {' '.join(f'--with {chr(39)}{s}{chr(39)}' for s in record['recipe'])}`; "
+        "Made by",
+        "",
+        f"    {shlex.join(['debate', 'transform', record['base'], *steps, '--out', 'FOLDER'])}",
+        "",
         f"fingerprint {record['digest']}. The licence is the base's.",
         "",
     ]

@@ -14,7 +14,7 @@ from typing import Any
 
 from agents.errors import ConfigError
 from agents.registry import load_named
-from agents.transforms.calibration import SOURCES, source_file
+from agents.transforms.calibration import OWN, SHIPPED, SUMS, source_file
 from agents.transforms.dsformer.transform import dsformer, svd
 from agents.transforms.optin.transform import optin
 from agents.transforms.repquant.transform import repquant
@@ -23,7 +23,7 @@ from kernels.names import Named
 
 GROUP = "debate.transforms"
 # Of files in the cache: what an earlier version made is not used any more.
-VERSION = 1
+VERSION = 2
 TRANSFORMS: dict[str, Callable[..., Outcome]] = {
     "dsformer": dsformer,
     "optin": optin,
@@ -49,11 +49,35 @@ class Step:
         return self.function(subject, **self.written.parameters)
 
     def identity(self) -> str:
-        """Return what decides, besides the model, what it makes: its text, and the content of a file that it reads."""
-        file = self.written.parameters.get("calibration")
-        if not isinstance(file, str) or file in SOURCES:
-            return str(self.written)
-        return f"{self.written} {hashlib.sha256(source_file(file).read_bytes()).hexdigest()}"
+        """Return what decides, besides the model, what it makes: its text, texts that it reads, and code that is not shipped.
+
+        Raises:
+            ConfigError: there is no such file, or no source of the code.
+        """
+        files = []
+        named = self.written.parameters.get("calibration")
+        if isinstance(named, str) and named != OWN:
+            files.append(SHIPPED if named == SUMS else source_file(named))
+        if self.function not in TRANSFORMS.values():
+            files.append(_source_of(self))
+        try:
+            hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+        except OSError as error:
+            raise ConfigError(f"{self.written}: cannot read {error.filename}: {error.strerror}") from error
+        return " ".join([str(self.written), *hashes])
+
+
+def _source_of(step: Step) -> Path:
+    """Return the file that a transform of somebody else's is written in."""
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(step.function))
+    except (TypeError, ValueError):
+        file = None
+    if file is None or not Path(file).is_file():
+        raise ConfigError(
+            f"the transform {step.written.name} has no source file, so what it makes cannot be told apart; write it into a module"
+        )
+    return Path(file)
 
 
 def parse_recipe(texts: Iterable[str]) -> tuple[Step, ...]:
@@ -87,14 +111,14 @@ def known() -> list[str]:
     return lines
 
 
-def digest(weights: str, recipe: Iterable[Step]) -> str:
+def digest(base: str, recipe: Iterable[Step]) -> str:
     """Return the hash of a transformed model: of what it was made of, and of everything that decided how.
 
     Args:
-        weights: the hash of the base's weights and config.
+        base: the hash of all that is the base's (`base_hash`).
         recipe: the steps.
     """
-    made_of: list[Any] = [VERSION, weights, [step.identity() for step in recipe]]
+    made_of: list[Any] = [VERSION, base, [step.identity() for step in recipe]]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
 
@@ -115,6 +139,6 @@ def beside(text: str, folder: Path) -> str:
     except ConfigError:
         return text
     file = named.parameters.get("calibration")
-    if not isinstance(file, str) or file in SOURCES or not (folder / file).is_file():
+    if not isinstance(file, str) or file in (OWN, SUMS) or not (folder / file).is_file():
         return text
     return str(Named(named.name, {**named.parameters, "calibration": str((folder / file).resolve())}))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from agents.errors import ModelError
 
@@ -42,11 +43,16 @@ class Outcome:
     remarks: tuple[str, ...] = ()
 
 
+def relative_error(made: Tensor, given: Tensor) -> float:
+    """Return ‖made − given‖ / ‖given‖; 0 where both are all zeros, as maps are of which nothing stayed."""
+    return float((made - given).norm() / given.norm().clamp_min(torch.finfo(given.dtype).tiny))
+
+
 def layers_of(subject: Subject, transform: str) -> list[Any]:
     """Return the blocks of a model whose linear maps a transform knows by name.
 
     Raises:
-        ModelError: it is of another family.
+        ModelError: it is of another family, or has no blocks.
     """
     family = subject.model.config.model_type
     if family not in FAMILIES:
@@ -54,7 +60,12 @@ def layers_of(subject: Subject, transform: str) -> list[Any]:
             f"{transform} knows the blocks of {', '.join(FAMILIES[:-1])} and {FAMILIES[-1]} models; {subject.name} is of type "
             f"{family}. Take a model of one of these, or leave {transform} out"
         )
-    return list(subject.model.model.layers)
+    layers = list(subject.model.model.layers)
+    if not layers:
+        raise ModelError(
+            f"{subject.name} has no blocks (num_hidden_layers is 0), so there is nothing for {transform} to change"
+        )
+    return layers
 
 
 def linears(layer: Any) -> dict[str, torch.nn.Linear]:

@@ -64,7 +64,7 @@ def transformed_models(home: Path) -> list[str]:
         if (folder / MANIFEST).is_file():
             problems = verify(folder)
             state = "sound" if not problems else f"damaged: {'; '.join(problems)}; delete {folder} to make it again"
-            found.append(f"{folder.name}: {origin_of(folder)}: {state}")
+            found.append(f"{folder.name}: {origin_of(folder) or 'of an unknown base'}: {state}")
     return found
 
 

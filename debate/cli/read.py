@@ -80,7 +80,7 @@ def _namer(sender: "ModelFingerprint", named: str | None) -> Callable[[int], str
     from agents.errors import ModelError
     from agents.fingerprint import tokenizer_hash
     from agents.model_folder import read_tokenizer
-    from agents.pretrained import base_of, here, locate
+    from agents.pretrained import THEN, here, locate
 
     wanted = sender.model if named is None else named
     tokenizer: Any = None
@@ -88,7 +88,7 @@ def _namer(sender: "ModelFingerprint", named: str | None) -> Callable[[int], str
         tokenizer = ByteTokenizer()
     elif named is not None:
         tokenizer = read_tokenizer(locate(named, progress=options.progress), name=named)
-    elif (folder := here(base_of(wanted))) is not None:
+    elif (folder := here(wanted.partition(THEN)[0].strip())) is not None:
         tokenizer = read_tokenizer(folder, name=wanted)
     if tokenizer is None:
         options.progress(

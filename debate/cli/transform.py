@@ -22,7 +22,7 @@ def transform(
 
     Example:  debate transform tiny/dee --with 'optin(macs=0.6)' --out runs/dee60
 
-    Without --with, lists the transforms and what they take. The folder is a `--model` for both engines; a config's
+    Without --with, lists the transforms and what they take. The folder is a `--model` like any other; a config's
     `transforms: [...]` on an agent makes the same on the fly and keeps it in the model cache.
     """
     from agents.atomic_file import replacing

@@ -1,6 +1,7 @@
 """What is known of an agent's engine without starting it: its tokenizer, its context, how large it is. Nothing is fetched."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +82,8 @@ def model_folder(model: str) -> Path | None:
     Of one that transforms make, what they begin with: its tokenizer, table and context are the same.
     """
     model = base_of(model)
-    path = Path(model).expanduser()
-    if model not in WHEEL_MODELS and not model.startswith(TINY) and path.exists():
+    path = Path(os.path.expanduser(model))
+    if model not in WHEEL_MODELS and not model.startswith(TINY) and os.path.exists(path):
         return path if (path / "config.json").is_file() else None
     if (found := here(model)) is not None:
         return found

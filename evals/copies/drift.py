@@ -59,7 +59,7 @@ def texts_of(path: Path, tokenizer: Any, longest: int = 256) -> list[Scored]:
         lines = [line for line in read_ordinary_text(path, most=MOST_BYTES).split("\n") if line.strip()]
         texts = [json.loads(line)["text"] for line in lines] if path.suffix == ".jsonl" else lines
         found = [tokenizer(text).input_ids[:longest] for text in texts]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"cannot read texts from {path}: {error}") from error
     found = [ids for ids in found if len(ids) > 1]
     if not found:

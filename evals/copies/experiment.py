@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.errors import ConfigError
+from agents.errors import ConfigError, UnknownName
 from agents.pretrained import transformed
 from agents.transforms.recipe import parse_recipe
 from debate.config.load import load_config, validate
@@ -84,8 +84,16 @@ async def play(
     observer: Any = None,
     say: Say = lambda _: None,
 ) -> None:
-    """Play the rows of every seed in OUT/seed-N; what is there is not played again."""
+    """Play the rows of every seed in OUT/seed-N; what is there is not played again.
+
+    Raises:
+        UnknownName: a method that is no row of the config.
+        ConfigError: no row has transforms, or a later seed would change none of them.
+    """
     configs = [config_of_seed(path, seed, model) for seed in range(seeds)]
+    for name in methods:
+        if name not in configs[0][1]:
+            raise UnknownName("method", name, configs[0][1])
     engines = Backends(configs[0][0], say)
     try:
         for seed, (config, rows) in enumerate(configs):

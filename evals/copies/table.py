@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from agents.errors import RunError
-from agents.model_folder import TRANSFORM, read_json
+from agents.model_folder import TRANSFORM, read_json, transform_record
 from agents.pretrained import Progress, locate
 from evals.analysis.run_record import MethodRecord, RunRecord, read_run
 from evals.analysis.stats import Interval, bootstrap, wilson
@@ -27,14 +27,15 @@ class Cell:
         right: share of right answers, mean over seeds.
         by_seed: numbers of right answers.
         difference, interval: to the base's row on the same questions, and its 95 % interval.
-        cost: computed tokens a question, each times the share of multiply-accumulates that its speaker's blocks need.
+        cost: computed tokens a question, each times the share of multiply-accumulates of the maps that its speaker keeps; None
+            where that of a speaker is not known.
     """
 
     right: float
     by_seed: tuple[int, ...]
     difference: float
     interval: Interval
-    cost: float
+    cost: float | None
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Copy:
 
     Attributes:
         name: as rows name it.
-        facts: figures of its last step, of the first seed.
+        facts: figures of its last step, of the first seed; `of_steps` says how many there are.
         drift, interval: mean divergence of its beliefs from the base's (nats a token), and its 95 % interval over texts.
         drift_by_seed: of each calibration seed.
         agreement: share of tokens with the same likeliest one.
@@ -118,6 +119,7 @@ def _copy(
     models = [copies(run.config)[copy][1] for run in runs if copy in copies(run.config)]
     drifts = [whole.drift(model) for model in dict.fromkeys(models)]
     of_texts = [fmean(values) for values in zip(*(drift.divergences for drift in drifts), strict=True)]
+    steps = read_json(locate(models[0], progress=progress) / TRANSFORM)["steps"]
     cells = {
         family: _cell(played, first[family])
         for family in FAMILIES
@@ -125,7 +127,7 @@ def _copy(
     }
     return Copy(
         copy,
-        read_json(locate(models[0], progress=progress) / TRANSFORM)["steps"][-1],
+        {**steps[-1], "of_steps": len(steps)},
         fmean(of_texts),
         bootstrap(of_texts),
         tuple(fmean(drift.divergences) for drift in drifts),
@@ -153,29 +155,35 @@ def _cell(played: Sequence[MethodRecord], beside: MethodRecord) -> Cell:
         tuple(round(right) for right in rights),
         fmean(differences),
         bootstrap(differences),
-        fmean(_cost(method) for method in played),
+        None
+        if None in (costs := [_cost(method) for method in played])
+        else fmean(cost for cost in costs if cost is not None),
     )
 
 
-def _cost(method: MethodRecord) -> float:
+def _cost(method: MethodRecord) -> float | None:
     shares = {name: _share(method.config.model_of(name)) for name in method.config.agents}
-    turns = [turn for debate in method.debates for turn in debate.turns]
-    tokens = sum(
-        (turn.prompt_tokens - turn.cached_tokens + turn.generated_tokens) * shares.get(turn.agent, 1.0)
-        for turn in turns
-    )
+    tokens = 0.0
+    for turn in (turn for debate in method.debates for turn in debate.turns):
+        if (share := shares.get(turn.agent, 1.0)) is None:
+            return None
+        tokens += share * (turn.prompt_tokens - turn.cached_tokens + turn.generated_tokens)
     return tokens / max(1, len(method.debates))
 
 
-def _share(model: str) -> float:
-    """Return the share of its base's multiply-accumulates that a model's blocks need, of all transforms that it went through."""
-    folder = locate(model)
-    if not (folder / TRANSFORM).is_file():
+def _share(model: str) -> float | None:
+    """Return the share of its base's multiply-accumulates of maps that a model keeps.
+
+    None after several transforms that keep a share each, or one of a base that was transformed before: the later share is of a
+    model that may be filled up with zeros, so the product of the two would be too small or too large.
+    """
+    record = transform_record(locate(model))
+    if record is None:
         return 1.0
-    share = 1.0
-    for step in read_json(folder / TRANSFORM)["steps"]:
-        share *= float(step.get("macs_kept", 1.0))
-    return share
+    shares = [float(step["macs_kept"]) for step in record.get("steps", []) if step.get("macs_kept", 1.0) != 1.0]
+    if not shares and "base_made_by" not in record:
+        return 1.0
+    return shares[0] if len(shares) == 1 and "base_made_by" not in record else None
 
 
 def markdown(table: Copied) -> str:
@@ -199,10 +207,21 @@ def markdown(table: Copied) -> str:
             + " |"
         )
     lines += ["", "| row | right | against `single` | cost of a question, `single` = 1 |", "|---|---|---|---|"]
-    one = table.base["single"].cost
+    one, unknown = table.base["single"].cost, False
     for name, cell in {**table.base, **table.others}.items():
         against = "" if name in table.base else _points(cell)
-        lines.append(f"| {name} | {_plain(cell, table.questions)} | {against} | {cell.cost / one:.2f} |")
+        cost = "–" if cell.cost is None or not one else f"{cell.cost / one:.2f}"
+        unknown = unknown or cost == "–"
+        lines.append(f"| {name} | {_plain(cell, table.questions)} | {against} | {cost} |")
+    lines += [
+        "",
+        "Costs are notional: tokens, each times the share of multiply-accumulates of the maps that its speaker keeps.",
+    ]
+    if unknown:
+        lines[-1] += (
+            " A dash is a copy of several such transforms, or of a base that was transformed before: its shares are of models "
+            "that may be filled up with zeros, and their product is not its share."
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -217,6 +236,8 @@ def size(facts: Mapping[str, Any]) -> str:
         said.append(f"{facts['factor_bytes'] / facts['map_bytes']:.0%} of the bytes")
     elif "map_bytes_before" in facts:
         said.append(f"{facts['map_bytes'] / facts['map_bytes_before']:.0%} of the bytes")
+    if said and facts.get("of_steps", 1) > 1:
+        said.append(f"by the last of {facts['of_steps']} transforms alone")
     return ", ".join(said)
 
 

@@ -56,6 +56,16 @@ def test_a_transformed_agent_debates_in_cipher_with_its_base_and_the_run_says_wh
     assert ": sound" in out
     code, out, err = cli("show", tmp_path / "run")
     assert code == 0, err
+    # What is damaged is told of, and ends nothing.
+    (folder,) = [path for path in (home / "models").glob("transformed-*") if path.is_dir()]
+    for file, sentence in (
+        ("transform.json", "transform.json has changed"),
+        ("manifest.json", "manifest.json cannot be read"),
+    ):
+        (folder / file).write_text("{")
+        code, out, err = cli("doctor")
+        assert code == 0, err
+        assert f"of an unknown base: damaged: {sentence}" in " ".join(out.split())
 
 
 def test_a_config_without_transforms_is_written_as_before():

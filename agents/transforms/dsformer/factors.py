@@ -1,6 +1,6 @@
 """One matrix as blocks S D: S sparse with k numbers in each row, D a small dense basis (Chand et al., 2023, arXiv:2312.13211).
 
-Which block sizes, a and k the paper has was not to be had; here they follow from the bytes. A block is all M rows of n adjacent
+The paper's block sizes, a and k could not be found; here a and k follow from the bytes. A block is all M rows of n adjacent
 columns. Its bits are a n values of D, and for S M k values and M k indices of ⌈log₂ a⌉ bits: the indices count.
 """
 

@@ -1,6 +1,6 @@
 """`dsformer` and `svd`: every linear map of the blocks replaced by what factors of a share of its bytes stand for.
 
-The folder holds the products, so that both engines load it: on disk it is no smaller than the base. What the factors take is
+The folder holds the products, as ordinary weights: on disk it is no smaller than the base. What the factors take is
 counted beside it. Chand et al. (2023, arXiv:2312.13211) fine-tune afterwards, with a straight-through estimator; here nothing
 is trained.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agents.errors import ConfigError
 from agents.transforms.dsformer.factors import VALUE_BITS, factorise, truncated
-from agents.transforms.subject import Outcome, Subject, layers_of, linears
+from agents.transforms.subject import Outcome, Subject, layers_of, linears, relative_error
 
 
 def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: int = 8) -> Outcome:
@@ -87,7 +87,7 @@ def _each(subject: Subject, name: str, ratio: float, replaced: Callable[[Tensor]
                 size = " x ".join(map(str, matrix.shape))
                 raise ConfigError(f"{name}: ratio {ratio:g} is too high for a map of {size}: {error}") from error
             linear.weight.data = made.to(matrix)
-            errors[f"{number}.{place}"] = float((made - matrix).norm() / matrix.norm())
+            errors[f"{number}.{place}"] = relative_error(made, matrix)
             whole, bits, macs = whole + matrix.numel(), bits + taken, macs + spent
     # The products have more digits than 16 bits keep.
     subject.dtype = torch.float32

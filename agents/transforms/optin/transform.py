@@ -2,7 +2,7 @@
 
 Khaki and Plataniotis (ICLR 2024, arXiv:2403.17921); importance, search and passes are files of their own. Nothing is trained. Two
 habits of the published code are left out: importance that falls with a unit's number (`ramp=true` has it), and heads that stay
-masked once their layer has been looked at.
+masked once their layer has been looked at. Two are kept: the importance of heads is halved, and so is all of the last layer.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.errors import ConfigError, UnknownName
-from agents.transforms.calibration import OWN, calibration_rows
+from agents.transforms.calibration import OWN, calibration_rows, check_seed
 from agents.transforms.optin.importance import TOKENS, Judge, importances
 from agents.transforms.optin.passes import BLOCK, FEATURES, Passes
 from agents.transforms.optin.search import Masks, search, search_uniform
@@ -60,6 +60,7 @@ def optin(
         ModelError: a family whose blocks are not known.
     """
     _check(macs, score, features, group, tokens)
+    check_seed(seed)
     shape = shape_of(subject, "optin")
     if macs == 1:
         return Outcome({"macs_kept": 1.0}, ("The budget is the whole model, so nothing was removed.",))

@@ -17,7 +17,7 @@ from agents.errors import ConfigError
 from agents.transforms.calibration import OWN, Rows, calibration_rows
 from agents.transforms.repquant.quantisers import Uniform, fitted, symmetric
 from agents.transforms.repquant.reparameterise import Map, Norm, reparameterised
-from agents.transforms.subject import Outcome, Subject, layers_of, linears
+from agents.transforms.subject import Outcome, Subject, layers_of, linears, relative_error
 
 # Norm of a block → the maps that read it.
 READ = {
@@ -65,11 +65,14 @@ def repquant(
     spread = 0.0
     for layer, largest in zip(layers, most, strict=True):
         ones.append(move(layer, largest, activations))
-        spread = max(spread, *(float(each.max() / each.mean()) for each in largest.values()))
-    moved = float((_logits(subject.model, batch) - whole).square().mean() / whole.square().mean())
+        spread = max(
+            spread,
+            *(float(each.max() / each.mean().clamp_min(torch.finfo(each.dtype).tiny)) for each in largest.values()),
+        )
+    moved = relative_error(_logits(subject.model, batch), whole) ** 2
     error = _round(layers, bits)
     after = _error(subject.model, batch, whole, lambda number, name: ones[number][name])
-    weights = float((_logits(subject.model, batch) - whole).square().mean() / whole.square().mean())
+    weights = relative_error(_logits(subject.model, batch), whole) ** 2
     # The numbers that codes stand for have more digits than 16 bits keep.
     subject.dtype = torch.float32
     count = sum(linear.weight.numel() for layer in layers for linear in linears(layer).values())
@@ -143,7 +146,7 @@ def _round(layers: Any, bits: int) -> float:
         for linear in linears(layer).values():
             matrix = linear.weight.detach()
             made = fitted(matrix, bits)(matrix)
-            errors.append(float((made - matrix).norm() / matrix.norm()))
+            errors.append(relative_error(made, matrix))
             linear.weight.data = made
     return sum(errors) / len(errors)
 
@@ -156,7 +159,7 @@ def _error(model: Any, batch: Rows, whole: Tensor, quantiser: Callable[[int, str
             one = quantiser(number, name)
             handles.append(getattr(layer, name).register_forward_hook(lambda _, inputs, output, one=one: one(output)))
     try:
-        return float((_logits(model, batch) - whole).square().mean() / whole.square().mean())
+        return relative_error(_logits(model, batch), whole) ** 2
     finally:
         for handle in handles:
             handle.remove()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.small_subjects import IDS, logits, subject
 
-from agents.errors import ConfigError
+from agents.errors import ConfigError, ModelError
 from agents.transforms.dsformer.factors import (
     Factors,
     block_bits,
@@ -116,3 +116,20 @@ def test_what_cannot_be_is_refused():
             dsformer(subject(), **keys)
     with pytest.raises(ConfigError, match="too high for a map of 24 x 24"):
         svd(subject(), ratio=500.0)
+
+
+@pytest.mark.parametrize("transform", [dsformer, svd])
+def test_a_map_of_which_nothing_stayed_has_no_error(transform):
+    one = subject()
+    for linear in linears(one.model.model.layers[-1]).values():
+        linear.weight.zero_()
+    facts = transform(one, ratio=1.8).facts
+    assert all(math.isfinite(figure) for figure in facts.values())
+    assert not any(linear.weight.any() for linear in linears(one.model.model.layers[-1]).values())
+
+
+def test_a_model_without_blocks_is_refused():
+    one = subject()
+    one.model.model.layers = torch.nn.ModuleList()
+    with pytest.raises(ModelError, match="has no blocks"):
+        svd(one)

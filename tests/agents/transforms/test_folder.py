@@ -1,11 +1,12 @@
 """A transformed model is a model folder like any other, made once, known by base and recipe, and refused in a sentence."""
 
 import json
+import shlex
 import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from agents import pretrained
 from agents.backends.transformers.model import LoadedModel
@@ -69,11 +70,16 @@ def test_it_is_made_once_and_again_where_base_recipe_or_texts_differ(tiny, tmp_p
     torch.manual_seed(9)
     weights = load_file(base / "model.safetensors")
     weights["model.norm.weight"] += 0.5
-    from safetensors.torch import save_file
-
     save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
     folders.add(pretrained.locate(name))
-    assert len(folders) == 5
+    for file, content in (("chat_template.jinja", "{{ messages }}"), ("generation_config.json", '{"eos_token_id": 7}')):
+        (base / file).write_text(content)
+        folders.add(pretrained.locate(name))
+    assert len(folders) == 7
+    # What does not go along changes nothing.
+    (base / "notes.txt").write_text("secret")
+    assert pretrained.locate(name) in folders
+    assert not [folder for folder in folders if (folder / "notes.txt").exists()]
 
 
 def test_transforms_follow_each_other_and_the_record_says_so(tiny, home):
@@ -123,6 +129,140 @@ def shifts_the_table(subject, *, by: float = 1.0) -> Outcome:
 def test_a_recipe_that_cannot_be_is_refused_before_anything_is_read(recipe, error, sentence):
     with pytest.raises(error, match=sentence):
         pretrained.locate(f"tiny/dee | {recipe}")
+
+
+def shifts_the_output(subject, *, by: float = 1.0) -> Outcome:
+    """Change what beliefs are read from."""
+    subject.model.get_output_embeddings().weight.add_(by)
+    return Outcome()
+
+
+def stores_in_16_bits(subject, *, times: float = 1.0) -> Outcome:
+    """Leave the weights as they are, and their type not."""
+    subject.dtype = torch.bfloat16
+    return Outcome()
+
+
+def tells_of_nothing(subject, *, figure: float = 1.0) -> Outcome:
+    """Divide zero by zero."""
+    return Outcome({"error": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("transform", "sentence"),
+    [
+        ("shifts_the_output", "changes the output table"),
+        ("stores_in_16_bits", "changes the embedding table"),
+        ("tells_of_nothing", "reports a figure that is not finite"),
+    ],
+)
+def test_a_step_that_changes_a_table_even_by_rounding_or_reports_nothing_is_refused(tiny, home, transform, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        pretrained.locate(f"{tiny('llama-wide')} | {__name__}:{transform}")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_type_is_that_of_the_stored_weights_whatever_the_config_says(tiny, tmp_path, home, dtype):
+    base = tmp_path / "base"
+    shutil.copytree(tiny("llama"), base)
+    weights = {key: weight.to(dtype) for key, weight in load_file(base / "model.safetensors").items()}
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((base / "config.json").read_text())
+    wrong = "float32" if dtype == torch.bfloat16 else "bfloat16"
+    (base / "config.json").write_text(json.dumps({**config, "dtype": wrong, "torch_dtype": wrong}))
+    made = load_file(pretrained.locate(f"{base} | optin(macs=1.0)") / "model.safetensors")
+    for key, weight in weights.items():
+        assert made[key].dtype == dtype
+        assert torch.equal(made[key], weight)
+
+
+def test_weights_that_are_not_finite_are_refused_before_any_step(tiny, tmp_path, home):
+    base = tmp_path / "base"
+    shutil.copytree(tiny("llama"), base)
+    weights = load_file(base / "model.safetensors")
+    weights["model.norm.weight"][0] = float("nan")
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    said = []
+    with pytest.raises(ModelError, match="not finite"):
+        pretrained.locate(f"{base} | optin(macs=1.0)", progress=said.append)
+    assert said == []
+
+
+def test_generation_settings_go_along_as_they_are_even_where_they_contradict_each_other(tiny, tmp_path, home):
+    base = tmp_path / "base"
+    shutil.copytree(tiny("llama"), base)
+    settings = '{"do_sample": false, "temperature": 0.7, "eos_token_id": 257}'
+    (base / "generation_config.json").write_text(settings)
+    folder = pretrained.locate(f"{base} | optin(macs=1.0)")
+    assert (folder / "generation_config.json").read_text() == settings
+    (base / "generation_config.json").unlink()
+    assert not (pretrained.locate(f"{base} | optin(macs=1.0)") / "generation_config.json").exists()
+
+
+def test_the_command_on_the_card_can_be_run_as_it_is(tiny, tmp_path, home):
+    base = tmp_path / "a model's $HOME"
+    shutil.copytree(tiny("llama"), base)
+    texts = tmp_path / "a 'text'.txt"
+    texts.write_text("one\ntwo\n")
+    steps = [f"optin(macs=1.0, rows=2, calibration={str(texts)!r})", "svd(ratio=1.5)"]
+    folder = pretrained.locate(pretrained.transformed(str(base), steps))
+    (line,) = [line for line in (folder / "README.md").read_text().splitlines() if line.startswith("    debate")]
+    debate, transform, model, *rest = shlex.split(line)
+    assert (debate, transform, model, rest[-2:]) == ("debate", "transform", str(base), ["--out", "FOLDER"])
+    record = json.loads((folder / "transform.json").read_text())
+    assert rest[:-2:2] == ["--with", "--with"]
+    assert [str(step.written) for step in parse_recipe(rest[1:-2:2])] == record["recipe"]
+
+
+def test_the_sign_in_a_step_s_text_does_not_part_it_and_in_a_base_s_path_is_refused(tiny, tmp_path, home):
+    assert pretrained.split_name("a/b|optin(calibration='x|y)|(')| svd(ratio=2.0)") == (
+        "a/b",
+        ["optin(calibration='x|y)|(')", "svd(ratio=2.0)"],
+    )
+    texts = tmp_path / "a|b.txt"
+    texts.write_text("one\ntwo\n")
+    pretrained.locate(f"{tiny('llama')} | {SMALL[:-1]}, calibration={str(texts)!r})")
+    folder = tmp_path / "a|b"
+    shutil.copytree(tiny("llama"), folder)
+    assert pretrained.transformed(str(folder), []) == str(folder)
+    with pytest.raises(ModelError, match="stands between a model and its transforms; rename it"):
+        pretrained.transformed(str(folder), [SMALL])
+    assert pretrained.transformed("tiny/dee | svd", ["optin"]) == "tiny/dee | svd | optin"
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser", "~nosuchuser/m | optin", "x" * 5000, "x" * 5000 + " | optin", "/a\0b"])
+def test_names_that_no_file_can_have_are_unknown_models(name):
+    with pytest.raises(ModelError, match="unknown model"):
+        pretrained.locate(name)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{", "[]", "{}", '{"base": 1, "base_weights": "w", "recipe": ["x"], "digest": "d"}',
+     '{"base": "b", "base_weights": "w", "recipe": "x", "digest": "d"}', "[" * 100_000],
+)  # fmt: skip
+def test_a_file_of_the_same_name_that_says_something_else_refuses_no_model(tiny, tmp_path, home, written):
+    base = tmp_path / "base"
+    shutil.copytree(tiny("llama"), base)
+    (base / "transform.json").write_text(written)
+    assert origin_of(base) == ""
+    record = json.loads((pretrained.locate(f"{base} | optin(macs=1.0)") / "transform.json").read_text())
+    assert "base_made_by" not in record
+
+
+def test_an_origin_is_one_line_that_moves_no_cursor(tmp_path):
+    record = {"base": "b\n\x1b[2J", "base_weights": "w", "recipe": ["x\u202e"], "digest": "d"}
+    (tmp_path / "transform.json").write_text(json.dumps(record))
+    assert origin_of(tmp_path) == "b \ufffd[2J (weights w) | x\ufffd"
+
+
+def test_code_that_is_not_shipped_is_part_of_what_a_model_was_made_by(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    found = set()
+    for body in ("pass", "return None"):
+        (tmp_path / "my_transform.py").write_text(f"def mine(subject, *, by: float = 1.0):\n    {body}\n")
+        found.add(digest("w", parse_recipe(["my_transform:mine"])))
+    assert len(found) == 2
 
 
 def test_a_base_that_cannot_be_is_refused(tiny, tmp_path, home):

@@ -235,7 +235,10 @@ def test_macs_are_those_that_torch_counts():
         ({"score": "magnitud"}, UnknownName, "Did you mean 'magnitude'"),
         ({"features": "token"}, UnknownName, "Known: block, ffn"),
         ({"group": 0}, ConfigError, "group must be at least 1"),
-        ({"rows": 0}, ConfigError, "rows must be at least 1"),
+        ({"rows": 0}, ConfigError, "rows must be from 1 to 65536; got 0"),
+        ({"rows": 10**12}, ConfigError, "rows must be from 1 to 65536"),
+        ({"seed": -1}, ConfigError, "seed must be from 0 to"),
+        ({"seed": 2**64, "score": "random"}, ConfigError, "seed must be from 0 to"),
         ({"macs": 0.001}, ConfigError, "too small for a single head"),
         ({"calibration": "sumz"}, ConfigError, "'sumz' is no file, and none of own, sums"),
     ],
@@ -253,3 +256,15 @@ def test_other_families_are_refused():
         ModelError, match="optin knows the blocks of llama, mistral, qwen2 and qwen3 models; g is of type gpt2"
     ):
         optin(Subject("g", model, byte_tokenizer(258), torch.float32))
+
+
+def test_texts_that_a_model_or_a_reader_cannot_take_are_refused(tmp_path):
+    one = subject()
+    one.tokenizer.bos_token = "beyond"
+    one.tokenizer.add_tokens(["beyond"])
+    with pytest.raises(ConfigError, match="start token of llama is 258, beyond the 258 rows"):
+        optin(one, rows=2, length=6)
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000)
+    for name in (str(tmp_path / "deep.jsonl"), "x" * 5000, "~nosuchuser"):
+        with pytest.raises(ConfigError, match="cannot read .*RecursionError|is no file"):
+            optin(subject(), calibration=name, rows=2, length=6)

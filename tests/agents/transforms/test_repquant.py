@@ -144,3 +144,13 @@ def test_the_transform_rounds_the_maps_keeps_the_tables_and_says_what_the_move_i
     assert repquant(coarse, bits=3, rows=4, length=12).facts["logit_error"] > 10 * facts["logit_error"]
     with pytest.raises(ConfigError, match="bits must be from 2 to 16; got 1"):
         repquant(subject(), bits=1)
+
+
+def test_maps_and_norms_of_which_nothing_stayed_have_no_error():
+    one = subject("llama")
+    layer = one.model.model.layers[-1]
+    layer.self_attn.o_proj.weight.zero_()
+    layer.input_layernorm.weight.zero_()
+    facts = repquant(one, rows=2, length=6).facts
+    assert all(torch.tensor(figure).isfinite() for figure in facts.values())
+    assert not layer.self_attn.o_proj.weight.any()

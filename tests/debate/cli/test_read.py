@@ -46,7 +46,10 @@ def write(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("name", ["owner/name", "smollm2", "../x", "/etc", "tiny/none", "a/b/c", "", "HuggingFaceTB/x"])
+@pytest.mark.parametrize(
+    "name",
+    ["owner/name", "smollm2", "../x", "/etc", "tiny/none", "a/b/c", "", "HuggingFaceTB/x", "~nosuchuser|x", "/etc|x"],
+)
 def test_a_name_in_a_message_is_never_fetched(cli, write, offline, name):
     code, out, err = cli("read", write(replace(MockBackend().fingerprint, model=name)))
     assert code == 0

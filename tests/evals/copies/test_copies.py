@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from agents import pretrained
-from agents.errors import ConfigError, RunError
+from agents.errors import ConfigError, RunError, UnknownName
 from agents.model_folder import read_config, read_tokenizer
 from agents.pretrained import locate
 from agents.tokenizers import byte_tokenizer
@@ -17,7 +17,7 @@ from debate.config.shipped import configs_folder
 from evals.analysis.run_record import read_run
 from evals.copies.drift import Scored, Whole, held_out_turns, scored_texts, texts_of
 from evals.copies.experiment import config_of_seed, copies, play, seeded
-from evals.copies.table import markdown, tabulate
+from evals.copies.table import markdown, size, tabulate
 
 CUT = "optin(macs=0.8, score='random')"
 WHOLE = "optin(macs=1.0)"
@@ -129,11 +129,27 @@ def test_what_cannot_be_tabulated_is_refused(file, tmp_path, home):
     file.write_text(file.read_text().replace(CUT, "svd(ratio=2.0)").replace(WHOLE, "svd(ratio=1.5)"))
     with pytest.raises(ConfigError, match="none of its transforms takes a seed"):
         config_of_seed(file, 1)
+    with pytest.raises(UnknownName, match="unknown method 'singel'.*Did you mean 'single'"):
+        asyncio.run(play(file, tmp_path / "none", 1, methods=["singel"], limit=1))
     with pytest.raises(RunError, match="has no runs of copies"):
         tabulate(tmp_path / "none", [])
     asyncio.run(play(file, tmp_path / "out", 1, methods=["single", "single-cut"], limit=1))
     with pytest.raises(RunError, match="has no row text"):
         tabulate(tmp_path / "out", [])
+
+
+def test_a_cost_that_is_not_known_is_a_dash(file, tmp_path, home):
+    raw = yaml.safe_load(file.read_text())
+    raw["methods"]["both"]["agents"]["second"]["transforms"] = [CUT, "optin(macs=0.5, score='random')"]
+    file.write_text(yaml.safe_dump(raw, sort_keys=False))
+    asyncio.run(play(file, tmp_path / "out", 1, limit=1))
+    found = tabulate(tmp_path / "out", scored_texts("tiny/dee", None, lambda _: None)[:1])
+    assert found.others["both"].cost is None
+    assert found.copies[0].cells["cipher"].cost > 0
+    (row,) = [line for line in markdown(found).splitlines() if line.startswith("| both |")]
+    assert row.endswith("| – |")
+    assert "A dash is a copy of several such transforms" in markdown(found)
+    assert size({"macs_kept": 0.8, "of_steps": 2}) == "80% of the MACs, by the last of 2 transforms alone"
 
 
 def test_the_command_makes_the_page_and_the_figures(file, tmp_path, home, cli):
