@@ -26,7 +26,7 @@ class ModelFingerprint:
         width: D.
         weights: SHA-256 of the weight files and the config of a model that was loaded here; "" if unknown. Messages do not carry
             it: their receivers need only the table and the tokenizer.
-        origin: of a model that transforms made, which base and which recipe; "" of any other. Messages do not carry it either.
+        origin: the base and the recipe of a model that transforms made; "" for any other. Messages do not carry it.
 
     For a model behind an API neither hash is known: both are empty, and an empty hash equals nothing.
     """

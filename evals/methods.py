@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.component import check_component
-from agents.decoding.rules import of_reading
 from agents.errors import ConfigError, UnknownName
 from agents.registry import check_parameters, parse_named
 from agents.speakers import CONTROLS
@@ -136,6 +135,9 @@ def longer_single(config: DebateConfig, tokens: int) -> DebateConfig:
 
 def _samples(config: DebateConfig, count: int, temperature: float, decision: str) -> DebateConfig:
     name = config.deciding_agent
+    # What decodes needs torch, which this module's readers may not have.
+    from agents.decoding.rules import of_reading
+
     agent = config.agents[name]
     # A text that is searched for is the same each time.
     decoding = of_reading(agent.decoding)

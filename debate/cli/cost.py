@@ -10,7 +10,7 @@ from debate.cli.app import app
 
 @app.command()
 def cost(
-    model: Annotated[str, typer.Argument(help="Model: smollm2, tiny/NAME, a hub id, or a local folder.")],
+    model: options.GivenModel,
     device: Annotated[
         str, typer.Option("--device", help="Device of the roofline: a100-80gb, h100-sxm, h200, l4, rtx-4090.")
     ] = "h100-sxm",

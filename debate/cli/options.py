@@ -32,6 +32,7 @@ Model = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", help="Random seed for questions, sampling and noise.")]
 Limit = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="Maximum number of questions.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
+GivenModel = Annotated[str, typer.Argument(help="Model: smollm2, tiny/NAME, a hub id, or a local folder.")]
 OneModel = Annotated[str, typer.Option("--model", "-m", help="Model: smollm2, a hub id, or a local folder.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="Data type of the weights: float32, bfloat16 or float16.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete an earlier run in that folder and start again.")]

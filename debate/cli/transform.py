@@ -11,7 +11,7 @@ from debate.cli.app import app
 
 @app.command()
 def transform(
-    model: Annotated[str, typer.Argument(help="Model: smollm2, tiny/NAME, a hub id, or a local folder.")],
+    model: options.GivenModel,
     steps: Annotated[
         list[str] | None,
         typer.Option("--with", metavar="TRANSFORM", help="A transform, e.g. 'optin(macs=0.6)'; repeatable, in order."),

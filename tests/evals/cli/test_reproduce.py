@@ -93,7 +93,7 @@ def test_table_1(cli, tmp_path, benchmark_files):
     caveats, rows = check_accuracies(out, methods)
     assert [row[5:] for row in rows[3:4]] == [["66.0", "52.9"]]
     assert any("the paper's ± is over runs" in sentence for sentence in caveats)
-    assert "table1: arithmetic, task 5 of 5; about 1 min left" in err
+    assert "table1: arithmetic, part 5 of 5; about 1 min left" in err
     assert "ours: mock on mock" in printed
     # Rows are played side by side.
     (session,) = [line for line in (out / "gsm8k" / "journal.log").read_text().splitlines() if '"session"' in line]
