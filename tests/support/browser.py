@@ -144,6 +144,8 @@ def started(folder: str) -> Iterator[Browser]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     options.add_experimental_option("prefs", {"download.default_directory": folder})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    # Without a window system no page has the focus, and what is shown on focus would never be.
+    driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
     try:
         driver.set_script_timeout(30)
         yield Browser(driver)
