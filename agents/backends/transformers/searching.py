@@ -56,28 +56,27 @@ def search(
         row.fail("its model reads a text anew beyond some length, which a search cannot do")
         return
     width = settings.width
-    # Two banks: the prefixes of a step are copied from the one into the other.
     cache.reserve(spare + 2 * width, length + sampling.max_tokens)
-    banks = [[row.slot] * width, list(range(spare, spare + width))]
-    turn = {"step": 0}
+    step = 0
+
+    def bank(number: int) -> range:
+        """Return the slots of a step's prefixes; those of the step before are copied into them."""
+        start = spare + width * (number % 2)
+        return range(start, start + width)
 
     def advance(parents: Sequence[int], tokens: Sequence[int]) -> tuple[torch.Tensor, None]:
-        position = length + turn["step"]
-        old, new = banks
+        nonlocal step
+        position, new = length + step, bank(step)
         for place, parent in enumerate(parents):
-            cache.copy(old[parent], new[place], position)
+            cache.copy(bank(step - 1)[parent] if step else row.slot, new[place], position)
         inputs = model.table.weight[torch.tensor(tokens, device=model.device)]
         found = []
         for start in range(0, len(tokens), model.rows or width):
             part = slice(start, start + (model.rows or width))
-            slots = new[: len(tokens)][part]
+            slots = list(new[: len(tokens)][part])
             positions = torch.full((len(slots),), position, device=model.device)
             found.append(model.decode(cache, inputs[part], positions, [row.request.adapter] * len(slots), slots))
-        turn["step"] += 1
-        banks[:] = [
-            new,
-            list(range(spare + width, spare + 2 * width)) if new[0] == spare else list(range(spare, spare + width)),
-        ]
+        step += 1
         return _likely(torch.cat(found)), None
 
     try:
@@ -90,7 +89,7 @@ def search(
             cut=lambda tokens: kept_before_stop(tokens, sampling.stop, model.tokenizer),
         )
     except InvalidBelief as error:
-        row.fail(f"step {turn['step']}: {error}")
+        row.fail(f"step {step}: {error}")
         return
     row.ids, row.kept, row.finish = list(found.tokens), found.kept, found.finish
     row.decoded = found.decoded + 1

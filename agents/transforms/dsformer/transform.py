@@ -34,9 +34,8 @@ def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: i
             raise ConfigError(f"dsformer: {name} must be at least 1; got {given}")
 
     def replaced(matrix: Tensor) -> tuple[Tensor, int, int]:
-        found = [_in_blocks(each, ratio, block, rounds) for each in (matrix, matrix.T)]
-        made = [(found[0][0], *found[0][1:]), (found[1][0].T, *found[1][1:])]
-        return min(made, key=lambda one: float((one[0] - matrix).norm()))
+        across, along = (_in_blocks(each, ratio, block, rounds) for each in (matrix, matrix.T))
+        return min((across, (along[0].T, *along[1:])), key=lambda one: float((one[0] - matrix).norm()))
 
     return _each(subject, "dsformer", ratio, replaced)
 
