@@ -20,17 +20,16 @@ from agents.model_folder import (
     quiet,
     read_config,
     read_tokenizer,
-    refuse_incomplete,
     refuse_not_finite,
     refuse_other_kinds,
     transform_record,
-    unreadable,
     weight_files,
     weights_hash,
 )
 from agents.transforms.base import base_hash, copied_files, stored_dtype
 from agents.transforms.recipe import Step, digest, shown
 from agents.transforms.subject import Outcome, Subject
+from agents.whole_model import whole_model
 
 GENERATION = "generation_config.json"
 
@@ -108,8 +107,6 @@ def _read(base: Path, name: str) -> Subject:
     Raises:
         ModelError: it cannot be, or is quantised.
     """
-    from transformers import AutoModelForCausalLM
-
     config = read_config(base, name=name)
     refuse_other_kinds(config, name)
     if getattr(config, "quantization_config", None) is not None:
@@ -119,26 +116,9 @@ def _read(base: Path, name: str) -> Subject:
         )
     weight_files(base, name)
     tokenizer = read_tokenizer(base, name=name)
-    try:
-        with quiet():
-            model, report = AutoModelForCausalLM.from_pretrained(
-                base,
-                config=config,
-                dtype=torch.float32,
-                attn_implementation="eager",
-                trust_remote_code=False,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-            )
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # whatever a checkpoint makes transformers raise
-        raise unreadable("the model", name, base, error) from error
-    refuse_incomplete(name, report)
+    model = whole_model(base, config, name, dtype=torch.float32, attention="eager")
     refuse_not_finite(model.named_parameters(), name)
-    return Subject(name, model.eval().requires_grad_(False), tokenizer, stored_dtype(base, name))
+    return Subject(name, model, tokenizer, stored_dtype(base, name))
 
 
 def _card(subject: Subject, record: dict[str, Any], outcomes: Sequence[Outcome]) -> str:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from agents.backends.transformers.truth import check_embeddings_suffice
 from agents.errors import ModelError
-from agents.model_folder import quiet, refuse_incomplete, refuse_not_finite, unreadable
+from agents.model_folder import refuse_not_finite
 from agents.shards import refuse_damaged
+from agents.whole_model import whole_model
 
 
 def load_model(
@@ -41,26 +41,8 @@ def load_model(
         raise ModelError(
             f"{name}: {folder} holds a model and an adapter. Keep them apart, and give the adapter as the agent's adapter"
         )
-    try:
-        with quiet():
-            model, report = AutoModelForCausalLM.from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype,
-                attn_implementation=attention,
-                trust_remote_code=trust_remote_code,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-                # Reported below with the missing and the left over.
-                ignore_mismatched_sizes=True,
-            )
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # whatever a checkpoint makes transformers raise
-        raise unreadable("the model", name, folder, error) from error
-    refuse_incomplete(name, report)
-    return model.to(device).eval().requires_grad_(False)
+    model = whole_model(folder, config, name, dtype=dtype, attention=attention, trust_remote_code=trust_remote_code)
+    return model.to(device)
 
 
 def refuse_unusable(model: Any, table: torch.Tensor, name: str) -> None:
