@@ -26,4 +26,4 @@ def test_whoever_lets_transformers_choose_a_class_says_that_no_code_is_run_and_n
                 if not ({"trust_remote_code", "local_files_only"} <= keywords or None in keywords):
                     careless.append(path.relative_to(ROOT).as_posix())
     assert careless == []
-    assert {"model_folder.py", "checkpoint.py"} <= found
+    assert {"model_folder.py", "whole_model.py"} <= found

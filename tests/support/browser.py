@@ -61,6 +61,8 @@ class Browser:
     def open(self, url: str) -> None:
         """Go to an address, and wait until the page shows something."""
         self.driver.get("about:blank")
+        # What the page before complained of is not this one's: the server that it asked may have ended since.
+        self.complaints()
         self.driver.get(url)
         self.wait("#title")
 

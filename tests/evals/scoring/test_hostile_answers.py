@@ -1,8 +1,7 @@
 """Texts that a reader could stumble over: long, repetitive, nested, broken. Every reader ends soon, and raises on none."""
 
-import time
-
 import pytest
+from support.growth import growth
 
 from evals.scoring.mathematics import boxed_expression, spelled, stated_expression
 from evals.scoring.numbers import final_number, normalised, stated_number
@@ -37,22 +36,15 @@ PIECES = [
 ]  # fmt: skip
 
 
-def seconds(reader, text):
-    """Return what reading takes of this thread's processor time: other threads, and other processes, may be at work."""
-    start = time.thread_time()
-    READERS[reader](f"{text}th")
-    return time.thread_time() - start
-
-
 @pytest.mark.parametrize("reader", READERS)
-def test_100_kb_are_read_in_less_than_a_second(reader):
-    slow = []
-    for piece in PIECES:
-        text = (piece * LENGTH)[:LENGTH]
-        # A machine that was busy at the first is not at both.
-        if seconds(reader, text) >= 1 and (took := seconds(reader, text)) >= 1:
-            slow.append((piece, took))
-    assert not slow
+def test_100_kb_are_read_in_time_in_proportion_to_their_length(reader):
+    """Measured on a quiet core: up to 0.6 s."""
+
+    def work(piece):
+        return lambda length: lambda: READERS[reader]((piece * length)[:length] + "th")
+
+    grown = {piece: growth(work(piece), LENGTH) for piece in PIECES}
+    assert {piece: found for piece, found in grown.items() if found >= 8} == {}
 
 
 @pytest.mark.parametrize(
