@@ -47,7 +47,7 @@ debate: $(STAMP) ## environment, and a scored debate of two tiny experts in text
 
 test: model $(VLLM) browser  ## environment, embedded model, vLLM, a browser, checks, tests, and a report of known vulnerabilities
 	@$(MAKE) --no-print-directory check audit
-	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q
+	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python tests/support/side_by_side.py -q
 
 test-long: model $(VLLM) browser  ## the tests that take minutes each and are left out of `make test`
 	CIPHER_DEBATE_REQUIRE_WEIGHTS=1 $(BIN)/python -m pytest -q -m long --timeout=3600
