@@ -16,14 +16,17 @@ PAGE, FIGURES = "witnesses.md", "witnesses.json"
 def witnesses(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the trainings, runs and tables.")] = Path("runs")
     / "witnesses",
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of training seeds, from 1.")] = SEEDS,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", min=1, help=f"Number of training seeds, from 1 (default: {SEEDS}; with --shipped 1)."),
+    ] = None,
     worlds: Annotated[
         str | None, typer.Option("--worlds", help="Play only these worlds, separated by commas (default: all).")
     ] = None,
     methods: Annotated[str | None, typer.Option("--methods", help="Play only these methods (default: all).")] = None,
     limit: Annotated[int, typer.Option("--limit", "-L", min=1, help="Number of questions in each world.")] = LIMIT,
     shipped: Annotated[
-        bool, typer.Option("--shipped", help="Play the shipped models as seed 1, and train nothing.")
+        bool, typer.Option("--shipped", help="Play the shipped models as seed 1, and train other seeds alone.")
     ] = False,
     table: Annotated[bool, typer.Option("--table", help="Make the table from the run folders that are there.")] = False,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the training.")] = 1,
@@ -50,9 +53,10 @@ def witnesses(
     chosen = options.listed(worlds) or evidence.worlds()
     for world in chosen:
         evidence.load_world(world)
-    for seed in range(1, (1 if shipped else seeds) + 1) if not table else ():
+    count = seeds or (1 if shipped else SEEDS)
+    for seed in range(1, count + 1) if not table else ():
         models: dict[str, str] = {}
-        if not shipped:
+        if not (shipped and seed == 1):
             torch.set_num_threads(threads)
             with quiet():
                 models = train_pair(out / f"seed-{seed}", seed, options.progress)
