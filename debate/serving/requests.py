@@ -27,6 +27,8 @@ M = TypeVar("M", bound=Checked)
 SAMPLING = (
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias",
 )  # fmt: skip
+# What a model may call, and the key that may say that it has to.
+OFFERED = {"tools": "tool_choice", "functions": "function_call"}
 # Chat interfaces ask for titles, tags and follow-up questions in the background, by prompts that begin so (Open WebUI).
 BACKGROUND = "### Task:"
 Text = Annotated[str, StringConstraints(strict=True)]
@@ -92,7 +94,10 @@ class Asked(BaseModel):
     @property
     def ignored(self) -> list[str]:
         """Keys that were given and change nothing."""
-        return sorted(key for key, value in (self.model_extra or {}).items() if key in SAMPLING and value is not None)
+        given = (self.model_extra or {}).items()
+        return sorted(
+            key for key, value in given if (key in SAMPLING and value is not None) or (key in OFFERED and value)
+        )
 
     def check(self) -> None:
         """Raise ApiError where something is asked that is not done."""
@@ -133,8 +138,8 @@ class ChatAsked(Asked):
     """A request of /v1/chat/completions."""
 
     REFUSED = {
-        "tools": "a debate calls no tools; leave tools out",
-        "functions": "a debate calls no functions; leave functions out",
+        "tool_choice": "a debate calls no tools; leave tool_choice out, or say auto",
+        "function_call": "a debate calls no functions; leave function_call out, or say auto",
         "logprobs": "a debate has no log-probabilities of its answer; leave logprobs out",
         "top_logprobs": "a debate has no log-probabilities of its answer; leave top_logprobs out",
         "audio": "only text is debated; leave audio out",

@@ -21,6 +21,7 @@ from evals import evaluate_sync
 from evals.methods import method_config
 
 IMAGE = [{"type": "image_url", "image_url": {"url": "x"}}]
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
 USER = [{"role": "user", "content": SUM}]
 
 
@@ -177,11 +178,21 @@ def test_sampling_of_the_request_is_named_as_ignored(client):
     assert given.debate["ignored"] == ["temperature", "top_p"]
 
 
+@pytest.mark.parametrize("choice", [{}, {"tool_choice": "auto"}, {"tool_choice": "none"}])
+def test_tools_that_may_be_called_are_named_as_ignored(client, choice):
+    """Chat interfaces offer some with every request; a model may always answer without."""
+    plain = client.chat.completions.create(model="smoke", messages=USER)
+    given = client.chat.completions.create(model="smoke", messages=USER, tools=TOOLS, **choice)
+    assert given.choices == plain.choices
+    assert given.debate["ignored"] == ["tools"]
+
+
 @pytest.mark.parametrize(
     ("more", "param", "sentence"),
     [
         ({"n": 2}, "n", "one answer"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools", "calls no tools"),
+        ({"tools": TOOLS, "tool_choice": "required"}, "tool_choice", "calls no tools"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice", "calls no tools"),
         ({"logprobs": True}, "logprobs", "no log-probabilities"),
         ({"response_format": {"type": "json_object"}}, "response_format", "plain text"),
         ({"stop": [""]}, "stop", "none of them empty"),

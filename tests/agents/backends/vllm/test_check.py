@@ -21,6 +21,8 @@ from agents.backends.vllm.last_words import Heard, in_a_sentence, written
 
 DOCS = Path(__file__).parents[4] / "docs" / "models.md"
 TOLERANCE = 2e-3
+# vLLM's kernels for these depend on the processor: each that was tried refused them, with a reason of its own.
+REFUSED_BY_PROCESSOR = {"deepseek_v2", "deepseek_v3"}
 
 
 def documented():
@@ -67,7 +69,7 @@ def test_every_architecture_answers_as_its_own_code_does_or_is_refused(tmp_path,
     monkeypatch.setenv("CIPHER_DEBATE_HOME", str(tmp_path / "home"))
     folder = save(architecture, tmp_path / architecture, wide=WIDE)
     # By how much it is off differs between machines.
-    number = r"off by \S+"
+    number = r"off by \S+" if architecture not in REFUSED_BY_PROCESSOR else "(?<=^refused): .*"
     assert re.sub(number, "", cell(str(folder))) == re.sub(number, "", documented()[architecture])
     if documented()[architecture].startswith("refused"):
         return
