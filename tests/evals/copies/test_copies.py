@@ -126,6 +126,14 @@ def test_a_seed_is_added_to_that_of_the_file_and_what_takes_none_stays():
 def test_what_cannot_be_tabulated_is_refused(file, tmp_path, home):
     with pytest.raises(ConfigError, match="no row of its methods has transforms"):
         config_of_seed(configs_folder() / "debaters" / "headline.yaml", 0)
+    raw = yaml.safe_load(file.read_text())
+    del raw["methods"]["text"]
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(
+        ConfigError, match="have no row 'text', which copies are compared with in the end. It has: .*single"
+    ):
+        asyncio.run(play(tmp_path / "short.yaml", tmp_path / "none", 1, limit=1))
+    assert not (tmp_path / "none").exists()
     file.write_text(file.read_text().replace(CUT, "svd(ratio=2.0)").replace(WHOLE, "svd(ratio=1.5)"))
     with pytest.raises(ConfigError, match="none of its transforms takes a seed"):
         config_of_seed(file, 1)
