@@ -19,7 +19,7 @@ from agents.backends.transformers.model import LoadedModel, default_device
 from agents.backends.transformers.row import Row
 from agents.errors import BackendFailed, ConfigError, MessageError, OutOfMemory, RowFailed
 from agents.fingerprint import ModelFingerprint
-from agents.model_folder import PlainText, remarks
+from agents.model_remarks import PlainText, remarks
 from agents.pretrained import Progress, locate
 from kernels import EmbeddingTable
 

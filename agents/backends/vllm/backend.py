@@ -39,16 +39,15 @@ from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
 from agents.message_header import RENDERED
 from agents.model_folder import (
-    PlainText,
     origin_of,
     read_config,
     read_tokenizer,
     refuse_not_finite,
     refuse_other_kinds,
-    remarks,
     stored_weights,
     weights_hash,
 )
+from agents.model_remarks import PlainText, remarks
 from agents.pretrained import Progress, locate
 from agents.rerender import weights_for
 from agents.shards import refuse_damaged
