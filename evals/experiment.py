@@ -1,21 +1,25 @@
 """The paper's experiments as data: a YAML each in configs/reproduce, and the debate config of one of its tasks."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from agents.errors import ConfigError, UnknownName
+from agents.errors import ConfigError, MissingDependency, UnknownName
 from agents.yaml_file import read_yaml
 from debate.config.frozen import Frozen
 from debate.config.load import validate
 from debate.config.schema import DebateConfig
-from debate.config.shipped import configs_folder
+from debate.config.shipped import configs_folder, prompts_folder
 from evals import paper
-from evals.methods import SELF_CONSISTENCY
+from evals.methods import BUILT_IN_METHODS, SELF_CONSISTENCY, row_name
+from evals.task import check_task_name
 
 TINY = "tiny/"
+# The row whose temperatures a search varies.
+SEARCHED = "cipher"
 # Of the shipped tiny debaters, which know no other form than the one that they were trained in.
 TINY_FORM: dict[str, Any] = {"prompts": "tiny", "format": "plain", "max_tokens": 80, "stop": (), "dtype": "float32"}
 
@@ -45,10 +49,20 @@ class Experiment(Frozen):
     """Of the questions: a run for each, where the command names none; by default one of the debate's own."""
     against: str | None = None
     """Row that the others are compared with over the questions of all seeds; by default every pair is compared in each run."""
-    trials: int = 0
+    trials: int = Field(default=0, ge=0)
     """Of a temperature search; 0 for an evaluation."""
     notes: tuple[str, ...] = ()
     """What differs from the paper, in sentences."""
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The rows that are played, as the experiment writes them; a search has one."""
+        return (SEARCHED,) if self.trials else tuple(self.methods) or tuple(BUILT_IN_METHODS)
+
+    def row_in(self, config: DebateConfig, row: str) -> str:
+        """Return what one of the rows is called in a run, where samples have the temperature of their task in their names."""
+        played = list(config.methods)
+        return row_name(played[self.rows.index(row)]) if played and not self.trials else row_name(row)
 
 
 def experiments() -> list[str]:
@@ -60,16 +74,43 @@ def load_experiment(name: str) -> Experiment:
     """Return an experiment by name, or from a file.
 
     Raises:
-        ConfigError: no such experiment, or a key that it does not take.
+        UnknownName: no such experiment, or it names a row, a task, a variant or prompts that do not exist.
+        ConfigError: a key that it does not take.
     """
     path = Path(name) if name.endswith(".yaml") else configs_folder() / "reproduce" / f"{name}.yaml"
     if not path.is_file():
         known = experiments()
         raise UnknownName("experiment", name, known)
     try:
-        return Experiment.model_validate(read_yaml(path))
+        experiment = Experiment.model_validate(read_yaml(path))
     except ValidationError as error:
         raise ConfigError(f"{path}: {error}") from error
+    _check_names(experiment, str(path))
+    return experiment
+
+
+def _check_names(experiment: Experiment, where: str) -> None:
+    """Look up what a run needs late: rows after all is played, tasks and prompts when their turn comes.
+
+    Raises:
+        UnknownName: one of them does not exist.
+        TaskError: a task has no variants, and one is named.
+    """
+    for key in ("against", "effects"):
+        if (row := getattr(experiment, key)) is not None and row not in experiment.rows:
+            raise UnknownName("row", row, experiment.rows, where=f"{where}: {key}")
+    for task in experiment.of_task:
+        if task not in experiment.tasks:
+            raise UnknownName("task", task, experiment.tasks, where=f"{where}: of_task")
+    for task in experiment.tasks:
+        # A package that one of them needs may be missing where only others are run.
+        with contextlib.suppress(MissingDependency):
+            check_task_name(task)
+    for keys in (experiment.debate, *experiment.of_task.values()):
+        prompts = keys.get("prompts")
+        if isinstance(prompts, str) and not prompts_folder(prompts).is_dir():
+            known = [path.name for path in (configs_folder() / "prompts").iterdir() if path.is_dir()]
+            raise UnknownName("prompts", prompts, known, where=where)
 
 
 def experiment_config(experiment: Experiment, task: str, overrides: Mapping[str, Any]) -> DebateConfig:

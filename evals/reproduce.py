@@ -28,7 +28,7 @@ from evals.analysis.run_record import MethodRecord
 from evals.analysis.summary import Analysis, Share
 from evals.effects import measure_run
 from evals.evaluation import Selection, evaluate
-from evals.experiment import TINY, Experiment, experiment_config, load_experiment
+from evals.experiment import SEARCHED, TINY, Experiment, experiment_config, load_experiment
 from evals.outputs import PAGE, analyse_run, write_outputs, write_page
 from evals.paper import Figure
 from evals.reproduction import Ending, Line, Reproduction, before, markdown
@@ -96,7 +96,7 @@ async def reproduce(
             try:
                 if experiment.trials:
                     found = await search(
-                        asked, out=folder, method="cipher", trials=trials or experiment.trials,
+                        asked, out=folder, method=SEARCHED, trials=trials or experiment.trials,
                         selection=selection, progress=progress,
                     )  # fmt: skip
                     analyses.append(analyse_run(folder / "test"))
@@ -107,7 +107,8 @@ async def reproduce(
                         progress=progress,
                     )  # fmt: skip
                     if experiment.effects is not None:
-                        without = await _effects(folder, experiment.effects, engines, progress)
+                        measured = experiment.row_in(asked, experiment.effects)
+                        without = await _effects(folder, measured, engines, progress)
                         unmeasured += [without] if without else []
                     (analysis,) = write_outputs(folder, warn=progress)
                     analyses.append(analysis)
@@ -124,7 +125,7 @@ async def reproduce(
     named = list(zip(labels, analyses, strict=True))
     found_sentences = tuple((label, c.sentence) for label, a in named for c in a.comparisons)
     if experiment.against is not None:
-        found_sentences = tuple(_pooled(experiment.against, analyses))
+        found_sentences = tuple(_pooled(experiment, experiment.against, analyses))
     made = Reproduction(
         name,
         experiment.title,
@@ -147,12 +148,12 @@ async def reproduce(
     return made
 
 
-def _pooled(against: str, analyses: Sequence[Analysis]) -> Iterator[tuple[str, str]]:
+def _pooled(experiment: Experiment, against: str, analyses: Sequence[Analysis]) -> Iterator[tuple[str, str]]:
     """Yield a task, and how a row fared against one over the questions of all its runs."""
     for task in dict.fromkeys(analysis.record.config.task for analysis in analyses):
         records = [analysis.record for analysis in analyses if analysis.record.config.task == task]
         label = f"{task}, {len(records)} seeds" if len(records) > 1 else task
-        for comparison in pooled(records, against):
+        for comparison in pooled(records, experiment.row_in(records[0].config, against)):
             yield label, comparison.sentence
 
 

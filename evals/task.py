@@ -81,11 +81,7 @@ class Task(ABC):
         num_fewshot: int | None = None,
         revision: str | None = None,
     ) -> None:
-        known = self.variants()
-        if variant is not None and variant not in known:
-            if not known:
-                raise TaskError(f"task {self.name!r} has no variants: write {self.name}, not {self.name}:{variant}")
-            raise UnknownName(f"variant of task {self.name!r}", variant, known)
+        self.check_variant(variant)
         self.seed, self.data, self.variant, self.revision = seed, data, variant, revision
         if variant is not None:
             self.name = f"{self.name}:{variant}"
@@ -105,6 +101,15 @@ class Task(ABC):
     def variants(cls) -> tuple[str, ...]:
         """Return what may stand after the colon of the name."""
         return ()
+
+    @classmethod
+    def check_variant(cls, variant: str | None) -> None:
+        """Raise TaskError or UnknownName for a variant that the task does not have."""
+        known = cls.variants()
+        if variant is not None and variant not in known:
+            if not known:
+                raise TaskError(f"task {cls.name!r} has no variants: write {cls.name}, not {cls.name}:{variant}")
+            raise UnknownName(f"variant of task {cls.name!r}", variant, known)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -207,6 +212,17 @@ def create_task(
     check_options(f"task {name!r}", {"seed": seed, "data": data, **given}, made)
     task: Task = made(seed=seed, data=data, **given)
     return task
+
+
+def check_task_name(name: str) -> None:
+    """Check that a task's name, `name:variant` or dotted path stands for a task; none is made, and nothing is read.
+
+    Raises:
+        UnknownName, TaskError: no such task, or no such variant of it.
+        MissingDependency: it is there, and needs a package that is not.
+    """
+    base, variant = split_name(name)
+    load_class(base, "task", GROUP, Task).check_variant(variant)
 
 
 def split_name(name: str) -> tuple[str, str | None]:

@@ -11,7 +11,7 @@ certain: that it is too short to end, too long to go on, or loops already.
 V vocabulary, n prefixes.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -89,7 +89,11 @@ class _Prefix:
     score: float = field(default=0.0)
 
 
-Advance = Callable[[Sequence[int], Sequence[int]], tuple[torch.Tensor, torch.Tensor | None]]
+Asked = tuple[Sequence[int], Sequence[int]]
+"""Places of prefixes of the last step, and a token that follows each."""
+Behind = tuple[torch.Tensor, torch.Tensor | None]
+"""log p(next token) [n, V] behind each of them, and log q [n] of each, or None where nothing tells."""
+Advance = Callable[[Sequence[int], Sequence[int]], Behind]
 
 
 def conditional_beam(
@@ -117,6 +121,29 @@ def conditional_beam(
         cut: tokens → how many of them are the text, where a stop string is complete in them; else None.
         considered: continuations that are looked at before q decides; as many as are kept by default.
     """
+    steps = beam_steps(first, settings, ends=ends, limit=limit, cut=cut, considered=considered)
+    try:
+        asked = next(steps)
+        while True:
+            asked = steps.send(advance(*asked))
+    except StopIteration as done:
+        found: Found = done.value
+        return found
+
+
+def beam_steps(
+    first: torch.Tensor,
+    settings: ConditionalBeam,
+    *,
+    ends: Collection[int],
+    limit: int,
+    cut: Callable[[Sequence[int]], int | None] = lambda tokens: None,
+    considered: int | None = None,
+) -> Generator[Asked, Behind, Found]:
+    """Yield what `conditional_beam` would ask `advance`, and take the answer; return what it found.
+
+    Whoever drives it may stop after any step.
+    """
     most = min(limit, settings.most or limit)
     wide = max(considered or settings.width, settings.width)
     kept, likely = [_Prefix()], first[None].double()
@@ -140,7 +167,7 @@ def conditional_beam(
         if not open_ or step == limit:
             kept = open_ or kept
             break
-        likely, log_q = advance([one.place for one in open_], [one.tokens[-1] for one in open_])
+        likely, log_q = yield [one.place for one in open_], [one.tokens[-1] for one in open_]
         likely = likely.double()
         decoded += len(open_)
         ranks = [one.score for one in open_]

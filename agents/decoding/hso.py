@@ -9,7 +9,7 @@ scored is the prompt itself. The equations are our reading, held against torch's
 P positions of a prompt, H of them heard vectors, D width, V vocabulary.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -79,6 +79,28 @@ def optimised(
     Raises:
         ArithmeticError: the loss, its gradient or a vector is not finite.
     """
+    steps = optimising(inputs, heard, targets, logits_of, settings, unit=unit)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: torch.Tensor = done.value
+            return found
+
+
+def optimising(
+    inputs: torch.Tensor,
+    heard: torch.Tensor,
+    targets: torch.Tensor,
+    logits_of: Callable[[torch.Tensor], torch.Tensor],
+    settings: HiddenStateOptimisation,
+    *,
+    unit: float,
+) -> Generator[None, None, torch.Tensor]:
+    """Yield between the steps of what `optimised` does, so that whoever drives it may stop there; return what it returns.
+
+    Gradients have to be recorded while it goes on, and need not be between its steps.
+    """
     if not len(heard) or not settings.steps:
         return inputs
     wide = torch.promote_types(inputs.dtype, torch.float32)
@@ -86,10 +108,14 @@ def optimised(
     limits = settings.bound * received.norm(dim=1, keepdim=True)
     states, first, second = received.clone(), torch.zeros_like(received), torch.zeros_like(received)
     counts = torch.zeros(len(heard), 1, dtype=wide, device=inputs.device)
+    begun = False
     for scored in _windows(int(heard[0]) + 1, targets, settings.window):
         last = int(scored[-1])
         moved = heard < last
         for _ in range(settings.steps):
+            if begun:
+                yield
+            begun = True
             leaf = states.clone().requires_grad_()
             fed = inputs.index_copy(0, heard, leaf.to(inputs.dtype))[:last]
             loss = torch.nn.functional.cross_entropy(logits_of(fed)[scored - 1].to(wide), targets[scored])

@@ -27,6 +27,7 @@ from agents.model_folder import (
     weights_hash,
 )
 from agents.transforms.base import base_hash, copied_files, stored_dtype
+from agents.transforms.counted import counted_maps, whole_facts
 from agents.transforms.recipe import Step, digest, shown
 from agents.transforms.subject import Outcome, Subject
 from agents.whole_model import whole_model
@@ -52,6 +53,7 @@ def transform_folder(
     """
     subject = _read(base, name)
     tables = [table.clone() for table in _tables(subject)]
+    maps = counted_maps(subject.model)
     outcomes: list[Outcome] = []
     for step in recipe:
         progress(f"{name}: {step.written}")
@@ -62,6 +64,7 @@ def transform_folder(
     for what, table, after in zip(("embedding", "output"), tables, _tables(subject), strict=True):
         if not torch.equal(table, after.float()):
             raise ModelError(f"{shown(recipe)} changes the {what} table of {name}, which is not the copy's to change")
+    left = counted_maps(subject.model)
     _save(subject, base, into)
     earlier = transform_record(base)
     record = {
@@ -70,6 +73,7 @@ def transform_folder(
         "recipe": [str(step.written) for step in recipe],
         "digest": digest(base_hash(base, name), recipe),
         "steps": [{"transform": str(s.written), **o.facts} for s, o in zip(recipe, outcomes, strict=True)],
+        "whole": whole_facts(maps, left, base, into, name),
         **({"base_made_by": earlier} if earlier else {}),
     }
     try:
@@ -137,6 +141,13 @@ def _card(subject: Subject, record: dict[str, Any], outcomes: Sequence[Outcome])
         figures = "; ".join(f"{key} {_figure(value)}" for key, value in step.items() if key != "transform")
         written = step["transform"].replace("|", "\\|")
         lines.append(f"| `{written}` | {figures} |")
+    whole = record["whole"]
+    lines += [
+        "",
+        f"All in all its linear maps cost a token {whole['map_macs']:,} multiply-accumulates, {whole['map_macs_used']:,} without "
+        f"the rows and columns that are all zeros, where the base's cost {whole['map_macs_before']:,}; its weights have "
+        f"{whole['weight_bytes']:,} bytes here, and the base's {whole['weight_bytes_before']:,}.",
+    ]
     remarks = [remark for outcome in outcomes for remark in outcome.remarks]
     lines += ["", *remarks, ""] if remarks else [""]
     steps = [part for step in record["recipe"] for part in ("--with", step)]

@@ -52,4 +52,7 @@ def transform(
         for key, value in step.items():
             if key != "transform":
                 options.console.print(f"  {key}: {value}", markup=False, soft_wrap=True)
+    options.console.print("all in all, counted", markup=False)
+    for key, value in record["whole"].items():
+        options.console.print(f"  {key}: {value:,}", markup=False)
     options.console.print(f"the model: {out}", markup=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,11 @@ class Electorate:
 
     voters: tuple[str, ...]
     temperatures: Mapping[str, float]
+
+    @cached_property
+    def members(self) -> frozenset[str]:
+        """The voters, to ask whether an agent is one."""
+        return frozenset(self.voters)
 
     @property
     def of_voters(self) -> dict[str, float]:

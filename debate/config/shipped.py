@@ -5,6 +5,7 @@ Names come from files: `os.path` looks for them, whose answer for a name that no
 
 import os
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -68,8 +69,15 @@ def task_prompts(task: str) -> str:
     folder = configs_folder() / "prompts"
     if os.path.isdir(folder / base) or not (folder / "tasks.yaml").is_file():
         return base
-    named = yaml.safe_load((folder / "tasks.yaml").read_text(encoding="utf-8"))
+    named = _prompt_sets(folder / "tasks.yaml", (folder / "tasks.yaml").stat().st_mtime_ns)
     return str(named.get(task) or named.get(base, base))
+
+
+@lru_cache(maxsize=4)
+def _prompt_sets(file: Path, changed: int) -> dict[str, str]:
+    """Return task → prompt set, as a file had it at a time; many agents ask."""
+    found: dict[str, str] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return found
 
 
 def role_folder(role: str) -> Path:

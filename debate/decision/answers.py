@@ -54,7 +54,8 @@ def likeliest(*, by: str = "mean") -> Rule:
             scores[name] = turn.log_likelihood / length
         if not scores:
             return poll.decide(None, "no text has an answer and a likelihood")
-        best = max(scores, key=lambda name: (scores[name], -poll.voters.index(name)))
+        # Of equals the first: scores are in the order of the voters.
+        best = max(scores, key=scores.__getitem__)
         unit = "nats a token" if by == "mean" else "nats"
         return poll.decide(poll.answers[best], f"{best}'s text is the likeliest, {scores[best]:.4g} {unit}")
 
@@ -65,7 +66,7 @@ def judge(*, agent: str = "") -> Rule:
     """The judge's answer: of the named agent, or of the one that speaks last after hearing the others."""
 
     def rule(poll: Poll) -> Decision:
-        judges = [name for name in poll.transcript.agents if name not in poll.voters]
+        judges = [name for name in poll.transcript.agents if name not in poll.electorate.members]
         name = agent or (judges[-1] if judges else poll.transcript.turns[-1].key.agent)
         if name not in poll.answers:
             return poll.decide(None, f"the judge {name} did not speak")

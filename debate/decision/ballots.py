@@ -102,6 +102,6 @@ def _written(poll: Poll, agent: str, line: str) -> Ballot:
 
 def _own_answers(poll: Poll, agent: str) -> list[str]:
     """Return an agent's different answers over the rounds, the latest first."""
-    said = sorted((t for t in poll.transcript.turns if t.key.agent == agent), key=lambda turn: -turn.key.round)
+    said = sorted(poll.transcript.turns_of(agent), key=lambda turn: -turn.key.round)
     found = (poll.extract(turn.message.text) for turn in said)
     return list(dict.fromkeys(answer for answer in found if answer is not None))

@@ -131,7 +131,8 @@ def _embedding(name: str, checkpoint: str | None) -> EmbeddingBackend:
 
 def _drift_note(transcript: "Transcript", voters: Sequence[str], points: Callable[[Sequence[Message]], Points]) -> str:
     """Return whether the last messages lie elsewhere than the first, where there are enough for a test to mean anything."""
-    first = {turn.key.agent: turn.message for turn in reversed(transcript.turns) if turn.key.agent in voters}
+    among = set(voters)
+    first = {turn.key.agent: turn.message for turn in reversed(transcript.turns) if turn.key.agent in among}
     last = [transcript.last_of(name).message for name in voters]
     if len(voters) < ENOUGH_FOR_A_TEST or transcript.rounds < 2:
         return ""

@@ -57,12 +57,13 @@ class Poll:
     @cached_property
     def voters(self) -> tuple[str, ...]:
         """Those whose answers count and who spoke, in the order in which they first did."""
-        return tuple(name for name in self.transcript.agents if name in self.electorate.voters)
+        return tuple(name for name in self.transcript.agents if name in self.electorate.members)
 
     @cached_property
     def by_temperature(self) -> tuple[str, ...]:
         """The voters, lowest temperature first; where none of them spoke, everyone who did."""
-        return tuple(name for name in self.electorate.order() if name in self.voters) or self.transcript.agents
+        spoke = set(self.transcript.agents)
+        return tuple(name for name in self.electorate.order() if name in spoke) or self.transcript.agents
 
     def last_message(self, agent: str) -> "Message":
         """Return what an agent said last."""

@@ -76,7 +76,7 @@ def answering_turn(
     last = {name: transcript.last_of(name) for name in transcript.agents}
     by_office = config.decision.partition("(")[0] in BY_OFFICE
     voters = [name for name in config.electorate.order() if name in last]
-    others = [turn.key.agent for turn in reversed(transcript.turns) if turn.key.agent not in voters]
+    others = [turn.key.agent for turn in reversed(transcript.turns) if turn.key.agent not in config.electorate.members]
     spoke_last = list(dict.fromkeys(turn.key.agent for turn in reversed(transcript.turns)))
     order = spoke_last if by_office else [*voters, *dict.fromkeys(others)]
     if answer is None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals.analysis.blocks import Block, chart, line
+from evals.analysis.run_record import EACH
 from evals.analysis.summary import Share, Summary
 
 # Positions that fewer messages reach than this share of the most say something of those few only.
@@ -36,8 +37,8 @@ def against_budget(methods: Sequence[Summary]) -> Block | None:
     shown = [method for method in methods if method.curve and not method.is_bound]
     return _unless_empty(
         "Accuracy against generated tokens",
-        "What a method would have come to had it ended earlier: debates after each round, votes after each sample; bars and "
-        "bands are 95 % Wilson intervals.",
+        "What a method would have come to had it ended earlier: debates after each round, votes after each sample, of more than "
+        f"{EACH} after some; bars and bands are 95 % Wilson intervals.",
         "generated tokens a question",
         "accuracy, %",
         [line(m.name, [_share(point.tokens, point.accuracy) for point in m.curve]) for m in shown],

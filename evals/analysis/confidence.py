@@ -4,7 +4,7 @@ A deciding agent's belief in the decision is what its last message holds of that
 elsewhere its message's confidence if its answer is the decision, and 0 if it is another. Pure; nothing is played.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +44,7 @@ class DebateConfidence:
     ece: float
 
 
-def debate_confidence(debate: DebateRow, voters: Sequence[str]) -> float | None:
+def debate_confidence(debate: DebateRow, voters: Collection[str]) -> float | None:
     """Return the mean belief of the deciding agents in the decision; None where one has no confidence, or nothing was decided."""
     last: dict[str, TurnRow] = {turn.agent: turn for turn in debate.turns if turn.agent in voters}
     if debate.answer is None or not last:
@@ -78,7 +78,7 @@ def auarc(confidences: Sequence[float], correct: Sequence[bool]) -> float:
 
 def confidence_of(method: MethodRecord, *, seed: int = 0) -> DebateConfidence | None:
     """Return how a method's confidences fared; None without any."""
-    voters = method.config.electorate.voters
+    voters = method.config.electorate.members
     found = [
         (confidence, debate.verdict == "correct")
         for debate in method.debates

@@ -11,7 +11,7 @@ import numpy as np
 
 from evals.analysis import stats
 from evals.analysis.blocks import Block, heading, note, table
-from evals.analysis.run_record import MethodRecord
+from evals.analysis.run_record import MethodRecord, spoken_in_rounds
 from evals.analysis.stats import Interval
 
 HOW = (
@@ -52,10 +52,12 @@ def diversity(method: MethodRecord, *, seed: int = 0) -> list[Diversity]:
     if len(voters) < 2 or not debates:
         return []
     found = []
+    by_round = [spoken_in_rounds(debate, method.config.electorate.members) for debate in debates]
+    lasts: list[dict[str, str | None]] = [{} for _ in debates]
     for number in range(1, max(turn.round for debate in debates for turn in debate.turns) + 1):
         values = []
-        for debate in debates:
-            last = {turn.agent: turn.answer for turn in debate.turns if turn.agent in voters and turn.round <= number}
+        for spoken, last in zip(by_round, lasts, strict=True):
+            last |= {turn.agent: turn.answer for turn in spoken.get(number, ())}
             if len(last) > 1:
                 values.append(answer_entropy(list(last.values())))
         if values:

@@ -5,7 +5,7 @@ method's resolved config from METHOD/config.yaml. A folder that holds several ru
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,8 @@ from evals.task import create_task
 from kernels.names import did_you_mean
 
 T = TypeVar("T")
+# Of the voters of one debate: after each of so many it is looked at what the vote came to.
+EACH = 128
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class DebateRow:
         failure: why it was given up; None where it was not.
         turns: in order.
         prefixes: (generated tokens, verdict) had it ended earlier: after each round, or of votes without exchange after
-            each further voter. None where the decision cannot be taken again without the engine.
+            each further voter, of many after some (`cuts`). None where the decision cannot be taken again without the engine.
     """
 
     question: str
@@ -298,7 +300,7 @@ def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule
     else:
         place = {name: number for number, name in enumerate(config.agents)}
         voted = sorted(turns, key=lambda turn: place.get(turn.key.agent, 0))
-        cuts = [voted[:count] for count in range(1, len(voted) + 1)]
+        cuts = [voted[:count] for count in counts(len(voted))]
     found = []
     reader = scorer.reader(transcript.question.id)
     for cut in cuts:
@@ -306,6 +308,23 @@ def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule
         score = scorer.judge(part, rule(Poll(part, config.electorate, reader)))
         found.append((part.generated_tokens, score.value))
     return tuple(found)
+
+
+def counts(voters: int) -> list[int]:
+    """Return the numbers of voters after which a vote is looked at: each up to `EACH`, then so that they grow by a sixteenth."""
+    found = list(range(1, min(voters, EACH) + 1))
+    while found and found[-1] < voters:
+        found.append(min(voters, found[-1] + found[-1] // 16))
+    return found
+
+
+def spoken_in_rounds(debate: DebateRow, among: Collection[str]) -> dict[int, list[TurnRow]]:
+    """Return round → the turns of some agents in it, in order."""
+    found: dict[int, list[TurnRow]] = {}
+    for turn in debate.turns:
+        if turn.agent in among:
+            found.setdefault(turn.round, []).append(turn)
+    return found
 
 
 def _seconds(folder: Path) -> dict[tuple[str, int, str], float]:

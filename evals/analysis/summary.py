@@ -5,12 +5,13 @@ The best agent picked after the fact is a bound, `best_of_agents`, and nowhere a
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 from evals.analysis import stats
-from evals.analysis.run_record import DebateRow, MethodRecord, RunRecord, TurnRow
+from evals.analysis.agreement import agreement
+from evals.analysis.run_record import DebateRow, MethodRecord, RunRecord, TurnRow, spoken_in_rounds
 from evals.analysis.stats import Calibration, Comparison, Interval
 from evals.methods import is_bound, pairs
 from evals.scoring.belief_score import score_belief
@@ -232,7 +233,7 @@ def _label(run: RunRecord, other: RunRecord) -> str:
 
 def summarise(method: MethodRecord, record: RunRecord) -> Summary:
     """Return what one method of a run came to."""
-    debates, voters = method.debates, method.config.electorate.voters
+    debates, voters = method.debates, method.config.electorate.members
     strict = [debate.strict_verdict for debate in debates if debate.strict_verdict is not None]
     last = [turn for debate in debates for turn in _last_words(debate.turns) if turn.agent in voters]
     held = [turn for turn in last if turn.confidence is not None]
@@ -297,28 +298,28 @@ def _last_words(turns: Sequence[TurnRow]) -> list[TurnRow]:
 
 
 def _rounds(debates: Sequence[DebateRow], method: MethodRecord) -> tuple[Round, ...]:
-    voters = method.config.electorate.voters
+    by_round = [(debate.question, spoken_in_rounds(debate, method.config.electorate.members)) for debate in debates]
+    last: list[dict[str, TurnRow]] = [{} for _ in debates]
     count = max((turn.round for debate in debates for turn in debate.turns), default=0)
     found: list[Round] = []
     before: dict[tuple[str, str], TurnRow] = {}
     for number in range(1, count + 1):
         now: dict[tuple[str, str], TurnRow] = {}
-        agreement: list[float] = []
+        agreed: list[float] = []
         by_question: dict[str, list[bool]] = {}
-        for debate in debates:
-            words = _last_words([t for t in debate.turns if t.round <= number and t.agent in voters])
-            now.update({(debate.question, turn.agent): turn for turn in words})
-            by_question.setdefault(debate.question, []).extend(turn.verdict == CORRECT for turn in words)
-            shared = list(combinations([turn.answer for turn in words], 2))
-            if shared:
-                agreement.append(sum(a is not None and a == b for a, b in shared) / len(shared))
+        for (question, spoken), words in zip(by_round, last, strict=True):
+            words |= {turn.agent: turn for turn in spoken.get(number, ())}
+            now |= {(question, agent): turn for agent, turn in words.items()}
+            by_question.setdefault(question, []).extend(turn.verdict == CORRECT for turn in words.values())
+            if (share := agreement(turn.answer for turn in words.values())) is not None:
+                agreed.append(share)
         moves = _moves(before, now)
         found.append(
             Round(
                 number,
                 deciding=Share.of(turn.verdict == CORRECT for turn in now.values() if turn.is_deciding),
                 agents=Share.of_clusters(by_question.values()),
-                agreement=float(np.mean(agreement)) if agreement else None,
+                agreement=float(np.mean(agreed)) if agreed else None,
                 **moves,
             )
         )

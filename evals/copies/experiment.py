@@ -40,11 +40,17 @@ def config_of_seed(path: Path, seed: int, model: str | None = None) -> tuple[Deb
     """Return the config of a calibration seed, and the rows that are played; seed 0 is the file itself, with all of its rows.
 
     Raises:
-        ConfigError: the file has no row with transforms, or a later seed would change none of them.
+        ConfigError: the file has no row with transforms, none that copies are compared with, or a later seed would change no
+            transform.
     """
     config = load_config(find_config(path), [f"model={model}"] if model else [])
     if not any(_transforms(changes) for changes in config.methods.values()):
         raise ConfigError(f"{path}: no row of its methods has transforms, so there is no copy to look at")
+    if missing := [family for family in FAMILIES if family not in config.methods]:
+        raise ConfigError(
+            f"{path}: its methods have no row {missing[0]!r}, which copies are compared with in the end. It has: "
+            f"{', '.join(config.methods)}"
+        )
     if not seed:
         return config, tuple(config.methods)
     changed = {row: _with_seed(changes, seed) for row, changes in config.methods.items()}

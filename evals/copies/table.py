@@ -13,6 +13,7 @@ from typing import Any
 from agents.errors import RunError
 from agents.model_folder import TRANSFORM, read_json, transform_record
 from agents.pretrained import Progress, locate
+from agents.transforms.counted import kept_share
 from evals.analysis.run_record import MethodRecord, RunRecord, read_run
 from evals.analysis.stats import Interval, bootstrap, wilson
 from evals.copies.drift import Scored, Whole
@@ -44,7 +45,7 @@ class Copy:
 
     Attributes:
         name: as rows name it.
-        facts: figures of its last step, of the first seed; `of_steps` says how many there are.
+        facts: figures of its last step, of the first seed, and of the whole copy; `of_steps` says how many steps there are.
         drift, interval: mean divergence of its beliefs from the base's (nats a token), and its 95 % interval over texts.
         drift_by_seed: of each calibration seed.
         agreement: share of tokens with the same likeliest one.
@@ -119,7 +120,8 @@ def _copy(
     models = [copies(run.config)[copy][1] for run in runs if copy in copies(run.config)]
     drifts = [whole.drift(model) for model in dict.fromkeys(models)]
     of_texts = [fmean(values) for values in zip(*(drift.divergences for drift in drifts), strict=True)]
-    steps = read_json(locate(models[0], progress=progress) / TRANSFORM)["steps"]
+    record = read_json(locate(models[0], progress=progress) / TRANSFORM)
+    steps, counted = record["steps"], record.get("whole", {})
     cells = {
         family: _cell(played, first[family])
         for family in FAMILIES
@@ -127,7 +129,7 @@ def _copy(
     }
     return Copy(
         copy,
-        {**steps[-1], "of_steps": len(steps)},
+        {**steps[-1], "of_steps": len(steps), **counted},
         fmean(of_texts),
         bootstrap(of_texts),
         tuple(fmean(drift.divergences) for drift in drifts),
@@ -174,8 +176,9 @@ def _cost(method: MethodRecord) -> float | None:
 def _share(model: str) -> float | None:
     """Return the share of its base's multiply-accumulates of maps that a model keeps.
 
-    None after several transforms that keep a share each, or one of a base that was transformed before: the later share is of a
-    model that may be filled up with zeros, so the product of the two would be too small or too large.
+    Of one transform the share that it says itself. After several that keep a share each, or one of a base that was transformed
+    before, what is counted of the copy as it is (`counted.py`): the later share is of a model that may be filled up with zeros,
+    so the product of the two would be too small or too large. None where that is not known.
     """
     record = transform_record(locate(model))
     if record is None:
@@ -183,7 +186,7 @@ def _share(model: str) -> float | None:
     shares = [float(step["macs_kept"]) for step in record.get("steps", []) if step.get("macs_kept", 1.0) != 1.0]
     if not shares and "base_made_by" not in record:
         return 1.0
-    return shares[0] if len(shares) == 1 and "base_made_by" not in record else None
+    return shares[0] if len(shares) == 1 and "base_made_by" not in record else kept_share(record)
 
 
 def markdown(table: Copied) -> str:
@@ -219,15 +222,21 @@ def markdown(table: Copied) -> str:
     ]
     if unknown:
         lines[-1] += (
-            " A dash is a copy of several such transforms, or of a base that was transformed before: its shares are of models "
-            "that may be filled up with zeros, and their product is not its share."
+            " A dash is a copy of several transforms whose share cannot be counted: factors that a later step changed, or a copy "
+            "made by an earlier version."
         )
     return "\n".join(lines) + "\n"
 
 
 def size(facts: Mapping[str, Any]) -> str:
-    """Return how large a copy is by the figures of its transform, in words."""
+    """Return how large a copy is in words: by the figures of its transform, after several as it is counted."""
     said = []
+    if facts.get("of_steps", 1) > 1 and facts.get("map_macs_before"):
+        used, stored = (facts[key] / facts["map_macs_before"] for key in ("map_macs_used", "map_macs"))
+        as_stored = f" ({stored:.0%} as stored)" if stored > used + 1e-9 else ""
+        size_on_disk = facts["weight_bytes"] / facts["weight_bytes_before"]
+        after = f"after {facts['of_steps']} transforms"
+        return f"{used:.0%} of the maps' MACs{as_stored}, {size_on_disk:.0%} of the bytes as stored, {after}"
     if "macs_kept" in facts:
         said.append(f"{facts['macs_kept']:.0%} of the MACs")
     if facts.get("macs_stored", 0) > facts.get("macs_kept", 0) + 1e-9:

@@ -43,7 +43,7 @@ _SPELLINGS = {
     "in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile", "s": "second sec", "min": "minute", "h": "hour hr",
     "day": "", "week": "", "month": "", "year": "yr", "mg": "milligram", "g": "gram", "kg": "kilogram", "lb": "pound",
     "oz": "ounce", "ml": "milliliter millilitre", "l": "liter litre",
-    "gal": "gallon", "qt": "quart", "pt": "pint", "cent": "", "dollar": "\\$ $ usd", "euro": "€ eur",
+    "gal": "gallon", "qt": "quart", "pt": "pint", "cent": "¢ \\cent", "dollar": "\\$ $ usd", "euro": "€ eur",
     "degree": "\\circ ° ^\\circ deg", "radian": "rad", "mph": "", "km/h": "kph kmh", "m/s": "",
 }  # fmt: skip
 _CANONICAL = {name: unit for unit, names in _SPELLINGS.items() for name in (unit, *names.split())}
@@ -53,8 +53,10 @@ _WORD = r"(?:(?:square|cubic|sq\.?|cu\.?)\s)?[A-Za-z]{1,14}(?:/[a-z]{1,6})?\.?"
 _TAIL = re.compile(
     rf"(?:\s|\\[,;:! ]|~)*(?:\\(?:text|mathrm|textrm|mbox|operatorname)\s?\{{\s*(?P<wrapped>{_WORD})\s*"
     r"(?:\^\s?\{?(?P<inside>[23])\}?)?\s*\}"
-    rf"|(?<![A-Za-z\\])(?P<bare>{_WORD})|\s?\^?\s?\{{?\s?(?P<sign>\\circ|°)\s?\}}?)(?:\s?\^\s?\{{?\s?(?P<power>[23])\s?\}}?)?\s*$"
+    rf"|(?<![A-Za-z\\])(?P<bare>{_WORD})|\s?\^?\s?\{{?\s?(?P<sign>\\circ|°|¢|\\cent(?![A-Za-z]))\s?\}}?)(?:\s?\^\s?\{{?\s?(?P<power>[23])\s?\}}?)?\s*$"
 )
+# Money with its sign in front; "$5$" is a formula.
+_DOLLARS = re.compile(r"\s*(?:\\?\$|\\text\s?\{\s?\\?\$\s?\})\s?(?=[\d.])")
 # A number without unknowns.
 _NUMBER = re.compile(r"(?:[-+\d.,/^{}()\s]|\\(?:[dtc]?frac|sqrt|pi|cdot|times|[,!;: ]))*[\d})]")
 _BASED = re.compile(
@@ -105,6 +107,9 @@ def compared(answer: str, target: str) -> bool | tuple[str, str]:
 
 def quantity(text: str) -> Quantity | None:
     """Return a number and its known unit; None of anything else."""
+    if sign := _DOLLARS.match(text):
+        number = text[sign.end() :].strip()
+        return Quantity(_plain(number), "money^1", "dollar", Fraction(100)) if _NUMBER.fullmatch(number) else None
     tail = _TAIL.search(text[-80:])
     if tail is None:
         return None
@@ -117,9 +122,12 @@ def quantity(text: str) -> Quantity | None:
     if unit is None or not _NUMBER.fullmatch(number) or (tail["bare"] and len(name) == 1 and name != "m"):
         return None
     kind, size = _SIZES[unit]
-    # A factor is put beside it, where a comma would be read as something else.
-    number = re.sub(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))", "", number)
-    return Quantity(number, f"{kind}^{power}", unit, size**power)
+    return Quantity(_plain(number), f"{kind}^{power}", unit, size**power)
+
+
+def _plain(number: str) -> str:
+    """Return a number without commas of thousands: a factor is put beside it, where they would be read as something else."""
+    return re.sub(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))", "", number)
 
 
 def known_unit(name: str) -> tuple[str, Fraction] | None:

@@ -1,9 +1,12 @@
 """One debate as a cell of the table of questions: verdict, answers by round, who changed their mind."""
 
+from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Any, NamedTuple
+
+from evals.analysis.agreement import agreement
 
 CORRECT = "correct"
 
@@ -47,25 +50,31 @@ class Cell:
 
     def hear(self, word: Word) -> None:
         """Add what a turn answered."""
-        self.words.append(word)
-        self.words.sort()
+        insort(self.words, word)
 
     def moves(self) -> Iterator[tuple[Word, Word]]:
         """Yield (before, after) of each two consecutive turns of an agent."""
-        for agent in dict.fromkeys(word.agent for word in self.words):
-            yield from pairwise(word for word in self.words if word.agent == agent)
+        by_agent: dict[str, list[Word]] = {}
+        for word in self.words:
+            by_agent.setdefault(word.agent, []).append(word)
+        for words in by_agent.values():
+            yield from pairwise(words)
 
     def agreement(self, voters: Sequence[str]) -> list[float | None]:
         """Return for each round the share of pairs of voters whose last answers are one; None where fewer than two spoke.
 
         No answer agrees with nothing. An agent that did not speak in a round is taken at its last word.
         """
+        among = frozenset(voters)
+        by_round: dict[int, list[Word]] = {}
+        for word in self.words:
+            if word.agent in among:
+                by_round.setdefault(word.round, []).append(word)
         found: list[float | None] = []
         last: dict[str, str | None] = {}
         for number in range(1, max((word.round for word in self.words), default=0) + 1):
-            last |= {word.agent: word.answer for word in self.words if word.round == number and word.agent in voters}
-            pairs = list(combinations(last.values(), 2))
-            found.append(sum(a is not None and a == b for a, b in pairs) / len(pairs) if pairs else None)
+            last |= {word.agent: word.answer for word in by_round.get(number, ())}
+            found.append(agreement(last.values()))
         return found
 
     def as_json(self, voters: Sequence[str]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ A journal says whom a turn heard, not the words around it. The run's facts have 
 examples: where they are still those, the prompt is the one that was read, and otherwise the page says so.
 """
 
+import contextlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,11 @@ class PromptMaker:
 
     def __init__(self, index: RunIndex, plans: Plans, messages: Messages) -> None:
         self._index, self._plans, self._messages = index, plans, messages
-        self._found = lru_cache(maxsize=256)(self._find)
+        self._found = lru_cache(maxsize=None)(self._find)
+        # What agents share is read, compiled and hashed once.
+        self._files: dict[Prompts, Prompts] = {}
+        self._hash = lru_cache(maxsize=None)(prompt_hash)
+        self._facts: tuple[tuple[int, int], dict[str, Any]] = (0, 0), {}
 
     def of(
         self, method: str, record: Record, said: dict[tuple[int, str], Record], model: ModelFingerprint
@@ -114,17 +119,30 @@ class PromptMaker:
 
     def _find(self, method: str, name: str) -> Found:
         config = self._index.method_config(method)
-        facts = read_facts(self._index.path / "run.json").get("prompts", {}).get(method, {})
-        plain = prompts_of(config, name)
+        facts = self._noted().get(method, {})
+        plain = self._shared(prompts_of(config, name))
         wanted, summaries = facts.get(name), config.overflow == "summarise"
         if wanted is None:
             return Found(plain, None)
-        if prompt_hash(plain, summaries=summaries) == wanted:
+        if self._hash(plain, summaries=summaries) == wanted:
             return Found(plain, is_same=True)
-        shown = self._shots()
-        with_shots = prompts_of(config, name, shown)
-        return Found(with_shots if shown else plain, is_same=prompt_hash(with_shots, summaries=summaries) == wanted)
+        shown = self._shots
+        with_shots = self._shared(prompts_of(config, name, shown))
+        return Found(with_shots if shown else plain, is_same=self._hash(with_shots, summaries=summaries) == wanted)
 
+    def _noted(self) -> dict[str, Any]:
+        """Return what run.json says of the methods' prompts; it is read again where it was written again."""
+        path = self._index.path / "run.json"
+        with contextlib.suppress(FileNotFoundError):
+            found = path.stat()
+            if (changed := (found.st_mtime_ns, found.st_size)) != self._facts[0]:
+                self._facts = changed, read_facts(path).get("prompts", {})
+        return self._facts[1]
+
+    def _shared(self, files: Prompts) -> Prompts:
+        return self._files.setdefault(files, files)
+
+    @cached_property
     def _shots(self) -> list[tuple[str, str]]:
         """Return the task's worked examples, where its data was a file that lies here; nothing is fetched."""
         asked, config = (self._index.state.config or {}).get("asked", {}), self._index.config

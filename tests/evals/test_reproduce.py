@@ -3,8 +3,10 @@
 import json
 
 import pytest
+import yaml
 
-from agents.errors import UnknownName
+from agents.errors import TaskError, UnknownName
+from debate.config.shipped import configs_folder
 from evals import paper
 from evals.experiment import experiment_config, experiments, load_experiment
 from evals.reproduce import is_the_papers_model, reproduce
@@ -167,3 +169,52 @@ def test_the_probe_points_and_the_printed_temperatures_are_both_named():
     assert paper.PROBE_POINTS["gsm8k", "cipher"] == (0.38, 0.995)
     assert {("gsm8k", "cipher"), ("arithmetic", "text"), ("mmlu:formal_logic", "cipher")} <= differ
     assert set(paper.PROBE_POINTS) == set(paper.TEMPERATURES)
+
+
+def written(tmp_path, of, **changes):
+    """Return the file of a shipped experiment with other keys."""
+    raw = yaml.safe_load((configs_folder() / "reproduce" / f"{of}.yaml").read_text())
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**raw, **changes}, sort_keys=False))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "sentence"),
+    [
+        (
+            {"against": "cypher"},
+            UnknownName,
+            r"mine\.yaml: against: unknown row 'cypher'\. Known: cipher, hso, hso-far, single, text\. Did you mean 'cipher'",
+        ),
+        ({"effects": "tail"}, UnknownName, "effects: unknown row 'tail'. Known: cipher, "),
+        ({"methods": {}, "against": "hso"}, UnknownName, "unknown row 'hso'. Known: cipher, single, text"),
+        ({"trials": 3, "against": "text"}, UnknownName, "unknown row 'text'. Known: cipher"),
+        ({"tasks": ["arithmetic", "gsm9k"]}, UnknownName, "unknown task 'gsm9k'.*Did you mean 'gsm8k'"),
+        ({"tasks": ["arithmetic", "mmlu:formal_logics"]}, UnknownName, "unknown variant of task 'mmlu'"),
+        ({"tasks": ["arithmetic", "gsm8k:hard"]}, TaskError, "task 'gsm8k' has no variants"),
+        (
+            {"of_task": {"arithmetic": {"max_tokens": 9}}},
+            UnknownName,
+            "of_task: unknown task 'arithmetic'. Known: arithmetic:held_out",
+        ),
+        ({"of_task": {"arithmetic:held_out": {"prompts": "tiney"}}}, UnknownName, "unknown prompts 'tiney'.*'tiny'"),
+    ],
+)
+def test_a_name_that_would_be_looked_up_late_is_refused_before_anything_is_played(
+    tmp_path, run, changes, error, sentence
+):
+    path = written(tmp_path, "minds", **changes)
+    with pytest.raises(error, match=sentence):
+        load_experiment(path)
+    with pytest.raises(error):
+        run(reproduce(path, out=tmp_path / "r", overrides=MOCK, limit=1))
+    assert not (tmp_path / "r").exists()
+
+
+def test_rows_are_compared_with_samples_whose_temperature_is_their_task_s(tmp_path, run):
+    path = written(tmp_path, "table1", against="self-consistency(k=5)", tasks=["arithmetic"], of_task={})
+    made = run(reproduce(path, out=tmp_path / "r", overrides={**MOCK, "prompts": "paper_arithmetic"}, limit=2))
+    assert [sentence.partition(" = ")[0] for _, sentence in made.sentences] == [
+        f"{row} − self-consistency(k=5, temperature=0.6)" for row in ("single", "text", "cipher")
+    ]

@@ -19,7 +19,7 @@ from agents.backends.transformers.model import LoadedModel, default_device
 from agents.backends.transformers.row import Row
 from agents.errors import BackendFailed, ConfigError, MessageError, OutOfMemory, RowFailed
 from agents.fingerprint import ModelFingerprint
-from agents.model_folder import PlainText, remarks
+from agents.model_remarks import PlainText, remarks
 from agents.pretrained import Progress, locate
 from kernels import EmbeddingTable
 
@@ -183,7 +183,8 @@ class TransformersBackend(Backend):
             pending.finish(self._outcome(row))
             # Not before: whatever fails, whoever waits is among those who are told.
             del self._pending[row]
-        self.load.running, self.load.waiting = len(self.engine.running), len(self.engine.waiting)
+        running = len(self.engine.running) + (self.engine.apart.row is not None)
+        self.load.running, self.load.waiting = running, sum(1 for _ in rows_in(self.engine)) - running
 
     def _outcome(self, row: Row) -> Generation | BackendFailed:
         """Return what a row said, or why it is no message; its neighbours go on."""
@@ -204,6 +205,7 @@ class TransformersBackend(Backend):
         self._pending.clear()
         self.engine.waiting.clear()
         self.engine.running.clear()
+        self.engine.apart.clear()
 
 
 def _precision_hint(model: LoadedModel) -> str:

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 import torch
 
 from agents.backend import Request, TokenRead
+from agents.backends.transformers.apart import Apart
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.heard import heard_in
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Row
-from agents.backends.transformers.searching import beam_of, search
+from agents.backends.transformers.searching import beam_of
 from agents.decoding.cipher_step import cipher_step, requested_encoder
 from agents.decoding.rules import requested_decoding
 from agents.decoding.sampling import sample, uniform
@@ -38,7 +39,7 @@ class Engine:
 
     Args:
         model: the weights.
-        max_num_seqs: most rows decoded at once; more wait.
+        max_num_seqs: most rows decoded at once; more wait. A row whose text is searched for is beside them.
         prefix_cache: take the keys and values of a common prompt prefix from a row that has them.
     """
 
@@ -47,6 +48,7 @@ class Engine:
         self.cache = SlotCache(model.num_layers)
         self.waiting: deque[Row] = deque()
         self.running: list[Row] = []
+        self.apart = Apart(model, self.cache, max_num_seqs, self._read_prompt)
         # What each slot holds from position 0 on, of rows running or gone.
         self._contents: list[list[Key]] = []
         self._tables: dict[str, EmbeddingTable] = {}
@@ -119,19 +121,23 @@ class Engine:
 
     def add(self, row: Row) -> None:
         """Queue a prepared row."""
-        self.waiting.append(row)
+        (self.apart.waiting if Apart.takes(row) else self.waiting).append(row)
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.waiting and not self.running
+        return not self.waiting and not self.running and not self.apart.rows
 
     @torch.inference_mode()
     def step(self) -> list[Row]:
-        """Admit what fits, advance every running row by one step, and return the rows that ended."""
+        """Admit what fits, advance every running row and one apart by one step, and return the rows that ended."""
+        through = self.apart.step()
+        ended = [row for row in through if row.finish is not None]
+        # Adapted: whoever came before them was let past them meanwhile.
+        self.waiting.extendleft(row for row in through if row.finish is None)
         self._admit()
         # A prompt may be answered by its first token, and a row may have been cancelled: slots must be 0 … n−1 again.
-        ended = self._remove_finished()
+        ended += self._remove_finished()
         if self.running:
             self._generate(self.running, self._advance(self.running))
         return ended + self._remove_finished()
@@ -177,35 +183,28 @@ class Engine:
             row = self.waiting.popleft()
             row.slot = len(self.running)
             self.running.append(row)
-            if row.finish is not None or not self._adapted(row):
+            if row.finish is not None:
                 continue
-            length, room = len(row.keys), _room(row.request, row.choices)
-            self.cache.reserve(len(self.running), length + room)
-            while len(self._contents) < self.cache.slots:
-                self._contents.append([])
-            row.cached = self._share_prefix(row)
-            adapter = row.request.adapter
-            logits = self.model.prefill(self.cache, row.slot, row.cached, row.prompt[row.cached :], adapter)
-            # What is read past the switch is of no use before it.
-            self._contents[row.slot] = [] if self.model.crosses(length - 1, since=0) else row.keys
-            if not self.model.crosses(length + room, since=length):
-                # Not a slice, which would keep the whole prompt alive.
-                row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])
+            logits = self._read_prompt(row, row.slot, len(self.running))
             if row.choices:
                 self._weigh(row, logits)
-            elif row.beam is not None:
-                search(self.model, self.cache, row, row.beam, logits, self.max_num_seqs)
             else:
                 self._generate([row], logits[None])
 
-    def _adapted(self, row: Row) -> bool:
-        """Adapt what a row hears where its request asks for that; say whether it can be answered."""
-        if row.heard is not None:
-            try:
-                row.prompt = row.heard.adapted(self.model, row.prompt, row.request.adapter)
-            except ArithmeticError as error:
-                row.fail(str(error))
-        return row.finish is None
+    def _read_prompt(self, row: Row, slot: int, slots: int) -> torch.Tensor:
+        """Read a row's prompt into a slot and return its last logits [V]; `slots` are in use from then on."""
+        length, room = len(row.keys), _room(row.request, row.choices)
+        self.cache.reserve(slots, length + room)
+        while len(self._contents) < self.cache.slots:
+            self._contents.append([])
+        row.cached = self._share_prefix(row, slot)
+        logits = self.model.prefill(self.cache, slot, row.cached, row.prompt[row.cached :], row.request.adapter)
+        # What is read past the switch is of no use before it.
+        self._contents[slot] = [] if self.model.crosses(length - 1, since=0) else row.keys
+        if not self.model.crosses(length + room, since=length):
+            # Not a slice, which would keep the whole prompt alive.
+            row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])
+        return logits
 
     def _weigh(self, row: Row, logits: torch.Tensor) -> None:
         """End a row with the log-likelihood of each of its choices after the prompt, whose last logits are given [V].
@@ -255,19 +254,19 @@ class Engine:
             part = said[offset : offset + PIECE]
             yield self.model.read(self.cache, row.slot, len(row.keys) + offset, part, adapter)
 
-    def _share_prefix(self, row: Row) -> int:
-        """Copy the longest prompt prefix that some slot holds into the row's slot; return its length."""
+    def _share_prefix(self, row: Row, slot: int) -> int:
+        """Copy the longest prompt prefix of a row that some slot holds into another; return its length."""
         if not self.prefix_cache or self.model.crosses(len(row.keys) - 1, since=0):
             return 0
         lengths = [num_common(row.keys, contents) for contents in self._contents]
         # A prompt is never wholly cached: its last position has to yield logits.
-        best = max(range(len(lengths)), key=lambda slot: (lengths[slot], slot == row.slot))
+        best = max(range(len(lengths)), key=lambda other: (lengths[other], other == slot))
         length = min(lengths[best], len(row.keys) - 1)
         length -= length % (self.model.block or 1)
         if length < MIN_SHARED_PREFIX:
             return 0
-        if best != row.slot:
-            self.cache.copy(best, row.slot, length)
+        if best != slot:
+            self.cache.copy(best, slot, length)
         return length
 
     def _next_input(self, row: Row) -> torch.Tensor:
@@ -396,4 +395,4 @@ def _room(request: Request, choices: list[list[int]]) -> int:
 
 def rows_in(engine: Engine) -> Iterable[Row]:
     """Return every row that has not ended."""
-    return [*engine.running, *engine.waiting]
+    return [*engine.running, *engine.waiting, *engine.apart.rows]

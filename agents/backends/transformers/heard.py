@@ -1,19 +1,20 @@
 """The CIPHER vectors of a prompt, adapted to it before the engine reads it (`decoding: hso`).
 
-A prompt is adapted alone, in a forward and backward pass of its own for each step, over all of it, whatever is cached: so
-what a row hears does not depend on its company. Its keys say that its vectors are no longer those that were sent, so that no
-other prompt takes them from the cache.
+A prompt is adapted alone, in a forward and backward pass of its own for each step, over all of it, whatever is cached and
+whoever is answered between two steps: so what a row hears does not depend on its company. Its keys say that its vectors are
+no longer those that were sent, so that no other prompt takes them from the cache.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.truth import give_attention, uncached
-from agents.decoding.hso import HiddenStateOptimisation, optimised
+from agents.decoding.hso import HiddenStateOptimisation, optimising
 from agents.decoding.rules import Decoding
 from agents.message import Message
 from agents.tokenization import Key, Segment
@@ -42,37 +43,61 @@ class HeardVectors:
             found[position] = (f"adapted {whole}", position)
         return found
 
-    def adapted(self, model: LoadedModel, prompt: torch.Tensor, adapter: str | None) -> torch.Tensor:
-        """Return the prompt [P, D] with its vectors adapted.
+    def adapting(
+        self, model: LoadedModel, prompt: torch.Tensor, adapter: str | None
+    ) -> Generator[None, None, torch.Tensor]:
+        """Yield between the steps of the adaptation, and return the prompt [P, D] with its vectors adapted.
+
+        At each yield the model is as the engine has it, so that others may go on.
 
         Raises:
             ArithmeticError: it cannot be: a loss that is not finite, or a model that has no gradient.
         """
-        model.adapters.use([adapter])
-        # Eager attention is differentiated by products and sums alone, the same in every run. What chooses among the kernels of
-        # the other is a setting of the whole process, and engines have threads of their own.
-        give_attention(model.model, "eager")
-        try:
-            return self._adapted(model, prompt)
-        except RuntimeError as error:
-            # An out-of-memory error is for the engine to tell.
-            if isinstance(error, torch.OutOfMemoryError) or "memory" in str(error):
-                raise
-            raise ArithmeticError(f"its model has no gradient of what it hears: {error}") from error
-        finally:
-            give_attention(model.model, model.mode.attention)
+        steps: Generator[None, None, torch.Tensor] | None = None
+        while True:
+            with _differentiable(model, adapter):
+                try:
+                    if steps is None:
+                        steps = self._steps(model, prompt)
+                    next(steps)
+                except StopIteration as done:
+                    found: torch.Tensor = done.value
+                    return found.detach()
+            yield
 
-    def _adapted(self, model: LoadedModel, prompt: torch.Tensor) -> torch.Tensor:
+    def _steps(self, model: LoadedModel, prompt: torch.Tensor) -> Generator[None, None, torch.Tensor]:
+        inputs = prompt.clone()
+        heard = torch.tensor(self.positions, device=model.device)
+        targets = torch.tensor(self.tokens, device=model.device)
+        # As received, on the hearer's own table: what stands in a message beside its vectors, a control does not send.
+        targets[heard] = nearest_token(inputs[heard], model.table).ids
+        return optimising(
+            inputs, heard, targets, lambda fed: uncached(model.model, fed), self.settings, unit=model.coordinate
+        )
+
+
+@contextmanager
+def _differentiable(model: LoadedModel, adapter: str | None) -> Iterator[None]:
+    """Within it gradients are recorded and a model's attention has some.
+
+    Eager attention is differentiated by products and sums alone, the same in every run. What chooses among the kernels of the
+    other is a setting of the whole process, and engines have threads of their own.
+
+    Raises:
+        ArithmeticError: the model has no gradient.
+    """
+    model.adapters.use([adapter])
+    give_attention(model.model, "eager")
+    try:
         with torch.inference_mode(False), torch.enable_grad():
-            inputs = prompt.clone()
-            heard = torch.tensor(self.positions, device=model.device)
-            targets = torch.tensor(self.tokens, device=model.device)
-            # As received, on the hearer's own table: what stands in a message beside its vectors, a control does not send.
-            targets[heard] = nearest_token(inputs[heard], model.table).ids
-            found = optimised(
-                inputs, heard, targets, lambda fed: uncached(model.model, fed), self.settings, unit=model.coordinate
-            )
-        return found.detach()
+            yield
+    except RuntimeError as error:
+        # An out-of-memory error is for the engine to tell.
+        if isinstance(error, torch.OutOfMemoryError) or "memory" in str(error):
+            raise
+        raise ArithmeticError(f"its model has no gradient of what it hears: {error}") from error
+    finally:
+        give_attention(model.model, model.mode.attention)
 
 
 def heard_in(found: Sequence[Segment], decoding: Decoding | None) -> HeardVectors | None:

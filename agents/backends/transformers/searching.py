@@ -1,10 +1,10 @@
 """A row whose text is searched for (`decoding: acbs`): its prefixes are rows of the cache beside the running ones.
 
-The search of a row is done when it is admitted, and the others wait meanwhile. Its prefixes go through the model in steps of
-the engine's own width, so that a text does not depend on what else is running.
+They go through the model apart from the running rows, in steps of the engine's own width, so that a text does not depend on
+what else is running.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import torch
 
@@ -12,7 +12,7 @@ from agents.backend import Request
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Row
-from agents.decoding.acbs import ConditionalBeam, conditional_beam
+from agents.decoding.acbs import ConditionalBeam, Found, beam_steps
 from agents.decoding.ending import kept_before_stop
 from agents.decoding.rules import Decoding
 from agents.errors import RequestError
@@ -40,61 +40,60 @@ def beam_of(request: Request, decoding: Decoding | None) -> ConditionalBeam | No
 
 
 def search(
-    model: LoadedModel, cache: SlotCache, row: Row, settings: ConditionalBeam, logits: torch.Tensor, spare: int
-) -> None:
-    """End a row with the text that is found behind its prompt.
+    model: LoadedModel, cache: SlotCache, row: Row, settings: ConditionalBeam, logits: torch.Tensor, slot: int
+) -> Iterator[None]:
+    """Yield between the steps of a search, and end the row with the text that is found behind its prompt.
 
     Args:
-        model, cache: of the engine; the row's slot holds its prompt.
+        model, cache: of the engine.
         row: the row.
         settings: what is searched for.
         logits: [V], of the prompt's last position.
-        spare: the first slot that no running row has; this and those behind it are written over.
+        slot: the slot that holds the prompt; those behind it are nobody's, and are written over.
     """
     length, sampling = len(row.keys), row.request.sampling
     if model.crosses(length + sampling.max_tokens, since=length):
         row.fail("its model reads a text anew beyond some length, which a search cannot do")
         return
     width = settings.width
-    cache.reserve(spare + 2 * width, length + sampling.max_tokens)
-    step = 0
+    cache.reserve(slot + 1 + 2 * width, length + sampling.max_tokens)
+    step, row.decoded = 0, 1
 
     def bank(number: int) -> range:
         """Return the slots of a step's prefixes; those of the step before are copied into them."""
-        start = spare + width * (number % 2)
+        start = slot + 1 + width * (number % 2)
         return range(start, start + width)
 
-    def advance(parents: Sequence[int], tokens: Sequence[int]) -> tuple[torch.Tensor, None]:
-        nonlocal step
-        position, new = length + step, bank(step)
-        for place, parent in enumerate(parents):
-            cache.copy(bank(step - 1)[parent] if step else row.slot, new[place], position)
-        inputs = model.table.weight[torch.tensor(tokens, device=model.device)]
-        found = []
-        for start in range(0, len(tokens), model.rows or width):
-            part = slice(start, start + (model.rows or width))
-            slots = list(new[: len(tokens)][part])
-            positions = torch.full((len(slots),), position, device=model.device)
-            found.append(model.decode(cache, inputs[part], positions, [row.request.adapter] * len(slots), slots))
-        step += 1
-        return _likely(torch.cat(found)), None
-
     try:
-        found = conditional_beam(
+        steps = beam_steps(
             _likely(logits[None])[0],
-            advance,
             settings,
             ends=() if sampling.ignore_eos else model.stop_ids,
             limit=sampling.max_tokens,
             cut=lambda tokens: kept_before_stop(tokens, sampling.stop, model.tokenizer),
         )
+        parents, tokens = next(steps)
+        while True:
+            position, new = length + step, bank(step)
+            for place, parent in enumerate(parents):
+                cache.copy(bank(step - 1)[parent] if step else slot, new[place], position)
+            inputs = model.table.weight[torch.tensor(tokens, device=model.device)]
+            found = []
+            for start in range(0, len(tokens), model.rows or width):
+                part = slice(start, start + (model.rows or width))
+                slots = list(new[: len(tokens)][part])
+                positions = torch.full((len(slots),), position, device=model.device)
+                found.append(model.decode(cache, inputs[part], positions, [row.request.adapter] * len(slots), slots))
+            step, row.decoded = step + 1, row.decoded + len(tokens)
+            parents, tokens = steps.send((_likely(torch.cat(found)), None))
+            yield
     except InvalidBelief as error:
         row.fail(f"step {step}: {error}")
-        return
-    row.ids, row.kept, row.finish = list(found.tokens), found.kept, found.finish
-    row.decoded = found.decoded + 1
-    if sampling.likelihood:
-        row.likely = list(found.steps)
+    except StopIteration as done:
+        text: Found = done.value
+        row.ids, row.kept, row.finish = list(text.tokens), text.kept, text.finish
+        if sampling.likelihood:
+            row.likely = list(text.steps)
 
 
 def _likely(logits: torch.Tensor) -> torch.Tensor:

@@ -39,16 +39,15 @@ from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
 from agents.message_header import RENDERED
 from agents.model_folder import (
-    PlainText,
     origin_of,
     read_config,
     read_tokenizer,
     refuse_not_finite,
     refuse_other_kinds,
-    remarks,
     stored_weights,
     weights_hash,
 )
+from agents.model_remarks import PlainText, remarks
 from agents.pretrained import Progress, locate
 from agents.rerender import weights_for
 from agents.shards import refuse_damaged
@@ -318,7 +317,8 @@ class VLLMBackend(Backend):
         self.load.running -= 1
         self._pending.discard(pending)
         if isinstance(outcome, Generation) and pending.is_followed:
-            pending.show(outcome.message.text[shown:])
+            # What was shown is counted over all that was said, thinking included; the message's text is what is behind it.
+            pending.show(self.tokenizer.decode(list(outcome.message.token_ids))[shown:])
         pending.tell(outcome)
 
     async def _generate(
@@ -332,7 +332,7 @@ class VLLMBackend(Backend):
         lora: Any,
         number: str,
     ) -> tuple[Generation, int]:
-        """Return what a request generates, and how much of its text was shown."""
+        """Return what a request generates, and how many characters of it were shown, of its thinking as of its text."""
         last = found[-1]
         spoken = Spoken(closing=None if isinstance(last, Message) else left_open(last, self.tokenizer))
         await self._engine.revived()

@@ -126,6 +126,14 @@ def test_a_seed_is_added_to_that_of_the_file_and_what_takes_none_stays():
 def test_what_cannot_be_tabulated_is_refused(file, tmp_path, home):
     with pytest.raises(ConfigError, match="no row of its methods has transforms"):
         config_of_seed(configs_folder() / "debaters" / "headline.yaml", 0)
+    raw = yaml.safe_load(file.read_text())
+    del raw["methods"]["text"]
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(
+        ConfigError, match="have no row 'text', which copies are compared with in the end. It has: .*single"
+    ):
+        asyncio.run(play(tmp_path / "short.yaml", tmp_path / "none", 1, limit=1))
+    assert not (tmp_path / "none").exists()
     file.write_text(file.read_text().replace(CUT, "svd(ratio=2.0)").replace(WHOLE, "svd(ratio=1.5)"))
     with pytest.raises(ConfigError, match="none of its transforms takes a seed"):
         config_of_seed(file, 1)
@@ -140,7 +148,7 @@ def test_what_cannot_be_tabulated_is_refused(file, tmp_path, home):
 
 def test_a_cost_that_is_not_known_is_a_dash(file, tmp_path, home):
     raw = yaml.safe_load(file.read_text())
-    raw["methods"]["both"]["agents"]["second"]["transforms"] = [CUT, "optin(macs=0.5, score='random')"]
+    raw["methods"]["both"]["agents"]["second"]["transforms"] = ["svd(ratio=1.5)", "optin(macs=0.5, score='random')"]
     file.write_text(yaml.safe_dump(raw, sort_keys=False))
     asyncio.run(play(file, tmp_path / "out", 1, limit=1))
     found = tabulate(tmp_path / "out", scored_texts("tiny/dee", None, lambda _: None)[:1])
@@ -148,8 +156,24 @@ def test_a_cost_that_is_not_known_is_a_dash(file, tmp_path, home):
     assert found.copies[0].cells["cipher"].cost > 0
     (row,) = [line for line in markdown(found).splitlines() if line.startswith("| both |")]
     assert row.endswith("| – |")
-    assert "A dash is a copy of several such transforms" in markdown(found)
+    assert "A dash is a copy of several transforms whose share cannot be counted" in markdown(found)
     assert size({"macs_kept": 0.8, "of_steps": 2}) == "80% of the MACs, by the last of 2 transforms alone"
+
+
+def test_a_chain_has_the_size_and_the_cost_that_are_counted_of_the_copy(file, tmp_path, home):
+    again = "optin(macs=0.5, score='random', seed=1)"
+    raw = yaml.safe_load(file.read_text())
+    raw["methods"] = {row: raw["methods"][row] for row in ("single", "text", "cipher", "single-cut")}
+    raw["methods"]["single-cut"]["agents"]["first"]["transforms"] = [CUT, again]
+    file.write_text(yaml.safe_dump(raw, sort_keys=False))
+    asyncio.run(play(file, tmp_path / "out", 1, limit=1))
+    found = tabulate(tmp_path / "out", scored_texts("tiny/dee", None, lambda _: None)[:1])
+    whole = json.loads((locate(f"tiny/dee | {CUT} | {again}") / "transform.json").read_text())["whole"]
+    share = whole["map_macs_used"] / whole["map_macs_before"]
+    (debate,) = {m.name: m for m in read_run(tmp_path / "out" / "seed-0").methods}["single-cut"].debates
+    tokens = sum(t.prompt_tokens - t.cached_tokens + t.generated_tokens for t in debate.turns)
+    assert found.copies[0].cells["single"].cost == pytest.approx(share * tokens)
+    assert f"| cut | {share:.0%} of the maps' MACs" in markdown(found)
 
 
 def test_the_command_makes_the_page_and_the_figures(file, tmp_path, home, cli):

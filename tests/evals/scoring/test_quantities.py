@@ -92,6 +92,14 @@ def test_what_stands_beside_a_number_counts(answer, target, verdict):
         ("5\\text{ gallons}", "5\\text{ liters}", False),
         ("5\\text{ gallons}", "5", True),
         ("5\\text{ dollars}", "500\\text{ cents}", True),
+        ("\\$5", "500\\text{ cents}", True),
+        ("$5", "5\\text{ cents}", False),
+        ("\\$5", "5\\text{ dollars}", True),
+        ("\\$1,000", "100000¢", True),
+        ("\\$0.75", "75\\cent", True),
+        ("75¢", "75\\text{ cents}", True),
+        ("\\$5", "5", True),
+        ("\\$5", "5\\text{ meters}", False),
     ],
 )
 def test_thousands_and_speeds_are_converted_either_way_round(one, other, same):

@@ -24,7 +24,8 @@ from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers import TransformersBackend
 from agents.backends.transformers.row import Row
 from agents.errors import BackendFailed, MessageError, ModelError, PromptError
-from agents.model_folder import read_config, read_tokenizer, remarks
+from agents.model_folder import read_config, read_tokenizer
+from agents.model_remarks import remarks
 
 WEIGHTS = "model.safetensors"
 

@@ -86,7 +86,7 @@ def test_what_is_heard_is_adapted_to_its_own_prompt_and_nothing_else(tiny):
 
 
 def test_the_adapted_hearer_is_not_the_plain_one(tiny):
-    model = load(tiny("llama"))
+    model = load(tiny("llama"), rows=4)
     plain, adapted = (digests(generate(Engine(model), requests_of(model, decoding))) for decoding in (None, HSO))
     assert plain[3] == adapted[3], "who hears words alone has nothing to adapt"
     assert all(one != other for at, (one, other) in enumerate(zip(plain, adapted, strict=True)) if at in (1, 2))
