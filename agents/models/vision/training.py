@@ -35,7 +35,7 @@ WARM = 0.1
 class Recipe:
     """How it is trained: AdamW, its rate risen and then lowered along a cosine."""
 
-    epochs: int = 50
+    epochs: int = 30
     batch: int = 50
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
