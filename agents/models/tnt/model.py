@@ -91,9 +91,9 @@ class Words(nn.Module):
 
 def cut(picture: Tensor, side: int) -> Tensor:
     """Return the squares [B n, C, side, side] of pictures [B, C, H, W], row by row."""
-    rows = picture.unflatten(3, (-1, side)).unflatten(2, (-1, side))
-    # [B, C, rows, side, columns, side]
-    return rows.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+    batch, channels, height, width = picture.shape
+    squares = picture.reshape(batch, channels, height // side, side, width // side, side)
+    return squares.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
 
 
 class TNT(nn.Module):

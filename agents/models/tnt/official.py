@@ -64,7 +64,7 @@ def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     positions = found["pixel_pos"]
     if positions.ndim == 3:
         row = math.isqrt(positions.shape[1])
-        found["pixel_pos"] = positions.transpose(1, 2).unflatten(2, (row, row))
+        found["pixel_pos"] = positions.transpose(1, 2).reshape(1, -1, row, row)
     return found
 
 
