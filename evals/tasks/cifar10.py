@@ -78,7 +78,7 @@ class CIFAR10(Task):
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the first of the ten words after the last `Answer:`; else the only one that is said."""
         _, cue, after = said(response).lower().rpartition("answer:")
-        words = [_ALSO.get(word, word) for word in _WORD.findall(after)]
+        words: list[str] = [_ALSO.get(word, word) for word in _WORD.findall(after)]
         found = [word for word in words if word in CLASSES]
         if cue and found:
             return found[0]
