@@ -46,8 +46,7 @@ def prepared(pixels: Tensor, config: PictureConfig) -> Tensor:
     height, width = picture.shape[1:]
     shorter = math.floor(config.side / config.crop)
     if min(height, width) != shorter:
-        scale = shorter / min(height, width)
-        size = [shorter if side == min(height, width) else int(side * scale) for side in (height, width)]
+        size = [side * shorter // min(height, width) for side in (height, width)]
         picture = functional.interpolate(picture[None], size=size, mode="bicubic", antialias=True)[0].clamp(0, 1)
     top, left = (round((side - config.side) / 2.0) for side in picture.shape[1:])
     square = picture[:, top : top + config.side, left : left + config.side]
