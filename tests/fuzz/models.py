@@ -89,6 +89,7 @@ class Answers(Target):
         "hellaswag",
         "biographies",
         "svamp",
+        "cifar10",
     )
     options = ("one", "-3", "1,200", "a b c")
 

@@ -31,6 +31,7 @@ from typing import Any
 from fuzz.files import Journals, Messages, Questions, Responses, RunFolders, Tables
 from fuzz.models import Answers, Checkpoints, ModelFolders, Servers, Templates
 from fuzz.mutation import mutate
+from fuzz.pictures import Pictures
 from fuzz.serving import Bodies
 from fuzz.settings import Configs, Overrides, PromptFiles, Topologies, Yaml
 from fuzz.target import Target
@@ -52,6 +53,7 @@ TARGETS: tuple[type[Target], ...] = (
     Templates,
     Checkpoints,
     ModelFolders,
+    Pictures,
     Bodies,
 )
 BATCH = 500

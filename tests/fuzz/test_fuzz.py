@@ -25,6 +25,7 @@ FEW = {
     "overrides": 600,
     "yaml": 600,
     "bodies": 400,
+    "pictures": 600,
 }
 LARGEST_CORPUS = 1_000_000
 

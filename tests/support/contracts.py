@@ -14,8 +14,10 @@ from agents.beliefs.cards import create_belief_backend
 from agents.models.discrete_functions.families import draw
 from agents.models.in_context.families import draw as draw_regression
 from agents.models.in_context.families import kinds_of as regression
-from agents.observation import Audio, Observation, Series, Table, Text
+from agents.observation import Audio, Image, Observation, Series, Table, Text
 from agents.question import Question
+
+THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,66 @@ def small_passt(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     model = PaSST(PaSSTConfig(("low", "middle", "high"), width=16, depth=1, heads=2, frames=32, drop_times=1))
     PaSSTBackend(model, temperature=0.7).save_pretrained(folder)
     return {"checkpoint": str(folder)}
+
+
+def small_crossvit(folder: Path, *, seed: int = 0, labels: tuple[str, ...] = THINGS) -> dict[str, Any]:
+    """Write a random CrossViT for pictures of 16 x 16."""
+    from agents.models.crossvit.backend import CrossViTBackend
+    from agents.models.crossvit.config import CrossViTConfig
+    from agents.models.crossvit.model import CrossViT
+
+    torch.manual_seed(seed)
+    sizes = {"sides": (16, 16), "widths": (8, 16), "depths": (1, 1), "hidden": (8, 16), "stages": 1, "heads": 2}
+    model = CrossViT(CrossViTConfig(labels, **sizes))
+    CrossViTBackend(_shaken(model), temperature=0.7).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def small_tnt(folder: Path, *, seed: int = 0, labels: tuple[str, ...] = THINGS) -> dict[str, Any]:
+    """Write a random TNT for pictures of 16 x 16."""
+    from agents.models.tnt.backend import TNTBackend
+    from agents.models.tnt.config import TNTConfig
+    from agents.models.tnt.model import TNT
+
+    torch.manual_seed(seed)
+    model = TNT(TNTConfig(labels, side=16, width=16, depth=1, heads=2, inner_width=8, inner_heads=2))
+    TNTBackend(_shaken(model), temperature=0.7).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def _shaken(model: torch.nn.Module) -> torch.nn.Module:
+    """Return a model with weights so large that pictures differ; those of a training's beginning are all but 0."""
+    for weights in model.parameters():
+        weights.data += 0.3 * torch.randn(weights.shape)
+    return model
+
+
+def picture_cases() -> list[Question]:
+    """Return pictures of several sizes, one of one colour, and questions that name some of the classes."""
+    shapes = ((3, 16, 16), (1, 20, 33), (3, 7, 5), (3, 40, 16))
+    pictures = [torch.rand(shape, generator=torch.Generator().manual_seed(shape[1])) for shape in shapes]
+    options = ("horse", "airplane", "cat")
+    return [
+        *(Question("case", "?", (Image(pixels),)) for pixels in pictures),
+        Question("case", "?", (Image(pictures[0]),), ("A", "B", "C"), options),
+        Question("case", "?", (Image(pictures[1]),), options),
+        # An option that is no class of its own: its belief is over all classes.
+        Question("case", "?", (Image(pictures[2]),), ("A", "B"), ("cat", "castle")),
+    ]
+
+
+def _pictures(name: str, prepare: Callable[..., dict[str, Any]]) -> Contract:
+    return Contract(
+        name,
+        {},
+        picture_cases,
+        Image(torch.zeros(3, 0, 0)),
+        (
+            (Image(torch.zeros(3, 8, 4097)), "at most 4096 pixels a side; this has 4097 x 8"),
+            (Image(torch.zeros(3, 100, 6)), "one side is at most 16 times the other; this has 6 x 100"),
+        ),
+        prepare=prepare,
+    )
 
 
 def small_scenes(folder: Path, *, seed: int = 0) -> dict[str, Any]:
@@ -397,6 +459,8 @@ CONTRACTS = {
         ),
         prepare=small_passt,
     ),
+    "crossvit": _pictures("crossvit", small_crossvit),
+    "tnt": _pictures("tnt", small_tnt),
     "passt_scenes": Contract(
         "passt_scenes",
         {},

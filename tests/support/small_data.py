@@ -9,6 +9,7 @@ import wave
 import zipfile
 
 import torch
+from support.contracts import THINGS
 from support.random_models import generator
 
 
@@ -47,6 +48,22 @@ def digits(folder, per_digit=3):
                     t = torch.arange(2400 + 160 * take) / 8000
                     tone = torch.sin(2 * math.pi * (200 + 330 * digit) * t) * 9000
                     archive.writestr(f"{digit}_ann_{take}.wav", wav(tone.short().numpy().tobytes()))
+    return folder
+
+
+def things(folder, each=3):
+    """Write pictures in the layout of CIFAR-10's files: stripes, closer together for a later class."""
+    from PIL import Image
+
+    for split, count in (("train", each), ("test", 1)):
+        with zipfile.ZipFile(folder / f"{split}.zip", "w") as archive:
+            for place, name in enumerate(THINGS):
+                for number in range(count):
+                    across = torch.arange(32) * (0.2 + 0.2 * place) + number
+                    grey = (127 + 100 * torch.sin(across)).to(torch.uint8).expand(32, 32)
+                    file = io.BytesIO()
+                    Image.fromarray(torch.stack([grey, grey.T, grey], 2).contiguous().numpy()).save(file, "PNG")
+                    archive.writestr(f"{name}/{number:04d}.png", file.getvalue())
     return folder
 
 

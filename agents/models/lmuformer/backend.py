@@ -29,7 +29,7 @@ class LMUFormerBackend(SoundBackend):
     """
 
     model: Streamed
-    what, suffix, longest_s = "LMUFormer", ".pth", 30.0
+    what, suffixes, longest_s = "LMUFormer", (".pth",), 30.0
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ class PaSSTBackend(SoundBackend):
     """
 
     model: PaSST
-    what, suffix, longest_s = "PaSST", ".pt", 60.0
+    what, suffixes, longest_s = "PaSST", (".pt",), 60.0
     published_options = ("hop",)
 
     @classmethod

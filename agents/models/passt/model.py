@@ -8,44 +8,11 @@ B batch, M bands, T frames, F x C grid of patches, N tokens, D width, K labels.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from agents.models.passt.config import PaSSTConfig
+from agents.models.vision.layers import EPSILON, Block, start
 
 TOKENS = 2  # class and distillation
-EPSILON = 1e-6
-START = 0.02
-
-
-class Attention(nn.Module):
-    """Everybody attends to everybody."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return [B, N, D] of [B, N, D]."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        found: Tensor = self.proj(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-        return found
-
-
-class Block(nn.Module):
-    """Pre-norm attention and feed-forward."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width, eps=EPSILON), nn.LayerNorm(width, eps=EPSILON)
-        self.attn = Attention(width, heads)
-        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, 4 * width), "fc2": nn.Linear(4 * width, width)})
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return [B, N, D] of [B, N, D]."""
-        x = x + self.attn(self.norm1(x))
-        found: Tensor = x + self.mlp["fc2"](functional.gelu(self.mlp["fc1"](self.norm2(x))))
-        return found
 
 
 class PaSST(nn.Module):
@@ -56,9 +23,9 @@ class PaSST(nn.Module):
         self.config, width = config, config.width
         rows, columns = config.grid
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, width, config.patch, config.stride)})
-        self.cls_token, self.dist_token = _start(1, 1, width), _start(1, 1, width)
-        self.new_pos_embed = _start(1, TOKENS, width)
-        self.freq_new_pos_embed, self.time_new_pos_embed = _start(1, width, rows, 1), _start(1, width, 1, columns)
+        self.cls_token, self.dist_token = start(1, 1, width), start(1, 1, width)
+        self.new_pos_embed = start(1, TOKENS, width)
+        self.freq_new_pos_embed, self.time_new_pos_embed = start(1, width, rows, 1), start(1, width, 1, columns)
         self.blocks = nn.Sequential(*(Block(width, config.heads) for _ in range(config.depth)))
         self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, len(config.labels)))
@@ -106,7 +73,3 @@ class PaSST(nn.Module):
         x = x[..., kept(x.shape[3], config.drop_times)]
         x = x[:, :, kept(x.shape[2], config.drop_bands)].flatten(2)
         return x[..., kept(x.shape[2], config.drop_patches)]
-
-
-def _start(*shape: int) -> nn.Parameter:
-    return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=START))

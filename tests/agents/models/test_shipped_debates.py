@@ -3,11 +3,12 @@
 import asyncio
 import gzip
 import json
+import shutil
 
 import pytest
 import torch
 from support import contracts
-from support.small_data import SPLITS, answer_sentences, digits, ett, tatoeba, trec, wav
+from support.small_data import SPLITS, answer_sentences, digits, ett, tatoeba, things, trec, wav
 
 from agents.beliefs.cards import GROUP
 from agents.models.classical_forecasters.backend import ClassicalForecaster
@@ -69,6 +70,8 @@ def glyphs(folder, *, seed=0):
 DATA = {
     "answers": answer_sentences,
     "glyphs": shakespeare,
+    "picture_experts": things,
+    "pictures": things,
     "questions": trec,
     "scenes": digits,
     "series": ett,
@@ -80,10 +83,12 @@ DATA = {
 SETTINGS = {
     "scenes": ["agents.scenes.options.examples=data/train.zip"],
     "functions_mixed": ["backend=mock", "model=mock"],
+    "pictures": ["backend=mock", "model=mock"],
     "sounds": ["task=sounds", "agents.passt.checkpoint=one", "agents.passt20.checkpoint=two"],
 }
 PREPARED = {
     "classical_forecasters": forecaster,
+    "crossvit": contracts.small_crossvit,
     "glyphs": glyphs,
     "itransformer": itransformer,
     "kalm": contracts.small_kalm,
@@ -94,6 +99,7 @@ PREPARED = {
     "passt": contracts.small_passt,
     "passt_scenes": contracts.small_passt,
     "sentence_transformers": contracts.small_sentence_transformer,
+    "tnt": contracts.small_tnt,
     "transformer_programs": contracts.small_program,
 }
 
@@ -108,6 +114,8 @@ def agents_of(config):
 def test_a_shipped_debate_is_played(tmp_path, monkeypatch, path):
     if path.stem == "answers":
         pytest.importorskip("sentence_transformers")
+    if path.stem in ("pictures", "picture_experts"):
+        pytest.importorskip("PIL")
     if path.stem == "glyphs":
         pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
@@ -123,6 +131,29 @@ def test_a_shipped_debate_is_played(tmp_path, monkeypatch, path):
     data = DATA[path.stem](tmp_path / "data") if path.stem in DATA else None
     results = asyncio.run(evaluate(config, out=tmp_path / "run", data=data, limit=2))
     assert [result.total for result in results] == [2] * len(config.methods)
+
+
+def test_a_language_model_hears_what_two_experts_of_pictures_believe(tmp_path, monkeypatch, tiny):
+    """A tiny random model of its own tokens: it hears vectors of both experts, and they hear each other's beliefs."""
+    pytest.importorskip("PIL")
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("crossvit", "tnt")):
+        PREPARED[name](tmp_path / "runs" / name / "cifar10-0", seed=number)
+    (tmp_path / "data").mkdir()
+    # Its tokens are characters, and what it hears is longer than its usual context.
+    model = shutil.copytree(tiny(), tmp_path / "model")
+    settings = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**settings, "max_position_embeddings": 1024}))
+    config = load_config(configs_folder() / "specialists" / "pictures.yaml", [f"model={model}", "dtype=float32"])
+    results = asyncio.run(
+        evaluate(config, out=tmp_path / "run", data=things(tmp_path / "data"), limit=1, methods=["cipher", "text"])
+    )
+    assert [result.total for result in results] == [1, 1]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "cipher" / "transcript.jsonl").read_text().splitlines()]
+    turns = {(line["round"], line["agent"]): line for line in lines if line["kind"] == "turn"}
+    assert sorted(agent for _, agent in turns[2, "eve"]["heard"]) == ["crossvit", "tnt"]
+    assert {turn["encoder"] for turn in turns.values()} == {"expectation"}
+    assert turns[2, "eve"]["usage"]["prompt_tokens"] > turns[1, "eve"]["usage"]["prompt_tokens"]
 
 
 def test_every_belief_backend_is_in_a_shipped_debate():

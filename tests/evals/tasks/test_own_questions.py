@@ -70,7 +70,10 @@ def test_columns_have_the_names_that_the_user_gives_them(tmp_path):
     [
         ("question", "write OURS=YOURS pairs"),
         ("question=", "write OURS=YOURS pairs"),
-        ("qestion=prompt", "'qestion' is none of question, answer, options, choices, id. Did you mean 'question'"),
+        (
+            "qestion=prompt",
+            "'qestion' is none of question, answer, options, choices, id, image, audio. Did you mean 'question'",
+        ),
         ("answer=a,answer=b", "answer is named twice"),
     ],
 )

@@ -1,7 +1,7 @@
 // Two debates over one question side by side: of two methods, or of two runs; where they first differ.
 
 import { firstDifference, turnOf } from "./debates.js";
-import { questionBox } from "./debateview.js";
+import { picture, questionBox } from "./debateview.js";
 import { difference } from "./differences.js";
 import { h } from "./dom.js";
 import { chip, heading, link, method } from "./parts.js";
@@ -47,6 +47,7 @@ export async function compareView(source, run, question, asked, ask) {
     null,
     heading([[run.name, address({ view: "questions", run: run.name, asked: {} })]], ["Side by side: ", said(shortId(question, 60))]),
     questionBox("error" in left ? text : left.debate.question.text),
+    "error" in left ? null : picture(left.debate.question),
     choose,
     "error" in left || "error" in right ? h("p.warning", null, visible("error" in left ? left.error : "error" in right ? right.error : "")) : both(left, right),
   );

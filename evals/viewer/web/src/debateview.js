@@ -49,6 +49,7 @@ export async function debateView(source, run, route, partial = {}) {
       ["Question ", said(shortId(debate.question.id, 60))],
     ),
     questionBox(debate.question.text),
+    picture(debate.question),
     tabs(run, debate),
     decision(debate),
     h(
@@ -73,6 +74,15 @@ export function questionBox(text) {
   const box = h("div.question.long", { tabindex: 0, role: "region", "aria-label": "The question" }, prose(text, { math: true }));
   requestAnimationFrame(() => (box.scrollTop = box.scrollHeight));
   return box;
+}
+
+/**
+ * Return the picture that a question is about, as the run kept it; null without one. It holds itself: nothing is fetched.
+ * @param {import("./types.js").Question} question
+ */
+export function picture(question) {
+  if (!question.picture?.startsWith("data:image/png;base64,")) return null;
+  return h("img.looked-at", { src: question.picture, alt: "The picture that agents looked at" });
 }
 
 /** @param {Run} run @param {Debate} debate */

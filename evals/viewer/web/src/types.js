@@ -9,7 +9,7 @@
  *   topology: string, protocol: string, decision: string, bound: boolean, counts: Record<string, number>,
  *   verdicts: Record<string, number>}} Method
  *
- * @typedef {{id: string, text: string, target: string|null}} Question
+ * @typedef {{id: string, text: string, target: string|null, picture?: string|null}} Question
  *
  * @typedef {{name: string, state: string, reason: string, task: string, seed: string, models: string[], version: number,
  *   since: number, read: boolean, methods: Method[], questions: Question[], cells: Record<string, Record<string, Cell>>}} Run

@@ -1,0 +1,108 @@
+"""Picture files: PNG and JPEG, read by Pillow (extra `pictures`), and pictures written as PNG without a library.
+
+What is read may come from anybody. Only the two formats are tried, a picture's size is looked at before it is unpacked, and
+whatever the library makes of a broken file is a sentence.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from agents.errors import MissingDependency, ObservationError
+from agents.observation import Image
+
+EXTRA = "pictures"
+FORMATS = ("PNG", "JPEG")
+LARGEST_PICTURE = 50_000_000
+"""Bytes of a file."""
+MOST_PIXELS = 50_000_000
+SHORTER_SIDE = 512
+"""Of a picture that is kept, in pixels: larger ones are scaled down, since no model here looks at more."""
+BROKEN = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError,
+          struct.error, zlib.error)  # fmt: skip
+
+
+def read_picture(blob: bytes, *, source: str) -> Image:
+    """Return the picture in a PNG or JPEG file, three colours, turned as its EXIF says; what is transparent is white.
+
+    Raises:
+        ObservationError: the file is neither, is broken, or has too many pixels; the text names the source.
+        MissingDependency: no Pillow.
+    """
+    try:
+        from PIL import Image as Pillow
+        from PIL import ImageOps
+    except ModuleNotFoundError as error:
+        raise MissingDependency(f"reading {source}", "pillow", EXTRA) from error
+    with warnings.catch_warnings():
+        # Of odd metadata, which is not used, and of sizes, which are bounded here.
+        warnings.simplefilter("ignore")
+        try:
+            with Pillow.open(io.BytesIO(blob), formats=FORMATS) as file:
+                _check_size(*file.size, source=source)
+                return Image(_pixels(_colours(ImageOps.exif_transpose(file))))
+        except Pillow.DecompressionBombError as error:
+            raise ObservationError(
+                f"{source}: more than {MOST_PIXELS:,} pixels are not unpacked; scale it down"
+            ) from error
+        except BROKEN as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ObservationError(f"{source}: not a picture that can be read (PNG, JPEG): {reason[:200]}") from error
+
+
+def _check_size(width: int, height: int, *, source: str) -> None:
+    if width * height > MOST_PIXELS:
+        raise ObservationError(f"{source}: {width} x {height} pixels, and {MOST_PIXELS:,} are allowed; scale it down")
+
+
+def _colours(file: Any) -> Any:
+    """Return a picture of Pillow in red, green and blue, 8 bits each, at most so large as it is kept."""
+    from PIL import Image as Pillow
+
+    if file.mode.startswith("I"):
+        # 16 bits, of which the library keeps the lowest 8.
+        deep = torch.frombuffer(bytearray(file.convert("I").tobytes()), dtype=torch.int32).clamp(0, 65535)
+        grey = deep.div(257).round().to(torch.uint8).reshape(file.size[1], file.size[0])
+        file = Pillow.fromarray(grey.numpy())
+    if "A" in file.getbands() or "transparency" in file.info:
+        seen = file.convert("RGBA")
+        paper = Pillow.new("RGBA", seen.size, "white")
+        file = Pillow.alpha_composite(paper, seen)
+    file = file.convert("RGB")
+    shorter = min(file.size)
+    if shorter > SHORTER_SIDE:
+        width, height = (max(round(side * SHORTER_SIDE / shorter), 1) for side in file.size)
+        file = file.resize((width, height), Pillow.Resampling.BICUBIC)
+    return file
+
+
+def _pixels(file: Any) -> Tensor:
+    """Return the pixels [3, H, W] between 0 and 1."""
+    width, height = file.size
+    raw = torch.frombuffer(bytearray(file.tobytes()), dtype=torch.uint8)
+    return raw.reshape(height, width, 3).permute(2, 0, 1).float() / 255
+
+
+def to_png(image: Image, *, longest: int) -> bytes:
+    """Return a picture as a PNG file, its longer side at most `longest` pixels."""
+    pixels = image.pixels.expand(3, -1, -1)
+    if (side := max(pixels.shape[1:])) > longest:
+        size = [max(round(each * longest / side), 1) for each in pixels.shape[1:]]
+        pixels = functional.interpolate(pixels[None], size=size, mode="area")[0]
+    _, height, width = pixels.shape
+    lines = (255 * pixels).round().to(torch.uint8).permute(1, 2, 0).reshape(height, -1)
+    # Before each line, how it is filtered: not at all.
+    raw = functional.pad(lines, (1, 0)).contiguous().numpy().tobytes()
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in parts)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -1,0 +1,80 @@
+"""Official checkpoints: timm's `crossvit_….safetensors` and the `.pth` files of github IBM/CrossViT's release.
+
+All sizes are read off the tensors but two: heads are 32 wide in the branch of small patches, in every published model, and a
+picture's margins are cut off (timm's 0.875) where it is of 240 pixels, and not where it is of 408.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from agents.models.checkpoint import official
+from agents.models.crossvit.config import CrossViTConfig
+from agents.models.crossvit.model import BRANCHES, CrossViT
+from agents.models.vision.label_names import labels_of
+from agents.models.vision.published import IMAGENET, tensors_of
+
+HEAD_WIDTH = 32
+CROPPED = {240: 0.875}
+PATCHES_OF_STEM = (12, 16)
+
+
+def from_official(path: Path, labels: Sequence[str] | str | None = None) -> CrossViT:
+    """Return the model of an official file, in eval mode.
+
+    Args:
+        path: of the file.
+        labels: of its classes (see `labels_of`); the file does not name them.
+
+    Raises:
+        ModelError: not such a file, or another number of labels.
+    """
+    with official(path, "CrossViT") as found:
+        weights = {_ours(name): tensor for name, tensor in tensors_of(found).items()}
+        model = CrossViT(official_config(weights, labels))
+        model.load_state_dict(weights)
+    return model.eval()
+
+
+def official_config(weights: Mapping[str, Tensor], labels: Sequence[str] | str | None = None) -> CrossViTConfig:
+    """Return the sizes of a state dict with timm's names."""
+    has_stem = "patch_embed.0.proj.0.weight" in weights
+    patches = (
+        PATCHES_OF_STEM if has_stem else tuple(_size(weights, f"patch_embed.{i}.proj.weight", -1) for i in BRANCHES)
+    )
+    sides = tuple(math.isqrt(_size(weights, f"pos_embed_{i}", 1) - 1) * patches[i] for i in BRANCHES)
+    widths = tuple(_size(weights, f"cls_token_{i}", -1) for i in BRANCHES)
+    return CrossViTConfig(
+        labels_of(_size(weights, "head.0.bias", 0), labels),
+        sides=(sides[0], sides[1]),
+        patches=(patches[0], patches[1]),
+        widths=(widths[0], widths[1]),
+        depths=(_count(weights, r"blocks\.0\.blocks\.0\.(\d+)\."), _count(weights, r"blocks\.0\.blocks\.1\.(\d+)\.")),
+        hidden=(
+            _size(weights, "blocks.0.blocks.0.0.mlp.fc1.bias", 0),
+            _size(weights, "blocks.0.blocks.1.0.mlp.fc1.bias", 0),
+        ),
+        stages=_count(weights, r"blocks\.(\d+)\."),
+        heads=widths[0] // HEAD_WIDTH,
+        stem=has_stem,
+        crop=CROPPED.get(sides[0], 1.0),
+        mean=IMAGENET.mean,
+        deviation=IMAGENET.deviation,
+    )
+
+
+def _ours(name: str) -> str:
+    """Return timm's name of a tensor of IBM's files: `pos_embed.0` is `pos_embed_0`."""
+    return re.sub(r"^(pos_embed|cls_token)\.(\d)$", r"\1_\2", name)
+
+
+def _size(weights: Mapping[str, Tensor], name: str, axis: int) -> int:
+    return weights[name].shape[axis]
+
+
+def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
+    """Return one more than the highest number that stands where a pattern says."""
+    return 1 + max(int(found[1]) for name in weights if (found := re.match(pattern, name)) is not None)

@@ -1,0 +1,1 @@
+"""What agents that see share: patches, attention and blocks, pixels as a model takes them, CIFAR-10's recipe."""

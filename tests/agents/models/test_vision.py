@@ -1,0 +1,197 @@
+"""What agents that see share: a picture as a model takes it, questions about some classes, the recipe and its calibration."""
+
+import io
+import zipfile
+
+import pytest
+import torch
+from support.contracts import THINGS, small_crossvit, small_tnt
+from support.random_models import generator
+from support.small_data import things
+
+from agents.beliefs.cards import create_belief_backend
+from agents.errors import ModelError
+from agents.models.checkpoint import CONFIG
+from agents.models.crossvit import training as crossvit_training
+from agents.models.crossvit.config import CrossViTConfig
+from agents.models.crossvit.model import CrossViT
+from agents.models.tnt import training as tnt_training
+from agents.models.tnt.config import TNTConfig
+from agents.models.vision import cifar10, training
+from agents.models.vision.cifar10 import divided, read_cifar10, stacked
+from agents.models.vision.measures import calibration_error, fitted_temperature
+from agents.models.vision.pixels import prepared
+from agents.models.vision.resumption import FILE
+from agents.models.vision.training import Recipe, changed, train
+from agents.observation import Image
+from agents.question import Question
+
+TINY = CrossViTConfig(THINGS, widths=(4, 8), depths=(1, 1), hidden=(4, 8), stages=1, heads=1)
+RECIPE = Recipe(epochs=3, batch=10)
+
+
+def config(side=16, crop=1.0):
+    return TNTConfig(("a", "b"), side=side, crop=crop)
+
+
+def test_a_picture_becomes_the_square_in_its_middle():
+    square = torch.rand(3, 16, 16, generator=generator())
+    assert torch.allclose(prepared(square, config()), 2 * square - 1)
+    wide = torch.zeros(3, 16, 40)
+    wide[:, :, 12:28] = square
+    assert torch.allclose(prepared(wide, config()), 2 * square - 1)
+    # One channel is every colour.
+    assert torch.equal(prepared(square[:1], config()), prepared(square[:1].expand(3, -1, -1), config()))
+    # Halved, and the margin of a fifth cut off.
+    ramp = torch.linspace(0, 1, 40).expand(3, 40, 40)
+    found = prepared(ramp, config(crop=0.8))
+    assert found.shape == (3, 16, 16)
+    assert found[0, 0].tolist() == pytest.approx((2 * ramp[0, 0].reshape(20, 2).mean(1)[2:18] - 1).tolist(), abs=5e-3)
+
+
+@pytest.mark.parametrize(("name", "prepare"), [("crossvit", small_crossvit), ("tnt", small_tnt)])
+def test_a_belief_about_some_classes_is_that_about_all_given_that_it_is_one_of_them(tmp_path, name, prepare):
+    backend = create_belief_backend(name, **prepare(tmp_path))
+    picture = Image(torch.rand(3, 16, 16, generator=generator()))
+    everything, few = backend.believe(
+        [Question("all", "?", (picture,)), Question("few", "?", (picture,), ("A", "B"), ("ship", "cat"))]
+    )
+    known = dict(zip(everything.labels, everything.probabilities, strict=True))
+    assert few.labels == ("A", "B")
+    share = known["ship"] / (known["ship"] + known["cat"])
+    assert few.probabilities == pytest.approx((share, 1 - share))
+
+
+def test_scores_of_classes_that_are_true_at_once(tmp_path):
+    options = {**small_tnt(tmp_path), "temperature": 1.0}
+    picture = Image(torch.rand(3, 16, 16, generator=generator()))
+    backend = create_belief_backend("tnt", **options, scores="sigmoid")
+    with torch.inference_mode():
+        weights = torch.sigmoid(backend.class_scores(picture).double())
+    (belief,) = backend.believe([Question("case", "?", (picture,))])
+    assert belief.probabilities == pytest.approx((weights / weights.sum()).tolist())
+
+
+def test_calibration_error_is_the_plain_one():
+    scores = 3 * torch.randn(400, 4, generator=generator())
+    classes = torch.randint(4, (400,), generator=generator(1))
+    bins = [[] for _ in range(10)]
+    for row, right in zip(torch.softmax(scores.double() / 1.7, 1).tolist(), classes.tolist(), strict=True):
+        bins[min(int(10 * max(row)), 9)].append((max(row), row.index(max(row)) == right))
+    want = sum(abs(sum(c for c, _ in each) - sum(r for _, r in each)) for each in bins) / 400
+    assert calibration_error(scores, classes, 1.7) == pytest.approx(want)
+
+
+def test_a_fitted_temperature_undoes_a_wrong_one():
+    """Labels drawn from softmax(x), scores of 2.5 x: the fitted temperature is near 2.5, and the error goes away."""
+    x = 2 * torch.randn(6000, 5, generator=generator())
+    classes = torch.multinomial(torch.softmax(x, 1), 1, generator=generator(1))[:, 0]
+    fitted = fitted_temperature(2.5 * x, classes)
+    assert fitted == pytest.approx(2.5, rel=0.08)
+    assert calibration_error(2.5 * x, classes, fitted) < 0.02 < calibration_error(2.5 * x, classes)
+
+
+def test_pictures_are_flipped_and_shifted_and_nothing_else():
+    picture = torch.rand(1, 3, 8, 8, generator=generator())
+    found = changed(picture.expand(200, -1, -1, -1), generator())
+    room = torch.nn.functional.pad(picture, (4, 4, 4, 4), mode="reflect")[0]
+    windows = [room[:, d : d + 8, r : r + 8] for d in range(9) for r in range(9)]
+    # The flipped picture's room is the room flipped.
+    allowed = torch.stack([*windows, *(window.flip(2) for window in windows)])
+    assert all((allowed == each).flatten(1).all(1).any() for each in found)
+    assert len(found.flatten(1).unique(dim=0)) > 50
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    pytest.importorskip("PIL")
+    return things(tmp_path_factory.mktemp("things"), each=10)
+
+
+def test_the_files_are_read_by_class_and_divided(pictures):
+    found = read_cifar10(pictures, "train")
+    assert len(found) == 100
+    assert [each.name for each in found[:2]] == ["airplane/0000", "airplane/0001"]
+    to_train, held = divided(found)
+    assert (len(to_train), [each.name for each in held[:2]]) == (90, ["airplane/0009", "automobile/0009"])
+    pixels, classes = stacked(held)
+    assert pixels.shape == (10, 3, 32, 32)
+    assert classes.tolist() == list(range(10))
+
+
+def test_a_training_that_was_stopped_comes_to_the_same_bits(pictures, tmp_path):
+    pixels, classes = stacked(read_cifar10(pictures, "train"))
+
+    def trained(folder, progress=lambda _: None):
+        torch.manual_seed(0)
+        return train(CrossViT(TINY), pixels, classes, RECIPE, seed=1, folder=folder, progress=progress).state_dict()
+
+    def stop(said):
+        if said.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    whole = trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "stopped", stop)
+    said = []
+    again = trained(tmp_path / "stopped", said.append)
+    assert [line.split(":")[0] for line in said] == ["epoch 3 of 3"]
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+    with pytest.raises(ModelError, match="is of another training: .*remove it to begin anew"):
+        train(CrossViT(TINY), pixels, classes, RECIPE, seed=2, folder=tmp_path / "stopped", progress=lambda _: None)
+    (tmp_path / "stopped" / FILE).write_bytes(b"spam")
+    with pytest.raises(ModelError, match="cannot go on with"):
+        trained(tmp_path / "stopped")
+
+
+@pytest.mark.parametrize("recipes", [crossvit_training, tnt_training], ids=["crossvit", "tnt"])
+def test_the_recipe_trains_calibrates_and_claims(pictures, tmp_path, monkeypatch, recipes):
+    sizes = (
+        TINY
+        if recipes is crossvit_training
+        else TNTConfig(THINGS, width=8, depth=1, heads=1, inner_width=4, inner_heads=1)
+    )
+    monkeypatch.setattr(recipes, "SIZES", sizes)
+    monkeypatch.setattr(recipes, "RECIPE", Recipe(epochs=1, batch=45))
+    said = []
+    found = recipes.claims(tmp_path, seeds=2, data=pictures, progress=said.append)
+    assert [len(claim.ours) for claim in found] == [2, 2]
+    assert all(0 <= share <= 1 for share in (*found[0].ours, *found[0].baseline))
+    assert len(list(tmp_path.glob(f"*/{CONFIG}"))) == 4
+    assert not list(tmp_path.glob(f"*/{FILE}"))
+    assert sum("calibration error" in line for line in said) == 4
+    # What is there is not trained again.
+    monkeypatch.setattr(training, "train", None)
+    assert recipes.claims(tmp_path, seeds=2, data=pictures) == found
+
+
+def test_other_files_are_sentences(tmp_path, monkeypatch):
+    pytest.importorskip("PIL")
+    with pytest.raises(ModelError, match="the pictures are not there: give --data"):
+        read_cifar10(None, "test")
+    (tmp_path / "test.zip").write_bytes(b"spam")
+    with pytest.raises(ModelError, match="cannot read .*test.zip: File is not a zip file"):
+        read_cifar10(tmp_path, "test")
+
+    def written(name, size):
+        from PIL import Image as Pillow
+
+        file = io.BytesIO()
+        Pillow.new("RGB", size).save(file, "PNG")
+        with zipfile.ZipFile(tmp_path / "test.zip", "w") as archive:
+            archive.writestr(name, file.getvalue())
+        return len(file.getvalue())
+
+    written("../castle/1.png", (32, 32))
+    with pytest.raises(ModelError, match="lies in a folder that is named after its class"):
+        read_cifar10(tmp_path, "test")
+    written("cat/1.png", (31, 32))
+    with pytest.raises(ModelError, match="32 x 32 pixels"):
+        read_cifar10(tmp_path, "test")
+    size = written("cat/1.png", (32, 32))
+    monkeypatch.setattr(cifar10, "LARGEST_PICTURE", size - 1)
+    with pytest.raises(ModelError, match="bytes, and .* are allowed"):
+        read_cifar10(tmp_path, "test")
+    written("cat/1.txt", (32, 32))
+    with pytest.raises(ModelError, match="no .jpg, .jpeg, .png in it"):
+        read_cifar10(tmp_path, "test")

@@ -1,0 +1,246 @@
+"""Pictures and sounds that a table names: read beside it alone, a small copy kept in the run, and shown."""
+
+import asyncio
+import base64
+import html
+import io
+import json
+
+import pytest
+import torch
+from support.contracts import THINGS, small_crossvit, small_tnt
+from support.small_data import things, wav
+from support.viewer_runs import config_of
+from typer.testing import CliRunner
+
+from agents.errors import RunError, TaskError
+from agents.observation import Image
+from debate.cli.app import app
+from debate.config.load import validate
+from evals.datasets.observed import observations
+from evals.datasets.rows import DataRow
+from evals.evaluation import evaluate
+from evals.samples import PICTURE_SIDE, read_samples, read_shown, write_samples
+from evals.task import create_task
+from evals.viewer.export import write_export
+from evals.viewer.run_view import RunView
+
+pillow = pytest.importorskip("PIL.Image")
+
+
+def png(colour, size=(20, 30)):
+    file = io.BytesIO()
+    pillow.new("RGB", size, colour).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Return what writes questions about pictures: rows → the path of their table."""
+    folder = tmp_path / "own"
+    (folder / "below").mkdir(parents=True)
+    (folder / "red.png").write_bytes(png("red"))
+    (folder / "below" / "blue.png").write_bytes(png("blue"))
+    (tmp_path / "secret.png").write_bytes(png("green"))
+
+    def written(*rows):
+        (folder / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        return folder / "test.jsonl"
+
+    return written
+
+
+def row(**changes):
+    return {"question": "What is it?", "answer": "cat", "image": "red.png", **changes}
+
+
+def test_a_picture_beside_the_table_is_looked_at(table):
+    path = table(row(), row(image="below/blue.png"), row(image=""), {"question": "Two?", "answer": "dog"})
+    loaded = create_task("file:text", data=path).load()
+    seen = [sample.observations for sample in loaded.samples]
+    assert [len(each) for each in seen] == [1, 1, 0, 0]
+    assert seen[0][0].pixels[:, 0, 0].tolist() == [1, 0, 0]
+    assert seen[1][0].pixels[:, 0, 0].tolist() == [0, 0, 1]
+    assert [sample.metadata.get("image") for sample in loaded.samples] == ["red.png", "below/blue.png", None, None]
+    # The same words about another picture are another question; about the same one they are the same.
+    assert (loaded.duplicates, loaded.notes) == (0, ())
+    assert create_task("file:text", data=table(row(), row())).load().duplicates == 1
+
+
+def test_columns_have_names_of_ones_own_and_options_stay_options(table):
+    path = table({"q": "Which?", "gold": "cat", "options": ["cat", "dog"], "photo": "red.png"})
+    task = create_task("file:choice", data=path.parent, columns={"question": "q", "answer": "gold", "image": "photo"})
+    (sample,) = task.load().samples
+    assert (sample.target, task.labels(sample), len(sample.observations)) == ("A", ("A", "B"), 1)
+    with pytest.raises(TaskError, match="no column 'foto'"):
+        create_task("file:choice", data=path, columns={"question": "q", "answer": "gold", "image": "foto"}).load()
+
+
+def test_a_sound_beside_the_table_is_heard(table):
+    path = table(row(audio="a.wav", image=None))
+    (path.parent / "a.wav").write_bytes(wav(b"\0\x40"))
+    (sample,) = create_task("file:text", data=path).load().samples
+    assert [each.modality for each in sample.observations] == ["audio"]
+
+
+def test_a_picture_in_the_table_itself_is_looked_at(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    cells = [{"bytes": png("red"), "path": "a.png"}, {"bytes": b"spam", "path": "b.png"}]
+    columns = {"question": ["One?", "Two?"], "answer": ["cat", "dog"], "image": cells}
+    parquet.write_table(arrow.table({name: values[:1] for name, values in columns.items()}), tmp_path / "t.parquet")
+    (sample,) = create_task("file:text", data=tmp_path / "t.parquet").load().samples
+    assert sample.observations[0].pixels.shape == (3, 30, 20)
+    assert sample.metadata["image"] == "a.png"
+    parquet.write_table(arrow.table(columns), tmp_path / "u.parquet")
+    with pytest.raises(TaskError, match="column 'image': not a picture that can be read"):
+        create_task("file:text", data=tmp_path / "u.parquet").load()
+
+
+@pytest.mark.parametrize("column", ["image", "audio"])
+@pytest.mark.parametrize(
+    "path", ["../secret.png", "{above}/secret.png", "below/../../secret.png", "link.png", "~/x.png"]
+)
+def test_no_file_outside_the_folder_is_opened(table, tmp_path, column, path):
+    own = table(row()).parent
+    (own / "link.png").symlink_to(tmp_path / "secret.png")
+    given = DataRow({column: path.format(above=tmp_path)}, 1, "t.jsonl:1")
+    with pytest.raises(TaskError, match=r"t\.jsonl:1: .* lies outside .*own: what a table shows lies beside it"):
+        observations(given, own)
+
+
+def test_what_is_no_picture_is_a_sentence_with_its_row(table):
+    for cell, sentence in (
+        ("none.png", r"test\.jsonl:1: cannot read .*none\.png: No such file"),
+        ("test.jsonl", r"test\.jsonl:1: .*test\.jsonl: not a picture that can be read"),
+        ("below", r"test\.jsonl:1: cannot read .*below: it is no ordinary file"),
+        ("a\0b", r"test\.jsonl:1: a path has no null character"),
+        (["red.png"], r"test\.jsonl:1: "),
+    ):
+        with pytest.raises(TaskError, match=sentence):
+            create_task("file:text", data=table(row(image=cell))).load()
+
+
+@pytest.fixture
+def played(table, tmp_path):
+    """Return a run of two experts over two pictures of one's own."""
+    options = ["a cat", "cat", "ship"]
+    path = table(
+        row(options=options), row(image="below/blue.png", answer="ship", options=["cat", "ship"], question="And here?")
+    )
+    for prepare in (small_crossvit, small_tnt):
+        prepare(tmp_path / prepare.__name__)
+    agents = {
+        name: {"backend": name, "checkpoint": str(tmp_path / f"small_{name}"), "pool": "linear"}
+        for name in ("crossvit", "tnt")
+    }
+    config = validate(
+        {"backend": "mock", "model": "mock", "task": "file:choice", "rounds": 2, "agents": agents}, source="test"
+    )
+    asyncio.run(evaluate(config, out=tmp_path / "run", methods=["cipher"], data=path))
+    return tmp_path / "run"
+
+
+def test_ones_own_pictures_are_debated_and_shown(played, tmp_path):
+    view = RunView(played)
+    first, second = view.index.questions()
+    debate = view.debate("cipher", second)
+    # Its options are classes of both, so that a letter is believed.
+    assert {turn["answer"] for turn in debate["turns"]} <= {"A", "B"}
+    kind, _, content = debate["question"]["picture"].partition(",")
+    assert kind == "data:image/png;base64"
+    shown = pillow.open(io.BytesIO(base64.b64decode(content)))
+    assert (shown.size, shown.getpixel((3, 3))) == ((20, 30), (0, 0, 255))
+    assert view.debate("cipher", first)["question"]["picture"] != debate["question"]["picture"]
+    result = CliRunner().invoke(app, ["show", str(played)])
+    assert "image: below/blue.png" in result.output
+    found = json.loads(CliRunner().invoke(app, ["show", str(played), "--json"]).output)
+    assert [each["looked_at"] for each in found["debates"]] == [{"image": "red.png"}, {"image": "below/blue.png"}]
+    # The page that a report and an export are has it among its debates; its policy lets nothing be fetched.
+    assert view.whole("cipher", second, alternatives=1)[0]["question"]["picture"] == debate["question"]["picture"]
+    write_export({"run": view}, tmp_path / "page.html")
+    page = html.unescape((tmp_path / "page.html").read_text())
+    assert "img-src 'self' blob: data:; connect-src 'none'" in page
+
+
+def test_a_run_keeps_a_small_copy_and_reads_no_other_text_for_one(tmp_path):
+    from evals.sample import Sample
+
+    large = Image(torch.rand(3, 400, 200, generator=torch.Generator().manual_seed(0)))
+    write_samples(tmp_path, [Sample("a", "What?", "x", observations=(large,)), Sample("b", "And?", "y")])
+    (sample, picture), (_, none) = read_shown(tmp_path)
+    assert sample == Sample("a", "What?", "x")
+    assert none == ""
+    assert pillow.open(io.BytesIO(base64.b64decode(picture))).size == (PICTURE_SIDE // 2, PICTURE_SIDE)
+    file = tmp_path / "samples.jsonl"
+    for forged in ("x", picture + '"><script>', "javascript:alert(1)", picture[:200] * 400, 7, "PHN2Zz48L3N2Zz4="):
+        line = json.loads(file.read_text().splitlines()[0])
+        file.write_text(json.dumps({**line, "picture": forged}) + "\n")
+        with pytest.raises(RunError, match=r"samples\.jsonl:1: a damaged line"):
+            read_samples(tmp_path)
+        write_samples(tmp_path, [Sample("a", "What?", "x", observations=(large,))])
+
+
+def test_cifar_asks_which_of_ten_things(tmp_path):
+    task = create_task("cifar10", data=things(tmp_path))
+    samples = task.samples()
+    assert len(samples) == 10
+    assert {sample.target for sample in samples} == set(THINGS) == set(task.labels(samples[0]))
+    assert samples[0].question.endswith(", ".join(THINGS))
+    assert [sample.id for sample in samples] == [
+        sample.id for sample in create_task("cifar10", data=tmp_path).samples()
+    ]
+    assert [s.id for s in samples] != [s.id for s in create_task("cifar10", data=tmp_path, seed=1).samples()]
+    assert len(create_task("cifar10", data=tmp_path, split="train").samples()) == 30
+    for said, want in (
+        ("Answer: Ship.", "ship"),
+        ("It is a car", "automobile"),
+        ("a cat or a dog", None),
+        ("cat? no. Answer: a dog, not a cat", "dog"),
+        ("Answer: castle", None),
+    ):
+        assert task.extract(said) == want
+    with pytest.raises(TaskError, match="give a folder with train.zip and test.zip"):
+        create_task("cifar10").samples()
+    with pytest.raises(TaskError, match="the pictures are not there"):
+        create_task("cifar10", data=tmp_path / "none").samples()
+
+
+def test_pictures_are_harmed_the_same_in_every_run(tmp_path):
+    things(tmp_path)
+    plain = {sample.id: sample.observations[0].pixels for sample in create_task("cifar10", data=tmp_path).samples()}
+    for variant in ("noise-0.2", "hidden-0.25", "hidden-0.5"):
+        once, again = (
+            {s.id: s.observations[0].pixels for s in create_task(f"cifar10:{variant}", data=tmp_path).samples()}
+            for _ in range(2)
+        )
+        assert all(torch.equal(once[name], again[name]) for name in plain)
+        changed = {name: (once[name] != plain[name]).any(0) for name in plain}
+        if variant.startswith("noise"):
+            differences = torch.stack([once[name] - plain[name] for name in plain])
+            assert float(differences.std()) == pytest.approx(0.2, abs=0.03)
+        else:
+            share = float(variant.partition("-")[2])
+            for name, where in changed.items():
+                rows, columns = where.any(1).nonzero(), where.any(0).nonzero()
+                side = round((share * 1024) ** 0.5)
+                assert int(rows.max() - rows.min()) < side
+                assert int(columns.max() - columns.min()) < side
+                assert (once[name][:, where] == 0.5).all()
+            assert len({tuple(where.nonzero()[0].tolist()) for where in changed.values()}) > 3
+
+
+def test_the_real_pictures_are_read(benchmark):
+    folder = benchmark("cifar10_mini/test.zip").parent
+    samples = create_task("cifar10", data=folder).samples()
+    assert len(samples) == 1000
+    assert {sum(sample.target == name for sample in samples) for name in THINGS} == {100}
+    assert create_task("cifar10", data=folder.parent).samples(3)[0].id == samples[0].id
+
+
+def test_questions_in_words_have_no_picture(tmp_path):
+    asyncio.run(evaluate(config_of(task="arithmetic"), out=tmp_path / "run", methods=["single"], limit=1))
+    view = RunView(tmp_path / "run")
+    (question,) = view.index.questions()
+    assert view.debate("single", question)["question"]["picture"] is None

@@ -1,0 +1,73 @@
+"""A picture that agents looked at, in the browser: served, in an exported page, and what only claims to be one."""
+
+import json
+
+import pytest
+import torch
+from support.browser import route
+from support.viewer_runs import config_of, play
+
+from agents.observation import Image
+from evals.sample import Sample
+from evals.viewer.export import write_export
+from evals.viewer.run_view import RunView
+from evals.viewer.server import Viewer, serving
+
+SIZE = "const i = document.querySelector('img.looked-at'); return i && i.complete ? [i.naturalWidth, i.naturalHeight] : null"
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory):
+    """A run of two questions, the first about a picture of 40 x 20 pixels."""
+    samples = [
+        Sample("seen", "What is in it?", "2", observations=(Image(torch.rand(3, 20, 40)),)),
+        Sample("blind", "1+1?", "2"),
+    ]
+    return play(tmp_path_factory.mktemp("pictured") / "run", config_of(), ["text", "cipher"], samples=samples)
+
+
+def looks(browser):
+    """Hold the page against what was looked at; the question without a picture has none."""
+    browser.go(route("run", "debate", "text", "seen"))
+    browser.until(lambda: browser.js(SIZE) == [40, 20], "the picture is there")
+    assert browser.js("return document.querySelector('img.looked-at').alt") == "The picture that agents looked at"
+    browser.go(route("run", "debate", "text", "blind"))
+    browser.until(lambda: "1+1?" in browser.text("main"), "the other question is there")
+    assert browser.all("img.looked-at") == []
+    browser.go(route("run", "compare", "seen", a="text", b="cipher"))
+    browser.until(lambda: browser.js(SIZE) == [40, 20], "the picture is there once")
+    assert len(browser.all("img.looked-at")) == 1
+    assert browser.complaints() == []
+
+
+def test_a_picture_is_shown_with_its_debate(browser, pictured):
+    with serving(Viewer([pictured])) as viewer:
+        browser.open(viewer.url)
+        looks(browser)
+        browser.go(route("run", "debate", "text", "seen"))
+        browser.until(lambda: browser.js(SIZE), "the picture is there")
+        assert browser.axe() == []
+
+
+def test_an_exported_page_holds_it(browser, pictured, tmp_path):
+    write_export({"run": RunView(pictured)}, tmp_path / "page.html")
+    browser.open((tmp_path / "page.html").as_uri())
+    looks(browser)
+
+
+def test_what_only_claims_to_be_a_picture_is_no_element_of_the_page(browser, pictured, tmp_path):
+    """Bytes that begin as a PNG does and are none: the browser shows nothing for them, and nothing of them runs or is fetched."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for path in pictured.rglob("*"):
+        if path.is_file():
+            (run / path.relative_to(pictured)).parent.mkdir(parents=True, exist_ok=True)
+            (run / path.relative_to(pictured)).write_bytes(path.read_bytes())
+    first, second = map(json.loads, (run / "samples.jsonl").read_text().splitlines())
+    first["picture"] = "iVBORw0KGgoAAAA8c2NyaXB0PndpbmRvdy5wd25lZD0xPC9zY3JpcHQ+"
+    (run / "samples.jsonl").write_text("\n".join(map(json.dumps, (first, second))))
+    with serving(Viewer([run])) as viewer:
+        browser.open(viewer.url)
+        browser.go(route("run", "debate", "text", "seen"))
+        browser.until(lambda: browser.js(SIZE) == [0, 0], "a broken picture is there")
+        assert browser.js("return window.pwned === undefined")
