@@ -1,10 +1,11 @@
 """Fewer positions of a CIPHER message: which are dropped or merged, and the message that is heard in its place.
 
-Token reduction as a choice of the reader, by a criterion and a strategy (Kong et al., 2025, arXiv:2505.18227, a position paper without
-an algorithm). Merging neighbours is ours, after the weighted means of token merging (Bolya et al., ICLR 2023, arXiv:2210.09461), which
-pairs tokens of an image from anywhere. A mean of expected embeddings, weighted by how many positions each stands for, is the expected
-embedding of the mean of their beliefs, so what is heard is a message of the same kind. Positions keep their order, and no position of
-another message is looked at. Everything is decided in float64. T positions, D width, K kept beliefs.
+Token reduction as a choice of the reader, by a criterion and a strategy (Kong et al., 2025, arXiv:2505.18227, a position
+paper without an algorithm). Merging neighbours is ours, after the weighted means of token merging (Bolya et al., ICLR 2023,
+arXiv:2210.09461), which pairs tokens of an image from anywhere. A mean of expected embeddings, weighted by how many
+positions each stands for, is the expected embedding of the mean of their beliefs, so what is heard is a message of the same
+kind. Positions keep their order, and no position of another message is looked at. Everything is decided in float64. T
+positions, D width, K kept beliefs.
 """
 
 import math
@@ -12,6 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import ConfigError, UnknownName
@@ -84,8 +86,9 @@ def drop(*, keep: float, by: str = "entropy", seed: int = 0) -> Rule:
 
     Args:
         keep: share of the positions, above 0 and at most 1, rounded up.
-        by: `entropy` drops the surest positions first, whose belief is nearly one token; `certainty` the least sure; `similarity` those
-            whose vector is most like that of the position before; `random` any. Of equals the later are dropped.
+        by: `entropy` drops the surest positions first, whose belief is nearly one token; `certainty` the least sure;
+            `similarity` those whose vector is most like that of the position before; `random` any. Of equals the later are
+            dropped.
         seed: seed of `random`; what is drawn also depends on the message.
     """
     _check(keep)
@@ -111,7 +114,7 @@ def drop(*, keep: float, by: str = "entropy", seed: int = 0) -> Rule:
                 return [-float(nats) for nats in cipher.entropy.double().tolist()]
             case "similarity":
                 rows = _rows(cipher)
-                return [math.inf, *(-_cosine(one, two) for one, two in zip(rows, rows[1:], strict=False))]
+                return [math.inf, *(-_cosine(one, two) for one, two in pairwise(rows))]
             case _:
                 drawn = random.Random(f"{seed}|{message.digest}")
                 return [drawn.random() for _ in range(len(cipher))]
@@ -122,8 +125,8 @@ def drop(*, keep: float, by: str = "entropy", seed: int = 0) -> Rule:
 def merge(*, keep: float) -> Rule:
     """Hear runs of neighbours as one position each, the two that are most alike first.
 
-    Two neighbours become their mean, weighted by the positions that each stands for, until so many are left; of equally similar pairs
-    the first.
+    Two neighbours become their mean, weighted by the positions that each stands for, until so many are left; of equally
+    similar pairs the first.
 
     Args:
         keep: share of the positions, above 0 and at most 1, rounded up.
@@ -138,7 +141,7 @@ def merge(*, keep: float) -> Rule:
             return _whole(len(groups))
         # A mean's direction is its sum's.
         sums = list(_rows(cipher))
-        alike = [_cosine(one, two) for one, two in zip(sums, sums[1:], strict=False)]
+        alike = [_cosine(one, two) for one, two in pairwise(sums)]
         while len(groups) > left:
             place = max(range(len(alike)), key=alike.__getitem__)
             groups[place : place + 2] = [groups[place] + groups[place + 1]]
@@ -164,9 +167,9 @@ def kept_of(count: int, keep: float) -> int:
 def reduced(message: Message, groups: Groups, *, tokenizer: Any = None) -> Message:
     """Return a CIPHER message of which some positions are heard; the message itself where that is every position by itself.
 
-    A merged position has the mean of its positions' vectors, computed in float64, on every table on which the message is rendered; the mean
-    of their kept beliefs, and the likeliest token of that as its nearest; and the mean of their entropies and of their largest
-    probabilities, below and above which those of the mean belief cannot be.
+    A merged position has the mean of its positions' vectors, computed in float64, on every table on which the message is
+    rendered; the mean of their kept beliefs, and the likeliest token of that as its nearest; and the mean of their entropies
+    and of their largest probabilities, below and above which those of the mean belief cannot be.
 
     Args:
         message: what was said.
@@ -187,7 +190,9 @@ def _part(cipher: Cipher, groups: Groups) -> Cipher:
 
     def mean(tensor: "torch.Tensor") -> "torch.Tensor":
         wide = tensor.double()
-        rows = [tensor[list(group)[0]] if len(group) == 1 else wide[list(group)].mean(dim=0).to(tensor.dtype) for group in groups]
+        rows = [
+            tensor[group[0]] if len(group) == 1 else wide[list(group)].mean(dim=0).to(tensor.dtype) for group in groups
+        ]
         return torch.stack(rows) if rows else tensor[:0]
 
     ids, weights, nearest = [], [], []
@@ -211,7 +216,10 @@ def _part(cipher: Cipher, groups: Groups) -> Cipher:
 
 
 def _mean_belief(cipher: Cipher, group: Sequence[int]) -> tuple[list[int], list[float]]:
-    """Return tokens and weights of the mean of some kept beliefs, the likeliest first, of equals the lowest id; one stays as it is."""
+    """Return tokens and weights of the mean of some kept beliefs, the likeliest first, of equals the lowest id.
+
+    The belief of a single position stays as it is.
+    """
     tokens, shares = cipher.top_ids, cipher.top_probabilities
     if len(group) == 1:
         return tokens[group[0]].tolist(), shares[group[0]].tolist()

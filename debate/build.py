@@ -187,8 +187,8 @@ def _check_reduced(exchange: Exchange, agents: Mapping[str, Speaker]) -> None:
             speaks = exchange.encoders[heard] is not None and edge.wants_vectors and edge.seen != "answers"
             if speaks and edge.message == "both":
                 raise ConfigError(
-                    f"reduce: {asked} on {heard.agent} to {turn.agent}: the message is read beside its vectors (message: both), and "
-                    "that reading says it whole; let it be message: cipher, or reduce: none on this edge"
+                    f"reduce: {asked} on {heard.agent} to {turn.agent}: the message is read beside its vectors (message: both), "
+                    "and that reading says it whole; let it be message: cipher, or reduce: none on this edge"
                 )
             heard_so |= speaks and hearer.listens and hearer.takes_vectors
     if asked and not heard_so:

@@ -88,9 +88,7 @@ def build_topology(
     over = debaters if config.over is None else members.of(config.over, "topology.over")
     seed = seed if config.seed is None else config.seed
     default = None if reduce is None else reduction(reduce)
-    generated = Edge(
-        config.message or message, is_stated=config.message is not None, content=content, reduce=default
-    )
+    generated = Edge(config.message or message, is_stated=config.message is not None, content=content, reduce=default)
     stated = [(edge, *_pairs(edge, members, place)) for place, edge in enumerate(config.edges)]
     if isinstance(topology, str):
         stated.append((EdgeConfig.model_validate({"from": debaters, "to": tuple(judges)}), debaters, tuple(judges)))
@@ -218,8 +216,8 @@ def _reduction(edge: EdgeConfig, message: Form, default: Reduction | None, place
     form = edge.message or message
     if found is not None and form != "cipher":
         raise ConfigError(
-            f"{where}: {edge.reduce} drops or merges positions of a CIPHER message, and this edge is heard as {form}, which says it "
-            "whole; let it be message: cipher, or hear the beginning of a text by first_tokens"
+            f"{where}: {edge.reduce} drops or merges positions of a CIPHER message, and this edge is heard as {form}, which "
+            "says it whole; let it be message: cipher, or hear the beginning of a text by first_tokens"
         )
     return found
 

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from itertools import pairwise
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ def merged_in_a_loop(said, keep):
         return [sum(rows[place][at] for place in group) / len(group) for at in range(len(rows[0]))]
 
     while len(groups) > max(1, math.ceil(keep * len(rows))):
-        alike = [cosine(mean(one), mean(two)) for one, two in zip(groups, groups[1:], strict=False)]
+        alike = [cosine(mean(one), mean(two)) for one, two in pairwise(groups)]
         place = alike.index(max(alike))
         groups[place : place + 2] = [groups[place] + groups[place + 1]]
     return groups
@@ -136,7 +137,11 @@ def test_beliefs_without_vectors_are_compared_by_their_kept_tokens():
 @settings(max_examples=60, deadline=None)
 def test_a_reduced_message_is_a_message_of_its_length(count, keep, kind, seed):
     said = message(count, seed=seed)
-    rule = f"merge(keep={keep})" if kind == "merge" else f"drop(keep={keep}, by={'random' if kind == 'random' else 'entropy'})"
+    rule = (
+        f"merge(keep={keep})"
+        if kind == "merge"
+        else f"drop(keep={keep}, by={'random' if kind == 'random' else 'entropy'})"
+    )
     groups = reduction(rule).groups(said)
     left = reduced(said, groups)
     assert len(left.cipher) == left.num_tokens == len(groups) == kept_of(count, keep)
@@ -162,7 +167,9 @@ def test_a_tokenizer_reads_what_is_left():
     tokenizer = ByteTokenizer()
     ids = tuple(b"abcdef")
     zeros = torch.zeros(6)
-    cipher = Cipher(torch.ones(6, 2), torch.tensor(ids), torch.arange(6.0), zeros, torch.zeros(6, 0).long(), torch.zeros(6, 0))
+    cipher = Cipher(
+        torch.ones(6, 2), torch.tensor(ids), torch.arange(6.0), zeros, torch.zeros(6, 0).long(), torch.zeros(6, 0)
+    )
     said = Message("abcdef", ModelFingerprint("m", "t", "k", 300, 2), 1.0, ids, "expectation", cipher)
     left = reduced(said, reduction("drop(keep=0.5, by=entropy)").groups(said), tokenizer=tokenizer)
     assert (left.text, left.token_ids) == ("def", tuple(b"def"))

@@ -61,9 +61,7 @@ def test_an_edge_wins_over_the_debate_and_none_is_none(config, played):
     agents = {**AGENTS, "cy": {}}
     settings = config(agents=agents, reduce=HALF, rounds=2, topology={"generator": "complete", "edges": edges})
     _, transcript, _ = played(settings)
-    found = {
-        (turn.key.agent, key.agent): told.rule for turn in transcript.turns for key, told in turn.reduced
-    }
+    found = {(turn.key.agent, key.agent): told.rule for turn in transcript.turns for key, told in turn.reduced}
     half = "drop(keep=0.5, by='entropy')"
     assert found == {
         ("ada", "ben"): half, ("ada", "cy"): half, ("ben", "ada"): "merge(keep=0.25)", ("cy", "ada"): half, ("cy", "ben"): half,
@@ -105,7 +103,7 @@ def test_a_control_is_made_of_the_positions_that_are_left(config, played):
     # The mock renders no controls of beliefs; one of the run's other messages is a message like any.
     _, transcript, _ = played(config(agents=AGENTS, reduce=HALF, content="echo", rounds=2))
     turn = transcript.turns[-1]
-    ((key, told),) = turn.reduced
+    ((_, told),) = turn.reduced
     own = next(one for one in transcript.turns if (one.key.round, one.key.agent) == (1, turn.key.agent))
     assert told.before == own.message.num_tokens
     assert turn.controls[0][1].content == "echo"

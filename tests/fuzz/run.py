@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.files import Journals, Messages, Questions, Responses, RunFolders, Tables
-from fuzz.models import Answers, Checkpoints, ModelFolders, Servers, Templates
+from fuzz.models import Answers, Checkpoints, ModelFolders, Servers, Templates, WordVectorFiles
 from fuzz.mutation import mutate
 from fuzz.serving import Bodies
 from fuzz.settings import Configs, Overrides, PromptFiles, Topologies, Yaml
@@ -52,6 +52,7 @@ TARGETS: tuple[type[Target], ...] = (
     Templates,
     Checkpoints,
     ModelFolders,
+    WordVectorFiles,
     Bodies,
 )
 BATCH = 500
