@@ -242,9 +242,13 @@ def _rows(cipher: Cipher) -> "list[torch.Tensor]":
 
     if cipher.vectors.shape[1]:
         return list(cipher.vectors.double().cpu())
-    found, where = cipher.top_ids.cpu().unique(return_inverse=True)
-    rows = torch.zeros(len(cipher), max(len(found), 1), dtype=torch.float64)
-    return list(rows.scatter_add_(1, where, cipher.top_probabilities.double().cpu()))
+    kept = cipher.top_ids.tolist()
+    columns = {token: column for column, token in enumerate(sorted({token for ids in kept for token in ids}))}
+    rows = torch.zeros(len(cipher), max(len(columns), 1), dtype=torch.float64)
+    for row, ids, shares in zip(rows, kept, cipher.top_probabilities.double().tolist(), strict=True):
+        for token, share in zip(ids, shares, strict=True):
+            row[columns[token]] += share
+    return list(rows)
 
 
 def _cosine(one: "torch.Tensor", two: "torch.Tensor") -> float:
