@@ -98,7 +98,8 @@ def build_debate(
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         agents[name].in_encoder(encoder)
     _check_shortened(exchange, agents)
-    _check_reduced(exchange, agents)
+    for sentence in _reduced_in_vain(exchange, agents):
+        backends.warn(sentence)
     for name in dict.fromkeys(_deaf(exchange, agents)):
         backends.warn(f"{name}'s backend takes no vectors: it hears CIPHER messages as their readings")
     for sentence in dict.fromkeys(_between_models(exchange, agents, config.min_mapped)):
@@ -176,8 +177,12 @@ def _check_shortened(exchange: Exchange, agents: Mapping[str, Speaker]) -> None:
                 )
 
 
-def _check_reduced(exchange: Exchange, agents: Mapping[str, Speaker]) -> None:
-    """Raise ConfigError where messages are to be reduced and their reading stands beside them, or nobody hears vectors."""
+def _reduced_in_vain(exchange: Exchange, agents: Mapping[str, Speaker]) -> Iterator[str]:
+    """Yield a warning where messages are to be reduced and nobody hears vectors, as in a row of text beside rows of CIPHER.
+
+    Raises:
+        ConfigError: the reading of a message, which says it whole, stands beside its vectors.
+    """
     asked, heard_so = "", False
     for turn, inbox in exchange.planned.plan.items():
         for heard, edge in zip(inbox.heard, inbox.edges, strict=True):
@@ -192,10 +197,7 @@ def _check_reduced(exchange: Exchange, agents: Mapping[str, Speaker]) -> None:
                 )
             heard_so |= speaks and hearer.listens and hearer.takes_vectors
     if asked and not heard_so:
-        raise ConfigError(
-            f"reduce: {asked} drops or merges positions of CIPHER messages, and nobody here hears vectors; set it in rows of "
-            "message: cipher alone"
-        )
+        yield f"reduce: {asked} drops or merges positions of CIPHER messages, and nobody here hears vectors: all is heard whole"
 
 
 @dataclass(frozen=True)

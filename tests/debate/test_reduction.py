@@ -119,7 +119,6 @@ def test_what_is_heard_as_text_is_left_whole(config, played):
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ({"message": "text", "reduce": HALF}, "reduce: drop.*nobody here hears vectors"),
         ({"reduce": "drop(keep=2)"}, "keep is a share above 0 and at most 1; got 2"),
         ({"reduce": "shrink(keep=0.5)"}, "unknown reduction 'shrink'"),
         (
@@ -141,6 +140,16 @@ def test_what_cannot_be_reduced_is_a_sentence_before_anything_is_said(config, ke
     made = config(agents=AGENTS, **keys)
     with pytest.raises((ConfigError, UnknownName), match=sentence):
         build_debate(made, Backends(made))
+
+
+def test_a_debate_in_text_is_heard_whole_and_says_so(config, played, monkeypatch):
+    told = []
+    monkeypatch.setattr(Backends, "warn", lambda self, sentence: told.append(sentence))
+    _, transcript, _ = played(config(agents=AGENTS, message="text", reduce=HALF))
+    assert not any(turn.reduced for turn in transcript.turns)
+    assert ["nobody here hears vectors: all is heard whole" in sentence for sentence in told] == [True]
+    played(config(agents=AGENTS, reduce=HALF))
+    assert len(told) == 1
 
 
 def test_a_row_may_reduce_and_a_single_answer_hears_nothing(config):
