@@ -4,11 +4,14 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def read_ordinary(path: Path, *, most: int, follow: bool = True) -> bytes:
-    """Return the bytes of an ordinary file.
+@contextmanager
+def open_ordinary(path: Path, *, most: int, follow: bool = True) -> Iterator[io.BufferedReader]:
+    """Open an ordinary file for reading, as bytes.
 
     Args:
         path: the file.
@@ -27,10 +30,16 @@ def read_ordinary(path: Path, *, most: int, follow: bool = True) -> bytes:
         if facts.st_size > most:
             raise OSError(errno.EFBIG, f"it has {facts.st_size:,} bytes, and {most:,} are allowed")
         with open(handle, "rb", closefd=False) as file:
-            # It may grow meanwhile.
-            return file.read(most)
+            yield file
     finally:
         os.close(handle)
+
+
+def read_ordinary(path: Path, *, most: int, follow: bool = True) -> bytes:
+    """Return the bytes of an ordinary file; see `open_ordinary`."""
+    with open_ordinary(path, most=most, follow=follow) as file:
+        # It may grow meanwhile.
+        return file.read(most)
 
 
 def read_ordinary_text(path: Path, *, most: int) -> str:

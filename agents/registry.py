@@ -5,7 +5,7 @@ A name is shipped, registered by an entry point, ours and strangers' alike, or a
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from agents.backend import Backend
@@ -126,14 +126,14 @@ def takes(function: Any, positional: int) -> bool:
     return needed <= positional and (positional <= len(places) or any(p.kind is p.VAR_POSITIONAL for p in parameters))
 
 
-def parse_named(text: str, kind: str) -> Named:
-    """Return the name and parameters that a config wrote.
+def parse_named(text: str, kind: str, *, words: Collection[str] = ()) -> Named:
+    """Return the name and parameters that a config wrote; some words may be written without quotes.
 
     Raises:
         ConfigError: neither a name nor name(parameter=value, …).
     """
     try:
-        return spelled(text, kind)
+        return spelled(text, kind, words=words)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

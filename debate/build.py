@@ -98,6 +98,8 @@ def build_debate(
     for name, encoder in dict.fromkeys((turn.agent, encoder) for turn, encoder in exchange.encoders.items()):
         agents[name].in_encoder(encoder)
     _check_shortened(exchange, agents)
+    for sentence in _reduced_in_vain(exchange, agents):
+        backends.warn(sentence)
     for name in dict.fromkeys(_deaf(exchange, agents)):
         backends.warn(f"{name}'s backend takes no vectors: it hears CIPHER messages as their readings")
     for sentence in dict.fromkeys(_between_models(exchange, agents, config.min_mapped)):
@@ -173,6 +175,29 @@ def _check_shortened(exchange: Exchange, agents: Mapping[str, Speaker]) -> None:
                     f"topology: first_tokens is {edge.first_tokens} for what {heard.agent} says, but its backend is an API "
                     "that does not tell its tokens. Limit its messages by max_tokens, or drop first_tokens on its edges."
                 )
+
+
+def _reduced_in_vain(exchange: Exchange, agents: Mapping[str, Speaker]) -> Iterator[str]:
+    """Yield a warning where messages are to be reduced and nobody hears vectors, as in a row of text beside rows of CIPHER.
+
+    Raises:
+        ConfigError: the reading of a message, which says it whole, stands beside its vectors.
+    """
+    asked, heard_so = "", False
+    for turn, inbox in exchange.planned.plan.items():
+        for heard, edge in zip(inbox.heard, inbox.edges, strict=True):
+            if edge.reduce is None:
+                continue
+            asked, hearer = edge.reduce.text, agents[turn.agent]
+            speaks = exchange.encoders[heard] is not None and edge.wants_vectors and edge.seen != "answers"
+            if speaks and edge.message == "both":
+                raise ConfigError(
+                    f"reduce: {asked} on {heard.agent} to {turn.agent}: the message is read beside its vectors (message: both), "
+                    "and that reading says it whole; let it be message: cipher, or reduce: none on this edge"
+                )
+            heard_so |= speaks and hearer.listens and hearer.takes_vectors
+    if asked and not heard_so:
+        yield f"reduce: {asked} drops or merges positions of CIPHER messages, and nobody here hears vectors: all is heard whole"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Renders a message for its hearer: vectors, text, answer only, or first tokens. Nothing is stored."""
+"""Renders a message for its hearer: vectors, fewer of them, text, answer only, or first tokens. Nothing is stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,12 +8,13 @@ from agents.errors import ConfigError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.prompts import Heard
+from agents.reduction import reduced
 from agents.speakers.speaker import Speaker
 from agents.tokenizers import tokenizer_of
 from agents.vocabulary_map import VocabularyMap
 from debate.protocol.stopping import Extract
 from debate.topology.edge import Edge, Thinking
-from debate.transcript import Control
+from debate.transcript import Control, Reduced
 from kernels.content import RENDERED_CONTENTS, rendered_name
 
 NO_ANSWER = "no answer"
@@ -28,12 +29,14 @@ class HeardMessage:
         mapped: the share of the belief that mapped, where the tokenizers differ.
         is_read_out: whether it was said in CIPHER, and is given as its reading because the hearer takes no vectors.
         control: which control stands in its place; None where it is the message.
+        reduced: which positions of it are heard; None where nothing reduces it.
     """
 
     content: Heard
     mapped: float | None = None
     is_read_out: bool = False
     control: Control | None = None
+    reduced: Reduced | None = None
 
 
 @dataclass
@@ -71,6 +74,15 @@ class Hearing:
             message = beginning(message, edge.first_tokens, tokenizer_of(speaker.backend))
         if not message.is_cipher or edge.message == "text" or not hearer.takes_vectors:
             return HeardMessage(reading(message), is_read_out=message.is_cipher and not hearer.takes_vectors)
+        told = None
+        if edge.reduce is not None:
+            groups, before = edge.reduce.groups(message), message.num_tokens
+            message = reduced(message, groups, tokenizer=tokenizer_of(speaker.backend))
+            told = Reduced(edge.reduce.text, before, groups, message.digest)
+        return replace(self._vectors(message, edge, speaker, hearer), reduced=told)
+
+    def _vectors(self, message: Message, edge: Edge, speaker: Speaker, hearer: Speaker) -> HeardMessage:
+        """Return a CIPHER message as vectors for a hearer, or as its reading where too little maps between tokenizers."""
         vectors, mass = message, None
         if edge.content in RENDERED_CONTENTS:
             return HeardMessage(controlled(message, edge.content, hearer.backend.fingerprint))

@@ -153,6 +153,7 @@ async def take(
         mapped=tuple((turn, message.mapped) for turn, message in shown if message.mapped is not None),
         read_out=tuple(turn for turn, message in shown if message.is_read_out),
         controls=tuple((turn, message.control) for turn, message in shown if message.control is not None),
+        reduced=tuple((turn, message.reduced) for turn, message in shown if message.reduced is not None),
         place=debate.protocol.place(key),
         left_out=answer.left_out,
         summary=answer.summary,

@@ -12,6 +12,7 @@ from typing import Any
 from agents.backend import FinishReason, Usage
 from agents.message import Message
 from agents.question import Question
+from agents.reduction import Groups
 from agents.signature import Signature
 
 
@@ -34,6 +35,28 @@ class Control:
 
     content: str
     question: str = ""
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """The message of fewer positions that was heard in place of a CIPHER message.
+
+    Attributes:
+        rule: by which reduction.
+        before: positions of what was said and would have been heard.
+        groups: those positions by position heard: of one group merged, of none dropped.
+        digest: digest of the message that was heard.
+    """
+
+    rule: str
+    before: int
+    groups: Groups
+    digest: str
+
+    @property
+    def after(self) -> int:
+        """Positions that were heard."""
+        return len(self.groups)
 
 
 @dataclass(frozen=True)
@@ -65,6 +88,7 @@ class Turn:
         mapped: CIPHER messages heard from another tokenizer, with the share of their belief that mapped to this agent's.
         read_out: turns said in CIPHER that were given to this agent as text, because its backend takes no vectors.
         controls: turns in whose place a content control was heard, with the control.
+        reduced: CIPHER messages of which fewer positions were heard, with which.
         place: position among the turns of its round, in the protocol's order.
         left_out: turns that its prompt had no room for, oldest first.
         summary: the summary of turns that its prompt had no room for.
@@ -81,6 +105,7 @@ class Turn:
     mapped: tuple[tuple[TurnKey, float], ...] = ()
     read_out: tuple[TurnKey, ...] = ()
     controls: tuple[tuple[TurnKey, Control], ...] = ()
+    reduced: tuple[tuple[TurnKey, Reduced], ...] = ()
     place: int = 0
     left_out: tuple[TurnKey, ...] = ()
     summary: Summary | None = None
@@ -99,6 +124,8 @@ def turn_fields(turn: Turn) -> dict[str, Any]:
         shortened["summarised"] = [f"{key.round}/{key.agent}" for key in turn.summary.of]
     if turn.controls:
         shortened["controls"] = [f"{key.round}/{key.agent}: {control.content}" for key, control in turn.controls]
+    if turn.reduced:
+        shortened["reduced"] = [f"{key.round}/{key.agent}: {one.before} to {one.after}" for key, one in turn.reduced]
     return {
         "round": turn.key.round,
         "agent": turn.key.agent,

@@ -43,7 +43,7 @@ LIKELIHOODS = {"likelihood": "labels", "likelihood:texts": "texts"}
 # What a method file says of the exchange; everything else is the table's.
 EXCHANGE = (
     "agents", "topology", "protocol", "stopping", "order", "agreement", "rounds", "message", "encoder", "decision",
-    "min_mapped", "content",
+    "min_mapped", "content", "reduce",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -23,8 +23,13 @@ class Named:
         return f"{self.name}({listed})" if listed else self.name
 
 
-def parse_named(text: str, kind: str) -> Named:
+def parse_named(text: str, kind: str, *, words: Collection[str] = ()) -> Named:
     """Return the name and parameters of a text.
+
+    Args:
+        text: as it was written.
+        kind: what is named, in the singular, for the error.
+        words: values that may be written without quotes.
 
     Raises:
         ValueError: neither a name nor name(parameter=value, …).
@@ -36,7 +41,7 @@ def parse_named(text: str, kind: str) -> Named:
         call = ast.parse(f"f({rest}", mode="eval").body
         if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
             raise SyntaxError
-        parameters = {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
+        parameters = {str(keyword.arg): _value(keyword.value, words) for keyword in call.keywords}
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(
             f"cannot read the {kind} {text!r}: write a name, or name(parameter=value, …) with texts in quotes"
@@ -44,8 +49,10 @@ def parse_named(text: str, kind: str) -> Named:
     return Named(name.strip(), parameters)
 
 
-def _value(written: ast.expr) -> Any:
-    """Return a literal, or a truth value as YAML writes it."""
+def _value(written: ast.expr, words: Collection[str]) -> Any:
+    """Return a literal, a truth value as YAML writes it, or one of some words."""
+    if isinstance(written, ast.Name) and written.id in words:
+        return written.id
     if isinstance(written, ast.Name) and written.id in ("true", "false"):
         return written.id == "true"
     return ast.literal_eval(written)

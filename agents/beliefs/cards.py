@@ -131,5 +131,7 @@ def create_text_embedding(name: str, *, checkpoint: str | None = None) -> "Embed
 
     backend = create_belief_backend(name, checkpoint=checkpoint)
     if not isinstance(backend, Similarity) or backend.embedding.modality != "text":
-        raise ConfigError(f"{name} embeds no texts: take kalm, langsamp, matryoshka_2d or sentence_transformers")
+        raise ConfigError(
+            f"{name} embeds no texts: take kalm, langsamp, matryoshka_2d, sentence_transformers or static_vectors"
+        )
     return backend.embedding

@@ -1,43 +1,50 @@
-"""What a model costs before it runs: parameters, operations a token, bytes of its cache, and the least time on a device.
+"""What a model costs before it runs: parameters, operations and bytes a token, and the least time of a step on a device.
 
-The accounting of surveys of transformer inference (e.g. arXiv:2307.07982): a token costs two operations a
-weight of each linear map, and attention to T positions 4 T times heads times their width, in each layer. It is held against
-what torch counts in the model's own code (`torch.utils.flop_counter`), on tensors without memory, before anything is said.
-Operations are no time: a roofline is the least that a device could need, of arithmetic or of bytes, and engines need more.
+The accounting of surveys of transformer inference (e.g. arXiv:2307.07982): two operations a weight that a token is multiplied
+with, and attention's 4 H W a position. All formulas are in shape.py; before anything is said they are held against the
+parameters of the model's own class and against the operations that torch counts in its code, and have to be equal.
+Operations are no time: a roofline (Williams, Waterman and Patterson, 2009) is the least that a device could need, of arithmetic
+or of bytes, and engines need more.
 
-T positions, B rows decoded at once.
+A CIPHER step (Pham et al., 2024, section 3) does what a text step does, and then two things over the whole table: the
+expectation Σ_v p_v E_v, and the nearest token of the result, which is its reading. B rows, T positions, V vocabulary, D width.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from agents.errors import ConfigError, ModelError, UnknownName
+from agents.errors import ConfigError, ModelError
+from debate.bench.devices import Device
+from debate.bench.shape import Shape, shape_of
 
 COUNTED_TOKENS = 64
-TOLERANCE = 0.02
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True)
-class Device:
-    """Peaks of a device, as its maker states them.
+class Step:
+    """One decoding step of B rows on a device.
 
     Attributes:
-        operations: a second, dense, in 16 bits.
-        bandwidth: bytes a second from its memory.
+        operations: of all rows.
+        read: bytes that have to come from the device's memory.
+        arithmetic, memory: seconds of either at the device's peaks.
     """
 
-    operations: float
-    bandwidth: float
+    operations: int
+    read: int
+    arithmetic: float
+    memory: float
 
+    @property
+    def seconds(self) -> float:
+        """The least seconds: the longer of the two."""
+        return max(self.arithmetic, self.memory)
 
-DEVICES = {
-    "a100-80gb": Device(312e12, 2.039e12),
-    "h100-sxm": Device(989e12, 3.35e12),
-    "h200": Device(989e12, 4.8e12),
-    "l4": Device(121e12, 0.3e12),
-    "rtx-4090": Device(165e12, 1.008e12),
-}
+    @property
+    def bound(self) -> str:
+        """Which of the two binds."""
+        return "arithmetic" if self.arithmetic > self.memory else "memory"
 
 
 @dataclass(frozen=True)
@@ -45,84 +52,130 @@ class Cost:
     """What one model costs.
 
     Attributes:
-        parameters: all of them, shared ones once.
-        linear: weights that each token is multiplied with.
-        attention: operations that one query spends on one position it attends to, all layers together.
-        cache: numbers that the cache keeps of one position.
+        shape: its shape.
         counted: operations that torch counts for a prompt of `COUNTED_TOKENS`.
-        tokens_counted: the length of that prompt.
     """
 
-    parameters: int
-    linear: int
-    attention: int
-    cache: int
+    shape: Shape
     counted: int
-    tokens_counted: int = COUNTED_TOKENS
 
     @property
-    def estimated(self) -> int:
-        """Operations of the same prompt by the formula: every query against every position, as kernels are counted."""
-        tokens = self.tokens_counted
-        return 2 * self.linear * tokens + self.attention * tokens * tokens
-
-    @property
-    def error(self) -> float:
-        """How far the formula is from what is counted, as a share of it."""
-        return self.estimated / self.counted - 1
+    def parameters(self) -> int:
+        """All of them, shared ones once."""
+        return self.shape.parameters
 
     def operations(self, context: int) -> int:
-        """Return the operations of one generated token that attends to `context` positions."""
-        return 2 * self.linear + self.attention * context
+        """Return the operations of one generated token that attends to `context` positions, itself among them."""
+        return 2 * self.shape.linear + self.shape.attended(context)
+
+    @property
+    def cipher_operations(self) -> int:
+        """Operations that a CIPHER step adds a token: 2 V D of the expectation, and 2 V D of the cosines with each row."""
+        return 4 * self.shape.table
 
     def cache_bytes(self, context: int, dtype: str) -> int:
-        """Return the bytes of a row's cache."""
-        return self.cache * context * BYTES[dtype]
+        """Return the bytes of a row's cache after `context` positions."""
+        return self.shape.cached(context) * BYTES[dtype]
 
-    def step_seconds(self, device: Device, *, context: int, rows: int, dtype: str) -> tuple[float, float]:
-        """Return the least seconds of a step of B rows, by arithmetic and by bytes; the larger one binds.
+    def cache_bytes_a_token(self, context: int, dtype: str) -> int:
+        """Return the bytes that the cache grows by with the last of `context` positions; layers with a full window add none."""
+        return self.cache_bytes(context, dtype) - self.cache_bytes(context - 1, dtype)
 
-        Weights are read once a step, every row's cache besides; other activations are left out.
+    def message_bytes_a_token(self, dtype: str) -> int:
+        """Return the bytes of one position of a CIPHER message: D numbers, where a text has a token's id."""
+        return self.shape.width * BYTES[dtype]
+
+    def weights_read(self, rows: int, *, evenly: bool = False) -> int:
+        """Return the weights that a step of some rows reads: of an input table the rows' own, of experts those that serve.
+
+        Args:
+            rows: B.
+            evenly: how many experts B rows need that choose each by itself and evenly, E (1 − (1 − A / E)^B) in the mean; the
+                least by default, where all rows choose the same A.
         """
-        arithmetic = rows * self.operations(context) / device.operations
-        read = self.parameters * BYTES[dtype] + rows * self.cache_bytes(context, dtype)
-        return arithmetic, read / device.bandwidth
+        shape, idle = self.shape, 0.0
+        for layer in shape.layers:
+            if layer.experts:
+                used = layer.experts * (1 - (1 - layer.active / layer.experts) ** rows) if evenly else layer.active
+                idle += (layer.experts - used) * layer.expert_weights(shape.width)
+        tables = (0 if shape.tied else shape.table) + shape.positions * shape.width
+        looked_up = rows * shape.width * (1 + bool(shape.positions))
+        return shape.parameters - round(idle) - tables + looked_up
 
+    def step(self, device: Device, *, context: int, rows: int, dtype: str, cipher: bool = False) -> Step:
+        """Return a step of B rows, each after `context` positions.
 
-def device(name: str) -> Device:
-    """Return a device by name.
+        Weights are read once a step, every row's cache besides; other activations are left out. A CIPHER step reads the table
+        twice more, for what follows the head depends on all logits, and the nearest token on the expectation.
 
-    Raises:
-        UnknownName: no such device.
-    """
-    if name not in DEVICES:
-        raise UnknownName("device", name, DEVICES)
-    return DEVICES[name]
+        Args:
+            device: where.
+            context: T, the token itself among them.
+            rows: B.
+            dtype: of weights, cache and arithmetic.
+            cipher: add what a CIPHER step adds, by its definitions; kernels that leave unlikely tokens out need less.
+
+        Raises:
+            ConfigError: the device has no peak in this data type.
+        """
+        a_row = self.operations(context) + (self.cipher_operations if cipher else 0)
+        numbers = self.weights_read(rows) + rows * self.shape.cached(context) + (2 * self.shape.table if cipher else 0)
+        operations, read = rows * a_row, numbers * BYTES[dtype]
+        return Step(operations, read, operations / device.operations_a_second(dtype), read / device.bytes_a_second)
+
+    def held_bytes(self, *, context: int, rows: int, dtype: str) -> int:
+        """Return the bytes of weights and caches that the device has to hold."""
+        return self.parameters * BYTES[dtype] + rows * self.cache_bytes(context, dtype)
 
 
 def cost(config: Any, name: str) -> Cost:
     """Return what a causal language model costs, of its transformers config; nothing is loaded.
 
     Raises:
-        ModelError: torch counts other operations than the formula of dense transformers, or none: mixtures, recurrent models.
+        ModelError: what the formulas do not cover, by name; or the model's own class has other parameters or operations.
         ConfigError: the config does not make a model.
     """
+    shape = shape_of(config, name)
+    parameters, counted = counted_of(config, name)
+    tokens = COUNTED_TOKENS
+    # Every query is multiplied with every position, masked ones too: so attention's own code counts.
+    expected = tokens * (2 * shape.linear + tokens * sum(4 * layer.heads * layer.head for layer in shape.layers))
+    for what, ours, theirs in (("parameters", shape.parameters, parameters), ("operations", expected, counted)):
+        if ours != theirs:
+            raise ModelError(
+                f"{name}: the formula of {config.model_type} has {ours:,} {what} where the model's own code has {theirs:,}; "
+                "what it would say of this config is wrong"
+            )
+    return Cost(shape, counted)
+
+
+def counted_of(config: Any, name: str) -> tuple[int, int]:
+    """Return the parameters of a model's own class, and the operations that torch counts for `COUNTED_TOKENS` tokens.
+
+    Nothing has memory: tensors are on the device `meta`. Experts are multiplied token by token, as `batched_mm` does it.
+
+    Raises:
+        ConfigError: the config does not make a model.
+        ModelError: its code looks at values, which such tensors lack.
+    """
     import torch
-    from torch import nn
     from torch.utils.flop_counter import FlopCounterMode
     from transformers import AutoModelForCausalLM
-    from transformers.pytorch_utils import Conv1D
 
     try:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+        if any(hasattr(module, "num_experts") for module in model.modules()):
+            model.set_experts_implementation("batched_mm")
     except (ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:
         raise ConfigError(
             f"{name}: no causal language model of this config: {str(error).splitlines()[0][:200]}"
         ) from error
     ids = torch.zeros(1, COUNTED_TOKENS, dtype=torch.long, device="meta")
-    # A mask that is given, for the code that makes one looks at values, which such tensors lack.
-    mask = torch.zeros(1, 1, COUNTED_TOKENS, COUNTED_TOKENS, device="meta")
+    # A mask that is given, for the code that makes one looks at values.
+    mask: Any = torch.zeros(1, 1, COUNTED_TOKENS, COUNTED_TOKENS, device="meta")
+    if getattr(config, "layer_types", None):
+        mask = dict.fromkeys(config.layer_types, mask)
     counter = FlopCounterMode(display=False)
     try:
         with counter, torch.no_grad():
@@ -130,21 +183,4 @@ def cost(config: Any, name: str) -> Cost:
     except RuntimeError as error:
         reason = str(error).splitlines()[0][:150]
         raise ModelError(f"{name}: operations of {config.model_type} cannot be counted unloaded: {reason}") from error
-    linear = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear | Conv1D))
-    text = config.get_text_config()
-    heads, layers = int(text.num_attention_heads), int(text.num_hidden_layers)
-    head = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
-    kept = int(getattr(text, "num_key_value_heads", None) or heads)
-    found = Cost(
-        parameters=sum(p.numel() for p in model.parameters()),
-        linear=linear,
-        attention=4 * layers * heads * head,
-        cache=2 * layers * kept * head,
-        counted=counter.get_total_flops(),
-    )
-    if abs(found.error) > TOLERANCE:
-        raise ModelError(
-            f"{name}: torch counts {found.counted:.4g} operations for {COUNTED_TOKENS} tokens where the formula of dense "
-            f"transformers has {found.estimated:.4g}; what it says of this kind of model ({text.model_type}) would be wrong"
-        )
-    return found
+    return sum(weights.numel() for weights in model.parameters()), counter.get_total_flops()

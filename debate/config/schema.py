@@ -156,6 +156,8 @@ class DebateConfig(Frozen):
     """How beliefs become vectors."""
     content: Content = Field(default="intact", exclude_if=lambda content: content == "intact")
     """What is heard in place of each message: `intact` is the message itself, the others are controls (docs/controls.md)."""
+    reduce: str | None = Field(default=None, exclude_if=lambda reduce: reduce is None)
+    """Hear fewer positions of every CIPHER message: `drop(keep=0.5, by=entropy)` or `merge(keep=0.5)` (docs/reduction.md)."""
     top_beliefs: int = Field(default=8, ge=0, le=1_000_000)
     """Number of most probable tokens that a CIPHER message keeps of each belief, for reading and for other tables."""
     max_tokens: int = Field(default=128, ge=1, le=10_000_000)

@@ -58,6 +58,9 @@ class EdgeConfig(Frozen):
     """Whether a reasoning model's thinking is heard before its answer; as the debate says by default."""
     first_tokens: int | None = Field(default=None, ge=1)
     """Number of tokens heard of each message, from its beginning (default: all)."""
+    reduce: str | None = Field(default=None, exclude_if=lambda reduce: reduce is None)
+    """Hear fewer positions of each CIPHER message: `drop(keep=0.5, by=entropy)`, `merge(keep=0.5)`, or `none` where the debate
+    reduces (docs/reduction.md)."""
     delay: int = Field(default=0, ge=0)
     """Rounds that a message is late."""
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)

@@ -64,7 +64,7 @@ def facts(config: "DebateConfig", exchange: "Exchange") -> Facts:
     for inbox in plan.values():
         own += inbox.own is not None
         for edge in inbox.edges:
-            heard += min(config.max_tokens, edge.first_tokens or config.max_tokens) * (1 + (edge.message == "both"))
+            heard += edge.most_heard(config.max_tokens)
     sizes = [_message_bytes(config, turn.agent, exchange.encoders[turn]) for turn in plan]
     forms = Counter(data["edge"].message if "edge" in data else "cipher" for _, _, data in whole.edges(data=True))
     return Facts(

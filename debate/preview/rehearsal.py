@@ -235,10 +235,7 @@ def _least(
 def _heard(config: DebateConfig, inbox: Inbox) -> int:
     """Return the tokens that the messages in a prompt have at most."""
     own = config.max_tokens if inbox.own is not None else 0
-    return own + sum(
-        min(config.max_tokens, edge.first_tokens or config.max_tokens) * (1 + (edge.message == "both"))
-        for edge in inbox.edges
-    )
+    return own + sum(edge.most_heard(config.max_tokens) for edge in inbox.edges)
 
 
 def _fits(found: LongestPrompt, overflow: Overflow) -> Finding | None:

@@ -44,6 +44,7 @@ def build_exchange(config: DebateConfig) -> Exchange:
         rounds=config.rounds,
         message=config.message,
         content=config.content,
+        reduce=config.reduce,
         groups=config.groups,
         judges=judges,
         seed=config.seed,

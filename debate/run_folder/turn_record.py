@@ -10,7 +10,7 @@ from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.signature import read_signature
 from debate.run_folder.message_store import MessageStore
-from debate.transcript import Control, Summary, Turn, TurnKey
+from debate.transcript import Control, Reduced, Summary, Turn, TurnKey
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,18 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
         fields["controls"] = [
             [key.round, key.agent, control.content, *([control.question] if control.question else [])]
             for key, control in turn.controls
+        ]
+    if turn.reduced:
+        fields["reduced"] = [
+            {
+                "of": [key.round, key.agent],
+                "rule": one.rule,
+                "before": one.before,
+                "after": one.after,
+                "positions": [group[0] if len(group) == 1 else list(group) for group in one.groups],
+                "digest": one.digest,
+            }
+            for key, one in turn.reduced
         ]
     if turn.left_out:
         fields["left_out"] = [[key.round, key.agent] for key in turn.left_out]
@@ -112,6 +124,7 @@ def _turn(record: dict[str, Any], messages: MessageStore) -> Turn:
         controls=tuple(
             (_key(number, agent), Control(*map(text, about))) for number, agent, *about in record.get("controls", [])
         ),
+        reduced=tuple(map(_reduced, record.get("reduced", []))),
         place=whole(record["place"]),
         left_out=tuple(_key(number, agent) for number, agent in record.get("left_out", [])),
         summary=_summary(record["summary"]) if "summary" in record else None,
@@ -124,6 +137,15 @@ def _summary(fields: dict[str, Any]) -> Summary:
     of = tuple(_key(number, agent) for number, agent in fields["of"])
     counts = {name: whole(fields["usage"][name]) for name in ("prompt_tokens", "cached_tokens", "generated_tokens")}
     return Summary(of, text(fields["text"]), Usage(**counts))
+
+
+def _reduced(fields: dict[str, Any]) -> tuple[TurnKey, Reduced]:
+    groups = tuple(
+        tuple(map(whole, group)) if isinstance(group, list) else (whole(group),) for group in fields["positions"]
+    )
+    if whole(fields["after"]) != len(groups):
+        raise ValueError(f"{fields['after']} positions of a reduced message, and {len(groups)} are listed")
+    return _key(*fields["of"]), Reduced(text(fields["rule"]), whole(fields["before"]), groups, text(fields["digest"]))
 
 
 def turn_key(record: dict[str, Any]) -> TurnKey:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.errors import ConfigError, UnknownName
+from agents.reduction import Reduction, reduction
 from agents.signing import public_key
 from debate.config.topology import EdgeConfig, Ends, ScheduleConfig, TopologyConfig
 from debate.topology.edge import Edge, Form
@@ -57,6 +58,7 @@ def build_topology(
     rounds: int,
     message: Form = "cipher",
     content: Content = "intact",
+    reduce: str | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     judges: Sequence[str] = (),
     seed: int = 0,
@@ -70,6 +72,7 @@ def build_topology(
         rounds: number of rounds of the debate.
         message: form in which an edge is heard that does not set one.
         content: what is heard on an edge that does not set it.
+        reduce: how CIPHER messages are reduced on an edge that does not set it; None for not at all.
         groups: name → members, for edges between groups.
         judges: agents that speak last; a generator leaves them out, and where only a name is given they hear everyone.
         seed: random seed of graphs that are drawn.
@@ -84,11 +87,13 @@ def build_topology(
     members = _Members(names, groups or {})
     over = debaters if config.over is None else members.of(config.over, "topology.over")
     seed = seed if config.seed is None else config.seed
-    generated = Edge(config.message or message, is_stated=config.message is not None, content=content)
+    default = None if reduce is None else reduction(reduce)
+    generated = Edge(config.message or message, is_stated=config.message is not None, content=content, reduce=default)
     stated = [(edge, *_pairs(edge, members, place)) for place, edge in enumerate(config.edges)]
     if isinstance(topology, str):
         stated.append((EdgeConfig.model_validate({"from": debaters, "to": tuple(judges)}), debaters, tuple(judges)))
     keys = [_keys(edge, speakers, place) for place, (edge, speakers, _) in enumerate(stated)]
+    reductions = [_reduction(edge, message, default, place) for place, (edge, _, _) in enumerate(stated)]
     for place, edge in enumerate(config.edges):
         if edge.rounds and edge.rounds[0] > rounds:
             raise ConfigError(
@@ -106,7 +111,7 @@ def build_topology(
         if (rule, drawn, active) not in known:
             graph = _graph(rule, names, over, generated, seed=_as_seed(drawn))
             for place in active:
-                _put(graph, *stated[place], message, content, keys[place])
+                _put(graph, *stated[place], message, content, keys[place], reductions[place])
             known[rule, drawn, active] = graph
         graphs[number] = known[rule, drawn, active]
     return Topology(tuple(names), graphs)
@@ -202,6 +207,21 @@ def _keys(edge: EdgeConfig, speakers: Sequence[str], place: int) -> dict[str, st
     return {name: public_key(named, where=f"{where}.{name}") for name, named in edge.signed.items()}
 
 
+def _reduction(edge: EdgeConfig, message: Form, default: Reduction | None, place: int) -> Reduction | None:
+    """Return how an edge reduces messages: as it says itself, or as the debate says."""
+    if edge.reduce is None:
+        return default
+    where = f"topology.edges.{place}.reduce"
+    found = reduction(edge.reduce, where=where)
+    form = edge.message or message
+    if found is not None and form != "cipher":
+        raise ConfigError(
+            f"{where}: {edge.reduce} drops or merges positions of a CIPHER message, and this edge is heard as {form}, which "
+            "says it whole; let it be message: cipher, or hear the beginning of a text by first_tokens"
+        )
+    return found
+
+
 def _put(
     graph: Graph,
     config: EdgeConfig,
@@ -210,6 +230,7 @@ def _put(
     message: Form,
     content: Content,
     keys: Mapping[str, str],
+    reduce: Reduction | None,
 ) -> None:
     pairs = [(s, h) for h in hearers for s in speakers if s != h]
     if config.remove:
@@ -223,6 +244,7 @@ def _put(
         seen=config.seen or "last",
         thinking=config.thinking,
         first_tokens=config.first_tokens,
+        reduce=reduce,
         delay=config.delay,
         weight=config.weight,
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from agents.reduction import Reduction
 from kernels.content import Content
 
 Form = Literal["text", "cipher", "both"]
@@ -23,6 +24,7 @@ class Edge:
         seen: u's last message, all of them, or only the answer in the last.
         thinking: whether v hears what u thought before its answer, too; None as the debate says.
         first_tokens: only so many tokens of a message; None for all.
+        reduce: which positions of a CIPHER message are heard; None for all.
         delay: rounds that a message is late.
         signed: the public key by which v hears u alone; None where no signature is asked for.
         weight: how strong it is drawn; no protocol reads it.
@@ -35,6 +37,7 @@ class Edge:
     seen: Seen = "last"
     thinking: Thinking | None = None
     first_tokens: int | None = None
+    reduce: Reduction | None = None
     delay: int = 0
     signed: str | None = None
     weight: float = 1.0
@@ -43,6 +46,13 @@ class Edge:
     def wants_vectors(self) -> bool:
         """Whether the hearer is to get vectors."""
         return self.message != "text"
+
+    def most_heard(self, tokens: int) -> int:
+        """Return how many positions of a prompt a message of at most so many tokens takes."""
+        heard = min(tokens, self.first_tokens or tokens)
+        if self.reduce is not None and self.wants_vectors:
+            heard = self.reduce.most(heard)
+        return heard * (1 + (self.message == "both"))
 
 
 # How a message is heard where nothing else is said.

@@ -15,7 +15,7 @@ def reproduce(
         str,
         typer.Argument(
             help="Experiment: table1, table2, rounds, debaters, temperature, partial, bounds, encoders, controls, diversity, "
-            "minds; or a file."
+            "minds, reduction; or a file."
         ),
     ],
     model: options.Model = None,

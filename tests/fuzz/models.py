@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import struct
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ from agents.errors import DebateError, ModelError, PromptError
 from agents.message import Message
 from agents.model_folder import read_config, refuse_not_finite, stored_weights, weights_hash
 from agents.models.checkpoint import load_model
+from agents.models.static_vectors.files import read_vectors
 from agents.pretrained import DEBATERS, locate
 from agents.tokenization import segments
 from evals.scoring.options import option_label
@@ -318,6 +320,36 @@ def _head_changed(blob: bytes, chance: random.Random) -> bytes:
     length = int.from_bytes(blob[1:9], "little")
     header = by_value()(blob[9 : 9 + length], chance)
     return blob[:1] + len(header).to_bytes(8, "little") + header + blob[9 + length :]
+
+
+class WordVectorFiles(Target):
+    """Files of word vectors, as text and binary."""
+
+    name, documented, share = "word_vectors", (ModelError,), 2.0
+    pieces = (
+        b"2 3\n",
+        b"a 0.5 1 -2\n",
+        b" nan",
+        b" 1e39",
+        b" 1_0",
+        b"\x00\x00\x80\x7f",
+        b"999999999 4096\n",
+        b"\xc2\xa0",
+        b"\r\n",
+    )
+
+    def seeds(self) -> list[bytes]:
+        rows = {b"the": (0.5, 1.0, -2.0), b"dog": (1.5, 0.25, 3.0)}
+        text = b"".join(word + b" %g %g %g\n" % row for word, row in rows.items())
+        binary = b"".join(word + b" " + struct.pack("<3f", *row) for word, row in rows.items())
+        return [text, b"2 3\n" + text, b"2 3\n" + binary]
+
+    def read(self, blob: bytes) -> None:
+        path = self.scratch / "vectors.bin"
+        path.write_bytes(blob)
+        found = read_vectors(path)
+        assert len(found.places) == len(found.table) >= 1
+        assert bool(torch.from_numpy(found.table).isfinite().all())
 
 
 class ModelFolders(Target):

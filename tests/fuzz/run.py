@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.files import Journals, Messages, Questions, Responses, RunFolders, Tables
-from fuzz.models import Answers, Checkpoints, ModelFolders, Servers, Templates
+from fuzz.models import Answers, Checkpoints, ModelFolders, Servers, Templates, WordVectorFiles
 from fuzz.mutation import mutate
 from fuzz.pictures import Pictures
 from fuzz.serving import Bodies
@@ -54,6 +54,7 @@ TARGETS: tuple[type[Target], ...] = (
     Checkpoints,
     ModelFolders,
     Pictures,
+    WordVectorFiles,
     Bodies,
 )
 BATCH = 500

@@ -18,7 +18,10 @@ VARYING = {
     "cached_tokens", "joules", "source", "chain",
 }  # fmt: skip
 # Keys of configs that are younger than the recording → the default, in lower case.
-ADDED = {"allow_huge": "false", "content": "intact", "likelihood": "false", "overflow": "fail", "rows_at_once": "false"}
+ADDED = {
+    "allow_huge": "false", "content": "intact", "likelihood": "false", "overflow": "fail", "reduce": "none",
+    "rows_at_once": "false",
+}  # fmt: skip
 # Hashes of floating-point numbers.
 BITS = {"digest", "table"}
 # Files that hold times or energy only, or are for people; the journal is read record by record.

@@ -372,6 +372,16 @@ def small_sentence_transformer(folder: Path, *, seed: int = 0) -> dict[str, Any]
     return {"checkpoint": str(folder)}
 
 
+def small_static_vectors(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write random vectors of a few words as GloVe's files have them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = sorted(set(SENTENCES.replace("?", " ?").replace(",", " ,").split()))
+    rows = torch.randn(len(words), 5, generator=torch.Generator().manual_seed(seed)).tolist()
+    lines = [f"{word} {' '.join(f'{number:.5f}' for number in row)}\n" for word, row in zip(words, rows, strict=True)]
+    (folder / "glove.txt").write_text("".join(lines))
+    return {"checkpoint": str(folder / "glove.txt")}
+
+
 def small_glyphs(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write a random language model of one layer on glyphs."""
     from agents.models.glyphs.backend import Glyphs
@@ -495,6 +505,7 @@ CONTRACTS = {
     "sentence_transformers": Contract(
         "sentence_transformers", {}, option_cases, Text(" "), (), prepare=small_sentence_transformer
     ),
+    "static_vectors": Contract("static_vectors", {}, option_cases, Text(" "), (), prepare=small_static_vectors),
     "programs": Contract(
         "transformer_programs",
         {},

@@ -1,0 +1,146 @@
+"""An agent that compares texts by the means of their words' vectors: the cheapest there is. n words, D numbers of each."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.beliefs.belief import Belief
+from agents.beliefs.belief_backend import Similarity
+from agents.errors import ConfigError, ModelError
+from agents.models.sentences.embedding import SentenceEmbedding
+from agents.models.sentences.folder import read_settings, write_settings
+from agents.models.static_vectors.files import MOST_WORDS, Form, WordVectors, read_vectors, write_vectors
+from agents.question import Question
+
+STORED, VECTORS = "static_vectors.json", "vectors.bin"
+WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
+# Arora et al.'s a, in the middle of what they tried.
+SMOOTHING = 1e-3
+
+
+class StaticEmbedding(SentenceEmbedding):
+    """Vectors of texts: the mean of the vectors of their words, those without one left out; zeros where no word has one.
+
+    Args:
+        vectors: words and vectors.
+        weights: `even`, or `sif`, by which frequent words count less: a / (a + p) with a = 0.001 (Arora, Liang and Ma, ICLR
+            2017). The files do not say how frequent words are, but list them by frequency: p is taken as Zipf's law has it,
+            1 / rank, summing to 1.
+        centred: take the mean of all words' vectors away from each first.
+    """
+
+    backend = name = "static_vectors"
+
+    def __init__(
+        self, vectors: WordVectors, *, weights: Literal["even", "sif"] = "even", centred: bool = False
+    ) -> None:
+        if weights not in ("even", "sif"):
+            raise ConfigError(f"static_vectors: weights is even or sif; got {weights!r}")
+        self.vectors, self.weights, self.centred = vectors, weights, centred
+        ranks = np.arange(1, len(vectors.table) + 1, dtype=np.float64)
+        shares = 1 / ranks / (1 / ranks).sum()
+        self._weight = SMOOTHING / (SMOOTHING + shares) if weights == "sif" else np.ones_like(ranks)
+        self._mean = vectors.table.mean(axis=0, dtype=np.float64) if centred else np.zeros(vectors.table.shape[1])
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return int(self.vectors.table.shape[1])
+
+    def rows(self, text: str) -> list[int]:
+        """Return the rows of the words of a text that have a vector, in order."""
+        found = (self.vectors.row(word) for word in WORD.findall(text))
+        return [row for row in found if row is not None]
+
+    def vector(self, text: str) -> Tensor:
+        """Return the vector [D] of a text, summed in float64."""
+        rows = self.rows(text)
+        if not rows:
+            return torch.zeros(self.width)
+        weights = self._weight[rows]
+        mean = weights @ (self.vectors.table[rows].astype(np.float64) - self._mean) / weights.sum()
+        return torch.from_numpy(mean).float()
+
+
+class StaticVectors(Similarity):
+    """A belief over the options of a question; it abstains from a question none of whose words has a vector.
+
+    Args:
+        vectors: words and vectors.
+        weights, centred: as of `StaticEmbedding`.
+        temperature: softmax(cos / temperature); fitted on a validation split it is calibrated.
+    """
+
+    def __init__(
+        self,
+        vectors: WordVectors,
+        *,
+        weights: Literal["even", "sif"] = "even",
+        centred: bool = False,
+        temperature: float = 0.05,
+    ) -> None:
+        self.texts = StaticEmbedding(vectors, weights=weights, centred=centred)
+        self.temperature = temperature
+        super().__init__(self.texts, temperature=temperature)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str | None = None,
+        *,
+        form: Form = "auto",
+        words: int = MOST_WORDS,
+        duplicates: Literal["refuse", "first"] = "refuse",
+        **options: Any,
+    ) -> Self:
+        """Return the backend of a file of word2vec, GloVe or fastText, or of a folder that `save_pretrained` wrote.
+
+        Args:
+            checkpoint: the file or folder.
+            form: `text`, `binary`, or `auto` to tell by looking.
+            words: read so many, the first of the file, which of published files are the most frequent.
+            duplicates: `refuse` a file with a word twice, or keep its `first` vector.
+            options: of the constructor.
+
+        Raises:
+            ModelError: no such file, or one that is refused (agents/models/static_vectors/files.py).
+            ConfigError: an option that cannot be.
+        """
+        if checkpoint is None:
+            raise ModelError(
+                "static_vectors ships no vectors: give checkpoint: FILE, of word2vec (text or binary), GloVe (.txt) or "
+                "fastText (.vec)"
+            )
+        choices = (("form", form, ("auto", "text", "binary")), ("duplicates", duplicates, ("refuse", "first")))
+        for name, value, known in choices:
+            if value not in known:
+                raise ConfigError(f"static_vectors: {name} is {', '.join(known)}; got {value!r}")
+        if not isinstance(words, int) or isinstance(words, bool) or words < 1:
+            raise ConfigError(f"static_vectors: words is a whole number of at least 1; got {words!r}")
+        path, stored = Path(checkpoint), {}
+        if path.is_dir():
+            try:
+                stored = read_settings(path / STORED)
+            except (OSError, ValueError) as error:
+                raise ModelError(f"no settings of static_vectors in {path}: {str(error).splitlines()[0]}") from error
+            path, form = path / VECTORS, "binary"
+        return cls(read_vectors(path, form=form, most=words, duplicates=duplicates), **{**stored, **options})
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the vectors in word2vec's binary form, and static_vectors.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_vectors(folder / VECTORS, self.texts.vectors)
+        stored = {"weights": self.texts.weights, "centred": self.texts.centred, "temperature": self.temperature}
+        write_settings(folder / STORED, stored)
+
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
+        found = super()._believe(cases, observations)
+        for place, (case, seen) in enumerate(zip(cases, observations, strict=True)):
+            if not self.texts.rows(seen.text):
+                found[place] = Belief.abstain(case.alternatives[0], "no word of the text has a vector")
+        return found

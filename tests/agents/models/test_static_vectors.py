@@ -1,0 +1,208 @@
+"""Files of word vectors in every form, made here; what comes from elsewhere and cannot be; means and beliefs."""
+
+import struct
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.beliefs.cards import create_belief_backend, create_text_embedding
+from agents.errors import ConfigError, ModelError
+from agents.models.static_vectors.backend import SMOOTHING, StaticEmbedding, StaticVectors
+from agents.models.static_vectors.files import WordVectors, read_vectors, write_vectors
+from agents.observation import Text
+from agents.question import Question
+
+WORDS = {
+    "the": (0.1, -0.2, 0.3),
+    "dog": (1.0, 0.5, -0.25),
+    "cat": (0.9, 0.6, -0.2),
+    "Barks": (-0.5, 1.5, 2.0),
+    "naïve": (0.0, -1.0, 1e-3),
+}
+TEXT = "".join(f"{word} {' '.join(map(str, row))}\n" for word, row in WORDS.items())
+BINARY = b"".join(word.encode() + b" " + struct.pack("<3f", *row) + b"\n" for word, row in WORDS.items())
+FILES = {
+    "word2vec text": f"5 3\n{TEXT}".encode(),
+    "fastText": f"5 3\n{TEXT}".replace("\n", " \n").replace("5 3 \n", "5 3\n").encode(),
+    "GloVe": TEXT.encode(),
+    "GloVe of Windows": TEXT.replace("\n", "\r\n").encode(),
+    "without a last newline": TEXT[:-1].encode(),
+    "word2vec binary": b"5 3\n" + BINARY,
+    "binary of gensim": b"5 3\n" + BINARY.replace(b"\n", b""),
+}
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(content, name="vectors.txt"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_every_form_is_read_to_the_last_bit(kind, written):
+    found = read_vectors(written(FILES[kind]))
+    assert list(found.places) == list(WORDS)
+    assert found.table.dtype == np.float32
+    assert np.array_equal(found.table, np.array(list(WORDS.values()), dtype=np.float32))
+
+
+def test_words_with_spaces_and_words_that_are_numbers(written):
+    found = read_vectors(written("12 4 5 6\nat name@domain.com 7 8 9\n. . . 1 2 3\n"))
+    assert list(found.places) == ["12", "at name@domain.com", ". . ."]
+    # Two whole numbers in the first line are a header.
+    one = read_vectors(written("2 1\na 0.5\nb 1\n"))
+    assert (list(one.places), one.table.tolist()) == (["a", "b"], [[0.5], [1.0]])
+
+
+def test_the_first_words_alone(written):
+    for kind in ("word2vec text", "GloVe", "word2vec binary"):
+        found = read_vectors(written(FILES[kind]), most=2)
+        assert list(found.places) == ["the", "dog"]
+        assert found.table.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "its vectors would have -1 numbers"),
+        ("word\n", "its vectors would have 0 numbers"),
+        ("2 3\na 1 2 3\n", "its header says 2 words, and it has 1"),
+        ("1 3\na 1 2 3\nb 1 2 3\n", "its header says 1 words, and it has 2"),
+        ("99999999999 3\na 1 2 3\n", "its header says 99,999,999,999 words; at most 20,000,000 are read"),
+        ("1 100000\na 1 2 3\n", "its vectors would have 100,000 numbers; between 1 and 4,096"),
+        ("a 1 2 3\nb 1 2\n", "line 2 of its words has 2 numbers, and the first has 3"),
+        ("a 1 2 3\nb 1 two 3\n", "line 2 of its words has 'two' for a number"),
+        ("a 1 2 3\nb 1 1_0 3\n", "line 2 of its words has '1_0' for a number"),
+        ("a 1 2 3\nb 1 nan 3\n", "the vector of 'b', word 2, has a number that is not finite"),
+        ("a 1 2 3\nb 1 1e39 3\n", "the vector of 'b', word 2, has a number that is not finite in float32"),
+        ("a 1 2 3\nb 1 -inf 3\n", "not finite"),
+        ("a 1 2 3\nb 4 5 6\na 7 8 9\n", "the word 'a' comes twice, as word 1 and as word 3; give duplicates: first"),
+        ("a 1 2 3\n\nb 4 5 6\n", "line 2 of its words is empty"),
+        (f"a 1 2 3\n{'x' * 5000} 4 5 6\n", "line 2 of its words is longer than"),
+        (f"a 1 2 3\n{'x' * 1050} 4 5 6\n", "word 2 has 1,050 bytes"),
+        (b"a 1 2 3\n\xff\xfe 4 5 6\n", "word 2 is no text in UTF-8"),
+        (b"5 3\n" + BINARY[:-6], "it ends in the vector of word 5 of 5"),
+        (b"6 3\n" + BINARY, "it ends in word 6 of 6"),
+        (b"4 3\n" + BINARY, "its header says 4 words, and more follows"),
+        (b"2 3\nab " + struct.pack("<3f", 1, float("nan"), 2) + b"c" * 2000, "has a number that is not finite"),
+        (b"2 3\nab " + struct.pack("<3f", 1, 2, 3) + b"c" * 2000, "word 2 is longer than 1,000 bytes"),
+        (b"1 3\n " + struct.pack("<3f", 1, 2, 3), "word 1 has 0 bytes"),
+        (b"1 3\n\xff " + struct.pack("<3f", 1, 2, 3), "word 1 is no text in UTF-8"),
+    ],
+)  # fmt: skip
+def test_what_is_no_such_file_is_a_sentence(content, sentence, written):
+    with pytest.raises(ModelError, match=f"no file of word vectors that can be read: .*{sentence}"):
+        read_vectors(written(content))
+
+
+def test_what_is_no_file_is_a_sentence(tmp_path, written):
+    with pytest.raises(ModelError, match="cannot be read: No such file"):
+        read_vectors(tmp_path / "none.txt")
+    with pytest.raises(ModelError, match="cannot be read: it is no ordinary file"):
+        read_vectors(tmp_path)
+    with pytest.raises(ModelError, match="it has no header"):
+        read_vectors(written(TEXT), form="binary")
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_are_read_or_refused(tmp_path_factory, blob):
+    path = tmp_path_factory.getbasetemp() / "any.bin"
+    for start in (b"", b"2 1\n", b"1 2\na "):
+        path.write_bytes(start + blob)
+        try:
+            found = read_vectors(path)
+        except ModelError:
+            continue
+        assert len(found.places) == len(found.table) >= 1
+        assert np.isfinite(found.table).all()
+
+
+def test_a_duplicate_may_keep_its_first_vector(written):
+    path = written("a 1 2 3\nb 4 5 6\na 7 8 9\n")
+    found = read_vectors(path, duplicates="first")
+    assert (list(found.places), found.table[0].tolist()) == (["a", "b"], [1.0, 2.0, 3.0])
+
+
+def test_what_is_written_is_read_back(tmp_path, written):
+    before = read_vectors(written(TEXT))
+    write_vectors(tmp_path / "again.bin", before)
+    after = read_vectors(tmp_path / "again.bin")
+    assert after.places == before.places
+    assert np.array_equal(after.table, before.table)
+
+
+@pytest.mark.parametrize("weights", ["even", "sif"])
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_text_is_the_mean_of_its_words(weights, centred, written):
+    made = StaticEmbedding(read_vectors(written(TEXT)), weights=weights, centred=centred)
+    # `Barks` is there as it is written; `The` is there in lower case alone; `unknown` is not there.
+    said = ["the", "dog", "Barks"]
+    total = sum(1 / rank for rank in range(1, 6))
+    sums, weight = [0.0] * 3, 0.0
+    for word in said:
+        share = 1 / (list(WORDS).index(word) + 1) / total
+        own = SMOOTHING / (SMOOTHING + share) if weights == "sif" else 1.0
+        for at in range(3):
+            rows = [float(np.float32(row[at])) for row in WORDS.values()]
+            sums[at] += own * (float(np.float32(WORDS[word][at])) - (sum(rows) / 5 if centred else 0.0))
+        weight += own
+    exact = torch.tensor([number / weight for number in sums], dtype=torch.float64).float()
+    torch.testing.assert_close(made.vector("The dog, unknown: Barks!"), exact, rtol=1e-6, atol=1e-7)
+    assert made.vector("unknown").tolist() == [0.0, 0.0, 0.0]
+
+
+# similarity("dog", "cat"), similarity("dog", "the"), and the cosine of get_mean_vector(…, pre_normalize=False) of two lists.
+GENSIM = (0.9918995, -0.17496356, 0.36370026)
+
+
+def test_numbers_are_gensims(written):
+    """What gensim 4.4.0 says of the same file: cosines, and the cosine of the means of two lists of words."""
+    made = StaticEmbedding(read_vectors(written(FILES["word2vec text"])))
+    by_gensim = {("dog", "cat"): GENSIM[0], ("dog", "the"): GENSIM[1], ("the dog", "cat Barks"): GENSIM[2]}
+    for (one, two), expected in by_gensim.items():
+        first, second = made.vector(one).double(), made.vector(two).double()
+        assert float(torch.cosine_similarity(first, second, dim=0)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_belief_is_by_cosine_and_none_without_a_known_word(written):
+    backend = create_belief_backend("static_vectors", checkpoint=str(written(TEXT)), temperature=0.5)
+    near, unknown = backend.believe(
+        [
+            Question("q", "dog", labels=("A", "B"), options=("the cat", "Barks")),
+            Question("q", "xyzzy", labels=("A", "B"), options=("the cat", "Barks")),
+        ]
+    )
+    assert near.best == "A"
+    assert unknown.abstention == "no word of the text has a vector"
+    assert create_text_embedding("static_vectors", checkpoint=str(written(TEXT))).embed([Text("dog")]).shape == (1, 3)
+
+
+def test_options_that_cannot_be_are_refused(written):
+    path = str(written(TEXT))
+    for options, sentence in (
+        ({"form": "bin"}, "form is auto, text, binary; got 'bin'"),
+        ({"words": 0}, "words is a whole number of at least 1"),
+        ({"duplicates": "last"}, "duplicates is refuse, first"),
+        ({"weights": "tfidf"}, "weights is even or sif"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            create_belief_backend("static_vectors", checkpoint=path, **options)
+    with pytest.raises(ModelError, match="static_vectors ships no vectors: give checkpoint: FILE"):
+        create_belief_backend("static_vectors")
+
+
+def test_a_saved_backend_is_the_same(tmp_path, written):
+    made = StaticVectors(read_vectors(written(TEXT)), weights="sif", centred=True, temperature=0.3)
+    made.save_pretrained(tmp_path / "saved")
+    again = StaticVectors.from_pretrained(str(tmp_path / "saved"))
+    assert again.texts.vector("the dog").equal(made.texts.vector("the dog"))
+    assert (again.texts.weights, again.texts.centred, again.temperature) == ("sif", True, 0.3)
+    assert isinstance(again.texts.vectors, WordVectors)
