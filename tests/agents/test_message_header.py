@@ -71,6 +71,11 @@ def test_a_field_of_another_type_or_out_of_range_is_refused(original, fields, se
         from_bytes(changed(original, **fields), source="a peer")
 
 
+def test_an_encoder_that_is_no_text_is_named():
+    with pytest.raises(MessageError, match="encoder must be a text"):
+        from_bytes(changed(CIPHER, encoder=5))
+
+
 @pytest.mark.parametrize(
     ("tensors", "sentence"),
     [

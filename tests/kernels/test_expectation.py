@@ -120,7 +120,7 @@ def test_restrictions(impl):
             torch.testing.assert_close(found[row].double(), expected, **TOLERANCE[torch.float32])
 
 
-@pytest.mark.parametrize("options", [{"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}, {"min_p": -0.1}])
+@pytest.mark.parametrize("options", [{"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}, {"min_p": -0.1}, {"min_p": 1.5}])
 def test_restrictions_are_checked(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         expected_embedding(*inputs(1, 5, 3), 1.0, **options)

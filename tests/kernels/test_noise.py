@@ -58,3 +58,14 @@ def test_gamma_moments():
         assert abs(draws.mean() - shape) < 0.03 * max(shape, 0.2)
         assert abs(draws.var() - shape) < 0.08 * max(shape, 0.2)
     assert torch.isneginf(noise.log_gamma_variate(torch.zeros(1, 3), keys(2), TOKENS[:3])).all()
+
+
+def test_a_draw_that_is_refused_is_drawn_again():
+    shape = torch.full((1, len(TOKENS)), 0.7)
+    once, often = (noise.log_gamma_variate(shape, keys(2), TOKENS, attempts=count)[0] for count in (1, 8))
+    # One attempt in twenty is refused at most; where it is not, nothing changes.
+    assert 0.001 < (once != often).double().mean() < 0.05
+    # Where none succeeds the mode stands in: it is not to be seen among the draws.
+    lifted = torch.log(noise.uniform(keys(2), TOKENS, 1))[0] / 0.7
+    mode = math.log(0.7 + 2 / 3)
+    assert ((once - lifted - mode).abs() < 1e-5).sum() > 50 > ((often - lifted - mode).abs() < 1e-5).sum()

@@ -10,6 +10,7 @@ from agents.backend import Usage
 from agents.errors import DebateError
 from agents.question import Question
 from debate.config.electorate import Electorate
+from debate.decision.belief_rules import stated
 from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule, rules
 from debate.transcript import Transcript, Turn, TurnKey
@@ -174,6 +175,28 @@ def test_an_attention_head_weighs_beliefs_and_says_how(tmp_path):
 def test_a_head_that_is_not_there_is_a_sentence(rule, sentence):
     with pytest.raises(DebateError, match=sentence):
         decision_rule(rule, lambda model, token: None)
+
+
+def test_without_tokenizers_no_head_is_asked():
+    with pytest.raises(DebateError, match="attended reads tokens, and needs the engines' tokenizers"):
+        decision_rule("attended(head='nowhere')")
+
+
+@pytest.mark.parametrize(
+    ("said", "confidence"),
+    [
+        ("Confidence: 80%", 0.8),
+        ("confidence 0.8", 0.8),
+        ("Confidence: 1", 1.0),
+        ("Confidence: 1%", 0.01),
+        ("Confidence is 100", 1.0),
+        ("Confidence: 0.2. No, confidence = 60 %", 0.6),
+        ("Confidence: 150%", None),
+        ("I am confident.", None),
+    ],
+)
+def test_a_stated_confidence_is_a_share_however_it_is_written(said, confidence):
+    assert stated(text(said)) == confidence
 
 
 def test_depth_tells_drift_and_outliers_of_many():

@@ -7,7 +7,7 @@ from agents.backend import Usage
 from agents.errors import DebateError
 from debate.protocol.rules import PROTOCOLS
 from debate.protocol.stopping import RULES, StoppingContext
-from debate.transcript import Turn, TurnKey
+from debate.transcript import SpokenTurns, Turn, TurnKey
 
 AGREE, SPLIT = {"options": {"skill": 1.0}}, {"options": {"skill": 0.0}}
 
@@ -116,3 +116,10 @@ def test_it_ends_when_everyone_is_sure():
     assert end((a, one), (b, other)) is None
     assert end((a, one), (b, text("Answer: 4"))) is None
     assert end() is None
+
+
+def test_a_budget_of_seconds_is_up_when_they_have_passed(monkeypatch):
+    rule, said = RULES["budget"](StoppingContext(["a"]), seconds=2.5), SpokenTurns()
+    for passed, why in ((2.25, None), (2.5, "2.5 seconds passed, of a budget of 2.5")):
+        monkeypatch.setattr("time.monotonic", lambda now=said.began + passed: now)
+        assert rule(said, 1) == why

@@ -198,6 +198,17 @@ def test_a_folder_of_other_things_is_never_touched(tmp_path):
         RunReader(tmp_path)
 
 
+def test_a_run_of_an_earlier_version_is_named_and_made_again_only_where_that_is_asked(tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "transcript.jsonl").write_text("{}")
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(RunError, match="a run of an earlier version, which kept no journal .* or pass --overwrite"):
+        RunFolder(tmp_path, CONFIG)
+    assert (tmp_path / "m" / "transcript.jsonl").exists()
+    with RunFolder(tmp_path, CONFIG, overwrite=True):
+        assert (tmp_path / "journal.log").exists()
+
+
 def test_an_unwritable_place_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write .*: Not a directory"):
