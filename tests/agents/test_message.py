@@ -217,3 +217,8 @@ def test_a_message_with_its_thinking_and_without():
     silent, untold = Message("5", MODEL, 0.7, (1, 2), thinking_tokens=1), Message("5", MODEL, 0.7, thinking="4?")
     assert (silent.whole.thinking_tokens, silent.answer.token_ids) == (0, (2,))
     assert (untold.whole.text, untold.answer.thinking) == ("4?5", "")
+
+
+def test_a_cipher_message_is_as_long_as_its_steps():
+    assert [len(cipher(steps)) for steps in (0, 1, 5)] == [0, 1, 5]
+    assert len(cipher(5).part(slice(1, 3))) == 2

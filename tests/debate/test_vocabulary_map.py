@@ -127,6 +127,24 @@ def test_a_step_becomes_as_many_as_its_heaviest_token_has_pieces():
     assert VocabularyMap(LARGE, BYTES).apply(message(LARGE, [other]), receiver(BYTES)[1]).mass == pytest.approx(0.7)
 
 
+def test_where_the_heaviest_spells_nothing_the_step_is_as_short_as_the_shortest():
+    vocabulary = LARGE.get_vocab()
+    long = next(token for token in sorted(vocabulary, key=len, reverse=True) if token.isascii() and token.isalpha())
+    belief = {vocabulary["<end>"]: 0.5, vocabulary[long]: 0.3, vocabulary["a"]: 0.15}
+    mapped = VocabularyMap(LARGE, BYTES).apply(message(LARGE, [belief]), receiver(BYTES)[1])
+    assert (mapped.mass, mapped.message.token_ids) == (pytest.approx(0.15), (ord("a"),))
+
+
+def test_a_string_is_spelled_by_the_longest_pieces_of_the_receiver():
+    small, large = SMALL.get_vocab(), LARGE.get_vocab()
+    mapping = VocabularyMap(LARGE, SMALL)
+    more = [mapping.pieces(large[token]) for token in large if token not in small and token.isascii()]
+    assert more
+    assert all(len(pieces) > 1 for pieces in more)
+    names = {number: token for token, number in small.items()}
+    assert max(len(names[piece]) for pieces in more for piece in pieces) > 1
+
+
 def test_nothing_to_map_and_nothing_said():
     vocabulary = SMALL.get_vocab()
     only_end = VocabularyMap(SMALL, BYTES).apply(message(SMALL, [{vocabulary["<end>"]: 1.0}]), receiver(BYTES)[1])

@@ -43,9 +43,9 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("agents/rerender.py", "agents/vocabulary_map.py", "agents/hearing_table.py"),
         (
             "tests/agents/test_rerender.py",
+            "tests/agents/test_hearing_table.py",
             "tests/debate/test_vocabulary_map.py",
             "tests/debate/test_hearing_tables.py",
-            "tests/debate/test_controls.py",
             "tests/agents/test_message.py",
         ),
     ),

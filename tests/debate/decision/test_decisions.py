@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from support.messages import cipher, text
@@ -210,6 +211,12 @@ def test_depth_tells_drift_and_outliers_of_many():
     assert "drift" not in decide("depth", {"a": same, "b": other}).reason
 
 
+@pytest.mark.parametrize(("agents", "is_tested"), [(9, False), (10, True)])
+def test_drift_is_tested_where_there_are_messages_enough(agents, is_tested):
+    rounds = [{f"a{n}": f"{said} w{n} Answer: 4" for n in range(agents)} for said in ("it is so", "quite another")]
+    assert ("drift since the first round" in decide("depth", *rounds).reason) == is_tested
+
+
 def shortest(question, response):
     return -len(response)
 
@@ -276,6 +283,14 @@ def test_the_likeliest_text_is_so_by_its_own_model():
     assert decision_rule("likeliest")(poll).answer == "7"
     assert decision_rule("likeliest")(poll).reason == "b's text is the likeliest, -0.4 nats a token"
     assert decision_rule("likeliest(by='sum')")(poll).answer == "4"
+    short = Transcript(Question("q", "?"), (turn("a", A, -0.7, 1), turn("b", B, -1.0, 2)))
+    assert decision_rule("likeliest")(replace(poll, transcript=short)).reason.startswith(
+        "b's text is the likeliest, -0.5"
+    )
+    sums = decision_rule("likeliest(by='sum')")(replace(poll, transcript=short))
+    assert sums.reason == "a's text is the likeliest, -0.7 nats"
+    silent = Transcript(Question("q", "?"), (turn("a", A, 0.0, 0), turn("b", B, -1.0, 2)))
+    assert decision_rule("likeliest")(replace(poll, transcript=silent)).answer == "4"
     assert decide("likeliest", {"a": A}).reason == "no text has an answer and a likelihood"
     with pytest.raises(DebateError, match="by is 'max'; known: mean, sum"):
         decision_rule("likeliest(by='max')")

@@ -101,6 +101,42 @@ def test_the_saving_is_reported(tmp_path):
     assert (row.turns, row.planned_turns) == (10, 30)
 
 
+def said_in_round(*answers):
+    """Return the turns of a first round of agents a, b, c, … and what their rules look at."""
+    turns = {}
+    for name, answer in zip("abcdef", answers, strict=False):
+        key = TurnKey(1, name)
+        turns[key] = Turn(key, text(answer), (), 0, Usage(0, 0, 1), "stop")
+    names = [key.agent for key in turns]
+    return turns, StoppingContext(names, names[-2:], lambda response, options: None if response == "?" else response)
+
+
+@pytest.mark.parametrize(
+    ("answers", "lead"),
+    [("xxxy", 2), ("xxyy", 0), ("xxx", 3), ("xx??", 2), ("xxyz", 1), ("??", 0), ("xxxxyz", 3)],
+)
+def test_a_margin_is_between_the_first_answer_and_the_next(answers, lead):
+    turns, watch = said_in_round(*answers)
+    assert RULES["margin"](watch, votes=lead + 1)(turns, 1) is None
+    found = RULES["margin"](watch, votes=lead)(turns, 1)
+    assert found == f"an answer leads by {lead} votes in round 1"
+
+
+@pytest.mark.parametrize(
+    ("answers", "ends"), [("xxy", True), ("xxyz", False), ("xx??", False), ("xxx?", True), ("??", False)]
+)
+def test_a_share_is_of_all_agents_with_an_answer_or_without(answers, ends):
+    turns, watch = said_in_round(*answers)
+    found = RULES["share"](watch, of=0.6)(turns, 1)
+    assert found == (f"{answers.count('x')} of {len(answers)} answers agree in round 1" if ends else None)
+
+
+@pytest.mark.parametrize(("answers", "ends"), [("x??", False), ("x?y", True), ("xy?", True), ("xyz", True)])
+def test_one_moderator_with_an_answer_is_enough(answers, ends):
+    turns, watch = said_in_round(*answers)
+    assert (RULES["moderator"](watch)(turns, 1) is not None) == ends
+
+
 def test_it_ends_when_everyone_is_sure():
     """By the least sure step of each voter's message; words alone are not sure."""
     one, other = (cipher("Answer: 4", probability=probability) for probability in (0.95, 0.8))

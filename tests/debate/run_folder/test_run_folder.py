@@ -3,13 +3,16 @@
 import errno
 import json
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 
+from agents.backend import Usage
 from agents.errors import ConfigError, RunError
+from agents.installed import DECISIVE, versions
 from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import load_config, validate
@@ -21,7 +24,7 @@ from debate.run_folder.reader import RunReader, read_method
 from debate.run_folder.run_state import RunState
 from debate.run_folder.turn_record import Cost
 from debate.runtime.backends import Backends
-from debate.transcript import TurnKey
+from debate.transcript import Control, Summary, TurnKey
 
 CONFIG = validate({"agents": {"ada": {}, "ben": {}}, "backend": "mock", "model": "mock", "rounds": 2}, source="x")
 QUESTION = Question("q1", "What is the result of 1+2*3+4-5*6?")
@@ -340,3 +343,39 @@ def test_a_key_is_refused_before_the_first_byte_is_written(tmp_path, changes, as
     with pytest.raises(ConfigError, match=r"^config(\.|: ).*(a key has no place|give the address without)"):
         RunFolder(tmp_path / "run", CONFIG.model_copy(update=changes), asked=asked)
     assert not (tmp_path / "run").exists()
+
+
+def test_all_that_a_turn_may_say_is_read_back_and_counted(tmp_path, transcript):
+    heard = TurnKey(1, "ben")
+    turns = tuple(
+        replace(
+            turn,
+            usage=Usage(20, 5, 3),
+            mapped=((heard, 0.75),),
+            read_out=(heard,),
+            controls=((heard, Control("swapped", "q2")), (heard, Control("silence"))),
+            left_out=(heard,),
+            summary=Summary((heard,), "so far", Usage(7, 2, 1)),
+            log_likelihood=-2.5,
+        )
+        for turn in transcript.turns
+    )
+    record(tmp_path / "run", replace(transcript, turns=turns))
+    (found,) = read_method(tmp_path / "run" / "m")
+    assert found.transcript.turns == turns
+    row = RunReader(tmp_path / "run").state.methods["m"].result
+    assert (row.turns, row.prompt_tokens, row.cached_tokens, row.generated_tokens) == (4, 80, 20, 12)
+    assert (row.planned_turns, row.total, row.correct, row.failed, row.no_answer) == (4, 1, 1, 0, 0)
+    assert row.message_bytes == sum(turn.message.num_bytes for turn in turns)
+
+
+def test_the_journal_says_with_which_packages_a_run_was_played(tmp_path, transcript):
+    record(tmp_path / "run", transcript)
+    (session,) = [
+        line
+        for line in journal_of(tmp_path / "run").read_text().splitlines()
+        if '"kind":"session"' in line.replace(" ", "")
+    ]
+    said = json.loads(session[session.index("{") :])
+    assert said["packages"] == versions(DECISIVE)
+    assert said["python"] == platform.python_version()

@@ -173,3 +173,33 @@ def test_directions_are_drawn_one_by_one():
 def test_layers_and_teams_are_said_of_each_agent():
     assert dict(build_graph("layered(layers=3)", names(6)).nodes("layer")) == {f"n{n}": n // 2 for n in range(6)}
     assert dict(build_graph("teams(size=4)", names(6)).nodes("team")) == {f"n{n}": n // 4 for n in range(6)}
+
+
+def reordered(names):
+    graph = nx.DiGraph()
+    graph.add_nodes_from(reversed(names))
+    return graph
+
+
+def undirected(names):
+    graph = nx.Graph()
+    graph.add_nodes_from(names)
+    return graph
+
+
+@pytest.mark.parametrize("made", [reordered, undirected])
+def test_a_generator_of_ones_own_returns_a_directed_graph_of_the_names_in_order(monkeypatch, made):
+    import sys
+    import types
+
+    module = types.ModuleType("own_topologies")
+    module.made = made
+    monkeypatch.setitem(sys.modules, "own_topologies", module)
+    with pytest.raises(ConfigError, match=r"must return a networkx\.DiGraph whose nodes are the names in order"):
+        build_graph("own_topologies.made", names(3))
+
+
+def test_attachment_by_one_edge_each_is_a_tree():
+    graph = build_graph("scale_free(m=1)", names(9), seed=1)
+    assert nx.is_tree(graph.to_undirected())
+    assert graph.number_of_edges() == 2 * 8

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.errors import MissingDependency
 from evals.analysis import stats
 
 pytest.importorskip("statsmodels")
@@ -275,3 +276,22 @@ def test_confidences_from_0_to_1_are_calibrated_and_no_others():
     for wrong in ([-0.1], [1.1], [0.5, 0.5]):
         with pytest.raises(stats.StatisticsError, match="between 0 and 1 for each outcome"):
             stats.calibration(wrong, [True])
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("scipy", MissingDependency),
+        ("patsy.api", MissingDependency),
+        ("other", ModuleNotFoundError),
+        (None, ModuleNotFoundError),
+    ],
+)
+def test_a_package_of_the_statistics_that_is_not_there_is_named_and_no_other(monkeypatch, missing, said):
+    def absent(name):
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr("importlib.import_module", absent)
+    with pytest.raises((MissingDependency, ModuleNotFoundError)) as caught:
+        stats.wilson(1, 2)
+    assert type(caught.value) is said

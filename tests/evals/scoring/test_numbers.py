@@ -50,6 +50,7 @@ from evals.scoring.numbers import normalised, stated_number
         ("Answer: — 7 apples", "7"),
         ("It is negative 4 degrees", "-4"),
         ("The answer is minus 4", "-4"),
+        ("The answer is exactly  minus  $4", "-4"),
         ("x = - 5", "-5"),
         ("10 − 5 = 5", "5"),
         ("the range is 5–10", "10"),

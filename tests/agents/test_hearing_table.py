@@ -1,0 +1,30 @@
+"""What is rendered on the table of a hearer, of other rows than the speaker's."""
+
+import pytest
+import torch
+
+from agents.hearing_table import rendered_on
+from kernels import EmbeddingTable
+from kernels.encoders import parse
+
+STATE = {"temperature": torch.tensor([0.7, 1.3]), "seeds": torch.tensor([1, 2]), "steps": torch.tensor([0, 5])}
+
+
+@pytest.fixture
+def logits():
+    return torch.randn(2, 11, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("rows", [11, 14])
+def test_a_belief_is_averaged_over_the_hearers_rows(logits, rows):
+    table = EmbeddingTable(torch.randn(rows, 5, generator=torch.Generator().manual_seed(1)))
+    found = rendered_on(table, parse("expectation"), logits, **STATE)
+    expected = torch.softmax(logits / STATE["temperature"][:, None], dim=1) @ table.weight[:11]
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("rows", [11, 14])
+def test_a_control_is_rendered_in_place_of_the_belief(logits, rows):
+    table = EmbeddingTable(torch.randn(rows, 5, generator=torch.Generator().manual_seed(1)))
+    found = rendered_on(table, parse("expectation"), logits, content="top1", **STATE)
+    assert torch.equal(found, table.weight[logits.argmax(dim=1)])
