@@ -123,7 +123,7 @@ def test_a_margin_is_between_the_first_answer_and_the_next(answers, lead):
 
 
 @pytest.mark.parametrize(
-    ("answers", "ends"), [("xxy", True), ("xxyz", False), ("xx??", False), ("xxx?", True), ("??", False)]
+    ("answers", "ends"), [("xxy", True), ("xxyz", False), ("xx??", False), ("xxx?", True), ("??", False), ("?", False)]
 )
 def test_a_share_is_of_all_agents_with_an_answer_or_without(answers, ends):
     turns, watch = said_in_round(*answers)

@@ -46,3 +46,9 @@ def test_an_edge_may_outlast_the_debate_and_not_begin_after_it():
     assert [topology.graph(number).has_edge("ada", "ben") for number in (1, 2, 3)] == [False, False, True]
     with pytest.raises(ConfigError, match="begins in round 4, but the debate has 3 rounds"):
         built({"from": "ada", "to": "ben", "rounds": (4, None)})
+
+
+def test_an_edge_has_an_encoder_of_its_own_where_it_carries_vectors():
+    edge = {"from": "ada", "to": "ben", "encoder": "topk(k=2)"}
+    assert built(edge).edge(1, "ada", "ben").encoder == "topk(k=2)"
+    assert built({**edge, "message": "text"}).edge(1, "ada", "ben").encoder is None

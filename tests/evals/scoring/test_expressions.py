@@ -89,6 +89,8 @@ def test_what_counts_of_several_numbers(response, value):
         ("1/0", 3, 1),
         ("(1-1)^{-1}", 10, None),
         ("2^n", 1, None),
+        ("2^{n}", 1, None),
+        ("2^{3n}", 1, None),
         ("9^9^9^9", 5, None),
         ("18 (eighteen)", 2, 18),
     ],

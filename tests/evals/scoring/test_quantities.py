@@ -3,7 +3,7 @@
 import pytest
 
 from evals.scoring.mathematics import equal, spelled
-from evals.scoring.quantities import quantity
+from evals.scoring.quantities import compared, quantity
 
 pytest.importorskip("math_verify")
 
@@ -113,3 +113,10 @@ def test_units_keep_one_spelling():
     assert [spelled(text) for text in ("15 cm^2", "15 square centimeters", "90 degrees", "5 dollars", "3 units")] == [
         "15\\text{ cm}^2", "15\\text{ cm}^2", "90", "5", "3",
     ]  # fmt: skip
+
+
+def test_a_number_beside_one_that_says_its_base_is_read_in_that_base():
+    assert compared("1,011", "1011_2") is True
+    assert compared("11", "1011_2") is False
+    # What is not made of digits is left to other rules.
+    assert compared("eleven", "1011_2") == ("eleven", "1011_2")
