@@ -1,9 +1,12 @@
 """What is rendered on the table of a hearer, of other rows than the speaker's."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from support.messages import MODEL
 
-from agents.hearing_table import rendered_on
+from agents.hearing_table import HearingTable, rendered_on
 from kernels import EmbeddingTable
 from kernels.encoders import parse
 
@@ -28,3 +31,11 @@ def test_a_control_is_rendered_in_place_of_the_belief(logits, rows):
     table = EmbeddingTable(torch.randn(rows, 5, generator=torch.Generator().manual_seed(1)))
     found = rendered_on(table, parse("expectation"), logits, content="top1", **STATE)
     assert torch.equal(found, table.weight[logits.argmax(dim=1)])
+
+
+def test_tables_are_told_apart_by_their_model_and_what_is_rendered():
+    one, other = (EmbeddingTable(torch.zeros(3, 2)) for _ in range(2))
+    assert HearingTable(MODEL, one) == HearingTable(MODEL, other)
+    assert HearingTable(MODEL, one) != HearingTable(MODEL, one, "top1")
+    assert HearingTable(MODEL, one) != HearingTable(replace(MODEL, table="u"), one)
+    assert "tensor" not in repr(HearingTable(MODEL, one))

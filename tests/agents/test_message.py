@@ -84,7 +84,9 @@ def test_size_is_the_vectors_and_a_small_header():
             {"max_probability": torch.tensor([0.0, 0.0, float("inf")])},
             "max_probability has a number that is not finite",
         ),
-        ({"top_probabilities": torch.zeros(3, 1)}, "top_probabilities must be"),
+        ({"top_probabilities": torch.zeros(3, 1)}, r"top_probabilities must be \[3, 2\] in float32"),
+        ({"top_ids": torch.zeros(3, dtype=torch.int64)}, r"top_ids must be \[3, K\] in int64; got \[3\] in int64"),
+        ({"top_ids": torch.zeros(2, 2, dtype=torch.int64)}, r"top_ids must be \[3, 2\] in int64; got \[2, 2\]"),
     ],
 )
 def test_what_is_wrong_with_vectors_is_said(changes, sentence):

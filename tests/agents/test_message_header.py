@@ -56,6 +56,7 @@ def test_what_is_not_exchanged_stays_sound():
         ({"format": 2}, "format 2; this version reads format 1"),
         ({"model": None}, "model must be an object"),
         ({"model": {**MODEL.sender(), "vocabulary": -1}}, "vocabulary must be a whole number of at least 0"),
+        ({"model": {**MODEL.sender(), "vocabulary": 1 << 31}}, "vocabulary must be .* below 2,147,483,648"),
         ({"model": {**MODEL.sender(), "width": 4.0}}, "width must be a whole number"),
         ({"model": {**MODEL.sender(), "table": 5}}, "table must be a hash"),
         ({"model": {**MODEL.sender(), "tokenizer": "\x1b[2J"}}, "tokenizer must be a hash"),

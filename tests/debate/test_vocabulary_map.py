@@ -145,6 +145,24 @@ def test_a_string_is_spelled_by_the_longest_pieces_of_the_receiver():
     assert max(len(names[piece]) for pieces in more for piece in pieces) > 1
 
 
+class Words:
+    """A tokenizer whose tokens are what they read as."""
+
+    def __init__(self, *words):
+        self._words = words
+
+    def get_vocab(self):
+        return {word: place for place, word in enumerate(self._words)}
+
+    def bytes_of(self, token):
+        return token.encode()
+
+
+def test_a_token_of_more_than_sixteen_pieces_is_spelled_by_none():
+    mapping = VocabularyMap(Words("a" * 16, "a" * 17, "b"), Words("a", "b"))
+    assert [mapping.pieces(token) for token in range(4)] == [(0,) * 16, (), (1,), ()]
+
+
 def test_nothing_to_map_and_nothing_said():
     vocabulary = SMALL.get_vocab()
     only_end = VocabularyMap(SMALL, BYTES).apply(message(SMALL, [{vocabulary["<end>"]: 1.0}]), receiver(BYTES)[1])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kernels import EmbeddingTable, encoders
-from kernels.encoders.rules import sample
+from kernels.encoders.rules import PartialEntropy, PartialMax, sample
 from kernels.errors import InvalidBelief
 
 
@@ -403,3 +403,8 @@ def test_a_row_that_is_no_belief_names_no_token_beyond_the_vocabulary():
 @pytest.mark.parametrize("spelling", ["minp(p=0.0)", "minp(p=1.0)", "topp(p=1.0)", "topk(k=1)", "mixture(beta=0.0)"])
 def test_a_bound_itself_is_allowed(spelling):
     assert str(encoders.parse(spelling)) == spelling
+
+
+def test_the_first_parameter_of_a_partial_rule_is_its_threshold():
+    for rule in (PartialMax, PartialEntropy):
+        assert rule(0.3) == encoders.parse(f"{rule.name}(threshold=0.3)")

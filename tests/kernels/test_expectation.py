@@ -374,3 +374,10 @@ def test_auto_says_once_what_it_chose_and_why(caplog, monkeypatch):
     assert len(caplog.records) == 1
     assert "expected_embedding: using" in caplog.text
     assert "triton declined: it runs on GPUs" in caplog.text
+
+
+def test_a_belief_is_taken_at_temperature_1_where_none_is_said():
+    logits, table = inputs(3, 40, 8)
+    assert torch.equal(expected_embedding(logits, table), expected_embedding(logits, table, 1.0))
+    plain, said = sparse_expected_embedding(logits, table), sparse_expected_embedding(logits, table, 1.0)
+    assert torch.equal(plain.vectors, said.vectors)

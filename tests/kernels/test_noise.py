@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from kernels import noise
@@ -69,3 +70,22 @@ def test_a_draw_that_is_refused_is_drawn_again():
     lifted = torch.log(noise.uniform(keys(2), TOKENS, 1))[0] / 0.7
     mode = math.log(0.7 + 2 / 3)
     assert ((once - lifted - mode).abs() < 1e-5).sum() > 50 > ((often - lifted - mode).abs() < 1e-5).sum()
+
+
+def test_numbers_are_those_of_splitmix64():
+    """The same on every machine and in every version, in Python's whole numbers."""
+    golden, mask = 0x9E3779B97F4A7C15, 2**64 - 1
+
+    def mix(x):
+        x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & mask
+        x = ((x ^ x >> 27) * 0x94D049BB133111EB) & mask
+        return x ^ x >> 31
+
+    def expected(seed, step, token, stream):
+        key = mix(mix((seed + golden) & mask) ^ (step * golden & mask))
+        bits = mix(key ^ mix((token * golden + (stream + 1) * 0xBF58476D1CE4E5B9) & mask))
+        return ((bits >> 11) + 0.5) * 2.0**-53
+
+    for seed, step, token, stream in ((0, 0, 0, 0), (3, 5, 17, 0), (2**40, 999, 49_151, 1), (7, 1, 2, 19)):
+        found = noise.uniform(keys(seed, step), torch.tensor([token]), stream)
+        assert float(found) == pytest.approx(expected(seed, step, token, stream), rel=1e-6)

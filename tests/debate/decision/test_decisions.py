@@ -133,6 +133,11 @@ def test_belief_average_is_the_mean_of_whole_distributions():
     assert "over 3 agents" in mixed.reason
 
 
+def test_of_ten_options_the_last_is_one():
+    said = {"a": cipher("Answer: J", steps=[{10: 1.0}])}
+    assert decide("belief_average", said, decode=lambda model, token: "J" if token == 10 else "x").answer == "J"
+
+
 def test_an_attention_head_weighs_beliefs_and_says_how(tmp_path):
     letters = {10: " A", 11: "B", 12: " C", 5: "x"}
     decode = lambda model, token: letters.get(token)  # noqa: E731

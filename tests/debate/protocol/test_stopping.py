@@ -1,13 +1,17 @@
 """When a debate ends, and that stopping never changes what was said before."""
 
+import sys
+from types import ModuleType, SimpleNamespace
+
 import pytest
 from support.messages import cipher, text
 
 from agents.backend import Usage
 from agents.errors import DebateError
-from debate.protocol.rules import PROTOCOLS
-from debate.protocol.stopping import RULES, StoppingContext
+from debate.protocol.rules import PROTOCOLS, find_protocol
+from debate.protocol.stopping import RULES, StoppingContext, stopping_rule
 from debate.transcript import SpokenTurns, Turn, TurnKey
+from kernels import registry
 
 AGREE, SPLIT = {"options": {"skill": 1.0}}, {"options": {"skill": 0.0}}
 
@@ -159,3 +163,47 @@ def test_a_budget_of_seconds_is_up_when_they_have_passed(monkeypatch):
     for passed, why in ((2.25, None), (2.5, "2.5 seconds passed, of a budget of 2.5")):
         monkeypatch.setattr("time.monotonic", lambda now=said.began + passed: now)
         assert rule(said, 1) == why
+
+
+def test_a_lead_of_two_and_nine_tenths_of_a_belief_are_enough_where_nothing_is_said():
+    (behind, watch), (ahead, _) = said_in_round("x", "x", "y"), said_in_round("x", "x", "x", "y")
+    margin = RULES["margin"](StoppingContext(["a", "b", "c", "d"], (), watch.extract))
+    assert (margin(behind, 1) is None, margin(ahead, 1) is None) == (True, False)
+    sure = RULES["sure"](StoppingContext(["a"]))
+    key = TurnKey(1, "a")
+    for probability, ends in ((0.85, False), (0.95, True)):
+        turn = Turn(key, cipher("4", probability=probability), (), 0, Usage(0, 0, 1), "stop")
+        assert (sure({key: turn}, 1) is not None) == ends
+
+
+def mine(watch):
+    return None
+
+
+@pytest.mark.parametrize(
+    ("group", "find"),
+    [
+        ("debate.stopping_rules", lambda: stopping_rule("mine", StoppingContext([]))),
+        ("debate.protocols", lambda: find_protocol("mine")),
+    ],
+)
+def test_what_a_distribution_registers_is_found_by_its_name(monkeypatch, group, find):
+    points = [SimpleNamespace(name="mine", value="own_rules:Mine")]
+    monkeypatch.setattr(registry, "entry_points", lambda *, group: points if group == asked else [])
+    module = ModuleType("own_rules")
+    module.Mine = mine if group == "debate.stopping_rules" else type("Mine", (PROTOCOLS["relay"],), {})
+    monkeypatch.setitem(sys.modules, "own_rules", module)
+    for asked in (group, "debate.others"):
+        registry.registered.cache_clear()
+        if asked == group:
+            find()
+        else:
+            with pytest.raises(DebateError, match="unknown .* 'mine'"):
+                find()
+    registry.registered.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["judges", "chairs", "order", "seed"])
+def test_what_a_debate_says_is_no_parameter_of_its_protocol(name):
+    with pytest.raises(DebateError, match="It takes: peers"):
+        find_protocol(f"gossip({name}=1)")

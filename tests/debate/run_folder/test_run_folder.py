@@ -20,6 +20,7 @@ from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.lock import is_being_written
+from debate.run_folder.log import Log
 from debate.run_folder.reader import RunReader, read_method
 from debate.run_folder.run_state import RunState
 from debate.run_folder.turn_record import Cost
@@ -379,3 +380,29 @@ def test_the_journal_says_with_which_packages_a_run_was_played(tmp_path, transcr
     said = json.loads(session[session.index("{") :])
     assert said["packages"] == versions(DECISIVE)
     assert said["python"] == platform.python_version()
+
+
+def test_all_that_runs_write_goes_with_a_run_that_is_overwritten(tmp_path, transcript):
+    record(tmp_path / "run", transcript)
+    made = [
+        "samples.jsonl", "label_tokens.json", "energy.json", "budgets.json", "turns.parquet", "report.html", "plan.json",
+        "results.json", "manifest.json", "m/transcript.jsonl", "m/timings.jsonl", "m/effects.json", "m/config.yaml",
+    ]  # fmt: skip
+    for name in made:
+        (tmp_path / "run" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "run" / name).write_text("{}")
+    with RunFolder(tmp_path / "run", CONFIG, overwrite=True) as folder:
+        assert folder.warnings == []
+        assert [name for name in made if (tmp_path / "run" / name).exists()] == []
+
+
+def test_the_log_has_the_events_of_the_run_with_their_weight(tmp_path):
+    log = Log(tmp_path / "log.jsonl")
+    for kind in ("session", "method", "turn", "fault", "runner", "failed", "decision"):
+        log.record({"kind": kind, "t": 1, "text": "long", "question": "q"})
+    log.close()
+    events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {event["event"]: event["level"] for event in events} == {
+        "session": "info", "method": "info", "fault": "warning", "runner": "warning", "failed": "error",
+    }  # fmt: skip
+    assert all(event["question"] == "q" and "text" not in event for event in events)

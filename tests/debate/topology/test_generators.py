@@ -203,3 +203,7 @@ def test_attachment_by_one_edge_each_is_a_tree():
     graph = build_graph("scale_free(m=1)", names(9), seed=1)
     assert nx.is_tree(graph.to_undirected())
     assert graph.number_of_edges() == 2 * 8
+
+
+def test_half_of_all_pairs_are_drawn_where_no_probability_is_said():
+    assert 150 < build_graph("erdos_renyi", names(20), seed=1).number_of_edges() < 230

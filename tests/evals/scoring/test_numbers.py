@@ -120,6 +120,7 @@ from evals.scoring.numbers import normalised, stated_number
         ("The answer is $\\frac{18}{1}$.", "18"),
         ("She sells them for 18€.", "18"),
         ("\x08oxed{18}", "18"),
+        ("\\boxed{\x0crac{1}{2}}", "0.5"),
         ("It takes 3:30 hours = 210 minutes", "210"),
         ("The answer is 1,000,000", "1000000"),
         ("Total: 5 boxes.", "5"),
