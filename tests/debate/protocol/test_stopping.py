@@ -205,5 +205,6 @@ def test_what_a_distribution_registers_is_found_by_its_name(monkeypatch, group, 
 
 @pytest.mark.parametrize("name", ["judges", "chairs", "order", "seed"])
 def test_what_a_debate_says_is_no_parameter_of_its_protocol(name):
-    with pytest.raises(DebateError, match="It takes: peers"):
-        find_protocol(f"gossip({name}=1)")
+    for protocol, takes in (("simultaneous", "It takes none"), ("gossip", "It takes: peers")):
+        with pytest.raises(DebateError, match=takes):
+            find_protocol(f"{protocol}({name}=1)")
