@@ -71,7 +71,9 @@ class Cipher:
         steps = self.vectors.shape[0]
         for name, dtype in (("nearest", torch.int64), ("entropy", torch.float32), ("max_probability", torch.float32)):
             _expect(name, getattr(self, name), (steps,), dtype)
-        width = self.top_ids.shape[-1] if self.top_ids.ndim == 2 else -1
+        if self.top_ids.ndim != 2:
+            raise MessageError(f"top_ids must be [{steps}, K] in int64; got {_describe(self.top_ids)}")
+        width = self.top_ids.shape[1]
         _expect("top_ids", self.top_ids, (steps, width), torch.int64)
         _expect("top_probabilities", self.top_probabilities, (steps, width), torch.float32)
         for name, vectors in self.rendered.items():

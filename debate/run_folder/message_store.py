@@ -70,9 +70,6 @@ class MessageStore:
             raise
         return message
 
-    def __contains__(self, digest: str) -> bool:
-        return digest in self._known
-
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._known))
 

@@ -197,6 +197,10 @@ def build_graph(topology: str, names: Names, *, seed: int | None = None) -> Grap
     graph = generator(names, **call.parameters, **drawn)
     if not isinstance(graph, nx.DiGraph) or list(graph.nodes) != list(names):
         raise ConfigError(f"topology {topology!r} must return a networkx.DiGraph whose nodes are the names in order")
+    if alone := next(iter(nx.nodes_with_selfloops(graph)), None):
+        raise ConfigError(
+            f"topology {topology!r} has an edge from {alone!r} to itself; an agent's own last message is always in its prompt"
+        )
     return graph
 
 

@@ -176,7 +176,7 @@ class Comparison:
     p_value: float
     adjusted: float
     detectable: float | None
-    confidence: float = 0.95
+    confidence: float
 
     @property
     def is_distinguishable(self) -> bool:

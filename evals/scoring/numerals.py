@@ -92,7 +92,7 @@ def own_value(found: re.Match[str]) -> Fraction | None:
 
 def says_minus(found: re.Match[str]) -> bool:
     """Return whether "minus", "negative" or a sign with a space after it stands before a number and belongs to it."""
-    return _MINUS.search(found.string[max(0, found.start() - 16) : found.start()]) is not None
+    return _MINUS.search(found.string[max(0, found.start() - 24) : found.start()]) is not None
 
 
 def is_denied(found: re.Match[str]) -> bool:

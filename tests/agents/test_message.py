@@ -84,7 +84,9 @@ def test_size_is_the_vectors_and_a_small_header():
             {"max_probability": torch.tensor([0.0, 0.0, float("inf")])},
             "max_probability has a number that is not finite",
         ),
-        ({"top_probabilities": torch.zeros(3, 1)}, "top_probabilities must be"),
+        ({"top_probabilities": torch.zeros(3, 1)}, r"top_probabilities must be \[3, 2\] in float32"),
+        ({"top_ids": torch.zeros(3, dtype=torch.int64)}, r"top_ids must be \[3, K\] in int64; got \[3\] in int64"),
+        ({"top_ids": torch.zeros(2, 2, dtype=torch.int64)}, r"top_ids must be \[3, 2\] in int64; got \[2, 2\]"),
     ],
 )
 def test_what_is_wrong_with_vectors_is_said(changes, sentence):
@@ -179,3 +181,46 @@ def test_an_error_says_what_it_is_about():
         from_bytes(b"")
     with pytest.raises(MessageError, match=r"^from ada: "):
         from_bytes(b"", source="from ada")
+
+
+def test_vectors_for_hearers_with_other_tables_survive_the_disk():
+    rendered = {"e" * 64: torch.ones(3, 2), "random:" + "f" * 64: torch.zeros(3, 7, dtype=torch.bfloat16)}
+    found = from_bytes(to_bytes(message(rendered=rendered)))
+    assert found == message(rendered=rendered) != message()
+    assert {name: vectors.shape[1] for name, vectors in found.cipher.rendered.items()} == {
+        "e" * 64: 2,
+        "random:" + "f" * 64: 7,
+    }
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [torch.zeros(3), torch.zeros(2, 4), torch.zeros(3, 4, dtype=torch.float64)],
+    ids=["flat", "short", "float64"],
+)
+def test_vectors_for_another_table_have_a_row_for_each_step(vectors):
+    with pytest.raises(MessageError, match=r"vectors rendered for table eeeeeeee must be \[3, D\]; got"):
+        cipher(rendered={"e" * 64: vectors})
+
+
+def test_the_step_whose_weights_sum_to_too_much_is_named():
+    weights = torch.tensor([[0.9, 0.1], [1.0, 0.0], [0.9, 0.2]])
+    with pytest.raises(MessageError, match="sum to more than 1, first at step 2 of 3"):
+        cipher(top_probabilities=weights)
+
+
+def test_a_message_with_its_thinking_and_without():
+    assert TEXT.whole is TEXT
+    assert TEXT.answer is TEXT
+    thought = Message("5", MODEL, 0.7, (1, 2, 3), thinking="4?", thinking_tokens=2)
+    assert thought.whole == Message("4?5", MODEL, 0.7, (1, 2, 3))
+    assert thought.answer == Message("5", MODEL, 0.7, (3,))
+    # Tokens that read as nothing are thinking too, and so are words without tokens, as of a model behind an API.
+    silent, untold = Message("5", MODEL, 0.7, (1, 2), thinking_tokens=1), Message("5", MODEL, 0.7, thinking="4?")
+    assert (silent.whole.thinking_tokens, silent.answer.token_ids) == (0, (2,))
+    assert (untold.whole.text, untold.answer.thinking) == ("4?5", "")
+
+
+def test_a_cipher_message_is_as_long_as_its_steps():
+    assert [len(cipher(steps)) for steps in (0, 1, 5)] == [0, 1, 5]
+    assert len(cipher(5).part(slice(1, 3))) == 2

@@ -56,6 +56,7 @@ def test_what_is_not_exchanged_stays_sound():
         ({"format": 2}, "format 2; this version reads format 1"),
         ({"model": None}, "model must be an object"),
         ({"model": {**MODEL.sender(), "vocabulary": -1}}, "vocabulary must be a whole number of at least 0"),
+        ({"model": {**MODEL.sender(), "vocabulary": 1 << 31}}, "vocabulary must be .* below 2,147,483,648"),
         ({"model": {**MODEL.sender(), "width": 4.0}}, "width must be a whole number"),
         ({"model": {**MODEL.sender(), "table": 5}}, "table must be a hash"),
         ({"model": {**MODEL.sender(), "tokenizer": "\x1b[2J"}}, "tokenizer must be a hash"),
@@ -69,6 +70,11 @@ def test_what_is_not_exchanged_stays_sound():
 def test_a_field_of_another_type_or_out_of_range_is_refused(original, fields, sentence):
     with pytest.raises(MessageError, match=f"^a peer: .*{sentence}"):
         from_bytes(changed(original, **fields), source="a peer")
+
+
+def test_an_encoder_that_is_no_text_is_named():
+    with pytest.raises(MessageError, match="encoder must be a text"):
+        from_bytes(changed(CIPHER, encoder=5))
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,42 @@ def test_a_step_becomes_as_many_as_its_heaviest_token_has_pieces():
     assert VocabularyMap(LARGE, BYTES).apply(message(LARGE, [other]), receiver(BYTES)[1]).mass == pytest.approx(0.7)
 
 
+def test_where_the_heaviest_spells_nothing_the_step_is_as_short_as_the_shortest():
+    vocabulary = LARGE.get_vocab()
+    long = next(token for token in sorted(vocabulary, key=len, reverse=True) if token.isascii() and token.isalpha())
+    belief = {vocabulary["<end>"]: 0.5, vocabulary[long]: 0.3, vocabulary["a"]: 0.15}
+    mapped = VocabularyMap(LARGE, BYTES).apply(message(LARGE, [belief]), receiver(BYTES)[1])
+    assert (mapped.mass, mapped.message.token_ids) == (pytest.approx(0.15), (ord("a"),))
+
+
+def test_a_string_is_spelled_by_the_longest_pieces_of_the_receiver():
+    small, large = SMALL.get_vocab(), LARGE.get_vocab()
+    mapping = VocabularyMap(LARGE, SMALL)
+    more = [mapping.pieces(large[token]) for token in large if token not in small and token.isascii()]
+    assert more
+    assert all(len(pieces) > 1 for pieces in more)
+    names = {number: token for token, number in small.items()}
+    assert max(len(names[piece]) for pieces in more for piece in pieces) > 1
+
+
+class Words:
+    """A tokenizer whose tokens are what they read as."""
+
+    def __init__(self, *words):
+        self._words = words
+
+    def get_vocab(self):
+        return {word: place for place, word in enumerate(self._words)}
+
+    def bytes_of(self, token):
+        return token.encode()
+
+
+def test_a_token_of_more_than_sixteen_pieces_is_spelled_by_none():
+    mapping = VocabularyMap(Words("a" * 16, "a" * 17, "b"), Words("a", "b"))
+    assert [mapping.pieces(token) for token in range(4)] == [(0,) * 16, (), (1,), ()]
+
+
 def test_nothing_to_map_and_nothing_said():
     vocabulary = SMALL.get_vocab()
     only_end = VocabularyMap(SMALL, BYTES).apply(message(SMALL, [{vocabulary["<end>"]: 1.0}]), receiver(BYTES)[1])
@@ -134,7 +170,7 @@ def test_nothing_to_map_and_nothing_said():
     assert only_end.mass == 0.0
     silent = VocabularyMap(SMALL, BYTES).apply(message(SMALL, []), receiver(BYTES)[1])
     assert silent.message.num_tokens == 0
-    assert silent.mass == 1.0
+    assert (silent.mass, silent.exact, silent.least) == (1.0, 1.0, 1.0)
 
 
 def test_shared_vocabulary():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kernels import EmbeddingTable, encoders
+from kernels.encoders.rules import PartialEntropy, PartialMax, sample
 from kernels.errors import InvalidBelief
 
 
@@ -351,6 +352,7 @@ def test_empty_batches_and_bad_rows(impl):
         ("topk(**{'k': 3})", "cannot read"),
         ("topk(k=0)", "k must be at least 1"),
         ("topp(p=0)", "p must be in"),
+        ("topp(p=1.5)", "p must be in"),
         ("minp(p=2)", "p must be in"),
         ("gumbel(tau=0)", "tau must be positive"),
         ("dirichlet(gamma=-1)", "gamma must be positive"),
@@ -389,3 +391,20 @@ def test_a_dotted_path_names_an_encoder_of_ones_own(monkeypatch, tmp_path):
     for wrong in ("own_encoders:Yours", "os:system", "no.such:encoder", "needy.module"):
         with pytest.raises(ValueError, match=f"encoder '{wrong}'"):
             encoders.parse(wrong)
+
+
+def test_a_row_that_is_no_belief_names_no_token_beyond_the_vocabulary():
+    """Where nobody waits to hear whether rows are sound, such a token would be read from beyond the table."""
+    unsound = torch.tensor([[float("nan")] * 5, [float("-inf")] * 5])
+    drawn = sample(unsound, torch.tensor([0, 1]), torch.tensor([0, 0]))
+    assert ((drawn >= 0) & (drawn < 5)).all()
+
+
+@pytest.mark.parametrize("spelling", ["minp(p=0.0)", "minp(p=1.0)", "topp(p=1.0)", "topk(k=1)", "mixture(beta=0.0)"])
+def test_a_bound_itself_is_allowed(spelling):
+    assert str(encoders.parse(spelling)) == spelling
+
+
+def test_the_first_parameter_of_a_partial_rule_is_its_threshold():
+    for rule in (PartialMax, PartialEntropy):
+        assert rule(0.3) == encoders.parse(f"{rule.name}(threshold=0.3)")

@@ -120,7 +120,7 @@ def test_restrictions(impl):
             torch.testing.assert_close(found[row].double(), expected, **TOLERANCE[torch.float32])
 
 
-@pytest.mark.parametrize("options", [{"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}, {"min_p": -0.1}])
+@pytest.mark.parametrize("options", [{"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}, {"min_p": -0.1}, {"min_p": 1.5}])
 def test_restrictions_are_checked(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         expected_embedding(*inputs(1, 5, 3), 1.0, **options)
@@ -374,3 +374,10 @@ def test_auto_says_once_what_it_chose_and_why(caplog, monkeypatch):
     assert len(caplog.records) == 1
     assert "expected_embedding: using" in caplog.text
     assert "triton declined: it runs on GPUs" in caplog.text
+
+
+def test_a_belief_is_taken_at_temperature_1_where_none_is_said():
+    logits, table = inputs(3, 40, 8)
+    assert torch.equal(expected_embedding(logits, table), expected_embedding(logits, table, 1.0))
+    plain, said = sparse_expected_embedding(logits, table), sparse_expected_embedding(logits, table, 1.0)
+    assert torch.equal(plain.vectors, said.vectors)

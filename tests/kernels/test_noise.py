@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from kernels import noise
@@ -58,3 +59,33 @@ def test_gamma_moments():
         assert abs(draws.mean() - shape) < 0.03 * max(shape, 0.2)
         assert abs(draws.var() - shape) < 0.08 * max(shape, 0.2)
     assert torch.isneginf(noise.log_gamma_variate(torch.zeros(1, 3), keys(2), TOKENS[:3])).all()
+
+
+def test_a_draw_that_is_refused_is_drawn_again():
+    shape = torch.full((1, len(TOKENS)), 0.7)
+    once, often = (noise.log_gamma_variate(shape, keys(2), TOKENS, attempts=count)[0] for count in (1, 8))
+    # One attempt in twenty is refused at most; where it is not, nothing changes.
+    assert 0.001 < (once != often).double().mean() < 0.05
+    # Where none succeeds the mode stands in: it is not to be seen among the draws.
+    lifted = torch.log(noise.uniform(keys(2), TOKENS, 1))[0] / 0.7
+    mode = math.log(0.7 + 2 / 3)
+    assert ((once - lifted - mode).abs() < 1e-5).sum() > 50 > ((often - lifted - mode).abs() < 1e-5).sum()
+
+
+def test_numbers_are_those_of_splitmix64():
+    """The same on every machine and in every version, in Python's whole numbers."""
+    golden, mask = 0x9E3779B97F4A7C15, 2**64 - 1
+
+    def mix(x):
+        x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & mask
+        x = ((x ^ x >> 27) * 0x94D049BB133111EB) & mask
+        return x ^ x >> 31
+
+    def expected(seed, step, token, stream):
+        key = mix(mix((seed + golden) & mask) ^ (step * golden & mask))
+        bits = mix(key ^ mix((token * golden + (stream + 1) * 0xBF58476D1CE4E5B9) & mask))
+        return ((bits >> 11) + 0.5) * 2.0**-53
+
+    for seed, step, token, stream in ((0, 0, 0, 0), (3, 5, 17, 0), (2**40, 999, 49_151, 1), (7, 1, 2, 19)):
+        found = noise.uniform(keys(seed, step), torch.tensor([token]), stream)
+        assert float(found) == pytest.approx(expected(seed, step, token, stream), rel=1e-6)

@@ -24,28 +24,43 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("debate/topology/*.py", "debate/config/topology.py", "debate/config/topology_file.py"),
         ("tests/debate/topology", "tests/debate/cli/test_topology.py", "tests/debate/config/test_untrusted.py"),
     ),
-    "journal": (("debate/run_folder/*.py",), ("tests/debate/run_folder", "tests/evals/test_faults.py")),
+    "journal": (
+        ("debate/run_folder/*.py",),
+        ("tests/debate/run_folder", "tests/evals/test_faults.py", "tests/evals/cli/test_runs.py"),
+    ),
     "message": (
         ("agents/message.py", "agents/message_header.py", "agents/message_file.py", "agents/fingerprint.py"),
         (
             "tests/agents/test_message.py",
             "tests/agents/test_message_header.py",
+            "tests/agents/test_message_arrays.py",
+            "tests/agents/test_signing.py",
             "tests/agents/test_fingerprint.py",
             "tests/debate/runtime/ray/test_wire.py",
         ),
     ),
     "rerender": (
         ("agents/rerender.py", "agents/vocabulary_map.py", "agents/hearing_table.py"),
-        ("tests/debate/test_vocabulary_map.py", "tests/debate/test_hearing_tables.py", "tests/agents/test_message.py"),
+        (
+            "tests/agents/test_rerender.py",
+            "tests/agents/test_hearing_table.py",
+            "tests/debate/test_vocabulary_map.py",
+            "tests/debate/test_hearing_tables.py",
+            "tests/agents/test_message.py",
+        ),
     ),
-    "scorers": (("evals/scoring/*.py", "evals/scorer.py"), ("tests/evals/scoring", "tests/evals/test_scorer.py")),
+    "scorers": (
+        ("evals/scoring/*.py", "evals/scorer.py"),
+        (
+            "tests/evals/scoring",
+            "tests/evals/test_scorer.py",
+            "tests/evals/tasks/test_own_questions.py",
+            "tests/evals/tasks/test_reasoning_gym.py",
+        ),
+    ),
     "statistics": (
         ("evals/analysis/stats.py", "evals/analysis/run_difference.py"),
-        (
-            "tests/evals/analysis/test_stats.py",
-            "tests/evals/cli/test_runs.py",
-            "tests/evals/analysis/test_fair_table.py",
-        ),
+        ("tests/evals/analysis", "tests/evals/cli/test_runs.py"),
     ),
     "kernels": (
         (

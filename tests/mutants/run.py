@@ -224,14 +224,14 @@ def judge(copy: Path, state: Path, known: dict[str, Any], session: Session, case
 
 
 def report(rows: list[dict[str, Any]], explained: set[str]) -> str:
-    """Return counts by part and the table of survivors."""
+    """Return counts by part and the table of survivors; `explained` has those that can be noticed by no test, by key."""
     lines = ["| part | mutants | killed | explained | alive |", "|---|---|---|---|---|"]
     for part in [*PARTS, "all"]:
         of = [row for row in rows if part in (row["part"], "all")]
         killed = sum(row["outcome"] == "killed" for row in of)
-        known = sum(row["outcome"] == "survived" and title(row) in explained for row in of)
+        known = sum(row["outcome"] == "survived" and row["key"] in explained for row in of)
         lines.append(f"| {part} | {len(of)} | {killed} | {known} | {len(of) - killed - known} |")
-    alive = [row for row in rows if row["outcome"] == "survived" and title(row) not in explained]
+    alive = [row for row in rows if row["outcome"] == "survived" and row["key"] not in explained]
     lines += [
         "",
         "| alive | tests that reach it |",
@@ -247,10 +247,22 @@ def title(row: dict[str, Any]) -> str:
     return f"`{row['module']}`: `{before}` → `{after}`"
 
 
-def explained_titles() -> set[str]:
-    """Return the mutants of the list that says why each cannot be killed."""
+def explained_keys(rows: list[dict[str, Any]], copy: Path) -> set[str]:
+    """Return the keys of rows that the list says of why none can be killed: by title, and by what stands in the line."""
     lines = EXPLAINED.read_text().splitlines() if EXPLAINED.exists() else []
-    return {line.removeprefix("- ").partition(" — ")[0] for line in lines if line.startswith("- `")}
+    named = [line.removeprefix("- ").partition(" — ")[0] for line in lines if line.startswith("- `")]
+    found = set()
+    for row in rows:
+        for entry in named:
+            told, _, within = entry.partition(" in `")
+            if told == title(row) and within.rstrip("`") in _line_of(row, copy):
+                found.add(row["key"])
+    return found
+
+
+def _line_of(row: dict[str, Any], copy: Path) -> str:
+    raw, start = (copy / row["module"]).read_bytes(), row["mutant"]["start"]
+    return raw[raw.rfind(b"\n", 0, start) + 1 : raw.find(b"\n", start)].decode()
 
 
 def main() -> None:
@@ -296,7 +308,7 @@ def main() -> None:
     session.close()
     keys = [key(copy, name, mutant) for _, name, mutant in sample]
     rows = [done[one] for one in keys if one in done]
-    text = report(rows, explained_titles())
+    text = report(rows, explained_keys(rows, copy))
     (state / "report.md").write_text(f"{len(rows)} of {len(sample)} done, seed {given.seed}\n\n{text}\n")
     counts = Counter(row["outcome"] for row in rows)
     print(f"{text}\n\n{len(rows)} of {len(sample)} done: {counts['killed']} killed, {counts['survived']} survived")

@@ -193,6 +193,8 @@ def test_node_link_json_of_old_and_new_networkx_with_any_ids(tmp_path, key, ids)
     assert edges == [{"from": str(first), "to": str(second)}]
     path.write_text(json.dumps({"nodes": nodes, key: [{"source": first, "target": second}]}))
     assert len(read_topology_file(path)[1]) == 2, "what does not say directed is heard both ways"
+    path.write_text(json.dumps({"nodes": nodes, key: [{"source": first, "target": second}] * 2}))
+    assert len(read_topology_file(path)[1]) == 2, "what does not say multigraph has one edge between two"
 
 
 def test_the_command_line_says_one_sentence(cli, written, tmp_path):
@@ -232,3 +234,8 @@ def test_what_a_run_folder_would_hold_as_something_else_is_refused(tmp_path, opt
     path.write_text(f"backend: mock\nmodel: mock\nagents: {{ada: {{}}}}\noptions: {options}\n")
     with pytest.raises(ConfigError, match=said):
         load_config(path)
+
+
+def test_a_topology_file_is_named_in_a_config_file_alone():
+    with pytest.raises(ConfigError, match="`file` is read where a config file is loaded"):
+        validate({"backend": "mock", "model": "mock", "topology": {"file": "g.json"}}, source="x")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from support.messages import cipher, text
@@ -10,6 +11,7 @@ from agents.backend import Usage
 from agents.errors import DebateError
 from agents.question import Question
 from debate.config.electorate import Electorate
+from debate.decision.belief_rules import stated
 from debate.decision.decision import Poll
 from debate.decision.rules import decision_rule, rules
 from debate.transcript import Transcript, Turn, TurnKey
@@ -131,6 +133,11 @@ def test_belief_average_is_the_mean_of_whole_distributions():
     assert "over 3 agents" in mixed.reason
 
 
+def test_of_ten_options_the_last_is_one():
+    said = {"a": cipher("Answer: J", steps=[{10: 1.0}])}
+    assert decide("belief_average", said, decode=lambda model, token: "J" if token == 10 else "x").answer == "J"
+
+
 def test_an_attention_head_weighs_beliefs_and_says_how(tmp_path):
     letters = {10: " A", 11: "B", 12: " C", 5: "x"}
     decode = lambda model, token: letters.get(token)  # noqa: E731
@@ -176,6 +183,28 @@ def test_a_head_that_is_not_there_is_a_sentence(rule, sentence):
         decision_rule(rule, lambda model, token: None)
 
 
+def test_without_tokenizers_no_head_is_asked():
+    with pytest.raises(DebateError, match="attended reads tokens, and needs the engines' tokenizers"):
+        decision_rule("attended(head='nowhere')")
+
+
+@pytest.mark.parametrize(
+    ("said", "confidence"),
+    [
+        ("Confidence: 80%", 0.8),
+        ("confidence 0.8", 0.8),
+        ("Confidence: 1", 1.0),
+        ("Confidence: 1%", 0.01),
+        ("Confidence is 100", 1.0),
+        ("Confidence: 0.2. No, confidence = 60 %", 0.6),
+        ("Confidence: 150%", None),
+        ("I am confident.", None),
+    ],
+)
+def test_a_stated_confidence_is_a_share_however_it_is_written(said, confidence):
+    assert stated(text(said)) == confidence
+
+
 def test_depth_tells_drift_and_outliers_of_many():
     same, other = "it is so and so Answer: 4", "quite another thing Answer: 7"
     first = {f"a{n}": same + f" w{n}" for n in range(12)}
@@ -185,6 +214,12 @@ def test_depth_tells_drift_and_outliers_of_many():
     assert "outliers: a11" in decision.reason
     assert "p = 0.000" in decision.reason
     assert "drift" not in decide("depth", {"a": same, "b": other}).reason
+
+
+@pytest.mark.parametrize(("agents", "is_tested"), [(9, False), (10, True)])
+def test_drift_is_tested_where_there_are_messages_enough(agents, is_tested):
+    rounds = [{f"a{n}": f"{said} w{n} Answer: 4" for n in range(agents)} for said in ("it is so", "quite another")]
+    assert ("drift since the first round" in decide("depth", *rounds).reason) == is_tested
 
 
 def shortest(question, response):
@@ -253,6 +288,14 @@ def test_the_likeliest_text_is_so_by_its_own_model():
     assert decision_rule("likeliest")(poll).answer == "7"
     assert decision_rule("likeliest")(poll).reason == "b's text is the likeliest, -0.4 nats a token"
     assert decision_rule("likeliest(by='sum')")(poll).answer == "4"
+    short = Transcript(Question("q", "?"), (turn("a", A, -0.7, 1), turn("b", B, -1.0, 2)))
+    assert decision_rule("likeliest")(replace(poll, transcript=short)).reason.startswith(
+        "b's text is the likeliest, -0.5"
+    )
+    sums = decision_rule("likeliest(by='sum')")(replace(poll, transcript=short))
+    assert sums.reason == "a's text is the likeliest, -0.7 nats"
+    silent = Transcript(Question("q", "?"), (turn("a", A, 0.0, 0), turn("b", B, -1.0, 2)))
+    assert decision_rule("likeliest")(replace(poll, transcript=silent)).answer == "4"
     assert decide("likeliest", {"a": A}).reason == "no text has an answer and a likelihood"
     with pytest.raises(DebateError, match="by is 'max'; known: mean, sum"):
         decision_rule("likeliest(by='max')")

@@ -1,10 +1,14 @@
 """Depth against its definition, and the test's size and power."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.contracts import small_kalm, small_langsamp, small_matryoshka, small_sentence_transformer
+from support.messages import MODEL, cipher, text
 
 from agents.backend import Usage
 from agents.backends.mock import MockBackend
@@ -159,3 +163,16 @@ def test_messages_lie_by_their_words_where_the_tokens_of_one_are_unknown():
     by_words = embed([unknown, other])
     assert by_words[0] @ by_words[1] == pytest.approx(0.5), "one of two words is the same"
     assert embed([known, unknown])[0] @ embed([known, unknown])[1] == pytest.approx(1.0)
+
+
+def test_cipher_messages_of_one_table_lie_at_the_mean_of_their_vectors():
+    def pointing(*vectors, model=MODEL):
+        rows = torch.tensor(vectors)
+        said = cipher("two words", steps=[{7: 1.0}] * len(rows))
+        return replace(said, model=model, cipher=replace(said.cipher, vectors=rows))
+
+    one, other = pointing([2.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0]), pointing([0.0, 3.0, 0.0, 0.0])
+    assert np.allclose(embed([one, other]), [[0.5**0.5, 0.5**0.5, 0, 0], [0, 1, 0, 0]])
+    # Where one is text, or on another table, they lie by what both have: here the same tokens.
+    for beside in (text("two words"), pointing([0.0, 3.0, 0.0, 0.0], model=replace(MODEL, table="u"))):
+        assert embed([one, replace(beside, token_ids=one.token_ids) if beside.cipher is None else beside]).shape[1] < 4

@@ -13,8 +13,10 @@ from debate.build import build_debate
 from debate.config.load import validate
 from debate.preview.checks import check
 from debate.protocol.exchange import build_exchange
+from debate.protocol.protocol import Inbox
 from debate.protocol.rules import PROTOCOLS
 from debate.runtime.backends import Backends
+from debate.topology.edge import PLAIN
 from debate.topology.generators import TOPOLOGIES
 from debate.transcript import TurnKey
 
@@ -370,3 +372,8 @@ def test_a_combination_is_refused_for_the_reason_of_a_part_and_else_not(protocol
                 debate_of(**keys)
         else:
             assert debate_of(**keys).protocol.num_turns == 9
+
+
+def test_an_inbox_of_no_stated_edges_is_heard_by_plain_ones():
+    inbox = Inbox(None, (TurnKey(1, "ada"), TurnKey(1, "ben")))
+    assert inbox.edges == (PLAIN, PLAIN)

@@ -148,7 +148,7 @@ def test_names_as_long_as_a_file_system_takes_and_longer(tmp_path, transcript):
     with RunFolder(longest, CONFIG) as folder:
         write(folder, transcript, transcript.turns, ends=True)
     assert RunReader(longest).state.methods["m"].result.turns == 4
-    with pytest.raises(RunError, match="File name too long"):
+    with pytest.raises(RunError, match=r"cannot look into .*: File name too long\. Choose another folder with --out"):
         RunFolder(tmp_path / ("a" * 256), CONFIG)
 
 

@@ -3,13 +3,16 @@
 import errno
 import json
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 
+from agents.backend import Usage
 from agents.errors import ConfigError, RunError
+from agents.installed import DECISIVE, versions
 from agents.question import Question
 from debate.build import build_debate
 from debate.config.load import load_config, validate
@@ -17,11 +20,12 @@ from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.lock import is_being_written
+from debate.run_folder.log import Log
 from debate.run_folder.reader import RunReader, read_method
 from debate.run_folder.run_state import RunState
 from debate.run_folder.turn_record import Cost
 from debate.runtime.backends import Backends
-from debate.transcript import TurnKey
+from debate.transcript import Control, Summary, TurnKey
 
 CONFIG = validate({"agents": {"ada": {}, "ben": {}}, "backend": "mock", "model": "mock", "rounds": 2}, source="x")
 QUESTION = Question("q1", "What is the result of 1+2*3+4-5*6?")
@@ -198,6 +202,17 @@ def test_a_folder_of_other_things_is_never_touched(tmp_path):
         RunReader(tmp_path)
 
 
+def test_a_run_of_an_earlier_version_is_named_and_made_again_only_where_that_is_asked(tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "transcript.jsonl").write_text("{}")
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(RunError, match="a run of an earlier version, which kept no journal .* or pass --overwrite"):
+        RunFolder(tmp_path, CONFIG)
+    assert (tmp_path / "m" / "transcript.jsonl").exists()
+    with RunFolder(tmp_path, CONFIG, overwrite=True):
+        assert (tmp_path / "journal.log").exists()
+
+
 def test_an_unwritable_place_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write .*: Not a directory"):
@@ -329,3 +344,65 @@ def test_a_key_is_refused_before_the_first_byte_is_written(tmp_path, changes, as
     with pytest.raises(ConfigError, match=r"^config(\.|: ).*(a key has no place|give the address without)"):
         RunFolder(tmp_path / "run", CONFIG.model_copy(update=changes), asked=asked)
     assert not (tmp_path / "run").exists()
+
+
+def test_all_that_a_turn_may_say_is_read_back_and_counted(tmp_path, transcript):
+    heard = TurnKey(1, "ben")
+    turns = tuple(
+        replace(
+            turn,
+            usage=Usage(20, 5, 3),
+            mapped=((heard, 0.75),),
+            read_out=(heard,),
+            controls=((heard, Control("swapped", "q2")), (heard, Control("silence"))),
+            left_out=(heard,),
+            summary=Summary((heard,), "so far", Usage(7, 2, 1)),
+            log_likelihood=-2.5,
+        )
+        for turn in transcript.turns
+    )
+    record(tmp_path / "run", replace(transcript, turns=turns))
+    (found,) = read_method(tmp_path / "run" / "m")
+    assert found.transcript.turns == turns
+    row = RunReader(tmp_path / "run").state.methods["m"].result
+    assert (row.turns, row.prompt_tokens, row.cached_tokens, row.generated_tokens) == (4, 80, 20, 12)
+    assert (row.planned_turns, row.total, row.correct, row.failed, row.no_answer) == (4, 1, 1, 0, 0)
+    assert row.message_bytes == sum(turn.message.num_bytes for turn in turns)
+
+
+def test_the_journal_says_with_which_packages_a_run_was_played(tmp_path, transcript):
+    record(tmp_path / "run", transcript)
+    (session,) = [
+        line
+        for line in journal_of(tmp_path / "run").read_text().splitlines()
+        if '"kind":"session"' in line.replace(" ", "")
+    ]
+    said = json.loads(session[session.index("{") :])
+    assert said["packages"] == versions(DECISIVE)
+    assert said["python"] == platform.python_version()
+
+
+def test_all_that_runs_write_goes_with_a_run_that_is_overwritten(tmp_path, transcript):
+    record(tmp_path / "run", transcript)
+    made = [
+        "samples.jsonl", "label_tokens.json", "energy.json", "budgets.json", "turns.parquet", "report.html", "plan.json",
+        "results.json", "manifest.json", "m/transcript.jsonl", "m/timings.jsonl", "m/effects.json", "m/config.yaml",
+    ]  # fmt: skip
+    for name in made:
+        (tmp_path / "run" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "run" / name).write_text("{}")
+    with RunFolder(tmp_path / "run", CONFIG, overwrite=True) as folder:
+        assert folder.warnings == []
+        assert [name for name in made if (tmp_path / "run" / name).exists()] == []
+
+
+def test_the_log_has_the_events_of_the_run_with_their_weight(tmp_path):
+    log = Log(tmp_path / "log.jsonl")
+    for kind in ("session", "method", "turn", "fault", "runner", "failed", "decision"):
+        log.record({"kind": kind, "t": 1, "text": "long", "question": "q"})
+    log.close()
+    events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {event["event"]: event["level"] for event in events} == {
+        "session": "info", "method": "info", "fault": "warning", "runner": "warning", "failed": "error",
+    }  # fmt: skip
+    assert all(event["question"] == "q" and "text" not in event for event in events)

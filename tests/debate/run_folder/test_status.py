@@ -1,5 +1,6 @@
 """A run seen and stopped from another process."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import pytest
 from agents.errors import RunError
 from debate.config.load import validate
 from debate.run_folder.cancel import cancel
-from debate.run_folder.status import status_of
+from debate.run_folder.folder import RunFolder
+from debate.run_folder.status import state_of, status_of
 from evals.evaluation import evaluate
 
 CONFIG = validate(
@@ -75,3 +77,17 @@ def test_a_finished_run(tmp_path, run, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out)["methods"]["text"]["total"] == 3
     with pytest.raises(RunError, match="is not a run"):
         status_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("no such thing"), ("failed", "no such thing")),
+        (ValueError(), ("failed", "ValueError")),
+        (KeyboardInterrupt(), ("interrupted", "KeyboardInterrupt")),
+    ],
+)
+def test_a_run_says_what_ended_it(tmp_path, error, said):
+    with contextlib.suppress(type(error)), RunFolder(tmp_path / "run", CONFIG):
+        raise error
+    assert state_of(tmp_path / "run") == said

@@ -400,3 +400,8 @@ async def _play(config, folder, *, stop_after=None):
         await play_questions(debate, [question], decide=decide, record=method)
     finally:
         await backends.close()
+
+
+def test_turns_that_another_key_signs_than_the_demanded_are_not_signed_by_it(played, keys):
+    theirs = SigningKey.read(keys[1]).public
+    assert found(played, theirs)[1]["signatures"] == ("unsigned", f"16 of 16 turns are not signed by {theirs}")

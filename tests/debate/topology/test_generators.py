@@ -52,6 +52,8 @@ def test_drawn_graphs_reproduce_under_the_seed_and_differ_without(topology):
         ("tree", {1, 2, 3}, 4),
         ("sparse(k=3)", {3}, 2),
         ("grid(columns=3)", {2, 3}, 3),
+        # Round a side of two there is no other way.
+        ("grid(columns=3, periodic=True)", {2, 3}, 3),
         ("teams(size=3)", {2, 3}, 3),
         ("small_world(k=2, p=0.0)", {2}, 3),
     ],
@@ -77,8 +79,19 @@ def test_feed_forward_graphs_have_no_cycles(topology):
         ("rng", "Did you mean 'ring'"),
         ("ring(hop=2)", "It takes: hops, both"),
         ("ring(hops='two')", "must be of type int"),
-        ("ring(hops=0)", "at least 1"),
-        ("erdos_renyi(p=2.0)", "between 0 and 1"),
+        ("ring(hops=0)", "'ring': hops must be at least 1; got 0"),
+        ("tree(branching=0)", "'tree': branching must be at least 1; got 0"),
+        ("sparse(k=0)", "'sparse': k must be at least 1; got 0"),
+        ("layered(layers=0)", "'layered': layers must be at least 1; got 0"),
+        ("small_world(k=1)", "'small_world': k must be at least 2; got 1"),
+        ("small_world(p=1.5)", "'small_world': p must be between 0 and 1; got 1.5"),
+        ("scale_free(m=0)", "'scale_free': m must be at least 1; got 0"),
+        ("grid(columns=-1)", "'grid': columns must be at least 0; got -1"),
+        ("bipartite(judges=0)", "'bipartite': judges must be at least 1; got 0"),
+        ("teams(size=0)", "'teams': size must be at least 1; got 0"),
+        ("teams(bridges=-1)", "'teams': bridges must be at least 0; got -1"),
+        ("dynamic(degree=0)", "'dynamic': degree must be at least 1; got 0"),
+        ("erdos_renyi(p=2.0)", "'erdos_renyi': p must be between 0 and 1; got 2.0"),
         ("ring(2)", "name\\(parameter=value"),
         ("ring(hops=", "name\\(parameter=value"),
         ("no.such:function", "unknown topology"),
@@ -127,3 +140,70 @@ def test_what_is_drawn_once_is_drawn_from_the_debates_own_seed():
 )
 def test_a_number_beyond_the_agents_costs_no_more_than_their_number(huge, same):
     assert set(build_graph(huge.format(10**12), names(9)).edges) == set(build_graph(same, names(9)).edges)
+
+
+def test_a_periodic_grid_has_no_border():
+    assert {degree for _, degree in build_graph("grid(columns=3, periodic=True)", names(9)).in_degree()} == {4}
+    assert {degree for _, degree in build_graph("grid(columns=3)", names(9)).in_degree()} == {2, 3, 4}
+
+
+def to_itself(names):
+    graph = nx.DiGraph()
+    graph.add_edges_from((name, name) for name in names)
+    return graph
+
+
+def test_nobody_hears_itself_by_a_generator_of_ones_own(monkeypatch):
+    import sys
+    import types
+
+    module = types.ModuleType("own_topologies")
+    module.to_itself = to_itself
+    monkeypatch.setitem(sys.modules, "own_topologies", module)
+    with pytest.raises(ConfigError, match="has an edge from 'n0' to itself"):
+        build_graph("own_topologies.to_itself", names(2))
+
+
+def test_directions_are_drawn_one_by_one():
+    graph = build_graph("erdos_renyi(p=0.4)", names(20), seed=3)
+    assert 0.2 < nx.reciprocity(graph) < 0.6
+    assert 100 < graph.number_of_edges() < 200
+
+
+def test_layers_and_teams_are_said_of_each_agent():
+    assert dict(build_graph("layered(layers=3)", names(6)).nodes("layer")) == {f"n{n}": n // 2 for n in range(6)}
+    assert dict(build_graph("teams(size=4)", names(6)).nodes("team")) == {f"n{n}": n // 4 for n in range(6)}
+
+
+def reordered(names):
+    graph = nx.DiGraph()
+    graph.add_nodes_from(reversed(names))
+    return graph
+
+
+def undirected(names):
+    graph = nx.Graph()
+    graph.add_nodes_from(names)
+    return graph
+
+
+@pytest.mark.parametrize("made", [reordered, undirected])
+def test_a_generator_of_ones_own_returns_a_directed_graph_of_the_names_in_order(monkeypatch, made):
+    import sys
+    import types
+
+    module = types.ModuleType("own_topologies")
+    module.made = made
+    monkeypatch.setitem(sys.modules, "own_topologies", module)
+    with pytest.raises(ConfigError, match=r"must return a networkx\.DiGraph whose nodes are the names in order"):
+        build_graph("own_topologies.made", names(3))
+
+
+def test_attachment_by_one_edge_each_is_a_tree():
+    graph = build_graph("scale_free(m=1)", names(9), seed=1)
+    assert nx.is_tree(graph.to_undirected())
+    assert graph.number_of_edges() == 2 * 8
+
+
+def test_half_of_all_pairs_are_drawn_where_no_probability_is_said():
+    assert 150 < build_graph("erdos_renyi", names(20), seed=1).number_of_edges() < 230

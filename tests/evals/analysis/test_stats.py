@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.errors import MissingDependency
 from evals.analysis import stats
 
 pytest.importorskip("statsmodels")
@@ -168,6 +169,8 @@ def test_few_questions_find_nothing_and_say_so():
     assert alike.endswith(
         "1 paired question: not distinguishable, no pair differs (1 question cannot show any difference)"
     )
+    even = stats.compare("a", outcomes([1, 0]), "b", outcomes([0, 1])).sentence
+    assert even.endswith("2 paired questions: not distinguishable (2 questions cannot show any difference)")
     more = [stats.detectable_difference(n, 0.2) for n in (20, 50, 100, 400, 1600)]
     assert all(a > b for a, b in pairwise(more))
 
@@ -264,3 +267,31 @@ def test_power_counts_outcomes_that_just_reach_the_level():
     """Of two pairs that differ, none lost or none won has probability 1/4 each way: at the level 1/2 the test just rejects."""
     assert stats.power(2, 1.0, 0.0, alpha=0.5) == pytest.approx(0.5)
     assert stats.power(2, 1.0, 0.0, alpha=0.49) == 0.0
+
+
+def test_confidences_from_0_to_1_are_calibrated_and_no_others():
+    found = stats.calibration([0.0, 0.0, 1.0, 1.0], [False, False, True, True])
+    assert (found.error, [one.count for one in found.bins]) == (0.0, [2, 2])
+    assert stats.calibration([], []) is None
+    for wrong in ([-0.1], [1.1], [0.5, 0.5]):
+        with pytest.raises(stats.StatisticsError, match="between 0 and 1 for each outcome"):
+            stats.calibration(wrong, [True])
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("scipy", MissingDependency),
+        ("patsy.api", MissingDependency),
+        ("other", ModuleNotFoundError),
+        (None, ModuleNotFoundError),
+    ],
+)
+def test_a_package_of_the_statistics_that_is_not_there_is_named_and_no_other(monkeypatch, missing, said):
+    def absent(name):
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr("importlib.import_module", absent)
+    with pytest.raises((MissingDependency, ModuleNotFoundError)) as caught:
+        stats.wilson(1, 2)
+    assert type(caught.value) is said

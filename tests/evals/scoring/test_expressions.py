@@ -89,6 +89,8 @@ def test_what_counts_of_several_numbers(response, value):
         ("1/0", 3, 1),
         ("(1-1)^{-1}", 10, None),
         ("2^n", 1, None),
+        ("2^{n}", 1, None),
+        ("2^{3n}", 1, None),
         ("9^9^9^9", 5, None),
         ("18 (eighteen)", 2, 18),
     ],
@@ -101,3 +103,27 @@ def test_expressions(text, end, value):
 def test_an_expression_ends_soon():
     for piece in ("(", "√", "-", "|", "2(", "1+", "^{2", "\\frac{1", "9^", "((1)"):
         expression_at(piece * 50_000, 0, factorials=True)
+
+
+def test_parts_in_words_behind_a_number_are_fractions():
+    parts = ["third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+    assert [expression_at(f"2 {part}s", 0).value for part in parts] == [Fraction(2, of) for of in range(3, 11)]
+
+
+def test_powers_in_words_behind_a_number_multiply_it():
+    zeros = {
+        "hundred": 2,
+        "thousand": 3,
+        "million": 6,
+        "billion": 9,
+        "trillion": 12,
+        "lakh": 5,
+        "crore": 7,
+        "百": 2,
+        "千": 3,
+        "万": 4,
+        "億": 8,
+    }
+    assert {word: expression_at(f"3 {word}", 0).value for word in zeros} == {
+        word: 3 * 10**n for word, n in zeros.items()
+    }

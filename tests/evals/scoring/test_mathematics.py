@@ -200,3 +200,14 @@ def test_a_comparison_that_raises_is_a_failure_and_the_next_is_made():
     assert equal("x", "\\begin{pmatrix}1\\\\2\\end{pmatrix}") is not True
     assert equal("{" * 900 + "x" + "}" * 900, "y") == "the answer has 900 brackets inside each other, of at most 40"
     assert equal("2x", "x+x") is True
+
+
+def test_marks_around_an_expression_are_no_part_of_it():
+    for marked in ("*x + 1*", "**x + 1**", "* x + 1", "\\(x + 1\\)", "\\[x + 1\\]", "$x + 1$", "x + 1."):
+        assert spelled(marked) == "x+1", marked
+
+
+def test_a_response_ends_in_a_box_whose_brackets_close_behind_it():
+    for end in ("", "}", "\n}", "} \n}", ".", "$$", " \\]\n", "`"):
+        assert boxed_expression("so {{\\boxed{4}" + end) == "4", end
+    assert boxed_expression("so \\boxed{4}\nand more") is None

@@ -2,6 +2,7 @@
 
 import pytest
 
+from evals.scoring.choosing import is_open
 from evals.scoring.options import stated_option
 from evals.task import create_task
 
@@ -337,3 +338,11 @@ def test_what_is_announced_after_several_letters_counts():
 def test_several_letters_may_be_the_text_of_one_option():
     options = ("All of the above", "A and C", "only A", "none")
     assert stated_option("The answer is A and C.", "ABCD", options) == "B"
+
+
+@pytest.mark.parametrize(
+    ("clause", "several"),
+    [("either A or B", True), ("A and C", True), ("A or Z", False), ("A or A", False), ("B", False)],
+)
+def test_a_clause_is_open_where_it_begins_with_two_of_the_options(clause, several):
+    assert is_open(clause, "ABCD") == several

@@ -1,9 +1,11 @@
 """Units, bases, percent signs, dates and ratios in mathematical answers: what computer algebra would drop."""
 
+from fractions import Fraction
+
 import pytest
 
 from evals.scoring.mathematics import equal, spelled
-from evals.scoring.quantities import quantity
+from evals.scoring.quantities import compared, known_unit, quantity
 
 pytest.importorskip("math_verify")
 
@@ -20,6 +22,9 @@ pytest.importorskip("math_verify")
         ("52_8", "52", False),
         ("52_8", "42", True),
         ("255_{10}", "255", True),
+        ("255", "255_{10}", True),
+        ("1,011", "1011_2", True),
+        ("11", "1011_2", False),
         ("4210_5", "4210_{5}", True),
         ("x_1", "x_2", False),
         ("B_{12}", "B_{13}", False),
@@ -118,3 +123,31 @@ def test_units_keep_one_spelling():
     assert [spelled(text) for text in ("15 cm^2", "15 square centimeters", "90 degrees", "5 dollars", "3 units")] == [
         "15\\text{ cm}^2", "15\\text{ cm}^2", "90", "5", "3",
     ]  # fmt: skip
+
+
+def test_a_number_beside_one_that_says_its_base_is_read_in_that_base():
+    assert compared("1,011", "1011_2") is True
+    assert compared("11", "1011_2") is False
+    # What is not made of digits is left to other rules.
+    assert compared("eleven", "1011_2") == ("eleven", "1011_2")
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "ratio"),
+    [
+        ("cm", "mm", "10"), ("m", "cm", "100"), ("km", "m", "1000"), ("in", "mm", "25.4"), ("ft", "in", "12"), ("yd", "ft", "3"),
+        ("mi", "ft", "5280"), ("min", "s", "60"), ("h", "min", "60"), ("day", "h", "24"), ("week", "day", "7"),
+        ("g", "mg", "1000"),
+        ("kg", "g", "1000"), ("lb", "oz", "16"), ("lb", "mg", "453592.37"), ("l", "ml", "1000"), ("gal", "qt", "4"),
+        ("qt", "pt", "2"),
+        ("gal", "ml", "3785.411784"), ("dollar", "cent", "100"), ("m/s", "km/h", "3.6"), ("mph", "m/s", "0.44704"),
+    ],
+)  # fmt: skip
+def test_units_of_a_kind_are_to_each_other_as_they_are(large, small, ratio):
+    (kind, size), (other, unit) = known_unit(large), known_unit(small)
+    assert (kind, size / unit) == (other, Fraction(ratio))
+
+
+@pytest.mark.parametrize("name", ["month", "year", "euro", "radian"])
+def test_units_without_a_size_are_known_and_not_converted(name):
+    assert known_unit(name)[1] == 0
