@@ -60,15 +60,24 @@ def whole_facts(before: Maps, after: Maps, base: Path, folder: Path, name: str) 
 
 
 def kept_share(record: dict[str, Any]) -> float | None:
-    """Return the share that a copy keeps of its first base's multiply-accumulates of maps, by its record.
+    """Return the share that a copy keeps of its first base's multiply-accumulates, by its record.
 
-    Counted where nothing but rows and columns was taken away. Factors stand in a folder as their products: where they are the
-    last step, theirs are counted, of the maps that the steps before left; where a later step changed the products, or an earlier
+    Of one transform of a model that was not transformed before, the share that it reports. After several that keep a share
+    each, what is counted of the maps as they are: the later share is of a model that may be filled up with zeros, so the
+    product of the two would be too small or too large. Factors stand in a folder as their products: where they are the last
+    step, theirs are counted, of the maps that the steps before left; where a later step changed the products, or an earlier
     version wrote the record, it is not known.
 
     Returns:
         the share; None where it is not known.
     """
+    own = record.get("steps", [])
+    shares = [float(step["macs_kept"]) for step in own if step.get("macs_kept", 1.0) != 1.0]
+    if "base_made_by" not in record and not any("factor_bytes" in step for step in own[:-1]):
+        if not shares:
+            return 1.0
+        if len(shares) == 1:
+            return shares[0]
     first, records = record, [record]
     while isinstance(earlier := first.get("base_made_by"), dict):
         first, records = earlier, [earlier, *records]

@@ -121,7 +121,9 @@ def _copy(
     drifts = [whole.drift(model) for model in dict.fromkeys(models)]
     of_texts = [fmean(values) for values in zip(*(drift.divergences for drift in drifts), strict=True)]
     record = read_json(locate(models[0], progress=progress) / TRANSFORM)
-    steps, counted = record["steps"], record.get("whole", {})
+    steps = record["steps"]
+    # Factors and rounded weights stand in a folder as numbers of full size: what is counted of it says nothing of them.
+    counted = {} if any("map_bytes" in step for step in steps) else record.get("whole", {})
     cells = {
         family: _cell(played, first[family])
         for family in FAMILIES
@@ -174,19 +176,9 @@ def _cost(method: MethodRecord) -> float | None:
 
 
 def _share(model: str) -> float | None:
-    """Return the share of its base's multiply-accumulates of maps that a model keeps.
-
-    Of one transform the share that it says itself. After several that keep a share each, or one of a base that was transformed
-    before, what is counted of the copy as it is (`counted.py`): the later share is of a model that may be filled up with zeros,
-    so the product of the two would be too small or too large. None where that is not known.
-    """
+    """Return the share of its base's multiply-accumulates that a model keeps; None where that is not known."""
     record = transform_record(locate(model))
-    if record is None:
-        return 1.0
-    shares = [float(step["macs_kept"]) for step in record.get("steps", []) if step.get("macs_kept", 1.0) != 1.0]
-    if not shares and "base_made_by" not in record:
-        return 1.0
-    return shares[0] if len(shares) == 1 and "base_made_by" not in record else kept_share(record)
+    return 1.0 if record is None else kept_share(record)
 
 
 def markdown(table: Copied) -> str:
@@ -218,7 +210,8 @@ def markdown(table: Copied) -> str:
         lines.append(f"| {name} | {_plain(cell, table.questions)} | {against} | {cost} |")
     lines += [
         "",
-        "Costs are notional: tokens, each times the share of multiply-accumulates of the maps that its speaker keeps.",
+        "Costs are notional: tokens, each times the share of multiply-accumulates that its speaker keeps: as the transform "
+        "reports it, and after several removals what is counted of the linear maps.",
     ]
     if unknown:
         lines[-1] += (

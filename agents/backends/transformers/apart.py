@@ -12,7 +12,7 @@ import torch
 
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.model import LoadedModel
-from agents.backends.transformers.row import Row
+from agents.backends.transformers.row import Row, take_ended
 from agents.backends.transformers.searching import search
 
 Read = Callable[[Row, int, int], torch.Tensor]
@@ -51,9 +51,8 @@ class Apart:
 
     def step(self) -> list[Row]:
         """Do one piece of the row under way and return the rows that are through: those that ended, and those to be admitted."""
-        through = [row for row in self.rows if row.finish is not None]
-        if through:
-            self.waiting = deque(row for row in self.waiting if row.finish is None)
+        through = [row for row in (self.row,) if row is not None and row.finish is not None]
+        through += take_ended(self.waiting)
         if self.row is None or self.row in through:
             self.row = self.waiting.popleft() if self.waiting else None
             self._pieces = iter(()) if self.row is None else self._worked_on(self.row)

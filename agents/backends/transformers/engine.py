@@ -13,7 +13,7 @@ from agents.backends.transformers.apart import Apart
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.heard import heard_in
 from agents.backends.transformers.model import LoadedModel
-from agents.backends.transformers.row import Row
+from agents.backends.transformers.row import Row, take_ended
 from agents.backends.transformers.searching import beam_of
 from agents.decoding.cipher_step import cipher_step, requested_encoder
 from agents.decoding.rules import requested_decoding
@@ -370,8 +370,7 @@ class Engine:
     def _remove_finished(self) -> list[Row]:
         """Take ended rows out; the last running row moves into the hole, so that slots stay 0 … n−1."""
         ended = [row for row in self.running if row.finish is not None]
-        ended += [row for row in self.waiting if row.finish is not None]
-        self.waiting = deque(row for row in self.waiting if row.finish is None)
+        ended += take_ended(self.waiting)
         for row in ended:
             if row.slot < 0:
                 continue

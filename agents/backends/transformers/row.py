@@ -1,6 +1,7 @@
 """One request inside the engine: what it reads, what it has said, when it ends."""
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -178,6 +179,15 @@ class Row:
                 for hearer in self.request.hearers
             },
         )
+
+
+def take_ended(waiting: deque[Row]) -> list[Row]:
+    """Take the rows that have ended out of a queue to which another thread may add meanwhile, and return them."""
+    # A copy is made in one go, and each row is taken out by itself: a queue that was made anew would lack what came in between.
+    ended = [row for row in tuple(waiting) if row.finish is not None]
+    for row in ended:
+        waiting.remove(row)
+    return ended
 
 
 def _stacked(steps: list[torch.Tensor], empty: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

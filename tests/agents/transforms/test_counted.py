@@ -85,4 +85,4 @@ def test_the_share_of_a_chain_is_of_its_first_base_and_of_factors_what_they_take
     assert kept_share(factored) == pytest.approx(share)
     _, changed = made(tiny("llama"), SVD, AGAIN)
     assert kept_share(changed) is None
-    assert kept_share({**cut, "whole": None}) is None
+    assert kept_share({**both, "whole": None}) is None

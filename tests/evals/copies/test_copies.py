@@ -160,6 +160,19 @@ def test_a_cost_that_is_not_known_is_a_dash(file, tmp_path, home):
     assert size({"macs_kept": 0.8, "of_steps": 2}) == "80% of the MACs, by the last of 2 transforms alone"
 
 
+def test_the_size_of_a_chain_with_factors_is_that_of_its_last_step_and_says_so(file, tmp_path, home):
+    raw = yaml.safe_load(file.read_text())
+    raw["methods"] = {row: raw["methods"][row] for row in ("single", "text", "cipher", "single-cut")}
+    raw["methods"]["single-cut"]["agents"]["first"]["transforms"] = [CUT, "svd(ratio=2.0)"]
+    file.write_text(yaml.safe_dump(raw, sort_keys=False))
+    asyncio.run(play(file, tmp_path / "out", 1, limit=1))
+    (copy,) = tabulate(tmp_path / "out", scored_texts("tiny/dee", None, lambda _: None)[:1]).copies
+    step = json.loads((locate(f"tiny/dee | {CUT} | svd(ratio=2.0)") / "transform.json").read_text())["steps"][-1]
+    share = step["factor_bytes"] / step["map_bytes"]
+    assert share < 0.6
+    assert size(copy.facts).endswith(f"{share:.0%} of the bytes, by the last of 2 transforms alone")
+
+
 def test_a_chain_has_the_size_and_the_cost_that_are_counted_of_the_copy(file, tmp_path, home):
     again = "optin(macs=0.5, score='random', seed=1)"
     raw = yaml.safe_load(file.read_text())

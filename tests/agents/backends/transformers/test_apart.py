@@ -1,6 +1,9 @@
 """A search or an adaptation goes on step by step: others go on beside it, and whoever is cancelled is through within a step."""
 
 import asyncio
+import threading
+from collections import deque
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +13,7 @@ from agents.backends.transformers import heard
 from agents.backends.transformers.backend import TransformersBackend
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
-from agents.backends.transformers.row import Row
+from agents.backends.transformers.row import Row, take_ended
 from agents.message import Message
 
 BEAM, HSO = "acbs(width=3)", "hso(steps=40, rate=0.01)"
@@ -29,6 +32,24 @@ def message(model) -> Message:
     row = engine.prepare(Request(Prompt.of("one"), Sampling(max_tokens=5, ignore_eos=True), "expectation"))
     finish(engine, row)
     return row.generation(model.fingerprint, model.tokenizer).message
+
+
+def test_a_row_that_is_queued_while_ended_ones_are_taken_out_is_not_lost():
+    """Requests come in on another thread than the engine's."""
+    waiting, taken, count = deque(), [], 20_000
+    rows = [SimpleNamespace(finish="cancelled" if place % 2 else None) for place in range(count)]
+
+    def submit():
+        for row in rows:
+            waiting.append(row)
+
+    thread = threading.Thread(target=submit)
+    thread.start()
+    while thread.is_alive():
+        taken += take_ended(waiting)
+    taken += take_ended(waiting)
+    assert [id(row) for row in taken] == [id(row) for row in rows if row.finish]
+    assert [id(row) for row in waiting] == [id(row) for row in rows if not row.finish]
 
 
 def asked(decoding: str, message: Message) -> Request:
