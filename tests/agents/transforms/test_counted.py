@@ -76,7 +76,7 @@ def test_what_is_used_is_what_a_step_says_it_kept_and_no_product_of_shares(tiny,
 
 
 def test_the_share_of_a_chain_is_of_its_first_base_and_of_factors_what_they_take(tiny, home):
-    folder, cut = made(tiny("llama"), CUT)
+    folder, _ = made(tiny("llama"), CUT)
     _, again = made(folder, AGAIN)
     _, both = made(tiny("llama"), CUT, AGAIN)
     assert kept_share(again) == kept_share(both)
@@ -85,4 +85,7 @@ def test_the_share_of_a_chain_is_of_its_first_base_and_of_factors_what_they_take
     assert kept_share(factored) == pytest.approx(share)
     _, changed = made(tiny("llama"), SVD, AGAIN)
     assert kept_share(changed) is None
+    # Rounding changes the products too, and keeps no share of its own.
+    _, rounded = made(tiny("llama"), SVD, "repquant(bits=4, rows=2, length=8)")
+    assert kept_share(rounded) is None
     assert kept_share({**both, "whole": None}) is None
