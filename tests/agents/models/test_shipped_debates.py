@@ -67,8 +67,18 @@ def glyphs(folder, *, seed=0):
     Glyphs(model, character_tokenizer(), temperature=0.1).save_pretrained(folder)
 
 
+def word_vectors(path, *, seed=0):
+    """Write random vectors of the words of `answer_sentences`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    words = "what who barks sleeps the dog a cat that ?".split()
+    rows = torch.randn(len(words), 5, generator=torch.Generator().manual_seed(seed)).tolist()
+    lines = [f"{word} {' '.join(f'{number:.5f}' for number in row)}\n" for word, row in zip(words, rows, strict=True)]
+    path.write_text("".join([f"{len(words)} 5\n", *lines]))
+
+
 DATA = {
     "answers": answer_sentences,
+    "word_vectors": answer_sentences,
     "glyphs": shakespeare,
     "picture_experts": things,
     "pictures": things,
@@ -99,6 +109,7 @@ PREPARED = {
     "passt": contracts.small_passt,
     "passt_scenes": contracts.small_passt,
     "sentence_transformers": contracts.small_sentence_transformer,
+    "static_vectors": word_vectors,
     "tnt": contracts.small_tnt,
     "transformer_programs": contracts.small_program,
 }
