@@ -70,7 +70,7 @@ def glyphs(folder, *, seed=0):
 def word_vectors(path, *, seed=0):
     """Write random vectors of the words of `answer_sentences`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    words = "what who barks sleeps the dog a cat that ?".split()
+    words = ["what", "who", "barks", "sleeps", "the", "dog", "a", "cat", "that", "?"]
     rows = torch.randn(len(words), 5, generator=torch.Generator().manual_seed(seed)).tolist()
     lines = [f"{word} {' '.join(f'{number:.5f}' for number in row)}\n" for word, row in zip(words, rows, strict=True)]
     path.write_text("".join([f"{len(words)} 5\n", *lines]))
