@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from agents.errors import ModelError
+from agents.ordinary_file import read_ordinary_text
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LARGEST_CONFIG = 10_000_000
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -52,6 +54,15 @@ def save_model(folder: Path, model: nn.Module, sizes: Mapping[str, object], **op
     save_file(model.state_dict(), folder / WEIGHTS)
     # Last: a folder with a config is whole.
     (folder / CONFIG).write_text(json.dumps({"model": dict(sizes), **options}, indent=1) + "\n")
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether a folder has a config.json that `save_model` wrote; published ones hold no sizes under `model`."""
+    try:
+        stored = json.loads(read_ordinary_text(folder / CONFIG, most=LARGEST_CONFIG))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(stored, dict) and isinstance(stored.get("model"), dict)
 
 
 @contextmanager

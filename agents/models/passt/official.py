@@ -52,6 +52,8 @@ def official_config(
     stride = next((each for each in STRIDES if (MELS - patch) // each + 1 == rows), None)
     if stride is None:
         raise ValueError(f"of the published strides none gives {rows} rows of patches of {patch} over {MELS} bands")
+    if width < HEAD_WIDTH or width % HEAD_WIDTH:
+        raise ValueError(f"published models are a multiple of {HEAD_WIDTH} wide; this has {width}")
     hop = hop if hop is not None else _hop(columns, stride, name)
     if hop < 1:
         raise ModelError(f"hop is at least 1 sample; got {hop}")

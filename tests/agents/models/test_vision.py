@@ -1,17 +1,21 @@
 """What agents that see share: a picture as a model takes it, questions about some classes, the recipe and its calibration."""
 
 import io
+import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from support.contracts import THINGS, small_crossvit, small_tnt
+from support.official_pictures import crossvit, tnt
 from support.random_models import generator
 from support.small_data import things
 
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import ModelError
-from agents.models.checkpoint import CONFIG
+from agents.models.checkpoint import CONFIG, WEIGHTS
 from agents.models.crossvit import training as crossvit_training
 from agents.models.crossvit.config import CrossViTConfig
 from agents.models.crossvit.model import CrossViT
@@ -60,6 +64,41 @@ def test_a_belief_about_some_classes_is_that_about_all_given_that_it_is_one_of_t
     assert few.labels == ("A", "B")
     share = known["ship"] / (known["ship"] + known["cat"])
     assert few.probabilities == pytest.approx((share, 1 - share))
+
+
+@pytest.mark.parametrize(("name", "prepare"), [("crossvit", small_crossvit), ("tnt", small_tnt)])
+def test_weights_of_our_own_are_never_read_as_a_published_file(tmp_path, name, prepare):
+    """Neither beside their config, which says other heads and colours, nor carried elsewhere."""
+    folder = Path(prepare(tmp_path / "ours")["checkpoint"])
+    with pytest.raises(ModelError, match=f"beside it lies the config.json of a model .* checkpoint: {folder}$"):
+        create_belief_backend(name, checkpoint=str(folder / WEIGHTS))
+    shutil.copy(folder / WEIGHTS, tmp_path / "alone.safetensors")
+    with pytest.raises(ModelError, match=r"alone.safetensors is no official .*: no published model has"):
+        create_belief_backend(name, checkpoint=str(tmp_path / "alone.safetensors"))
+
+
+@pytest.mark.parametrize(("name", "made"), [("crossvit", crossvit), ("tnt", tnt)])
+def test_the_config_of_the_hub_beside_a_published_file_is_no_hindrance(tmp_path, name, made):
+    save_file(made(), tmp_path / WEIGHTS)
+    (tmp_path / CONFIG).write_text('{"architecture": "x", "num_classes": 5, "pretrained_cfg": {"crop_pct": 0.9}}')
+    assert len(create_belief_backend(name, checkpoint=str(tmp_path / WEIGHTS)).config.labels) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("crossvit", {"widths": (48, 96)}),
+        ("crossvit", {"widths": (64, 96)}),
+        ("crossvit", {"sides": (228, 224)}),
+        ("tnt", {"width": 96}),
+        ("tnt", {"inner": 6}),
+        ("tnt", {"side": 384}),
+    ],
+)
+def test_sizes_that_no_published_model_has_are_refused(tmp_path, name, weights):
+    save_file({"crossvit": crossvit, "tnt": tnt}[name](**weights), tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match="no published model has|published models are a multiple of"):
+        create_belief_backend(name, checkpoint=str(tmp_path / "x.safetensors"))
 
 
 def test_scores_of_classes_that_are_true_at_once(tmp_path):
