@@ -1,19 +1,22 @@
 """A model in a folder: its sizes and options in config.json, its weights in model.safetensors."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from agents.errors import ModelError
 from agents.ordinary_file import read_ordinary_text
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LARGEST_CONFIG = 10_000_000
+MOST_BLOCKS = 32
+"""Of one kind in a published model; those that are read have 12 at most."""
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -98,3 +101,39 @@ def official(path: Path, what: str) -> Iterator[Any]:
         if type(error).__name__ == "UnpicklingError":
             raise ModelError(f"{path} is no official {what}: it holds more than tensors") from error
         raise
+
+
+def count_blocks(names: Iterable[str], prefix: str) -> int:
+    """Return how many blocks a published file has: one more than the highest number that follows a prefix in tensors' names.
+
+    Raises:
+        ValueError: there are none, one between is missing, or they are more than any such model has.
+    """
+    found = {int(said[1]) for name in names if (said := re.match(re.escape(prefix) + r"(\d+)\.", name, re.ASCII))}
+    if not found:
+        raise ValueError(f"it has no tensor {prefix}0.…")
+    if (highest := max(found)) >= MOST_BLOCKS:
+        raise ValueError(f"it has a tensor {prefix}{highest}.…, and at most {MOST_BLOCKS} blocks are built")
+    if missing := set(range(highest)) - found:
+        raise ValueError(f"it has a tensor {prefix}{highest}.… and none {prefix}{min(missing)}.…")
+    return highest + 1
+
+
+def filled(make: Callable[[], M], weights: Mapping[str, Tensor]) -> M:
+    """Return a model with the weights of a published file, in eval mode; it takes no memory before they are known to fit.
+
+    Raises:
+        ValueError: a tensor is missing, is one too many, or has another shape.
+    """
+    with torch.device("meta"):
+        wanted = make().state_dict()
+    if missing := wanted.keys() - weights.keys():
+        raise ValueError(f"it has no tensor {min(missing)}")
+    if unknown := weights.keys() - wanted.keys():
+        raise ValueError(f"it has a tensor {min(unknown)}, which is none of the model's")
+    for name, tensor in wanted.items():
+        if weights[name].shape != tensor.shape:
+            raise ValueError(f"{name} is {tuple(weights[name].shape)}, and {tuple(tensor.shape)} by its other tensors")
+    model = make()
+    model.load_state_dict(weights)
+    return model.eval()

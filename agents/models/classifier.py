@@ -82,8 +82,8 @@ class Classifier(BeliefBackend):
         if path.suffix in cls.suffixes:
             if is_ours(path.parent):
                 raise ModelError(
-                    f"{path} is no official {cls.what}: beside it lies the {CONFIG} of a model that `debate train` made. Give the "
-                    f"folder: checkpoint: {path.parent}"
+                    f"{path} is no official {cls.what}: beside it lies the {CONFIG} of a model that `debate train` made. "
+                    f"Give the folder: checkpoint: {path.parent}"
                 )
             asked = {key: options.pop(key) for key in cls.published_options if key in options}
             return cls(cls.published(path, labels, **asked), **options)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from agents.models.checkpoint import official
+from agents.models.checkpoint import count_blocks, filled, official
 from agents.models.crossvit.config import CrossViTConfig
 from agents.models.crossvit.model import BRANCHES, CrossViT
 from agents.models.vision.label_names import labels_of
@@ -36,9 +36,8 @@ def from_official(path: Path, labels: Sequence[str] | str | None = None) -> Cros
     """
     with official(path, "CrossViT") as found:
         weights = {_ours(name): tensor for name, tensor in tensors_of(found).items()}
-        model = CrossViT(official_config(weights, labels))
-        model.load_state_dict(weights)
-    return model.eval()
+        config = official_config(weights, labels)
+        return filled(lambda: CrossViT(config), weights)
 
 
 def official_config(weights: Mapping[str, Tensor], labels: Sequence[str] | str | None = None) -> CrossViTConfig:
@@ -59,12 +58,12 @@ def official_config(weights: Mapping[str, Tensor], labels: Sequence[str] | str |
         sides=(sides[0], sides[1]),
         patches=(patches[0], patches[1]),
         widths=(widths[0], widths[1]),
-        depths=(_count(weights, r"blocks\.0\.blocks\.0\.(\d+)\."), _count(weights, r"blocks\.0\.blocks\.1\.(\d+)\.")),
+        depths=(count_blocks(weights, "blocks.0.blocks.0."), count_blocks(weights, "blocks.0.blocks.1.")),
         hidden=(
             _size(weights, "blocks.0.blocks.0.0.mlp.fc1.bias", 0),
             _size(weights, "blocks.0.blocks.1.0.mlp.fc1.bias", 0),
         ),
-        stages=_count(weights, r"blocks\.(\d+)\."),
+        stages=count_blocks(weights, "blocks."),
         heads=widths[0] // HEAD_WIDTH,
         stem=has_stem,
         crop=CROPS[sides],
@@ -80,8 +79,3 @@ def _ours(name: str) -> str:
 
 def _size(weights: Mapping[str, Tensor], name: str, axis: int) -> int:
     return weights[name].shape[axis]
-
-
-def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
-    """Return one more than the highest number that stands where a pattern says."""
-    return 1 + max(int(found[1]) for name in weights if (found := re.match(pattern, name)) is not None)

@@ -2,17 +2,17 @@
 
 Sizes are read off the tensors but four: words are 4 pixels apart, heads 64 wide, inner heads four, and 0.9 of the shorter side
 of a picture is seen, in every published model. Another side than theirs, other words in a patch, or widths of other heads are
-refused: nothing in a file tells what they would mean. The authors' files have names and a layout of words' positions of their own.
+refused: nothing in a file tells what they would mean. The authors' files have names and a layout of words' positions of their
+own.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
-from agents.models.checkpoint import official
+from agents.models.checkpoint import count_blocks, filled, official
 from agents.models.tnt.config import TNTConfig
 from agents.models.tnt.model import TNT
 from agents.models.vision.label_names import labels_of
@@ -51,9 +51,8 @@ def from_official(path: Path, labels: Sequence[str] | str | None = None) -> TNT:
     """
     with official(path, "TNT") as found:
         weights = renamed(tensors_of(found))
-        model = TNT(official_config(weights, labels))
-        model.load_state_dict(weights)
-    return model.eval()
+        config = official_config(weights, labels)
+        return filled(lambda: TNT(config), weights)
 
 
 def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -88,7 +87,7 @@ def official_config(weights: Mapping[str, Tensor], labels: Sequence[str] | str |
         patch=patch,
         stride=STRIDE,
         width=width,
-        depth=1 + max(int(found[1]) for name in weights if (found := re.match(r"blocks\.(\d+)\.", name)) is not None),
+        depth=count_blocks(weights, "blocks."),
         heads=width // HEAD_WIDTH,
         inner_width=inner_width,
         inner_heads=INNER_HEADS,

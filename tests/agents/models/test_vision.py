@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.contracts import THINGS, small_crossvit, small_tnt
+from support.official_passt import official as passt
 from support.official_pictures import crossvit, tnt
 from support.random_models import generator
 from support.small_data import things
@@ -19,8 +20,11 @@ from agents.models.checkpoint import CONFIG, WEIGHTS
 from agents.models.crossvit import training as crossvit_training
 from agents.models.crossvit.config import CrossViTConfig
 from agents.models.crossvit.model import CrossViT
+from agents.models.crossvit.official import from_official as read_crossvit
+from agents.models.passt.official import from_official as read_passt
 from agents.models.tnt import training as tnt_training
 from agents.models.tnt.config import TNTConfig
+from agents.models.tnt.official import from_official as read_tnt
 from agents.models.vision import cifar10, training
 from agents.models.vision.cifar10 import divided, read_cifar10, stacked
 from agents.models.vision.measures import calibration_error, fitted_temperature
@@ -32,6 +36,11 @@ from agents.question import Question
 
 TINY = CrossViTConfig(THINGS, widths=(4, 8), depths=(1, 1), hidden=(4, 8), stages=1, heads=1)
 RECIPE = Recipe(epochs=3, batch=10)
+OFFICIAL = {
+    "crossvit": (read_crossvit, crossvit),
+    "tnt": (read_tnt, tnt),
+    "passt": (read_passt, lambda: passt(64, 2, 12, 99, 3)),
+}
 
 
 def config(side=16, crop=1.0):
@@ -99,6 +108,40 @@ def test_sizes_that_no_published_model_has_are_refused(tmp_path, name, weights):
     save_file({"crossvit": crossvit, "tnt": tnt}[name](**weights), tmp_path / "x.safetensors")
     with pytest.raises(ModelError, match="no published model has|published models are a multiple of"):
         create_belief_backend(name, checkpoint=str(tmp_path / "x.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("stray", "sentence"),
+    [
+        ("blocks.20000.x", "at most 32 blocks are built"),
+        (f"blocks.{'9' * 5000}.x", "no official "),
+        ("blocks.7.x", r"and none blocks\.2\."),
+        ("blocks.2.x", r"it has no tensor blocks\.2\."),
+        ("spam", "it has a tensor spam, which is none of the model's"),
+    ],
+)
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_a_stray_tensor_builds_no_blocks(tmp_path, monkeypatch, name, stray, sentence):
+    """One name does not make a model of 20,000 blocks: not one parameter is made of what does not fit."""
+    read, made = OFFICIAL[name]
+    torch.save(made() | {stray: torch.zeros(1)}, tmp_path / "x.pt")
+    made_of = []
+    monkeypatch.setattr(torch.nn.init, "trunc_normal_", lambda x, **_: made_of.append(x.device.type) or x)
+    with pytest.raises(ModelError, match=sentence):
+        read(tmp_path / "x.pt")
+    assert set(made_of) <= {"meta"}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_a_tensor_of_another_shape_makes_no_model(tmp_path, monkeypatch, name):
+    """A class token of 100,000 numbers is 400 kB; layers of that width would be many GB."""
+    read, made = OFFICIAL[name]
+    weights = made()
+    last = max(key for key in weights if key.endswith(("norm2.weight", "norm_mlp.weight")))
+    weights[last] = torch.zeros(7)
+    torch.save(weights, tmp_path / "x.pt")
+    with pytest.raises(ModelError, match=rf"{last} is \(7,\), and \(\d+,\) by its other tensors"):
+        read(tmp_path / "x.pt")
 
 
 def test_scores_of_classes_that_are_true_at_once(tmp_path):
