@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from agents.beliefs.belief import Belief
+from agents.beliefs.picture_files import WIDEST
 from agents.errors import RequestError
 from agents.models.classifier import Classifier
 from agents.models.vision.pixels import prepared
@@ -14,8 +15,6 @@ from agents.observation import Image, Observation
 from agents.question import Question
 
 LARGEST_SIDE = 4096
-WIDEST = 16
-"""How many times as long as the other a side may be."""
 FILES = (".safetensors", ".pth", ".pt", ".tar")
 
 
