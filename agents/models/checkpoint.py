@@ -2,6 +2,8 @@
 
 import json
 import re
+import struct
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +31,7 @@ def load_model(folder: str | Path, what: str, make: Callable[[dict[str, Any]], M
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    folder = Path(folder).expanduser()
+    folder = located(folder)
     try:
         stored = json.loads((folder / CONFIG).read_text())
         model = make(stored.pop("model"))
@@ -82,7 +84,7 @@ def official(path: Path, what: str) -> Iterator[Any]:
         if path.suffix == ".safetensors":
             yield load_file(path)
         else:
-            yield torch.load(path, map_location="cpu", weights_only=True)
+            yield _tensors(path)
     except (
         OSError,
         EOFError,
@@ -101,6 +103,33 @@ def official(path: Path, what: str) -> Iterator[Any]:
         if type(error).__name__ == "UnpicklingError":
             raise ModelError(f"{path} is no official {what}: it holds more than tensors") from error
         raise
+
+
+def located(place: str | Path) -> Path:
+    """Return a path, `~` and `~user` resolved.
+
+    Raises:
+        ModelError: there is no such user.
+    """
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise ModelError(f"cannot tell where {place} is: {error}") from error
+
+
+def _tensors(path: Path) -> Any:
+    """Return what torch stored.
+
+    Raises:
+        ValueError: it is damaged, among other errors of torch's reader.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of an unusual pickle protocol: whether it can be read is seen.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (struct.error, AssertionError) as error:
+        raise ValueError(f"it is damaged: {error}") from error
 
 
 def count_blocks(names: Iterable[str], prefix: str) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError, UnknownName
-from agents.models.checkpoint import CONFIG, is_ours, load_model, save_model
+from agents.models.checkpoint import CONFIG, is_ours, load_model, located, save_model
 from agents.question import Question
 
 SCORES: dict[str, Callable[[Tensor], Tensor]] = {"softmax": lambda x: torch.softmax(x, 0), "sigmoid": torch.sigmoid}
@@ -78,7 +78,7 @@ class Classifier(BeliefBackend):
             raise ModelError(
                 f"{name} ships no weights: give checkpoint: FOLDER, made by `debate train`, or FILE{cls.suffixes[0]}"
             )
-        path = Path(checkpoint).expanduser()
+        path = located(checkpoint)
         if path.suffix in cls.suffixes:
             if is_ours(path.parent):
                 raise ModelError(

@@ -15,7 +15,7 @@ from support.random_models import generator
 from support.small_data import things
 
 from agents.beliefs.cards import create_belief_backend
-from agents.errors import ModelError
+from agents.errors import ModelError, ObservationError
 from agents.models.checkpoint import CONFIG, WEIGHTS
 from agents.models.crossvit import training as crossvit_training
 from agents.models.crossvit.config import CrossViTConfig
@@ -27,6 +27,7 @@ from agents.models.tnt.config import TNTConfig
 from agents.models.tnt.official import from_official as read_tnt
 from agents.models.vision import cifar10, training
 from agents.models.vision.cifar10 import divided, read_cifar10, stacked
+from agents.models.vision.label_names import labels_of
 from agents.models.vision.measures import calibration_error, fitted_temperature
 from agents.models.vision.pixels import prepared
 from agents.models.vision.resumption import FILE
@@ -221,6 +222,14 @@ def test_a_training_that_was_stopped_comes_to_the_same_bits(pictures, tmp_path):
     assert all(torch.equal(again[name], whole[name]) for name in whole)
     with pytest.raises(ModelError, match="is of another training: .*remove it to begin anew"):
         train(CrossViT(TINY), pixels, classes, RECIPE, seed=2, folder=tmp_path / "stopped", progress=lambda _: None)
+    # As many pictures, one of which is another or called something else.
+    other, called = pixels.clone(), classes.clone()
+    other[3, 1, 2, 2] = 1 - other[3, 1, 2, 2] + 0.01
+    called[3] += 1
+    for changed_pixels, changed_classes in ((other, classes), (pixels, called), (pixels.flip(0), classes.flip(0))):
+        with pytest.raises(ModelError, match="is of another training"):
+            train(CrossViT(TINY), changed_pixels, changed_classes, RECIPE, seed=1, folder=tmp_path / "stopped",
+                  progress=lambda _: None)  # fmt: skip
     (tmp_path / "stopped" / FILE).write_bytes(b"spam")
     with pytest.raises(ModelError, match="cannot go on with"):
         trained(tmp_path / "stopped")
@@ -255,14 +264,17 @@ def test_other_files_are_sentences(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="cannot read .*test.zip: File is not a zip file"):
         read_cifar10(tmp_path, "test")
 
-    def written(name, size):
+    def picture(size):
         from PIL import Image as Pillow
 
         file = io.BytesIO()
         Pillow.new("RGB", size).save(file, "PNG")
+        return file.getvalue()
+
+    def written(name, size):
         with zipfile.ZipFile(tmp_path / "test.zip", "w") as archive:
-            archive.writestr(name, file.getvalue())
-        return len(file.getvalue())
+            archive.writestr(name, picture(size))
+        return len(picture(size))
 
     written("../castle/1.png", (32, 32))
     with pytest.raises(ModelError, match="lies in a folder that is named after its class"):
@@ -274,6 +286,75 @@ def test_other_files_are_sentences(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "LARGEST_PICTURE", size - 1)
     with pytest.raises(ModelError, match="bytes, and .* are allowed"):
         read_cifar10(tmp_path, "test")
+    monkeypatch.undo()
+    with zipfile.ZipFile(tmp_path / "test.zip", "w") as archive:
+        for name in ("cat/1.png", "x/cat/1.png"):
+            archive.writestr(name, picture((32, 32)))
+    with pytest.raises(ModelError, match="two pictures are cat/1;"):
+        read_cifar10(tmp_path, "test")
     written("cat/1.txt", (32, 32))
     with pytest.raises(ModelError, match="no .jpg, .jpeg, .png in it"):
         read_cifar10(tmp_path, "test")
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_is_a_sentence(tmp_path, packed):
+    """Every byte of what is packed, one at a time, is another."""
+    pytest.importorskip("PIL")
+    name = "cat/1.png"
+    with zipfile.ZipFile(tmp_path / "test.zip", "w", packed) as archive:
+        archive.writestr(name, bytes(range(40)) * 3)
+        size = archive.infolist()[0].compress_size
+    whole = (tmp_path / "test.zip").read_bytes()
+    begin = 30 + len(name)
+    for place in range(begin, begin + size):
+        blob = bytearray(whole)
+        blob[place] ^= 0xFF
+        (tmp_path / "test.zip").write_bytes(blob)
+        # Nothing of it is a picture either, where it is unpacked all the same.
+        with pytest.raises((ModelError, ObservationError), match="cannot read .*test.zip|not a picture"):
+            read_cifar10(tmp_path, "test")
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("blob", [b"", b"junk", b"\x80", b"....", b"\x80\x02J\x01", b"PK\x03\x04junk"])
+def test_damaged_files_of_torch_are_sentences(tmp_path, name, blob):
+    (tmp_path / "x.pt").write_bytes(blob)
+    with pytest.raises(ModelError, match=r"x\.pt is no official "):
+        OFFICIAL[name][0](tmp_path / "x.pt")
+
+
+def test_any_bytes_of_a_file_of_torch_are_a_sentence(tmp_path):
+    draw = generator(5)
+    torch.save({"a": torch.zeros(3)}, tmp_path / "whole.pt", _use_new_zipfile_serialization=False)
+    whole = (tmp_path / "whole.pt").read_bytes()
+    for _ in range(300):
+        blob = bytearray(whole)
+        for _ in range(3):
+            blob[int(torch.randint(len(blob), (1,), generator=draw))] = int(torch.randint(256, (1,), generator=draw))
+        (tmp_path / "x.pt").write_bytes(blob)
+        with pytest.raises(ModelError, match=r"x\.pt is no official "):
+            read_tnt(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ("~nosuch/x", "cannot tell where ~nosuch/x is"),
+        ("a\0b", r"cannot read the labels 'a\\x00b': embedded null byte"),
+    ],
+)
+def test_labels_that_are_no_path_are_sentences(labels, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        labels_of(2, labels)
+
+
+@pytest.mark.parametrize("checkpoint", ["~nosuch/x", "~nosuch/x.pt", "a\0b", "a\0b.pt", "a\0b.safetensors"])
+def test_checkpoints_that_are_no_path_are_sentences(checkpoint):
+    with pytest.raises(ModelError):
+        create_belief_backend("tnt", checkpoint=checkpoint)
+
+
+def test_what_editors_put_before_a_text_is_no_part_of_a_name(tmp_path):
+    (tmp_path / "names.txt").write_bytes("\ufefftench\nshark\n".encode())
+    assert labels_of(2, str(tmp_path / "names.txt")) == ("tench", "shark")
