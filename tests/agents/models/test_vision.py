@@ -76,6 +76,51 @@ def test_a_belief_about_some_classes_is_that_about_all_given_that_it_is_one_of_t
     assert few.probabilities == pytest.approx((share, 1 - share))
 
 
+def asked(backend, *options, id="few"):
+    picture = Image(torch.rand(3, 16, 16, generator=generator()))
+    letters = tuple("ABCD"[: len(options)])
+    (belief,) = backend.believe([Question(id, "?", (picture,), letters, options)])
+    return belief
+
+
+def test_options_are_classes_in_any_case_and_white_space(tmp_path, caplog):
+    names = ("Great  Dane", "tabby", "crane", "Crane")
+    backend = create_belief_backend("tnt", **small_tnt(tmp_path, labels=names))
+    want = asked(backend, "Great  Dane", "tabby")
+    assert want.labels == ("A", "B")
+    assert asked(backend, "great dane", " TABBY ") == want
+    # Each is itself, and no other.
+    assert asked(backend, "crane", "Crane").labels == ("A", "B")
+    assert asked(backend, "crane", "Crane").probabilities != asked(backend, "Crane", "crane").probabilities
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("tabby", "CRANE"), "the option 'CRANE' is none of its classes"),
+        (("tabby", "a boat"), "the option 'a boat' is none of its classes"),
+        (("tabby", "Tabby"), "two options are one class"),
+    ],
+)
+def test_options_that_are_classes_in_part_are_told_of_once(tmp_path, caplog, options, reason):
+    names = ("tabby", "crane", "Crane")
+    backend = create_belief_backend("tnt", **small_tnt(tmp_path, labels=names))
+    assert asked(backend, *options).labels == names
+    assert [
+        f"question few: {reason}, so that its belief is over all 3 classes" in each for each in caplog.messages
+    ] == [True]
+    asked(backend, *options, id="next")
+    assert len(caplog.messages) == 1
+
+
+def test_options_none_of_which_is_a_class_are_nothing_to_tell_of(tmp_path, caplog):
+    """As of a question in words, which other agents of the debate are asked."""
+    backend = create_belief_backend("tnt", **small_tnt(tmp_path))
+    assert asked(backend, "yes", "no").labels == THINGS
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize(("name", "prepare"), [("crossvit", small_crossvit), ("tnt", small_tnt)])
 def test_weights_of_our_own_are_never_read_as_a_published_file(tmp_path, name, prepare):
     """Neither beside their config, which says other heads and colours, nor carried elsewhere."""
