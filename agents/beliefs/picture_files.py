@@ -24,6 +24,12 @@ LARGEST_PICTURE = 50_000_000
 MOST_PIXELS = 50_000_000
 SHORTER_SIDE = 512
 """Of a picture that is kept, in pixels: larger ones are scaled down, since no model here looks at more."""
+WIDEST = 16
+"""How many times as long as the other a side may be; so a picture that is kept has 16 x 512 x 512 pixels at most."""
+STEPS = {"L;2": 85, "L;4": 17}
+"""Pillow's names of grey in 2 and 4 bits → by how much its shades are apart in 8."""
+DEEP_COLOURS = "RGB;16B"
+"""Its name of colours in 16 bits, of which it reads 8."""
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError,
           struct.error, zlib.error)  # fmt: skip
 
@@ -32,7 +38,8 @@ def read_picture(blob: bytes, *, source: str) -> Image:
     """Return the picture in a PNG or JPEG file, three colours, turned as its EXIF says; what is transparent is white.
 
     Raises:
-        ObservationError: the file is neither, is broken, or has too many pixels; the text names the source.
+        ObservationError: the file is neither, is broken, has too many pixels, is a strip, or has a transparent colour that
+            cannot be told from others; the text names the source.
         MissingDependency: no Pillow.
     """
     try:
@@ -46,7 +53,9 @@ def read_picture(blob: bytes, *, source: str) -> Image:
         try:
             with Pillow.open(io.BytesIO(blob), formats=FORMATS) as file:
                 _check_size(*file.size, source=source)
-                return Image(_pixels(_colours(ImageOps.exif_transpose(file))))
+                # How the file stores its pixels, which is forgotten when it is unpacked.
+                layout = file.tile[0][3] if file.tile else None
+                return Image(_pixels(_colours(ImageOps.exif_transpose(file), layout, source=source)))
         except Pillow.DecompressionBombError as error:
             raise ObservationError(
                 f"{source}: more than {MOST_PIXELS:,} pixels are not unpacked; scale it down"
@@ -59,16 +68,33 @@ def read_picture(blob: bytes, *, source: str) -> Image:
 def _check_size(width: int, height: int, *, source: str) -> None:
     if width * height > MOST_PIXELS:
         raise ObservationError(f"{source}: {width} x {height} pixels, and {MOST_PIXELS:,} are allowed; scale it down")
+    if max(width, height) > WIDEST * min(width, height):
+        raise ObservationError(
+            f"{source}: {width} x {height} pixels, and one side may be at most {WIDEST} times the other; cut it"
+        )
 
 
-def _colours(file: Any) -> Any:
+def _colours(file: Any, layout: object, *, source: str) -> Any:
     """Return a picture of Pillow in red, green and blue, 8 bits each, at most so large as it is kept."""
     from PIL import Image as Pillow
 
+    clear = file.info.get("transparency")
+    if clear is not None and layout == DEEP_COLOURS:
+        raise ObservationError(
+            f"{source}: of colours of 16 bits that are transparent only 8 are read, so that others would be too; save it with an "
+            "alpha channel, or with 8 bits a colour"
+        )
+    if isinstance(clear, int) and layout in STEPS:
+        # The library makes 8 bits of the pixels, and leaves the transparent shade as the file has it.
+        step = STEPS[str(layout)]
+        file.info["transparency"] = clear % (255 // step + 1) * step
     if file.mode.startswith("I"):
         # 16 bits, of which the library keeps the lowest 8.
         deep = torch.frombuffer(bytearray(file.convert("I").tobytes()), dtype=torch.int32).clamp(0, 65535)
-        grey = deep.div(257).round().to(torch.uint8).reshape(file.size[1], file.size[0])
+        shades = deep.div(257).round().to(torch.uint8)
+        if isinstance(clear, int):
+            shades[deep == clear] = 255
+        grey = shades.reshape(file.size[1], file.size[0])
         file = Pillow.fromarray(grey.numpy())
     if "A" in file.getbands() or "transparency" in file.info:
         seen = file.convert("RGBA")

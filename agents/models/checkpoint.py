@@ -1,17 +1,24 @@
 """A model in a folder: its sizes and options in config.json, its weights in model.safetensors."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+import struct
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from agents.errors import ModelError
+from agents.ordinary_file import read_ordinary_text
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LARGEST_CONFIG = 10_000_000
+MOST_BLOCKS = 32
+"""Of one kind in a published model; those that are read have 12 at most."""
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -24,7 +31,7 @@ def load_model(folder: str | Path, what: str, make: Callable[[dict[str, Any]], M
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    folder = Path(folder).expanduser()
+    folder = located(folder)
     try:
         stored = json.loads((folder / CONFIG).read_text())
         model = make(stored.pop("model"))
@@ -54,6 +61,15 @@ def save_model(folder: Path, model: nn.Module, sizes: Mapping[str, object], **op
     (folder / CONFIG).write_text(json.dumps({"model": dict(sizes), **options}, indent=1) + "\n")
 
 
+def is_ours(folder: Path) -> bool:
+    """Return whether a folder has a config.json that `save_model` wrote; published ones hold no sizes under `model`."""
+    try:
+        stored = json.loads(read_ordinary_text(folder / CONFIG, most=LARGEST_CONFIG))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(stored, dict) and isinstance(stored.get("model"), dict)
+
+
 @contextmanager
 def official(path: Path, what: str) -> Iterator[Any]:
     """Give what a published file of torch or safetensors holds, tensors alone; what goes wrong with it is said in a sentence.
@@ -68,7 +84,7 @@ def official(path: Path, what: str) -> Iterator[Any]:
         if path.suffix == ".safetensors":
             yield load_file(path)
         else:
-            yield torch.load(path, map_location="cpu", weights_only=True)
+            yield _tensors(path)
     except (
         OSError,
         EOFError,
@@ -87,3 +103,66 @@ def official(path: Path, what: str) -> Iterator[Any]:
         if type(error).__name__ == "UnpicklingError":
             raise ModelError(f"{path} is no official {what}: it holds more than tensors") from error
         raise
+
+
+def located(place: str | Path) -> Path:
+    """Return a path, `~` and `~user` resolved.
+
+    Raises:
+        ModelError: there is no such user.
+    """
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise ModelError(f"cannot tell where {place} is: {error}") from error
+
+
+def _tensors(path: Path) -> Any:
+    """Return what torch stored.
+
+    Raises:
+        ValueError: it is damaged, among other errors of torch's reader.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of an unusual pickle protocol: whether it can be read is seen.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (struct.error, AssertionError) as error:
+        raise ValueError(f"it is damaged: {error}") from error
+
+
+def count_blocks(names: Iterable[str], prefix: str) -> int:
+    """Return how many blocks a published file has: one more than the highest number that follows a prefix in tensors' names.
+
+    Raises:
+        ValueError: there are none, one between is missing, or they are more than any such model has.
+    """
+    found = {int(said[1]) for name in names if (said := re.match(re.escape(prefix) + r"(\d+)\.", name, re.ASCII))}
+    if not found:
+        raise ValueError(f"it has no tensor {prefix}0.…")
+    if (highest := max(found)) >= MOST_BLOCKS:
+        raise ValueError(f"it has a tensor {prefix}{highest}.…, and at most {MOST_BLOCKS} blocks are built")
+    if missing := set(range(highest)) - found:
+        raise ValueError(f"it has a tensor {prefix}{highest}.… and none {prefix}{min(missing)}.…")
+    return highest + 1
+
+
+def filled(make: Callable[[], M], weights: Mapping[str, Tensor]) -> M:
+    """Return a model with the weights of a published file, in eval mode; it takes no memory before they are known to fit.
+
+    Raises:
+        ValueError: a tensor is missing, is one too many, or has another shape.
+    """
+    with torch.device("meta"):
+        wanted = make().state_dict()
+    if missing := wanted.keys() - weights.keys():
+        raise ValueError(f"it has no tensor {min(missing)}")
+    if unknown := weights.keys() - wanted.keys():
+        raise ValueError(f"it has a tensor {min(unknown)}, which is none of the model's")
+    for name, tensor in wanted.items():
+        if weights[name].shape != tensor.shape:
+            raise ValueError(f"{name} is {tuple(weights[name].shape)}, and {tuple(tensor.shape)} by its other tensors")
+    model = make()
+    model.load_state_dict(weights)
+    return model.eval()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError, UnknownName
-from agents.models.checkpoint import load_model, save_model
+from agents.models.checkpoint import CONFIG, is_ours, load_model, located, save_model
 from agents.question import Question
 
 SCORES: dict[str, Callable[[Tensor], Tensor]] = {"softmax": lambda x: torch.softmax(x, 0), "sigmoid": torch.sigmoid}
@@ -68,14 +68,23 @@ class Classifier(BeliefBackend):
     def from_pretrained(
         cls, checkpoint: str | None = None, *, labels: Sequence[str] | str | None = None, **options: Any
     ) -> Self:
-        """Return the backend of a folder, or of a published file, whose classes `labels` names."""
+        """Return the backend of a folder, or of a published file, whose classes `labels` names.
+
+        Raises:
+            ModelError: no such model there, or a file of a folder of ours, whose sizes and options it does not hold.
+        """
         name, files = cls.what.lower(), " and ".join(cls.suffixes)
         if checkpoint is None:
             raise ModelError(
                 f"{name} ships no weights: give checkpoint: FOLDER, made by `debate train`, or FILE{cls.suffixes[0]}"
             )
-        path = Path(checkpoint).expanduser()
+        path = located(checkpoint)
         if path.suffix in cls.suffixes:
+            if is_ours(path.parent):
+                raise ModelError(
+                    f"{path} is no official {cls.what}: beside it lies the {CONFIG} of a model that `debate train` made. "
+                    f"Give the folder: checkpoint: {path.parent}"
+                )
             asked = {key: options.pop(key) for key in cls.published_options if key in options}
             return cls(cls.published(path, labels, **asked), **options)
         if labels is not None:

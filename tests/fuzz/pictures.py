@@ -8,7 +8,7 @@ import zlib
 import torch
 from fuzz.target import Target
 
-from agents.beliefs.picture_files import SHORTER_SIDE, read_picture, to_png
+from agents.beliefs.picture_files import SHORTER_SIDE, WIDEST, read_picture, to_png
 from agents.errors import ObservationError
 
 HEAD = 8
@@ -78,6 +78,8 @@ class Pictures(Target):
             (whole.convert("P"), "PNG", {"transparency": 0}),
             (whole.convert("1"), "PNG", {}),
             (Image.frombytes("I;16", (6, 4), drawn.randbytes(48)), "PNG", {}),
+            (whole.convert("L"), "PNG", {"transparency": 3}),
+            (Image.new("1", (160, 10)), "PNG", {}),
             (whole, "JPEG", {"exif": turned}),
             (whole.convert("L"), "JPEG", {"progressive": True}),
             (whole.convert("CMYK"), "JPEG", {}),
@@ -91,6 +93,8 @@ class Pictures(Target):
         pixels = read_picture(blob, source="x").pixels
         _, height, width = pixels.shape
         assert min(height, width) <= SHORTER_SIDE, "a larger picture was kept"
+        assert max(height, width) <= WIDEST * min(height, width), "a strip was kept"
+        assert height * width <= WIDEST * SHORTER_SIDE**2, "more pixels were kept than are allowed"
         if max(height, width) <= LARGEST_OF_OURS:
             again = read_picture(to_png(read_picture(blob, source="x"), longest=LARGEST_OF_OURS), source="y").pixels
             assert torch.equal(again, pixels), "a PNG of ours is another picture"

@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from agents.errors import ModelError
-from agents.models.checkpoint import official
+from agents.models.checkpoint import count_blocks, filled, official
 from agents.models.passt.config import PaSSTConfig
 from agents.models.passt.model import PaSST
 from agents.models.sounds.label_names import labels_of
@@ -38,9 +38,8 @@ def from_official(path: Path, labels: Sequence[str] | str | None = None, *, hop:
         ModelError: not such a file, another number of labels, or a hop that cannot be told.
     """
     with official(path, "PaSST") as weights:
-        model = PaSST(official_config(weights, labels, hop=hop, name=path.name))
-        model.load_state_dict({name: tensor for name, tensor in weights.items() if name not in UNUSED})
-    return model.eval()
+        config = official_config(weights, labels, hop=hop, name=path.name)
+        return filled(lambda: PaSST(config), {name: tensor for name, tensor in weights.items() if name not in UNUSED})
 
 
 def official_config(
@@ -52,6 +51,8 @@ def official_config(
     stride = next((each for each in STRIDES if (MELS - patch) // each + 1 == rows), None)
     if stride is None:
         raise ValueError(f"of the published strides none gives {rows} rows of patches of {patch} over {MELS} bands")
+    if width < HEAD_WIDTH or width % HEAD_WIDTH:
+        raise ValueError(f"published models are a multiple of {HEAD_WIDTH} wide; this has {width}")
     hop = hop if hop is not None else _hop(columns, stride, name)
     if hop < 1:
         raise ModelError(f"hop is at least 1 sample; got {hop}")
@@ -69,7 +70,7 @@ def official_config(
         patch=patch,
         stride=stride,
         width=width,
-        depth=1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks.")),
+        depth=count_blocks(weights, "blocks."),
         heads=width // HEAD_WIDTH,
         longest=seconds * RATE_HZ,
         cut=True,

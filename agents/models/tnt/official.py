@@ -1,23 +1,25 @@
 """Official checkpoints: timm's `tnt_….safetensors`, and `tnt_s_81.5.pth.tar` and `tnt_b_82.9.pth.tar` of Efficient-AI-Backbones.
 
 Sizes are read off the tensors but four: words are 4 pixels apart, heads 64 wide, inner heads four, and 0.9 of the shorter side
-of a picture is seen, in every published model. The authors' files have names and a layout of words' positions of their own.
+of a picture is seen, in every published model. Another side than theirs, other words in a patch, or widths of other heads are
+refused: nothing in a file tells what they would mean. The authors' files have names and a layout of words' positions of their
+own.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
-from agents.models.checkpoint import official
+from agents.models.checkpoint import count_blocks, filled, official
 from agents.models.tnt.config import TNTConfig
 from agents.models.tnt.model import TNT
 from agents.models.vision.label_names import labels_of
 from agents.models.vision.published import HALVES, tensors_of
 
 STRIDE, HEAD_WIDTH, INNER_HEADS, CROP = 4, 64, 4, 0.9
+SIDE, PATCH = 224, 16
 UNUSED = ("outer_tokens",)
 NAMES = {
     "outer_pos": "patch_pos",
@@ -49,9 +51,8 @@ def from_official(path: Path, labels: Sequence[str] | str | None = None) -> TNT:
     """
     with official(path, "TNT") as found:
         weights = renamed(tensors_of(found))
-        model = TNT(official_config(weights, labels))
-        model.load_state_dict(weights)
-    return model.eval()
+        config = official_config(weights, labels)
+        return filled(lambda: TNT(config), weights)
 
 
 def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -72,13 +73,21 @@ def official_config(weights: Mapping[str, Tensor], labels: Sequence[str] | str |
     """Return the sizes of a state dict with timm's names."""
     width, (_, inner_width, row, _) = weights["cls_token"].shape[2], weights["pixel_pos"].shape
     patch = row * STRIDE
+    side = math.isqrt(weights["patch_pos"].shape[1] - 1) * patch
+    if (side, patch) != (SIDE, PATCH):
+        raise ValueError(f"no published model has a side of {side} pixels and patches of {patch}")
+    if min(width, inner_width) < 1 or width % HEAD_WIDTH or inner_width % INNER_HEADS:
+        raise ValueError(
+            f"published models are a multiple of {HEAD_WIDTH} wide, and of {INNER_HEADS} within a patch; this has {width} and "
+            f"{inner_width}"
+        )
     return TNTConfig(
         labels_of(len(weights["head.bias"]), labels),
-        side=math.isqrt(weights["patch_pos"].shape[1] - 1) * patch,
+        side=side,
         patch=patch,
         stride=STRIDE,
         width=width,
-        depth=1 + max(int(found[1]) for name in weights if (found := re.match(r"blocks\.(\d+)\.", name)) is not None),
+        depth=count_blocks(weights, "blocks."),
         heads=width // HEAD_WIDTH,
         inner_width=inner_width,
         inner_heads=INNER_HEADS,

@@ -1,21 +1,25 @@
 """What agents that see have in common: pictures of any size, scores to a belief over all classes or over those asked about."""
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from agents.beliefs.belief import Belief
+from agents.beliefs.picture_files import WIDEST
 from agents.errors import RequestError
 from agents.models.classifier import Classifier
 from agents.models.vision.pixels import prepared
 from agents.observation import Image, Observation
 from agents.question import Question
 
+logger = logging.getLogger("agents.models.vision")
+
 LARGEST_SIDE = 4096
-WIDEST = 16
-"""How many times as long as the other a side may be."""
 FILES = (".safetensors", ".pth", ".pt", ".tar")
 
 
@@ -23,7 +27,8 @@ class PictureBackend(Classifier):
     """A belief over the classes of a model of pictures.
 
     Where a question's options are classes of the model, the belief is over them alone: what the picture shows, given that it
-    is one of these. Its labels are then the question's.
+    is one of these. Its labels are then the question's. Case and white space are not looked at, where a name is that of one class
+    alone all the same. Where some options are classes and others not, the belief is over all classes, which is logged once.
 
     Args:
         model: in eval mode: [B, 3, S, S] → scores [B, K]; `model.config` is a `PictureConfig`.
@@ -32,6 +37,7 @@ class PictureBackend(Classifier):
 
     modality = "image"
     suffixes = FILES
+    _is_noticed = False
 
     def labels(self, case: Question) -> tuple[str, ...]:
         """Return the question's, where its options are classes of the model; else the model's."""
@@ -68,6 +74,46 @@ class PictureBackend(Classifier):
         """Return the labels of a belief about a case, and which classes they are."""
         known: tuple[str, ...] = self.config.labels
         labels, texts = case.alternatives
-        if texts and set(texts) <= set(known):
-            return labels, [known.index(text) for text in texts]
+        exact, alike = self._places
+        if texts and all(text in exact for text in texts):
+            return labels, [exact[text] for text in texts]
+        found = [exact.get(text, alike.get(plain(text))) for text in texts]
+        places = [place for place in found if place is not None]
+        # Two options that are one class cannot be told apart.
+        if texts and len(set(places)) == len(texts):
+            return labels, places
+        if places:
+            self._notice(case, texts, found)
         return known, list(range(len(known)))
+
+    @cached_property
+    def _places(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Which class a name is; and a name in another case or with other white space, where it is that of one class alone."""
+        known: tuple[str, ...] = self.config.labels
+        plainly = [plain(name) for name in known]
+        count = Counter(plainly)
+        return (
+            {name: place for place, name in enumerate(known)},
+            {name: place for place, name in enumerate(plainly) if count[name] == 1},
+        )
+
+    def _notice(self, case: Question, texts: Sequence[str], found: Sequence[int | None]) -> None:
+        """Say once that options which are classes in part are not what a belief is over."""
+        if self._is_noticed:
+            return
+        self._is_noticed = True
+        stray = next((text for text, place in zip(texts, found, strict=True) if place is None), None)
+        reason = "two options are one class" if stray is None else f"the option {stray!r} is none of its classes"
+        logger.warning(
+            "%s: question %s: %s, so that its belief is over all %d classes and not over the options. Of further questions "
+            "this is not said again.",
+            self.name,
+            case.id,
+            reason,
+            len(self.config.labels),
+        )
+
+
+def plain(name: str) -> str:
+    """Return a name in lower case, with single spaces between its words."""
+    return " ".join(name.casefold().split())

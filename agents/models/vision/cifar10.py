@@ -1,6 +1,10 @@
 """CIFAR-10 (Krizhevsky, 2009) as picture files, which the recipes of models that see train on."""
 
+import lzma
+import struct
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,6 +20,9 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 SUFFIXES = (".jpg", ".jpeg", ".png")
 SIDE = 32
 FOLDER = "cifar10_mini"
+DAMAGED = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, zlib.error,
+           lzma.LZMAError)  # fmt: skip
+"""What a damaged archive raises, by what it is packed with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +42,7 @@ def read_cifar10(data: Path | None, split: str) -> list[Picture]:
     """Return the pictures of a split, by name, of a folder with train.zip and test.zip, or with such a folder `cifar10_mini`.
 
     Raises:
-        ModelError: it is not there, or holds something else.
+        ModelError: it is not there, is damaged, or holds something else or two pictures of one name.
         ObservationError: a file that is no picture.
         MissingDependency: no Pillow.
     """
@@ -52,8 +59,10 @@ def read_cifar10(data: Path | None, split: str) -> list[Picture]:
                 entry for entry in archive.infolist() if PurePosixPath(entry.filename).suffix.lower() in SUFFIXES
             ]
             found = [_picture(archive, entry, path) for entry in sorted(entries, key=lambda entry: entry.filename)]
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+    except DAMAGED as error:
         raise ModelError(f"cannot read {path}: {error}") from error
+    if twice := [name for name, count in Counter(each.name for each in found).items() if count > 1]:
+        raise ModelError(f"{path}: two pictures are {twice[0]}; a name is in one folder of its class, with one suffix")
     if not found:
         raise ModelError(f"{path}: no {', '.join(SUFFIXES)} in it")
     return found

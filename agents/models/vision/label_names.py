@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from agents.errors import ModelError
+from agents.models.checkpoint import located
 from agents.ordinary_file import read_ordinary_text
 
 LARGEST = 10_000_000
@@ -22,7 +22,7 @@ def labels_of(classes: int, labels: Sequence[str] | str | None) -> tuple[str, ..
     """
     if labels is None:
         return tuple(f"class {number}" for number in range(classes))
-    names = _lines(Path(labels).expanduser()) if isinstance(labels, str) else tuple(labels)
+    names = _lines(labels) if isinstance(labels, str) else tuple(labels)
     if len(names) != classes:
         raise ModelError(f"the checkpoint has {classes} classes; {len(names)} labels were given")
     if twice := [name for name, count in Counter(names).items() if count > 1 or not name]:
@@ -32,11 +32,17 @@ def labels_of(classes: int, labels: Sequence[str] | str | None) -> tuple[str, ..
     return names
 
 
-def _lines(path: Path) -> tuple[str, ...]:
+def _lines(labels: str) -> tuple[str, ...]:
+    path = located(labels)
     try:
         text = read_ordinary_text(path, most=LARGEST)
     except OSError as error:
         raise ModelError(f"cannot read the labels {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ModelError(f"the labels {path} are not UTF-8: {error.reason} at byte {error.start}") from error
+    except ValueError as error:
+        # A name with a zero byte, which no file has.
+        raise ModelError(f"cannot read the labels {labels!r}: {error}") from error
+    # What some editors put before a text is none of it.
+    text = text.removeprefix("\ufeff")
     return tuple(line.strip() for line in text.strip().splitlines())

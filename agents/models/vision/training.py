@@ -3,6 +3,7 @@
 B batch, n pictures of 32 x 32.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -76,9 +77,8 @@ def train(
     config: Any = model.config
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    resumption = Resumption(
-        folder, f"{type(model).__name__}, seed {seed}, {asdict(recipe)}, {config.sizes}, {len(pictures)}"
-    )
+    shown = f"{len(pictures)} pictures {digest(pictures, classes)}"
+    resumption = Resumption(folder, f"{type(model).__name__}, seed {seed}, {asdict(recipe)}, {config.sizes}, {shown}")
     begun = resumption.load(model, optimiser, generator)
     each = -(-len(pictures) // recipe.batch)
     model.train()
@@ -97,6 +97,15 @@ def train(
         resumption.save(epoch + 1, model, optimiser, generator)
         progress(f"epoch {epoch + 1} of {recipe.epochs}: loss {fmean(losses):.3f}")
     return model.eval()
+
+
+def digest(pictures: Tensor, classes: Tensor) -> str:
+    """Return what tells pictures and their classes, in their order, from others: the beginning of a SHA-256."""
+    found = hashlib.sha256()
+    for each in (pictures, classes):
+        found.update(repr((tuple(each.shape), each.dtype)).encode())
+        found.update(each.contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def shape(done: float) -> float:

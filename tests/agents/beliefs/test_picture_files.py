@@ -52,6 +52,65 @@ def test_what_is_transparent_is_white_and_what_lies_on_its_side_is_turned():
     assert torch.equal(found, (pixels.permute(2, 0, 1).float() / 255).rot90(-1, (1, 2)))
 
 
+def stored(width, height, depth, colour, row, clear=b""):
+    """Return a PNG of equal rows of bytes, with a transparent colour."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + (chunk(b"tRNS", clear) if clear else b"")
+        + chunk(b"IDAT", zlib.compress((b"\0" + row) * height))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "row", "clear", "shades"),
+    [
+        (1, b"\x80", 0, (1, 1)),
+        (1, b"\x80", 1, (1, 0)),
+        (2, b"\x90", 2, (1, 85 / 255)),
+        (2, b"\x90", 3, (170 / 255, 85 / 255)),
+        (4, b"\x59", 5, (1, 9 / 15)),
+        (4, b"\x59", 9, (5 / 15, 1)),
+        (8, b"\x05\x09", 5, (1, 9 / 255)),
+        # Alike in the 8 bits that are kept.
+        (16, b"\x01\x01\x01\x02", 0x0101, (1, 1 / 255)),
+        (16, b"\x01\x01\x01\x02", 0x0201, (1 / 255, 1 / 255)),
+    ],
+)
+def test_a_transparent_shade_is_white_and_no_other(depth, row, clear, shades):
+    found = read_picture(stored(2, 3, depth, 0, row, struct.pack(">H", clear)), source="x").pixels
+    assert found.shape == (3, 3, 2)
+    assert found[1, 2].tolist() == pytest.approx(shades)
+
+
+def test_a_transparent_colour_of_sixteen_bits_is_refused_and_one_of_eight_is_white():
+    deep, clear = struct.pack(">6H", 257, 257, 257, 258, 257, 257), struct.pack(">3H", 257, 257, 257)
+    with pytest.raises(ObservationError, match="x: of colours of 16 bits that are transparent only 8 are read"):
+        read_picture(stored(2, 1, 16, 2, deep, clear), source="x")
+    assert read_picture(stored(2, 1, 16, 2, deep), source="x").pixels.shape == (3, 1, 2)
+    found = read_picture(stored(2, 1, 8, 2, bytes((1, 2, 3, 3, 2, 1)), struct.pack(">3H", 1, 2, 3)), source="x").pixels
+    assert found[:, 0].T.tolist() == [[1, 1, 1], pytest.approx([3 / 255, 2 / 255, 1 / 255])]
+
+
+@pytest.mark.parametrize("size", [(512, 97_000), (97_000, 512), (1, 17), (33, 2)])
+def test_a_strip_is_refused_before_it_is_unpacked(monkeypatch, size):
+    """512 x 97,000 pixels of one bit are a file of 6 kB, and as three colours in float32 600 MB."""
+    blob = stored(*size, 1, 0, bytes(-(-size[0] // 8)))
+    assert len(blob) < 10_000
+    monkeypatch.setattr(picture_files, "_colours", None)
+    with pytest.raises(
+        ObservationError, match=f"x: {size[0]} x {size[1]} pixels, and one side may be at most 16 times"
+    ):
+        read_picture(blob, source="x")
+
+
+def test_what_is_kept_is_bounded():
+    found = read_picture(stored(800, 12_800, 1, 0, bytes(100)), source="x").pixels
+    assert found.shape == (3, 16 * 512, 512)
+
+
 def test_sixteen_bits_are_scaled_and_not_cut_off():
     deep = torch.tensor([[0, 257, 65535], [32896, 1000, 514]], dtype=torch.int32)
     file = saved(pillow.fromarray(deep.numpy().astype("uint16")))

@@ -1,24 +1,33 @@
 """What agents that see share: a picture as a model takes it, questions about some classes, the recipe and its calibration."""
 
 import io
+import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from support.contracts import THINGS, small_crossvit, small_tnt
+from support.official_passt import official as passt
+from support.official_pictures import crossvit, tnt
 from support.random_models import generator
 from support.small_data import things
 
 from agents.beliefs.cards import create_belief_backend
-from agents.errors import ModelError
-from agents.models.checkpoint import CONFIG
+from agents.errors import ModelError, ObservationError
+from agents.models.checkpoint import CONFIG, WEIGHTS
 from agents.models.crossvit import training as crossvit_training
 from agents.models.crossvit.config import CrossViTConfig
 from agents.models.crossvit.model import CrossViT
+from agents.models.crossvit.official import from_official as read_crossvit
+from agents.models.passt.official import from_official as read_passt
 from agents.models.tnt import training as tnt_training
 from agents.models.tnt.config import TNTConfig
+from agents.models.tnt.official import from_official as read_tnt
 from agents.models.vision import cifar10, training
 from agents.models.vision.cifar10 import divided, read_cifar10, stacked
+from agents.models.vision.label_names import labels_of
 from agents.models.vision.measures import calibration_error, fitted_temperature
 from agents.models.vision.pixels import prepared
 from agents.models.vision.resumption import FILE
@@ -28,6 +37,11 @@ from agents.question import Question
 
 TINY = CrossViTConfig(THINGS, widths=(4, 8), depths=(1, 1), hidden=(4, 8), stages=1, heads=1)
 RECIPE = Recipe(epochs=3, batch=10)
+OFFICIAL = {
+    "crossvit": (read_crossvit, crossvit),
+    "tnt": (read_tnt, tnt),
+    "passt": (read_passt, lambda: passt(64, 2, 12, 99, 3)),
+}
 
 
 def config(side=16, crop=1.0):
@@ -60,6 +74,120 @@ def test_a_belief_about_some_classes_is_that_about_all_given_that_it_is_one_of_t
     assert few.labels == ("A", "B")
     share = known["ship"] / (known["ship"] + known["cat"])
     assert few.probabilities == pytest.approx((share, 1 - share))
+
+
+def asked(backend, *options, id="few"):
+    picture = Image(torch.rand(3, 16, 16, generator=generator()))
+    letters = tuple("ABCD"[: len(options)])
+    (belief,) = backend.believe([Question(id, "?", (picture,), letters, options)])
+    return belief
+
+
+def test_options_are_classes_in_any_case_and_white_space(tmp_path, caplog):
+    names = ("Great  Dane", "tabby", "crane", "Crane")
+    backend = create_belief_backend("tnt", **small_tnt(tmp_path, labels=names))
+    want = asked(backend, "Great  Dane", "tabby")
+    assert want.labels == ("A", "B")
+    assert asked(backend, "great dane", " TABBY ") == want
+    # Each is itself, and no other.
+    assert asked(backend, "crane", "Crane").labels == ("A", "B")
+    assert asked(backend, "crane", "Crane").probabilities != asked(backend, "Crane", "crane").probabilities
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("tabby", "CRANE"), "the option 'CRANE' is none of its classes"),
+        (("tabby", "a boat"), "the option 'a boat' is none of its classes"),
+        (("tabby", "Tabby"), "two options are one class"),
+    ],
+)
+def test_options_that_are_classes_in_part_are_told_of_once(tmp_path, caplog, options, reason):
+    names = ("tabby", "crane", "Crane")
+    backend = create_belief_backend("tnt", **small_tnt(tmp_path, labels=names))
+    assert asked(backend, *options).labels == names
+    assert [
+        f"question few: {reason}, so that its belief is over all 3 classes" in each for each in caplog.messages
+    ] == [True]
+    asked(backend, *options, id="next")
+    assert len(caplog.messages) == 1
+
+
+def test_options_none_of_which_is_a_class_are_nothing_to_tell_of(tmp_path, caplog):
+    """As of a question in words, which other agents of the debate are asked."""
+    backend = create_belief_backend("tnt", **small_tnt(tmp_path))
+    assert asked(backend, "yes", "no").labels == THINGS
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(("name", "prepare"), [("crossvit", small_crossvit), ("tnt", small_tnt)])
+def test_weights_of_our_own_are_never_read_as_a_published_file(tmp_path, name, prepare):
+    """Neither beside their config, which says other heads and colours, nor carried elsewhere."""
+    folder = Path(prepare(tmp_path / "ours")["checkpoint"])
+    with pytest.raises(ModelError, match=f"beside it lies the config.json of a model .* checkpoint: {folder}$"):
+        create_belief_backend(name, checkpoint=str(folder / WEIGHTS))
+    shutil.copy(folder / WEIGHTS, tmp_path / "alone.safetensors")
+    with pytest.raises(ModelError, match=r"alone.safetensors is no official .*: no published model has"):
+        create_belief_backend(name, checkpoint=str(tmp_path / "alone.safetensors"))
+
+
+@pytest.mark.parametrize(("name", "made"), [("crossvit", crossvit), ("tnt", tnt)])
+def test_the_config_of_the_hub_beside_a_published_file_is_no_hindrance(tmp_path, name, made):
+    save_file(made(), tmp_path / WEIGHTS)
+    (tmp_path / CONFIG).write_text('{"architecture": "x", "num_classes": 5, "pretrained_cfg": {"crop_pct": 0.9}}')
+    assert len(create_belief_backend(name, checkpoint=str(tmp_path / WEIGHTS)).config.labels) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("crossvit", {"widths": (48, 96)}),
+        ("crossvit", {"widths": (64, 96)}),
+        ("crossvit", {"sides": (228, 224)}),
+        ("tnt", {"width": 96}),
+        ("tnt", {"inner": 6}),
+        ("tnt", {"side": 384}),
+    ],
+)
+def test_sizes_that_no_published_model_has_are_refused(tmp_path, name, weights):
+    save_file({"crossvit": crossvit, "tnt": tnt}[name](**weights), tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match="no published model has|published models are a multiple of"):
+        create_belief_backend(name, checkpoint=str(tmp_path / "x.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("stray", "sentence"),
+    [
+        ("blocks.20000.x", "at most 32 blocks are built"),
+        (f"blocks.{'9' * 5000}.x", "no official "),
+        ("blocks.7.x", r"and none blocks\.2\."),
+        ("blocks.2.x", r"it has no tensor blocks\.2\."),
+        ("spam", "it has a tensor spam, which is none of the model's"),
+    ],
+)
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_a_stray_tensor_builds_no_blocks(tmp_path, monkeypatch, name, stray, sentence):
+    """One name does not make a model of 20,000 blocks: not one parameter is made of what does not fit."""
+    read, made = OFFICIAL[name]
+    torch.save(made() | {stray: torch.zeros(1)}, tmp_path / "x.pt")
+    made_of = []
+    monkeypatch.setattr(torch.nn.init, "trunc_normal_", lambda x, **_: made_of.append(x.device.type) or x)
+    with pytest.raises(ModelError, match=sentence):
+        read(tmp_path / "x.pt")
+    assert set(made_of) <= {"meta"}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_a_tensor_of_another_shape_makes_no_model(tmp_path, monkeypatch, name):
+    """A class token of 100,000 numbers is 400 kB; layers of that width would be many GB."""
+    read, made = OFFICIAL[name]
+    weights = made()
+    last = max(key for key in weights if key.endswith(("norm2.weight", "norm_mlp.weight")))
+    weights[last] = torch.zeros(7)
+    torch.save(weights, tmp_path / "x.pt")
+    with pytest.raises(ModelError, match=rf"{last} is \(7,\), and \(\d+,\) by its other tensors"):
+        read(tmp_path / "x.pt")
 
 
 def test_scores_of_classes_that_are_true_at_once(tmp_path):
@@ -139,6 +267,14 @@ def test_a_training_that_was_stopped_comes_to_the_same_bits(pictures, tmp_path):
     assert all(torch.equal(again[name], whole[name]) for name in whole)
     with pytest.raises(ModelError, match="is of another training: .*remove it to begin anew"):
         train(CrossViT(TINY), pixels, classes, RECIPE, seed=2, folder=tmp_path / "stopped", progress=lambda _: None)
+    # As many pictures, one of which is another or called something else.
+    other, called = pixels.clone(), classes.clone()
+    other[3, 1, 2, 2] = 1 - other[3, 1, 2, 2] + 0.01
+    called[3] += 1
+    for changed_pixels, changed_classes in ((other, classes), (pixels, called), (pixels.flip(0), classes.flip(0))):
+        with pytest.raises(ModelError, match="is of another training"):
+            train(CrossViT(TINY), changed_pixels, changed_classes, RECIPE, seed=1, folder=tmp_path / "stopped",
+                  progress=lambda _: None)  # fmt: skip
     (tmp_path / "stopped" / FILE).write_bytes(b"spam")
     with pytest.raises(ModelError, match="cannot go on with"):
         trained(tmp_path / "stopped")
@@ -173,14 +309,17 @@ def test_other_files_are_sentences(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="cannot read .*test.zip: File is not a zip file"):
         read_cifar10(tmp_path, "test")
 
-    def written(name, size):
+    def picture(size):
         from PIL import Image as Pillow
 
         file = io.BytesIO()
         Pillow.new("RGB", size).save(file, "PNG")
+        return file.getvalue()
+
+    def written(name, size):
         with zipfile.ZipFile(tmp_path / "test.zip", "w") as archive:
-            archive.writestr(name, file.getvalue())
-        return len(file.getvalue())
+            archive.writestr(name, picture(size))
+        return len(picture(size))
 
     written("../castle/1.png", (32, 32))
     with pytest.raises(ModelError, match="lies in a folder that is named after its class"):
@@ -192,6 +331,75 @@ def test_other_files_are_sentences(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "LARGEST_PICTURE", size - 1)
     with pytest.raises(ModelError, match="bytes, and .* are allowed"):
         read_cifar10(tmp_path, "test")
+    monkeypatch.undo()
+    with zipfile.ZipFile(tmp_path / "test.zip", "w") as archive:
+        for name in ("cat/1.png", "x/cat/1.png"):
+            archive.writestr(name, picture((32, 32)))
+    with pytest.raises(ModelError, match="two pictures are cat/1;"):
+        read_cifar10(tmp_path, "test")
     written("cat/1.txt", (32, 32))
     with pytest.raises(ModelError, match="no .jpg, .jpeg, .png in it"):
         read_cifar10(tmp_path, "test")
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_is_a_sentence(tmp_path, packed):
+    """Every byte of what is packed, one at a time, is another."""
+    pytest.importorskip("PIL")
+    name = "cat/1.png"
+    with zipfile.ZipFile(tmp_path / "test.zip", "w", packed) as archive:
+        archive.writestr(name, bytes(range(40)) * 3)
+        size = archive.infolist()[0].compress_size
+    whole = (tmp_path / "test.zip").read_bytes()
+    begin = 30 + len(name)
+    for place in range(begin, begin + size):
+        blob = bytearray(whole)
+        blob[place] ^= 0xFF
+        (tmp_path / "test.zip").write_bytes(blob)
+        # Nothing of it is a picture either, where it is unpacked all the same.
+        with pytest.raises((ModelError, ObservationError), match="cannot read .*test.zip|not a picture"):
+            read_cifar10(tmp_path, "test")
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("blob", [b"", b"junk", b"\x80", b"....", b"\x80\x02J\x01", b"PK\x03\x04junk"])
+def test_damaged_files_of_torch_are_sentences(tmp_path, name, blob):
+    (tmp_path / "x.pt").write_bytes(blob)
+    with pytest.raises(ModelError, match=r"x\.pt is no official "):
+        OFFICIAL[name][0](tmp_path / "x.pt")
+
+
+def test_any_bytes_of_a_file_of_torch_are_a_sentence(tmp_path):
+    draw = generator(5)
+    torch.save({"a": torch.zeros(3)}, tmp_path / "whole.pt", _use_new_zipfile_serialization=False)
+    whole = (tmp_path / "whole.pt").read_bytes()
+    for _ in range(300):
+        blob = bytearray(whole)
+        for _ in range(3):
+            blob[int(torch.randint(len(blob), (1,), generator=draw))] = int(torch.randint(256, (1,), generator=draw))
+        (tmp_path / "x.pt").write_bytes(blob)
+        with pytest.raises(ModelError, match=r"x\.pt is no official "):
+            read_tnt(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ("~nosuch/x", "cannot tell where ~nosuch/x is"),
+        ("a\0b", r"cannot read the labels 'a\\x00b': embedded null byte"),
+    ],
+)
+def test_labels_that_are_no_path_are_sentences(labels, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        labels_of(2, labels)
+
+
+@pytest.mark.parametrize("checkpoint", ["~nosuch/x", "~nosuch/x.pt", "a\0b", "a\0b.pt", "a\0b.safetensors"])
+def test_checkpoints_that_are_no_path_are_sentences(checkpoint):
+    with pytest.raises(ModelError):
+        create_belief_backend("tnt", checkpoint=checkpoint)
+
+
+def test_what_editors_put_before_a_text_is_no_part_of_a_name(tmp_path):
+    (tmp_path / "names.txt").write_bytes("\ufefftench\nshark\n".encode())
+    assert labels_of(2, str(tmp_path / "names.txt")) == ("tench", "shark")
