@@ -35,7 +35,7 @@ from evals.provenance import provenance
 from evals.sample import Sample
 from evals.samples import load_selected, read_samples, to_question, write_samples
 from evals.scorer import SafeExtract, Scorer
-from evals.task import Task, create_task
+from evals.task import Shot, Task, create_task
 
 SIDE_BY_SIDE = "not known of a row: rows were played side by side"
 
@@ -135,14 +135,15 @@ async def evaluate(
     task = chosen.task(config)
     config = with_scoring(config, task)
     configs = {row: resolve(config, name) for row, name in names.items()}
-    shots = [(shot.question, shot.solution) for shot in task.shots()]
+    examples = task.shots()
+    shots = [(shot.question, shot.solution) for shot in examples]
     if task.num_fewshot and not shots:
         progress(
             f"{config.task}: no worked examples, of {task.num_fewshot} by default: {task.data} has no rows for them"
         )
     available = len(samples or ())
     if samples is None:
-        samples, available = _selected(task, chosen, config, [question for question, _ in shots], progress)
+        samples, available = _selected(task, chosen, config, examples, progress)
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
@@ -309,7 +310,7 @@ def _selection(
 
 
 def _selected(
-    task: Task, chosen: Selection, config: DebateConfig, shown: Sequence[str], progress: Any
+    task: Task, chosen: Selection, config: DebateConfig, shown: Sequence[Shot], progress: Any
 ) -> tuple[Sequence[Sample], int]:
     """Return the questions of a selection, and of how many they were chosen; say what was left out."""
     samples, loaded = load_selected(

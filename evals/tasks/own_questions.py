@@ -122,10 +122,6 @@ class OwnQuestions(DatasetTask):
         """Return the sample of a row."""
         return self._looked_at(row, Sample(self._id(row), self.columns.text(row, "question"), self._target(row)))
 
-    def identity(self, sample: Sample) -> str:
-        """Return what tells a question from others: one about another picture or sound is another."""
-        return "\n".join([super().identity(sample), *(str(sample.metadata.get(name, "")) for name in LARGEST)])
-
     def _looked_at(self, row: DataRow, sample: Sample) -> Sample:
         """Return a sample with the picture and the sound that its row names; those of a dataset on the hub are not read."""
         if self.data is None:

@@ -1,0 +1,109 @@
+"""Questions with the same words about other pictures or sounds are other questions, wherever questions are compared."""
+
+import io
+import json
+
+import pytest
+import torch
+from support.small_data import digits, things, wav
+
+from agents.observation import Audio, Document, Image, Text
+from debate.config.load import validate
+from evals.evaluation import Selection
+from evals.identity import identity, observed_digest
+from evals.sample import Loaded, Sample
+from evals.samples import load_selected
+from evals.search.questions import divide
+from evals.selection import without
+from evals.task import Shot, create_task
+
+CONFIG = validate({"backend": "mock", "model": "mock", "agents": {"ada": {}, "ben": {}}}, source="test")
+
+
+def image(value):
+    return Image(torch.full((3, 2, 2), float(value)))
+
+
+def picture(colour):
+    pillow = pytest.importorskip("PIL.Image")
+    file = io.BytesIO()
+    pillow.new("RGB", (20, 30), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def asked_the_same(tmp_path):
+    """Return a folder whose two splits ask one thing about other pictures, but for one that is in both."""
+    for colour in ("red", "blue", "green", "black"):
+        (tmp_path / f"{colour}.png").write_bytes(picture(colour))
+    for split, colours in (("train", ["red"]), ("test", ["blue", "red", "green", "black"])):
+        rows = [{"question": "What?", "answer": "cat", "image": f"{colour}.png"} for colour in colours]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path
+
+
+def test_a_question_in_words_is_its_words():
+    assert identity(Sample("a", " What  is\n1+1? ", "2")) == "What is 1+1?" == identity(Shot("What is 1+1?", "2"))
+    assert observed_digest(()) == ""
+
+
+def test_what_is_observed_is_told_apart_by_its_values():
+    sound = torch.zeros(4)
+    boxes = torch.zeros(1, 4)
+    seen = [
+        (image(0),),
+        (image(1),),
+        (Image(torch.zeros(1, 2, 6)),),
+        (Audio(sound, 8000),),
+        (Audio(sound, 16000),),
+        (image(0), Audio(sound, 8000)),
+        (Text("a"),),
+        (Text("a", "b"),),
+        (Text("a", None, "b"),),
+        (Document(("a",), boxes),),
+        (Document(("a",), boxes, image(0)),),
+    ]
+    assert len({observed_digest(each) for each in seen}) == len(seen)
+    assert observed_digest((image(0),)) == observed_digest((image(0),))
+    # Not in the same place of memory, nor in one piece.
+    whole = torch.arange(24).reshape(3, 2, 4).float() / 24
+    assert observed_digest((Image(whole[:, :, ::2]),)) == observed_digest((Image(whole[:, :, ::2].clone()),))
+
+
+def test_a_worked_example_takes_out_its_own_picture_alone(asked_the_same):
+    task = create_task("file:text", data=asked_the_same, num_fewshot=1)
+    samples, loaded = load_selected(task, shown=task.shots())
+    assert [sample.metadata["image"] for sample in samples] == ["blue.png", "green.png", "black.png"]
+    assert dict(loaded.removed) == {"few-shot example": 1}
+
+
+def test_what_a_prompt_shows_is_left_out_by_picture():
+    loaded = Loaded(tuple(Sample(str(n), "What?", "x", observations=(image(n / 4),)) for n in range(3)), 3)
+    left = without(loaded, [Shot("What?", "x", (image(0.25),)), Shot("What?", "x")], "shown")
+    assert [sample.id for sample in left.samples] == ["0", "2"]
+    assert dict(left.removed) == {"shown": 1}
+
+
+def test_a_search_keeps_the_questions_about_other_pictures(asked_the_same, tmp_path):
+    found = divide(CONFIG.model_copy(update={"task": "file:text"}), Selection(data=asked_the_same))
+    assert (len(found.validation), len(found.test)) == (1, 3)
+    assert "1 test questions left out" in found.how
+
+
+def test_one_split_of_the_same_words_has_two_halves(tmp_path):
+    rows = [{"question": "What?", "answer": "low", "audio": f"{n}.wav"} for n in range(24)]
+    (tmp_path / "sounds.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for n in range(24):
+        (tmp_path / f"{n}.wav").write_bytes(wav(bytes([n, n]) * 8))
+    found = divide(CONFIG.model_copy(update={"task": "sounds"}), Selection(data=tmp_path))
+    assert min(len(found.validation), len(found.test)) > 4
+    assert len(found.validation) + len(found.test) == 24
+
+
+@pytest.mark.parametrize(("task", "write"), [("cifar10", things), ("spoken_digits", digits)])
+def test_a_numbered_picture_or_recording_is_not_that_of_another_split(task, write, tmp_path):
+    if task == "cifar10":
+        pytest.importorskip("PIL.Image")
+    found = divide(CONFIG.model_copy(update={"task": task}), Selection(data=write(tmp_path)))
+    assert {sample.question for sample in found.test} <= {sample.question for sample in found.validation}
+    assert (len(found.validation), len(found.test)) == (30, 10)
