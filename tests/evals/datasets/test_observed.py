@@ -5,6 +5,7 @@ import base64
 import html
 import io
 import json
+import os
 
 import pytest
 import torch
@@ -244,3 +245,73 @@ def test_questions_in_words_have_no_picture(tmp_path):
     view = RunView(tmp_path / "run")
     (question,) = view.index.questions()
     assert view.debate("single", question)["question"]["picture"] is None
+
+
+@pytest.mark.parametrize("column", ["image", "audio"])
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("~nosuchuser/x.png", "'~nosuchuser/x.png' is no path: "),
+        ("~a\0/x.png", "a path has no null character"),
+        ("\ud800.png", r"'\\ud800.png' is no path: "),
+        ("\udc80.png", r"'\\udc80.png' is no path: "),
+        (["red.png"], "column '.*' is a path, or .*; this is a list"),
+        ({"bytes": "cmVk", "path": "red.png"}, "column '.*' is a path, or .*; this is a dict"),
+        ({"bytes": None, "path": None}, "column '.*' has neither bytes nor a path"),
+        ({}, "column '.*' has neither bytes nor a path"),
+        ({"bytes": None, "path": "../secret.png"}, "lies outside"),
+        ({"bytes": None, "path": ["red.png"]}, "this is a list"),
+        (7, "this is a int"),
+        (None, " is empty"),
+        ("x" * 5000, "File name too long"),
+    ],
+)
+def test_a_value_that_is_no_path_is_a_sentence_with_its_row(table, column, value, sentence):
+    own = table(row()).parent
+    with pytest.raises(TaskError, match=rf"^t\.jsonl:1: (?s:.*){sentence}"):
+        observations(DataRow({column: value}, 1, "t.jsonl:1"), own)
+
+
+def test_the_hubs_other_form_is_the_path(table):
+    path = table(row(image={"bytes": None, "path": "below/blue.png"}))
+    (sample,) = create_task("file:text", data=path).load().samples
+    assert sample.observations[0].pixels[:, 0, 0].tolist() == [0, 0, 1]
+    assert sample.metadata["image"] == "below/blue.png"
+
+
+def test_pictures_in_a_table_without_paths_are_told_apart(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    cells = [{"bytes": png(colour), "path": None} for colour in ("red", "blue", "red")]
+    columns = {"question": ["What?"] * 3, "answer": ["cat"] * 3, "image": cells}
+    types = arrow.schema(
+        {
+            "question": arrow.string(),
+            "answer": arrow.string(),
+            "image": arrow.struct({"bytes": arrow.binary(), "path": arrow.string()}),
+        }
+    )
+    parquet.write_table(arrow.table(columns, schema=types), tmp_path / "t.parquet")
+    loaded = create_task("file:text", data=tmp_path / "t.parquet").load()
+    (note,) = loaded.notes
+    assert (len(loaded.samples), loaded.duplicates) == (3, 1)
+    assert "row 3: the question of" in note
+
+
+def test_the_file_that_was_looked_at_is_opened_and_no_link_put_in_its_place(table, tmp_path, monkeypatch):
+    own = table(row()).parent
+    (own / "way").symlink_to(own / "red.png")
+    real = os.path.realpath
+
+    def changed(path, **options):
+        """Return the place of a file; what stands there is another a moment later."""
+        found = real(path, **options)
+        if found == str(own / "red.png"):
+            (own / "red.png").unlink()
+            (own / "red.png").symlink_to(tmp_path / "secret.png")
+        return found
+
+    monkeypatch.setattr(os.path, "realpath", changed)
+    with pytest.raises(TaskError, match="cannot read .*: .*symbolic link"):
+        observations(DataRow({"image": "way"}, 1, "t.jsonl:1"), own)
