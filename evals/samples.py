@@ -109,14 +109,15 @@ def load_selected(
     shuffle: bool = False,
     seed: int = 0,
     sample_ids: Sequence[str] = (),
-    shown: Iterable[Asked] = (),
+    shown: Iterable[Asked | str] = (),
 ) -> tuple[Sequence[Sample], Loaded]:
     """Return the samples to ask, and the split they are from with its counts.
 
     Args:
         task: whose samples.
         limit, shuffle, seed, sample_ids: as of `select`.
-        shown: worked examples, questions that the prompts show with their answers; rows that ask them are removed and counted.
+        shown: worked examples, or texts of questions, that the prompts show with their answers; rows that ask them are removed
+            and counted.
     """
     # A generated task is drawn as long as the limit, unless what is asked for may stand anywhere in it.
     loaded = without(task.load(None if shuffle or sample_ids else limit), shown, "shown in the prompt")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from agents.errors import TaskError, UnknownName
-from evals.identity import Asked, identity
+from evals.identity import Asked, identity, plain
 from evals.sample import Loaded, Sample
 
 
@@ -42,9 +42,15 @@ def select(
     return chosen[:limit]
 
 
-def without(loaded: Loaded, questions: Iterable[Asked], reason: str) -> Loaded:
-    """Return a split without the samples that ask one of the questions, whatever their white space; they are counted."""
-    shown = {identity(question) for question in questions}
+def without(loaded: Loaded, questions: Iterable[Asked | str], reason: str) -> Loaded:
+    """Return a split without the samples that ask one of the questions, whatever their white space; they are counted.
+
+    Args:
+        loaded: the split.
+        questions: questions, each with what it shows; a text is one in words alone.
+        reason: why they are left out, as it is counted.
+    """
+    shown = {plain(question) if isinstance(question, str) else identity(question) for question in questions}
     if not shown:
         return loaded
     kept = tuple(sample for sample in loaded.samples if identity(sample) not in shown)

@@ -97,7 +97,7 @@ def _inside(row: DataRow, text: str, folder: Path) -> Path:
         path = folder / Path(text).expanduser()
     except (ValueError, RuntimeError) as error:
         # Half a character, or the folder of a user that is not there.
-        raise row.error(f"{ascii(text)} is no path: {error}") from error
+        raise row.error(f"{text!a} is no path: {error}") from error
     home, found = os.path.realpath(folder), os.path.realpath(path)
     if os.path.commonpath([home, found]) != home:
         raise row.error(f"{path} lies outside {folder}: what a table shows lies beside it, or in a folder below")

@@ -14,7 +14,7 @@ from typing import Any
 from agents.errors import TaskError
 from agents.models.sounds.label_names import NAMED, label_names
 from evals.datasets.dataset_task import DatasetTask
-from evals.datasets.observed import AUDIO, observations
+from evals.datasets.observed import AUDIO, observations, shown_files
 from evals.datasets.rows import READABLE, DataRow
 from evals.sample import Sample, Score
 from evals.scoring.run_ons import answer_part
@@ -48,7 +48,6 @@ class Sounds(DatasetTask):
 
     def parse(self, row: DataRow) -> Sample:
         """Return the sample of a recording."""
-        row.get(AUDIO)
         asked = row.text("question") if row.has("question") else f"Recording {row.number}: {QUESTION}"
         answer = str(row.get("answer") or "").strip() if row.has("answer") else ""
         try:
@@ -56,14 +55,11 @@ class Sounds(DatasetTask):
         except TaskError as error:
             raise row.error(str(error)) from error
         assert self.data is not None
+        row.get(AUDIO)
         folder = self.data if self.data.is_dir() else self.data.parent
-        return Sample(
-            str(row.get("id")) if row.has("id") else self.sample_id(row),
-            asked,
-            target,
-            metadata={AUDIO: row.text(AUDIO)},
-            observations=observations(row, folder),
-        )
+        heard = observations(row, folder, is_listed=bool(self._recordings))
+        name = str(row.get("id")) if row.has("id") else self.sample_id(row)
+        return Sample(name, asked, target, metadata={AUDIO: shown_files(row)[AUDIO]}, observations=heard)
 
     def labels(self, sample: Sample) -> tuple[str, ...]:
         """Return the classes."""
@@ -113,14 +109,23 @@ class Sounds(DatasetTask):
     def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is None:
             raise TaskError("sounds has no hub source: give a sound file, a folder of them or a table with --data")
-        if self.data.suffix.lower() in SOUNDS:
-            return str(self.data), _listed([self.data], self.data.parent)
+        if self._recordings:
+            folder = self.data if self.data.is_dir() else self.data.parent
+            return str(self.data), _listed(self._recordings, folder)
         if self.data.is_dir() and not self._found(split):
-            found = sorted(path for path in self.data.iterdir() if path.suffix.lower() in SOUNDS)
-            if not found:
-                raise TaskError(f"{self.data}: no {', '.join(SOUNDS)} and no table sounds.csv, sounds.jsonl, … in it")
-            return str(self.data), _listed(found, self.data)
+            raise TaskError(f"{self.data}: no {', '.join(SOUNDS)} and no table sounds.csv, sounds.jsonl, … in it")
         return super()._rows(split)
+
+    @cached_property
+    def _recordings(self) -> Sequence[Path]:
+        """The sound that the user named, or those of the folder that the user named; none where a table lists them."""
+        if self.data is None:
+            return ()
+        if not self.data.is_dir():
+            return (self.data,) if self.data.suffix.lower() in SOUNDS else ()
+        if self._found(self.split):
+            return ()
+        return sorted(path for path in self.data.iterdir() if path.suffix.lower() in SOUNDS)
 
 
 def _listed(paths: Sequence[Path], folder: Path) -> Iterable[DataRow]:

@@ -315,3 +315,26 @@ def test_the_file_that_was_looked_at_is_opened_and_no_link_put_in_its_place(tabl
     monkeypatch.setattr(os.path, "realpath", changed)
     with pytest.raises(TaskError, match="cannot read .*: .*symbolic link"):
         observations(DataRow({"image": "way"}, 1, "t.jsonl:1"), own)
+
+
+def test_what_the_user_names_may_be_a_link(tmp_path):
+    """As a download keeps it: the names are links to files elsewhere. What a table says still stays in its folder."""
+    blobs, snap = tmp_path / "blobs", tmp_path / "snap"
+    blobs.mkdir()
+    snap.mkdir()
+    (blobs / "1").write_bytes(wav(b"\0\x40"))
+    (snap / "dog.wav").symlink_to(blobs / "1")
+    (tmp_path / "link").symlink_to(snap)
+    for named in (snap / "dog.wav", snap, tmp_path / "link", tmp_path / "link" / "dog.wav"):
+        (sample,) = create_task("sounds", data=named).samples()
+        assert (sample.metadata["audio"], len(sample.observations)) == ("dog.wav", 1)
+    (snap / "sounds.jsonl").write_text('{"audio": "dog.wav", "answer": "dog"}\n')
+    for named in (snap, snap / "sounds.jsonl", tmp_path / "link"):
+        with pytest.raises(TaskError, match=r"sounds\.jsonl:1: .*dog\.wav lies outside"):
+            create_task("sounds", data=named).samples()
+    (snap / "dog.wav").unlink()
+    (snap / "dog.wav").write_bytes(wav(b"\0\x40"))
+    (tmp_path / "table.jsonl").symlink_to(snap / "sounds.jsonl")
+    assert create_task("sounds", data=tmp_path / "link").samples()[0].target == "dog"
+    with pytest.raises(TaskError, match=r"table\.jsonl:1: cannot read .*dog\.wav: No such file"):
+        create_task("sounds", data=tmp_path / "table.jsonl").samples()
