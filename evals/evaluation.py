@@ -33,7 +33,7 @@ from evals.methods import BY_TIME, BY_TOKENS, budget, method_names, needs_budget
 from evals.plan import Plan, write_plan
 from evals.provenance import provenance
 from evals.sample import Sample
-from evals.samples import load_selected, read_samples, to_question, write_samples
+from evals.samples import load_selected, read_kept, to_question, write_samples
 from evals.scorer import SafeExtract, Scorer
 from evals.task import Shot, Task, create_task
 
@@ -328,11 +328,14 @@ def _selected(
 
 def _other_questions(out: Path, samples: Sequence[Sample]) -> str:
     """Return a sentence where an earlier run in a folder asked others than the first of these questions; else nothing."""
-    for place, (before, now) in enumerate(zip(read_samples(out), samples, strict=False), start=1):
-        if (before.id, before.question, before.target) != (now.id, now.question, now.target):
+    for place, (kept, now) in enumerate(zip(read_kept(out), samples, strict=False), start=1):
+        if kept.differs(now):
+            before = kept.sample
+            same = (before.id, before.question, before.target) == (now.id, now.question, now.target)
+            other = "the same words about another picture or sound" if same else f"{now.id!r} ({now.question[:60]!r})"
             return (
                 f"{out} holds a run over other questions: its question {place} is {before.id!r} ({before.question[:60]!r}), and "
-                f"now {now.id!r} ({now.question[:60]!r}). Choose another folder with --out, or pass --overwrite."
+                f"now {other}. Choose another folder with --out, or pass --overwrite."
             )
     return ""
 

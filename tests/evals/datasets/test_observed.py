@@ -6,6 +6,7 @@ import html
 import io
 import json
 import os
+import struct
 
 import pytest
 import torch
@@ -15,12 +16,13 @@ from support.viewer_runs import config_of
 from typer.testing import CliRunner
 
 from agents.errors import RunError, TaskError
-from agents.observation import Image
+from agents.observation import Audio, Image
 from debate.cli.app import app
 from debate.config.load import validate
 from evals.datasets.observed import observations
 from evals.datasets.rows import DataRow
 from evals.evaluation import evaluate
+from evals.sample import Sample
 from evals.samples import PICTURE_SIDE, read_samples, read_shown, write_samples
 from evals.task import create_task
 from evals.viewer.export import write_export
@@ -49,6 +51,13 @@ def table(tmp_path):
         return folder / "test.jsonl"
 
     return written
+
+
+def sized(width, height):
+    """Return a PNG in base64 that says it has so many pixels, and has few bytes."""
+    return base64.b64encode(
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height) + b"\x08\2\0\0\0"
+    ).decode()
 
 
 def row(**changes):
@@ -166,8 +175,6 @@ def test_ones_own_pictures_are_debated_and_shown(played, tmp_path):
 
 
 def test_a_run_keeps_a_small_copy_and_reads_no_other_text_for_one(tmp_path):
-    from evals.sample import Sample
-
     large = Image(torch.rand(3, 400, 200, generator=torch.Generator().manual_seed(0)))
     write_samples(tmp_path, [Sample("a", "What?", "x", observations=(large,)), Sample("b", "And?", "y")])
     (sample, picture), (_, none) = read_shown(tmp_path)
@@ -175,7 +182,19 @@ def test_a_run_keeps_a_small_copy_and_reads_no_other_text_for_one(tmp_path):
     assert none == ""
     assert pillow.open(io.BytesIO(base64.b64decode(picture))).size == (PICTURE_SIDE // 2, PICTURE_SIDE)
     file = tmp_path / "samples.jsonl"
-    for forged in ("x", picture + '"><script>', "javascript:alert(1)", picture[:200] * 400, 7, "PHN2Zz48L3N2Zz4="):
+    for forged in (
+        "x",
+        picture + '"><script>',
+        "javascript:alert(1)",
+        picture[:200] * 400,
+        7,
+        "PHN2Zz48L3N2Zz4=",
+        picture[:30],
+        sized(PICTURE_SIDE + 1, 4),
+        sized(4, 19_000),
+        sized(0, 4),
+        sized(1 << 31, 1),
+    ):
         line = json.loads(file.read_text().splitlines()[0])
         file.write_text(json.dumps({**line, "picture": forged}) + "\n")
         with pytest.raises(RunError, match=r"samples\.jsonl:1: a damaged line"):
@@ -338,3 +357,35 @@ def test_what_the_user_names_may_be_a_link(tmp_path):
     assert create_task("sounds", data=tmp_path / "link").samples()[0].target == "dog"
     with pytest.raises(TaskError, match=r"table\.jsonl:1: cannot read .*dog\.wav: No such file"):
         create_task("sounds", data=tmp_path / "table.jsonl").samples()
+
+
+def test_a_run_is_not_continued_over_other_pictures(tmp_path):
+    def asked(colour, sound=0.0, count=1):
+        look, hear = Image(torch.full((3, 4, 4), colour)), Audio(torch.full((8,), sound), 8000)
+        return [Sample("a", "What?", "2", observations=(look, hear)), Sample("b", "1+1?", "2")][:count]
+
+    def play(samples):
+        return asyncio.run(evaluate(config_of(), out=tmp_path / "run", methods=["single"], samples=samples))
+
+    play(asked(0.5))
+    file = tmp_path / "run" / "samples.jsonl"
+    for other in (asked(0.501), asked(0.5, sound=0.1), [Sample("a", "What?", "2")]):
+        with pytest.raises(RunError, match="its question 1 is 'a' .*, and now the same words about another picture"):
+            play(other)
+    play(asked(0.5))
+    play(asked(0.5, count=2))
+    plain = json.loads(file.read_text().splitlines()[1])
+    assert set(plain) == {"id", "question", "target", "options", "metadata"}
+    with pytest.raises(RunError, match="its question 2 is 'b' .*, and now the same words about another picture"):
+        play([asked(0.5)[0], Sample("b", "1+1?", "2", observations=asked(0.5)[0].observations[:1])])
+    # A run that kept no digest is told by the small copies of its pictures.
+    first, second = map(json.loads, file.read_text().splitlines())
+    assert len(first.pop("observed")) == 64
+    file.write_text("\n".join(map(json.dumps, (first, second))) + "\n")
+    with pytest.raises(RunError, match="another picture"):
+        play(asked(0.6, count=2))
+    play(asked(0.5, count=2))
+    for forged in ("x", 7, "0" * 63):
+        file.write_text(json.dumps({**first, "observed": forged}) + "\n")
+        with pytest.raises(RunError, match="a damaged line"):
+            read_samples(tmp_path / "run")

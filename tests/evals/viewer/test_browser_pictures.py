@@ -1,5 +1,6 @@
 """A picture that agents looked at, in the browser: served, in an exported page, and what only claims to be one."""
 
+import base64
 import json
 
 import pytest
@@ -64,7 +65,8 @@ def test_what_only_claims_to_be_a_picture_is_no_element_of_the_page(browser, pic
             (run / path.relative_to(pictured)).parent.mkdir(parents=True, exist_ok=True)
             (run / path.relative_to(pictured)).write_bytes(path.read_bytes())
     first, second = map(json.loads, (run / "samples.jsonl").read_text().splitlines())
-    first["picture"] = "iVBORw0KGgoAAAA8c2NyaXB0PndpbmRvdy5wd25lZD0xPC9zY3JpcHQ+"
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x28\0\0\0\x14"
+    first["picture"] = base64.b64encode(head + b"<script>window.pwned=1</script>").decode()
     (run / "samples.jsonl").write_text("\n".join(map(json.dumps, (first, second))))
     with serving(Viewer([run])) as viewer:
         browser.open(viewer.url)
