@@ -56,8 +56,24 @@ class DatasetTask(Task):
             Unusable: a row that is known to be broken in what was published.
         """
 
+    def shows(self, row: DataRow) -> bool:
+        """Return whether a row shows something besides its words, which `look` reads."""
+        return False
+
+    def look(self, row: DataRow, sample: Sample) -> Sample:
+        """Return the sample of a row with what the row shows.
+
+        Raises:
+            TaskError: a file that cannot be read, or is none of its kind, with file and row.
+        """
+        return sample
+
     def load(self, at_least: int | None = None) -> Loaded:
-        """Return every sample of the split, those that the prompt shows left out, with counts."""
+        """Return every sample of the split, those that the prompt shows left out, with counts.
+
+        What rows show besides their words is read for the first `at_least` samples alone: pictures take memory, and no more are
+        asked. Later rows that show something are neither read further nor compared; they are samples all the same.
+        """
         source, rows = self._rows(self.split)
         shown = {identity(shot) for shot in self.shots()}
         samples: list[Sample] = []
@@ -74,6 +90,11 @@ class DatasetTask(Task):
                 removed[str(error)] = removed.get(str(error), 0) + 1
                 notes.append(f"{row.place}: {error}; left out")
                 continue
+            if self.shows(row):
+                if at_least is not None and len(samples) >= at_least:
+                    samples.append(sample)
+                    continue
+                sample = self.look(row, sample)
             question = identity(sample)
             if question in shown:
                 removed["few-shot example"] = removed.get("few-shot example", 0) + 1
@@ -118,6 +139,8 @@ class DatasetTask(Task):
             if len(found) == self.num_fewshot:
                 break
             sample = self.parse(row)
+            if self.shows(row):
+                sample = self.look(row, sample)
             found.append(replace(self.shot(sample), observations=sample.observations))
         return tuple(found)
 

@@ -7,6 +7,7 @@ debated and decided, and not scored. Sounds have any rate; agents resample them.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,19 @@ class Sounds(DatasetTask):
             target = self.read_target(answer) if answer else ""
         except TaskError as error:
             raise row.error(str(error)) from error
-        assert self.data is not None
         row.get(AUDIO)
-        folder = self.data if self.data.is_dir() else self.data.parent
-        heard = observations(row, folder, is_listed=bool(self._recordings))
         name = str(row.get("id")) if row.has("id") else self.sample_id(row)
-        return Sample(name, asked, target, metadata={AUDIO: shown_files(row)[AUDIO]}, observations=heard)
+        return Sample(name, asked, target, metadata={AUDIO: shown_files(row)[AUDIO]})
+
+    def shows(self, row: DataRow) -> bool:
+        """Return True: every row is a recording."""
+        return True
+
+    def look(self, row: DataRow, sample: Sample) -> Sample:
+        """Return the sample of a recording with its sound."""
+        assert self.data is not None
+        folder = self.data if self.data.is_dir() else self.data.parent
+        return replace(sample, observations=observations(row, folder, is_listed=bool(self._recordings)))
 
     def labels(self, sample: Sample) -> tuple[str, ...]:
         """Return the classes."""

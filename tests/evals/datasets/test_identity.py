@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.small_data import digits, things, wav
 
+from agents.errors import TaskError
 from agents.observation import Audio, Document, Image, Text
 from debate.config.load import validate
 from evals.evaluation import Selection
@@ -107,3 +108,28 @@ def test_a_numbered_picture_or_recording_is_not_that_of_another_split(task, writ
     found = divide(CONFIG.model_copy(update={"task": task}), Selection(data=write(tmp_path)))
     assert {sample.question for sample in found.test} <= {sample.question for sample in found.validation}
     assert (len(found.validation), len(found.test)) == (30, 10)
+
+
+def test_no_more_pictures_are_read_than_are_asked(asked_the_same):
+    """The rows after them name what is no picture, and count all the same; asked for, they are an error."""
+    (asked_the_same / "green.png").write_bytes(b"none")
+    task = create_task("file:text", data=asked_the_same)
+    samples, loaded = load_selected(task, limit=2)
+    assert [len(sample.observations) for sample in samples] == [1, 1]
+    assert [len(sample.observations) for sample in loaded.samples] == [1, 1, 0, 0]
+    assert (loaded.rows_in, loaded.duplicates) == (4, 0)
+    # A worked example is left out before rows are counted.
+    task = create_task("file:text", data=asked_the_same, num_fewshot=1)
+    assert [len(sample.observations) for sample in load_selected(task, limit=1, shown=task.shots())[0]] == [1]
+    for whole in ({}, {"limit": 3}, {"limit": 2, "shuffle": True}):
+        with pytest.raises(TaskError, match=r"test\.jsonl:3: .*green\.png: not a picture"):
+            load_selected(create_task("file:text", data=asked_the_same), **whole)
+
+
+def test_no_more_sounds_are_read_than_are_asked(tmp_path):
+    (tmp_path / "a.wav").write_bytes(wav(b"\0\x40"))
+    (tmp_path / "b.wav").write_bytes(b"none")
+    (sample,) = create_task("sounds", data=tmp_path).samples(1)
+    assert len(sample.observations) == 1
+    with pytest.raises(TaskError, match=r"b\.wav"):
+        create_task("sounds", data=tmp_path).samples()
