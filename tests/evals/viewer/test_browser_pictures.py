@@ -73,3 +73,25 @@ def test_what_only_claims_to_be_a_picture_is_no_element_of_the_page(browser, pic
         browser.go(route("run", "debate", "text", "seen"))
         browser.until(lambda: browser.js(SIZE) == [0, 0], "a broken picture is there")
         assert browser.js("return window.pwned === undefined")
+
+
+def test_two_runs_over_other_pictures_show_each_its_own(browser, pictured, tmp_path):
+    """Of a run over a picture of another size and one over none; each stands below the name of its run."""
+    shown = {"wide": (Image(torch.rand(3, 10, 30)),), "blank": ()}
+    runs = [pictured]
+    for name, observations in shown.items():
+        samples = [Sample("seen", "What is in it?", "2", observations=observations)]
+        runs.append(play(tmp_path / name, config_of(), ["text"], samples=samples))
+    sizes = (
+        "return [...document.querySelectorAll('img.looked-at')].filter((i) => i.complete).map((i) => i.naturalWidth)"
+    )
+    with serving(Viewer(runs)) as viewer:
+        browser.open(viewer.url)
+        for name, widths in (("wide", [40, 30]), ("blank", [40])):
+            browser.go(route("run", "compare", "seen", a="text", b=json.dumps([name, "text"], separators=(",", ":"))))
+            browser.until(lambda widths=widths: browser.js(sizes) == widths, "each run's picture is there")
+            assert "do not keep the same picture" in browser.text("main")
+            assert ("Looked at in run" in browser.text("main"), f"in {name}" in browser.text("main")) == (True, True)
+        assert "No picture is kept in blank" in browser.text("main")
+        assert browser.axe() == []
+        assert browser.complaints() == []
