@@ -180,5 +180,10 @@ def load_selected(
             and counted.
     """
     # A generated task is drawn as long as the limit, unless what is asked for may stand anywhere in it.
-    loaded = without(task.load(None if shuffle or sample_ids else limit), shown, "shown in the prompt")
-    return select(loaded.samples, limit=limit, shuffle=shuffle, seed=seed, sample_ids=sample_ids), loaded
+    shown, at_least = tuple(shown), None if shuffle or sample_ids else limit
+    loaded = task.load(at_least)
+    kept = without(loaded, shown, "shown in the prompt")
+    if kept is not loaded and at_least is not None:
+        # Later rows move up, whose pictures were not read: now those of all rows are.
+        kept = without(task.load(len(loaded.samples)), shown, "shown in the prompt")
+    return select(kept.samples, limit=limit, shuffle=shuffle, seed=seed, sample_ids=sample_ids), kept

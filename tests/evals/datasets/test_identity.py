@@ -133,3 +133,14 @@ def test_no_more_sounds_are_read_than_are_asked(tmp_path):
     assert len(sample.observations) == 1
     with pytest.raises(TaskError, match=r"b\.wav"):
         create_task("sounds", data=tmp_path).samples()
+
+
+def test_a_row_that_moves_up_is_looked_at_too(asked_the_same):
+    rows = [{"question": "In words?", "answer": "cat"}] + [
+        {"question": "What?", "answer": "cat", "image": f"{colour}.png"} for colour in ("red", "blue", "green")
+    ]
+    (asked_the_same / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    samples, loaded = load_selected(create_task("file:text", data=asked_the_same), limit=2, shown=["In  words?"])
+    assert [sample.metadata["image"] for sample in samples] == ["red.png", "blue.png"]
+    assert [len(sample.observations) for sample in samples] == [1, 1]
+    assert dict(loaded.removed) == {"shown in the prompt": 1}
