@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from agents.observation import Observation
+from agents.observation import Observation, Text
 
 
 class Asked(Protocol):
@@ -29,19 +29,22 @@ def identity(asked: Asked) -> str:
 
     A question in words alone is its words. The same words about another picture or sound are another question.
     """
-    shown = observed_digest(asked.observations)
+    shown = observed_digest(asked)
     return f"{plain(asked.question)}\n{shown}" if shown else plain(asked.question)
 
 
-def observed_digest(observations: Sequence[Observation]) -> str:
-    """Return the SHA-256 of what is observed, 64 hexadecimal digits; empty where nothing is.
+def observed_digest(asked: Asked) -> str:
+    """Return the SHA-256 of what a question shows besides its words, 64 hexadecimal digits; empty where that is nothing.
 
-    It is of the values as they are kept, the pixels of a picture and the samples of a sound, and not of a file or its name.
+    It is of the values as they are kept, the pixels of a picture and the samples of a sound, and not of a file or its name. A
+    text that stands in the words themselves adds nothing to them.
     """
-    if not observations:
+    words = plain(asked.question)
+    beyond = [each for each in asked.observations if not (isinstance(each, Text) and plain(each.text) in words)]
+    if not beyond:
         return ""
     found = hashlib.sha256()
-    for each in observations:
+    for each in beyond:
         _add(found, each)
     return found.hexdigest()
 

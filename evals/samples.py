@@ -39,7 +39,8 @@ class Kept:
     Attributes:
         sample: the question; what it shows besides its words is not among it.
         picture: the small copy of its picture: a PNG in base64, empty where it has none.
-        observed: digest of all that it shows (`evals.identity`); empty where that is nothing, and in runs that kept none.
+        observed: digest of what it shows besides its words (`evals.identity`); empty where that is nothing, and in runs
+            that kept none.
     """
 
     sample: Sample
@@ -52,7 +53,7 @@ class Kept:
         if (before.id, before.question, before.target) != (now.id, now.question, now.target):
             return True
         if self.observed:
-            return self.observed != observed_digest(now.observations)
+            return self.observed != observed_digest(now)
         # Of a question in words, or of a run that kept no digest: the small copy of a picture is all that tells.
         return self.picture != _small_copy(now.observations)
 
@@ -75,8 +76,8 @@ def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
             observations = fields.pop("observations")
             if picture := _small_copy(observations):
                 fields["picture"] = picture
-            if observations:
-                fields["observed"] = observed_digest(observations)
+            if observed := observed_digest(sample):
+                fields["observed"] = observed
             file.write(json.dumps(fields, ensure_ascii=False, default=str) + "\n")
 
 

@@ -25,6 +25,10 @@ def image(value):
     return Image(torch.full((3, 2, 2), float(value)))
 
 
+def digest(*observations):
+    return observed_digest(Shot("What?", "x", observations))
+
+
 def picture(colour):
     pillow = pytest.importorskip("PIL.Image")
     file = io.BytesIO()
@@ -45,7 +49,9 @@ def asked_the_same(tmp_path):
 
 def test_a_question_in_words_is_its_words():
     assert identity(Sample("a", " What  is\n1+1? ", "2")) == "What is 1+1?" == identity(Shot("What is 1+1?", "2"))
-    assert observed_digest(()) == ""
+    # A text that is looked at and stands in the words is no more than these, however it is spaced.
+    assert identity(Sample("a", "Which word? A  b", "c", observations=(Text("A\nb", "eng"),))) == "Which word? A b"
+    assert observed_digest(Shot("Which word?", "", (Text("A b"),))) != ""
 
 
 def test_what_is_observed_is_told_apart_by_its_values():
@@ -58,17 +64,17 @@ def test_what_is_observed_is_told_apart_by_its_values():
         (Audio(sound, 8000),),
         (Audio(sound, 16000),),
         (image(0), Audio(sound, 8000)),
-        (Text("a"),),
-        (Text("a", "b"),),
-        (Text("a", None, "b"),),
+        (Text("z"),),
+        (Text("z", "b"),),
+        (Text("z", None, "b"),),
         (Document(("a",), boxes),),
         (Document(("a",), boxes, image(0)),),
     ]
-    assert len({observed_digest(each) for each in seen}) == len(seen)
-    assert observed_digest((image(0),)) == observed_digest((image(0),))
+    assert len({digest(*each) for each in seen}) == len(seen)
+    assert digest(image(0)) == digest(image(0))
     # Not in the same place of memory, nor in one piece.
     whole = torch.arange(24).reshape(3, 2, 4).float() / 24
-    assert observed_digest((Image(whole[:, :, ::2]),)) == observed_digest((Image(whole[:, :, ::2].clone()),))
+    assert digest(Image(whole[:, :, ::2])) == digest(Image(whole[:, :, ::2].clone()))
 
 
 def test_a_worked_example_takes_out_its_own_picture_alone(asked_the_same):
