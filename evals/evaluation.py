@@ -33,9 +33,9 @@ from evals.methods import BY_TIME, BY_TOKENS, budget, method_names, needs_budget
 from evals.plan import Plan, write_plan
 from evals.provenance import provenance
 from evals.sample import Sample
-from evals.samples import load_selected, read_samples, to_question, write_samples
+from evals.samples import load_selected, read_kept, to_question, write_samples
 from evals.scorer import SafeExtract, Scorer
-from evals.task import Task, create_task
+from evals.task import Shot, Task, create_task
 
 SIDE_BY_SIDE = "not known of a row: rows were played side by side"
 
@@ -135,14 +135,15 @@ async def evaluate(
     task = chosen.task(config)
     config = with_scoring(config, task)
     configs = {row: resolve(config, name) for row, name in names.items()}
-    shots = [(shot.question, shot.solution) for shot in task.shots()]
+    examples = task.shots()
+    shots = [(shot.question, shot.solution) for shot in examples]
     if task.num_fewshot and not shots:
         progress(
             f"{config.task}: no worked examples, of {task.num_fewshot} by default: {task.data} has no rows for them"
         )
     available = len(samples or ())
     if samples is None:
-        samples, available = _selected(task, chosen, config, [question for question, _ in shots], progress)
+        samples, available = _selected(task, chosen, config, examples, progress)
     if not samples:
         raise ConfigError(f"task {config.task}: no questions are left to ask; raise --limit, or choose another split")
     scorer = Scorer(task, samples)
@@ -309,7 +310,7 @@ def _selection(
 
 
 def _selected(
-    task: Task, chosen: Selection, config: DebateConfig, shown: Sequence[str], progress: Any
+    task: Task, chosen: Selection, config: DebateConfig, shown: Sequence[Shot], progress: Any
 ) -> tuple[Sequence[Sample], int]:
     """Return the questions of a selection, and of how many they were chosen; say what was left out."""
     samples, loaded = load_selected(
@@ -327,11 +328,14 @@ def _selected(
 
 def _other_questions(out: Path, samples: Sequence[Sample]) -> str:
     """Return a sentence where an earlier run in a folder asked others than the first of these questions; else nothing."""
-    for place, (before, now) in enumerate(zip(read_samples(out), samples, strict=False), start=1):
-        if (before.id, before.question, before.target) != (now.id, now.question, now.target):
+    for place, (kept, now) in enumerate(zip(read_kept(out), samples, strict=False), start=1):
+        if kept.differs(now):
+            before = kept.sample
+            same = (before.id, before.question, before.target) == (now.id, now.question, now.target)
+            other = "the same words about another picture or sound" if same else f"{now.id!r} ({now.question[:60]!r})"
             return (
                 f"{out} holds a run over other questions: its question {place} is {before.id!r} ({before.question[:60]!r}), and "
-                f"now {now.id!r} ({now.question[:60]!r}). Choose another folder with --out, or pass --overwrite."
+                f"now {other}. Choose another folder with --out, or pass --overwrite."
             )
     return ""
 

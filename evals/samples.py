@@ -3,15 +3,18 @@
 import base64
 import json
 import re
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.atomic_file import open_atomic
 from agents.errors import RunError
-from agents.observation import Image
+from agents.observation import Image, Observation
 from agents.ordinary_file import read_ordinary
 from agents.question import Question
+from evals.identity import Asked, observed_digest
 from evals.sample import Loaded, Sample
 from evals.selection import select, without
 from evals.task import Task
@@ -21,9 +24,38 @@ FILE = "samples.jsonl"
 LARGEST = 1 << 30
 # Pixels of the longer side of a picture as a run keeps it, to be looked at.
 PICTURE_SIDE = 96
+# Characters in base64 of a PNG's first 24 bytes, up to its width and height.
+_HEAD = 32
 # Characters that one may have, in base64: those of 96 x 96 pixels that nothing compresses, and some more.
 LONGEST_PICTURE = 60_000
 _PICTURE = re.compile(r"iVBORw0KGgo[A-Za-z0-9+/]*={0,2}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A question of a run, as the run's folder keeps it.
+
+    Attributes:
+        sample: the question; what it shows besides its words is not among it.
+        picture: the small copy of its picture: a PNG in base64, empty where it has none.
+        observed: digest of what it shows besides its words (`evals.identity`); empty where that is nothing, and in runs
+            that kept none.
+    """
+
+    sample: Sample
+    picture: str
+    observed: str
+
+    def differs(self, now: Sample) -> bool:
+        """Return whether a question is another one than this: in its id, words or answer, or in what it shows."""
+        before = self.sample
+        if (before.id, before.question, before.target) != (now.id, now.question, now.target):
+            return True
+        if self.observed:
+            return self.observed != observed_digest(now)
+        # Of a question in words, or of a run that kept no digest: the small copy of a picture is all that tells.
+        return self.picture != _small_copy(now.observations)
 
 
 def to_question(sample: Sample, task: Task) -> Question:
@@ -41,9 +73,11 @@ def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
         for sample in samples:
             fields = {**vars(sample), "metadata": dict(sample.metadata)}
             # What was looked at is the task's to keep; a run folder holds text, and a small copy of a picture.
-            for observation in fields.pop("observations"):
-                if isinstance(observation, Image) and not observation.is_empty:
-                    fields["picture"] = _small_copy(observation)
+            observations = fields.pop("observations")
+            if picture := _small_copy(observations):
+                fields["picture"] = picture
+            if observed := observed_digest(sample):
+                fields["observed"] = observed
             file.write(json.dumps(fields, ensure_ascii=False, default=str) + "\n")
 
 
@@ -62,6 +96,16 @@ def read_shown(folder: Path) -> Iterator[tuple[Sample, str]]:
     Raises:
         RunError: the file is damaged.
     """
+    for kept in read_kept(folder):
+        yield kept.sample, kept.picture
+
+
+def read_kept(folder: Path) -> Iterator[Kept]:
+    """Yield the questions of a run with what is kept of what they show; none where it kept none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
     path = folder / FILE
     if not path.is_file():
         return
@@ -72,24 +116,42 @@ def read_shown(folder: Path) -> Iterator[tuple[Sample, str]]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            picture = row.pop("picture", "")
-            found = _sample(row), _checked(picture)
+            picture, observed = row.pop("picture", ""), row.pop("observed", "")
+            found = Kept(_sample(row), _checked(picture), _checked_digest(observed))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise RunError(f"{path}:{number}: a damaged line ({type(error).__name__}: {error})") from error
         yield found
 
 
-def _small_copy(image: Image) -> str:
+def _small_copy(observations: Sequence[Observation]) -> str:
+    """Return the small copy of the last picture among what a question shows, a PNG in base64; empty without one."""
+    pictures = [each for each in observations if isinstance(each, Image) and not each.is_empty]
+    if not pictures:
+        return ""
     from agents.beliefs.picture_files import to_png
 
-    return base64.b64encode(to_png(image, longest=PICTURE_SIDE)).decode()
+    return base64.b64encode(to_png(pictures[-1], longest=PICTURE_SIDE)).decode()
 
 
 def _checked(picture: str) -> str:
-    """Return a picture, if it is text that begins as a PNG in base64 does and has nothing else in it."""
+    """Return a picture, if it is text that begins as a small PNG in base64 does and has nothing else in it."""
     if picture and (len(picture) > LONGEST_PICTURE or _PICTURE.fullmatch(picture) is None):
         raise ValueError("its picture is no small PNG")
+    if picture:
+        # A PNG says first how large it is; a viewer makes room for so many pixels, however few bytes there are.
+        head = base64.b64decode(picture[:_HEAD], validate=True)
+        if len(head) < 24 or head[8:16] != b"\0\0\0\rIHDR":
+            raise ValueError("its picture is no small PNG")
+        width, height = struct.unpack(">II", head[16:24])
+        if not (1 <= width <= PICTURE_SIDE and 1 <= height <= PICTURE_SIDE):
+            raise ValueError(f"its picture has {width} x {height} pixels, and {PICTURE_SIDE} a side are kept")
     return picture
+
+
+def _checked_digest(observed: str) -> str:
+    if observed and _DIGEST.fullmatch(observed) is None:
+        raise ValueError("its digest of what is observed is none")
+    return observed
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:
@@ -108,15 +170,21 @@ def load_selected(
     shuffle: bool = False,
     seed: int = 0,
     sample_ids: Sequence[str] = (),
-    shown: Iterable[str] = (),
+    shown: Iterable[Asked | str] = (),
 ) -> tuple[Sequence[Sample], Loaded]:
     """Return the samples to ask, and the split they are from with its counts.
 
     Args:
         task: whose samples.
         limit, shuffle, seed, sample_ids: as of `select`.
-        shown: questions that the prompts show with their answers; rows that ask them are removed and counted.
+        shown: worked examples, or texts of questions, that the prompts show with their answers; rows that ask them are removed
+            and counted.
     """
     # A generated task is drawn as long as the limit, unless what is asked for may stand anywhere in it.
-    loaded = without(task.load(None if shuffle or sample_ids else limit), shown, "shown in the prompt")
-    return select(loaded.samples, limit=limit, shuffle=shuffle, seed=seed, sample_ids=sample_ids), loaded
+    shown, at_least = tuple(shown), None if shuffle or sample_ids else limit
+    loaded = task.load(at_least)
+    kept = without(loaded, shown, "shown in the prompt")
+    if kept is not loaded and at_least is not None:
+        # Later rows move up, whose pictures were not read: now those of all rows are.
+        kept = without(task.load(len(loaded.samples)), shown, "shown in the prompt")
+    return select(kept.samples, limit=limit, shuffle=shuffle, seed=seed, sample_ids=sample_ids), kept

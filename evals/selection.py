@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from agents.errors import TaskError, UnknownName
+from evals.identity import Asked, identity, plain
 from evals.sample import Loaded, Sample
 
 
@@ -41,19 +42,22 @@ def select(
     return chosen[:limit]
 
 
-def without(loaded: Loaded, questions: Iterable[str], reason: str) -> Loaded:
-    """Return a split without the samples that ask one of the questions, whatever their white space; they are counted."""
-    shown = {plain(question) for question in questions}
-    kept = tuple(sample for sample in loaded.samples if plain(sample.question) not in shown)
+def without(loaded: Loaded, questions: Iterable[Asked | str], reason: str) -> Loaded:
+    """Return a split without the samples that ask one of the questions, whatever their white space; they are counted.
+
+    Args:
+        loaded: the split.
+        questions: questions, each with what it shows; a text is one in words alone.
+        reason: why they are left out, as it is counted.
+    """
+    shown = {plain(question) if isinstance(question, str) else identity(question) for question in questions}
+    if not shown:
+        return loaded
+    kept = tuple(sample for sample in loaded.samples if identity(sample) not in shown)
     if not (count := len(loaded.samples) - len(kept)):
         return loaded
     removed = {**loaded.removed, reason: loaded.removed.get(reason, 0) + count}
     return replace(loaded, samples=kept, removed=removed)
-
-
-def plain(question: str) -> str:
-    """Return a question with single spaces, so that the same one in another layout is equal."""
-    return " ".join(question.split())
 
 
 def _some(ids: list[str], near: str) -> list[str]:

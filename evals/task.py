@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from agents.errors import MissingDependency, TaskError, UnknownName
+from agents.observation import Observation
 from agents.registry import check_options, load, load_class, names
 from evals.sample import Loaded, Sample, Score
 from evals.selection import select
@@ -19,10 +20,17 @@ SPLITS = ("train", "validation", "test", "dev")
 
 @dataclass(frozen=True)
 class Shot:
-    """A worked example for the prompt."""
+    """A worked example for the prompt.
+
+    Attributes:
+        question: its words.
+        solution: the answer, worked out.
+        observations: what it shows besides the words. No prompt has it; it tells the example from other questions.
+    """
 
     question: str
     solution: str
+    observations: tuple[Observation, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -45,14 +45,15 @@ def dry_run(
 
     task = selection.task(config)
     config = with_scoring(config, task)
-    shots = [(shot.question, shot.solution) for shot in task.shots()]
+    examples = task.shots()
+    shots = [(shot.question, shot.solution) for shot in examples]
     samples, loaded = load_selected(
         task,
         limit=selection.limit,
         shuffle=selection.shuffle,
         seed=config.seed,
         sample_ids=selection.sample_ids,
-        shown=[question for question, _ in shots],
+        shown=examples,
     )
     source = f" from {loaded.source}" if loaded.source else ""
     _say(f"{config.task}: {len(samples)} of {len(loaded.samples)} questions{source}, {len(shots)} worked examples")

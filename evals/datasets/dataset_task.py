@@ -3,6 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,12 +11,12 @@ from typing import Any, ClassVar
 from agents.errors import TaskError
 from evals.datasets.hub import HubSource, hub_rows
 from evals.datasets.rows import DataRow, read_rows
+from evals.identity import identity
 from evals.sample import Loaded, Sample, Score
 from evals.scoring.mathematics import boxed_expression, equal, spelled, stated_expression
 from evals.scoring.numbers import final_number, normalised, stated_number
 from evals.scoring.options import LETTERS, final_option, option_label, stated_option
 from evals.scoring.words import final_word, stated_word
-from evals.selection import plain
 from evals.task import Shot, Task
 
 # Sentences about rows that are kept in full; the rest are counted.
@@ -55,10 +56,26 @@ class DatasetTask(Task):
             Unusable: a row that is known to be broken in what was published.
         """
 
+    def shows(self, row: DataRow) -> bool:
+        """Return whether a row shows something besides its words, which `look` reads."""
+        return False
+
+    def look(self, row: DataRow, sample: Sample) -> Sample:
+        """Return the sample of a row with what the row shows.
+
+        Raises:
+            TaskError: a file that cannot be read, or is none of its kind, with file and row.
+        """
+        return sample
+
     def load(self, at_least: int | None = None) -> Loaded:
-        """Return every sample of the split, those that the prompt shows left out, with counts."""
+        """Return every sample of the split, those that the prompt shows left out, with counts.
+
+        What rows show besides their words is read for the first `at_least` samples alone: pictures take memory, and no more are
+        asked. Later rows that show something are neither read further nor compared; they are samples all the same.
+        """
         source, rows = self._rows(self.split)
-        shown = {plain(shot.question) for shot in self.shots()}
+        shown = {identity(shot) for shot in self.shots()}
         samples: list[Sample] = []
         removed: dict[str, int] = {}
         notes: list[str] = []
@@ -73,10 +90,15 @@ class DatasetTask(Task):
                 removed[str(error)] = removed.get(str(error), 0) + 1
                 notes.append(f"{row.place}: {error}; left out")
                 continue
-            if plain(sample.question) in shown:
+            if self.shows(row):
+                if at_least is not None and len(samples) >= at_least:
+                    samples.append(sample)
+                    continue
+                sample = self.look(row, sample)
+            question = identity(sample)
+            if question in shown:
                 removed["few-shot example"] = removed.get("few-shot example", 0) + 1
                 continue
-            question = self.identity(sample)
             if question in first:
                 before, other = first[question]
                 differs = (
@@ -91,10 +113,6 @@ class DatasetTask(Task):
         if len(repeats) > MOST_NOTES:
             notes.append(f"{source}: {len(repeats) - MOST_NOTES} more questions that stood before; kept")
         return Loaded(tuple(samples), rows_in, removed, tuple(notes), source, len(repeats))
-
-    def identity(self, sample: Sample) -> str:
-        """Return what tells a question from others: its text, spacing and case aside."""
-        return plain(sample.question)
 
     def shots(self) -> tuple[Shot, ...]:
         """Return the first rows of `shot_split`, worked; () where none are asked for or the data have none."""
@@ -120,7 +138,10 @@ class DatasetTask(Task):
         for row in rows:
             if len(found) == self.num_fewshot:
                 break
-            found.append(self.shot(self.parse(row)))
+            sample = self.parse(row)
+            if self.shows(row):
+                sample = self.look(row, sample)
+            found.append(replace(self.shot(sample), observations=sample.observations))
         return tuple(found)
 
     def shot(self, sample: Sample) -> Shot:

@@ -14,19 +14,22 @@ LARGEST = {AUDIO: 2_000_000_000, IMAGE: 50_000_000}
 """Column → bytes that its file may have; of a sound three hours of a CD."""
 
 
-def observations(row: DataRow, folder: Path) -> tuple[Observation, ...]:
+def observations(row: DataRow, folder: Path, *, is_listed: bool = False) -> tuple[Observation, ...]:
     """Return what a row shows besides its question; nothing where it has no such column.
 
     Args:
-        row: its columns `audio` and `image` are paths, which begin at the folder and stay in it; the file of a picture may also
-            stand there itself, as `{"bytes": …}`, which is how Parquet files of the hub have it.
+        row: its columns `audio` and `image` are paths, which begin at the folder and stay in it. As Parquet files of the hub have
+            it, a column may also be `{"bytes": …, "path": …}`: the file itself, or with no bytes its path.
         folder: folder of the row's file.
+        is_listed: whether its paths are no text of a table, but the file that the user named, or those found in the folder that
+            the user named; these may be links to anywhere.
 
     Raises:
-        TaskError: a file that is not there, lies elsewhere, or is no sound or picture; with the row's place.
+        TaskError: a file that is not there, lies elsewhere, or is no sound or picture, or a value that is no path; with the
+            row's place.
         MissingDependency: one that only a library reads.
     """
-    return tuple(_read(row, column, row.values[column], folder) for column in LARGEST if row.has(column))
+    return tuple(_read(row, column, folder, is_listed) for column in LARGEST if row.has(column))
 
 
 def shown_files(row: DataRow) -> dict[str, str]:
@@ -37,17 +40,20 @@ def shown_files(row: DataRow) -> dict[str, str]:
     }
 
 
-def _read(row: DataRow, column: str, value: Any, folder: Path) -> Observation:
-    most = LARGEST[column]
+def _read(row: DataRow, column: str, folder: Path, is_listed: bool) -> Observation:
+    value, most = row.values[column], LARGEST[column]
     if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
         place, blob = f"column {column!r}", value["bytes"]
         if len(blob) > most:
             raise row.error(f"{place} has {len(blob):,} bytes, and {most:,} are allowed")
     else:
-        path = _inside(row, row.text(column), folder)
+        text = _path_text(row, column, value)
+        path = folder / text
         place = str(path)
+        checked = Path(os.path.realpath(path)) if is_listed else _inside(row, text, folder)
         try:
-            blob = read_ordinary(path, most=most)
+            # What was looked at is what is opened: its links are followed already.
+            blob = read_ordinary(checked, most=most, follow=False)
         except OSError as error:
             raise row.error(f"cannot read {path}: {error.strerror or error}") from error
     try:
@@ -67,12 +73,32 @@ def _reading(column: str, blob: bytes, source: str) -> Observation:
     return read_picture(blob, source=source)
 
 
+def _path_text(row: DataRow, column: str, value: Any) -> str:
+    """Return the path that a value is, or has where its bytes are none."""
+    given = value.get("path") if isinstance(value, dict) and value.get("bytes") is None else value
+    if isinstance(value, dict) and given is None:
+        raise row.error(f"column {column!r} has neither bytes nor a path")
+    if given is not None and not isinstance(given, str):
+        raise row.error(
+            f'column {column!r} is a path, or {{"bytes": …, "path": …}} with one of the two; this is a {type(given).__name__}'
+        )
+    text = (given or "").strip()
+    if not text:
+        raise row.error(f"{column} is empty")
+    return text
+
+
 def _inside(row: DataRow, text: str, folder: Path) -> Path:
-    """Return the path of a row's file, if it lies in the folder: a table of somebody else's names no other files."""
-    path = folder / Path(text).expanduser()
+    """Return the path of a row's file without links, if it lies in the folder: a table of somebody else's names no others."""
     if "\0" in text:
         raise row.error("a path has no null character")
-    home = os.path.realpath(folder)
-    if os.path.commonpath([home, os.path.realpath(path)]) != home:
+    try:
+        text.encode()
+        path = folder / Path(text).expanduser()
+    except (ValueError, RuntimeError) as error:
+        # Half a character, or the folder of a user that is not there.
+        raise row.error(f"{text!a} is no path: {error}") from error
+    home, found = os.path.realpath(folder), os.path.realpath(path)
+    if os.path.commonpath([home, found]) != home:
         raise row.error(f"{path} lies outside {folder}: what a table shows lies beside it, or in a folder below")
-    return path
+    return Path(found)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from agents.errors import ConfigError
 from debate.config.schema import DebateConfig
 from evals.evaluation import Selection
+from evals.identity import identity
 from evals.sample import Sample
-from evals.selection import plain
 from evals.task import Task
 
 
@@ -27,7 +27,8 @@ def divide(
     """Return the validation and the test questions of a task.
 
     The task's own splits where it has them (a generated task draws each split from its own seed); else the halves of its
-    one split, by the SHA-256 of the question. A test question that is also a validation question is left out.
+    one split, by the SHA-256 of the question and of what it shows. A test question that is also a validation question is
+    left out.
 
     Raises:
         ConfigError: the search was to be on the test split.
@@ -47,7 +48,7 @@ def divide(
     if searched is None:
         halves: tuple[list[Sample], list[Sample]] = ([], [])
         for sample in task(tested).samples(None):
-            halves[hashlib.sha256(plain(sample.question).encode()).digest()[0] % 2].append(sample)
+            halves[hashlib.sha256(identity(sample).encode()).digest()[0] % 2].append(sample)
         how = f"halves of the {tested} split by the SHA-256 of the question"
         validation, test = halves
     else:
@@ -55,8 +56,8 @@ def divide(
         test = list(task(tested).samples(chosen.limit))
         how = f"the {searched} and {tested} splits of {config.task}, seed {config.seed}"
     validation, test = validation[: chosen.limit], test[: chosen.limit]
-    seen = {plain(sample.question) for sample in validation}
-    kept = [sample for sample in test if plain(sample.question) not in seen]
+    seen = {identity(sample) for sample in validation}
+    kept = [sample for sample in test if identity(sample) not in seen]
     if len(kept) < len(test):
         how += f"; {len(test) - len(kept)} test questions left out that are validation questions too"
     if not validation or not kept:

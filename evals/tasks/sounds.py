@@ -7,6 +7,7 @@ debated and decided, and not scored. Sounds have any rate; agents resample them.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from agents.errors import TaskError
 from agents.models.sounds.label_names import NAMED, label_names
 from evals.datasets.dataset_task import DatasetTask
-from evals.datasets.observed import AUDIO, observations
+from evals.datasets.observed import AUDIO, observations, shown_files
 from evals.datasets.rows import READABLE, DataRow
 from evals.sample import Sample, Score
 from evals.scoring.run_ons import answer_part
@@ -48,22 +49,25 @@ class Sounds(DatasetTask):
 
     def parse(self, row: DataRow) -> Sample:
         """Return the sample of a recording."""
-        row.get(AUDIO)
         asked = row.text("question") if row.has("question") else f"Recording {row.number}: {QUESTION}"
         answer = str(row.get("answer") or "").strip() if row.has("answer") else ""
         try:
             target = self.read_target(answer) if answer else ""
         except TaskError as error:
             raise row.error(str(error)) from error
+        row.get(AUDIO)
+        name = str(row.get("id")) if row.has("id") else self.sample_id(row)
+        return Sample(name, asked, target, metadata={AUDIO: shown_files(row)[AUDIO]})
+
+    def shows(self, row: DataRow) -> bool:
+        """Return True: every row is a recording."""
+        return True
+
+    def look(self, row: DataRow, sample: Sample) -> Sample:
+        """Return the sample of a recording with its sound."""
         assert self.data is not None
         folder = self.data if self.data.is_dir() else self.data.parent
-        return Sample(
-            str(row.get("id")) if row.has("id") else self.sample_id(row),
-            asked,
-            target,
-            metadata={AUDIO: row.text(AUDIO)},
-            observations=observations(row, folder),
-        )
+        return replace(sample, observations=observations(row, folder, is_listed=bool(self._recordings)))
 
     def labels(self, sample: Sample) -> tuple[str, ...]:
         """Return the classes."""
@@ -113,14 +117,23 @@ class Sounds(DatasetTask):
     def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is None:
             raise TaskError("sounds has no hub source: give a sound file, a folder of them or a table with --data")
-        if self.data.suffix.lower() in SOUNDS:
-            return str(self.data), _listed([self.data], self.data.parent)
+        if self._recordings:
+            folder = self.data if self.data.is_dir() else self.data.parent
+            return str(self.data), _listed(self._recordings, folder)
         if self.data.is_dir() and not self._found(split):
-            found = sorted(path for path in self.data.iterdir() if path.suffix.lower() in SOUNDS)
-            if not found:
-                raise TaskError(f"{self.data}: no {', '.join(SOUNDS)} and no table sounds.csv, sounds.jsonl, … in it")
-            return str(self.data), _listed(found, self.data)
+            raise TaskError(f"{self.data}: no {', '.join(SOUNDS)} and no table sounds.csv, sounds.jsonl, … in it")
         return super()._rows(split)
+
+    @cached_property
+    def _recordings(self) -> Sequence[Path]:
+        """The sound that the user named, or those of the folder that the user named; none where a table lists them."""
+        if self.data is None:
+            return ()
+        if not self.data.is_dir():
+            return (self.data,) if self.data.suffix.lower() in SOUNDS else ()
+        if self._found(self.split):
+            return ()
+        return sorted(path for path in self.data.iterdir() if path.suffix.lower() in SOUNDS)
 
 
 def _listed(paths: Sequence[Path], folder: Path) -> Iterable[DataRow]:

@@ -5,6 +5,8 @@ import base64
 import html
 import io
 import json
+import os
+import struct
 
 import pytest
 import torch
@@ -14,12 +16,13 @@ from support.viewer_runs import config_of
 from typer.testing import CliRunner
 
 from agents.errors import RunError, TaskError
-from agents.observation import Image
+from agents.observation import Audio, Image
 from debate.cli.app import app
 from debate.config.load import validate
 from evals.datasets.observed import observations
 from evals.datasets.rows import DataRow
 from evals.evaluation import evaluate
+from evals.sample import Sample
 from evals.samples import PICTURE_SIDE, read_samples, read_shown, write_samples
 from evals.task import create_task
 from evals.viewer.export import write_export
@@ -48,6 +51,13 @@ def table(tmp_path):
         return folder / "test.jsonl"
 
     return written
+
+
+def sized(width, height):
+    """Return a PNG in base64 that says it has so many pixels, and has few bytes."""
+    return base64.b64encode(
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height) + b"\x08\2\0\0\0"
+    ).decode()
 
 
 def row(**changes):
@@ -165,8 +175,6 @@ def test_ones_own_pictures_are_debated_and_shown(played, tmp_path):
 
 
 def test_a_run_keeps_a_small_copy_and_reads_no_other_text_for_one(tmp_path):
-    from evals.sample import Sample
-
     large = Image(torch.rand(3, 400, 200, generator=torch.Generator().manual_seed(0)))
     write_samples(tmp_path, [Sample("a", "What?", "x", observations=(large,)), Sample("b", "And?", "y")])
     (sample, picture), (_, none) = read_shown(tmp_path)
@@ -174,7 +182,19 @@ def test_a_run_keeps_a_small_copy_and_reads_no_other_text_for_one(tmp_path):
     assert none == ""
     assert pillow.open(io.BytesIO(base64.b64decode(picture))).size == (PICTURE_SIDE // 2, PICTURE_SIDE)
     file = tmp_path / "samples.jsonl"
-    for forged in ("x", picture + '"><script>', "javascript:alert(1)", picture[:200] * 400, 7, "PHN2Zz48L3N2Zz4="):
+    for forged in (
+        "x",
+        picture + '"><script>',
+        "javascript:alert(1)",
+        picture[:200] * 400,
+        7,
+        "PHN2Zz48L3N2Zz4=",
+        picture[:30],
+        sized(PICTURE_SIDE + 1, 4),
+        sized(4, 19_000),
+        sized(0, 4),
+        sized(1 << 31, 1),
+    ):
         line = json.loads(file.read_text().splitlines()[0])
         file.write_text(json.dumps({**line, "picture": forged}) + "\n")
         with pytest.raises(RunError, match=r"samples\.jsonl:1: a damaged line"):
@@ -244,3 +264,128 @@ def test_questions_in_words_have_no_picture(tmp_path):
     view = RunView(tmp_path / "run")
     (question,) = view.index.questions()
     assert view.debate("single", question)["question"]["picture"] is None
+
+
+@pytest.mark.parametrize("column", ["image", "audio"])
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("~nosuchuser/x.png", "'~nosuchuser/x.png' is no path: "),
+        ("~a\0/x.png", "a path has no null character"),
+        ("\ud800.png", r"'\\ud800.png' is no path: "),
+        ("\udc80.png", r"'\\udc80.png' is no path: "),
+        (["red.png"], "column '.*' is a path, or .*; this is a list"),
+        ({"bytes": "cmVk", "path": "red.png"}, "column '.*' is a path, or .*; this is a dict"),
+        ({"bytes": None, "path": None}, "column '.*' has neither bytes nor a path"),
+        ({}, "column '.*' has neither bytes nor a path"),
+        ({"bytes": None, "path": "../secret.png"}, "lies outside"),
+        ({"bytes": None, "path": ["red.png"]}, "this is a list"),
+        (7, "this is a int"),
+        (None, " is empty"),
+        ("x" * 5000, "File name too long"),
+    ],
+)
+def test_a_value_that_is_no_path_is_a_sentence_with_its_row(table, column, value, sentence):
+    own = table(row()).parent
+    with pytest.raises(TaskError, match=rf"^t\.jsonl:1: (?s:.*){sentence}"):
+        observations(DataRow({column: value}, 1, "t.jsonl:1"), own)
+
+
+def test_the_hubs_other_form_is_the_path(table):
+    path = table(row(image={"bytes": None, "path": "below/blue.png"}))
+    (sample,) = create_task("file:text", data=path).load().samples
+    assert sample.observations[0].pixels[:, 0, 0].tolist() == [0, 0, 1]
+    assert sample.metadata["image"] == "below/blue.png"
+
+
+def test_pictures_in_a_table_without_paths_are_told_apart(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    cells = [{"bytes": png(colour), "path": None} for colour in ("red", "blue", "red")]
+    columns = {"question": ["What?"] * 3, "answer": ["cat"] * 3, "image": cells}
+    types = arrow.schema(
+        {
+            "question": arrow.string(),
+            "answer": arrow.string(),
+            "image": arrow.struct({"bytes": arrow.binary(), "path": arrow.string()}),
+        }
+    )
+    parquet.write_table(arrow.table(columns, schema=types), tmp_path / "t.parquet")
+    loaded = create_task("file:text", data=tmp_path / "t.parquet").load()
+    (note,) = loaded.notes
+    assert (len(loaded.samples), loaded.duplicates) == (3, 1)
+    assert "row 3: the question of" in note
+
+
+def test_the_file_that_was_looked_at_is_opened_and_no_link_put_in_its_place(table, tmp_path, monkeypatch):
+    own = table(row()).parent
+    (own / "way").symlink_to(own / "red.png")
+    real = os.path.realpath
+
+    def changed(path, **options):
+        """Return the place of a file; what stands there is another a moment later."""
+        found = real(path, **options)
+        if found == str(own / "red.png"):
+            (own / "red.png").unlink()
+            (own / "red.png").symlink_to(tmp_path / "secret.png")
+        return found
+
+    monkeypatch.setattr(os.path, "realpath", changed)
+    with pytest.raises(TaskError, match="cannot read .*: .*symbolic link"):
+        observations(DataRow({"image": "way"}, 1, "t.jsonl:1"), own)
+
+
+def test_what_the_user_names_may_be_a_link(tmp_path):
+    """As a download keeps it: the names are links to files elsewhere. What a table says still stays in its folder."""
+    blobs, snap = tmp_path / "blobs", tmp_path / "snap"
+    blobs.mkdir()
+    snap.mkdir()
+    (blobs / "1").write_bytes(wav(b"\0\x40"))
+    (snap / "dog.wav").symlink_to(blobs / "1")
+    (tmp_path / "link").symlink_to(snap)
+    for named in (snap / "dog.wav", snap, tmp_path / "link", tmp_path / "link" / "dog.wav"):
+        (sample,) = create_task("sounds", data=named).samples()
+        assert (sample.metadata["audio"], len(sample.observations)) == ("dog.wav", 1)
+    (snap / "sounds.jsonl").write_text('{"audio": "dog.wav", "answer": "dog"}\n')
+    for named in (snap, snap / "sounds.jsonl", tmp_path / "link"):
+        with pytest.raises(TaskError, match=r"sounds\.jsonl:1: .*dog\.wav lies outside"):
+            create_task("sounds", data=named).samples()
+    (snap / "dog.wav").unlink()
+    (snap / "dog.wav").write_bytes(wav(b"\0\x40"))
+    (tmp_path / "table.jsonl").symlink_to(snap / "sounds.jsonl")
+    assert create_task("sounds", data=tmp_path / "link").samples()[0].target == "dog"
+    with pytest.raises(TaskError, match=r"table\.jsonl:1: cannot read .*dog\.wav: No such file"):
+        create_task("sounds", data=tmp_path / "table.jsonl").samples()
+
+
+def test_a_run_is_not_continued_over_other_pictures(tmp_path):
+    def asked(colour, sound=0.0, count=1):
+        look, hear = Image(torch.full((3, 4, 4), colour)), Audio(torch.full((8,), sound), 8000)
+        return [Sample("a", "What?", "2", observations=(look, hear)), Sample("b", "1+1?", "2")][:count]
+
+    def play(samples):
+        return asyncio.run(evaluate(config_of(), out=tmp_path / "run", methods=["single"], samples=samples))
+
+    play(asked(0.5))
+    file = tmp_path / "run" / "samples.jsonl"
+    for other in (asked(0.501), asked(0.5, sound=0.1), [Sample("a", "What?", "2")]):
+        with pytest.raises(RunError, match="its question 1 is 'a' .*, and now the same words about another picture"):
+            play(other)
+    play(asked(0.5))
+    play(asked(0.5, count=2))
+    plain = json.loads(file.read_text().splitlines()[1])
+    assert set(plain) == {"id", "question", "target", "options", "metadata"}
+    with pytest.raises(RunError, match="its question 2 is 'b' .*, and now the same words about another picture"):
+        play([asked(0.5)[0], Sample("b", "1+1?", "2", observations=asked(0.5)[0].observations[:1])])
+    # A run that kept no digest is told by the small copies of its pictures.
+    first, second = map(json.loads, file.read_text().splitlines())
+    assert len(first.pop("observed")) == 64
+    file.write_text("\n".join(map(json.dumps, (first, second))) + "\n")
+    with pytest.raises(RunError, match="another picture"):
+        play(asked(0.6, count=2))
+    play(asked(0.5, count=2))
+    for forged in ("x", 7, "0" * 63):
+        file.write_text(json.dumps({**first, "observed": forged}) + "\n")
+        with pytest.raises(RunError, match="a damaged line"):
+            read_samples(tmp_path / "run")

@@ -1,5 +1,6 @@
 """A picture that agents looked at, in the browser: served, in an exported page, and what only claims to be one."""
 
+import base64
 import json
 
 import pytest
@@ -64,10 +65,33 @@ def test_what_only_claims_to_be_a_picture_is_no_element_of_the_page(browser, pic
             (run / path.relative_to(pictured)).parent.mkdir(parents=True, exist_ok=True)
             (run / path.relative_to(pictured)).write_bytes(path.read_bytes())
     first, second = map(json.loads, (run / "samples.jsonl").read_text().splitlines())
-    first["picture"] = "iVBORw0KGgoAAAA8c2NyaXB0PndpbmRvdy5wd25lZD0xPC9zY3JpcHQ+"
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x28\0\0\0\x14"
+    first["picture"] = base64.b64encode(head + b"<script>window.pwned=1</script>").decode()
     (run / "samples.jsonl").write_text("\n".join(map(json.dumps, (first, second))))
     with serving(Viewer([run])) as viewer:
         browser.open(viewer.url)
         browser.go(route("run", "debate", "text", "seen"))
         browser.until(lambda: browser.js(SIZE) == [0, 0], "a broken picture is there")
         assert browser.js("return window.pwned === undefined")
+
+
+def test_two_runs_over_other_pictures_show_each_its_own(browser, pictured, tmp_path):
+    """Of a run over a picture of another size and one over none; each stands below the name of its run."""
+    shown = {"wide": (Image(torch.rand(3, 10, 30)),), "blank": ()}
+    runs = [pictured]
+    for name, observations in shown.items():
+        samples = [Sample("seen", "What is in it?", "2", observations=observations)]
+        runs.append(play(tmp_path / name, config_of(), ["text"], samples=samples))
+    sizes = (
+        "return [...document.querySelectorAll('img.looked-at')].filter((i) => i.complete).map((i) => i.naturalWidth)"
+    )
+    with serving(Viewer(runs)) as viewer:
+        browser.open(viewer.url)
+        for name, widths in (("wide", [40, 30]), ("blank", [40])):
+            browser.go(route("run", "compare", "seen", a="text", b=json.dumps([name, "text"], separators=(",", ":"))))
+            browser.until(lambda widths=widths: browser.js(sizes) == widths, "each run's picture is there")
+            assert "do not keep the same picture" in browser.text("main")
+            assert ("Looked at in run" in browser.text("main"), f"in {name}" in browser.text("main")) == (True, True)
+        assert "No picture is kept in blank" in browser.text("main")
+        assert browser.axe() == []
+        assert browser.complaints() == []

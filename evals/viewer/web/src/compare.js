@@ -47,7 +47,7 @@ export async function compareView(source, run, question, asked, ask) {
     null,
     heading([[run.name, address({ view: "questions", run: run.name, asked: {} })]], ["Side by side: ", said(shortId(question, 60))]),
     questionBox("error" in left ? text : left.debate.question.text),
-    "error" in left ? null : picture(left.debate.question),
+    pictures(left, right),
     choose,
     "error" in left || "error" in right ? h("p.warning", null, visible("error" in left ? left.error : "error" in right ? right.error : "")) : both(left, right),
   );
@@ -61,6 +61,26 @@ async function sideOf(source, run, question, value) {
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/**
+ * Return what the two questions are about: one picture where they have the same, else each its own below the run's name.
+ * @param {Side|{error: string}} left @param {Side|{error: string}} right
+ */
+function pictures(left, right) {
+  const [one, other] = [left, right].map((side) => ("error" in side ? null : picture(side.debate.question)));
+  if ("error" in left || "error" in right) return one ?? other;
+  if (!one && !other) return null;
+  if (one && other && left.debate.question.picture === right.debate.question.picture) return one;
+  return [
+    h("p.warning", null, "The two runs do not keep the same picture of this question."),
+    h("div.sides", null, captioned(left, one), captioned(right, other)),
+  ];
+}
+
+/** @param {Side} side @param {HTMLElement|SVGElement|null} shown */
+function captioned(side, shown) {
+  return h("div", null, h("p.note", null, shown ? "Looked at in " : "No picture is kept in ", said(side.run)), shown);
 }
 
 /** @param {Side} left @param {Side} right */
