@@ -6,10 +6,15 @@
 - fastText's `.vec` (Bojanowski et al., 2017, arXiv:1607.04606): as word2vec's text, often with a space at the ends of lines.
 - GloVe (Pennington et al., 2014): lines without a header.
 
+Published texts have words with spaces in them, so that a line that is too long would read as such a word. It is refused where a
+piece of a word of several pieces reads as a number. A text that is cut inside its last number cannot be told from a whole one.
+
 n words, D numbers of each.
 """
 
+import codecs
 import io
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +33,10 @@ MOST_NUMBERS = 4_096
 LONGEST_WORD = 1_000
 # Of a number as text, with the space before it.
 LONGEST_NUMBER = 40
+# UTF-8's mark of byte order, with which some programs begin a text.
+MARK = b"\xef\xbb\xbf"
+# Bytes after the header by which text is told from binary.
+LOOKED_AT = 4_096
 # Rows that are kept as one array while a file is read.
 CHUNK = 4_096
 
@@ -128,6 +137,8 @@ class _Reader:
 
     def _header(self) -> tuple[int | None, int]:
         """Return how many words the header says there are, and how many numbers a vector has."""
+        start = len(MARK) if self.file.read(len(MARK)) == MARK else 0
+        self.file.seek(start)
         line = self.file.readline(LONGEST_WORD + MOST_NUMBERS * LONGEST_NUMBER)
         fields = line.split()
         if len(fields) == 2 and all(field.isdigit() and len(field) < 12 for field in fields):
@@ -137,21 +148,23 @@ class _Reader:
         else:
             # Without a header the first line is a word's.
             said, width = None, len(fields) - 1
-            self.file.seek(0)
+            self.file.seek(start)
         if not 1 <= width <= MOST_NUMBERS:
             raise self._refused(f"its vectors would have {width:,} numbers; between 1 and {MOST_NUMBERS:,} are read")
         return said, width
 
     def _looks_like_text(self) -> bool:
+        """Return whether what follows the header is printable, or ends its first line with as many numbers as it should."""
         start = self.file.tell()
         line = self.file.readline(self._longest_line)
         self.file.seek(start)
-        try:
-            self._parsed(line, 1)
-        except ModelError:
-            # A text that is torn at its first line is no binary file either, and is refused as the one or the other.
-            return False
-        return True
+        content = self.file.read(LOOKED_AT)
+        self.file.seek(start)
+        fields = line.rsplit(None, self.width)
+        if len(fields) == self.width + 1 and all(_number(field) is not None for field in fields[1:]):
+            return True
+        # A text that is wrong in its first line is no binary file, though its bytes could be read as numbers.
+        return _is_printable(content)
 
     @property
     def _longest_line(self) -> int:
@@ -175,10 +188,16 @@ class _Reader:
                 f"line {number} of its words has {len(fields) - 1} numbers, and the first has {self.width}"
             )
         word = self._word(fields[0], number)
+        if (odd := _number_in(fields[0])) is not None:
+            raise self._refused(
+                f"line {number} of its words has more than {self.width} numbers, or {_shown(word)} for a word, in which "
+                f"{_shown(odd.decode(errors='replace'))} reads as a number"
+            )
+        if fields[0] != fields[0].strip():
+            raise self._refused(f"line {number} of its words begins with a space")
         values = []
         for field in fields[1:]:
-            # Python takes more for a number than such files write, e.g. 1_0.
-            value = None if b"_" in field else _number(field)
+            value = _number(field)
             if value is None:
                 raise self._refused(
                     f"line {number} of its words has {_shown(field.decode(errors='replace'))} for a number"
@@ -220,7 +239,25 @@ class _Reader:
         return ModelError(f"{self.path} is no file of word vectors that can be read: {why}")
 
 
+def _is_printable(content: bytes) -> bool:
+    """Return whether bytes are UTF-8, of which the last letter may be cut, without control characters but those of lines."""
+    text = codecs.getincrementaldecoder("utf-8")()
+    try:
+        return all(letter in "\t\r\n" or unicodedata.category(letter) != "Cc" for letter in text.decode(content))
+    except UnicodeDecodeError:
+        return False
+
+
+def _number_in(word: bytes) -> bytes | None:
+    """Return the first piece of a word of several pieces that reads as a number."""
+    pieces = word.split()
+    return next((piece for piece in pieces if _number(piece) is not None), None) if len(pieces) > 1 else None
+
+
 def _number(field: bytes) -> float | None:
+    # Python takes more for a number than such files write, e.g. 1_0.
+    if b"_" in field:
+        return None
     try:
         return float(field)
     except ValueError:

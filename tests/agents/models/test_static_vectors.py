@@ -61,6 +61,11 @@ def test_words_with_spaces_and_words_that_are_numbers(written):
     assert (list(one.places), one.table.tolist()) == (["a", "b"], [[0.5], [1.0]])
 
 
+@pytest.mark.parametrize("kind", ["word2vec text", "GloVe", "word2vec binary"])
+def test_a_mark_of_byte_order_is_no_part_of_the_first_word(kind, written):
+    assert list(read_vectors(written(b"\xef\xbb\xbf" + FILES[kind])).places) == list(WORDS)
+
+
 def test_the_first_words_alone(written):
     for kind in ("word2vec text", "GloVe", "word2vec binary"):
         found = read_vectors(written(FILES[kind]), most=2)
@@ -84,6 +89,15 @@ def test_the_first_words_alone(written):
         ("a 1 2 3\nb 1 1e39 3\n", "the vector of 'b', word 2, has a number that is not finite in float32"),
         ("a 1 2 3\nb 1 -inf 3\n", "not finite"),
         ("a 1 2 3\nb 4 5 6\na 7 8 9\n", "the word 'a' comes twice, as word 1 and as word 3; give duplicates: first"),
+        ("2 3\nthe 1 2 3\ndog 9 4 5 6\n", "line 2 of its words has more than 3 numbers, or 'dog 9' for a word, in which '9'"),
+        ("2 3\ndog 9 4 5 6\nthe 1 2 3\n", "line 1 of its words has more than 3 numbers"),
+        ("a 1 2\nb 3 4 5\n", "line 2 of its words has more than 2 numbers, or 'b 3' for a word"),
+        ("a 1 2 3\nb 7 nan 4 5 6\n", "in which '7' reads as a number"),
+        ("a 1 2 3\n. 7 . 4 5 6\n", "in which '7' reads as a number"),
+        ("a 1 2 3\n b 4 5 6\n", "line 2 of its words begins with a space"),
+        ("1 3\nthe 0,1 -0,2 0,3\n", "line 1 of its words has '0,1' for a number"),
+        (f"2 3\nthe {'é' * 2500} 0,1 0,2 0,3\n", "line 1 of its words"),
+        (b"1 3\nna\xefve 1 2 3\n", "word 1 is no text in UTF-8"),
         ("a 1 2 3\n\nb 4 5 6\n", "line 2 of its words is empty"),
         (f"a 1 2 3\n{'x' * 5000} 4 5 6\n", "line 2 of its words is longer than"),
         (f"a 1 2 3\n{'x' * 1050} 4 5 6\n", "word 2 has 1,050 bytes"),
