@@ -69,7 +69,7 @@ def read_vectors(
     Args:
         path: the file.
         form: text or binary; by default as its first line of a word is.
-        most: read so many words, the first of the file.
+        most: read so many words, the first of the file; from `MOST_WORDS` on all, and no file may have more.
         duplicates: what happens to a word that comes again: the file is refused, or its first vector stays.
 
     Raises:
@@ -78,7 +78,7 @@ def read_vectors(
     """
     try:
         with open_ordinary(path, most=MOST_BYTES) as file:
-            return _Reader(path, file, form).read(min(most, MOST_WORDS), duplicates)
+            return _Reader(path, file, form).read(most, duplicates)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -108,8 +108,10 @@ class _Reader:
         rows: list[npt.NDArray[np.float32]] = []
         count, twice = 0, 0
         for word, row in self._binary() if self.is_binary else self._text():
-            if count == most:
+            if count == most < MOST_WORDS:
                 break
+            if count == MOST_WORDS:
+                raise self._refused(f"it has more than {MOST_WORDS:,} words; `words: N` below that reads its first N")
             count += 1
             if not np.isfinite(row).all():
                 raise self._refused(
@@ -175,6 +177,8 @@ class _Reader:
         while line := self.file.readline(self._longest_line):
             number += 1
             if not line.strip():
+                if number > 1 and not self.file.read(1):
+                    return
                 raise self._refused(f"line {number} of its words is empty")
             if not line.endswith(b"\n") and len(line) == self._longest_line:
                 raise self._refused(f"line {number} of its words is longer than {self._longest_line:,} bytes")

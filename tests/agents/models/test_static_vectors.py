@@ -153,6 +153,37 @@ def test_what_is_written_is_read_back(tmp_path, written):
     assert np.array_equal(after.table, before.table)
 
 
+def test_the_last_line_may_be_blank_once(written):
+    for head in ("", "2 3\n"):
+        for blank in ("\n", " \r\n"):
+            found = read_vectors(written(f"{head}a 1 2 3\nb 4 5 6\n{blank}"))
+            assert list(found.places) == ["a", "b"]
+            with pytest.raises(ModelError, match="line 3 of its words is empty"):
+                read_vectors(written(f"{head}a 1 2 3\nb 4 5 6\n{blank}{blank}"))
+    with pytest.raises(ModelError, match="its header says 3 words, and it has 2"):
+        read_vectors(written("3 3\na 1 2 3\nb 4 5 6\n\n"))
+
+
+def test_a_text_that_is_cut_is_refused_but_inside_its_last_number(written):
+    """By the header or by the numbers of the line; of a last number that is shorter nobody can tell, as the page says."""
+    whole = f"5 3\n{TEXT}".encode().rstrip(b"\n")
+    last = len(whole) - len(whole.rsplit(b" ", 1)[1])
+    for end in range(last + 1):
+        with pytest.raises(ModelError, match="no file of word vectors that can be read"):
+            read_vectors(written(whole[:end]))
+    assert len(read_vectors(written(whole[: last + 1])).places) == 5
+
+
+def test_a_file_of_too_many_words_is_refused_and_not_cut(written, monkeypatch):
+    monkeypatch.setattr("agents.models.static_vectors.files.MOST_WORDS", 3)
+    path = written(TEXT)
+    for most in (20_000_000, 3):
+        with pytest.raises(ModelError, match="it has more than 3 words; `words: N` below that reads its first N"):
+            read_vectors(path, most=most)
+    assert len(read_vectors(path, most=2).places) == 2
+    assert len(read_vectors(written("a 1\nb 2\nc 3\n")).places) == 3
+
+
 @pytest.mark.parametrize("weights", ["even", "sif"])
 @pytest.mark.parametrize("centred", [False, True])
 def test_a_text_is_the_mean_of_its_words(weights, centred, written):
