@@ -14,10 +14,11 @@ from agents.beliefs.belief_backend import Similarity
 from agents.errors import ConfigError, ModelError
 from agents.models.sentences.embedding import SentenceEmbedding
 from agents.models.sentences.folder import read_settings, write_settings
-from agents.models.static_vectors.files import MOST_WORDS, Form, WordVectors, read_vectors, write_vectors
+from agents.models.static_vectors.files import MOST_WORDS, Form, WordVectors, form_of, read_vectors, write_vectors
 from agents.question import Question
 
-STORED, VECTORS = "static_vectors.json", "vectors.bin"
+STORED = "static_vectors.json"
+VECTORS: dict[Form, str] = {"binary": "vectors.bin", "text": "vectors.txt"}
 WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 # Arora et al.'s a, in the middle of what they tried.
 SMOOTHING = 1e-3
@@ -128,13 +129,21 @@ class StaticVectors(Similarity):
                 stored = read_settings(path / STORED)
             except (OSError, ValueError) as error:
                 raise ModelError(f"no settings of static_vectors in {path}: {str(error).splitlines()[0]}") from error
-            path, form = path / VECTORS, "binary"
+            form = "text" if (path / VECTORS["text"]).is_file() else "binary"
+            path /= VECTORS[form]
         return cls(read_vectors(path, form=form, most=words, duplicates=duplicates), **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write the vectors in word2vec's binary form, and static_vectors.json."""
+        """Write static_vectors.json and the vectors in word2vec's form: binary, or text where a word has a space in it.
+
+        Raises:
+            ModelError: a word that no form keeps; nothing is written.
+        """
+        form = form_of(self.texts.vectors)
         folder.mkdir(parents=True, exist_ok=True)
-        write_vectors(folder / VECTORS, self.texts.vectors)
+        for name in VECTORS.values():
+            (folder / name).unlink(missing_ok=True)
+        write_vectors(folder / VECTORS[form], self.texts.vectors)
         stored = {"weights": self.texts.weights, "centred": self.texts.centred, "temperature": self.temperature}
         write_settings(folder / STORED, stored)
 

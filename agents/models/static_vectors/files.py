@@ -83,13 +83,38 @@ def read_vectors(
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
+def form_of(vectors: WordVectors) -> Literal["text", "binary"]:
+    """Return the form that keeps the words: binary unless one has a space in it, at which a binary file ends a word.
+
+    Raises:
+        ModelError: no form keeps a word, or there are no words or numbers, or one that is not finite.
+    """
+    words = [word.encode(errors="surrogatepass") for word in vectors.places]
+    if vectors.table.shape[:1] != (len(words),) or not vectors.table.size or not np.isfinite(vectors.table).all():
+        raise ModelError("word vectors are written with a row of finite numbers a word, at least one of each")
+    binary = all(word and b" " not in word and not word.startswith(b"\n") for word in words)
+    for word, letters in zip(vectors.places, words, strict=True):
+        is_kept = binary or (
+            letters and letters == letters.strip() and b"\n" not in letters and _number_in(letters) is None
+        )
+        if not is_kept or len(letters) > LONGEST_WORD or letters.decode(errors="replace") != word:
+            raise ModelError(f"the word {_shown(word)} would not be read back as it is: no file of vectors is written")
+    return "binary" if binary else "text"
+
+
 def write_vectors(path: Path, vectors: WordVectors) -> None:
-    """Write words and vectors in word2vec's binary form, with a newline after each, as its own code does."""
-    count, width = vectors.table.shape
+    """Write words and vectors in word2vec's form, text or binary as `form_of` has it; they are read back to the last bit.
+
+    Raises:
+        ModelError: they would not be read back (`form_of`); nothing is written.
+    """
+    form, (count, width) = form_of(vectors), vectors.table.shape
     with path.open("wb") as file:
         file.write(f"{count} {width}\n".encode())
-        for word, row in zip(vectors.places, vectors.table, strict=True):
-            file.write(word.encode() + b" " + row.astype("<f4").tobytes() + b"\n")
+        for word, row in zip(vectors.places, vectors.table.astype("<f4", copy=False), strict=True):
+            # A float32's own shortest digits give it back, where those of a float64 are more.
+            numbers = row.tobytes() if form == "binary" else " ".join(map(str, row)).encode()
+            file.write(word.encode() + b" " + numbers + b"\n")
 
 
 class _Reader:

@@ -251,3 +251,29 @@ def test_a_saved_backend_is_the_same(tmp_path, written):
     assert again.texts.vector("the dog").equal(made.texts.vector("the dog"))
     assert (again.texts.weights, again.texts.centred, again.temperature) == ("sif", True, 0.3)
     assert isinstance(again.texts.vectors, WordVectors)
+
+
+def vectors_of(*words, seed=0):
+    rows = np.random.default_rng(seed).normal(size=(len(words), 7)) * 10.0 ** np.arange(-30, 40, 10)
+    return WordVectors({word: place for place, word in enumerate(words)}, rows.astype(np.float32))
+
+
+@pytest.mark.parametrize("words", [("a", "b"), ("a", ". . .", "at name@domain.com", "12"), ("tab\tbed", "a\rb", "\t")])
+def test_a_saved_backend_has_the_same_words_whatever_they_are(words, tmp_path):
+    folder = tmp_path / "saved"
+    # What an earlier save left is not read.
+    for vectors in (vectors_of("x y", "z"), vectors_of("z"), vectors_of(*words)):
+        StaticVectors(vectors).save_pretrained(folder)
+        again = StaticVectors.from_pretrained(str(folder)).texts.vectors
+        assert list(again.places) == list(vectors.places)
+        assert np.array_equal(again.table, vectors.table)
+
+
+@pytest.mark.parametrize("word", ["dog 9", " dog", "dog ", "a b\nc", "", "\ndog", "\ud800", "x" * 1001])
+def test_words_that_no_file_keeps_are_not_written(word, tmp_path):
+    with pytest.raises(ModelError, match="would not be read back as it is: no file of vectors is written"):
+        StaticVectors(vectors_of("the", word)).save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+    with pytest.raises(ModelError, match="a row of finite numbers a word"):
+        write_vectors(tmp_path / "none.bin", WordVectors({"a": 0}, np.full((1, 2), np.nan, dtype=np.float32)))
+    assert not (tmp_path / "none.bin").exists()
