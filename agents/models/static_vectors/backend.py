@@ -69,7 +69,7 @@ class StaticEmbedding(SentenceEmbedding):
 
 
 class StaticVectors(Similarity):
-    """A belief over the options of a question; it abstains from a question none of whose words has a vector.
+    """A belief over the options of a question; it abstains where the question or an option has no word with a vector.
 
     Args:
         vectors: words and vectors.
@@ -150,6 +150,11 @@ class StaticVectors(Similarity):
     def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         found = super()._believe(cases, observations)
         for place, (case, seen) in enumerate(zip(cases, observations, strict=True)):
+            labels, texts = case.alternatives
+            # The cosine of zeros would be 0, and above that of options which are known.
+            unknown = next((text for text in texts if not self.texts.rows(text)), None)
             if not self.texts.rows(seen.text):
-                found[place] = Belief.abstain(case.alternatives[0], "no word of the text has a vector")
+                found[place] = Belief.abstain(labels, "no word of the text has a vector")
+            elif unknown is not None:
+                found[place] = Belief.abstain(labels, f"no word of the option {unknown!r} has a vector")
         return found

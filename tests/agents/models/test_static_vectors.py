@@ -230,6 +230,19 @@ def test_a_belief_is_by_cosine_and_none_without_a_known_word(written):
     assert create_text_embedding("static_vectors", checkpoint=str(written(TEXT))).embed([Text("dog")]).shape == (1, 3)
 
 
+def test_an_option_without_a_known_word_wins_nothing(written):
+    """Its zeros would have the cosine 0, and beat all options that are known and unlike the question."""
+    backend = create_belief_backend("static_vectors", checkpoint=str(written("up 1 0\ndown -1 0.1\nlow -1 -0.1\n")))
+    known, unknown = backend.believe(
+        [
+            Question("q", "up", labels=("A", "B"), options=("down", "low xyzzy")),
+            Question("q", "up", labels=("A", "B", "C"), options=("down", "xyzzy", "low")),
+        ]
+    )
+    assert not known.abstention
+    assert (unknown.labels, unknown.abstention) == (("A", "B", "C"), "no word of the option 'xyzzy' has a vector")
+
+
 def test_options_that_cannot_be_are_refused(written):
     path = str(written(TEXT))
     for options, sentence in (
