@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.beliefs.cards import create_belief_backend, create_text_embedding
-from agents.errors import ConfigError, ModelError
+from agents.errors import BeliefError, ConfigError, ModelError
 from agents.models.static_vectors.backend import SMOOTHING, StaticEmbedding, StaticVectors
 from agents.models.static_vectors.files import WordVectors, read_vectors, write_vectors
 from agents.observation import Text
@@ -250,6 +250,11 @@ def test_options_that_cannot_be_are_refused(written):
         ({"words": 0}, "words is a whole number of at least 1"),
         ({"duplicates": "last"}, "duplicates is refuse, first"),
         ({"weights": "tfidf"}, "weights is even or sif"),
+        ({"weights": ["sif"]}, "weights is even or sif"),
+        ({"centred": "false"}, "centred is true or false; got 'false'"),
+        ({"temperature": "x"}, "temperature is a number; got 'x'"),
+        ({"temperature": True}, "temperature is a number; got True"),
+        ({"speed": 1}, "speed"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             create_belief_backend("static_vectors", checkpoint=path, **options)
@@ -264,6 +269,39 @@ def test_a_saved_backend_is_the_same(tmp_path, written):
     assert again.texts.vector("the dog").equal(made.texts.vector("the dog"))
     assert (again.texts.weights, again.texts.centred, again.temperature) == ("sif", True, 0.3)
     assert isinstance(again.texts.vectors, WordVectors)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"speed": 1}', "there is no setting 'speed'; there are weights, centred, temperature"),
+        ("[1]", ""),
+        ("1", ""),
+        ("null", ""),
+        ("", ""),
+        (b"\xff", ""),
+        ("[" * 100_000, ""),
+        ('{"temperature": "x"}', "temperature is a number; got 'x'"),
+        ('{"temperature": 0}', "temperature must be finite and above 0; got 0"),
+        ('{"temperature": NaN}', "temperature must be finite and above 0; got nan"),
+        ('{"centred": "false"}', "centred is true or false; got 'false'"),
+        ('{"weights": 3}', "weights is even or sif; got 3"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(content, sentence, tmp_path, written):
+    StaticVectors(read_vectors(written(TEXT))).save_pretrained(tmp_path / "saved")
+    (tmp_path / "saved" / "static_vectors.json").write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
+    with pytest.raises(ModelError, match=f"no settings of static_vectors in .*{sentence}"):
+        StaticVectors.from_pretrained(str(tmp_path / "saved"))
+
+
+def test_an_option_that_there_is_not_is_refused_by_the_class_as_well(written):
+    with pytest.raises(ConfigError, match="static_vectors has no option 'speed'; it has weights, centred, temperature"):
+        StaticVectors.from_pretrained(str(written(TEXT)), speed=1)
+    with pytest.raises(BeliefError, match="temperature must be finite and above 0; got -1"):
+        StaticVectors.from_pretrained(str(written(TEXT)), temperature=-1)
 
 
 def vectors_of(*words, seed=0):
