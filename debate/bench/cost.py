@@ -2,7 +2,8 @@
 
 The accounting of surveys of transformer inference (e.g. arXiv:2307.07982): two operations a weight that a token is multiplied
 with, and attention's 4 H W a position. All formulas are in shape.py; before anything is said they are held against the
-parameters of the model's own class and against the operations that torch counts in its code, and have to be equal.
+parameters of the model's own class and against the operations that torch counts in its code, and have to be equal. That
+holds neither windows, for torch counts masked positions too, nor the cache: those are held against real models in tests.
 Operations are no time: a roofline (Williams, Waterman and Patterson, 2009) is the least that a device could need, of arithmetic
 or of bytes, and engines need more.
 
@@ -65,7 +66,12 @@ class Cost:
         return self.shape.parameters
 
     def operations(self, context: int) -> int:
-        """Return the operations of one generated token that attends to `context` positions, itself among them."""
+        """Return the operations of one generated token that attends to `context` positions, itself among them.
+
+        Raises:
+            ConfigError: more positions than the model has learned.
+        """
+        self._check(context)
         return 2 * self.shape.linear + self.shape.attended(context)
 
     @property
@@ -74,7 +80,12 @@ class Cost:
         return 4 * self.shape.table
 
     def cache_bytes(self, context: int, dtype: str) -> int:
-        """Return the bytes of a row's cache after `context` positions."""
+        """Return the bytes of a row's cache after `context` positions.
+
+        Raises:
+            ConfigError: more positions than the model has learned.
+        """
+        self._check(context)
         return self.shape.cached(context) * BYTES[dtype]
 
     def cache_bytes_a_token(self, context: int, dtype: str) -> int:
@@ -86,7 +97,10 @@ class Cost:
         return self.shape.width * BYTES[dtype]
 
     def weights_read(self, rows: int, *, evenly: bool = False) -> int:
-        """Return the weights that a step of some rows reads: of an input table the rows' own, of experts those that serve.
+        """Return the weights that a step of some rows reads, of experts those that serve.
+
+        Of an input table of its own these are the rows' tokens, at most all; one that the head shares is read whole anyway. Of
+        learned positions it is one, at which all rows are.
 
         Args:
             rows: B.
@@ -98,9 +112,8 @@ class Cost:
             if layer.experts:
                 used = layer.experts * (1 - (1 - layer.active / layer.experts) ** rows) if evenly else layer.active
                 idle += (layer.experts - used) * layer.expert_weights(shape.width)
-        tables = (0 if shape.tied else shape.table) + shape.positions * shape.width
-        looked_up = rows * shape.width * (1 + bool(shape.positions))
-        return shape.parameters - round(idle) - tables + looked_up
+        unread = max(shape.positions - 1, 0) + (0 if shape.tied else max(shape.vocabulary - rows, 0))
+        return shape.parameters - round(idle) - unread * shape.width
 
     def step(self, device: Device, *, context: int, rows: int, dtype: str, cipher: bool = False) -> Step:
         """Return a step of B rows, each after `context` positions.
@@ -116,7 +129,7 @@ class Cost:
             cipher: add what a CIPHER step adds, by its definitions; kernels that leave unlikely tokens out need less.
 
         Raises:
-            ConfigError: the device has no peak in this data type.
+            ConfigError: the device has no peak in this data type, or more positions than the model has learned.
         """
         a_row = self.operations(context) + (self.cipher_operations if cipher else 0)
         numbers = self.weights_read(rows) + rows * self.shape.cached(context) + (2 * self.shape.table if cipher else 0)
@@ -126,6 +139,13 @@ class Cost:
     def held_bytes(self, *, context: int, rows: int, dtype: str) -> int:
         """Return the bytes of weights and caches that the device has to hold."""
         return self.parameters * BYTES[dtype] + rows * self.cache_bytes(context, dtype)
+
+    def _check(self, context: int) -> None:
+        if self.shape.positions and context > self.shape.positions:
+            raise ConfigError(
+                f"a context of {context:,} positions is beyond the {self.shape.positions:,} that the model has learned; it "
+                "has no weights for more"
+            )
 
 
 def cost(config: Any, name: str) -> Cost:

@@ -222,4 +222,7 @@ FAMILIES: dict[str, Callable[[Any, str], Shape]] = {
     "qwen3_moe": lambda config, name: _rotary(config, name, head_norms=True, experts=_qwen3_moe),
     "smollm3": _rotary,
 }
-"""`model_type` of a config → its shape, as the models' papers have it; held against transformers' classes at each use."""
+"""`model_type` of a config → its shape, as the models' papers have it; held against transformers' classes at each use.
+
+Windows and the cache are held in tests alone.
+"""

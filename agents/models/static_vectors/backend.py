@@ -11,13 +11,15 @@ from torch import Tensor
 
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import Similarity
-from agents.errors import ConfigError, ModelError
+from agents.errors import BeliefError, ConfigError, ModelError
 from agents.models.sentences.embedding import SentenceEmbedding
 from agents.models.sentences.folder import read_settings, write_settings
-from agents.models.static_vectors.files import MOST_WORDS, Form, WordVectors, read_vectors, write_vectors
+from agents.models.static_vectors.files import MOST_WORDS, Form, WordVectors, form_of, read_vectors, write_vectors
 from agents.question import Question
 
-STORED, VECTORS = "static_vectors.json", "vectors.bin"
+STORED = "static_vectors.json"
+SETTINGS = ("weights", "centred", "temperature")
+VECTORS: dict[Form, str] = {"binary": "vectors.bin", "text": "vectors.txt"}
 WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 # Arora et al.'s a, in the middle of what they tried.
 SMOOTHING = 1e-3
@@ -32,6 +34,9 @@ class StaticEmbedding(SentenceEmbedding):
             2017). The files do not say how frequent words are, but list them by frequency: p is taken as Zipf's law has it,
             1 / rank, summing to 1.
         centred: take the mean of all words' vectors away from each first.
+
+    Raises:
+        ConfigError: other weights, or `centred` that is neither true nor false.
     """
 
     backend = name = "static_vectors"
@@ -41,6 +46,8 @@ class StaticEmbedding(SentenceEmbedding):
     ) -> None:
         if weights not in ("even", "sif"):
             raise ConfigError(f"static_vectors: weights is even or sif; got {weights!r}")
+        if not isinstance(centred, bool):
+            raise ConfigError(f"static_vectors: centred is true or false; got {centred!r}")
         self.vectors, self.weights, self.centred = vectors, weights, centred
         ranks = np.arange(1, len(vectors.table) + 1, dtype=np.float64)
         shares = 1 / ranks / (1 / ranks).sum()
@@ -68,12 +75,16 @@ class StaticEmbedding(SentenceEmbedding):
 
 
 class StaticVectors(Similarity):
-    """A belief over the options of a question; it abstains from a question none of whose words has a vector.
+    """A belief over the options of a question; it abstains where the question or an option has no word with a vector.
 
     Args:
         vectors: words and vectors.
         weights, centred: as of `StaticEmbedding`.
         temperature: softmax(cos / temperature); fitted on a validation split it is calibrated.
+
+    Raises:
+        ConfigError: as of `StaticEmbedding`, or a temperature that is no number.
+        BeliefError: a temperature that is not finite or not above 0.
     """
 
     def __init__(
@@ -85,6 +96,8 @@ class StaticVectors(Similarity):
         temperature: float = 0.05,
     ) -> None:
         self.texts = StaticEmbedding(vectors, weights=weights, centred=centred)
+        if not isinstance(temperature, int | float) or isinstance(temperature, bool):
+            raise ConfigError(f"static_vectors: temperature is a number; got {temperature!r}")
         self.temperature = temperature
         super().__init__(self.texts, temperature=temperature)
 
@@ -108,8 +121,10 @@ class StaticVectors(Similarity):
             options: of the constructor.
 
         Raises:
-            ModelError: no such file, or one that is refused (agents/models/static_vectors/files.py).
-            ConfigError: an option that cannot be.
+            ModelError: no such file, or one that is refused (agents/models/static_vectors/files.py); or a folder's settings
+                that cannot be.
+            ConfigError: an option that there is not, or that cannot be.
+            BeliefError: a temperature that is not finite or not above 0.
         """
         if checkpoint is None:
             raise ModelError(
@@ -124,23 +139,52 @@ class StaticVectors(Similarity):
             raise ConfigError(f"static_vectors: words is a whole number of at least 1; got {words!r}")
         path, stored = Path(checkpoint), {}
         if path.is_dir():
-            try:
-                stored = read_settings(path / STORED)
-            except (OSError, ValueError) as error:
-                raise ModelError(f"no settings of static_vectors in {path}: {str(error).splitlines()[0]}") from error
-            path, form = path / VECTORS, "binary"
+            stored = _settings(path)
+            form = "text" if (path / VECTORS["text"]).is_file() else "binary"
+            path /= VECTORS[form]
+        if odd := sorted(set(options) - set(SETTINGS)):
+            raise ConfigError(f"static_vectors has no option {odd[0]!r}; it has {', '.join(SETTINGS)}")
         return cls(read_vectors(path, form=form, most=words, duplicates=duplicates), **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write the vectors in word2vec's binary form, and static_vectors.json."""
+        """Write static_vectors.json and the vectors in word2vec's form: binary, or text where a word has a space in it.
+
+        Raises:
+            ModelError: a word that no form keeps; nothing is written.
+        """
+        form = form_of(self.texts.vectors)
         folder.mkdir(parents=True, exist_ok=True)
-        write_vectors(folder / VECTORS, self.texts.vectors)
+        for name in VECTORS.values():
+            (folder / name).unlink(missing_ok=True)
+        write_vectors(folder / VECTORS[form], self.texts.vectors)
         stored = {"weights": self.texts.weights, "centred": self.texts.centred, "temperature": self.temperature}
         write_settings(folder / STORED, stored)
 
     def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
         found = super()._believe(cases, observations)
         for place, (case, seen) in enumerate(zip(cases, observations, strict=True)):
+            labels, texts = case.alternatives
+            # The cosine of zeros would be 0, and above that of options which are known.
+            unknown = next((text for text in texts if not self.texts.rows(text)), None)
             if not self.texts.rows(seen.text):
-                found[place] = Belief.abstain(case.alternatives[0], "no word of the text has a vector")
+                found[place] = Belief.abstain(labels, "no word of the text has a vector")
+            elif unknown is not None:
+                found[place] = Belief.abstain(labels, f"no word of the option {unknown!r} has a vector")
         return found
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """Return what a folder's static_vectors.json says, of which the file may be wrong in any way.
+
+    Raises:
+        ModelError: no mapping, a setting that there is not, or one that cannot be.
+    """
+    try:
+        stored = read_settings(folder / STORED)
+        if odd := sorted(set(stored) - set(SETTINGS)):
+            raise ValueError(f"there is no setting {odd[0]!r}; there are {', '.join(SETTINGS)}")
+        # Of one word, for what is checked is what is said and not the vectors.
+        StaticVectors(WordVectors({"": 0}, np.zeros((1, 1), dtype=np.float32)), **stored)
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError, ConfigError, BeliefError) as error:
+        raise ModelError(f"no settings of static_vectors in {folder}: {str(error).splitlines()[0]}") from error
+    return stored

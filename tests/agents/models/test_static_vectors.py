@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.beliefs.cards import create_belief_backend, create_text_embedding
-from agents.errors import ConfigError, ModelError
+from agents.errors import BeliefError, ConfigError, ModelError
 from agents.models.static_vectors.backend import SMOOTHING, StaticEmbedding, StaticVectors
 from agents.models.static_vectors.files import WordVectors, read_vectors, write_vectors
 from agents.observation import Text
@@ -61,6 +61,11 @@ def test_words_with_spaces_and_words_that_are_numbers(written):
     assert (list(one.places), one.table.tolist()) == (["a", "b"], [[0.5], [1.0]])
 
 
+@pytest.mark.parametrize("kind", ["word2vec text", "GloVe", "word2vec binary"])
+def test_a_mark_of_byte_order_is_no_part_of_the_first_word(kind, written):
+    assert list(read_vectors(written(b"\xef\xbb\xbf" + FILES[kind])).places) == list(WORDS)
+
+
 def test_the_first_words_alone(written):
     for kind in ("word2vec text", "GloVe", "word2vec binary"):
         found = read_vectors(written(FILES[kind]), most=2)
@@ -84,6 +89,15 @@ def test_the_first_words_alone(written):
         ("a 1 2 3\nb 1 1e39 3\n", "the vector of 'b', word 2, has a number that is not finite in float32"),
         ("a 1 2 3\nb 1 -inf 3\n", "not finite"),
         ("a 1 2 3\nb 4 5 6\na 7 8 9\n", "the word 'a' comes twice, as word 1 and as word 3; give duplicates: first"),
+        ("2 3\nthe 1 2 3\ndog 9 4 5 6\n", "line 2 of its words has more than 3 numbers, or 'dog 9' for a word, in which '9'"),
+        ("2 3\ndog 9 4 5 6\nthe 1 2 3\n", "line 1 of its words has more than 3 numbers"),
+        ("a 1 2\nb 3 4 5\n", "line 2 of its words has more than 2 numbers, or 'b 3' for a word"),
+        ("a 1 2 3\nb 7 nan 4 5 6\n", "in which '7' reads as a number"),
+        ("a 1 2 3\n. 7 . 4 5 6\n", "in which '7' reads as a number"),
+        ("a 1 2 3\n b 4 5 6\n", "line 2 of its words begins with a space"),
+        ("1 3\nthe 0,1 -0,2 0,3\n", "line 1 of its words has '0,1' for a number"),
+        (f"2 3\nthe {'é' * 2500} 0,1 0,2 0,3\n", "line 1 of its words"),
+        (b"1 3\nna\xefve 1 2 3\n", "word 1 is no text in UTF-8"),
         ("a 1 2 3\n\nb 4 5 6\n", "line 2 of its words is empty"),
         (f"a 1 2 3\n{'x' * 5000} 4 5 6\n", "line 2 of its words is longer than"),
         (f"a 1 2 3\n{'x' * 1050} 4 5 6\n", "word 2 has 1,050 bytes"),
@@ -139,6 +153,37 @@ def test_what_is_written_is_read_back(tmp_path, written):
     assert np.array_equal(after.table, before.table)
 
 
+def test_the_last_line_may_be_blank_once(written):
+    for head in ("", "2 3\n"):
+        for blank in ("\n", " \r\n"):
+            found = read_vectors(written(f"{head}a 1 2 3\nb 4 5 6\n{blank}"))
+            assert list(found.places) == ["a", "b"]
+            with pytest.raises(ModelError, match="line 3 of its words is empty"):
+                read_vectors(written(f"{head}a 1 2 3\nb 4 5 6\n{blank}{blank}"))
+    with pytest.raises(ModelError, match="its header says 3 words, and it has 2"):
+        read_vectors(written("3 3\na 1 2 3\nb 4 5 6\n\n"))
+
+
+def test_a_text_that_is_cut_is_refused_but_inside_its_last_number(written):
+    """By the header or by the numbers of the line; of a last number that is shorter nobody can tell, as the page says."""
+    whole = f"5 3\n{TEXT}".encode().rstrip(b"\n")
+    last = len(whole) - len(whole.rsplit(b" ", 1)[1])
+    for end in range(last + 1):
+        with pytest.raises(ModelError, match="no file of word vectors that can be read"):
+            read_vectors(written(whole[:end]))
+    assert len(read_vectors(written(whole[: last + 1])).places) == 5
+
+
+def test_a_file_of_too_many_words_is_refused_and_not_cut(written, monkeypatch):
+    monkeypatch.setattr("agents.models.static_vectors.files.MOST_WORDS", 3)
+    path = written(TEXT)
+    for most in (20_000_000, 3):
+        with pytest.raises(ModelError, match="it has more than 3 words; `words: N` below that reads its first N"):
+            read_vectors(path, most=most)
+    assert len(read_vectors(path, most=2).places) == 2
+    assert len(read_vectors(written("a 1\nb 2\nc 3\n")).places) == 3
+
+
 @pytest.mark.parametrize("weights", ["even", "sif"])
 @pytest.mark.parametrize("centred", [False, True])
 def test_a_text_is_the_mean_of_its_words(weights, centred, written):
@@ -185,6 +230,19 @@ def test_a_belief_is_by_cosine_and_none_without_a_known_word(written):
     assert create_text_embedding("static_vectors", checkpoint=str(written(TEXT))).embed([Text("dog")]).shape == (1, 3)
 
 
+def test_an_option_without_a_known_word_wins_nothing(written):
+    """Its zeros would have the cosine 0, and beat all options that are known and unlike the question."""
+    backend = create_belief_backend("static_vectors", checkpoint=str(written("up 1 0\ndown -1 0.1\nlow -1 -0.1\n")))
+    known, unknown = backend.believe(
+        [
+            Question("q", "up", labels=("A", "B"), options=("down", "low xyzzy")),
+            Question("q", "up", labels=("A", "B", "C"), options=("down", "xyzzy", "low")),
+        ]
+    )
+    assert not known.abstention
+    assert (unknown.labels, unknown.abstention) == (("A", "B", "C"), "no word of the option 'xyzzy' has a vector")
+
+
 def test_options_that_cannot_be_are_refused(written):
     path = str(written(TEXT))
     for options, sentence in (
@@ -192,6 +250,11 @@ def test_options_that_cannot_be_are_refused(written):
         ({"words": 0}, "words is a whole number of at least 1"),
         ({"duplicates": "last"}, "duplicates is refuse, first"),
         ({"weights": "tfidf"}, "weights is even or sif"),
+        ({"weights": ["sif"]}, "weights is even or sif"),
+        ({"centred": "false"}, "centred is true or false; got 'false'"),
+        ({"temperature": "x"}, "temperature is a number; got 'x'"),
+        ({"temperature": True}, "temperature is a number; got True"),
+        ({"speed": 1}, "speed"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             create_belief_backend("static_vectors", checkpoint=path, **options)
@@ -206,3 +269,62 @@ def test_a_saved_backend_is_the_same(tmp_path, written):
     assert again.texts.vector("the dog").equal(made.texts.vector("the dog"))
     assert (again.texts.weights, again.texts.centred, again.temperature) == ("sif", True, 0.3)
     assert isinstance(again.texts.vectors, WordVectors)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"speed": 1}', "there is no setting 'speed'; there are weights, centred, temperature"),
+        ("[1]", ""),
+        ("1", ""),
+        ("null", ""),
+        ("", ""),
+        (b"\xff", ""),
+        ("[" * 100_000, ""),
+        ('{"temperature": "x"}', "temperature is a number; got 'x'"),
+        ('{"temperature": 0}', "temperature must be finite and above 0; got 0"),
+        ('{"temperature": NaN}', "temperature must be finite and above 0; got nan"),
+        ('{"centred": "false"}', "centred is true or false; got 'false'"),
+        ('{"weights": 3}', "weights is even or sif; got 3"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(content, sentence, tmp_path, written):
+    StaticVectors(read_vectors(written(TEXT))).save_pretrained(tmp_path / "saved")
+    (tmp_path / "saved" / "static_vectors.json").write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
+    with pytest.raises(ModelError, match=f"no settings of static_vectors in .*{sentence}"):
+        StaticVectors.from_pretrained(str(tmp_path / "saved"))
+
+
+def test_an_option_that_there_is_not_is_refused_by_the_class_as_well(written):
+    with pytest.raises(ConfigError, match="static_vectors has no option 'speed'; it has weights, centred, temperature"):
+        StaticVectors.from_pretrained(str(written(TEXT)), speed=1)
+    with pytest.raises(BeliefError, match="temperature must be finite and above 0; got -1"):
+        StaticVectors.from_pretrained(str(written(TEXT)), temperature=-1)
+
+
+def vectors_of(*words, seed=0):
+    rows = np.random.default_rng(seed).normal(size=(len(words), 7)) * 10.0 ** np.arange(-30, 40, 10)
+    return WordVectors({word: place for place, word in enumerate(words)}, rows.astype(np.float32))
+
+
+@pytest.mark.parametrize("words", [("a", "b"), ("a", ". . .", "at name@domain.com", "12"), ("tab\tbed", "a\rb", "\t")])
+def test_a_saved_backend_has_the_same_words_whatever_they_are(words, tmp_path):
+    folder = tmp_path / "saved"
+    # What an earlier save left is not read.
+    for vectors in (vectors_of("x y", "z"), vectors_of("z"), vectors_of(*words)):
+        StaticVectors(vectors).save_pretrained(folder)
+        again = StaticVectors.from_pretrained(str(folder)).texts.vectors
+        assert list(again.places) == list(vectors.places)
+        assert np.array_equal(again.table, vectors.table)
+
+
+@pytest.mark.parametrize("word", ["dog 9", " dog", "dog ", "a b\nc", "", "\ndog", "\ud800", "x" * 1001])
+def test_words_that_no_file_keeps_are_not_written(word, tmp_path):
+    with pytest.raises(ModelError, match="would not be read back as it is: no file of vectors is written"):
+        StaticVectors(vectors_of("the", word)).save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+    with pytest.raises(ModelError, match="a row of finite numbers a word"):
+        write_vectors(tmp_path / "none.bin", WordVectors({"a": 0}, np.full((1, 2), np.nan, dtype=np.float32)))
+    assert not (tmp_path / "none.bin").exists()

@@ -102,7 +102,7 @@ def test_every_family_is_held_against_its_own_code():
 
 
 def test_the_cache_is_what_a_model_keeps():
-    for name in ("llama", "gemma3_text", "gpt2", "mistral", "qwen3_moe"):
+    for name in CONFIGS:
         model = AutoModelForCausalLM.from_config(CONFIGS[name]).eval()
         with torch.no_grad():
             kept = model(torch.arange(40)[None] + 2, use_cache=True).past_key_values
@@ -111,6 +111,33 @@ def test_the_cache_is_what_a_model_keeps():
         # transformers keeps one position less of a window: the next token is its last.
         windowed = sum(2 * layer.kept * layer.head for layer in shape.layers if layer.window is not None)
         assert numbers == shape.cached(40) - windowed, name
+
+
+def test_positions_beyond_those_that_are_learned_are_refused():
+    found = cost(CONFIGS["gpt2, narrow"], "small")
+    asked = (
+        found.operations,
+        lambda context: found.cache_bytes(context, "float32"),
+        lambda context: found.held_bytes(context=context, rows=1, dtype="float32"),
+        lambda context: found.step(device("l4"), context=context, rows=1, dtype="float32").read,
+    )
+    for each in asked:
+        assert each(64) > 0
+        with pytest.raises(
+            ConfigError, match="a context of 5,000 positions is beyond the 64 that the model has learned"
+        ):
+            each(5000)
+    # Rotary positions have no weights, and no end.
+    assert cost(CONFIGS["llama"], "small").operations(10**6) > 0
+
+
+def test_of_tables_no_more_is_read_than_there_is():
+    tied, untied, learned = (cost(CONFIGS[name], "small") for name in ("llama", "llama, biased", "gpt2, narrow"))
+    for rows in (1, 99, 100, 101, 5000):
+        assert tied.weights_read(rows) == tied.parameters
+        assert untied.weights_read(rows) == untied.parameters - 32 * max(100 - rows, 0)
+        # Of 64 positions the one where all rows are.
+        assert learned.weights_read(rows) == learned.parameters - 32 * (63 + max(100 - rows, 0))
 
 
 def test_a_window_bounds_what_a_token_attends_to_and_what_is_kept():
