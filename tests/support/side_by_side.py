@@ -28,10 +28,13 @@ def pass_on(part: int, process: subprocess.Popen[str]) -> None:
 
 def main() -> int:
     """Run the parts, and return the exit code."""
-    # One thread each, where there is no more than a core for each.
-    threads = {"OMP_NUM_THREADS": "1"} if (os.cpu_count() or 1) <= 2 else {}
+    # Ray's workers, which it makes give way to others, count as much as these; where there is no more than a core for each
+    # part, each has one thread.
+    settings = {"RAY_worker_niceness": "0", **({"OMP_NUM_THREADS": "1"} if (os.cpu_count() or 1) <= 2 else {})}
     processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | threads)
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | settings
+        )
         for command in commands(sys.argv[1:])
     ]
     readers = [threading.Thread(target=pass_on, args=part) for part in enumerate(processes, 1)]
