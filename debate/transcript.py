@@ -45,7 +45,7 @@ class Reduced:
         rule: by which reduction.
         before: positions of what was said and would have been heard.
         groups: those positions by position heard: of one group merged, of none dropped.
-        digest: digest of the message that was heard.
+        digest: digest of the message that was heard; between tokenizers of that in the hearer's vocabulary.
     """
 
     rule: str
