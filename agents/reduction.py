@@ -12,7 +12,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -45,18 +45,20 @@ class Reduction:
     text: str
     keep: float
 
-    @cached_property
-    def _rule(self) -> Rule:
-        named = parse_named(self.text, "reduction")
-        return RULES[named.name](**named.parameters)
-
     def most(self, count: int) -> int:
         """Return how many positions are heard of a message of so many."""
         return kept_of(count, self.keep)
 
     def groups(self, message: Message) -> Groups:
         """Return which positions of a CIPHER message are heard, in order."""
-        return self._rule(message)
+        return _rule(self.text)(message)
+
+
+@lru_cache(maxsize=256)
+def _rule(text: str) -> Rule:
+    # Beside the value, which is pickled and compared by what a config says alone.
+    named = parse_named(text, "reduction")
+    return RULES[named.name](**named.parameters)
 
 
 def reduction(text: str, *, where: str = "reduce") -> Reduction | None:

@@ -184,7 +184,10 @@ def test_what_a_config_writes_is_read_and_written_back():
     assert (rule.most(40), rule.most(1), rule.most(0)) == (20, 1, 0)
     assert reduction("none") is None
     said = message(10)
-    assert pickle.loads(pickle.dumps(rule)).groups(said) == rule.groups(said)
+    left = rule.groups(said)
+    # After it was used, too.
+    assert pickle.loads(pickle.dumps(rule)) == rule
+    assert pickle.loads(pickle.dumps(rule)).groups(said) == left
     for wrong, sentence in (
         ("drop", "needs the parameter 'keep'"),
         ("merge(keep=0)", "keep is a share above 0 and at most 1; got 0"),
