@@ -7,6 +7,7 @@ from agents.message import Message
 from agents.reduction import reduced
 from debate.build import build_debate
 from debate.preview.facts import facts
+from debate.preview.heard import most_heard
 from debate.protocol.exchange import build_exchange
 from debate.run_folder.reader import read_method
 from debate.run_folder.turn_record import Cost, read_turn, turn_record
@@ -193,3 +194,14 @@ def test_what_is_heard_is_counted_beforehand(config):
     heard = [facts(one, build_exchange(one)).heard_tokens for one in (plain, half)]
     # Four messages of others, each of at most 41 tokens, of which 21 are heard; four of one's own.
     assert heard == [4 * 41 + 4 * 41, 4 * 21 + 4 * 41]
+
+
+def test_what_is_heard_whole_is_counted_whole(config):
+    """Ben speaks text, cy hears no vectors: of the six deliveries of a second round one is reduced."""
+    agents = {"ada": {}, "ben": {"encoder": "none"}, "cy": {"backend": "openai", "model": "gpt", "encoder": "none"}}
+    made = config(agents=agents, max_tokens=41, rounds=2, reduce=HALF)
+    exchange = build_exchange(made)
+    # Ada is heard by ben in vectors and by cy in text; ben and cy say text, which ada, ben and cy hear whole.
+    assert facts(made, exchange).heard_tokens == 21 + 5 * 41 + 3 * 41
+    two = {turn.agent: most_heard(made, exchange, turn, inbox) for turn, inbox in exchange.planned.plan.items()}
+    assert two == {"ada": 2 * 41, "ben": 21 + 41, "cy": 2 * 41}
