@@ -12,11 +12,11 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from agents.errors import ConfigError, UnknownName
+from agents.errors import ConfigError, MessageError, UnknownName
 from agents.message import Cipher, Message
 from agents.registry import check_parameters, parse_named
 
@@ -45,18 +45,20 @@ class Reduction:
     text: str
     keep: float
 
-    @cached_property
-    def _rule(self) -> Rule:
-        named = parse_named(self.text, "reduction")
-        return RULES[named.name](**named.parameters)
-
     def most(self, count: int) -> int:
         """Return how many positions are heard of a message of so many."""
         return kept_of(count, self.keep)
 
     def groups(self, message: Message) -> Groups:
         """Return which positions of a CIPHER message are heard, in order."""
-        return self._rule(message)
+        return _rule(self.text)(message)
+
+
+@lru_cache(maxsize=256)
+def _rule(text: str) -> Rule:
+    # Beside the value, which is pickled and compared by what a config says alone.
+    named = parse_named(text, "reduction")
+    return RULES[named.name](**named.parameters)
 
 
 def reduction(text: str, *, where: str = "reduce") -> Reduction | None:
@@ -85,11 +87,12 @@ def drop(*, keep: float, by: str = "entropy", seed: int = 0) -> Rule:
     """Hear the positions that a criterion ranks highest, as they were said.
 
     Args:
-        keep: share of the positions, above 0 and at most 1, rounded up.
+        keep: share of the positions, above 0 and at most 1, rounded up, so that one is left at least.
         by: `entropy` drops the surest positions first, whose belief is nearly one token; `certainty` the least sure;
             `similarity` those whose vector is most like that of the position before; `random` any. Of equals the later are
             dropped.
-        seed: seed of `random`; what is drawn also depends on the message.
+        seed: seed of `random`; the draw follows from it and the message's nearest tokens, and from nothing else: neither from
+            the last bits of vectors nor from settings that leave what was said as it is.
     """
     _check(keep)
     if by not in BY:
@@ -116,7 +119,7 @@ def drop(*, keep: float, by: str = "entropy", seed: int = 0) -> Rule:
                 rows = _rows(cipher)
                 return [math.inf, *(-_cosine(one, two) for one, two in pairwise(rows))]
             case _:
-                drawn = random.Random(f"{seed}|{message.digest}")
+                drawn = random.Random(f"{seed}|{','.join(map(str, message.token_ids))}")
                 return [drawn.random() for _ in range(len(cipher))]
 
     return rule
@@ -129,7 +132,7 @@ def merge(*, keep: float) -> Rule:
     similar pairs the first.
 
     Args:
-        keep: share of the positions, above 0 and at most 1, rounded up.
+        keep: share of the positions, above 0 and at most 1, rounded up, so that one is left at least.
     """
     _check(keep)
 
@@ -159,9 +162,9 @@ RULES: dict[str, Callable[..., Rule]] = {"drop": drop, "merge": merge}
 
 
 def kept_of(count: int, keep: float) -> int:
-    """Return how many of some positions a share leaves: rounded up, so that something is heard of whatever was said."""
+    """Return how many of some positions a share leaves: rounded up, and one at least of whatever was said."""
     # A share such as 0.07 of 100 is 7 and a rounding error.
-    return min(count, math.ceil(keep * count - 1e-9))
+    return min(count, max(1, math.ceil(keep * count - 1e-9)))
 
 
 def reduced(message: Message, groups: Groups, *, tokenizer: Any = None) -> Message:
@@ -169,14 +172,25 @@ def reduced(message: Message, groups: Groups, *, tokenizer: Any = None) -> Messa
 
     A merged position has the mean of its positions' vectors, computed in float64, on every table on which the message is
     rendered; the mean of their kept beliefs, and the likeliest token of that as its nearest; and the mean of their entropies
-    and of their largest probabilities, below and above which those of the mean belief cannot be.
+    and of their largest probabilities, below and above which those of the mean belief cannot be. Kept beliefs are renormalised
+    before the mean, so that positions weigh alike, and the mean carries as much probability as that of its positions which
+    carries least: where one is too little to be rendered on another table (`agents.rerender`), so is the mean.
 
     Args:
-        message: what was said.
-        groups: positions of the message by position heard, each position at most once.
+        message: the part of what was said that is heard: `message.answer`, or `message.whole` with its thinking.
+        groups: positions of that part by position heard, each position at most once. What `first_tokens` leaves is the
+            beginning of the part, so it need not be cut before.
         tokenizer: the sender's, which reads the tokens that are left; without it the text stays as it was.
+
+    Raises:
+        MessageError: the message has its thinking apart, so what positions count is not said.
     """
     cipher = _cipher(message)
+    if message.thinking or message.thinking_tokens:
+        raise MessageError(
+            "positions of a reduced message count in the part that is heard: give message.answer, or message.whole where the "
+            "thinking is heard, too"
+        )
     if groups == _whole(len(cipher)):
         return message
     left = _part(cipher, groups)
@@ -218,16 +232,21 @@ def _part(cipher: Cipher, groups: Groups) -> Cipher:
 def _mean_belief(cipher: Cipher, group: Sequence[int]) -> tuple[list[int], list[float]]:
     """Return tokens and weights of the mean of some kept beliefs, the likeliest first, of equals the lowest id.
 
-    The belief of a single position stays as it is.
+    The belief of a single position stays as it is. Of several each is renormalised, and the mean carries the least of their
+    masses, so that whoever checks what is carried finds the worst position; nothing where one of them kept nothing.
     """
     tokens, shares = cipher.top_ids, cipher.top_probabilities
     if len(group) == 1:
         return tokens[group[0]].tolist(), shares[group[0]].tolist()
+    weights = shares[list(group)].double()
+    masses = weights.sum(dim=1).tolist()
+    if (least := min(masses)) <= 0:
+        return [], []
     total: dict[int, float] = {}
-    for place in group:
-        for token, share in zip(tokens[place].tolist(), shares[place].double().tolist(), strict=True):
+    for place, row, mass in zip(group, weights.tolist(), masses, strict=True):
+        for token, share in zip(tokens[place].tolist(), row, strict=True):
             if share > 0:
-                total[token] = total.get(token, 0.0) + share / len(group)
+                total[token] = total.get(token, 0.0) + share / mass * least / len(group)
     ordered = sorted(total.items(), key=lambda item: (-item[1], item[0]))
     return [token for token, _ in ordered], [share for _, share in ordered]
 

@@ -74,24 +74,29 @@ class Hearing:
             message = beginning(message, edge.first_tokens, tokenizer_of(speaker.backend))
         if not message.is_cipher or edge.message == "text" or not hearer.takes_vectors:
             return HeardMessage(reading(message), is_read_out=message.is_cipher and not hearer.takes_vectors)
-        told = None
-        if edge.reduce is not None:
-            groups, before = edge.reduce.groups(message), message.num_tokens
-            message = reduced(message, groups, tokenizer=tokenizer_of(speaker.backend))
-            told = Reduced(edge.reduce.text, before, groups, message.digest)
-        return replace(self._vectors(message, edge, speaker, hearer), reduced=told)
-
-    def _vectors(self, message: Message, edge: Edge, speaker: Speaker, hearer: Speaker) -> HeardMessage:
-        """Return a CIPHER message as vectors for a hearer, or as its reading where too little maps between tokenizers."""
-        vectors, mass = message, None
         if edge.content in RENDERED_CONTENTS:
             return HeardMessage(controlled(message, edge.content, hearer.backend.fingerprint))
-        if not message.model.same_tokenizer(hearer.backend.fingerprint):
-            mapped, mass = self._mapped(message, speaker, hearer)
-            if mapped is None:
-                return HeardMessage(reading(message), mass)
-            vectors = mapped
-        return HeardMessage((vectors, reading(message)) if edge.message == "both" else vectors, mass)
+        vectors, mass = self._vectors(message, speaker, hearer)
+        if vectors is None:
+            return HeardMessage(reading(message), mass)
+        if edge.reduce is None:
+            return HeardMessage((vectors, reading(message)) if edge.message == "both" else vectors, mass)
+        assert edge.message == "cipher", "a message that is read beside its vectors is refused before it is said"
+        groups = edge.reduce.groups(message)
+        fewer, mass = self._vectors(reduced(message, groups, tokenizer=tokenizer_of(speaker.backend)), speaker, hearer)
+        if fewer is None:
+            # What is left maps too badly: as where the whole does, its whole text is heard.
+            return HeardMessage(reading(message), mass)
+        return HeardMessage(fewer, mass, reduced=Reduced(edge.reduce.text, message.num_tokens, groups, fewer.digest))
+
+    def _vectors(self, message: Message, speaker: Speaker, hearer: Speaker) -> tuple[Message | None, float | None]:
+        """Return a CIPHER message as vectors for a hearer, and the share that mapped where the tokenizers differ.
+
+        None in place of the message where too little maps, so that its reading is heard.
+        """
+        if message.model.same_tokenizer(hearer.backend.fingerprint):
+            return message, None
+        return self._mapped(message, speaker, hearer)
 
     def own(self, message: Message, agent: Speaker) -> HeardMessage:
         """Return an agent's own last message as it stands in its next prompt."""

@@ -43,9 +43,10 @@ class Reduced:
 
     Attributes:
         rule: by which reduction.
-        before: positions of what was said and would have been heard.
-        groups: those positions by position heard: of one group merged, of none dropped.
-        digest: digest of the message that was heard.
+        before: positions of what was said and would have been heard: of the answer, or of thinking and answer where both are
+            heard, as far as `first_tokens` goes.
+        groups: those positions, from 0 in that part, by position heard: of one group merged, of none dropped.
+        digest: digest of the message that was heard; between tokenizers of that in the hearer's vocabulary.
     """
 
     rule: str

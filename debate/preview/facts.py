@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import networkx as nx
 
 from agents.errors import DebateError
+from debate.preview.heard import most_heard
 
 if TYPE_CHECKING:
     from debate.config.schema import DebateConfig
@@ -61,10 +62,9 @@ def facts(config: "DebateConfig", exchange: "Exchange") -> Facts:
     lengths = [dict(nx.single_source_shortest_path_length(whole, name)) for name in whole]
     spoken = {turn: config.agents[turn.agent].is_control for turn in plan}
     heard = own = 0
-    for inbox in plan.values():
+    for turn, inbox in plan.items():
         own += inbox.own is not None
-        for edge in inbox.edges:
-            heard += edge.most_heard(config.max_tokens)
+        heard += most_heard(config, exchange, turn, inbox)
     sizes = [_message_bytes(config, turn.agent, exchange.encoders[turn]) for turn in plan]
     forms = Counter(data["edge"].message if "edge" in data else "cipher" for _, _, data in whole.edges(data=True))
     return Facts(

@@ -17,6 +17,7 @@ from debate.config.schema import DebateConfig
 from debate.overflow import Overflow
 from debate.preview.checks import Finding
 from debate.preview.engines import KnownEngine, check_transforms, known_engine
+from debate.preview.heard import most_heard
 from debate.protocol.exchange import Exchange
 from debate.protocol.protocol import Inbox
 from debate.transcript import TurnKey
@@ -114,7 +115,8 @@ def rehearse(
             if (finding := Finding("error", f"{turn.agent}: {error}")) not in findings:
                 findings.append(finding)
             continue
-        tokens = around + _heard(config, inbox)
+        own = config.max_tokens if inbox.own is not None else 0
+        tokens = around + own + most_heard(config, exchange, turn, inbox)
         total += tokens
         operations += 2 * (engine.parameters or 0) * (tokens + config.max_tokens)
         before = longest.get(id(engine))
@@ -230,12 +232,6 @@ def _least(
         asked = len(position_keys(segments(prompts.summary(question, [MESSAGE]), engine.tokenizer, NOBODY)))
         least = max(least, _measured(known, prompts, own, engine, question), asked)
     return least
-
-
-def _heard(config: DebateConfig, inbox: Inbox) -> int:
-    """Return the tokens that the messages in a prompt have at most."""
-    own = config.max_tokens if inbox.own is not None else 0
-    return own + sum(edge.most_heard(config.max_tokens) for edge in inbox.edges)
 
 
 def _fits(found: LongestPrompt, overflow: Overflow) -> Finding | None:

@@ -1,16 +1,23 @@
 """A turn as a record of the journal, and back. What depends on the clock or on who shared a batch stands apart, in `cost`."""
 
+import re
 import sys
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from agents.backend import Usage
-from agents.errors import RunError
+from agents.errors import ConfigError, RunError, UnknownName
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
+from agents.reduction import reduction
 from agents.signature import read_signature
 from debate.run_folder.message_store import MessageStore
 from debate.transcript import Control, Reduced, Summary, Turn, TurnKey
+
+# SHA-256, as messages are named by it.
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -143,9 +150,34 @@ def _reduced(fields: dict[str, Any]) -> tuple[TurnKey, Reduced]:
     groups = tuple(
         tuple(map(whole, group)) if isinstance(group, list) else (whole(group),) for group in fields["positions"]
     )
+    before, digest = whole(fields["before"]), text(fields["digest"])
     if whole(fields["after"]) != len(groups):
         raise ValueError(f"{fields['after']} positions of a reduced message, and {len(groups)} are listed")
-    return _key(*fields["of"]), Reduced(text(fields["rule"]), whole(fields["before"]), groups, text(fields["digest"]))
+    # One heard position follows another, and those of a merged one are neighbours: every position stands once, in order.
+    places = [place for group in groups for place in group]
+    if not all(groups) or bool(places) != bool(before) or any(one >= two for one, two in pairwise(places)):
+        raise ValueError("positions of a reduced message are some, each once, in order")
+    if places and places[-1] >= before:
+        raise ValueError(f"position {places[-1]} of a message of {before}")
+    if not DIGEST.fullmatch(digest):
+        raise ValueError(f"{digest[:80]!r} is no digest of a message")
+    return _key(*fields["of"]), Reduced(_rule(text(fields["rule"])), before, groups, digest)
+
+
+@lru_cache(maxsize=256)
+def _rule(rule: str) -> str:
+    """Return a rule by which messages are reduced, as it was written.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found = reduction(rule)
+    except (ConfigError, UnknownName) as error:
+        raise ValueError(f"{rule[:80]!r} reduces nothing: {error}") from error
+    if found is None:
+        raise ValueError(f"{rule[:80]!r} reduces nothing")
+    return rule
 
 
 def turn_key(record: dict[str, Any]) -> TurnKey:

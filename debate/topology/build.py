@@ -88,12 +88,13 @@ def build_topology(
     over = debaters if config.over is None else members.of(config.over, "topology.over")
     seed = seed if config.seed is None else config.seed
     default = None if reduce is None else reduction(reduce)
+    _check_intact(default, content, "reduce")
     generated = Edge(config.message or message, is_stated=config.message is not None, content=content, reduce=default)
     stated = [(edge, *_pairs(edge, members, place)) for place, edge in enumerate(config.edges)]
     if isinstance(topology, str):
         stated.append((EdgeConfig.model_validate({"from": debaters, "to": tuple(judges)}), debaters, tuple(judges)))
     keys = [_keys(edge, speakers, place) for place, (edge, speakers, _) in enumerate(stated)]
-    reductions = [_reduction(edge, message, default, place) for place, (edge, _, _) in enumerate(stated)]
+    reductions = [_reduction(edge, message, content, default, place) for place, (edge, _, _) in enumerate(stated)]
     for place, edge in enumerate(config.edges):
         if edge.rounds and edge.rounds[0] > rounds:
             raise ConfigError(
@@ -207,19 +208,39 @@ def _keys(edge: EdgeConfig, speakers: Sequence[str], place: int) -> dict[str, st
     return {name: public_key(named, where=f"{where}.{name}") for name, named in edge.signed.items()}
 
 
-def _reduction(edge: EdgeConfig, message: Form, default: Reduction | None, place: int) -> Reduction | None:
+def _reduction(
+    edge: EdgeConfig, message: Form, content: Content, default: Reduction | None, place: int
+) -> Reduction | None:
     """Return how an edge reduces messages: as it says itself, or as the debate says."""
-    if edge.reduce is None:
-        return default
     where = f"topology.edges.{place}.reduce"
-    found = reduction(edge.reduce, where=where)
+    found = default if edge.reduce is None else reduction(edge.reduce, where=where)
+    if edge.remove:
+        return None
+    _check_intact(found, edge.content or content, where)
+    if found is None or edge.reduce is None:
+        return found
     form = edge.message or message
-    if found is not None and form != "cipher":
+    if form != "cipher":
         raise ConfigError(
             f"{where}: {edge.reduce} drops or merges positions of a CIPHER message, and this edge is heard as {form}, which "
             "says it whole; let it be message: cipher, or hear the beginning of a text by first_tokens"
         )
+    if edge.seen == "answers":
+        raise ConfigError(
+            f"{where}: {edge.reduce} drops or merges positions of a message, and this edge shows answers only (seen: answers); "
+            "let it show the last message, or drop reduce"
+        )
     return found
+
+
+def _check_intact(reduce: Reduction | None, content: Content, where: str) -> None:
+    """Refuse a reduction of what a content control puts in a message's place."""
+    if reduce is not None and content != "intact":
+        raise ConfigError(
+            f"{where}: {reduce.text} and content: {content} on one edge: dropped and merged positions change what a control is "
+            "to keep, e.g. norms and entropies, so it controls for nothing; let one of them be left out (reduce: none, or "
+            "content: intact)"
+        )
 
 
 def _put(

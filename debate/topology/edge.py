@@ -47,10 +47,15 @@ class Edge:
         """Whether the hearer is to get vectors."""
         return self.message != "text"
 
-    def most_heard(self, tokens: int) -> int:
-        """Return how many positions of a prompt a message of at most so many tokens takes."""
+    def most_heard(self, tokens: int, *, as_vectors: bool = True) -> int:
+        """Return how many positions of a prompt a message of at most so many tokens takes.
+
+        Args:
+            tokens: of the message.
+            as_vectors: whether it is said in CIPHER and its hearer takes vectors; what is heard as text is not reduced.
+        """
         heard = min(tokens, self.first_tokens or tokens)
-        if self.reduce is not None and self.wants_vectors:
+        if self.reduce is not None and self.wants_vectors and self.seen != "answers" and as_vectors:
             heard = self.reduce.most(heard)
         return heard * (1 + (self.message == "both"))
 

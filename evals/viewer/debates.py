@@ -108,13 +108,15 @@ def _turn(
 def heard_forms(
     exchange: Exchange | None, config: DebateConfig, record: Record, said: dict[tuple[int, str], Record]
 ) -> list[dict[str, Any]]:
-    """Return what a turn heard, in its order: which turn, in what form, how much of a belief mapped, which control for it.
+    """Return what a turn heard, in its order: which turn, in what form, how much of a belief mapped, which control for it,
+    and of a message that was reduced how many positions of how many.
 
     Forms: `cipher`, `text`, `both`, `reading` (a CIPHER message heard as words), `answer`.
     """
     mapped = {(number, agent): mass for number, agent, mass in record.get("mapped", [])}
     read_out = {(number, agent) for number, agent in record.get("read_out", [])}
     controls = {(number, agent): content for number, agent, content, *_ in record.get("controls", [])}
+    reduced = {(one["of"][0], one["of"][1]): [one["after"], one["before"]] for one in record.get("reduced", [])}
     edges = _edges(exchange, record)
     found = []
     for number, agent in record["heard"]:
@@ -134,6 +136,8 @@ def heard_forms(
             one["mapped"] = round(mapped[key], 4)
         if key in controls:
             one["control"] = controls[key]
+        if key in reduced:
+            one["reduced"] = reduced[key]
         if edge.first_tokens is not None:
             one["firstTokens"] = edge.first_tokens
         found.append(one)

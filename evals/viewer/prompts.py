@@ -87,6 +87,13 @@ class PromptMaker:
             return {
                 "none": f"It heard content controls in place of messages ({heard}), which the journal does not hold."
             }
+        if reduced := record.get("reduced"):
+            heard = ", ".join(
+                f"{one['after']} of {one['before']} for {one['of'][1]} in round {one['of'][0]}" for one in reduced
+            )
+            return {
+                "none": f"It heard fewer positions of messages ({heard}), and what was left of them is not in the journal."
+            }
         try:
             found = self._found(method, name)
             prompt = self._render(found.files, method, record, said)

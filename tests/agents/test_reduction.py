@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.byte_tokens import ByteTokenizer
-from agents.errors import ConfigError, UnknownName
+from agents.errors import ConfigError, MessageError, MessageMismatch, UnknownName
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
 from agents.reduction import kept_of, reduced, reduction
@@ -97,10 +98,12 @@ def test_what_is_merged_is_what_a_loop_merges(count, keep, dtype):
             exact = [sum(many[p, d].double().item() for p in group) / len(group) for d in range(many.shape[1])]
             assert torch.equal(one[at].double(), torch.tensor(exact, dtype=torch.float64).to(dtype).double())
         belief = {}
+        shares = said.cipher.top_probabilities
+        masses = {place: sum(shares[place].tolist()) for place in group}
         for place in group:
-            kept = zip(said.cipher.top_ids[place].tolist(), said.cipher.top_probabilities[place].tolist(), strict=True)
-            for token, share in kept:
-                belief[token] = belief.get(token, 0.0) + share / len(group)
+            for token, share in zip(said.cipher.top_ids[place].tolist(), shares[place].tolist(), strict=True):
+                weight = share / masses[place] * min(masses.values())
+                belief[token] = belief.get(token, 0.0) + weight / len(group)
         found = zip(left.top_ids[at].tolist(), left.top_probabilities[at].tolist(), strict=True)
         assert {token: share for token, share in found if share} == pytest.approx(belief, abs=1e-7)
         likeliest = max(belief, key=lambda token: (belief[token], -token))
@@ -122,6 +125,45 @@ def test_a_merged_belief_is_rendered_as_the_mean_of_the_vectors():
     whole, fewer = rerender(said, table, hearer), rerender(left, table, hearer)
     groups = reduction("merge(keep=0.5)").groups(said)
     torch.testing.assert_close(fewer, torch.stack([whole[list(group)].mean(dim=0) for group in groups]))
+
+
+def truncated(masses):
+    """Return a message of two kept tokens a position, which carry so much of each belief."""
+    ids = torch.tensor([[2 * place, 2 * place + 1] for place in range(len(masses))])
+    weights = torch.tensor([[0.75 * mass, 0.25 * mass] for mass in masses])
+    count = len(masses)
+    cipher = Cipher(torch.ones(count, D), ids[:, 0], torch.ones(count), weights[:, 0], ids, weights)
+    return Message("said", MODEL, 1.0, tuple(ids[:, 0].tolist()), "expectation", cipher)
+
+
+def test_truncated_beliefs_weigh_alike_on_another_table():
+    """Positions of which 0.92 and 0.99 were kept: what is rendered is the mean of what is rendered of each."""
+    said = truncated([0.92, 0.99, 0.95])
+    table = torch.randn(V, 5, generator=torch.Generator().manual_seed(9))
+    hearer = ModelFingerprint("h", "its table", "tokenizer", V, 5)
+    whole, fewer = rerender(said, table, hearer), rerender(reduced(said, ((0, 1, 2),)), table, hearer)
+    torch.testing.assert_close(fewer, whole.mean(dim=0, keepdim=True))
+
+
+def test_a_mean_is_rendered_only_where_each_of_its_positions_is():
+    said = truncated([1.0, 1.0, 0.85])
+    table, hearer = torch.ones(V, 5), ModelFingerprint("h", "its table", "tokenizer", V, 5)
+    for groups in (((0,), (1,), (2,)), ((0,), (1, 2)), ((0, 1, 2),)):
+        with pytest.raises(MessageMismatch, match="carry 0.85 of the probability"):
+            rerender(reduced(said, groups), table, hearer)
+    assert len(rerender(reduced(said, ((0, 1),)), table, hearer)) == 1
+    # Nothing was kept of one: nothing is made of the other's.
+    with pytest.raises(MessageMismatch, match="carry 0.00 of the probability"):
+        rerender(reduced(truncated([1.0, 0.0]), ((0, 1),)), table, hearer)
+
+
+def test_positions_count_in_the_part_that_is_heard():
+    stored = replace(message(9), thinking="hm", thinking_tokens=4)
+    for part, count in ((stored.answer, 5), (stored.whole, 9)):
+        left = reduced(part, reduction("drop(keep=0.5, by=random)").groups(part))
+        assert (part.num_tokens, left.num_tokens) == (count, (count + 1) // 2)
+    with pytest.raises(MessageError, match=r"give message\.answer, or message\.whole"):
+        reduced(stored, ((0,),))
 
 
 def test_beliefs_without_vectors_are_compared_by_their_kept_tokens():
@@ -156,11 +198,24 @@ def test_a_share_is_rounded_up_and_no_rounding_error_counts():
     assert [kept_of(count, 0.5) for count in range(6)] == [0, 1, 1, 2, 2, 3]
 
 
+@pytest.mark.parametrize("kind", ["drop(keep=1e-10, by=entropy)", "merge(keep=1e-10)"])
+def test_one_position_is_heard_however_small_the_share(kind):
+    for count in (0, 1, 7):
+        said, rule = message(count), reduction(kind)
+        assert len(rule.groups(said)) == rule.most(count) == min(count, 1)
+        assert reduced(said, rule.groups(said)).num_tokens == min(count, 1)
+
+
 def test_random_positions_follow_from_the_message_and_the_seed():
     one, two = message(40, seed=1), message(40, seed=2)
     rule = reduction("drop(keep=0.5, by=random)")
     assert rule.groups(one) == rule.groups(message(40, seed=1)) != rule.groups(two)
     assert reduction("drop(keep=0.5, by=random, seed=1)").groups(one) != rule.groups(one)
+    # Neither the last bits of a vector nor a temperature or a table for another hearer draw anew.
+    noisy = replace(one.cipher, vectors=one.cipher.vectors * (1 + 1e-6), rendered={"other": torch.ones(40, 2)})
+    again = replace(one, cipher=noisy, temperature=0.3, text="read otherwise")
+    assert again.digest != one.digest
+    assert rule.groups(again) == rule.groups(one)
 
 
 def test_a_tokenizer_reads_what_is_left():
@@ -184,7 +239,10 @@ def test_what_a_config_writes_is_read_and_written_back():
     assert (rule.most(40), rule.most(1), rule.most(0)) == (20, 1, 0)
     assert reduction("none") is None
     said = message(10)
-    assert pickle.loads(pickle.dumps(rule)).groups(said) == rule.groups(said)
+    left = rule.groups(said)
+    # After it was used, too.
+    assert pickle.loads(pickle.dumps(rule)) == rule
+    assert pickle.loads(pickle.dumps(rule)).groups(said) == left
     for wrong, sentence in (
         ("drop", "needs the parameter 'keep'"),
         ("merge(keep=0)", "keep is a share above 0 and at most 1; got 0"),

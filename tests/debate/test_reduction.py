@@ -7,6 +7,7 @@ from agents.message import Message
 from agents.reduction import reduced
 from debate.build import build_debate
 from debate.preview.facts import facts
+from debate.preview.heard import most_heard
 from debate.protocol.exchange import build_exchange
 from debate.run_folder.reader import read_method
 from debate.run_folder.turn_record import Cost, read_turn, turn_record
@@ -94,19 +95,44 @@ def test_a_record_of_a_reduction_that_cannot_be_is_refused(config, played):
     record = turn_record(transcript.turns[-1], Cost(0.1))
     assert read_turn(record, Kept()) == transcript.turns[-1]
     (told,) = record["reduced"]
-    for change in ({"after": told["after"] + 1}, {"positions": [-1]}, {"before": "x"}, {"of": [1]}, {"positions": 3}):
+    places, last = told["positions"], told["before"] - 1
+    for change in (
+        {"after": told["after"] + 1}, {"positions": [-1]}, {"before": "x"}, {"of": [1]}, {"positions": 3},
+        {"before": last}, {"positions": [*places[:-1], last + 1]}, {"positions": [*places[:-1], []]},
+        {"positions": places[::-1]}, {"positions": [places[1], *places[1:]]}, {"positions": [[1, 0], *places[1:]]},
+        {"positions": [], "after": 0}, {"rule": "shrink(keep=0.5)"}, {"rule": "merge"}, {"rule": "none"}, {"rule": "("},
+        {"digest": told["digest"][:-1]}, {"digest": told["digest"].upper()}, {"digest": "g" * 64}, {"digest": 3},
+    ):  # fmt: skip
         with pytest.raises(RunError, match="a turn in the journal is none that a run writes"):
             read_turn({**record, "reduced": [{**told, **change}]}, Kept())
 
 
-def test_a_control_is_made_of_the_positions_that_are_left(config, played):
-    # The mock renders no controls of beliefs; one of the run's other messages is a message like any.
-    _, transcript, _ = played(config(agents=AGENTS, reduce=HALF, content="echo", rounds=2))
-    turn = transcript.turns[-1]
-    ((_, told),) = turn.reduced
-    own = next(one for one in transcript.turns if (one.key.round, one.key.agent) == (1, turn.key.agent))
-    assert told.before == own.message.num_tokens
-    assert turn.controls[0][1].content == "echo"
+@pytest.mark.parametrize("control", ["swapped", "silence", "echo", "tail"])
+def test_a_control_is_not_reduced(config, control):
+    edge = {"from": "ada", "to": "ben"}
+    generated = {"generator": "complete"}
+    for keys, where in (
+        ({"reduce": HALF, "content": control}, "reduce"),
+        (
+            {"reduce": HALF, "topology": {**generated, "edges": [{**edge, "content": control}]}},
+            "topology.edges.0.reduce",
+        ),
+        (
+            {"content": control, "topology": {**generated, "edges": [{**edge, "reduce": HALF}]}},
+            "topology.edges.0.reduce",
+        ),
+    ):
+        with pytest.raises(ConfigError, match=f"^{where}: drop.* and content: {control} on one edge"):
+            build_exchange(config(agents=AGENTS, **keys))
+    # One of them left out, by the edge or by a row.
+    for keys in (
+        {"reduce": HALF, "topology": {**generated, "edges": [{**edge, "content": control, "reduce": "none"}]}},
+        {"content": control, "topology": {**generated, "edges": [{**edge, "content": "intact", "reduce": HALF}]}},
+        {"reduce": "none", "content": control},
+    ):
+        build_exchange(config(agents=AGENTS, **keys))
+    rows = config(agents=AGENTS, reduce=HALF, methods={"row": {"content": control, "reduce": "none"}})
+    build_exchange(method_config(rows, "row"))
 
 
 def test_what_is_heard_as_text_is_left_whole(config, played):
@@ -128,6 +154,10 @@ def test_what_is_heard_as_text_is_left_whole(config, played):
         (
             {"topology": {"edges": [{"from": "ada", "to": "ben", "reduce": HALF, "message": "both"}]}},
             "this edge is heard as both",
+        ),
+        (
+            {"topology": {"edges": [{"from": "ada", "to": "ben", "reduce": HALF, "seen": "answers"}]}},
+            r"topology.edges.0.reduce: .* shows answers only \(seen: answers\)",
         ),
         (
             {"reduce": HALF, "topology": {"generator": "complete", "message": "both"}},
@@ -164,3 +194,14 @@ def test_what_is_heard_is_counted_beforehand(config):
     heard = [facts(one, build_exchange(one)).heard_tokens for one in (plain, half)]
     # Four messages of others, each of at most 41 tokens, of which 21 are heard; four of one's own.
     assert heard == [4 * 41 + 4 * 41, 4 * 21 + 4 * 41]
+
+
+def test_what_is_heard_whole_is_counted_whole(config):
+    """Ben speaks text, cy hears no vectors: of the six deliveries of a second round one is reduced."""
+    agents = {"ada": {}, "ben": {"encoder": "none"}, "cy": {"backend": "openai", "model": "gpt", "encoder": "none"}}
+    made = config(agents=agents, max_tokens=41, rounds=2, reduce=HALF)
+    exchange = build_exchange(made)
+    # Ada is heard by ben in vectors and by cy in text; ben and cy say text, which ada, ben and cy hear whole.
+    assert facts(made, exchange).heard_tokens == 21 + 5 * 41 + 3 * 41
+    two = {turn.agent: most_heard(made, exchange, turn, inbox) for turn, inbox in exchange.planned.plan.items()}
+    assert two == {"ada": 2 * 41, "ben": 21 + 41, "cy": 2 * 41}
