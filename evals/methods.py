@@ -206,7 +206,7 @@ def of_file(config: DebateConfig, path: Path) -> DebateConfig:
         )
     loaded = load_config(path)
     # Left out where it is the default, which the file's exchange has too.
-    theirs = {**loaded.model_dump(by_alias=True), "content": loaded.content}
+    theirs = {**loaded.model_dump(by_alias=True), "content": loaded.content, "reduce": loaded.reduce}
     return _changed(config, **{key: theirs[key] for key in EXCHANGE})
 
 

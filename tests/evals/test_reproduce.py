@@ -38,6 +38,7 @@ def test_every_experiment_is_there():
             "controls",
             "diversity",
             "minds",
+            "reduction",
         ]
     )
     with pytest.raises(UnknownName, match="unknown experiment 'tabel1'.*Did you mean 'table1'"):
@@ -46,7 +47,7 @@ def test_every_experiment_is_there():
 
 @pytest.mark.parametrize("name", [name for name in experiments() if name not in ("debaters", "temperature", "minds")])
 def test_every_experiment_runs_on_arithmetic(tmp_path, run, name):
-    (task,) = load_experiment(name).tasks if name in ("controls", "diversity") else ("arithmetic",)
+    (task,) = load_experiment(name).tasks if name in ("controls", "diversity", "reduction") else ("arithmetic",)
     made = run(reproduce(name, out=tmp_path / "r", overrides=MOCK, limit=2, tasks=[task]))
     assert made.lines
     assert all(line.ours is not None and line.ours.total == 2 for line in made.lines)
@@ -54,7 +55,7 @@ def test_every_experiment_runs_on_arithmetic(tmp_path, run, name):
     assert made.caveats[1].startswith("2 questions a task, the first of its test split")
     content = json.loads((tmp_path / "r" / "reproduce.json").read_text())
     assert content["model"] == "mock"
-    assert f"| {task} | cipher |" in (tmp_path / "r" / "reproduce.md").read_text()
+    assert f"| {task} | {'keep 1' if name == 'reduction' else 'cipher'} |" in (tmp_path / "r" / "reproduce.md").read_text()
     page = (tmp_path / "r" / "report.html").read_text()
     assert "Not comparable" in page
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
