@@ -152,6 +152,7 @@ NEED_DATA = {
         "spoken_digits",
         "stream",
     ),
+    "word_vectors",
     "words",
 }
 
