@@ -55,7 +55,9 @@ def test_every_experiment_runs_on_arithmetic(tmp_path, run, name):
     assert made.caveats[1].startswith("2 questions a task, the first of its test split")
     content = json.loads((tmp_path / "r" / "reproduce.json").read_text())
     assert content["model"] == "mock"
-    assert f"| {task} | {'keep 1' if name == 'reduction' else 'cipher'} |" in (tmp_path / "r" / "reproduce.md").read_text()
+    assert (
+        f"| {task} | {'keep 1' if name == 'reduction' else 'cipher'} |" in (tmp_path / "r" / "reproduce.md").read_text()
+    )
     page = (tmp_path / "r" / "report.html").read_text()
     assert "Not comparable" in page
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
