@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.growth import seconds
 
 from evals.scoring import mathematics
 from evals.scoring.bounded import OutOfTime, Worker, WorkerDied
@@ -263,15 +264,11 @@ def test_reading_is_linear_in_any_repetition(pieces):
     """Eight times the text takes no more than about eight times as long; a quadratic reader would take 64."""
     piece = "".join(pieces)
 
-    def seconds(times):
+    def took(times):
         text = piece * times
-        # Of the processor, not of the wall: others may be using the machine.
-        start = time.thread_time()
-        for read in READERS:
-            read(text)
-        return time.thread_time() - start
+        return seconds(lambda: [read(text) for read in READERS])
 
-    small, large = min(seconds(200) for _ in range(3)), min(seconds(1600) for _ in range(3))
+    small, large = min(took(200) for _ in range(3)), min(took(1600) for _ in range(3))
     assert large < 24 * small + 0.05
 
 
