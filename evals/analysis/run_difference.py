@@ -1,10 +1,12 @@
 """What two runs differ in: their agents, their questions, their settings, and how each fared."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from agents.errors import ConfigError
 from evals.analysis.run_record import MethodRecord, RunRecord
+from evals.samples import read_kept
 
 Matched = tuple[MethodRecord, MethodRecord]
 # Of a config: what says who an agent is rather than how it is set.
@@ -29,6 +31,28 @@ def check_questions(matched: Sequence[Matched], paths: tuple[str, str]) -> None:
                     f"the question {debate.question!r} is {debate.text[:60]!r} in {paths[0]} and {same.text[:60]!r} in "
                     f"{paths[1]}: the runs asked different questions, and cannot be compared one by one"
                 )
+
+
+def check_shown(first: Path, second: Path) -> None:
+    """Refuse to pair questions of one id that show other pictures, sounds or tables, which no words of them tell apart.
+
+    Of a run that kept no digest of what its questions show, the small copies of pictures are compared.
+
+    Raises:
+        ConfigError: a question that both runs have shows something else in each.
+        RunError: a file of questions is damaged.
+    """
+    theirs = {kept.sample.id: kept for kept in read_kept(second)}
+    for kept in read_kept(first):
+        same = theirs.get(kept.sample.id)
+        if same is None:
+            continue
+        known = kept.observed and same.observed
+        if kept.observed != same.observed if known else kept.picture != same.picture:
+            raise ConfigError(
+                f"the question {kept.sample.id!r} shows one thing in {first} and another in {second}, though its words are "
+                "the same: the runs asked different questions, and cannot be compared one by one"
+            )
 
 
 def other_agents(one: RunRecord, other: RunRecord, matched: Sequence[Matched]) -> str:

@@ -70,6 +70,7 @@ def compare(
         raise ConfigError(f"--methods {methods!r}: name one method of each run, e.g. cipher,text")
     matched = [(one.method(names[0]), other.method(names[1]))] if names else matched_methods(one, other)
     difference.check_questions(matched, (str(first), str(second)))
+    difference.check_shown(first, second)
     strangers = difference.other_agents(one, other, matched)
     if strangers and not other_agents:
         raise ConfigError(f"{strangers}. To compare runs of different agents, pass --other-agents.")

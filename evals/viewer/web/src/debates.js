@@ -84,7 +84,9 @@ export const FORMS = {
 export function howHeard(heard) {
   const mapped = heard.mapped === undefined ? "" : `, ${percent(heard.mapped)} of the belief mapped`;
   const cut = heard.firstTokens === undefined ? "" : `, its first ${heard.firstTokens} tokens`;
-  return `${FORMS[heard.form] ?? heard.form}${cut}${mapped}`;
+  const reduced = heard.reduced === undefined ? "" : `, reduced to ${heard.reduced[0]} of ${heard.reduced[1]} positions`;
+  const control = heard.control === undefined ? "" : `, with the control ${heard.control} in its place`;
+  return `${FORMS[heard.form] ?? heard.form}${cut}${reduced}${mapped}${control}`;
 }
 
 /** @param {number} share */

@@ -205,7 +205,8 @@ function promptView(debate, prompt, message) {
 function slot(debate, heard, message) {
   const turn = turnOf(debate, heard.round, heard.agent);
   const whose = heard.own ? `${heard.agent}'s own, round ${heard.round}` : `${heard.agent}, round ${heard.round}`;
-  const size = heard.form === "cipher" && turn ? `, ${turn.generatedTokens} vectors of ${message.width}` : "";
+  const length = heard.reduced?.[0] ?? Math.min(turn?.generatedTokens ?? 0, heard.firstTokens ?? Infinity);
+  const size = heard.form === "cipher" && turn ? `, ${length} vectors of ${message.width}` : "";
   return h(
     `details.slot.${heard.form}`,
     null,

@@ -14,7 +14,8 @@
  * @typedef {{name: string, state: string, reason: string, task: string, seed: string, models: string[], version: number,
  *   since: number, read: boolean, methods: Method[], questions: Question[], cells: Record<string, Record<string, Cell>>}} Run
  *
- * @typedef {{round: number, agent: string, form: string, mapped?: number, firstTokens?: number, own?: boolean}} Heard
+ * @typedef {{round: number, agent: string, form: string, mapped?: number, firstTokens?: number,
+ *   reduced?: [number, number], control?: string, own?: boolean}} Heard
  *
  * @typedef {{round: number, agent: string, answer: string|null, verdict: string, text: string, thinking: string,
  *   encoder: string|null, temperature: number, seed: string, finish: string, promptTokens: number, cachedTokens: number,

@@ -38,6 +38,8 @@ test("where two debates first differ", () => {
 test("how a message was heard, in words", () => {
   assert.equal(howHeard({ round: 1, agent: "a", form: "cipher", mapped: 0.824 }), "as CIPHER vectors, 82 % of the belief mapped");
   assert.equal(howHeard({ round: 1, agent: "a", form: "text", firstTokens: 5 }), "as text, its first 5 tokens");
+  assert.equal(howHeard({ round: 1, agent: "a", form: "cipher", reduced: [4, 9] }), "as CIPHER vectors, reduced to 4 of 9 positions");
+  assert.equal(howHeard({ round: 1, agent: "a", form: "cipher", control: "top1" }), "as CIPHER vectors, with the control top1 in its place");
 });
 
 test("no answer is not a wrong one", () => {
