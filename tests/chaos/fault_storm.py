@@ -7,6 +7,7 @@ then has to be what an undisturbed run has, byte for byte; what was in the journ
 
 python tests/chaos/fault_storm.py --state faults.jsonl          goes on where it was stopped
 python tests/chaos/fault_storm.py --share 40                    every fortieth case alone
+python tests/chaos/fault_storm.py --kills 1000 --state faults.jsonl   kills alone, until there are so many
 """
 
 import argparse
@@ -280,8 +281,13 @@ def cases(scenario: Scenario, calls: list[Call]) -> Iterator[tuple[str, Scenario
                 yield f"{scenario.name} {call.number} {call.name} {call.path} {fault.name}", scenario, call, fault
 
 
-def storm(folder: Path, state: Path | None, *, share: int, seconds: float) -> tuple[Counter[str], list[str]]:
-    """Play the cases that are not in the state yet; return how many there were by kind, in all sittings, and what was wrong."""
+def storm(
+    folder: Path, state: Path | None, *, share: int, seconds: float, kills: int | None = None
+) -> tuple[Counter[str], list[str]]:
+    """Play the cases that are not in the state yet; return how many there were by kind, in all sittings, and what was wrong.
+
+    Given a number of kills, other faults are left for another sitting, and it ends when there are so many.
+    """
     storm = Storm(folder)
     done: dict[str, list[str]] = {}
     if state is not None and state.exists():
@@ -295,8 +301,10 @@ def storm(folder: Path, state: Path | None, *, share: int, seconds: float) -> tu
     found.sort(key=lambda case: hashlib.sha256(case[0].encode()).digest())
     for name, scenario, call, fault in found[::share]:
         if name not in done:
-            if time.monotonic() > until:
+            if time.monotonic() > until or (kills is not None and counts["kills"] >= kills):
                 break
+            if kills is not None and not fault.kills:
+                continue
             done[name] = storm.case(scenario, call, fault)
             if state is not None:
                 with state.open("a") as file:
@@ -323,13 +331,14 @@ def main() -> None:
     parser.add_argument("--state", type=Path)
     parser.add_argument("--share", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--kills", type=int)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if "faults.so" not in os.environ.get("LD_PRELOAD", ""):
             environment = {**os.environ, "LD_PRELOAD": str(build(Path(folder))), "OMP_NUM_THREADS": "1"}
             sys.exit(subprocess.run([sys.executable, *sys.argv], env=environment).returncode)
         began = time.monotonic()
-        counts, wrong = storm(Path(folder), asked.state, share=asked.share, seconds=asked.seconds)
+        counts, wrong = storm(Path(folder), asked.state, share=asked.share, seconds=asked.seconds, kills=asked.kills)
     for kind, count in sorted(counts.items()):
         if ":" in kind:
             print(f"  {count:5d} {kind}")
