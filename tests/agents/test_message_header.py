@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -97,6 +98,16 @@ def test_an_encoder_that_is_no_text_is_named():
 def test_a_tensor_out_of_range_is_refused(tensors, sentence):
     with pytest.raises(MessageError, match=sentence):
         from_bytes(changed(CIPHER, tensors))
+
+
+def test_a_message_is_rendered_on_twelve_other_tables_at_most():
+    tables = {f"{number:064x}": torch.zeros(3, 2) for number in range(13)}
+    rendered = [
+        replace(CIPHER, cipher=replace(CIPHER.cipher, rendered=dict(list(tables.items())[:count]))) for count in (12, 13)
+    ]
+    assert from_bytes(to_bytes(rendered[0])) == rendered[0]
+    with pytest.raises(MessageError, match="a tensor that a CIPHER message does not have: 'rendered.000"):
+        from_bytes(to_bytes(rendered[1]))
 
 
 @pytest.mark.parametrize(

@@ -276,3 +276,6 @@ def test_a_message_of_no_steps_is_rendered_as_none_on_any_table():
     table, to = receiver(LARGE, width=6)
     assert rerender(said, table, to).shape == (0, 6)
     assert tuple(weights_for(said, to).shape) == (0, 0)
+    mapped = VocabularyMap(LARGE, SMALL).apply(said, receiver(SMALL)[1])
+    assert tuple(mapped.message.cipher.top_ids.shape) == (0, 0)
+    assert (mapped.mass, mapped.exact, mapped.least) == (1.0, 1.0, 1.0)

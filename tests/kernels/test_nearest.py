@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 from kernels import EmbeddingTable, native, nearest_token
 from kernels.errors import InvalidVector
+from kernels.nearest import cpu, reference
 
 SEARCHES = ["native", "blocked"]
 
@@ -117,8 +118,9 @@ def test_wrong_arguments_say_what_would_do():
     weight = torch.randn(10, 4)
     vectors = torch.randn(3, 4)
     vectors[1, 2] = float("nan")
-    with pytest.raises(InvalidVector, match="row 1"):
-        nearest_token(vectors, weight)
+    for candidates in (None, torch.zeros(3, dtype=torch.int64)):
+        with pytest.raises(InvalidVector, match="row 1"):
+            nearest_token(vectors, weight, candidates=candidates)
     with pytest.raises(ValueError, match=r"\[N, 4\]"):
         nearest_token(vectors[:, :3], weight)
     with pytest.raises(ValueError, match="no rows"):
@@ -136,3 +138,15 @@ def test_the_operator_keeps_torchs_rules(impl):
     arguments = (torch.randn(3, 16), table.weight, table.inverse_norms, impl)
     checks = ("test_schema", "test_faketensor")
     torch.library.opcheck(torch.ops.cipher_debate.nearest_token.default, arguments, test_utils=checks)
+
+
+@pytest.mark.parametrize("impl", [*SEARCHES, "reference"])
+def test_the_implementation_that_is_named_is_the_one_that_searches(impl, monkeypatch):
+    skip_without(impl)
+    searches = {"native": (cpu, "search"), "blocked": (cpu, "blocked_search"), "reference": (reference, "nearest_token")}
+    asked = []
+    for name, (module, function) in searches.items():
+        real = getattr(module, function)
+        monkeypatch.setattr(module, function, lambda *given, name=name, real=real: asked.append(name) or real(*given))
+    nearest_token(torch.randn(2, 8), torch.randn(40, 8), impl=impl)
+    assert asked == [impl]

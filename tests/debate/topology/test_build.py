@@ -52,3 +52,31 @@ def test_an_edge_has_an_encoder_of_its_own_where_it_carries_vectors():
     edge = {"from": "ada", "to": "ben", "encoder": "topk(k=2)"}
     assert built(edge).edge(1, "ada", "ben").encoder == "topk(k=2)"
     assert built({**edge, "message": "text"}).edge(1, "ada", "ben").encoder is None
+
+
+def test_a_generator_holds_in_the_rounds_of_its_part_of_the_schedule():
+    parts = [{"rounds": (2, 3), "generator": "chain"}, {"rounds": (4, None), "generator": "star"}]
+    config = TopologyConfig.model_validate({"generator": "complete", "schedule": parts})
+    topology = build_topology(config, NAMES, rounds=6)
+    assert [topology.graph(number).number_of_edges() for number in range(1, 7)] == [6, 2, 2, 4, 4, 4]
+
+
+def test_all_rounds_together_have_each_edge_as_it_is_heard_last():
+    topology = built(
+        {"from": "ada", "to": "ben"},
+        {"from": "ada", "to": "ben", "message": "text", "rounds": (3, 3)},
+        {"from": "ada", "to": "cy", "message": "text", "rounds": (2, 2)},
+    )
+    edges = topology.union().edges
+    assert [edges["ada", hearer]["edge"].message for hearer in ("ben", "cy")] == ["text", "text"]
+    assert topology.edge(1, "ada", "ben").message == "cipher"
+
+
+@pytest.mark.parametrize("content", ["noise", "intact", None])
+def test_what_a_control_puts_in_a_messages_place_is_not_reduced(content):
+    edge = {"from": "ada", "to": "ben", "reduce": "drop(keep=0.5)", "content": content}
+    if content == "noise":
+        with pytest.raises(ConfigError, match=r"topology\.edges\.0\.reduce: .* and content: noise on one edge"):
+            built(edge)
+    else:
+        assert built(edge).edge(1, "ada", "ben").reduce is not None
