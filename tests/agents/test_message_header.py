@@ -64,6 +64,7 @@ def test_what_is_not_exchanged_stays_sound():
         ({"model": {**MODEL.sender(), "owner": "me"}}, "model has 'owner', which no message has"),
         ({"thinking_tokens": 4}, "4 tokens of thinking in a message of 3"),
         ({"thinking": 5, "thinking_tokens": 1}, "thinking must be a text"),
+        ({"thinking": "", "thinking_tokens": -1}, "thinking_tokens must be a whole number"),
         ({"thinking_tokens": 0}, "checksum does not match"),
         ({"note": "hi"}, "the header has 'note', which no message has"),
     ],

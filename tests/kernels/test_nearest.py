@@ -150,3 +150,14 @@ def test_the_implementation_that_is_named_is_the_one_that_searches(impl, monkeyp
         monkeypatch.setattr(module, function, lambda *given, name=name, real=real: asked.append(name) or real(*given))
     nearest_token(torch.randn(2, 8), torch.randn(40, 8), impl=impl)
     assert asked == [impl]
+
+
+def test_a_table_that_is_prepared_finds_the_same():
+    weight, vectors = crowded(500, 32, torch.float32)
+    table = EmbeddingTable(weight.clone())
+    expected = nearest_token(vectors, EmbeddingTable(weight))
+    table.prepare()
+    assert torch.equal(table.weight, weight)
+    # Neighbours are found beforehand on a GPU alone.
+    assert (table.knows_neighbours, bool(torch.isnan(table.neighbour_cosines).all())) == (False, True)
+    assert torch.equal(nearest_token(vectors, table).ids, expected.ids)

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -19,7 +20,7 @@ from debate.config.load import load_config, validate
 from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.folder import RunFolder
-from debate.run_folder.lock import is_being_written
+from debate.run_folder.lock import hold, is_being_written
 from debate.run_folder.log import Log
 from debate.run_folder.reader import RunReader, read_method
 from debate.run_folder.run_state import RunState
@@ -408,6 +409,7 @@ def test_the_log_has_the_events_of_the_run_with_their_weight(tmp_path):
         "session": "info", "method": "info", "fault": "warning", "runner": "warning", "failed": "error",
     }  # fmt: skip
     assert all(event["question"] == "q" and "text" not in event for event in events)
+    assert {datetime.fromisoformat(event["timestamp"]).utcoffset() for event in events} == {timedelta(0)}
 
 
 def test_a_writer_keeps_of_a_debate_that_is_over_only_that_it_is(tmp_path, transcript):
@@ -422,6 +424,15 @@ def test_a_writer_keeps_of_a_debate_that_is_over_only_that_it_is(tmp_path, trans
         assert (list(state.debates), state.is_over("q1")) == (["q1"], False)
         method.append_decision(QUESTION, Decision("7", "because", {}), {"score": "correct"})
         assert (list(state.debates), state.is_over("q1")) == ([], True)
+
+
+def test_a_run_that_has_only_begun_has_one_writer_too_wherever_it_is(tmp_path):
+    lock = hold(tmp_path / "folder" / "of" / "runs")
+    try:
+        with pytest.raises(RunError, match=r"is being written by another process \(it has only begun\)"):
+            hold(tmp_path / "folder" / "of" / "runs")
+    finally:
+        lock.release()
 
 
 def test_a_run_that_ended_before_it_began_has_no_table(tmp_path, transcript):

@@ -317,3 +317,12 @@ def test_of_several_samples_a_question_the_test_is_one_of_signs():
 def test_of_nothing_there_is_no_bootstrap():
     with pytest.raises(stats.StatisticsError, match="an interval needs at least one value"):
         stats.bootstrap([])
+
+
+def test_a_difference_whose_power_is_just_what_is_wanted_is_found():
+    assert stats.detectable_difference(50, 0.2, wanted=stats.power(50, 0.5, 0.5)) <= 0.5
+
+
+@pytest.mark.parametrize(("value", "covered"), [(0.19, False), (0.2, True), (0.3, True), (0.4, True), (0.41, False)])
+def test_an_interval_covers_its_ends(value, covered):
+    assert stats.Interval(0.2, 0.4).covers(value) == covered

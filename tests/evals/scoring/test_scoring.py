@@ -153,6 +153,7 @@ def test_gsm8k_published_verdicts(benchmark):
         ("The answer is 18. The answer is 1", "18"),
         ("The answer is 5. No, the answer is 18", "18"),
         ("The answer is unclear. The answer is 18", "18"),
+        ("10:30 am: 5 apples", "5"),
     ],
 )
 def test_stated_number(response, answer):
