@@ -39,6 +39,9 @@ def test_what_is_not_exchanged_stays_sound():
     assert from_bytes(changed(CIPHER)) == CIPHER
     thinking = from_bytes(changed(TEXT, thinking="<t>", thinking_tokens=2))
     assert (thinking.thinking, thinking.thinking_tokens) == ("<t>", 2)
+    for thought in ({"thinking": "<t>"}, {"thinking_tokens": 2}):
+        message = replace(TEXT, **thought)
+        assert from_bytes(to_bytes(message)) == message != TEXT
 
 
 @pytest.mark.parametrize("original", [TEXT, CIPHER], ids=["text", "cipher"])

@@ -114,13 +114,20 @@ def test_all_rows_equal_and_empty_batches():
     assert nearest_token(torch.ones(2, 8), weight[:1]).margin.tolist() == [float("inf")] * 2
 
 
+@pytest.mark.parametrize("candidates", [None, torch.zeros(3, dtype=torch.int64)], ids=["searched", "proven"])
+@pytest.mark.parametrize("impl", [*SEARCHES, "reference"])
+def test_a_vector_that_is_not_finite_is_named(impl, candidates):
+    skip_without(impl)
+    for odd in (float("nan"), float("inf")):
+        vectors = torch.randn(3, 4)
+        vectors[1, 2] = odd
+        with pytest.raises(InvalidVector, match="row 1"):
+            nearest_token(vectors, torch.randn(10, 4), candidates=candidates, impl=impl)
+
+
 def test_wrong_arguments_say_what_would_do():
     weight = torch.randn(10, 4)
     vectors = torch.randn(3, 4)
-    vectors[1, 2] = float("nan")
-    for candidates in (None, torch.zeros(3, dtype=torch.int64)):
-        with pytest.raises(InvalidVector, match="row 1"):
-            nearest_token(vectors, weight, candidates=candidates)
     with pytest.raises(ValueError, match=r"\[N, 4\]"):
         nearest_token(vectors[:, :3], weight)
     with pytest.raises(ValueError, match="no rows"):
