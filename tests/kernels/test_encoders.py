@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kernels import EmbeddingTable, encoders
+from kernels import EmbeddingTable, encoders, native
 from kernels.encoders.rules import PartialEntropy, PartialMax, sample
 from kernels.errors import InvalidBelief
 
@@ -219,6 +219,18 @@ def test_what_the_published_rule_adds_up_is_reported_as_shares_of_it(impl):
     found = rule.encode(logits, table, temperature=1.75, seeds=steps, steps=steps, top=4, impl=impl)
     assert found.vectors.tolist() == [[1.0, 1.0, 1.0, 0.0, 0.0]]
     torch.testing.assert_close(found.top_probabilities, torch.tensor([[1 / 3, 1 / 3, 1 / 3, 0.0]]))
+
+
+@pytest.mark.parametrize("name", encoders.names())
+def test_rules_that_average_over_whole_beliefs_use_the_tables_stand_ins(name):
+    if native.refusal():
+        pytest.skip(native.refusal())
+    logits, table = setting()
+    encoders.get(name).encode(
+        logits, table, temperature=0.7, seeds=torch.arange(6), steps=torch.arange(6), impl="native"
+    )
+    averages = name in ("expectation", "gumbel", "mixture") or name.startswith("partial-")
+    assert ("low_rank" in vars(table)) == averages
 
 
 def test_what_is_not_said_of_a_rule_is_the_same_in_every_version():

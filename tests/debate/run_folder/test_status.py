@@ -100,3 +100,10 @@ def test_what_is_left_takes_as_long_as_at_the_last_minutes_pace(tmp_path, monkey
         folder.method("text").open(6, 12)
         assert status_of(tmp_path / "run").seconds_left == 12
     assert status_of(tmp_path / "run").seconds_left is None
+
+
+def test_a_run_that_has_said_nothing_yet_has_no_pace(tmp_path):
+    with RunFolder(tmp_path / "run", CONFIG) as folder:
+        folder.method("text").open(6, 12)
+        status = status_of(tmp_path / "run")
+    assert (status.turns_per_s, status.tokens_per_s, status.seconds_left) == (0.0, 0.0, None)
