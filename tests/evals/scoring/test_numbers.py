@@ -487,7 +487,7 @@ UNITS = [
 @pytest.mark.parametrize(("larger", "smaller"), UNITS, ids=lambda units: units.split()[0])
 def test_a_quantity_in_two_units_is_neither_of_its_numbers(larger, smaller):
     for one in larger.split():
-        assert stated_number(f"Answer: 5 {one}, 30 apples") == "5", one
+        assert stated_number(f"Answer: 5 {one} and 30 apples") == "5", one
         for other in smaller.split():
             assert stated_number(f"Answer: 5 {one} 30 {other}") is None, (one, other)
             assert stated_number(f"Answer: 5 {one} and 7.5 {other}") is None, (one, other)
