@@ -107,7 +107,8 @@ def test_a_tensor_out_of_range_is_refused(tensors, sentence):
 def test_a_message_is_rendered_on_twelve_other_tables_at_most():
     tables = {f"{number:064x}": torch.zeros(3, 2) for number in range(13)}
     rendered = [
-        replace(CIPHER, cipher=replace(CIPHER.cipher, rendered=dict(list(tables.items())[:count]))) for count in (12, 13)
+        replace(CIPHER, cipher=replace(CIPHER.cipher, rendered=dict(list(tables.items())[:count])))
+        for count in (12, 13)
     ]
     assert from_bytes(to_bytes(rendered[0])) == rendered[0]
     with pytest.raises(MessageError, match="a tensor that a CIPHER message does not have: 'rendered.000"):

@@ -411,7 +411,9 @@ def test_a_dotted_path_names_an_encoder_of_ones_own(monkeypatch, tmp_path):
     assert (str(encoder), encoders.parse(str(encoder))) == ("own_encoders:Mine(k=2)", encoder)
     assert type(encoder).__name__ == "Mine"
     (tmp_path / "needy_encoders.py").write_text("import no_such_package\n")
-    with pytest.raises(ValueError, match="'needy_encoders:Mine' needs the package 'no_such_package', which is not installed"):
+    with pytest.raises(
+        ValueError, match="'needy_encoders:Mine' needs the package 'no_such_package', which is not installed"
+    ):
         encoders.parse("needy_encoders:Mine")
     for wrong in ("own_encoders:Yours", "os:system", "no.such:encoder", "needy.module"):
         with pytest.raises(ValueError, match=f"encoder '{wrong}'"):

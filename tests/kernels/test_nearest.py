@@ -150,7 +150,11 @@ def test_the_operator_keeps_torchs_rules(impl):
 @pytest.mark.parametrize("impl", [*SEARCHES, "reference"])
 def test_the_implementation_that_is_named_is_the_one_that_searches(impl, monkeypatch):
     skip_without(impl)
-    searches = {"native": (cpu, "search"), "blocked": (cpu, "blocked_search"), "reference": (reference, "nearest_token")}
+    searches = {
+        "native": (cpu, "search"),
+        "blocked": (cpu, "blocked_search"),
+        "reference": (reference, "nearest_token"),
+    }
     asked = []
     for name, (module, function) in searches.items():
         real = getattr(module, function)

@@ -107,7 +107,8 @@ def test_messages_are_counted_from_the_second_round(rounds, heard):
 
 
 @pytest.mark.parametrize(
-    ("generator", "edges"), [("complete", "999,000"), ("ring", "2,000"), ("sparse(k=3)", "3,000"), ("layered", "250,000")]
+    ("generator", "edges"),
+    [("complete", "999,000"), ("ring", "2,000"), ("sparse(k=3)", "3,000"), ("layered", "250,000")],
 )
 def test_the_edges_of_a_thousand_are_told_before_they_are_made(generator, edges):
     with pytest.raises(ConfigError, match=f"over 1,000 agents has some {edges} edges"):

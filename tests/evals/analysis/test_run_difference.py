@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from agents.observation import Image
 from agents.errors import ConfigError
+from agents.observation import Image
 from debate.config.load import validate
 from evals.analysis.run_difference import check_shown, config_differences, other_agents
 from evals.sample import Sample
@@ -63,7 +63,11 @@ def test_settings_are_named_as_a_config_writes_them():
     methods = [
         SimpleNamespace(
             config=validate(
-                {"backend": "mock", "agents": {"ada": {}, "ben": {}}, "topology": {"edges": [{"from": one, "to": other}]}},
+                {
+                    "backend": "mock",
+                    "agents": {"ada": {}, "ben": {}},
+                    "topology": {"edges": [{"from": one, "to": other}]},
+                },
                 source="x",
             )
         )
