@@ -39,3 +39,7 @@ def test_tables_are_told_apart_by_their_model_and_what_is_rendered():
     assert HearingTable(MODEL, one) != HearingTable(MODEL, one, "top1")
     assert HearingTable(MODEL, one) != HearingTable(replace(MODEL, table="u"), one)
     assert "tensor" not in repr(HearingTable(MODEL, one))
+    assert (HearingTable(MODEL, one).name, HearingTable(MODEL, one, "top1").name) == (
+        MODEL.table,
+        f"top1:{MODEL.table}",
+    )

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,6 +39,9 @@ def test_what_is_not_exchanged_stays_sound():
     assert from_bytes(changed(CIPHER)) == CIPHER
     thinking = from_bytes(changed(TEXT, thinking="<t>", thinking_tokens=2))
     assert (thinking.thinking, thinking.thinking_tokens) == ("<t>", 2)
+    for thought in ({"thinking": "<t>"}, {"thinking_tokens": 2}):
+        message = replace(TEXT, **thought)
+        assert from_bytes(to_bytes(message)) == message != TEXT
 
 
 @pytest.mark.parametrize("original", [TEXT, CIPHER], ids=["text", "cipher"])
@@ -63,6 +67,7 @@ def test_what_is_not_exchanged_stays_sound():
         ({"model": {**MODEL.sender(), "owner": "me"}}, "model has 'owner', which no message has"),
         ({"thinking_tokens": 4}, "4 tokens of thinking in a message of 3"),
         ({"thinking": 5, "thinking_tokens": 1}, "thinking must be a text"),
+        ({"thinking": "", "thinking_tokens": -1}, "thinking_tokens must be a whole number"),
         ({"thinking_tokens": 0}, "checksum does not match"),
         ({"note": "hi"}, "the header has 'note', which no message has"),
     ],
@@ -97,6 +102,17 @@ def test_an_encoder_that_is_no_text_is_named():
 def test_a_tensor_out_of_range_is_refused(tensors, sentence):
     with pytest.raises(MessageError, match=sentence):
         from_bytes(changed(CIPHER, tensors))
+
+
+def test_a_message_is_rendered_on_twelve_other_tables_at_most():
+    tables = {f"{number:064x}": torch.zeros(3, 2) for number in range(13)}
+    rendered = [
+        replace(CIPHER, cipher=replace(CIPHER.cipher, rendered=dict(list(tables.items())[:count])))
+        for count in (12, 13)
+    ]
+    assert from_bytes(to_bytes(rendered[0])) == rendered[0]
+    with pytest.raises(MessageError, match="a tensor that a CIPHER message does not have: 'rendered.000"):
+        from_bytes(to_bytes(rendered[1]))
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ def test_a_record_of_a_reduction_that_cannot_be_is_refused(config, played):
         {"after": told["after"] + 1}, {"positions": [-1]}, {"before": "x"}, {"of": [1]}, {"positions": 3},
         {"before": last}, {"positions": [*places[:-1], last + 1]}, {"positions": [*places[:-1], []]},
         {"positions": places[::-1]}, {"positions": [places[1], *places[1:]]}, {"positions": [[1, 0], *places[1:]]},
+        {"positions": [[0, 0], *places[1:]]},
         {"positions": [], "after": 0}, {"rule": "shrink(keep=0.5)"}, {"rule": "merge"}, {"rule": "none"}, {"rule": "("},
         {"digest": told["digest"][:-1]}, {"digest": told["digest"].upper()}, {"digest": "g" * 64}, {"digest": 3},
     ):  # fmt: skip

@@ -10,7 +10,7 @@ from agents.byte_tokens import ByteTokenizer
 from agents.errors import MessageMismatch
 from agents.fingerprint import fingerprint
 from agents.message import Cipher, Message
-from agents.rerender import rerender, vectors_for, weights_for
+from agents.rerender import renormalised, rerender, vectors_for, weights_for
 from agents.token_bytes import token_bytes
 from agents.vocabulary_map import VocabularyMap
 
@@ -253,7 +253,7 @@ def test_a_token_beyond_the_senders_vocabulary_spells_nothing():
 
 def test_vectors_are_rendered_for_no_receiver_of_another_tokenizer():
     said = message(SMALL, [{65: 1.0}])
-    for rendered in (vectors_for, weights_for):
+    for rendered in (vectors_for, weights_for, renormalised):
         with pytest.raises(MessageMismatch, match="the tokenizers differ"):
             rendered(said, receiver(LARGE)[1])
 
@@ -276,3 +276,6 @@ def test_a_message_of_no_steps_is_rendered_as_none_on_any_table():
     table, to = receiver(LARGE, width=6)
     assert rerender(said, table, to).shape == (0, 6)
     assert tuple(weights_for(said, to).shape) == (0, 0)
+    mapped = VocabularyMap(LARGE, SMALL).apply(said, receiver(SMALL)[1])
+    assert tuple(mapped.message.cipher.top_ids.shape) == (0, 0)
+    assert (mapped.mass, mapped.exact, mapped.least) == (1.0, 1.0, 1.0)

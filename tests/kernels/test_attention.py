@@ -210,6 +210,8 @@ def test_strided_and_mixed_inputs():
     torch.testing.assert_close(half.expectation.float(), expected, rtol=0.01, atol=0.01)
     with pytest.raises(ImplementationUnavailable, match="one dtype"):
         vocabulary_attention(hidden, head.bfloat16(), head, impl="native")
+    with pytest.raises(ImplementationUnavailable, match="computes in float32, got float64"):
+        vocabulary_attention(hidden.double(), head, impl="native")
 
 
 def test_wrong_arguments_say_what_would_do():

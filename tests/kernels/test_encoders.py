@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kernels import EmbeddingTable, encoders
+from kernels import EmbeddingTable, encoders, native
 from kernels.encoders.rules import PartialEntropy, PartialMax, sample
 from kernels.errors import InvalidBelief
 
@@ -221,6 +221,28 @@ def test_what_the_published_rule_adds_up_is_reported_as_shares_of_it(impl):
     torch.testing.assert_close(found.top_probabilities, torch.tensor([[1 / 3, 1 / 3, 1 / 3, 0.0]]))
 
 
+@pytest.mark.parametrize("name", encoders.names())
+def test_rules_that_average_over_whole_beliefs_use_the_tables_stand_ins(name):
+    if native.refusal():
+        pytest.skip(native.refusal())
+    logits, table = setting()
+    encoders.get(name).encode(
+        logits, table, temperature=0.7, seeds=torch.arange(6), steps=torch.arange(6), impl="native"
+    )
+    averages = name in ("expectation", "gumbel", "mixture") or name.startswith("partial-")
+    assert ("low_rank" in vars(table)) == averages
+
+
+def test_what_is_not_said_of_a_rule_is_the_same_in_every_version():
+    assert {name: encoders.get(name).params for name in encoders.names()} == {
+        "dirichlet": {"gamma": 1.0}, "expectation": {}, "gumbel": {"tau": 0.5}, "gumbel-topk": {"k": 10, "tau": 0.5},
+        "minp": {"p": 0.05}, "mixture": {"beta": 1.0}, "mixture-published": {"beta": 1.0, "k": 20},
+        "partial-entropy": {"threshold": 0.5}, "partial-entropy-reversed": {"threshold": 0.5},
+        "partial-max": {"threshold": 0.85}, "partial-max-reversed": {"threshold": 0.85},
+        "token": {"sample": True}, "topk": {"k": 10}, "topp": {"p": 0.95},
+    }  # fmt: skip
+
+
 def test_defaults_are_spelled_as_before():
     assert str(encoders.parse("partial-max")) == "partial-max(threshold=0.85)"
     assert str(encoders.parse("partial-max(published=true)")) == "partial-max(threshold=0.85, published=True)"
@@ -388,6 +410,11 @@ def test_a_dotted_path_names_an_encoder_of_ones_own(monkeypatch, tmp_path):
     # What it is spelled as is itself, not the rule that it varies.
     assert (str(encoder), encoders.parse(str(encoder))) == ("own_encoders:Mine(k=2)", encoder)
     assert type(encoder).__name__ == "Mine"
+    (tmp_path / "needy_encoders.py").write_text("import no_such_package\n")
+    with pytest.raises(
+        ValueError, match="'needy_encoders:Mine' needs the package 'no_such_package', which is not installed"
+    ):
+        encoders.parse("needy_encoders:Mine")
     for wrong in ("own_encoders:Yours", "os:system", "no.such:encoder", "needy.module"):
         with pytest.raises(ValueError, match=f"encoder '{wrong}'"):
             encoders.parse(wrong)

@@ -143,6 +143,15 @@ def test_rows_that_are_no_belief_are_named(impl, value, everywhere, complaint):
     assert caught.value.rows == (2, 5)
 
 
+def test_the_first_eight_rows_that_are_no_belief_are_named():
+    nan = torch.full((9, 4), float("nan"))
+    with pytest.raises(InvalidBelief, match="row 0, 1, 2, 3, 4, 5, 6, 7, …: NaN") as caught:
+        expected_embedding(nan, torch.ones(4, 2))
+    assert caught.value.rows == tuple(range(9))
+    with pytest.raises(InvalidBelief, match="row 0, 1, 2, 3, 4, 5, 6, 7: NaN"):
+        expected_embedding(nan[:8], torch.ones(4, 2))
+
+
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_strided_and_half_precision_logits(impl, dtype):
@@ -363,6 +372,9 @@ def test_wrong_arguments_say_what_would_do():
     assert caught.value.implementation == "triton"
     with pytest.raises(ValueError, match="delta"):
         sparse_expected_embedding(logits, table, delta=1.0)
+    for wrong in (table[0], table.long()):
+        with pytest.raises(ValueError, match=r"table must be a \[V, D\] tensor of floats, got"):
+            EmbeddingTable(wrong)
 
 
 def test_auto_says_once_what_it_chose_and_why(caplog, monkeypatch):

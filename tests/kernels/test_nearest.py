@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 from kernels import EmbeddingTable, native, nearest_token
 from kernels.errors import InvalidVector
+from kernels.nearest import cpu, reference
 
 SEARCHES = ["native", "blocked"]
 
@@ -113,12 +114,20 @@ def test_all_rows_equal_and_empty_batches():
     assert nearest_token(torch.ones(2, 8), weight[:1]).margin.tolist() == [float("inf")] * 2
 
 
+@pytest.mark.parametrize("candidates", [None, torch.zeros(3, dtype=torch.int64)], ids=["searched", "proven"])
+@pytest.mark.parametrize("impl", [*SEARCHES, "reference"])
+def test_a_vector_that_is_not_finite_is_named(impl, candidates):
+    skip_without(impl)
+    for odd in (float("nan"), float("inf")):
+        vectors = torch.randn(3, 4)
+        vectors[1, 2] = odd
+        with pytest.raises(InvalidVector, match="row 1"):
+            nearest_token(vectors, torch.randn(10, 4), candidates=candidates, impl=impl)
+
+
 def test_wrong_arguments_say_what_would_do():
     weight = torch.randn(10, 4)
     vectors = torch.randn(3, 4)
-    vectors[1, 2] = float("nan")
-    with pytest.raises(InvalidVector, match="row 1"):
-        nearest_token(vectors, weight)
     with pytest.raises(ValueError, match=r"\[N, 4\]"):
         nearest_token(vectors[:, :3], weight)
     with pytest.raises(ValueError, match="no rows"):
@@ -136,3 +145,30 @@ def test_the_operator_keeps_torchs_rules(impl):
     arguments = (torch.randn(3, 16), table.weight, table.inverse_norms, impl)
     checks = ("test_schema", "test_faketensor")
     torch.library.opcheck(torch.ops.cipher_debate.nearest_token.default, arguments, test_utils=checks)
+
+
+@pytest.mark.parametrize("impl", [*SEARCHES, "reference"])
+def test_the_implementation_that_is_named_is_the_one_that_searches(impl, monkeypatch):
+    skip_without(impl)
+    searches = {
+        "native": (cpu, "search"),
+        "blocked": (cpu, "blocked_search"),
+        "reference": (reference, "nearest_token"),
+    }
+    asked = []
+    for name, (module, function) in searches.items():
+        real = getattr(module, function)
+        monkeypatch.setattr(module, function, lambda *given, name=name, real=real: asked.append(name) or real(*given))
+    nearest_token(torch.randn(2, 8), torch.randn(40, 8), impl=impl)
+    assert asked == [impl]
+
+
+def test_a_table_that_is_prepared_finds_the_same():
+    weight, vectors = crowded(500, 32, torch.float32)
+    table = EmbeddingTable(weight.clone())
+    expected = nearest_token(vectors, EmbeddingTable(weight))
+    table.prepare()
+    assert torch.equal(table.weight, weight)
+    # Neighbours are found beforehand on a GPU alone.
+    assert (table.knows_neighbours, bool(torch.isnan(table.neighbour_cosines).all())) == (False, True)
+    assert torch.equal(nearest_token(vectors, table).ids, expected.ids)

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from kernels import EmbeddingTable, expected_embedding, nearest_token, vocabulary_attention, weighted_rows
+from kernels import EmbeddingTable, encoders, expected_embedding, nearest_token, vocabulary_attention, weighted_rows
 from kernels.errors import InvalidBelief
 from kernels.nearest import triton as nearest
 
@@ -79,6 +79,18 @@ def test_rows_that_are_no_belief_are_named(device):
         expected_embedding(logits, table, impl="triton")
     with pytest.raises(InvalidBelief, match="row 1"):
         vocabulary_attention(hidden, table, impl="triton")
+
+
+@pytest.mark.parametrize("name", ["expectation", "topk"])
+def test_encoders_name_rows_that_are_no_belief_or_say_so_later(name, device):
+    logits, _, table = inputs(3, 70, 16, torch.float32, device)
+    rows = torch.arange(3, device=device)
+    given = {"temperature": torch.full((3,), 0.7, device=device), "seeds": rows, "steps": rows, "impl": "triton"}
+    assert encoders.get(name).encode(logits, table, **given).status is None
+    logits[1, 5] = float("nan")
+    with pytest.raises(InvalidBelief, match="row 1"):
+        encoders.get(name).encode(logits, table, **given)
+    assert encoders.get(name).encode(logits, table, **given, deferred=True).status.tolist() == [0, 1, 0]
 
 
 def test_nearest_tokens_that_are_proven_by_their_neighbours_are_those_that_are_searched_for(device):

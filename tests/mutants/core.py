@@ -26,7 +26,12 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "journal": (
         ("debate/run_folder/*.py",),
-        ("tests/debate/run_folder", "tests/evals/test_faults.py", "tests/evals/cli/test_runs.py"),
+        (
+            "tests/debate/run_folder",
+            "tests/debate/test_reduction.py",
+            "tests/evals/test_faults.py",
+            "tests/evals/cli/test_runs.py",
+        ),
     ),
     "message": (
         ("agents/message.py", "agents/message_header.py", "agents/message_file.py", "agents/fingerprint.py"),

@@ -176,3 +176,14 @@ def test_cipher_messages_of_one_table_lie_at_the_mean_of_their_vectors():
     # Where one is text, or on another table, they lie by what both have: here the same tokens.
     for beside in (text("two words"), pointing([0.0, 3.0, 0.0, 0.0], model=replace(MODEL, table="u"))):
         assert embed([one, replace(beside, token_ids=one.token_ids) if beside.cipher is None else beside]).shape[1] < 4
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, 2.0])
+def test_drift_is_a_rank_sum_test(shift):
+    """Liu and Singh's is Wilcoxon's of the depths, as scipy has it by the normal approximation, ties taken into account."""
+    scipy = pytest.importorskip("scipy.stats")
+    earlier, later = clouds(np.random.default_rng(2), shift, 6)
+    later[1] = later[0]
+    within, across = depths(earlier), depths(later, earlier)
+    theirs = scipy.mannwhitneyu(within, across, alternative="greater", use_continuity=False, method="asymptotic")
+    assert drift(earlier, later).p == pytest.approx(theirs.pvalue, rel=1e-9)

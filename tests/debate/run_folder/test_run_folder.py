@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -19,13 +20,13 @@ from debate.config.load import load_config, validate
 from debate.decision.decision import Decision
 from debate.orchestrator import play
 from debate.run_folder.folder import RunFolder
-from debate.run_folder.lock import is_being_written
+from debate.run_folder.lock import hold, is_being_written
 from debate.run_folder.log import Log
 from debate.run_folder.reader import RunReader, read_method
 from debate.run_folder.run_state import RunState
 from debate.run_folder.turn_record import Cost
 from debate.runtime.backends import Backends
-from debate.transcript import Control, Summary, TurnKey
+from debate.transcript import Control, Reduced, Summary, TurnKey
 
 CONFIG = validate({"agents": {"ada": {}, "ben": {}}, "backend": "mock", "model": "mock", "rounds": 2}, source="x")
 QUESTION = Question("q1", "What is the result of 1+2*3+4-5*6?")
@@ -298,15 +299,16 @@ def test_results_count_failed_debates_apart():
     state = RunState()
     base = {"method": "m", "t": 1.0}
     for kind, rest in (
-        ("method", {"total": 3, "planned_turns": 4}),
+        ("method", {"total": 4, "planned_turns": 4}),
         ("decision", {"question": "a", "text": "", "answer": "1", "score": "correct"}),
         ("decision", {"question": "b", "text": "", "answer": None, "score": "no answer"}),
         ("failed", {"question": "c", "text": "", "reason": "the engine died"}),
+        ("decision", {"question": "d", "text": "", "answer": None, "score": "failed"}),
     ):
         state.add({"kind": kind, **base, **rest}, 0)
     row = state.results["m"]
-    assert (row.asked, row.total, row.correct, row.no_answer, row.failed) == (3, 3, 1, 1, 1)
-    assert row.accuracy == 1 / 3
+    assert (row.asked, row.total, row.correct, row.no_answer, row.failed) == (4, 4, 1, 1, 2)
+    assert row.accuracy == 1 / 4
 
 
 @pytest.mark.parametrize(("policy", "least"), [("always", 4), ("everysec", 1), ("no", 0)])
@@ -354,6 +356,7 @@ def test_all_that_a_turn_may_say_is_read_back_and_counted(tmp_path, transcript):
             usage=Usage(20, 5, 3),
             mapped=((heard, 0.75),),
             read_out=(heard,),
+            reduced=((heard, Reduced("merge(keep=0.5)", 5, ((0,), (1, 2), (4,)), "a" * 64)),),
             controls=((heard, Control("swapped", "q2")), (heard, Control("silence"))),
             left_out=(heard,),
             summary=Summary((heard,), "so far", Usage(7, 2, 1)),
@@ -406,3 +409,36 @@ def test_the_log_has_the_events_of_the_run_with_their_weight(tmp_path):
         "session": "info", "method": "info", "fault": "warning", "runner": "warning", "failed": "error",
     }  # fmt: skip
     assert all(event["question"] == "q" and "text" not in event for event in events)
+    assert {datetime.fromisoformat(event["timestamp"]).utcoffset() for event in events} == {timedelta(0)}
+
+
+def test_a_writer_keeps_of_a_debate_that_is_over_only_that_it_is(tmp_path, transcript):
+    """What a long evaluation takes in memory does not grow with the debates behind it."""
+    with RunFolder(tmp_path / "run", CONFIG) as folder:
+        method = folder.method("m")
+        method.open(1, len(transcript.turns))
+        method.begin(QUESTION)
+        state = folder.state.methods["m"]
+        for turn in transcript.turns:
+            method.append_turn(QUESTION, turn, Cost(0.1, "mock", 1))
+        assert (list(state.debates), state.is_over("q1")) == (["q1"], False)
+        method.append_decision(QUESTION, Decision("7", "because", {}), {"score": "correct"})
+        assert (list(state.debates), state.is_over("q1")) == ([], True)
+
+
+def test_a_run_that_has_only_begun_has_one_writer_too_wherever_it_is(tmp_path):
+    lock = hold(tmp_path / "folder" / "of" / "runs")
+    try:
+        with pytest.raises(RunError, match=r"is being written by another process \(it has only begun\)"):
+            hold(tmp_path / "folder" / "of" / "runs")
+    finally:
+        lock.release()
+
+
+def test_a_run_that_ended_before_it_began_has_no_table(tmp_path, transcript):
+    record(tmp_path / "run", transcript)
+    (tmp_path / "run" / "run.json").unlink()
+    header, _, _ = journal_of(tmp_path / "run").read_bytes().partition(b"\n")
+    journal_of(tmp_path / "run").write_bytes(header + b"\n")
+    with pytest.raises(RunError, match="the run ended before it began: its journal has no config"):
+        RunReader(tmp_path / "run").state.table()

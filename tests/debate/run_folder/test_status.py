@@ -10,6 +10,7 @@ import pytest
 
 from agents.errors import RunError
 from debate.config.load import validate
+from debate.run_folder.activity import Activity, Pace
 from debate.run_folder.cancel import cancel
 from debate.run_folder.folder import RunFolder
 from debate.run_folder.status import state_of, status_of
@@ -91,3 +92,18 @@ def test_a_run_says_what_ended_it(tmp_path, error, said):
     with contextlib.suppress(type(error)), RunFolder(tmp_path / "run", CONFIG):
         raise error
     assert state_of(tmp_path / "run") == said
+
+
+def test_what_is_left_takes_as_long_as_at_the_last_minutes_pace(tmp_path, monkeypatch):
+    monkeypatch.setattr(Activity, "pace", lambda activity: Pace(ended_per_s=0.5))
+    with RunFolder(tmp_path / "run", CONFIG) as folder:
+        folder.method("text").open(6, 12)
+        assert status_of(tmp_path / "run").seconds_left == 12
+    assert status_of(tmp_path / "run").seconds_left is None
+
+
+def test_a_run_that_has_said_nothing_yet_has_no_pace(tmp_path):
+    with RunFolder(tmp_path / "run", CONFIG) as folder:
+        folder.method("text").open(6, 12)
+        status = status_of(tmp_path / "run")
+    assert (status.turns_per_s, status.tokens_per_s, status.seconds_left) == (0.0, 0.0, None)

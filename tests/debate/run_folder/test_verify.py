@@ -403,5 +403,7 @@ async def _play(config, folder, *, stop_after=None):
 
 
 def test_turns_that_another_key_signs_than_the_demanded_are_not_signed_by_it(played, keys):
-    theirs = SigningKey.read(keys[1]).public
-    assert found(played, theirs)[1]["signatures"] == ("unsigned", f"16 of 16 turns are not signed by {theirs}")
+    ours, theirs = (SigningKey.read(key).public for key in keys)
+    checks = found(played, theirs)[1]
+    assert checks["signatures"] == ("unsigned", f"16 of 16 turns are not signed by {theirs}")
+    assert checks["manifest"] == ("refused", f"it is signed by {ours}, and a signature by {theirs} is demanded")

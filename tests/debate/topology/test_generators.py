@@ -38,6 +38,7 @@ def test_names_decide_nothing(topology, count, seed, random):
 def test_drawn_graphs_reproduce_under_the_seed_and_differ_without(topology):
     graphs = [set(build_graph(topology, names(20), seed=seed).edges) for seed in (1, 1, 2)]
     assert graphs[0] == graphs[1] != graphs[2]
+    assert set(build_graph(topology, names(20)).edges) == set(build_graph(topology, names(20), seed=0).edges)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,36 @@ def test_degrees_and_diameter_of_six(topology, degrees, diameter):
     graph = build_graph(topology, names(6))
     assert {degree for _, degree in graph.in_degree()} == degrees
     assert nx.diameter(graph) == diameter
+
+
+@pytest.mark.parametrize(
+    ("topology", "edges"),
+    [
+        ("ring(both=False)", "01 12 23 34 45 50"),
+        ("layered(layers=3)", "02 03 12 13 24 25 34 35"),
+        ("chain", "01 12 23 34 45"),
+    ],
+)
+def test_who_hears_whom_of_six(topology, edges):
+    assert sorted(build_graph(topology, names(6)).edges) == [(f"n{s}", f"n{h}") for s, h in edges.split()]
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "ring(hops=1, both=True)", "chain(both=False)", "tree(branching=2, both=True)", "sparse(k=2)", "layered(layers=2)",
+        "small_world(k=4, p=0.1)", "erdos_renyi(p=0.5)", "scale_free(m=2)", "grid(columns=0, periodic=False)",
+        "bipartite(judges=1, both=False)", "teams(size=3, bridges=1)", "dynamic(degree=2)",
+    ],
+)  # fmt: skip
+def test_what_is_not_said_of_a_topology_is_the_same_in_every_version(spelled):
+    name = spelled.partition("(")[0]
+    assert set(build_graph(name, names(12), seed=3).edges) == set(build_graph(spelled, names(12), seed=3).edges)
+
+
+def test_a_topologys_own_seed_comes_before_the_debates():
+    own = build_graph("erdos_renyi(p=0.4, seed=7)", names(9), seed=1)
+    assert set(own.edges) == set(build_graph("erdos_renyi(p=0.4)", names(9), seed=7).edges)
 
 
 def test_complete_lists_edges_as_the_paper_reads_them():

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from agents.observation import Image
 from agents.errors import ConfigError
+from agents.observation import Image
 from debate.config.load import validate
-from evals.analysis.run_difference import check_shown, other_agents
+from evals.analysis.run_difference import check_shown, config_differences, other_agents
 from evals.sample import Sample
 from evals.samples import write_samples
 
@@ -57,3 +57,21 @@ def test_questions_that_only_one_run_has_are_no_difference(tmp_path):
         (tmp_path / name).mkdir()
         write_samples(tmp_path / name, [Sample(one, f"What is {one}?", "1") for one in ids])
     check_shown(tmp_path / "a", tmp_path / "b")
+
+
+def test_settings_are_named_as_a_config_writes_them():
+    methods = [
+        SimpleNamespace(
+            config=validate(
+                {
+                    "backend": "mock",
+                    "agents": {"ada": {}, "ben": {}},
+                    "topology": {"edges": [{"from": one, "to": other}]},
+                },
+                source="x",
+            )
+        )
+        for one, other in (("ada", "ben"), ("ben", "ada"))
+    ]
+    (found,) = config_differences(*methods)
+    assert found.startswith("topology.edges: [{'from': 'ada', 'to': 'ben'")

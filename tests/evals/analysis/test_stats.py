@@ -1,6 +1,7 @@
 """Statistics: a fake gain does not appear, a real one is found, and the numbers are those of scipy and statsmodels."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -295,3 +296,33 @@ def test_a_package_of_the_statistics_that_is_not_there_is_named_and_no_other(mon
     with pytest.raises((MissingDependency, ModuleNotFoundError)) as caught:
         stats.wilson(1, 2)
     assert type(caught.value) is said
+
+
+def test_a_difference_counts_where_interval_and_corrected_test_both_say_so():
+    found = stats.compare("a", outcomes([1] * 40 + [0] * 10), "b", outcomes([0] * 30 + [1] * 10 + [0] * 10))
+    assert found.verdict == "a is better"
+    for change in ({"adjusted": 0.06}, {"interval": stats.Interval(0.0, 0.5)}, {"interval": stats.Interval(-0.5, 0.0)}):
+        assert replace(found, **change).verdict == "not distinguishable"
+
+
+def test_of_several_samples_a_question_the_test_is_one_of_signs():
+    several = stats.compare(
+        "a", {str(n): [1, n % 2] for n in range(4)}, "b", {str(n): [0, 0] if n else [1, 1] for n in range(4)}
+    )
+    # Differences of −1/2, 1, 1/2, 1: of 16 ways to sign them 6 come as far as their sum, 2.
+    assert (several.only_first, several.only_second, several.p_value) == (3, 1, 0.375)
+    assert stats.mcnemar(3, 1) == 0.625
+
+
+def test_of_nothing_there_is_no_bootstrap():
+    with pytest.raises(stats.StatisticsError, match="an interval needs at least one value"):
+        stats.bootstrap([])
+
+
+def test_a_difference_whose_power_is_just_what_is_wanted_is_found():
+    assert stats.detectable_difference(50, 0.2, wanted=stats.power(50, 0.5, 0.5)) <= 0.5
+
+
+@pytest.mark.parametrize(("value", "covered"), [(0.19, False), (0.2, True), (0.3, True), (0.4, True), (0.41, False)])
+def test_an_interval_covers_its_ends(value, covered):
+    assert stats.Interval(0.2, 0.4).covers(value) == covered

@@ -123,6 +123,8 @@ def test_a_listing_survives_runs_that_are_damaged_or_half_done(play, tmp_path):
     (damaged / "results.json").write_text("[")
     status = json.loads((killed / "run.json").read_text())
     (killed / "run.json").write_text(json.dumps({**status, "status": "running"}))
+    # Of a run that goes on, what an earlier session wrote is not looked at.
+    (killed / "results.json").write_text("[")
     (begun / "journal.log").write_text("")
     (begun / "run.json").unlink()
     found = {run.path.name: run for run in list_runs(tmp_path)}

@@ -211,3 +211,17 @@ def test_a_response_ends_in_a_box_whose_brackets_close_behind_it():
     for end in ("", "}", "\n}", "} \n}", ".", "$$", " \\]\n", "`"):
         assert boxed_expression("so {{\\boxed{4}" + end) == "4", end
     assert boxed_expression("so \\boxed{4}\nand more") is None
+
+
+@pytest.mark.parametrize(
+    ("symbols", "command"),
+    [
+        ("π", "pi"), ("∞", "infty"), ("≤⩽", "le"), ("≥⩾", "ge"), ("≠", "ne"), ("×", "times"), ("·⋅", "cdot"), ("÷", "div"),
+        ("∪", "cup"), ("∩", "cap"), ("∈", "in"), ("±", "pm"), ("∅", "emptyset"), ("θ", "theta"), ("α", "alpha"), ("β", "beta"),
+        ("≈", "approx"),
+    ],
+)  # fmt: skip
+def test_a_sign_is_the_command_that_writes_it(symbols, command):
+    for symbol in symbols:
+        assert spelled(f"x{symbol}y") == spelled(f"x\\{command} y") == f"x\\{command} y"
+    assert spelled("30°") == spelled("30^\\circ")

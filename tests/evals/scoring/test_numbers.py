@@ -464,3 +464,30 @@ def test_two_forms_of_one_value_are_an_answer_and_two_values_are_none(response, 
 )
 def test_shares_unknowns_and_what_may_be_a_product_are_no_number(response, answer):
     assert stated_number(response) == answer
+
+
+UNITS = [
+    ("hour hours hr hrs h", "minute minutes min mins m second seconds"),
+    ("minute minutes min mins", "second seconds sec secs s"),
+    ("day days d", "hour hours hr hrs h"),
+    ("week weeks", "day days"),
+    ("year years yr yrs", "month months week weeks day days"),
+    ("month months", "week weeks day days"),
+    ("foot feet ft", "inch inches in"),
+    ("yard yards yd", "foot feet ft"),
+    ("pound pounds lb lbs", "ounce ounces oz"),
+    ("dollar dollars", "cent cents"),
+    ("meter meters metre metres m", "centimeter centimeters centimetre centimetres cm"),
+    ("kilometer kilometers kilometre kilometres km", "meter meters metre metres m"),
+    ("kilogram kilograms kg", "gram grams g"),
+    ("mile miles", "foot feet ft yard yards"),
+]
+
+
+@pytest.mark.parametrize(("larger", "smaller"), UNITS, ids=lambda units: units.split()[0])
+def test_a_quantity_in_two_units_is_neither_of_its_numbers(larger, smaller):
+    for one in larger.split():
+        assert stated_number(f"Answer: 5 {one} and 30 apples") == "5", one
+        for other in smaller.split():
+            assert stated_number(f"Answer: 5 {one} 30 {other}") is None, (one, other)
+            assert stated_number(f"Answer: 5 {one} and 7.5 {other}") is None, (one, other)

@@ -105,6 +105,20 @@ def test_what_is_said_of_an_option(options, response, label):
     assert stated(options, response) == label
 
 
+PLACED = [
+    ("first", "1st"), ("second", "2nd"), ("third", "3rd"), ("fourth", "4th"), ("fifth", "5th"), ("sixth",), ("seventh",),
+    ("eighth",), ("ninth",), ("tenth", "last"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ordinals", PLACED, ids=" ".join)
+def test_options_are_named_by_their_place(ordinals):
+    options = tuple(f"word{place}" for place in range(10))
+    for ordinal in ordinals:
+        for noun in ("option", "choice", "alternative", "one"):
+            assert stated(options, f"Answer: the {ordinal} {noun}") == LABELS[PLACED.index(ordinals)], (ordinal, noun)
+
+
 @pytest.mark.parametrize("letter", "KLNO")
 def test_options_beyond_j(letter):
     options = tuple(f"word{place}" for place in range(15))

@@ -26,6 +26,11 @@ pytest.importorskip("math_verify")
         ("1,011", "1011_2", True),
         ("11", "1011_2", False),
         ("4210_5", "4210_{5}", True),
+        ("11_{two}", "3_{10}", True),
+        ("11_{\\text{three}}", "4_{10}", True),
+        ("11_five", "6_{10}", True),
+        ("11_{eight}", "9_{10}", True),
+        ("11_{ten}", "11_{10}", True),
         ("x_1", "x_2", False),
         ("B_{12}", "B_{13}", False),
         # Dates, times and ratios.

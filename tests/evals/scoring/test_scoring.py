@@ -149,10 +149,21 @@ def test_gsm8k_published_verdicts(benchmark):
         ("80 * 3 = 240 dollars of the original 1 dollar.", "240"),
         ("She pays 3 + 2 = 5 goats and 2 cows, which is $6.", "6"),
         ("1200 * 12 = $14480. So it costs $14", "14480"),
+        # Cut off within its answer said again; and an answer that is another than the one before.
+        ("The answer is 18. The answer is 1", "18"),
+        ("The answer is 5. No, the answer is 18", "18"),
+        ("The answer is unclear. The answer is 18", "18"),
+        ("10:30 am: 5 apples", "5"),
     ],
 )
 def test_stated_number(response, answer):
     assert stated_number(response) == answer
+
+
+@pytest.mark.parametrize("space", ["\\ ", "\\;", "\\,", "~", "\\quad "])
+def test_a_space_of_latex_is_a_space(space):
+    assert without_markup(f"16{space}apples").split() == ["16", "apples"]
+    assert without_markup(f"3{space}4").split() == ["3", "4"]
 
 
 @pytest.mark.parametrize(
@@ -164,6 +175,9 @@ def test_stated_number(response, answer):
         ("**Answer: 5**", "5"),
         ("Answer: 5 apples", None),
         ("Answer: 5\nChecked.", None),
+        # The end of a line is looked at, 120 characters of it.
+        ("Answer:" + " " * 112 + "5", "5"),
+        ("Answer:" + " " * 113 + "5", None),
         ("5", None),
         ("", None),
     ],
