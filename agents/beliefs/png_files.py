@@ -59,7 +59,9 @@ def _parts(width: int, height: int, interlaced: bool) -> list[tuple[int, int]]:
     """Return width and height of each part in which the pixels are stored."""
     if not interlaced:
         return [(width, height)]
-    return [((width - left + right - 1) // right, (height - top + down - 1) // down) for left, top, right, down in PASSES]
+    return [
+        ((width - left + right - 1) // right, (height - top + down - 1) // down) for left, top, right, down in PASSES
+    ]
 
 
 def _bytes(width: int, height: int, bits: int) -> int:

@@ -200,7 +200,8 @@ def test_whole_files_lack_no_pixel(monkeypatch):
         for mode in ("1", "L", "P", "LA", "RGB", "RGBA"):
             assert read_picture(saved(picture.convert(mode)), source="x").pixels.shape == (3, height, width)
     # The passes of a picture of one pixel are one, of 2 x 3 four.
-    assert read_picture(stored(1, 1, 8, 0, b"\x33", interlaced=True), source="x").pixels.tolist() == [[[0.2]]] * 3
+    found = read_picture(stored(1, 1, 8, 0, b"\xff", interlaced=True), source="x").pixels
+    assert found.tolist() == [[[1]]] * 3
     few = stored(2, 3, 8, 0, bytes(2), interlaced=True, lines=4)
     assert read_picture(few, source="x").pixels.shape == (3, 3, 2)
 
