@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from agents.observation import Image
 from agents.errors import ConfigError
+from agents.observation import Image
 from debate.config.load import validate
 from evals.analysis.run_difference import check_shown, other_agents
 from evals.sample import Sample
