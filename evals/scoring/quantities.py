@@ -59,7 +59,8 @@ _TAIL = re.compile(
 )
 # Money with its sign in front; "$5$" is a formula, and "$\\frac{1}{2}" may be the beginning of one.
 _DOLLARS = re.compile(
-    r"\s*(?P<minus>-?)\s?(?:\$(?=\s?-?[\d.])|\\\$|\\(?:text|mathrm|textrm|mbox)\s?\{\s?\\?\$\s?\})(?:\s|\\[,;:! ]|~)*(?=-?[\d.]|\\[dtc]?frac)"
+    r"\s*(?P<minus>-?)\s?(?:\$(?=\s?-?[\d.])|\\\$|\\(?:text|mathrm|textrm|mbox)\s?\{\s?\\?\$\s?\})(?:\s|\\[,;:! ]|~)*"
+    r"(?=-?[\d.]|\\[dtc]?frac)"
 )
 # A number without unknowns.
 _NUMBER = re.compile(r"(?:[-+\d.,/^{}()\s]|\\(?:[dtc]?frac|sqrt|pi|cdot|times|[,!;: ]))*[\d})]")
