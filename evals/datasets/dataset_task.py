@@ -21,6 +21,8 @@ from evals.task import Choose, Shot, Task
 
 # Sentences about rows that are kept in full; the rest are counted.
 MOST_NOTES = 5
+# Characters of a sample's id.
+LONGEST_ID = 200
 
 
 class Unusable(Exception):

@@ -179,6 +179,24 @@ def test_no_more_sounds_are_read_than_are_asked(tmp_path):
         create_task("sounds", data=tmp_path).samples()
 
 
+@pytest.mark.parametrize(
+    ("ids", "sentence"),
+    [
+        (["a", "a"], r":2: the id 'a' is that of .*:1 already"),
+        (["a", None], ":2: id is empty"),
+        (["a\nb", "c"], ":1: an id is one line of at most 200 characters"),
+        (["x" * 201, "c"], ":1: an id is one line of at most 200 characters"),
+    ],
+)
+def test_recordings_have_ids_of_their_own(ids, sentence, tmp_path):
+    """Turns are kept by the id of their question: of two that share one, the second would be given the first's."""
+    (tmp_path / "a.wav").write_bytes(wav(b"\0\x40"))
+    rows = [{"audio": "a.wav", "answer": "low", "id": name} for name in ids]
+    (tmp_path / "sounds.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(TaskError, match=sentence):
+        create_task("sounds", data=tmp_path).load(1)
+
+
 def test_a_row_that_moves_up_is_looked_at_too(asked_the_same):
     rows = [{"question": "In words?", "answer": "cat"}] + [
         {"question": "What?", "answer": "cat", "image": f"{colour}.png"} for colour in ("red", "blue", "green")
