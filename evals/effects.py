@@ -169,10 +169,11 @@ def measured(
         made_with: the arguments of `build_debate`.
 
     Raises:
-        ConfigError: a backend that cannot read a forced message.
+        ConfigError: a backend that cannot read a forced message, or messages that are reduced.
     """
     debate = build_debate(config, engines, questions=questions, **made_with)
     exchange = build_exchange(config)
+    _check_whole(exchange)
     for agent in debate.agents.values():
         if isinstance(agent, Agent) and not agent.backend.capabilities.forces:
             raise ConfigError(
@@ -184,6 +185,17 @@ def measured(
     swapped = donors(questions) if "swapped" in contents else None
     made = replace(debate, tables={**debate.tables, **tables}, donors=swapped)
     return Measured(made, exchange, contents, steps)
+
+
+def _check_whole(exchange: Exchange) -> None:
+    """Raise ConfigError where messages are reduced: a control in place of one would differ from it in two things."""
+    for turn, inbox in exchange.planned.plan.items():
+        for heard, edge in zip(inbox.heard, inbox.edges, strict=True):
+            if edge.reduce and exchange.encoders[heard] and edge.wants_vectors and edge.seen != "answers":
+                raise ConfigError(
+                    f"{turn.agent} hears {heard.agent} by reduce: {edge.reduce.text}, and a control is heard whole: their "
+                    "difference would be no effect of it; measure a row with reduce: none"
+                )
 
 
 async def measure_run(

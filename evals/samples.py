@@ -180,11 +180,23 @@ def load_selected(
         shown: worked examples, or texts of questions, that the prompts show with their answers; rows that ask them are removed
             and counted.
     """
-    # A generated task is drawn as long as the limit, unless what is asked for may stand anywhere in it.
-    shown, at_least = tuple(shown), None if shuffle or sample_ids else limit
-    loaded = task.load(at_least)
-    kept = without(loaded, shown, "shown in the prompt")
-    if kept is not loaded and at_least is not None:
+    shown = tuple(shown)
+
+    def choose(samples: Sequence[Sample]) -> Sequence[Sample]:
+        return select(samples, limit=limit, shuffle=shuffle, seed=seed, sample_ids=sample_ids)
+
+    def left(loaded: Loaded) -> Loaded:
+        return without(loaded, shown, "shown in the prompt")
+
+    if shuffle or sample_ids:
+        # What is asked for may stand anywhere.
+        words = [each if isinstance(each, str) else each.question for each in shown]
+        kept = left(task.load_chosen(lambda samples: choose(left(Loaded(tuple(samples), len(samples))).samples), words))
+        return choose(kept.samples), kept
+    # A generated task is drawn as long as the limit.
+    loaded = task.load(limit)
+    kept = left(loaded)
+    if kept is not loaded and limit is not None:
         # Later rows move up, whose pictures were not read: now those of all rows are.
-        kept = without(task.load(len(loaded.samples)), shown, "shown in the prompt")
-    return select(kept.samples, limit=limit, shuffle=shuffle, seed=seed, sample_ids=sample_ids), kept
+        kept = left(task.load(len(loaded.samples)))
+    return choose(kept.samples), kept

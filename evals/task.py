@@ -1,7 +1,7 @@
 """What a benchmark is: samples, how an answer is read out of a response, and how it is scored."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,6 +14,7 @@ from evals.selection import select
 from kernels.names import did_you_mean
 
 GROUP = "debate.tasks"
+Choose = Callable[[Sequence[Sample]], Sequence[Sample]]
 # The names that splits have here; a source's own names (`val`, `valid`, …) are mapped to them.
 SPLITS = ("train", "validation", "test", "dev")
 
@@ -131,6 +132,15 @@ class Task(ABC):
         Raises:
             TaskError: a file or row that cannot be used, with its place.
         """
+
+    def load_chosen(self, choose: Choose, shown: Collection[str] = ()) -> Loaded:
+        """Return every sample of the split, with counts; of those that are not chosen, what they show may not be read.
+
+        Args:
+            choose: samples → those that will be asked.
+            shown: words of questions of which some may be left out before they are chosen from, by what they show.
+        """
+        return self.load()
 
     def samples(self, limit: int | None = None) -> Sequence[Sample]:
         """Return the first `limit` samples; all without a limit."""

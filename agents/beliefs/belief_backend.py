@@ -150,6 +150,7 @@ class Similarity(BeliefBackend):
                 beliefs.append(Belief.abstain(labels, "the case has no options to compare"))
                 continue
             rows = self._options.embed([Text(text) for text in texts])
-            cosines = torch.nn.functional.cosine_similarity(vector[None].double(), rows.double())
+            # Lengths as they are, however small; zeros have the cosine 0.
+            cosines = torch.nn.functional.cosine_similarity(vector[None].double(), rows.double(), eps=1e-300)
             beliefs.append(Belief.of(labels, torch.softmax(cosines / self._temperature, 0).tolist()))
         return beliefs

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agents.beliefs.png_files import SIGNATURE, missing_pixels
 from agents.errors import MissingDependency, ObservationError
 from agents.observation import Image
 
@@ -38,8 +39,8 @@ def read_picture(blob: bytes, *, source: str) -> Image:
     """Return the picture in a PNG or JPEG file, three colours, turned as its EXIF says; what is transparent is white.
 
     Raises:
-        ObservationError: the file is neither, is broken, has too many pixels, is a strip, or has a transparent colour that
-            cannot be told from others; the text names the source.
+        ObservationError: the file is neither, is broken, lacks pixels or their colours, has too many, is a strip, or has a
+            transparent colour that cannot be told from others; the text names the source.
         MissingDependency: no Pillow.
     """
     try:
@@ -55,10 +56,16 @@ def read_picture(blob: bytes, *, source: str) -> Image:
                 _check_size(*file.size, source=source)
                 # How the file stores its pixels, which is forgotten when it is unpacked.
                 layout = file.tile[0][3] if file.tile else None
+                file.load()
+                _check_whole(blob, file, source=source)
                 return Image(_pixels(_colours(ImageOps.exif_transpose(file), layout, source=source)))
         except Pillow.DecompressionBombError as error:
             raise ObservationError(
                 f"{source}: more than {MOST_PIXELS:,} pixels are not unpacked; scale it down"
+            ) from error
+        except Pillow.UnidentifiedImageError as error:
+            raise ObservationError(
+                f"{source}: not a picture that can be read (PNG, JPEG): it is neither, or has no size; convert it"
             ) from error
         except BROKEN as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -72,6 +79,14 @@ def _check_size(width: int, height: int, *, source: str) -> None:
         raise ObservationError(
             f"{source}: {width} x {height} pixels, and one side may be at most {WIDEST} times the other; cut it"
         )
+
+
+def _check_whole(blob: bytes, file: Any, *, source: str) -> None:
+    if not blob.startswith(SIGNATURE):
+        return
+    largest = file.getextrema()[1] if file.mode == "P" else 0
+    if lacks := missing_pixels(blob, largest):
+        raise ObservationError(f"{source}: not a picture that can be read (PNG, JPEG): {lacks}")
 
 
 def _colours(file: Any, layout: object, *, source: str) -> Any:
@@ -127,7 +142,7 @@ def to_png(image: Image, *, longest: int) -> bytes:
     raw = functional.pad(lines, (1, 0)).contiguous().numpy().tobytes()
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in parts)
+    return SIGNATURE + b"".join(_chunk(kind, content) for kind, content in parts)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

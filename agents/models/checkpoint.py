@@ -6,14 +6,18 @@ import struct
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from agents.errors import ModelError
 from agents.ordinary_file import read_ordinary_text
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LARGEST_CONFIG = 10_000_000
@@ -59,6 +63,11 @@ def save_model(folder: Path, model: nn.Module, sizes: Mapping[str, object], **op
     save_file(model.state_dict(), folder / WEIGHTS)
     # Last: a folder with a config is whole.
     (folder / CONFIG).write_text(json.dumps({"model": dict(sizes), **options}, indent=1) + "\n")
+
+
+def json_fields(config: "DataclassInstance") -> dict[str, object]:
+    """Return the fields of a config as JSON values, tuples as lists."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
 
 
 def is_ours(folder: Path) -> bool:

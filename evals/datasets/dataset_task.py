@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,16 +11,18 @@ from typing import Any, ClassVar
 from agents.errors import TaskError
 from evals.datasets.hub import HubSource, hub_rows
 from evals.datasets.rows import DataRow, read_rows
-from evals.identity import identity
+from evals.identity import identity, plain
 from evals.sample import Loaded, Sample, Score
 from evals.scoring.mathematics import boxed_expression, equal, spelled, stated_expression
 from evals.scoring.numbers import final_number, normalised, stated_number
 from evals.scoring.options import LETTERS, final_option, option_label, stated_option
 from evals.scoring.words import final_word, stated_word
-from evals.task import Shot, Task
+from evals.task import Choose, Shot, Task
 
 # Sentences about rows that are kept in full; the rest are counted.
 MOST_NOTES = 5
+# Characters of a sample's id.
+LONGEST_ID = 200
 
 
 class Unusable(Exception):
@@ -41,6 +43,8 @@ class DatasetTask(Task):
     header: ClassVar[bool] = True
     # The split that worked examples are taken from, its first rows.
     shot_split: ClassVar[str | None] = None
+    # Of which samples rows are looked at, while some are chosen.
+    _looks: Callable[[Sample], bool] | None = None
 
     @property
     def hub(self) -> HubSource | None:
@@ -91,7 +95,8 @@ class DatasetTask(Task):
                 notes.append(f"{row.place}: {error}; left out")
                 continue
             if self.shows(row):
-                if at_least is not None and len(samples) >= at_least:
+                looks = self._looks(sample) if self._looks else at_least is None or len(samples) < at_least
+                if not looks:
                     samples.append(sample)
                     continue
                 sample = self.look(row, sample)
@@ -113,6 +118,24 @@ class DatasetTask(Task):
         if len(repeats) > MOST_NOTES:
             notes.append(f"{source}: {len(repeats) - MOST_NOTES} more questions that stood before; kept")
         return Loaded(tuple(samples), rows_in, removed, tuple(notes), source, len(repeats))
+
+    def load_chosen(self, choose: Choose, shown: Collection[str] = ()) -> Loaded:
+        """Return every sample of the split; what rows show is read for those that are chosen.
+
+        Besides, for those in the words of a worked example or of `shown`: which of them are left out decides what is chosen.
+        """
+        words = {plain(question) for question in (*shown, *(shot.question for shot in self.shots()))}
+        found = self._loaded(lambda sample: plain(sample.question) in words)
+        chosen = {sample.id for sample in choose(found.samples)}
+        return self._loaded(lambda sample: sample.id in chosen or plain(sample.question) in words)
+
+    def _loaded(self, looks: Callable[[Sample], bool]) -> Loaded:
+        # By `load`, which a subclass may have of its own.
+        self._looks = looks
+        try:
+            return self.load()
+        finally:
+            self._looks = None
 
     def shots(self) -> tuple[Shot, ...]:
         """Return the first rows of `shot_split`, worked; () where none are asked for or the data have none."""
@@ -315,26 +338,3 @@ class MathematicsTask(DatasetTask):
         if not target:
             raise TaskError("the target is empty")
         return target
-
-
-def numbered(answer: str) -> int | None:
-    """Return the place of `answer3`, as some files name options, from 0; None of anything else."""
-    digits = answer.strip().lower().removeprefix("answer").strip()
-    return int(digits) - 1 if digits.isdigit() and len(digits) < 3 else None
-
-
-def instruction_options(instruction: str) -> tuple[str, list[str]]:
-    """Return stem and options of an instruction that lists `Answer1: … Answer2: …`, as LLM-Adapters' files do."""
-    body, _, _ = instruction.rpartition("\n\nAnswer format")
-    stem, mark, listed = body.rpartition("\n\nAnswer1:")
-    if not mark:
-        return instruction, []
-    options: list[str] = []
-    rest, number = listed, 2
-    while True:
-        option, mark, rest = rest.partition(f" Answer{number}:")
-        options.append(option.strip())
-        if not mark:
-            break
-        number += 1
-    return stem.split(": ", 1)[-1].strip(), options

@@ -12,7 +12,7 @@ from evals.scoring.bounded import OutOfTime, WorkerDied, worker
 from evals.scoring.characters import plain
 from evals.scoring.numbers import normalised, stated_number
 from evals.scoring.numerals import spelled as fraction
-from evals.scoring.quantities import compared, with_unit
+from evals.scoring.quantities import compared, dollars, with_unit
 from evals.scoring.text import after_cues, answer_tags, boxed, boxes, last_line, said
 
 TIMEOUT_S = 10.0
@@ -37,6 +37,7 @@ _SYMBOLS = {
 }  # fmt: skip
 _SAME = (("\\varnothing", "\\emptyset"), ("\\langle", "("), ("\\rangle", ")"))
 _ABOUT = re.compile(r"^\s*(?:\\approx|\\simeq|\\sim|≈)\s*")
+_FORMULA_END = re.compile(r"(?<!\\)\$+$")
 _SET, _TUPLE = re.compile(r"\\\{.*,.*\\\}", re.DOTALL), re.compile(r"\(.*,.*\)", re.DOTALL)
 _ROOT = re.compile(r"√\s?(?:\((?P<inner>[^()]{1,200})\)|(?P<digits>\d+(?:\.\d+)?|[A-Za-z]))")
 _MIXED = re.compile(
@@ -82,13 +83,17 @@ def boxed_expression(response: str) -> str | None:
 
 def spelled(expression: str) -> str:
     """Return an expression in one spelling of what LaTeX writes in several: spaces, sizes, fractions, dollars, numbers."""
-    text = _ABOUT.sub("", plain(expression).strip().strip("$").strip())
+    text = plain(expression).strip()
+    # An amount has one sign, which is not that of a formula.
+    if "$" in text and (amount := _in_dollars(_ABOUT.sub("", text).strip(" *").removesuffix("."))):
+        return amount
+    text = _ABOUT.sub("", _FORMULA_END.sub("", text.lstrip("$")).strip())
     for symbol, command in () if text.isascii() else _SYMBOLS.items():
         text = text.replace(symbol, command)
     for command, meant in _SAME:
         text = text.replace(command, meant)
     text = _ROOT.sub(lambda found: f"\\sqrt{{{found['inner'] or found['digits'] or found[0][-1]}}}", text)
-    text = _SHORT_FRACTION.sub(r"\\frac", text).replace("\\$", "").replace("\\%", "%")
+    text = _SHORT_FRACTION.sub(r"\\frac", text).replace("\\%", "%")
     text = (
         text.removeprefix("\\(")
         .removesuffix("\\)")
@@ -97,7 +102,9 @@ def spelled(expression: str) -> str:
         .removesuffix(".")
         .strip(" *")
     )
-    text = _JOINED.sub(r"\\text{ \1 }", _MIXED.sub(_improper, text))
+    if amount := _in_dollars(text):
+        return amount
+    text = _JOINED.sub(r"\\text{ \1 }", _MIXED.sub(_improper, text.replace("\\$", "")))
     if repeats := repeating_decimal(text):
         return fraction(repeats) or text
     text = _UNITS.sub(r"\g<number>", text) if _UNITS.fullmatch(text) else with_unit(text) or text
@@ -105,6 +112,15 @@ def spelled(expression: str) -> str:
         return number
     text = _SPACES.sub(_kept, text) if not _WORDS.search(text) else " ".join(text.split())
     return normalised(text) or text
+
+
+def _in_dollars(text: str) -> str | None:
+    """Return an amount of dollars in one spelling, "-5.00 dollars" as `-\\$5`; None of anything else."""
+    number = dollars(text)
+    if number is None:
+        return None
+    amount = spelled(number)
+    return f"-\\${amount[1:]}" if amount.startswith("-") else f"\\${amount}"
 
 
 def _depth(text: str) -> int:

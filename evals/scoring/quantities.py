@@ -6,6 +6,7 @@
   (100 cm is 1 m); of two kinds the answers differ. Names of things that are counted are no units.
 * **Bases.** Two based numbers are compared by value. A plain one is read in the base of the right answer, which the question asks
   for, as math-verify and Minerva's grader do; an answer with a base, where the right one is plain, by value.
+* **Money.** `\\$` is a unit as others are, also where it stands before its number, so that \\$0.75 is 75 cents.
 * **Percent.** The sign is dropped on both sides, as Minerva's grader and lm-eval do: 50 % is 50, and is not 0.5.
 * **Dates and times** are equal as texts, ratios as quotients.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from evals.scoring.dates import TEMPORAL
+from evals.scoring.numerals import read_alone, spelled
 
 _LENGTH = {
     "mm": Fraction(1), "cm": Fraction(10), "m": Fraction(1000), "km": Fraction(10**6), "in": Fraction(254, 10),
@@ -53,10 +55,13 @@ _WORD = r"(?:(?:square|cubic|sq\.?|cu\.?)\s)?[A-Za-z]{1,14}(?:/[a-z]{1,6})?\.?"
 _TAIL = re.compile(
     rf"(?:\s|\\[,;:! ]|~)*(?:\\(?:text|mathrm|textrm|mbox|operatorname)\s?\{{\s*(?P<wrapped>{_WORD})\s*"
     r"(?:\^\s?\{?(?P<inside>[23])\}?)?\s*\}"
-    rf"|(?<![A-Za-z\\])(?P<bare>{_WORD})|\s?\^?\s?\{{?\s?(?P<sign>\\circ|°|¢|\\cent(?![A-Za-z]))\s?\}}?)(?:\s?\^\s?\{{?\s?(?P<power>[23])\s?\}}?)?\s*$"
+    rf"|(?<![A-Za-z\\])(?P<bare>{_WORD})|\s?\^?\s?\{{?\s?(?P<sign>\\circ|°|¢|\\\$|\\cent(?![A-Za-z]))\s?\}}?)(?:\s?\^\s?\{{?\s?(?P<power>[23])\s?\}}?)?\s*$"
 )
-# Money with its sign in front; "$5$" is a formula.
-_DOLLARS = re.compile(r"\s*(?:\\?\$|\\text\s?\{\s?\\?\$\s?\})\s?(?=[\d.])")
+# Money with its sign in front; "$5$" is a formula, and "$\\frac{1}{2}" may be the beginning of one.
+_DOLLARS = re.compile(
+    r"\s*(?P<minus>-?)\s?(?:\$(?=\s?-?[\d.])|\\\$|\\(?:text|mathrm|textrm|mbox)\s?\{\s?\\?\$\s?\})(?:\s|\\[,;:! ]|~)*"
+    r"(?=-?[\d.]|\\[dtc]?frac)"
+)
 # A number without unknowns.
 _NUMBER = re.compile(r"(?:[-+\d.,/^{}()\s]|\\(?:[dtc]?frac|sqrt|pi|cdot|times|[,!;: ]))*[\d})]")
 _BASED = re.compile(
@@ -102,13 +107,21 @@ def compared(answer: str, target: str) -> bool | tuple[str, str]:
     if not (one.size and other.size):
         return False
     factor = one.size / other.size
+    said, right = (spelled(read_alone(side.number)) for side in (one, other))
+    # Two decimals need no algebra; whether one is a fraction rounded is left to it.
+    if said and right and "/" not in said + right:
+        return Fraction(said) * factor == Fraction(right)
     return f"({one.number})\\cdot\\frac{{{factor.numerator}}}{{{factor.denominator}}}", other.number
 
 
 def quantity(text: str) -> Quantity | None:
     """Return a number and its known unit; None of anything else."""
     if sign := _DOLLARS.match(text):
-        number = text[sign.end() :].strip()
+        number = sign["minus"] + text[sign.end() :].strip()
+        # "\\$5 dollars" says it twice.
+        tail = _TAIL.search(number[-80:])
+        if tail and _CANONICAL.get((tail["wrapped"] or tail["bare"] or "").lower().rstrip(".")) == "dollar":
+            number = number[: len(number) - len(number[-80:]) + tail.start()].rstrip("\\ ~,;:!")
         return Quantity(_plain(number), "money^1", "dollar", Fraction(100)) if _NUMBER.fullmatch(number) else None
     tail = _TAIL.search(text[-80:])
     if tail is None:
@@ -139,15 +152,21 @@ def known_unit(name: str) -> tuple[str, Fraction] | None:
 def with_unit(text: str) -> str | None:
     """Return a number and its unit in one spelling, "15 cm^2" as `15\\text{ cm}^2`; None of anything else.
 
-    Degrees and dollars are left out: what is measured in them is asked for in them.
+    Degrees are left out: what is measured in them is asked for in them.
     """
     found = quantity(text)
     if found is None or "\\" in text:
         return None
     number, (kind, _, power) = found.number.strip(), found.kind.partition("^")
-    if kind == "angle" or found.unit == "dollar":
+    if kind == "angle":
         return number
     return f"{number}\\text{{ {found.unit}}}" + (f"^{power}" if power != "1" else "")
+
+
+def dollars(text: str) -> str | None:
+    """Return the number of an amount of dollars, whose sign or word may stand on either side; None of anything else."""
+    found = quantity(text)
+    return found.number.strip() if found and (found.kind, found.unit) == ("money^1", "dollar") else None
 
 
 def _bases(answer: str, target: str) -> bool | None:

@@ -4,8 +4,9 @@ Rows of the hub have `choices` with text and label; files of LLM-Adapters' layou
 `Answer1: … Answer2: …`, and `answer` as `answer3`.
 """
 
-from evals.datasets.dataset_task import ChoiceTask, instruction_options, numbered
+from evals.datasets.dataset_task import ChoiceTask
 from evals.datasets.hub import HubSource
+from evals.datasets.instructions import instruction_options, numbered
 from evals.datasets.rows import DataRow
 from evals.sample import Sample
 from evals.task import TaskInfo

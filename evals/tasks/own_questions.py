@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from agents.errors import TaskError, UnknownName
 from evals.datasets.columns import Columns
-from evals.datasets.dataset_task import ChoiceTask, DatasetTask, MathematicsTask, NumberTask
+from evals.datasets.dataset_task import LONGEST_ID, ChoiceTask, DatasetTask, MathematicsTask, NumberTask
 from evals.datasets.hub import HubSource
 from evals.datasets.observed import LARGEST, observations, shown_files
 from evals.datasets.rows import READABLE, DataRow
@@ -31,7 +31,6 @@ from evals.task import Shot, TaskInfo
 SCORINGS = ("number", "choice", "mathematics", "text", "contains", "regex")
 # A dataset on the hub, and its configuration after a colon: `owner/name`, `owner/name:config`.
 _HUB_ID = re.compile(r"(?P<repository>[\w.\-]+/[\w.\-]+)(?::(?P<config>[\w.\-]+))?")
-LONGEST_ID = 200
 
 
 class OwnQuestions(DatasetTask):

@@ -14,7 +14,7 @@ from typing import Any
 
 from agents.errors import TaskError
 from agents.models.sounds.label_names import NAMED, label_names
-from evals.datasets.dataset_task import DatasetTask
+from evals.datasets.dataset_task import LONGEST_ID, DatasetTask
 from evals.datasets.observed import AUDIO, observations, shown_files
 from evals.datasets.rows import READABLE, DataRow
 from evals.sample import Sample, Score
@@ -56,8 +56,21 @@ class Sounds(DatasetTask):
         except TaskError as error:
             raise row.error(str(error)) from error
         row.get(AUDIO)
-        name = str(row.get("id")) if row.has("id") else self.sample_id(row)
-        return Sample(name, asked, target, metadata={AUDIO: shown_files(row)[AUDIO]})
+        return Sample(self._id(row), asked, target, metadata={AUDIO: shown_files(row)[AUDIO]})
+
+    def _id(self, row: DataRow) -> str:
+        """Return the id of a recording, which no other has: turns are kept by it."""
+        found = row.text("id") if row.has("id") else self.sample_id(row)
+        if len(found) > LONGEST_ID or not found.isprintable():
+            raise row.error(f"an id is one line of at most {LONGEST_ID} characters")
+        if (before := self._ids.setdefault(found, row.place)) != row.place:
+            raise row.error(f"the id {found!r} is that of {before} already")
+        return found
+
+    @cached_property
+    def _ids(self) -> dict[str, str]:
+        """Id → place of the row that has it."""
+        return {}
 
     def shows(self, row: DataRow) -> bool:
         """Return True: every row is a recording."""

@@ -206,3 +206,23 @@ def test_what_is_heard_whole_is_counted_whole(config):
     assert facts(made, exchange).heard_tokens == 21 + 5 * 41 + 3 * 41
     two = {turn.agent: most_heard(made, exchange, turn, inbox) for turn, inbox in exchange.planned.plan.items()}
     assert two == {"ada": 2 * 41, "ben": 21 + 41, "cy": 2 * 41}
+
+
+def test_what_may_not_map_is_counted_whole(config, tmp_path):
+    """Between two tokenizers too little of a message may map, and then its whole text is heard."""
+    for name, content in (("one", "{}"), ("same", "{}"), ("other", '{"model": {}}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "tokenizer.json").write_text(content)
+
+    def heard(one, other):
+        agents = {"ada": one, "ben": other}
+        made = config(backend="transformers", agents=agents, max_tokens=40, rounds=2, reduce=HALF)
+        return facts(made, build_exchange(made)).heard_tokens - 2 * 40
+
+    one, same, other = ({"model": str(tmp_path / name)} for name in ("one", "same", "other"))
+    assert heard(one, one) == heard(one, same) == 2 * 20
+    assert heard(one, other) == heard(other, one) == 2 * 40
+    # Of a mock, and of one that is not here yet, nothing tells that it is the same.
+    assert heard(one, {"backend": "mock"}) == heard(one, {"model": "somebody/elses"}) == 2 * 40
+    assert heard({"backend": "mock"}, {"backend": "mock", "options": {"seed": 3}}) == 2 * 20

@@ -9,6 +9,7 @@ import torch
 
 from agents.backend import Prompt, Request, Sampling
 from agents.errors import ConfigError, RequestError, RunError, UnknownName
+from agents.question import Question
 from agents.registry import create_backend
 from debate.build import build_debate
 from debate.config.load import validate
@@ -16,7 +17,7 @@ from debate.orchestrator import play
 from debate.runtime.backends import Backends
 from debate.transcript import TurnKey
 from evals.analysis.effects import Effect, Effects, edge_effects, effect_blocks, effect_cells, read_effects, share_left
-from evals.effects import divergence, known_contents, measure_run
+from evals.effects import STEPS, divergence, known_contents, measure_run, measured
 from evals.evaluation import evaluate
 from evals.outputs import analyse_run
 from evals.samples import read_samples, to_question
@@ -172,3 +173,18 @@ def test_what_is_no_file_of_ours_is_said_by_its_name(tmp_path):
     (tmp_path / "effects.json").write_text(json.dumps({"rows": [[1]]}))
     with pytest.raises(RunError, match="not what `debate effects` writes"):
         read_effects(tmp_path)
+
+
+def test_reduced_messages_are_not_measured(engines):
+    """A control is heard whole: beside a message of half its positions it would differ in two things."""
+    question = Question("a", "1+1=", labels=("2",))
+    for where in (
+        {"reduce": "drop(keep=0.5)"},
+        {"topology": {"generator": "complete", "edges": [{"from": "ada", "to": "ben"}]}},
+    ):
+        if "topology" in where:
+            where["topology"]["edges"][0]["reduce"] = "merge(keep=0.5)"
+        with pytest.raises(ConfigError, match=r"by reduce: (drop|merge).*measure a row with reduce: none"):
+            measured(validate({**RAW, **where}, source="x"), engines, [question])
+    text = validate({**RAW, "reduce": "drop(keep=0.5)", "message": "text"}, source="x")
+    assert measured(text, engines, [question]).steps == STEPS

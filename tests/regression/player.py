@@ -79,7 +79,7 @@ def play_old_run(folder: Path, debate: Callable[..., object]) -> dict[str, list[
 
 def make_random_models(folder: Path) -> None:
     """Write small belief backends of random weights."""
-    from support.contracts import small_kalm, small_langsamp, small_matryoshka
+    from support.small_text_models import small_kalm, small_langsamp, small_matryoshka
 
     for name, make in (("kalm", small_kalm), ("langsamp", small_langsamp), ("matryoshka_2d", small_matryoshka)):
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
 """Sizes of a CrossViT. The defaults are for pictures of 32 x 32; `official.py` has the paper's."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from agents.errors import ConfigError
+from agents.models.checkpoint import json_fields
 from agents.models.vision.pixels import check_pixels
 
 Pair = tuple[int, int]
@@ -73,4 +74,4 @@ class CrossViTConfig:
     @property
     def sizes(self) -> dict[str, object]:
         """Return the fields as JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return json_fields(self)

@@ -8,15 +8,14 @@ published models, other patches, or widths of other heads are refused: nothing i
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from torch import Tensor
 
-from agents.models.checkpoint import count_blocks, filled, official
+from agents.models.checkpoint import count_blocks
 from agents.models.crossvit.config import CrossViTConfig
-from agents.models.crossvit.model import BRANCHES, CrossViT
+from agents.models.crossvit.model import BRANCHES
 from agents.models.vision.label_names import labels_of
-from agents.models.vision.published import IMAGENET, tensors_of
+from agents.models.vision.published import IMAGENET
 
 HEAD_WIDTH = 32
 CROPS: dict[tuple[int, ...], float] = {(240, 224): 0.875, (408, 384): 1.0}
@@ -24,20 +23,9 @@ CROPS: dict[tuple[int, ...], float] = {(240, 224): 0.875, (408, 384): 1.0}
 PATCHES = (12, 16)
 
 
-def from_official(path: Path, labels: Sequence[str] | str | None = None) -> CrossViT:
-    """Return the model of an official file, in eval mode.
-
-    Args:
-        path: of the file.
-        labels: of its classes (see `labels_of`); the file does not name them.
-
-    Raises:
-        ModelError: not such a file, or another number of labels.
-    """
-    with official(path, "CrossViT") as found:
-        weights = {_ours(name): tensor for name, tensor in tensors_of(found).items()}
-        config = official_config(weights, labels)
-        return filled(lambda: CrossViT(config), weights)
+def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict with timm's names, which are ours: `pos_embed.0` of IBM's files is `pos_embed_0`."""
+    return {re.sub(r"^(pos_embed|cls_token)\.(\d)$", r"\1_\2", name): tensor for name, tensor in weights.items()}
 
 
 def official_config(weights: Mapping[str, Tensor], labels: Sequence[str] | str | None = None) -> CrossViTConfig:
@@ -70,11 +58,6 @@ def official_config(weights: Mapping[str, Tensor], labels: Sequence[str] | str |
         mean=IMAGENET.mean,
         deviation=IMAGENET.deviation,
     )
-
-
-def _ours(name: str) -> str:
-    """Return timm's name of a tensor of IBM's files: `pos_embed.0` is `pos_embed_0`."""
-    return re.sub(r"^(pos_embed|cls_token)\.(\d)$", r"\1_\2", name)
 
 
 def _size(weights: Mapping[str, Tensor], name: str, axis: int) -> int:

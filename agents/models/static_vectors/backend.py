@@ -75,7 +75,8 @@ class StaticEmbedding(SentenceEmbedding):
 
 
 class StaticVectors(Similarity):
-    """A belief over the options of a question; it abstains where the question or an option has no word with a vector.
+    """A belief over the options of a question; it abstains where the question or an option has no word with a vector, or
+    none but zeros.
 
     Args:
         vectors: words and vectors.
@@ -164,13 +165,17 @@ class StaticVectors(Similarity):
         found = super()._believe(cases, observations)
         for place, (case, seen) in enumerate(zip(cases, observations, strict=True)):
             labels, texts = case.alternatives
+            named = (("the text", seen.text), *((f"the option {text!r}", text) for text in texts))
             # The cosine of zeros would be 0, and above that of options which are known.
-            unknown = next((text for text in texts if not self.texts.rows(text)), None)
-            if not self.texts.rows(seen.text):
-                found[place] = Belief.abstain(labels, "no word of the text has a vector")
-            elif unknown is not None:
-                found[place] = Belief.abstain(labels, f"no word of the option {unknown!r} has a vector")
+            if lacks := next(filter(None, (self._lacks(what, text) for what, text in named)), ""):
+                found[place] = Belief.abstain(labels, lacks)
         return found
+
+    def _lacks(self, what: str, text: str) -> str:
+        """Return why a text has no direction; empty where it has one."""
+        if not self.texts.rows(text):
+            return f"no word of {what} has a vector"
+        return "" if self.texts.vector(text).any() else f"the vectors of the words of {what} come to zero"
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -8,15 +8,13 @@ own.
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from torch import Tensor
 
-from agents.models.checkpoint import count_blocks, filled, official
+from agents.models.checkpoint import count_blocks
 from agents.models.tnt.config import TNTConfig
-from agents.models.tnt.model import TNT
 from agents.models.vision.label_names import labels_of
-from agents.models.vision.published import HALVES, tensors_of
+from agents.models.vision.published import HALVES
 
 STRIDE, HEAD_WIDTH, INNER_HEADS, CROP = 4, 64, 4, 0.9
 SIDE, PATCH = 224, 16
@@ -37,22 +35,6 @@ NAMES = {
     "outer_mlp": "mlp",
 }
 """The authors' name of a module → timm's, which is ours."""
-
-
-def from_official(path: Path, labels: Sequence[str] | str | None = None) -> TNT:
-    """Return the model of an official file, in eval mode.
-
-    Args:
-        path: of the file.
-        labels: of its classes (see `labels_of`); the file does not name them.
-
-    Raises:
-        ModelError: not such a file, or another number of labels.
-    """
-    with official(path, "TNT") as found:
-        weights = renamed(tensors_of(found))
-        config = official_config(weights, labels)
-        return filled(lambda: TNT(config), weights)
 
 
 def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -52,14 +52,15 @@ def test_what_is_transparent_is_white_and_what_lies_on_its_side_is_turned():
     assert torch.equal(found, (pixels.permute(2, 0, 1).float() / 255).rot90(-1, (1, 2)))
 
 
-def stored(width, height, depth, colour, row, clear=b""):
-    """Return a PNG of equal rows of bytes, with a transparent colour."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+def stored(width, height, depth, colour, row, clear=b"", *, palette=b"", interlaced=False, lines=None):
+    """Return a PNG of equal rows of bytes, with a transparent colour, and with fewer or more lines than it says."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
+        + (chunk(b"PLTE", palette) if palette else b"")
         + (chunk(b"tRNS", clear) if clear else b"")
-        + chunk(b"IDAT", zlib.compress((b"\0" + row) * height))
+        + chunk(b"IDAT", zlib.compress((b"\0" + row) * (height if lines is None else lines)))
         + chunk(b"IEND", b"")
     )
 
@@ -173,6 +174,36 @@ def test_text_in_a_png_is_not_unpacked_without_end():
 def test_what_is_no_picture_or_broken_is_a_sentence(blob):
     with pytest.raises(ObservationError, match="x: not a picture that can be read"):
         read_picture(blob, source="x")
+
+
+@pytest.mark.parametrize(
+    ("blob", "lacks"),
+    [
+        (stored(2, 4, 8, 0, b"\xff\xff", lines=3), "its pixels take 12 bytes, and it has 9"),
+        (stored(3, 2, 1, 0, b"\xe0", lines=1), "its pixels take 4 bytes, and it has 2"),
+        (stored(2, 2, 16, 6, b"\xff" * 16, lines=1), "its pixels take 34 bytes, and it has 17"),
+        # Seven passes: 1, 1, 2, 4, 8, 16 and 32 pixels.
+        (stored(8, 8, 8, 0, b"\xff", interlaced=True, lines=1), "its pixels take 79 bytes, and it has 2"),
+        (stored(2, 2, 8, 3, b"\0\2", palette=bytes(6)), "a pixel has colour 2, and its palette has 2"),
+        (stored(2, 2, 8, 3, b"\0\0"), "a pixel has colour 0, and its palette has none"),
+    ],
+)
+def test_pixels_that_are_not_there_are_not_black(blob, lacks):
+    with pytest.raises(ObservationError, match=f"x: not a picture that can be read .*: {lacks}"):
+        read_picture(blob, source="x")
+
+
+def test_whole_files_lack_no_pixel(monkeypatch):
+    monkeypatch.setattr("agents.beliefs.png_files.STEP", 7)
+    for width, height in ((1, 1), (2, 3), (5, 4), (9, 8)):
+        picture = pillow.fromarray(noise(height, width).numpy())
+        for mode in ("1", "L", "P", "LA", "RGB", "RGBA"):
+            assert read_picture(saved(picture.convert(mode)), source="x").pixels.shape == (3, height, width)
+    # The passes of a picture of one pixel are one, of 2 x 3 four.
+    found = read_picture(stored(1, 1, 8, 0, b"\xff", interlaced=True), source="x").pixels
+    assert found.tolist() == [[[1]]] * 3
+    few = stored(2, 3, 8, 0, bytes(2), interlaced=True, lines=4)
+    assert read_picture(few, source="x").pixels.shape == (3, 3, 2)
 
 
 def test_any_bytes_are_a_picture_or_a_sentence():

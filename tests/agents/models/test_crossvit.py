@@ -13,7 +13,6 @@ from agents.errors import ConfigError, ModelError
 from agents.models.crossvit.backend import CrossViTBackend
 from agents.models.crossvit.config import CrossViTConfig
 from agents.models.crossvit.model import CrossViT, Stage
-from agents.models.crossvit.official import from_official
 from agents.observation import Image
 from agents.question import Question
 
@@ -104,7 +103,7 @@ def test_scores_of_both_branches_are_averaged():
 def test_an_official_file_sees_what_timm_sees(tmp_path, stem):
     weights = crossvit(stem=stem)
     save_file(weights, tmp_path / "x.safetensors")
-    model = from_official(tmp_path / "x.safetensors", FIVE)
+    model = CrossViTBackend.published(tmp_path / "x.safetensors", FIVE)
     config = model.config
     assert (config.sides, config.patches, config.widths, config.depths) == ((240, 224), (12, 16), (64, 128), (1, 2))
     assert (config.stages, config.heads, config.hidden, config.stem) == (2, 2, (128, 256), stem)
@@ -125,14 +124,14 @@ def test_the_authors_files_have_other_names_of_positions(tmp_path):
 
     weights = crossvit()
     torch.save({"model": {theirs(name): value for name, value in weights.items()}}, tmp_path / "x.pth")
-    model = from_official(tmp_path / "x.pth")
+    model = CrossViTBackend.published(tmp_path / "x.pth")
     assert model.config.labels == tuple(f"class {number}" for number in range(5))
     assert model(waves(240))[0].tolist() == pytest.approx(PUBLISHED[False], abs=1e-4)
 
 
 def test_a_larger_official_model_sees_the_whole_square(tmp_path):
     save_file(crossvit(sides=(408, 384), depths=(1, 1), stages=1, stem=True), tmp_path / "x.safetensors")
-    assert from_official(tmp_path / "x.safetensors").config.crop == 1.0
+    assert CrossViTBackend.published(tmp_path / "x.safetensors").config.crop == 1.0
 
 
 def test_names_of_classes_are_a_list_or_a_file(tmp_path):
@@ -175,10 +174,10 @@ def test_what_is_no_official_file_is_a_sentence(tmp_path):
         CrossViTBackend.from_pretrained()
     (tmp_path / "x.safetensors").write_bytes(b"spam")
     with pytest.raises(ModelError, match=r"x\.safetensors is no official CrossViT"):
-        from_official(tmp_path / "x.safetensors")
+        CrossViTBackend.published(tmp_path / "x.safetensors")
     save_file({"head.0.bias": torch.zeros(3)}, tmp_path / "y.safetensors")
     with pytest.raises(ModelError, match=r"y\.safetensors is no official CrossViT: KeyError"):
-        from_official(tmp_path / "y.safetensors")
+        CrossViTBackend.published(tmp_path / "y.safetensors")
     torch.save({"epoch": 3}, tmp_path / "z.pth")
     with pytest.raises(ModelError, match="it holds no state dict"):
-        from_official(tmp_path / "z.pth")
+        CrossViTBackend.published(tmp_path / "z.pth")

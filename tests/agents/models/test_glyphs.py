@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from support.contracts import small_glyphs
+from support.small_text_models import small_glyphs
 
 from agents.backend import Prompt, Request, Sampling
 from agents.beliefs.cards import create_belief_backend

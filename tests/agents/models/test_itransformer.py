@@ -9,9 +9,9 @@ from statistics import NormalDist
 
 import pytest
 import torch
-from support.contracts import small_itransformer
 from support.random_models import generator, shaken
 from support.small_data import SPLITS, ett
+from support.small_series_models import small_itransformer
 
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import BeliefError, ConfigError, ModelError, ObservationError, RequestError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.contracts import small_kalm
+from support.small_text_models import small_kalm
 
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from support.contracts import small_langsamp
+from support.small_text_models import small_langsamp
 from torch.nn import functional
 
 from agents.beliefs.cards import create_belief_backend

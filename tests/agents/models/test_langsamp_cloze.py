@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from support.contracts import gap_cases, small_langsamp
 from support.small_data import tatoeba
+from support.small_text_models import gap_cases, small_langsamp
 
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import BeliefError, ConfigError, RequestError, UnknownName

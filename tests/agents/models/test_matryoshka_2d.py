@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from support.contracts import small_matryoshka, small_sentence_transformer
+from support.small_text_models import small_matryoshka, small_sentence_transformer
 
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName

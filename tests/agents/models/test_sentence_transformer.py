@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.contracts import small_sentence_transformer
+from support.small_text_models import small_sentence_transformer
 
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import ModelError, RequestError

@@ -243,6 +243,32 @@ def test_an_option_without_a_known_word_wins_nothing(written):
     assert (unknown.labels, unknown.abstention) == (("A", "B", "C"), "no word of the option 'xyzzy' has a vector")
 
 
+def test_zeros_have_no_direction(written):
+    """A word of zeros, two words that cancel, and all of a centred file of one word."""
+    path = str(written("up 1 0\ndown -1 0\nnil 0 0\nlow -1 -0.1\n"))
+    backend = create_belief_backend("static_vectors", checkpoint=path)
+    cases = [
+        Question("q", "nil", labels=("A", "B"), options=("down", "low")),
+        Question("q", "up", labels=("A", "B"), options=("low", "up down")),
+        Question("q", "up nil", labels=("A", "B"), options=("low nil", "up")),
+    ]
+    text, option, known = backend.believe(cases)
+    assert text.abstention == "the vectors of the words of the text come to zero"
+    assert option.abstention == "the vectors of the words of the option 'up down' come to zero"
+    assert (known.abstention, known.best) == ("", "B")
+
+
+def test_cosines_do_not_depend_on_how_long_vectors_are(written):
+    found = []
+    for scale in ("", "e-30", "e30"):
+        path = str(written(f"up 1{scale} 0.5{scale}\ndown -1{scale} 0.25{scale}\nlow -1{scale} -0.5{scale}\n"))
+        case = Question("q", "up", labels=("A", "B"), options=("down", "low"))
+        (belief,) = create_belief_backend("static_vectors", checkpoint=path).believe([case])
+        found.append(belief.probabilities)
+    assert found[1] == pytest.approx(found[0], rel=1e-6)
+    assert found[2] == pytest.approx(found[0], rel=1e-6)
+
+
 def test_options_that_cannot_be_are_refused(written):
     path = str(written(TEXT))
     for options, sentence in (

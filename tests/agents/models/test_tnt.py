@@ -12,7 +12,6 @@ from agents.errors import ConfigError, ModelError
 from agents.models.tnt.backend import TNTBackend
 from agents.models.tnt.config import TNTConfig
 from agents.models.tnt.model import TNT, Block, cut
-from agents.models.tnt.official import from_official
 
 SMALL = TNTConfig(("a", "b", "c"), side=16, patch=8, stride=2, width=8, depth=2, heads=2, inner_width=4, inner_heads=2)
 FIVE = ("a", "b", "c", "d", "e")
@@ -94,7 +93,7 @@ def test_without_the_inner_transformer_words_stay_what_they_were():
 def test_an_official_file_sees_what_timm_sees(tmp_path, legacy):
     weights = tnt(legacy=legacy)
     save_file(weights, tmp_path / "x.safetensors")
-    model = from_official(tmp_path / "x.safetensors", FIVE)
+    model = TNTBackend.published(tmp_path / "x.safetensors", FIVE)
     config = model.config
     assert (config.side, config.patch, config.stride, config.whole) == (224, 16, 4, legacy)
     assert (config.width, config.depth, config.heads, config.inner_width, config.inner_heads) == (64, 2, 1, 8, 4)
@@ -110,7 +109,7 @@ def test_the_authors_files_have_names_and_a_layout_of_their_own(tmp_path):
     weights["inner_pos"] = weights["inner_pos"].flatten(2).transpose(1, 2).contiguous()
     weights["outer_tokens"] = torch.zeros(1, 196, 64)
     torch.save({"state_dict": weights}, tmp_path / "tnt_s_81.5.pth.tar")
-    model = from_official(tmp_path / "tnt_s_81.5.pth.tar", FIVE)
+    model = TNTBackend.published(tmp_path / "tnt_s_81.5.pth.tar", FIVE)
     assert model(waves(224))[0].tolist() == pytest.approx(PUBLISHED[False], abs=1e-4)
     assert TNTBackend.from_pretrained(str(tmp_path / "tnt_s_81.5.pth.tar"), labels=FIVE).config == model.config
 
@@ -134,4 +133,4 @@ def test_sizes_that_do_not_fit_are_refused(changes, sentence):
 def test_what_is_no_official_file_is_a_sentence(tmp_path):
     save_file({"head.bias": torch.zeros(3)}, tmp_path / "y.safetensors")
     with pytest.raises(ModelError, match=r"y\.safetensors is no official TNT: KeyError"):
-        from_official(tmp_path / "y.safetensors")
+        TNTBackend.published(tmp_path / "y.safetensors")

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.contracts import small_program
 from support.small_data import trec
+from support.small_text_models import small_program
 
 from agents.errors import ConfigError, ModelError
 from agents.models.seeded import seeded

@@ -18,13 +18,13 @@ from agents.beliefs.cards import create_belief_backend
 from agents.errors import ModelError, ObservationError
 from agents.models.checkpoint import CONFIG, WEIGHTS
 from agents.models.crossvit import training as crossvit_training
+from agents.models.crossvit.backend import CrossViTBackend
 from agents.models.crossvit.config import CrossViTConfig
 from agents.models.crossvit.model import CrossViT
-from agents.models.crossvit.official import from_official as read_crossvit
 from agents.models.passt.official import from_official as read_passt
 from agents.models.tnt import training as tnt_training
+from agents.models.tnt.backend import TNTBackend
 from agents.models.tnt.config import TNTConfig
-from agents.models.tnt.official import from_official as read_tnt
 from agents.models.vision import cifar10, training
 from agents.models.vision.cifar10 import divided, read_cifar10, stacked
 from agents.models.vision.label_names import labels_of
@@ -38,8 +38,8 @@ from agents.question import Question
 TINY = CrossViTConfig(THINGS, widths=(4, 8), depths=(1, 1), hidden=(4, 8), stages=1, heads=1)
 RECIPE = Recipe(epochs=3, batch=10)
 OFFICIAL = {
-    "crossvit": (read_crossvit, crossvit),
-    "tnt": (read_tnt, tnt),
+    "crossvit": (CrossViTBackend.published, crossvit),
+    "tnt": (TNTBackend.published, tnt),
     "passt": (read_passt, lambda: passt(64, 2, 12, 99, 3)),
 }
 
@@ -379,7 +379,7 @@ def test_any_bytes_of_a_file_of_torch_are_a_sentence(tmp_path):
             blob[int(torch.randint(len(blob), (1,), generator=draw))] = int(torch.randint(256, (1,), generator=draw))
         (tmp_path / "x.pt").write_bytes(blob)
         with pytest.raises(ModelError, match=r"x\.pt is no official "):
-            read_tnt(tmp_path / "x.pt")
+            TNTBackend.published(tmp_path / "x.pt")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 import torch
-from support.contracts import small_kalm, small_lmuformer, small_matryoshka, small_passt, small_sentence_transformer
+from support.contracts import small_lmuformer, small_passt
 from support.small_data import SPLITS, answer_sentences, digits, ett
+from support.small_text_models import small_kalm, small_matryoshka, small_sentence_transformer
 
 from agents.beliefs.pooling import find_pool
 from agents.beliefs.verbaliser import read_words

@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.contracts import small_kalm, small_langsamp, small_matryoshka, small_sentence_transformer
 from support.messages import MODEL, cipher, text
+from support.small_text_models import small_kalm, small_langsamp, small_matryoshka, small_sentence_transformer
 
 from agents.backend import Usage
 from agents.backends.mock import MockBackend

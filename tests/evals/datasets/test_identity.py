@@ -127,9 +127,47 @@ def test_no_more_pictures_are_read_than_are_asked(asked_the_same):
     # A worked example is left out before rows are counted.
     task = create_task("file:text", data=asked_the_same, num_fewshot=1)
     assert [len(sample.observations) for sample in load_selected(task, limit=1, shown=task.shots())[0]] == [1]
-    for whole in ({}, {"limit": 3}, {"limit": 2, "shuffle": True}):
+    for whole in ({}, {"limit": 3}, {"shuffle": True}, {"sample_ids": ["file-0003"]}):
         with pytest.raises(TaskError, match=r"test\.jsonl:3: .*green\.png: not a picture"):
             load_selected(create_task("file:text", data=asked_the_same), **whole)
+
+
+def test_of_a_shuffled_set_and_of_ids_the_chosen_pictures_are_read_alone(asked_the_same):
+    """They are those that are drawn where all are read, in the same order."""
+    whole = load_selected(create_task("file:text", data=asked_the_same), shuffle=True, seed=4)[0]
+    assert [len(sample.observations) for sample in whole] == [1] * 4
+    for number in range(4):
+        task = create_task("file:text", data=asked_the_same)
+        samples, loaded = load_selected(task, shuffle=True, seed=4, limit=number)
+        assert [sample.id for sample in samples] == [sample.id for sample in whole[:number]]
+        assert [len(sample.observations) for sample in samples] == [1] * number
+        assert sum(len(sample.observations) for sample in loaded.samples) == number
+    (sample,), loaded = load_selected(create_task("file:text", data=asked_the_same), sample_ids=["file-0002"])
+    assert (sample.metadata["image"], len(sample.observations)) == ("red.png", 1)
+    assert sum(len(sample.observations) for sample in loaded.samples) == 1
+    for name in ("blue", "green", "black"):
+        (asked_the_same / f"{name}.png").write_bytes(b"none")
+    assert load_selected(create_task("file:text", data=asked_the_same), sample_ids=["file-0002"])[0] == [sample]
+
+
+def test_a_worked_example_is_left_out_before_questions_are_drawn(asked_the_same):
+    def drawn(**asked):
+        task = create_task("file:text", data=asked_the_same, num_fewshot=1)
+        return load_selected(task, shown=task.shots(), shuffle=True, **asked)
+
+    for seed in range(3):
+        whole = [sample.id for sample in drawn(seed=seed)[0]]
+        assert sorted(whole) == ["file-0001", "file-0003", "file-0004"]
+        samples, loaded = drawn(seed=seed, limit=2)
+        assert [sample.id for sample in samples] == whole[:2]
+        assert dict(loaded.removed) == {"few-shot example": 1}
+    # The same where it is the prompt alone that shows a question.
+    shown = [Shot("What?", "cat", create_task("file:text", data=asked_the_same).samples(1)[0].observations)]
+    samples, loaded = load_selected(
+        create_task("file:text", data=asked_the_same), shown=shown, shuffle=True, limit=3, seed=1
+    )
+    assert sorted(sample.id for sample in samples) == ["file-0002", "file-0003", "file-0004"]
+    assert dict(loaded.removed) == {"shown in the prompt": 1}
 
 
 def test_no_more_sounds_are_read_than_are_asked(tmp_path):
@@ -139,6 +177,24 @@ def test_no_more_sounds_are_read_than_are_asked(tmp_path):
     assert len(sample.observations) == 1
     with pytest.raises(TaskError, match=r"b\.wav"):
         create_task("sounds", data=tmp_path).samples()
+
+
+@pytest.mark.parametrize(
+    ("ids", "sentence"),
+    [
+        (["a", "a"], r":2: the id 'a' is that of .*:1 already"),
+        (["a", None], ":2: id is empty"),
+        (["a\nb", "c"], ":1: an id is one line of at most 200 characters"),
+        (["x" * 201, "c"], ":1: an id is one line of at most 200 characters"),
+    ],
+)
+def test_recordings_have_ids_of_their_own(ids, sentence, tmp_path):
+    """Turns are kept by the id of their question: of two that share one, the second would be given the first's."""
+    (tmp_path / "a.wav").write_bytes(wav(b"\0\x40"))
+    rows = [{"audio": "a.wav", "answer": "low", "id": name} for name in ids]
+    (tmp_path / "sounds.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(TaskError, match=sentence):
+        create_task("sounds", data=tmp_path).load(1)
 
 
 def test_a_row_that_moves_up_is_looked_at_too(asked_the_same):

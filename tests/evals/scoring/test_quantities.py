@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from evals.scoring.mathematics import equal, spelled
+from evals.scoring.mathematics import equal, spelled, stated_expression
 from evals.scoring.quantities import compared, known_unit, quantity
 
 pytest.importorskip("math_verify")
@@ -116,6 +116,49 @@ def test_thousands_and_speeds_are_converted_either_way_round(one, other, same):
     assert (equal(one, other), equal(other, one)) == (same, same)
 
 
+@pytest.mark.parametrize(
+    ("response", "target", "verdict"),
+    [
+        ("\\boxed{\\$0.75}", "75 cents", True),
+        ("\\boxed{\\$0.75}", "75¢", True),
+        ("\\boxed{\\text{\\$}0.75}", "75\\text{ cents}", True),
+        ("\\boxed{\\$\\frac{3}{4}}", "75¢", True),
+        ("\\boxed{0.75 dollars}", "75 cents", True),
+        ("\\boxed{-\\$1{,}000.50}", "-100050 cents", True),
+        ("The answer is $0.75.", "75 cents", True),
+        ("\\boxed{75\\text{ cents}}", "\\$0.75", True),
+        ("\\boxed{75¢}", "0.75 dollars", True),
+        ("\\boxed{\\$75}", "75\\text{ cents}", False),
+        ("\\boxed{75}", "75¢", True),
+        ("\\boxed{5\\$}", "5", True),
+        ("\\boxed{$0.75$}", "\\$0.75", True),
+        ("\\boxed{\\$32,\\!348}", "32348", True),
+        ("\\boxed{\\$75}", "\\$75.00", True),
+        ("\\boxed{\\$75}", "\\$7.50", False),
+    ],
+)
+def test_money_in_an_answer_of_its_own_spelling_keeps_its_sign(response, target, verdict):
+    assert equal(stated_expression(response), spelled(target)) is verdict
+
+
+def test_an_amount_has_one_spelling_wherever_its_sign_stands():
+    written = (
+        "\\$5",
+        "$5",
+        "5\\$",
+        "5 dollars",
+        "\\$5.00\\text{ dollars}",
+        "\\text{\\$}5",
+        "$\\$5$",
+        "\\(\\$5\\)",
+        "\\$5.",
+    )
+    assert {spelled(text) for text in written} == {"\\$5"}
+    assert [spelled(text) for text in ("-\\$5", "\\$-5", "\\$1{,}500", "$5$", "x+\\$5")] == [
+        "-\\$5", "-\\$5", "\\$1500", "5", "x+5",
+    ]  # fmt: skip
+
+
 def test_a_number_with_a_unit():
     found = quantity("864 \\mbox{ inches}^2")
     assert (found.number, found.kind, found.unit) == ("864", "length^2", "in")
@@ -126,7 +169,7 @@ def test_a_number_with_a_unit():
 
 def test_units_keep_one_spelling():
     assert [spelled(text) for text in ("15 cm^2", "15 square centimeters", "90 degrees", "5 dollars", "3 units")] == [
-        "15\\text{ cm}^2", "15\\text{ cm}^2", "90", "5", "3",
+        "15\\text{ cm}^2", "15\\text{ cm}^2", "90", "\\$5", "3",
     ]  # fmt: skip
 
 
