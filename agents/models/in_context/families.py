@@ -1,12 +1,14 @@
 """Families of functions of real numbers, as data: weighted kinds of Bayesian linear models, and examples drawn from them.
 
-A function is f(x) = w · a(U x), w ~ N(0, diag(v)), x ~ N(0, I), y = f(x) + σ ε. Kinds differ in U, a, v and σ; a family is a
-distribution over kinds. Because every kind is linear in w, the exact belief is a sum over kinds of Gaussians (`posterior.py`).
+A function is f(x) = w · φ(x), w ~ N(0, diag(v)), x ~ N(0, I), y = f(x) + σ ε, where φ(x) = a(U_n … a(U_1 x)). Kinds differ in U, a, v
+and σ; a family is a distribution over kinds. Because every kind is linear in w, the exact belief is a sum over kinds of Gaussians
+(`posterior.py`).
 All kinds have E f(x)² = 1, so that no family is told by its scale (Yadlowsky et al., 2023, arXiv:2311.00871, have one scale too).
 
 B functions, K points of each, d dimensions, F features, M kinds.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -14,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import leaky_relu
 
 from agents.errors import ConfigError, UnknownName
 
@@ -23,6 +26,8 @@ LEVELS = tuple(round(0.1 * step, 1) for step in range(1, 11))
 """Standard deviations that a function of `noisy` has, each as probable as the others (Liu et al., 2024, arXiv:2405.15115)."""
 NETWORKS, HIDDEN, NETWORK_SEED = 8, 6, 0
 """Hidden layers that a function of `relu` has one of, their width, and the seed that they are drawn with."""
+SLOPE, SCALED_ON = 0.1, 200_000
+"""Slope of `representation` below 0, and the number of points that its features are scaled on."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +37,24 @@ class Kind:
     Attributes:
         family: family that it is of.
         weight: probability of the kind.
-        layer: U [F, d] float64.
-        is_rectified: whether a is max(0, ·); else the identity.
+        layers: U_1 [·, d] to U_n [F, ·] float64.
+        slope: what a multiplies numbers below 0 with: 1 is the identity, 0 is ReLU.
         variance: v [F] float64, prior variances of the weights; 0 where a weight is not used.
         noise: σ.
     """
 
     family: str
     weight: float
-    layer: Tensor
-    is_rectified: bool
+    layers: tuple[Tensor, ...]
+    slope: float
     variance: Tensor
     noise: float
 
     def features(self, x: Tensor) -> Tensor:
-        """Return a(U x) [..., F] of x [..., d], in x's dtype."""
-        found = x @ self.layer.to(x.dtype).T
-        return found.clamp(min=0) if self.is_rectified else found
+        """Return φ(x) [..., F] of x [..., d], in x's dtype."""
+        for layer in self.layers:
+            x = leaky_relu(x @ layer.to(x.dtype).T, self.slope)
+        return x
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Points:
 
 def linear(dims: int) -> list[Kind]:
     """All weights are used: w ~ N(0, I / d)."""
-    return [Kind("linear", 1.0, torch.eye(dims).double(), False, torch.full((dims,), 1 / dims).double(), NOISE)]
+    return [Kind("linear", 1.0, (torch.eye(dims).double(),), 1.0, torch.full((dims,), 1 / dims).double(), NOISE)]
 
 
 def sparse(dims: int, *, used: int = 1) -> list[Kind]:
@@ -80,7 +86,7 @@ def sparse(dims: int, *, used: int = 1) -> list[Kind]:
     for places in chosen:
         variance = torch.zeros(dims).double()
         variance[list(places)] = 1 / used
-        kinds.append(Kind("sparse", 1 / len(chosen), torch.eye(dims).double(), False, variance, NOISE))
+        kinds.append(Kind("sparse", 1 / len(chosen), (torch.eye(dims).double(),), 1.0, variance, NOISE))
     return kinds
 
 
@@ -92,7 +98,24 @@ def relu(dims: int) -> list[Kind]:
     )
     # E max(0, z)² = 1/2 for z ~ N(0, 1).
     variance = torch.full((HIDDEN,), 2 / HIDDEN).double()
-    return [Kind("relu", 1 / NETWORKS, layer, True, variance, NOISE) for layer in layers]
+    return [Kind("relu", 1 / NETWORKS, (layer,), 0.0, variance, NOISE) for layer in layers]
+
+
+@functools.cache
+def _representation(dims: int) -> Kind:
+    generator = torch.Generator().manual_seed(NETWORK_SEED)
+    layers = tuple(
+        torch.nn.functional.normalize(torch.randn(HIDDEN, width, generator=generator, dtype=torch.float64), dim=-1)
+        for width in (dims, HIDDEN)
+    )
+    kind = Kind("representation", 1.0, layers, SLOPE, torch.ones(HIDDEN).double(), NOISE)
+    phi = kind.features(torch.randn(SCALED_ON, dims, generator=generator, dtype=torch.float64))
+    return replace(kind, variance=kind.variance / phi.square().sum(-1).mean())
+
+
+def representation(dims: int) -> list[Kind]:
+    """Random weights of the features that one network of two leaky layers makes; it never changes (Gao et al., 2024)."""
+    return [_representation(dims)]
 
 
 def noisy(dims: int) -> list[Kind]:
@@ -105,6 +128,7 @@ FAMILIES: dict[str, Callable[[int], list[Kind]]] = {
     "linear": linear,
     "sparse": sparse,
     "relu": relu,
+    "representation": representation,
     "noisy": noisy,
     "mixture": lambda dims: mixed(("linear", "sparse"), dims),
 }
@@ -158,19 +182,19 @@ def draw(
     """
     if min(functions, points) < 1:
         raise ConfigError(f"functions and points must be at least 1; got {functions}, {points}")
-    dims, features = kinds[0].layer.shape[1], max(len(kind.variance) for kind in kinds)
-    layers = torch.zeros(len(kinds), features, dims).double()
+    dims, features = kinds[0].layers[0].shape[1], max(len(kind.variance) for kind in kinds)
     variance = torch.zeros(len(kinds), features).double()
     for place, kind in enumerate(kinds):
-        layers[place, : len(kind.variance)], variance[place, : len(kind.variance)] = kind.layer, kind.variance
-    rectified = torch.tensor([kind.is_rectified for kind in kinds])
+        variance[place, : len(kind.variance)] = kind.variance
     noise = torch.tensor([kind.noise for kind in kinds]).double()
     weights = torch.tensor([kind.weight for kind in kinds]).double()
 
     which = torch.multinomial(weights, functions, replacement=True, generator=generator)
     x = spread * torch.randn(functions, points, dims, generator=generator, dtype=torch.float64)
-    found = x @ layers[which].transpose(1, 2)
-    found = torch.where(rectified[which, None, None], found.clamp(min=0), found)
+    found = torch.zeros(functions, points, features).double()
+    for place, kind in enumerate(kinds):
+        mine = which == place
+        found[mine, :, : len(kind.variance)] = kind.features(x[mine])
     w = torch.randn(functions, features, generator=generator, dtype=torch.float64) * variance[which].sqrt()
     value = (found * w[:, None]).sum(-1)
     eps = torch.randn(functions, points, generator=generator, dtype=torch.float64)

@@ -20,6 +20,7 @@ from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.models.in_context.bins import BORDERS, CENTRES, LETTERS, expected, letter, over_letters
 from agents.models.in_context.families import draw, kinds_of
+from agents.models.in_context.looped import ask
 from agents.models.in_context.model import Learner
 from agents.models.in_context.posterior import bayes, gaussian
 from agents.tokenizers import byte_tokenizer
@@ -85,17 +86,21 @@ def verbaliser() -> Verbaliser:
     return Verbaliser(tokenizer, ModelFingerprint("bytes", "", "bytes", len(tokenizer), 0))
 
 
-def regrets(learner: Learner, setting: Setting, *, functions: int, seed: int) -> dict[str, Regret]:
+def regrets(
+    learner: Learner, setting: Setting, *, functions: int, seed: int, family: str = "noisy", loops: int | None = None
+) -> dict[str, Regret]:
     """Return the regret of each of `FORMS`.
 
     Args:
-        learner: of linear functions with any noise; it listens.
+        learner: of functions of the family; it listens.
         setting: noise and split.
+        family: what both take the functions to be of; those of `noisy` are linear, with a noise that is the setting's.
+        loops: of a learner that loops; as many as in training by default.
         functions: how many are asked about; as many others are fitted on.
         seed: of the functions.
     """
     generator = torch.Generator().manual_seed(seed)
-    fitted, asked = (_asked(learner, setting, functions, generator) for _ in range(2))
+    fitted, asked = (_asked(learner, setting, functions, generator, family, loops) for _ in range(2))
     best = losses(asked.best, asked)
     found = {}
     for form, beliefs in _listened(fitted, asked, setting).items():
@@ -112,15 +117,19 @@ def losses(beliefs: Sequence[Belief], asked: _Asked) -> tuple[float, float]:
 
 
 @torch.inference_mode()
-def _asked(learner: Learner, setting: Setting, functions: int, generator: torch.Generator) -> _Asked:
+def _asked(
+    learner: Learner, setting: Setting, functions: int, generator: torch.Generator, family: str, loops: int | None
+) -> _Asked:
     dims, own = learner.config.dims, setting.own
-    points = draw(kinds_of("linear", dims, noise=setting.noise), functions, own + setting.others + 1, generator)
+    kinds = kinds_of(family, dims, noise=None if family == "noisy" else setting.noise)
+    drawn = kinds_of("linear" if family == "noisy" else family, dims, noise=setting.noise)
+    points = draw(drawn, functions, own + setting.others + 1, generator)
     x, y, at = points.x[:, :-1], points.y[:, :-1], points.x[:, -1]
-    kinds = kinds_of("noisy", dims)
 
     def learned(count: int) -> list[Belief]:
         blank = torch.zeros(functions, 1)
-        said = learner(torch.cat([x[:, :count], at[:, None]], 1).float(), torch.cat([y[:, :count].float(), blank], 1))
+        whole = torch.cat([x[:, :count], at[:, None]], 1).float(), torch.cat([y[:, :count].float(), blank], 1)
+        said = ask(learner, *whole, loops=loops)
         return over_letters(gaussian(said.mean[:, -1].double(), said.log_variance[:, -1].double().exp()))
 
     heard = bayes(kinds, x[:, own:], y[:, own:], at)
