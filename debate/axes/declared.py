@@ -72,8 +72,7 @@ LOOKED_AT = {
 def operators() -> dict[str, Declared]:
     """Return every public operator by name: kernels, encoders (`encoder:NAME`), belief backends (`belief:NAME`)."""
     found = [
-        Declared(name, path, Signature.parse(text), tuple(over.split()))
-        for name, (path, text, over) in KERNELS.items()
+        Declared(name, path, Signature.parse(text), tuple(over.split())) for name, (path, text, over) in KERNELS.items()
     ]
     for name in encoder_names():
         signature = Signature.parse(f"{_ENCODE} -> {_ENCODED}")

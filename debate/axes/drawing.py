@@ -1,7 +1,7 @@
 """Circuit diagrams of operators, as SVG text: the same declarations give the same bytes (Abbott, 2024, arXiv:2402.05424).
 
-A wire is an axis, dashes stand between tensors, a box is an operator. A wire of an axis that is carried past goes over the box: the box
-is applied at each of its indices. The other wires end at the box or begin there.
+A wire is an axis, dashes stand between tensors, a box is an operator. A wire of an axis that is carried past goes over the box:
+the box is applied at each of its indices. The other wires end at the box or begin there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -94,7 +94,16 @@ def _wire(outer: int, edge: int, y: int, lane: int | None, colour: str) -> str:
 
 
 def _text(
-    x: int, y: int, text: str, *, size: int = AXIS_SIZE, anchor: str = "start", colour: str = "#222222", weight: str = ""
+    x: int,
+    y: int,
+    text: str,
+    *,
+    size: int = AXIS_SIZE,
+    anchor: str = "start",
+    colour: str = "#222222",
+    weight: str = "",
 ) -> str:
     heavy = f' font-weight="{weight}"' if weight else ""
-    return f'<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}" fill="{colour}"{heavy}>{escape(text)}</text>'
+    return (
+        f'<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}" fill="{colour}"{heavy}>{escape(text)}</text>'
+    )

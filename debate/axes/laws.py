@@ -1,8 +1,9 @@
 """The laws of an axis that is carried past an operator, as numbers: how far what it computes is from them.
 
-Broadcasting (Abbott, 2024, arXiv:2402.05424): indexing before an operator is indexing after it. So what it makes of a batch is what it
-makes of each index alone, and of reordered rows it makes reordered results. An operator that mixes a batch, as batch normalisation
-does in training, breaks the first law; if it does not care for the order, as attention over a batch, it keeps the second.
+Broadcasting (Abbott, 2024, arXiv:2402.05424): indexing before an operator is indexing after it. So what it makes of a batch is
+what it makes of each index alone, and of reordered rows it makes reordered results. An operator that mixes a batch, as batch
+normalisation does in training, breaks the first law; if it does not care for the order, as attention over a batch, it keeps
+the second.
 """
 
 import math

@@ -48,12 +48,13 @@ class Signature:
                 f"a signature is NAME: AXES, … -> AXES, several results with a name each, e.g. "
                 f"'logits: b v, table: v d -> b d'; got {text!r}"
             )
-        if unknown := {axis for wire in outputs for axis in wire.axes} - {a for wire in inputs for a in wire.axes}:
-            # A result may have an axis of its own, a number of options say, but it has to be meant.
-            if fresh := sorted(axis for axis in unknown if not axis.endswith("'")):
-                raise ConfigError(
-                    f"axis {fresh[0]!r} of a result is none of the inputs'; write {fresh[0]}' for an axis that the operator makes"
-                )
+        known = {axis for wire in inputs for axis in wire.axes}
+        # A result may have an axis of its own, but it has to be meant.
+        unknown = [axis for wire in outputs for axis in wire.axes if axis not in known and not axis.endswith("'")]
+        if unknown:
+            raise ConfigError(
+                f"axis {unknown[0]!r} of a result is none of the inputs'; write {unknown[0]}' for one that the operator makes"
+            )
         return cls(inputs, outputs)
 
     def __str__(self) -> str:

@@ -24,8 +24,8 @@ def axes(
 
     Example:  debate axes --out axes.svg
 
-    Axes that an operator is carried past are those whose laws it keeps: each index alone gives what the batch gives. All encoders have
-    one signature, and so have the belief backends that look at one kind of thing.
+    Axes that are carried past an operator are those whose laws it keeps: each index alone gives what the batch gives. All
+    encoders have one signature, and so have the belief backends that look at one kind of thing.
     """
     from agents.errors import ConfigError
     from debate.axes.declared import distinct, operators, table

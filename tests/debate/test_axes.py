@@ -1,4 +1,4 @@
-"""Axes of operators: what is declared is what they compute, batches are carried past them, and the page shows what the command draws."""
+"""Axes of operators: what is declared is what they compute, batches are carried past, and the page shows what is drawn."""
 
 import math
 from pathlib import Path
@@ -14,8 +14,8 @@ from agents.beliefs.belief import Belief
 from agents.beliefs.cards import GROUP, card
 from agents.errors import ConfigError, RequestError, UnknownName
 from agents.models.in_context.config import LearnerConfig
-from agents.models.in_context.looped import LoopedConfig
-from agents.models.in_context.training import made
+from agents.models.in_context.looped import LoopedConfig, LoopedLearner
+from agents.models.in_context.model import Learner
 from agents.registry import names
 from debate.axes.declared import LOOKED_AT, Declared, distinct, operator, operators, table
 from debate.axes.drawing import drawing
@@ -185,10 +185,10 @@ def test_a_belief_has_the_axes_that_are_declared(name, tmp_path):
 
 # torch has no rule for attention under vmap yet, and says that the loop in its place is slow.
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
-@pytest.mark.parametrize("config", [LearnerConfig, LoopedConfig], ids=["stacked", "looped"])
-def test_a_network_under_vmap_is_the_network_on_a_batch(config):
+@pytest.mark.parametrize(("make", "config"), [(Learner, LearnerConfig), (LoopedLearner, LoopedConfig)])
+def test_a_network_under_vmap_is_the_network_on_a_batch(make, config):
     torch.manual_seed(0)
-    learner = made(config(("noisy",), width=16, heads=2, points=6, dims=3)).eval()
+    learner = make(config(("noisy",), width=16, heads=2, points=6, dims=3)).eval()
     x, y = numbers(0, x=(5, 6, 3), y=(5, 6)).values()
     signature = Signature.parse("x: b k d, y: b k -> mean: b k, log_variance: b k")
 

@@ -22,7 +22,7 @@ from agents.models.in_context import estimators
 from agents.models.in_context.bins import LETTERS, over_letters
 from agents.models.in_context.families import Kind, kinds_of
 from agents.models.in_context.linear_attention import trained_rule
-from agents.models.in_context.looped import LoopedLearner, ask, refuse_loops
+from agents.models.in_context.looped import LoopedLearner
 from agents.models.in_context.model import Learner
 from agents.models.in_context.posterior import Predictive, bayes, families, gaussian
 from agents.models.in_context.training import load_learner
@@ -81,16 +81,17 @@ class InContext(BeliefBackend):
             raise ConfigError(f"share is [i, …, n] with 0 <= i < n; got {list(share)}")
         if about not in ("value", "family"):
             raise ConfigError(f"about is value or family; got {about!r}")
+        self.loops = loops
         if loops is not None:
-            refuse_loops(loops)
             if not isinstance(learner, LoopedLearner):
                 raise ConfigError(
                     f"loops is for a network that loops, e.g. the checkpoint representation; got loops={loops} and "
                     f"{'a network that does not' if learner is not None else f'the rule {named.name}'}"
                 )
+            learner = learner.at(loops)
         self._point = self._point_rule(rule)
         self.rule, self.learner, self.family, self.noise = rule, learner, family, noise
-        self.share, self.about, self.loops = tuple(share), about, loops
+        self.share, self.about = tuple(share), about
         # So that a family or noise that is not there is told now.
         kinds_of(family, 1, noise=noise)
         if about == "family" and len(self._families) < 2:
@@ -209,7 +210,7 @@ class InContext(BeliefBackend):
     def _ask(self, learner: Learner, x: Tensor, y: Tensor, asked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return mean [1], variance [1] and the families' probabilities [G]; one function at a time, whatever else is asked."""
         whole = torch.cat([x, asked[:, None]], 1).float(), torch.cat([y, torch.zeros(1, 1)], 1).float()
-        said = ask(learner, *whole, loops=self.loops)
+        said = learner(*whole)
         shares = torch.softmax(said.families[0, -1].double(), -1)
         return said.mean[:, -1].double(), said.log_variance[:, -1].double().exp(), shares
 

@@ -1,9 +1,9 @@
 """Families of functions of real numbers, as data: weighted kinds of Bayesian linear models, and examples drawn from them.
 
-A function is f(x) = w · φ(x), w ~ N(0, diag(v)), x ~ N(0, I), y = f(x) + σ ε, with features φ(x) = a(U_n … a(U_1 x)). Kinds differ
-in U, a, v and σ; a family is a distribution over kinds. Because every kind is linear in w, the exact belief is a sum over kinds of
-Gaussians (`posterior.py`).
-All kinds have E f(x)² = 1, so that no family is told by its scale (Yadlowsky et al., 2023, arXiv:2311.00871, have one scale too).
+A function is f(x) = w · a(U x), w ~ N(0, diag(v)), x ~ N(0, I), y = f(x) + σ ε, or the same of what fixed layers make of x. Kinds
+differ in these, in U, a, v and σ; a family is a distribution over kinds. Because every kind is linear in w, the exact belief is a
+sum over kinds of Gaussians (`posterior.py`). All kinds have E f(x)² = 1, so that no family is told by its scale (Yadlowsky et al.,
+2023, arXiv:2311.00871, have one scale too).
 
 B functions, K points of each, d dimensions, F features, M kinds.
 """
@@ -27,7 +27,7 @@ LEVELS = tuple(round(0.1 * step, 1) for step in range(1, 11))
 NETWORKS, HIDDEN, NETWORK_SEED = 8, 6, 0
 """Hidden layers that a function of `relu` has one of, their width, and the seed that they are drawn with."""
 SLOPE, SCALED_ON = 0.1, 200_000
-"""Slope of `representation` below 0, and the number of points that its features are scaled on."""
+"""Slope below 0 of the network that makes the features of `representation`, and how many points these are scaled on."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,34 @@ class Kind:
     Attributes:
         family: family that it is of.
         weight: probability of the kind.
-        layers: U_1 [·, d] to U_n [F, ·] float64.
-        slope: what a multiplies numbers below 0 with: 1 is the identity, 0 is ReLU.
+        layer: U [F, d] float64.
+        is_rectified: whether a is max(0, ·); else the identity.
         variance: v [F] float64, prior variances of the weights; 0 where a weight is not used.
         noise: σ.
+        before: layers [·, ·] float64 that x passes before U.
+        slope: of their rectifiers, and a's, below 0.
     """
 
     family: str
     weight: float
-    layers: tuple[Tensor, ...]
-    slope: float
+    layer: Tensor
+    is_rectified: bool
     variance: Tensor
     noise: float
+    before: tuple[Tensor, ...] = ()
+    slope: float = 0.0
 
     def features(self, x: Tensor) -> Tensor:
-        """Return φ(x) [..., F] of x [..., d], in x's dtype."""
-        for layer in self.layers:
+        """Return a(U x) [..., F] of x [..., d], in x's dtype, of x as the layers before U leave it."""
+        for layer in self.before:
             x = leaky_relu(x @ layer.to(x.dtype).T, self.slope)
-        return x
+        found = x @ self.layer.to(x.dtype).T
+        return leaky_relu(found, self.slope) if self.is_rectified else found
+
+    @property
+    def dims(self) -> int:
+        """Values of a point, d."""
+        return (*self.before, self.layer)[0].shape[1]
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ class Points:
 
 def linear(dims: int) -> list[Kind]:
     """All weights are used: w ~ N(0, I / d)."""
-    return [Kind("linear", 1.0, (torch.eye(dims).double(),), 1.0, torch.full((dims,), 1 / dims).double(), NOISE)]
+    return [Kind("linear", 1.0, torch.eye(dims).double(), False, torch.full((dims,), 1 / dims).double(), NOISE)]
 
 
 def sparse(dims: int, *, used: int = 1) -> list[Kind]:
@@ -86,7 +96,7 @@ def sparse(dims: int, *, used: int = 1) -> list[Kind]:
     for places in chosen:
         variance = torch.zeros(dims).double()
         variance[list(places)] = 1 / used
-        kinds.append(Kind("sparse", 1 / len(chosen), (torch.eye(dims).double(),), 1.0, variance, NOISE))
+        kinds.append(Kind("sparse", 1 / len(chosen), torch.eye(dims).double(), False, variance, NOISE))
     return kinds
 
 
@@ -98,17 +108,17 @@ def relu(dims: int) -> list[Kind]:
     )
     # E max(0, z)² = 1/2 for z ~ N(0, 1).
     variance = torch.full((HIDDEN,), 2 / HIDDEN).double()
-    return [Kind("relu", 1 / NETWORKS, (layer,), 0.0, variance, NOISE) for layer in layers]
+    return [Kind("relu", 1 / NETWORKS, layer, True, variance, NOISE) for layer in layers]
 
 
 @functools.cache
 def _representation(dims: int) -> Kind:
     generator = torch.Generator().manual_seed(NETWORK_SEED)
-    layers = tuple(
+    first, second = (
         torch.nn.functional.normalize(torch.randn(HIDDEN, width, generator=generator, dtype=torch.float64), dim=-1)
         for width in (dims, HIDDEN)
     )
-    kind = Kind("representation", 1.0, layers, SLOPE, torch.ones(HIDDEN).double(), NOISE)
+    kind = Kind("representation", 1.0, second, True, torch.ones(HIDDEN).double(), NOISE, (first,), SLOPE)
     phi = kind.features(torch.randn(SCALED_ON, dims, generator=generator, dtype=torch.float64))
     return replace(kind, variance=kind.variance / phi.square().sum(-1).mean())
 
@@ -182,7 +192,7 @@ def draw(
     """
     if min(functions, points) < 1:
         raise ConfigError(f"functions and points must be at least 1; got {functions}, {points}")
-    dims, features = kinds[0].layers[0].shape[1], max(len(kind.variance) for kind in kinds)
+    dims, features = kinds[0].dims, max(len(kind.variance) for kind in kinds)
     variance = torch.zeros(len(kinds), features).double()
     for place, kind in enumerate(kinds):
         variance[place, : len(kind.variance)] = kind.variance
@@ -192,9 +202,9 @@ def draw(
     which = torch.multinomial(weights, functions, replacement=True, generator=generator)
     x = spread * torch.randn(functions, points, dims, generator=generator, dtype=torch.float64)
     found = torch.zeros(functions, points, features).double()
-    for place, kind in enumerate(kinds):
+    for place in which.unique().tolist():
         mine = which == place
-        found[mine, :, : len(kind.variance)] = kind.features(x[mine])
+        found[mine, :, : len(kinds[place].variance)] = kinds[place].features(x[mine])
     w = torch.randn(functions, features, generator=generator, dtype=torch.float64) * variance[which].sqrt()
     value = (found * w[:, None]).sum(-1)
     eps = torch.randn(functions, points, generator=generator, dtype=torch.float64)

@@ -6,12 +6,13 @@ Adding e in every loop, the norm in the loop, and a loss at the last loops alone
 of the looped transformer (Yang et al., 2024, arXiv:2311.12424), which is this one without blocks before and after. With one loop
 it is a plain transformer. Ours are the tokens (`model.py`), the sizes, and that a variance is said as well.
 
-How many loops it makes is decided in use: `loops` may be more than in training, or fewer.
+How many loops it makes is decided in use (`at`): they may be more than in training, or fewer.
 
 B functions, K points, d dimensions, D width, T loops.
 """
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -64,34 +65,50 @@ class LoopedLearner(Learner):
         self.after = nn.ModuleList([Block(config.width, config.heads) for _ in range(config.after)])
         self.last = nn.LayerNorm(config.width) if config.after else nn.Identity()
 
-    def forward(self, x: Tensor, y: Tensor, *, loops: int | None = None) -> Said:
-        """Return the beliefs after so many loops, the one at k from points before k and x at k.
+    def at(self, loops: int) -> "LoopedLearner":
+        """Return the same network, of the same weights, that makes so many loops.
+
+        Raises:
+            ConfigError: fewer loops than one, or more than `MOST_LOOPS`.
+        """
+        found = copy.copy(self)
+        found.config = replace(self.config, loops=loops)
+        return found
+
+    def forward(self, x: Tensor, y: Tensor) -> Said:
+        """Return the beliefs after `config.loops` loops, the one at k from points before k and x at k.
 
         Args:
             x: [B, K, d].
             y: [B, K]; the last one is not looked at.
-            loops: as many as in training by default.
 
         Raises:
             RequestError: more points than the learned positions hold, or another number of dimensions.
-            ConfigError: fewer loops than one, or more than `MOST_LOOPS`.
         """
-        return self.said(x, y, loops=self.config.loops if loops is None else loops, window=1)[-1]
+        return self.said(x, y, loops=self.config.loops, window=1)[-1]
 
     def said(self, x: Tensor, y: Tensor, *, loops: int, window: int) -> list[Said]:
         """Return what it says after each of the last `window` of so many loops; those before have no gradient.
 
         Raises:
             RequestError: as `forward`.
-            ConfigError: as `forward`, or a window that is not from 1 to `loops`.
+            ConfigError: loops or a window that are none.
         """
-        refuse_loops(loops)
-        if not 1 <= window <= loops:
-            raise ConfigError(f"a window is from 1 loop to all {loops}; got {window}")
         refuse_size(x, points=self.config.points, dims=self.config.dims)
         given = self.read_in(tokens(x, y)) + self.positions(torch.arange(x.shape[1]))
         for block in self.before:
             given = block(given)
+        return self.after_loops(given, loops=loops, window=window)
+
+    def after_loops(self, given: Tensor, *, loops: int, window: int) -> list[Said]:
+        """Return the same of e [B, K, D].
+
+        Raises:
+            ConfigError: as `said`.
+        """
+        refuse_loops(loops)
+        if not 1 <= window <= loops:
+            raise ConfigError(f"a window is from 1 loop to all {loops}; got {window}")
         z = torch.zeros_like(given) if self.config.adds_input else given
         found = []
         for loop in range(loops):
@@ -116,19 +133,3 @@ class LoopedLearner(Learner):
             z = block(z)
         found = self.read_out(self.last(z))
         return Said(found[..., 0], found[..., 1].clamp(LOWEST, HIGHEST), found[..., 2:])
-
-
-def ask(learner: Learner, x: Tensor, y: Tensor, *, loops: int | None = None) -> Said:
-    """Return what any learner says of x [B, K, d] and y [B, K].
-
-    Raises:
-        ConfigError: loops, of a learner that does not loop.
-    """
-    if isinstance(learner, LoopedLearner):
-        return learner(x, y, loops=loops)
-    if loops is not None:
-        raise ConfigError(
-            f"loops={loops} is for a learner that loops, e.g. the checkpoint representation; this one does not"
-        )
-    found: Said = learner(x, y)
-    return found

@@ -16,12 +16,12 @@ from torch import Tensor
 from agents.beliefs.claims import Claim, claims_of
 from agents.models.in_context.claims import FRESH, FRESH_SEED, Pairs
 from agents.models.in_context.estimators import ridge
-from agents.models.in_context.families import Points, draw
+from agents.models.in_context.families import NOISE, Points, draw
 from agents.models.in_context.looped import LoopedConfig, LoopedLearner
+from agents.models.in_context.looped_training import LoopedRecipe, looped_learner
 from agents.models.in_context.loops_figure import figure
 from agents.models.in_context.messages import FORMS, Regret, Setting, passed, regrets
 from agents.models.in_context.posterior import bayes, gaussian
-from agents.models.in_context.training import Recipe, learner
 from agents.pretrained import Progress
 
 EXAMPLES = 10
@@ -35,9 +35,9 @@ MODELS = {
 }
 """The looped transformer and the plain one are AlgoFormer's size; the last one does not add its input in every loop."""
 TRAINED = ((HARD, tuple(MODELS)), (EASY, ("algoformer", "looped")))
-RECIPE = Recipe(steps=1200, learning_rate=3e-3)
+RECIPE = LoopedRecipe()
 FEW_LOOPS = 2
-SETTING = Setting(0.25, 5, 5)
+SETTING = Setting(NOISE, 5, 5, HARD)
 DEBATED = 300
 Curves = dict[tuple[str, str], list[float]]
 
@@ -86,9 +86,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
 
 def _learner(out: Path, family: str, name: str, seed: int, progress: Progress) -> LoopedLearner:
     config = replace(MODELS[name], families=(family,))
-    found = learner(out, config, RECIPE, seed=seed, progress=progress, name=name.replace(" ", "-"))
-    assert isinstance(found, LoopedLearner)
-    return found
+    return looped_learner(out, name, config, RECIPE, seed=seed, progress=progress)
 
 
 def _once_and_twice(made: LoopedLearner) -> tuple[int, int]:
@@ -178,7 +176,7 @@ def _errors(figures: Pairs, curves: Curves, made: dict[tuple[str, str], LoopedLe
 
 
 def _regrets(made: LoopedLearner, loops: int, seed: int) -> dict[str, Regret]:
-    return regrets(made, SETTING, functions=DEBATED, seed=FRESH_SEED + seed, family=HARD, loops=loops)
+    return regrets(made.at(loops), SETTING, functions=DEBATED, seed=FRESH_SEED + seed)
 
 
 def _messages(figures: Pairs, found: dict[int, dict[str, Regret]]) -> None:

@@ -20,6 +20,7 @@ def figure(curves: Mapping[str, Sequence[Sequence[float]]], trained: Mapping[str
 
     panels = list(dict.fromkeys(key.partition(", ")[0] for key in curves))
     models = list(dict.fromkeys(key.partition(", ")[2] for key in curves))
+    named: set[str] = set()
     drawing = Figure(figsize=(8.0, 3.4), layout="constrained")
     FigureCanvasSVG(drawing)
     for axes, family in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -32,7 +33,8 @@ def figure(curves: Mapping[str, Sequence[Sequence[float]]], trained: Mapping[str
             places = range(1, len(means) + 1)
             for each in seeds:
                 axes.plot(places, each, color=colour, linewidth=0.5, alpha=0.5)
-            axes.plot(places, means, color=colour, label=model if family == panels[0] else None)
+            axes.plot(places, means, color=colour, label=None if model in named else model)
+            named.add(model)
             axes.plot([trained[key]], [means[trained[key] - 1]], "o", color=colour, markersize=5)
         axes.set_title(family, fontsize="medium")
         axes.set_xlabel("loops (dot: as in training)")

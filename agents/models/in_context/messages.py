@@ -19,8 +19,7 @@ from agents.beliefs.verbaliser import Verbaliser
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.models.in_context.bins import BORDERS, CENTRES, LETTERS, expected, letter, over_letters
-from agents.models.in_context.families import draw, kinds_of
-from agents.models.in_context.looped import ask
+from agents.models.in_context.families import Kind, draw, kinds_of
 from agents.models.in_context.model import Learner
 from agents.models.in_context.posterior import bayes, gaussian
 from agents.tokenizers import byte_tokenizer
@@ -49,11 +48,18 @@ class Setting:
         noise: standard deviation of the labels around the function.
         own: how many examples the listener saw.
         others: how many the speaker saw.
+        family: what learner and speaker take the function to be of.
     """
 
     noise: float
     own: int
     others: int
+    family: str = "noisy"
+
+    def kinds(self, dims: int) -> tuple[list[Kind], list[Kind]]:
+        """Return what functions are drawn from and what the exact beliefs know: of `noisy` not the noise."""
+        drawn = kinds_of("linear" if self.family == "noisy" else self.family, dims, noise=self.noise)
+        return drawn, kinds_of("noisy", dims) if self.family == "noisy" else drawn
 
 
 @dataclass(frozen=True)
@@ -86,21 +92,17 @@ def verbaliser() -> Verbaliser:
     return Verbaliser(tokenizer, ModelFingerprint("bytes", "", "bytes", len(tokenizer), 0))
 
 
-def regrets(
-    learner: Learner, setting: Setting, *, functions: int, seed: int, family: str = "noisy", loops: int | None = None
-) -> dict[str, Regret]:
+def regrets(learner: Learner, setting: Setting, *, functions: int, seed: int) -> dict[str, Regret]:
     """Return the regret of each of `FORMS`.
 
     Args:
-        learner: of functions of the family; it listens.
+        learner: of the setting's family; it listens.
         setting: noise and split.
-        family: what both take the functions to be of; those of `noisy` are linear, with a noise that is the setting's.
-        loops: of a learner that loops; as many as in training by default.
         functions: how many are asked about; as many others are fitted on.
         seed: of the functions.
     """
     generator = torch.Generator().manual_seed(seed)
-    fitted, asked = (_asked(learner, setting, functions, generator, family, loops) for _ in range(2))
+    fitted, asked = (_asked(learner, setting, functions, generator) for _ in range(2))
     best = losses(asked.best, asked)
     found = {}
     for form, beliefs in _listened(fitted, asked, setting).items():
@@ -117,19 +119,15 @@ def losses(beliefs: Sequence[Belief], asked: _Asked) -> tuple[float, float]:
 
 
 @torch.inference_mode()
-def _asked(
-    learner: Learner, setting: Setting, functions: int, generator: torch.Generator, family: str, loops: int | None
-) -> _Asked:
-    dims, own = learner.config.dims, setting.own
-    kinds = kinds_of(family, dims, noise=None if family == "noisy" else setting.noise)
-    drawn = kinds_of("linear" if family == "noisy" else family, dims, noise=setting.noise)
+def _asked(learner: Learner, setting: Setting, functions: int, generator: torch.Generator) -> _Asked:
+    own = setting.own
+    drawn, kinds = setting.kinds(learner.config.dims)
     points = draw(drawn, functions, own + setting.others + 1, generator)
     x, y, at = points.x[:, :-1], points.y[:, :-1], points.x[:, -1]
 
     def learned(count: int) -> list[Belief]:
         blank = torch.zeros(functions, 1)
-        whole = torch.cat([x[:, :count], at[:, None]], 1).float(), torch.cat([y[:, :count].float(), blank], 1)
-        said = ask(learner, *whole, loops=loops)
+        said = learner(torch.cat([x[:, :count], at[:, None]], 1).float(), torch.cat([y[:, :count].float(), blank], 1))
         return over_letters(gaussian(said.mean[:, -1].double(), said.log_variance[:, -1].double().exp()))
 
     heard = bayes(kinds, x[:, own:], y[:, own:], at)

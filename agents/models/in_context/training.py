@@ -1,6 +1,5 @@
 """The recipe of what learns in context: fresh functions at every step, a loss at every x, Adam."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +24,12 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained. The papers have 10⁵ steps and more, of networks a hundred times as large.
-
-    Attributes:
-        steps, batch, learning_rate, warmup: of Adam.
-        window: loops at the end that have a loss, of a learner that loops; those before them have no gradient.
-    """
+    """How a network is trained. The papers have 10⁵ steps and more, of networks a hundred times as large."""
 
     steps: int = 3000
     batch: int = 32
     learning_rate: float = 2e-3
     warmup: int = 100
-    window: int = 2
 
 
 def fit(
@@ -69,45 +62,26 @@ def gaussian_loss(said: Said, y: Tensor) -> Tensor:
     return 0.5 * (said.log_variance + (y - said.mean).square() * torch.exp(-said.log_variance)).mean()
 
 
-def loops_at(step: int, config: LoopedConfig, recipe: Recipe) -> int:
-    """Return how many loops a learner makes at a step of its training: from `window` up to all at half of the steps."""
-    first = min(recipe.window, config.loops)
-    return min(config.loops, first + (config.loops - first) * 2 * step // recipe.steps)
-
-
 def train(config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress = lambda _: None) -> Learner:
-    """Return a trained learner; of one that loops the loss is the mean over the last `window` of its loops."""
+    """Return a trained learner."""
     kinds = config.kinds()
-    steps = itertools.count()
     which = torch.tensor([config.families.index(kind.family) for kind in kinds])
 
     def loss(learner: Learner, generator: torch.Generator) -> Tensor:
         points = draw(kinds, recipe.batch, config.points, generator)
         x, y = points.x.float(), points.y.float()
-        family = which[points.kind][:, None].expand(-1, config.points).flatten()
-        if isinstance(learner, LoopedLearner):
-            loops = loops_at(next(steps), learner.config, recipe)
-            every = learner.said(x, y, loops=loops, window=min(recipe.window, loops))
-        else:
-            every = [learner(x, y)]
-        losses = []
-        for said in every:
-            found = gaussian_loss(said, y)
-            if said.families.shape[-1]:
-                found = found + FAMILY_SHARE * functional.cross_entropy(said.families.flatten(0, 1), family)
-            losses.append(found)
-        return torch.stack(losses).mean()
+        said = learner(x, y)
+        found = gaussian_loss(said, y)
+        if said.families.shape[-1]:
+            family = which[points.kind][:, None].expand(-1, config.points)
+            found = found + FAMILY_SHARE * functional.cross_entropy(said.families.flatten(0, 1), family.flatten())
+        return found
 
-    return fit(seeded(lambda: made(config), seed), loss, recipe, seed=seed, progress=progress)
+    return fit(seeded(lambda: Learner(config), seed), loss, recipe, seed=seed, progress=progress)
 
 
-def made(config: LearnerConfig) -> Learner:
-    """Return an untrained learner of these sizes."""
-    return LoopedLearner(config) if isinstance(config, LoopedConfig) else Learner(config)
-
-
-def _config(sizes: dict[str, Any]) -> LearnerConfig:
-    return LoopedConfig(**sizes) if "loops" in sizes else LearnerConfig(**sizes)
+def _learner(sizes: dict[str, Any]) -> Learner:
+    return LoopedLearner(LoopedConfig(**sizes)) if "loops" in sizes else Learner(LearnerConfig(**sizes))
 
 
 def load_learner(folder: Path) -> Learner:
@@ -116,14 +90,12 @@ def load_learner(folder: Path) -> Learner:
     Raises:
         ModelError: no such learner there.
     """
-    return load_model(folder, "in-context learner", lambda sizes: made(_config(sizes)))[0].eval()
+    return load_model(folder, "in-context learner", _learner)[0].eval()
 
 
-def learner(
-    out: Path, config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress, name: str = ""
-) -> Learner:
-    """Return the learner of a seed, trained unless it lies under `out`; its folder's name is `name`, families and seed."""
-    folder = out / "-".join([*([name] if name else []), *config.families, str(seed)])
+def learner(out: Path, config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress) -> Learner:
+    """Return the learner of a seed, trained unless it lies under `out`."""
+    folder = out / f"{'-'.join(config.families)}-{seed}"
     if not (folder / CONFIG).is_file():
         progress(f"training {folder.name}")
         made = train(config, recipe, seed=seed, progress=progress)
