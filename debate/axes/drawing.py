@@ -21,7 +21,8 @@ NAME_SIZE, AXIS_SIZE = 11, 10
 
 def drawing(shown: Iterable[Declared]) -> str:
     """Return the diagrams of operators, one below the other."""
-    parts, y = [], 0
+    parts: list[str] = []
+    y = 0
     for each in shown:
         drawn, height = _panel(each, y)
         parts += drawn
@@ -62,7 +63,8 @@ def _tensors(
 ) -> tuple[list[str], int]:
     """Return the elements of all tensors on one side, and how high they are."""
     outer, edge = (LEFT, BOX[0]) if is_input else (RIGHT, BOX[1])
-    parts, y = [], top
+    parts: list[str] = []
+    y = top
     for place, wire in enumerate(wires):
         if place:
             parts.append(

@@ -81,7 +81,7 @@ class InContext(BeliefBackend):
             raise ConfigError(f"share is [i, …, n] with 0 <= i < n; got {list(share)}")
         if about not in ("value", "family"):
             raise ConfigError(f"about is value or family; got {about!r}")
-        self.loops = loops
+        self.loops, self._sizes = loops, learner.config.sizes if learner is not None else {}
         if loops is not None:
             if not isinstance(learner, LoopedLearner):
                 raise ConfigError(
@@ -134,7 +134,8 @@ class InContext(BeliefBackend):
             json.dumps({**stored, "share": list(self.share), "about": self.about}, indent=1) + "\n"
         )
         if self.learner is not None:
-            save_model(folder, self.learner, self.learner.config.sizes)
+            # The loops of training, not those of use.
+            save_model(folder, self.learner, self._sizes)
 
     @property
     def name(self) -> str:

@@ -1,9 +1,9 @@
 """Families of functions of real numbers, as data: weighted kinds of Bayesian linear models, and examples drawn from them.
 
 A function is f(x) = w · a(U x), w ~ N(0, diag(v)), x ~ N(0, I), y = f(x) + σ ε, or the same of what fixed layers make of x. Kinds
-differ in these, in U, a, v and σ; a family is a distribution over kinds. Because every kind is linear in w, the exact belief is a
-sum over kinds of Gaussians (`posterior.py`). All kinds have E f(x)² = 1, so that no family is told by its scale (Yadlowsky et al.,
-2023, arXiv:2311.00871, have one scale too).
+differ in these, in U, a, v and σ; a family is a distribution over kinds. Because every kind is linear in w, the exact belief is
+a sum over kinds of Gaussians (`posterior.py`). All kinds have E f(x)² = 1, so that no family is told by its scale (Yadlowsky et
+al., 2023, arXiv:2311.00871, have one scale too).
 
 B functions, K points of each, d dimensions, F features, M kinds.
 """

@@ -55,7 +55,7 @@ def refuse_loops(loops: int) -> None:
 
 
 class LoopedLearner(Learner):
-    """A belief at every point, from the points before it, the better the more loops there are."""
+    """A belief at every point, from the points before it, after any number of loops."""
 
     config: LoopedConfig
 

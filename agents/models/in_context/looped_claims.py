@@ -57,7 +57,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     del data
     figures: Pairs = {}
     every: list[Curves] = []
-    table = []
+    table: list[dict[str, object]] = []
     for seed in range(seeds):
         made = {
             (family, name): _learner(out, family, name, seed, progress) for family, names in TRAINED for name in names

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
@@ -23,7 +24,8 @@ def figure(curves: Mapping[str, Sequence[Sequence[float]]], trained: Mapping[str
     named: set[str] = set()
     drawing = Figure(figsize=(8.0, 3.4), layout="constrained")
     FigureCanvasSVG(drawing)
-    for axes, family in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    grid: Any = drawing.subplots(1, len(panels), squeeze=False)
+    for axes, family in zip(grid[0], panels, strict=True):
         for key, seeds in curves.items():
             panel, _, model = key.partition(", ")
             if panel != family:
@@ -43,7 +45,7 @@ def figure(curves: Mapping[str, Sequence[Sequence[float]]], trained: Mapping[str
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     drawing.legend(loc="outside upper left", ncols=len(models), frameon=False, fontsize="small")
-    style = {"svg.fonttype": "none", "svg.hashsalt": "cipher-debate", "font.family": "sans-serif"}
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "cipher-debate", "font.family": "sans-serif"}
     with matplotlib.rc_context(style):
         file = io.StringIO()
         drawing.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
