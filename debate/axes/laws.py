@@ -78,8 +78,9 @@ def differences(
 
 
 def results(operator: Operator, signature: Signature, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the results by name."""
-    found = operator(**inputs)
+    """Return the results by name, without gradients."""
+    with torch.no_grad():
+        found = operator(**inputs)
     if isinstance(found, Tensor):
         return {signature.outputs[0].name: found}
     if isinstance(found, Mapping):
