@@ -18,7 +18,7 @@ from agents.models.in_context.families import HIDDEN, NOISE, SLOPE, draw, kinds_
 from agents.models.in_context.looped import MOST_LOOPS, LoopedConfig, LoopedLearner
 from agents.models.in_context.looped_training import LoopedRecipe, loops_at
 from agents.models.in_context.loops_figure import figure
-from agents.models.in_context.messages import Setting, regrets
+from agents.models.in_context.messages import FORMS, Regret, Setting, regrets
 from agents.models.in_context.model import Learner
 from agents.models.in_context.posterior import bayes
 from agents.observation import Table
@@ -313,7 +313,8 @@ def test_who_does_not_loop_says_so(small, tmp_path):
 def quick(monkeypatch):
     monkeypatch.setattr(looped_claims, "RECIPE", LoopedRecipe(steps=2, batch=4, warmup=1))
     monkeypatch.setattr(looped_claims, "FRESH", 20)
-    monkeypatch.setattr(looped_claims, "DEBATED", 4)
+    found = {form: Regret(0.5, 0.25) for form in FORMS}
+    monkeypatch.setattr(looped_claims, "regrets", lambda made, setting, **given: found)
     monkeypatch.setattr(
         looped_claims, "figure", lambda curves, trained: f"{len(curves)} of {sorted(set(trained.values()))}"
     )
