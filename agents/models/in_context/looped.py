@@ -13,6 +13,7 @@ B functions, K points, d dimensions, D width, T loops.
 
 import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -133,3 +134,8 @@ class LoopedLearner(Learner):
             z = block(z)
         found = self.read_out(self.last(z))
         return Said(found[..., 0], found[..., 1].clamp(LOWEST, HIGHEST), found[..., 2:])
+
+
+def learner_of(sizes: dict[str, Any]) -> Learner:
+    """Return an untrained learner of the sizes that one was saved with, one that loops where they say how often."""
+    return LoopedLearner(LoopedConfig(**sizes)) if "loops" in sizes else Learner(LearnerConfig(**sizes))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch.nn import functional
 from agents.models.checkpoint import CONFIG, load_model, save_model
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.families import draw
-from agents.models.in_context.looped import LoopedConfig, LoopedLearner
+from agents.models.in_context.looped import learner_of
 from agents.models.in_context.model import Learner, Said
 from agents.models.seeded import seeded
 from agents.pretrained import Progress
@@ -80,17 +80,13 @@ def train(config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progres
     return fit(seeded(lambda: Learner(config), seed), loss, recipe, seed=seed, progress=progress)
 
 
-def _learner(sizes: dict[str, Any]) -> Learner:
-    return LoopedLearner(LoopedConfig(**sizes)) if "loops" in sizes else Learner(LearnerConfig(**sizes))
-
-
 def load_learner(folder: Path) -> Learner:
     """Return the learner of a folder.
 
     Raises:
         ModelError: no such learner there.
     """
-    return load_model(folder, "in-context learner", _learner)[0].eval()
+    return load_model(folder, "in-context learner", learner_of)[0].eval()
 
 
 def learner(out: Path, config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress) -> Learner:
