@@ -116,6 +116,7 @@ OWN = (
     "export",
     "mcp",
     "transform",
+    "axes",
 )
 # What `--help` lists first, in the order in which a newcomer needs it; plug-ins' commands follow.
 ORDER = (
@@ -148,6 +149,7 @@ ORDER = (
         "train",
         "transform",
         "cost",
+        "axes",
         "doctor",
     ),
 )

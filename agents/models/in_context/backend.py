@@ -22,6 +22,7 @@ from agents.models.in_context import estimators
 from agents.models.in_context.bins import LETTERS, over_letters
 from agents.models.in_context.families import Kind, kinds_of
 from agents.models.in_context.linear_attention import trained_rule
+from agents.models.in_context.looped import LoopedLearner
 from agents.models.in_context.model import Learner
 from agents.models.in_context.posterior import Predictive, bayes, families, gaussian
 from agents.models.in_context.training import load_learner
@@ -55,6 +56,7 @@ class InContext(BeliefBackend):
         noise: standard deviation of the noise that the rule `bayes` knows; the family's own by default.
         share: (i, …, n): it sees the examples whose number leaves one of i, … when divided by n; all by default.
         about: `value`, or `family`, which of several families the function is of.
+        loops: of a network that loops: how many it makes, more or fewer than in training; as many as in training by default.
     """
 
     modality = "table"
@@ -68,6 +70,7 @@ class InContext(BeliefBackend):
         noise: float | None = None,
         share: Sequence[int] = (0, 1),
         about: Literal["value", "family"] = "value",
+        loops: int | None = None,
     ) -> None:
         named = parse_named(rule, "rule")
         if named.name not in RULES:
@@ -78,6 +81,14 @@ class InContext(BeliefBackend):
             raise ConfigError(f"share is [i, …, n] with 0 <= i < n; got {list(share)}")
         if about not in ("value", "family"):
             raise ConfigError(f"about is value or family; got {about!r}")
+        self.loops, self._sizes = loops, learner.config.sizes if learner is not None else {}
+        if loops is not None:
+            if not isinstance(learner, LoopedLearner):
+                raise ConfigError(
+                    f"loops is for a network that loops, e.g. the checkpoint representation; got loops={loops} and "
+                    f"{'a network that does not' if learner is not None else f'the rule {named.name}'}"
+                )
+            learner = learner.at(loops)
         self._point = self._point_rule(rule)
         self.rule, self.learner, self.family, self.noise = rule, learner, family, noise
         self.share, self.about = tuple(share), about
@@ -116,17 +127,20 @@ class InContext(BeliefBackend):
     def save_pretrained(self, folder: Path) -> None:
         """Write options.json, and config.json and model.safetensors of a learner."""
         folder.mkdir(parents=True, exist_ok=True)
-        stored = {"rule": self.rule, "family": self.family, "noise": self.noise}
+        stored: dict[str, Any] = {"rule": self.rule, "family": self.family, "noise": self.noise}
+        if self.loops is not None:
+            stored["loops"] = self.loops
         (folder / OPTIONS).write_text(
             json.dumps({**stored, "share": list(self.share), "about": self.about}, indent=1) + "\n"
         )
         if self.learner is not None:
-            save_model(folder, self.learner, self.learner.config.sizes)
+            # The loops of training, not those of use.
+            save_model(folder, self.learner, self._sizes)
 
     @property
     def name(self) -> str:
-        """The backend's name and its rule."""
-        return f"in_context ({self.rule})"
+        """The backend's name and its rule, and the loops where they were chosen."""
+        return f"in_context ({self.rule}{'' if self.loops is None else f', {self.loops} loops'})"
 
     @property
     def _families(self) -> tuple[str, ...]:

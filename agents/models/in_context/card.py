@@ -18,6 +18,7 @@ CARD = Card(
             "agents.models.in_context.linear_attention:claims",
         ),
         ("selection", "Tarzanagh et al., 2023, arXiv:2308.16898", "agents.models.in_context.selection:claims"),
+        ("looped", "Gao et al., 2024, arXiv:2402.13572", "agents.models.in_context.looped_claims:claims"),
         ("width", "Gumaan, 2025, arXiv:2507.10581", "agents.models.in_context.width:claims"),
     ),
 )

@@ -1,12 +1,14 @@
 """Families of functions of real numbers, as data: weighted kinds of Bayesian linear models, and examples drawn from them.
 
-A function is f(x) = w · a(U x), w ~ N(0, diag(v)), x ~ N(0, I), y = f(x) + σ ε. Kinds differ in U, a, v and σ; a family is a
-distribution over kinds. Because every kind is linear in w, the exact belief is a sum over kinds of Gaussians (`posterior.py`).
-All kinds have E f(x)² = 1, so that no family is told by its scale (Yadlowsky et al., 2023, arXiv:2311.00871, have one scale too).
+A function is f(x) = w · a(U x), w ~ N(0, diag(v)), x ~ N(0, I), y = f(x) + σ ε, or the same of what fixed layers make of x. Kinds
+differ in these, in U, a, v and σ; a family is a distribution over kinds. Because every kind is linear in w, the exact belief is
+a sum over kinds of Gaussians (`posterior.py`). All kinds have E f(x)² = 1, so that no family is told by its scale (Yadlowsky et
+al., 2023, arXiv:2311.00871, have one scale too).
 
 B functions, K points of each, d dimensions, F features, M kinds.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -14,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import leaky_relu
 
 from agents.errors import ConfigError, UnknownName
 
@@ -23,6 +26,8 @@ LEVELS = tuple(round(0.1 * step, 1) for step in range(1, 11))
 """Standard deviations that a function of `noisy` has, each as probable as the others (Liu et al., 2024, arXiv:2405.15115)."""
 NETWORKS, HIDDEN, NETWORK_SEED = 8, 6, 0
 """Hidden layers that a function of `relu` has one of, their width, and the seed that they are drawn with."""
+SLOPE, SCALED_ON = 0.1, 200_000
+"""Slope below 0 of the network that makes the features of `representation`, and how many points these are scaled on."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Kind:
         is_rectified: whether a is max(0, ·); else the identity.
         variance: v [F] float64, prior variances of the weights; 0 where a weight is not used.
         noise: σ.
+        before: layers [·, ·] float64 that x passes before U.
+        slope: of their rectifiers, and a's, below 0.
     """
 
     family: str
@@ -44,11 +51,20 @@ class Kind:
     is_rectified: bool
     variance: Tensor
     noise: float
+    before: tuple[Tensor, ...] = ()
+    slope: float = 0.0
 
     def features(self, x: Tensor) -> Tensor:
-        """Return a(U x) [..., F] of x [..., d], in x's dtype."""
+        """Return a(U x) [..., F] of x [..., d], in x's dtype, of x as the layers before U leave it."""
+        for layer in self.before:
+            x = leaky_relu(x @ layer.to(x.dtype).T, self.slope)
         found = x @ self.layer.to(x.dtype).T
-        return found.clamp(min=0) if self.is_rectified else found
+        return leaky_relu(found, self.slope) if self.is_rectified else found
+
+    @property
+    def dims(self) -> int:
+        """Values of a point, d."""
+        return (*self.before, self.layer)[0].shape[1]
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,23 @@ def relu(dims: int) -> list[Kind]:
     return [Kind("relu", 1 / NETWORKS, layer, True, variance, NOISE) for layer in layers]
 
 
+@functools.cache
+def _representation(dims: int) -> Kind:
+    generator = torch.Generator().manual_seed(NETWORK_SEED)
+    first, second = (
+        torch.nn.functional.normalize(torch.randn(HIDDEN, width, generator=generator, dtype=torch.float64), dim=-1)
+        for width in (dims, HIDDEN)
+    )
+    kind = Kind("representation", 1.0, second, True, torch.ones(HIDDEN).double(), NOISE, (first,), SLOPE)
+    phi = kind.features(torch.randn(SCALED_ON, dims, generator=generator, dtype=torch.float64))
+    return replace(kind, variance=kind.variance / phi.square().sum(-1).mean())
+
+
+def representation(dims: int) -> list[Kind]:
+    """Random weights of the features that one network of two leaky layers makes; it never changes (Gao et al., 2024)."""
+    return [_representation(dims)]
+
+
 def noisy(dims: int) -> list[Kind]:
     """Linear functions, each with a noise of its own."""
     (kind,) = linear(dims)
@@ -105,6 +138,7 @@ FAMILIES: dict[str, Callable[[int], list[Kind]]] = {
     "linear": linear,
     "sparse": sparse,
     "relu": relu,
+    "representation": representation,
     "noisy": noisy,
     "mixture": lambda dims: mixed(("linear", "sparse"), dims),
 }
@@ -158,19 +192,19 @@ def draw(
     """
     if min(functions, points) < 1:
         raise ConfigError(f"functions and points must be at least 1; got {functions}, {points}")
-    dims, features = kinds[0].layer.shape[1], max(len(kind.variance) for kind in kinds)
-    layers = torch.zeros(len(kinds), features, dims).double()
+    dims, features = kinds[0].dims, max(len(kind.variance) for kind in kinds)
     variance = torch.zeros(len(kinds), features).double()
     for place, kind in enumerate(kinds):
-        layers[place, : len(kind.variance)], variance[place, : len(kind.variance)] = kind.layer, kind.variance
-    rectified = torch.tensor([kind.is_rectified for kind in kinds])
+        variance[place, : len(kind.variance)] = kind.variance
     noise = torch.tensor([kind.noise for kind in kinds]).double()
     weights = torch.tensor([kind.weight for kind in kinds]).double()
 
     which = torch.multinomial(weights, functions, replacement=True, generator=generator)
     x = spread * torch.randn(functions, points, dims, generator=generator, dtype=torch.float64)
-    found = x @ layers[which].transpose(1, 2)
-    found = torch.where(rectified[which, None, None], found.clamp(min=0), found)
+    found = torch.zeros(functions, points, features).double()
+    for place in which.unique().tolist():
+        mine = which == place
+        found[mine, :, : len(kinds[place].variance)] = kinds[place].features(x[mine])
     w = torch.randn(functions, features, generator=generator, dtype=torch.float64) * variance[which].sqrt()
     value = (found * w[:, None]).sum(-1)
     eps = torch.randn(functions, points, generator=generator, dtype=torch.float64)

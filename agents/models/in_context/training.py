@@ -12,6 +12,7 @@ from torch.nn import functional
 from agents.models.checkpoint import CONFIG, load_model, save_model
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.families import draw
+from agents.models.in_context.looped import learner_of
 from agents.models.in_context.model import Learner, Said
 from agents.models.seeded import seeded
 from agents.pretrained import Progress
@@ -85,7 +86,7 @@ def load_learner(folder: Path) -> Learner:
     Raises:
         ModelError: no such learner there.
     """
-    return load_model(folder, "in-context learner", lambda sizes: Learner(LearnerConfig(**sizes)))[0].eval()
+    return load_model(folder, "in-context learner", learner_of)[0].eval()
 
 
 def learner(out: Path, config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress) -> Learner:

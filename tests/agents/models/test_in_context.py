@@ -83,7 +83,12 @@ def by_integration(kinds, x, y, asked, samples=150_000, seed=0):
         w = generator.normal(size=(samples, len(v))) * np.sqrt(v)
 
         def values(points, u=u, w=w, kind=kind):
+            for layer in kind.before:
+                points = points @ layer.numpy().T
+                points = np.where(points > 0, points, kind.slope * points)
             phi = points @ u.T
+            if kind.slope:
+                return w @ np.where(phi > 0, phi, kind.slope * phi).T
             return w @ (np.maximum(phi, 0) if kind.is_rectified else phi).T
 
         fit = values(x.numpy())
@@ -96,7 +101,7 @@ def by_integration(kinds, x, y, asked, samples=150_000, seed=0):
     return first / total, second / total - (first / total) ** 2
 
 
-@pytest.mark.parametrize("family", ["linear", "sparse", "relu", "noisy", "mixture"])
+@pytest.mark.parametrize("family", ["linear", "sparse", "relu", "representation", "noisy", "mixture"])
 def test_the_exact_belief_is_the_integral_over_the_prior(family):
     kinds = [replace(kind, noise=max(kind.noise, 0.4)) for kind in kinds_of(family, 3)]
     points = draw(kinds, 2, 4, torch.Generator().manual_seed(5))

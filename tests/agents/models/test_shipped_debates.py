@@ -100,6 +100,7 @@ PREPARED = {
     "classical_forecasters": forecaster,
     "crossvit": contracts.small_crossvit,
     "glyphs": glyphs,
+    "in_context": contracts.small_in_context,
     "itransformer": itransformer,
     "kalm": contracts.small_kalm,
     "langsamp": contracts.small_langsamp,
