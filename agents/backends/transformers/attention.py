@@ -47,6 +47,7 @@ class Decoding:
 
 class _Now(threading.local):
     decoding: Decoding | None = None
+    cache: Any = None
 
 
 _now = _Now()
@@ -60,6 +61,21 @@ def decoding(rows: Decoding) -> Iterator[None]:
         yield
     finally:
         _now.decoding = None
+
+
+@contextmanager
+def reading(cache: Any) -> Iterator[None]:
+    """Within it, forward passes of this thread read and write this cache of slots."""
+    _now.cache = cache
+    try:
+        yield
+    finally:
+        _now.cache = None
+
+
+def now() -> tuple[Decoding | None, Any]:
+    """Return the rows that decode in this thread, and the cache of slots; None of what there is not."""
+    return _now.decoding, _now.cache
 
 
 def attention_by_row(
@@ -86,7 +102,7 @@ def attention_by_row(
     Raises:
         NotImplementedError: the layer gives a number that plain attention knows nothing of (a cap on scores, sinks).
     """
-    _refuse_more_than_plain(kwargs)
+    refuse_more_than_plain(kwargs)
     rows = _now.decoding
     if rows is None or not rows.by_row:
         outcome: tuple[torch.Tensor, None] = sdpa_attention_forward(
@@ -116,7 +132,8 @@ def attention_by_row(
     return out, None
 
 
-def _refuse_more_than_plain(kwargs: dict[str, Any]) -> None:
+def refuse_more_than_plain(kwargs: dict[str, Any]) -> None:
+    """Raise NotImplementedError where a layer gives a number that plain attention knows nothing of."""
     for name, value in kwargs.items():
         is_number = isinstance(value, float) or (isinstance(value, torch.Tensor) and value.is_floating_point())
         if is_number and name != "dropout":

@@ -12,9 +12,12 @@ from typing import Any, Literal
 
 import torch
 
+from agents.attention.row_attention import RowAttention
+from agents.attention.staircase import Staircase
 from agents.backends.transformers import attention
 from agents.backends.transformers.adapters import Adapters
 from agents.backends.transformers.cache import SlotCache, Window
+from agents.backends.transformers.exchanged import slot_cache
 
 SLIDING = "sliding_attention"
 FULL = "full_attention"
@@ -51,10 +54,22 @@ class Decoder:
         mode: how.
         device: where the model is.
         block: positions of a prompt that go through the model at once where results must not depend on what was cached.
+        exchanged: an attention that the model has in place of its own; None: its own.
+        stair: how the cache is quantised; None: not.
     """
 
-    def __init__(self, model: Any, mode: Mode, device: torch.device, block: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        mode: Mode,
+        device: torch.device,
+        block: int,
+        *,
+        exchanged: RowAttention | None = None,
+        stair: Staircase | None = None,
+    ) -> None:
         self.model, self.mode, self.device = model, mode, device
+        self.exchanged, self.stair = exchanged, stair
         self.dtype: torch.dtype = model.dtype
         # Prompts are read, and their prefixes shared, in pieces of this many positions; None: in one piece.
         self.block = None if mode.rows is None else block
@@ -65,6 +80,10 @@ class Decoder:
         self._layer_types = set(getattr(config, "layer_types", None) or [FULL])
         window = getattr(config, "sliding_window", None)
         self._window: int | None = window if getattr(config, "use_sliding_window", True) else None
+
+    def new_cache(self) -> SlotCache:
+        """Return the cache that this model is decoded with, empty."""
+        return slot_cache(self.num_layers, self.exchanged, self.stair)
 
     def crosses(self, position: int, *, since: int) -> bool:
         """Whether a row of `since` positions in the cache must be read anew before one at `position` follows."""
@@ -165,17 +184,21 @@ class Decoder:
         lengths = [position + 1 for position in positions.tolist()]
         count = len(inputs)
         last = count if slots is None else max(slots) + 1
-        by_row = self.mode.way == "by_row" and self.device.type == "cpu"
+        by_row = self._by_row
         cache.window = Window(0, last, positions, max(lengths) - 1, max(lengths), slots, gathered=not by_row)
         if self.mode.way == "masked":
             mask = self._masks(positions[:, None], max(lengths))
             return self._forward(inputs[:, None], positions[:, None], mask, cache)[:, 0]
-        # On a GPU many small calls would cost more than the padding.
         padding = max(0, (self.mode.rows or 0) - count) if by_row else 0
         inputs = torch.nn.functional.pad(inputs, (0, 0, 0, padding))
         positions = torch.nn.functional.pad(positions, (0, padding))
         with attention.decoding(attention.Decoding(positions, lengths, slots if by_row else None, by_row)):
             return self._forward(inputs[:, None], positions[:, None], None, cache)[:count, 0]
+
+    @property
+    def _by_row(self) -> bool:
+        """Whether each row attends in a call of its own: on a GPU many small calls would cost more than the padding."""
+        return self.mode.way == "by_row" and (self.device.type == "cpu" or self.exchanged is not None)
 
     def _forward(
         self, inputs: torch.Tensor, positions: torch.Tensor, mask: Any, cache: SlotCache, *, keep: int = 1
@@ -183,13 +206,14 @@ class Decoder:
         """Return the logits [n, keep, V] of the last positions of inputs [n, Q, D]."""
         # Some models count positions themselves, and some keep no part of the logits back.
         optional = {"position_ids": positions, "logits_to_keep": keep}
-        out = self.model(
-            inputs_embeds=inputs,
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-            **{name: value for name, value in optional.items() if name in self._takes},
-        )
+        with attention.reading(cache):
+            out = self.model(
+                inputs_embeds=inputs,
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=True,
+                **{name: value for name, value in optional.items() if name in self._takes},
+            )
         logits: torch.Tensor = out.logits
         return logits[:, -keep:]
 

@@ -10,7 +10,7 @@ import torch
 
 from agents.backend import Request, TokenRead
 from agents.backends.transformers.apart import Apart
-from agents.backends.transformers.cache import SlotCache
+from agents.backends.transformers.exchanged_requests import refuse_exchanged
 from agents.backends.transformers.heard import heard_in
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Row, take_ended
@@ -44,8 +44,10 @@ class Engine:
     """
 
     def __init__(self, model: LoadedModel, *, max_num_seqs: int = 16, prefix_cache: bool = True) -> None:
-        self.model, self.max_num_seqs, self.prefix_cache = model, max_num_seqs, prefix_cache
-        self.cache = SlotCache(model.num_layers)
+        self.model, self.max_num_seqs = model, max_num_seqs
+        # How coarse the numbers of a prefix are depends on what comes after it, where the cache is quantised by age.
+        self.prefix_cache = prefix_cache and model.stair is None
+        self.cache = model.new_cache()
         self.waiting: deque[Row] = deque()
         self.running: list[Row] = []
         self.apart = Apart(model, self.cache, max_num_seqs, self._read_prompt)
@@ -58,9 +60,10 @@ class Engine:
 
         Raises:
             PromptTooLong: prompt and answer exceed the context.
-            RequestError: an unknown encoder or way of decoding, an adapter that cannot be loaded, or a message that this model
+            RequestError: an unknown encoder or way of decoding, one that an exchanged attention or cache rules out, an adapter that cannot be loaded, or a message that this model
                 cannot take.
         """
+        refuse_exchanged(request, self.model)
         encoder = None if request.encoder is None else requested_encoder(request.encoder)
         decoding = None if request.decoding is None else requested_decoding(request.decoding)
         if request.adapter is not None:
