@@ -11,6 +11,7 @@ from agents.errors import ConfigError
 from agents.registry import load_named
 
 CACHES: dict[str, Callable[..., Staircase]] = {"staircase": staircase, "uniform": uniform}
+GROUP = "debate.attentions"
 ATTENTIONS: dict[str, Callable[..., RowAttention]] = {
     "combiner": combiner,
     "harmonic": harmonic,
@@ -39,7 +40,7 @@ def attention_of(text: str) -> RowAttention:
         UnknownName: there is no such attention.
         ConfigError: a parameter that it does not take, or of another type or size.
     """
-    function, named = load_named(text, "attention", "debate.attentions", ATTENTIONS)
+    function, named = load_named(text, "attention", GROUP, ATTENTIONS)
     found = function(**named.parameters)
     if not isinstance(found, RowAttention):
         raise ConfigError(f"attention {named.name!r} returns no {RowAttention.__name__}, but a {type(found).__name__}")

@@ -299,6 +299,27 @@ def tax(
 
 
 @bench.command()
+def packing(
+    texts: Annotated[int, typer.Option("--texts", min=2, help="Number of texts that are read together.")] = 32,
+    shortest: Annotated[int, typer.Option("--shortest", min=1, help="Tokens of the shortest text.")] = 8,
+    longest: Annotated[int, typer.Option("--longest", min=2, max=512, help="Tokens of the longest text.")] = 96,
+    rounds: options.TimedRounds = 5,
+    out: options.Figures = None,
+) -> None:
+    """Compare texts read padded, one by one, and as one packed row: operations counted, CPU time, results equal.
+
+    Example:  debate bench packing --texts 32 --longest 96
+    """
+    from debate.bench.packing import bench_packing
+
+    if shortest > longest:
+        raise typer.BadParameter(f"the shortest text, {shortest}, is longer than the longest, {longest}")
+    bench_packing(
+        texts=texts, shortest=shortest, longest=longest, rounds=rounds, out=out, console=options.console
+    )  # fmt: skip
+
+
+@bench.command()
 def signatures(
     payloads: Annotated[
         int, typer.Option("--payloads", min=12, help="Number of messages that are tampered with.")

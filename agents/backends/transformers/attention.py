@@ -22,6 +22,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import causal_mask_function, sdpa_mask
 
+from agents.attention.packing import packed_attention, under_way
+
 NAME = "sdpa_by_row"
 
 
@@ -103,7 +105,9 @@ def attention_by_row(
         NotImplementedError: the layer gives a number that plain attention knows nothing of (a cap on scores, sinks).
     """
     refuse_more_than_plain(kwargs)
-    rows = _now.decoding
+    rows, row_of_several = _now.decoding, under_way()
+    if row_of_several is not None:
+        return packed_attention(row_of_several, query, key, value, scaling), None
     if rows is None or not rows.by_row:
         outcome: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, sliding_window=sliding_window, **kwargs
@@ -157,6 +161,10 @@ def mask_by_row(
         NotImplementedError: a rule that cannot be asked for single positions.
     """
     rows = _now.decoding
+    if under_way() is not None:
+        if mask_function is not causal_mask_function or use_vmap:
+            raise NotImplementedError("prompts of which positions see less than all before are not packed")
+        return None
     if rows is None:
         mask: torch.Tensor | None = sdpa_mask(
             batch_size, q_length, kv_length, mask_function=mask_function, use_vmap=use_vmap, device=device, **kwargs

@@ -44,6 +44,8 @@ class TransformersBackend(Backend):
         trust_remote_code: run code that comes with the model.
         cache: how keys and values are quantised, e.g. `staircase(bits=(8, 4, 2), chunk=32)` (docs/attention.md).
         attention: in place of the model's own, e.g. `combiner(segment=16)`.
+        packed_prompts: read prompts that come at once as one row without padding; only with batch_invariant: false, since the shapes
+            of products depend on company then.
         progress: called with a sentence for each slow step.
     """
 
@@ -60,6 +62,7 @@ class TransformersBackend(Backend):
         trust_remote_code: bool = False,
         cache: str | None = None,
         attention: str | None = None,
+        packed_prompts: bool = False,
         progress: Progress = lambda _: None,
     ) -> None:
         if max_num_seqs < 1:
@@ -72,6 +75,11 @@ class TransformersBackend(Backend):
         if batch_invariant and device != "cpu":
             raise ConfigError(f"batch_invariant holds on the CPU only, and the device is {device}")
         padded = batch_invariant is not False and device == "cpu"
+        if packed_prompts and padded:
+            raise ConfigError(
+                "packed_prompts: what a prompt shares its row with changes its last bits, so that nothing is batch invariant; set "
+                "batch_invariant: false too"
+            )
         loaded = LoadedModel(
             folder,
             name=model,
@@ -91,7 +99,11 @@ class TransformersBackend(Backend):
         self._plain = PlainText(model, loaded.tokenizer, progress)
         if device == "cpu":
             self._ready_operators(loaded.table, progress)
-        self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache)
+        if packed_prompts and not loaded.packs:
+            raise ConfigError(
+                f"packed_prompts: {model} reads positions in a way of its own, or an exchanged one; leave the option out"
+            )
+        self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache, packs=packed_prompts)
         self.tokenizer, self.table = loaded.tokenizer, loaded.table
         self.load = Load()
         self._pending: dict[Row, Pending] = {}

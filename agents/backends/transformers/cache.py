@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from agents.attention.packing import Packing
+
 GROWTH = 128
 
 
@@ -24,6 +26,7 @@ class Window:
         length: positions that attention reads, from 0.
         slots: of the rows, where they are not first, first + 1, …
         gathered: attention is given the keys of these slots only, copied; if not, of all slots of the window.
+        packing: where the parts of a packed row go; None of other forward passes.
     """
 
     first: int
@@ -33,6 +36,7 @@ class Window:
     length: int
     slots: Sequence[int] | None = None
     gathered: bool = True
+    packing: Packing | None = None
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
@@ -67,6 +71,11 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         window = self.owner.window
+        if window.packing is not None:
+            for run, span in zip(window.packing.runs, window.packing.spans, strict=True):
+                where = (run.slot, slice(None), slice(run.start, run.start + run.length))
+                self.keys[where], self.values[where] = key_states[0, :, span], value_states[0, :, span]
+            return self.keys, self.values
         if window.positions is not None:
             device = key_states.device
             if window.slots is None:

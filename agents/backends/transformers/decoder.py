@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from agents.attention.packing import Packing, Run, packed
 from agents.attention.row_attention import RowAttention
 from agents.attention.staircase import Staircase
 from agents.backends.transformers import attention
@@ -110,6 +111,33 @@ class Decoder:
             logits = self._row(cache, slot, start + offset, embeddings[offset : offset + size])
         return logits[0]
 
+    @property
+    def packs(self) -> bool:
+        """Whether prompts of different lengths can be read as one packed row: each position has to see all before it."""
+        plain = self.exchanged is None and self.stair is None and self.mode.switch is None
+        return plain and self.mode.way == "by_row" and self._layer_types == {FULL} and not self._window
+
+    def prefill_packed(
+        self, cache: SlotCache, parts: Sequence[tuple[int, int, torch.Tensor]], adapter: str | None = None
+    ) -> torch.Tensor:
+        """Read prompts of several rows as one packed row and return the logits [n, V] of the last position of each.
+
+        Args:
+            cache: holds the beginnings already.
+            parts: (slot, positions that are cached, embeddings [P, D] of the rest) of each row.
+            adapter: of all rows; loaded before.
+        """
+        self.adapters.use([adapter])
+        runs = tuple(Run(len(embeddings), slot, start) for slot, start, embeddings in parts)
+        packing = Packing(runs, causal=True)
+        length = max(run.start + run.length for run in runs)
+        cache.window = Window(0, cache.slots, None, 0, length, packing=packing)
+        inputs = torch.cat([embeddings for *_, embeddings in parts])[None]
+        ends = torch.tensor([span.stop - 1 for span in packing.spans], device=self.device)
+        with packed(packing):
+            positions = packing.positions[None].to(self.device)
+            return self._forward(inputs, positions, None, cache, keep=ends)[0]
+
     def read(
         self,
         cache: SlotCache,
@@ -201,9 +229,15 @@ class Decoder:
         return self.mode.way == "by_row" and (self.device.type == "cpu" or self.exchanged is not None)
 
     def _forward(
-        self, inputs: torch.Tensor, positions: torch.Tensor, mask: Any, cache: SlotCache, *, keep: int = 1
+        self,
+        inputs: torch.Tensor,
+        positions: torch.Tensor,
+        mask: Any,
+        cache: SlotCache,
+        *,
+        keep: int | torch.Tensor = 1,
     ) -> torch.Tensor:
-        """Return the logits [n, keep, V] of the last positions of inputs [n, Q, D]."""
+        """Return the logits [n, keep, V] of inputs [n, Q, D]: of so many last positions, or of those that are listed."""
         # Some models count positions themselves, and some keep no part of the logits back.
         optional = {"position_ids": positions, "logits_to_keep": keep}
         with attention.reading(cache):
@@ -215,6 +249,8 @@ class Decoder:
                 **{name: value for name, value in optional.items() if name in self._takes},
             )
         logits: torch.Tensor = out.logits
+        if isinstance(keep, torch.Tensor):
+            return logits if logits.shape[1] == len(keep) else logits[:, keep]
         return logits[:, -keep:]
 
     def _masks(self, positions: torch.Tensor, length: int) -> Any:

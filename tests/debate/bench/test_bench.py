@@ -70,3 +70,21 @@ def test_bench_prefix_on_a_tiny_model(cli, tiny, tmp_path):
     for count in later.values():
         assert 0 < count["shareable"] <= count["shared"] < count["prompt"]
         assert count["computed"] == count["prompt"] - count["shared"]
+
+
+def test_bench_packing_counts_what_padding_costs(cli, tmp_path):
+    out = tmp_path / "packing.json"
+    code, printed, _ = cli(
+        "bench", "packing", "--texts", 4, "--shortest", 2, "--longest", 16, "--rounds", 1, "--out", out
+    )  # fmt: skip
+    assert code == 0
+    figures = json.loads(out.read_text())
+    assert "packed" in printed
+    for arms in figures["models"].values():
+        assert arms["padded"]["positions"] == 64
+        assert arms["packed"]["positions"] == arms["one by one"]["positions"] == figures["tokens"]
+        assert arms["packed"]["linear"] == arms["one by one"]["linear"]
+        assert arms["packed"]["attention"] <= arms["padded"]["attention"]
+        # All products of the encoder are over tokens; of the prompts' head, one a text whatever is padded.
+        assert abs(arms["packed"]["linear_share"] - figures["fill"]) < 0.01
+        assert arms["packed"]["error"] < 1e-4
