@@ -53,7 +53,9 @@ def decoding(backends: "Iterable[Backend]") -> dict[str, Any]:
 
 def _called(backend: "Backend") -> str:
     """Return a backend's model, with what its options exchange in it: one model may be decoded in several ways at once."""
-    exchanged = [f"{option}={backend.decoding[option]}" for option in ("cache", "attention") if option in backend.decoding]
+    exchanged = [
+        f"{option}={backend.decoding[option]}" for option in ("cache", "attention") if option in backend.decoding
+    ]
     return " with ".join([str(backend.fingerprint.model), *exchanged])
 
 

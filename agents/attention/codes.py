@@ -1,8 +1,8 @@
 """Asymmetric uniform quantisation of groups of numbers, its codes packed: x ≈ low + scale · code, code in 0 … 2^bits − 1.
 
-The quantiser of KIVI (Liu et al., ICML 2024, arXiv:2402.02750, section 3), which SAQ builds on: keys have a group for each channel of
-a chunk of tokens, values one for each token. Scale and low are kept in 16 bits, and the codes are made with what is kept, so nothing
-that a reader of the codes does not have goes into them.
+The quantiser of KIVI (Liu et al., ICML 2024, arXiv:2402.02750, section 3), which SAQ builds on: keys have a group for each
+channel of a chunk of tokens, values one for each token. Scale and low are kept in 16 bits, and the codes are made with what
+is kept, so nothing that a reader of the codes does not have goes into them.
 """
 
 from dataclasses import dataclass

@@ -1,13 +1,13 @@
 """Combiner-Fixed, causal and bidirectional (Ren et al., NeurIPS 2021, arXiv:2107.05768): full attention at a sparse cost.
 
-Attention is an expectation of values, E_{p(j|i)} v_j, and p factorises. Tokens stand in segments of m. A query sees the tokens of its own
-segment directly, and each other segment r (earlier ones, where it is causal) as one summary key k_r, the mean of its keys, under one
-joint softmax; what it hears of r is v_r, attention inside r by r's own query, the mean of its queries, which does not depend on i. So
-every token in view has a weight over 0, and a text of L tokens has about L (m / 2 + L / (2m)) scores where full attention has L² / 2: least at
-m = √L.
+Attention is an expectation of values, E_{p(j|i)} v_j, and p factorises. Tokens stand in segments of m. A query sees the
+tokens of its own segment directly, and each other segment r (earlier ones, where it is causal) as one summary key k_r, the
+mean of its keys, under one joint softmax; what it hears of r is v_r, attention inside r by r's own query, the mean of its
+queries, which does not depend on i. So every token in view has a weight over 0, and a text of L tokens has about L (m / 2 + L
+/ (2m)) scores where full attention has L² / 2: least at m = √L.
 
-The published pools are max, mean and sum, some after a learned map; ours is the mean alone, since our models are not trained for it.
-One segment is full attention, and so are segments of one token, which are their own summaries.
+The published pools are max, mean and sum, some after a learned map; ours is the mean alone, since our models are not trained
+for it. One segment is full attention, and so are segments of one token, which are their own summaries.
 H heads, L positions, S whole segments, m tokens of a segment, D width of a head.
 """
 

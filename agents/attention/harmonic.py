@@ -1,8 +1,9 @@
-"""RoPE with ALiBi's bias in harmonic numbers (Li, 2024, arXiv:2410.18441), as we read its abstract; the full text was not open.
+"""RoPE with ALiBi's bias in harmonic numbers (Li, 2024, arXiv:2410.18441), as we read its abstract; the full text was not
+open.
 
-score_ij = a (R_i q_i)·(R_j k_j) / √d − (1 − a) m_h H_{i−j}, with H_n = 1 + 1/2 + … + 1/n and ALiBi's slopes m_h = 2^{−8h/n} for
-heads h = 1 … n (Press et al., ICLR 2022, arXiv:2108.12409). The penalty grows as the logarithm of the distance, where ALiBi's grows as
-the distance. a = 1 is the model as it is.
+score_ij = a (R_i q_i)·(R_j k_j) / √d − (1 − a) m_h H_{i−j}, with H_n = 1 + 1/2 + … + 1/n and ALiBi's slopes m_h = 2^{−8h/n}
+for heads h = 1 … n (Press et al., ICLR 2022, arXiv:2108.12409). The penalty grows as the logarithm of the distance, where
+ALiBi's grows as the distance. a = 1 is the model as it is.
 """
 
 import math

@@ -1,8 +1,8 @@
 """The online softmax: attention over keys that come in pieces, equal to attention over all of them at once.
 
-With the largest score so far m, the denominator l = Σ e^{s − m} and the numerator o = Σ e^{s − m} v, a further piece of scores S and
-values V gives m' = max(m, max S), l' = e^{m − m'} l + Σ e^{S − m'}, o' = e^{m − m'} o + e^{S − m'} V, and o / l is the result (Milakov and
-Gimelshein, 2018, arXiv:1805.02867; FlashAttention: Dao et al., NeurIPS 2022, arXiv:2205.14135).
+With the largest score so far m, the denominator l = Σ e^{s − m} and the numerator o = Σ e^{s − m} v, a further piece of
+scores S and values V gives m' = max(m, max S), l' = e^{m − m'} l + Σ e^{S − m'}, o' = e^{m − m'} o + e^{S − m'} V, and o / l
+is the result (Milakov and Gimelshein, 2018, arXiv:1805.02867; FlashAttention: Dao et al., NeurIPS 2022, arXiv:2205.14135).
 """
 
 import math
@@ -25,7 +25,7 @@ class OnlineSoftmax:
         self._heard = torch.zeros(shape, dtype=dtype, device=device)
 
     def add(self, scores: torch.Tensor, values: torch.Tensor) -> None:
-        """Take in scores [..., Q, K] and values [..., K, D]; −inf is a key that is not seen, and a row may see none of a piece."""
+        """Take in scores [..., Q, K] and values [..., K, D]; −inf is a key that is not seen, and a row may see none."""
         most = torch.maximum(self._most, scores.amax(-1, keepdim=True))
         # Where nothing was seen yet, the difference of two −inf would be no number.
         safe = most.masked_fill(most == -math.inf, 0)

@@ -1,8 +1,9 @@
-"""Sequences of different lengths in one forward pass without padding (ByteTransformer: Zhai et al., IPDPS 2023, arXiv:2210.03052).
+"""Sequences of different lengths in one forward pass without padding (ByteTransformer: Zhai et al., IPDPS 2023,
+arXiv:2210.03052).
 
-The tokens of all sequences stand one after the other as one row, [1, Σ lengths, D], before the first matrix product; every linear map
-and norm runs over that row, and attention alone looks at where each sequence begins. Products over padding are not computed, where a
-padded batch computes longest × sequences of them.
+The tokens of all sequences stand one after the other as one row, [1, Σ lengths, D], before the first matrix product; every
+linear map and norm runs over that row, and attention alone looks at where each sequence begins. Products over padding are not
+computed, where a padded batch computes longest × sequences of them.
 
 What is not here: the fused GPU kernels, to which the paper's speed belongs. Attention is one call a sequence.
 N tokens of all sequences, H heads, D width of a head.
@@ -136,7 +137,9 @@ def encode_packed(body: Any, sequences: Sequence[Sequence[int]]) -> list[torch.T
     try:
         with packed(packing):
             row = torch.tensor([[token for ids in sequences for token in ids]], device=body.device)
-            states = body(input_ids=row, position_ids=packing.positions[None].to(row.device) + first).last_hidden_state[0]
+            states = body(input_ids=row, position_ids=packing.positions[None].to(row.device) + first).last_hidden_state[
+                0
+            ]
     finally:
         body.set_attn_implementation(own)
     return [states[span] for span in packing.spans]

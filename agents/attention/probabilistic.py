@@ -1,9 +1,10 @@
-"""PrFlashAttention (Li, 2024, arXiv:2410.18441), as we read its abstract: blocks of attention that are far from the diagonal are left out
-by chance. The full text was not open.
+"""PrFlashAttention (Li, 2024, arXiv:2410.18441), as we read its abstract: blocks of attention that are far from the diagonal
+are left out by chance. The full text was not open.
 
-Queries and keys go in blocks. A block (I, J) below the diagonal takes part with probability min(1, scale / (1 + I − J)^exponent), one on
-it always, and one above it never; the softmax is over the blocks that take part. They are drawn once, from seed, layer, I and J, and the
-same for every text: with another seed an agent is another one, and what chance does is seen over several. exponent=0 leaves nothing out.
+Queries and keys go in blocks. A block (I, J) below the diagonal takes part with probability min(1, scale / (1 + I −
+J)^exponent), one on it always, and one above it never; the softmax is over the blocks that take part. They are drawn once,
+from seed, layer, I and J, and the same for every text: with another seed an agent is another one, and what chance does is
+seen over several. exponent=0 leaves nothing out.
 """
 
 import hashlib

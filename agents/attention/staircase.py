@@ -1,12 +1,12 @@
 """SAQ, the staircase of adaptive quantisation (Li, 2024, arXiv:2410.18441): a token's keys and values lose bits as they age.
 
-The newest tokens, fewer than a chunk, stay as they are. When they fill a chunk it is quantised with bits B1, and every older chunk goes
-one step down the stair: it is restored from its codes and quantised again, with the next lower bits, of what is left of it. A chunk
-that has come to the last step stays there; so one step is uniform quantisation. Keys have a group for each channel, over the tokens of
-the chunk; values have one for each token (KIVI, arXiv:2402.02750).
+The newest tokens, fewer than a chunk, stay as they are. When they fill a chunk it is quantised with bits B1, and every older
+chunk goes one step down the stair: it is restored from its codes and quantised again, with the next lower bits, of what is
+left of it. A chunk that has come to the last step stays there; so one step is uniform quantisation. Keys have a group for
+each channel, over the tokens of the chunk; values have one for each token (KIVI, arXiv:2402.02750).
 
-How many chunks there are, and so how coarse each is, depends on how many tokens are in the cache alone. A forward pass sees its own
-tokens as they are, and the earlier ones as the stair has them.
+How many chunks there are, and so how coarse each is, depends on how many tokens are in the cache alone. A forward pass sees
+its own tokens as they are, and the earlier ones as the stair has them.
 """
 
 from collections.abc import Callable, Iterator
@@ -110,7 +110,10 @@ class StaircaseLayer(CacheLayerMixin):  # type: ignore[misc]
                     self.chunks.append((quantise(old[0], bits, KEYS), quantise(old[1], bits, VALUES)))
                 else:
                     keys, values = self.chunks[chunk]
-                    self.chunks[chunk] = (quantise(keys.restore(), bits, KEYS), quantise(values.restore(), bits, VALUES))
+                    self.chunks[chunk] = (
+                        quantise(keys.restore(), bits, KEYS),
+                        quantise(values.restore(), bits, VALUES),
+                    )
 
     @property
     def num_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """`debate bench packing`: texts of different lengths read padded, one by one, and as one packed row.
 
-Operations are counted by torch (matrix products and attention, as it sees them); time is CPU time of this process, arms in turn. What each
-arm gives is compared at every text's last token before anything is timed.
+Operations are counted by torch (matrix products and attention, as it sees them); time is CPU time of this process, arms in
+turn. What each arm gives is compared at every text's last token before anything is timed.
 """
 
 import statistics
@@ -116,7 +116,9 @@ def prompt_arms(texts: list[list[int]]) -> dict[str, Arm]:
 
     def one_by_one() -> torch.Tensor:
         cache = fresh()
-        return torch.stack([decoder.prefill(cache, slot, 0, table[torch.tensor(text)]) for slot, text in enumerate(texts)])
+        return torch.stack(
+            [decoder.prefill(cache, slot, 0, table[torch.tensor(text)]) for slot, text in enumerate(texts)]
+        )
 
     return {
         "padded": with_padding,
@@ -151,7 +153,9 @@ def bench_packing(
     given = drawn(texts, shortest, longest)
     tokens, area = sum(map(len, given)), texts * longest
     report: dict[str, Any] = {"texts": texts, "tokens": tokens, "fill": tokens / area, "models": {}}
-    console.print(f"{texts} texts of {shortest} to {longest} tokens: {tokens:,} of {area:,} positions are no padding ({tokens / area:.0%})")
+    console.print(
+        f"{texts} texts of {shortest} to {longest} tokens: {tokens:,} of {area:,} positions are no padding ({tokens / area:.0%})"
+    )
     table = Table(box=None, pad_edge=False)
     for column in ("model", "arm", "positions", "linear", "attention", "CPU time", "off by"):
         table.add_column(column, justify="left" if column in ("model", "arm") else "right")
@@ -172,9 +176,18 @@ def bench_packing(
                 name, arm, f"{count.positions:,}", f"{shares[0]:.3f}", f"{shares[1]:.3f}",
                 f"{middle:.2f} ({low:.2f} to {high:.2f})", f"{errors[arm]:.1e}",
             )  # fmt: skip
-            lines[arm] = {**vars(count), "linear_share": shares[0], "ratios": ratios, "seconds": times[arm], "error": errors[arm]}
+            lines[arm] = {
+                **vars(count),
+                "linear_share": shares[0],
+                "ratios": ratios,
+                "seconds": times[arm],
+                "error": errors[arm],
+            }
         report["models"][name] = lines
-    console.print("operations and CPU time as shares of the padded arm's; median of rounds (lowest to highest); errors in spreads", markup=False)
+    console.print(
+        "operations and CPU time as shares of the padded arm's; median of rounds (lowest to highest); errors in spreads",
+        markup=False,
+    )
     console.print(table, markup=False)
     if out is not None:
         write_json(out, report)

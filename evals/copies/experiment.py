@@ -1,9 +1,9 @@
 """The debates of transformed copies: an ordinary config, played once for each calibration seed.
 
-Rows of its `methods` go in families: `single`, `text` and `cipher` are of the model itself, and `single-COPY`, `text-COPY` and
-`cipher-COPY` have a copy in its place or at its side. Other rows stand for themselves. A copy has transforms, or an agent's options
-exchange its cache or its attention. A later seed changes the `seed` of every transform and attention that takes one, and plays the
-rows that have such a one alone.
+Rows of its `methods` go in families: `single`, `text` and `cipher` are of the model itself, and `single-COPY`, `text-COPY`
+and `cipher-COPY` have a copy in its place or at its side. Other rows stand for themselves. A copy has transforms, or an
+agent's options exchange its cache or its attention. A later seed changes the `seed` of every transform and attention that
+takes one, and plays the rows that have such a one alone.
 """
 
 import inspect
@@ -76,8 +76,8 @@ def config_of_seed(path: Path, seed: int, model: str | None = None) -> tuple[Deb
     config = load_config(find_config(path), [f"model={model}"] if model else [])
     if not any(_changed(changes) for changes in config.methods.values()):
         raise ConfigError(
-            f"{path}: no row of its methods has transforms, or options that exchange a cache or an attention, so there is no copy "
-            "to look at"
+            f"{path}: no row of its methods has transforms, or options that exchange a cache or an attention, so there is no "
+            "copy to look at"
         )
     if missing := [family for family in FAMILIES if family not in config.methods]:
         raise ConfigError(

@@ -44,8 +44,8 @@ class TransformersBackend(Backend):
         trust_remote_code: run code that comes with the model.
         cache: how keys and values are quantised, e.g. `staircase(bits=(8, 4, 2), chunk=32)` (docs/attention.md).
         attention: in place of the model's own, e.g. `combiner(segment=16)`.
-        packed_prompts: read prompts that come at once as one row without padding; only with batch_invariant: false, since the shapes
-            of products depend on company then.
+        packed_prompts: read prompts that come at once as one row without padding; only with batch_invariant: false, since the
+            shapes of products depend on company then.
         progress: called with a sentence for each slow step.
     """
 
@@ -77,8 +77,8 @@ class TransformersBackend(Backend):
         padded = batch_invariant is not False and device == "cpu"
         if packed_prompts and padded:
             raise ConfigError(
-                "packed_prompts: what a prompt shares its row with changes its last bits, so that nothing is batch invariant; set "
-                "batch_invariant: false too"
+                "packed_prompts: what a prompt shares its row with changes its last bits, so that nothing is batch invariant; "
+                "set batch_invariant: false too"
             )
         loaded = LoadedModel(
             folder,

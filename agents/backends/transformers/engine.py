@@ -66,8 +66,8 @@ class Engine:
 
         Raises:
             PromptTooLong: prompt and answer exceed the context.
-            RequestError: an unknown encoder or way of decoding, one that an exchanged attention or cache rules out, an adapter that cannot be loaded, or a message that this model
-                cannot take.
+            RequestError: an unknown encoder or way of decoding, one that an exchanged attention or cache rules
+                out, an adapter that cannot be loaded, or a message that this model cannot take.
         """
         refuse_exchanged(request, self.model)
         encoder = None if request.encoder is None else requested_encoder(request.encoder)

@@ -1,7 +1,7 @@
 """A model's attention exchanged for another, and its cache for a quantised one, under the engine's continuous batching.
 
-An exchanged attention is registered with transformers' attention interface, so it takes its place in any model whose layers ask for
-theirs by name. Every row goes through it alone, over its own keys, so a row has the same bits in company.
+An exchanged attention is registered with transformers' attention interface, so it takes its place in any model whose layers
+ask for theirs by name. Every row goes through it alone, over its own keys, so a row has the same bits in company.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ from agents.errors import ConfigError
 class ExchangedLayer(SlotLayer):
     """Keys and values of one layer, queries where an attention needs them, quantised where there is a stair.
 
-    A quantised slot has the numbers that its codes stand for, each in the model's type: what `StaircaseCache` stores as codes, and
-    takes that much, is here spread out.
+    A quantised slot has the numbers that its codes stand for, each in the model's type: what `StaircaseCache` stores as
+    codes is here spread out.
 
     Args:
         cache: its owner.
@@ -52,7 +52,7 @@ class ExchangedLayer(SlotLayer):
         if self.stair is not None and self.is_initialized:
             window = self.owner.window
             if window.positions is None:
-                starts = {slot: window.start for slot in range(window.first, window.last)}
+                starts = dict.fromkeys(range(window.first, window.last), window.start)
             else:
                 slots = range(window.first, window.last) if window.slots is None else window.slots
                 starts = dict(zip(slots, window.positions.tolist(), strict=True))
@@ -143,7 +143,9 @@ def _attention(
             if cache is not None:
                 queries = cache.layers[layer].note(slot, start, query[row])
             elif start:
-                raise NotImplementedError(f"{type(kind).__name__} needs the queries of earlier tokens; read without a cache")
+                raise NotImplementedError(
+                    f"{type(kind).__name__} needs the queries of earlier tokens; read without a cache"
+                )
             else:
                 queries = query[row]
         own = (states[place, :, :length].repeat_interleave(repeats, 0) for states in (key, value))

@@ -13,9 +13,11 @@ def refuse_exchanged(request: Request, model: Decoder) -> None:
     """
     if model.stair is not None and (request.choices or request.tokens):
         raise RequestError(
-            "choices and tokens are weighed one after the other behind one prompt, and a quantised cache changes with each: leave "
-            "the option `cache` out"
+            "choices and tokens are weighed one after the other behind one prompt, and a quantised cache changes with each: "
+            "leave the option `cache` out"
         )
     if request.decoding is not None and (model.stair is not None or model.exchanged is not None):
         option = "attention" if model.stair is None else "cache"
-        raise RequestError(f"decoding {request.decoding} has not been made for the option `{option}`: leave one of them out")
+        raise RequestError(
+            f"decoding {request.decoding} has not been made for the option `{option}`: leave one of them out"
+        )

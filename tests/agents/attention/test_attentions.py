@@ -49,7 +49,12 @@ def test_where_it_has_to_be_it_is_plain_attention(text, length):
     torch.testing.assert_close(whole(attention_of(text), q, k, v), plain(q, k, v), atol=1e-5, rtol=1e-5)
 
 
-KINDS = ["harmonic(share=0.5)", "probabilistic(block=4, exponent=1.5)", "combiner(segment=4)", "combiner(segment=5, summaries=false)"]
+KINDS = [
+    "harmonic(share=0.5)",
+    "probabilistic(block=4, exponent=1.5)",
+    "combiner(segment=4)",
+    "combiner(segment=5, summaries=false)",
+]
 
 
 @pytest.mark.parametrize("text", KINDS)

@@ -66,7 +66,11 @@ def test_no_sequence_sees_another(causal):
 def requests():
     begun = "a beginning that every prompt shares, and that is longer than one block; "
     return [
-        Request(Prompt.of((begun if n % 3 else "other ") + "abc " * n), Sampling(0.7, max_tokens=4 + n, seed=n), (None, "expectation")[n % 2])
+        Request(
+            Prompt.of((begun if n % 3 else "other ") + "abc " * n),
+            Sampling(0.7, max_tokens=4 + n, seed=n),
+            (None, "expectation")[n % 2],
+        )
         for n in range(7)
     ]
 

@@ -1,4 +1,6 @@
-"""The staircase against its definition in float64: what is stored, when a chunk moves, what is counted, and what one step comes to."""
+"""The staircase against its definition in float64: what is stored, when a chunk moves, what is counted, and what one step
+comes to.
+"""
 
 import pytest
 import torch

@@ -80,11 +80,24 @@ def test_bench_packing_counts_what_padding_costs(cli, tmp_path):
     assert code == 0
     figures = json.loads(out.read_text())
     assert "packed" in printed
-    for arms in figures["models"].values():
-        assert arms["padded"]["positions"] == 64
-        assert arms["packed"]["positions"] == arms["one by one"]["positions"] == figures["tokens"]
-        assert arms["packed"]["linear"] == arms["one by one"]["linear"]
-        assert arms["packed"]["attention"] <= arms["padded"]["attention"]
+    for counts in figures["models"].values():
+        assert counts["padded"]["positions"] == 64
+        assert counts["packed"]["positions"] == counts["one by one"]["positions"] == figures["tokens"]
+        assert counts["packed"]["linear"] == counts["one by one"]["linear"]
+        assert counts["packed"]["attention"] <= counts["padded"]["attention"]
         # All products of the encoder are over tokens; of the prompts' head, one a text whatever is padded.
-        assert abs(arms["packed"]["linear_share"] - figures["fill"]) < 0.01
-        assert arms["packed"]["error"] < 1e-4
+        assert abs(counts["packed"]["linear_share"] - figures["fill"]) < 0.01
+        assert counts["packed"]["error"] < 1e-4
+
+
+def test_bench_sharded_compares_counts_and_reckons(cli, tmp_path):
+    out = tmp_path / "sharded.json"
+    code, printed, _ = cli("bench", "sharded", "--length", 60, "--ranks", 4, "--width", 8, "--out", out)
+    assert code == 0
+    figures = json.loads(out.read_text())
+    assert max(figures["errors"].values()) < 1e-5
+    assert [one["ranks"] for one in figures["costs"]] == [4, 8, 64, 512]
+    assert "1,048,576" in printed
+    code, _, said = cli("bench", "sharded", "--length", 10, "--ranks", 6)
+    assert code == 2
+    assert "take fewer ranks" in said

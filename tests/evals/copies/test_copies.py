@@ -219,7 +219,10 @@ def test_shipped_configs_name_copies_that_can_be_made_beside_the_rows_they_are_c
 def test_a_copy_may_have_another_cache_or_attention_and_its_seed_is_changed_too(file, tmp_path, home):
     raw = yaml.safe_load(file.read_text())
     rows = {row: raw["methods"][row] for row in ("single", "text", "cipher")}
-    for copy, options in (("stair", {"cache": "uniform(bits=2, chunk=8)"}), ("drawn", {"attention": "probabilistic(block=8)"})):
+    for copy, options in (
+        ("stair", {"cache": "uniform(bits=2, chunk=8)"}),
+        ("drawn", {"attention": "probabilistic(block=8)"}),
+    ):
         rows[f"cipher-{copy}"] = {"agents": {"second": {"options": options}}}
     file.write_text(yaml.safe_dump({**raw, "methods": rows}, sort_keys=False))
     later, played = config_of_seed(file, 2)

@@ -1,4 +1,6 @@
-"""An exchanged attention and a quantised cache in the engine: equal where they must be, invariant, and refused where they cannot be."""
+"""An exchanged attention and a quantised cache in the engine: equal where they must be, invariant, and refused where they
+cannot be.
+"""
 
 import pytest
 import torch
@@ -91,7 +93,9 @@ def test_a_slot_holds_what_the_cache_of_codes_stands_for(load):
             found = model.decode(ours, vectors[place : place + 1], torch.tensor([place]), slots=[1])
             expected = model.model(inputs_embeds=vectors[None, place : place + 1], past_key_values=theirs).logits[0, -1]
             torch.testing.assert_close(found[0], expected, atol=1e-4, rtol=1e-4)
-    seen = theirs.update(torch.zeros(1, 1, 0, 1).expand_as(theirs.layers[0].keys[:, :, :0]), theirs.layers[0].values[:, :, :0], 0)
+    seen = theirs.update(
+        torch.zeros(1, 1, 0, 1).expand_as(theirs.layers[0].keys[:, :, :0]), theirs.layers[0].values[:, :, :0], 0
+    )
     torch.testing.assert_close(ours.layers[0].keys[1, :, :24], seen[0][0, :, :24], atol=1e-4, rtol=1e-4)
 
 
