@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from agents.attention.row_attention import RowAttention, full_scores, visible
+from agents.attention.row_attention import RowAttention, visible
 from agents.errors import ConfigError
 
 
@@ -48,10 +48,6 @@ class Harmonic(RowAttention):
         scores = self.share * scaling * (query.float() @ key.float().mT) - (1 - self.share) * penalty
         scores = scores.masked_fill(~visible(count, length, query.device), -math.inf)
         return (scores.softmax(-1) @ value.float()).to(value.dtype)
-
-    def scores(self, length: int) -> int:
-        """See RowAttention."""
-        return full_scores(length)
 
 
 def harmonic_numbers(count: int) -> torch.Tensor:

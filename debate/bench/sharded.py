@@ -91,25 +91,27 @@ def bench_sharded(
     query, key, value = torch.randn(3, HEADS, length, width, generator=draw).unbind()
     scaling = width**-0.5
     report: dict[str, Any] = {"length": length, "ranks": ranks, "width": width, "errors": {}, "costs": []}
-    for causal in (True, False):
-        kind = "causal" if causal else "both ways"
-        right = scaled_dot_product_attention(query, key, value, is_causal=causal)
-        found = {"in this process": ring(query, key, value, ranks, scaling=scaling, block=BLOCK, causal=causal)}
-        if with_ray:
-            from debate.config.execution import ExecutionConfig
-            from debate.runtime.ray.session import RaySession
+    session = None
+    if with_ray:
+        from debate.config.execution import ExecutionConfig
+        from debate.runtime.ray.session import RaySession
 
-            session = RaySession(ExecutionConfig(runtime="ray"), progress)
-            try:
+        session = RaySession(ExecutionConfig(runtime="ray"), progress)
+    try:
+        for causal, kind in ((True, "causal"), (False, "both ways")):
+            right = scaled_dot_product_attention(query, key, value, is_causal=causal)
+            found = {"in this process": ring(query, key, value, ranks, scaling=scaling, block=BLOCK, causal=causal)}
+            if session is not None:
                 found["Ray actors"], _ = on_ray(query, key, value, ranks, scaling=scaling, causal=causal)
-            finally:
-                session.close()
-        for where, result in found.items():
-            error = float((result - right).abs().max())
-            report["errors"][f"{where}, {kind}"] = error
-            console.print(f"{where}, {kind}: off by {error:.1e} at most from one process", markup=False)
-            if not error < TOLERANCE:
-                raise DebateError(f"sharded attention ({where}, {kind}) is off by {error:.1e}")
+            for where, result in found.items():
+                error = float((result - right).abs().max())
+                report["errors"][f"{where}, {kind}"] = error
+                console.print(f"{where}, {kind}: off by {error:.1e} at most from one process", markup=False)
+                if not error < TOLERANCE:
+                    raise DebateError(f"sharded attention ({where}, {kind}) is off by {error:.1e}")
+    finally:
+        if session is not None:
+            session.close()
     table = Table(box=None, pad_edge=False)
     for column in ("tokens", "ranks", "GMACs", "MiB sent", "MiB held", "MiB of all scores"):
         table.add_column(column, justify="right")
@@ -119,7 +121,7 @@ def bench_sharded(
         table.add_row(f"{tokens:,}", str(count), *(f"{cell:,.1f}" for cell in cells))
         report["costs"].append({"tokens": tokens, "ranks": count, **vars(one)})
     console.print(
-        f"a head of width {width} in one layer, causal, float32: of the rank with most to do, by formula; run is the first line alone",
+        f"a head of width {width} in one layer, causal, float32: of the rank with most to do, by formula; the first line was run",
         markup=False,
     )
     console.print(table, markup=False)

@@ -69,8 +69,8 @@ def texts_of(path: Path, tokenizer: Any, longest: int = 256) -> list[Scored]:
     return [Scored(ids, 1) for ids in found]
 
 
-def scored_texts(model: str, texts: Path | None, progress: Progress) -> list[Scored]:
-    """Return the texts that a model's copies are compared on.
+def scored_texts(model: str, texts: Path | None, progress: Progress, count: int = TEXTS) -> list[Scored]:
+    """Return the texts that a model's copies are compared on: a file's, or so many of the tiny debaters' held-out solutions.
 
     Raises:
         ConfigError: no texts are given, and it is no tiny debater.
@@ -80,7 +80,7 @@ def scored_texts(model: str, texts: Path | None, progress: Progress) -> list[Sco
         return texts_of(texts, tokenizer)
     if not model.startswith(TINY):
         raise ConfigError(f"name the texts that {model} and its copies are compared on: --texts FILE")
-    return held_out_turns(tokenizer)
+    return held_out_turns(tokenizer, count)
 
 
 class Whole:
