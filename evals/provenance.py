@@ -47,8 +47,16 @@ def provenance(
 
 def decoding(backends: "Iterable[Backend]") -> dict[str, Any]:
     """Return `decoding`: model → the mode in which it is decoded, of backends that have several; nothing where there are none."""
-    modes = {str(backend.fingerprint.model): dict(backend.decoding) for backend in backends if backend.decoding}
+    modes = {_called(backend): dict(backend.decoding) for backend in backends if backend.decoding}
     return {"decoding": modes} if modes else {}
+
+
+def _called(backend: "Backend") -> str:
+    """Return a backend's model, with what its options exchange in it: one model may be decoded in several ways at once."""
+    exchanged = [
+        f"{option}={backend.decoding[option]}" for option in ("cache", "attention") if option in backend.decoding
+    ]
+    return " with ".join([str(backend.fingerprint.model), *exchanged])
 
 
 def engines_in_words(configs: Iterable[DebateConfig]) -> str:

@@ -66,7 +66,7 @@ def test_the_page_has_every_extension_point():
             "Backend",
             "Belief backend",
         ),
-        *("Task", "Scorer", "Kind of agent", "Transform", "Command"),
+        *("Task", "Scorer", "Kind of agent", "Transform", "Attention", "Command"),
     }
     assert len(re.findall(r"^### ", PAGE, re.MULTILINE)) == len(POINTS)
 

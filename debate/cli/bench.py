@@ -299,6 +299,52 @@ def tax(
 
 
 @bench.command()
+def packing(
+    texts: Annotated[int, typer.Option("--texts", min=2, help="Number of texts that are read together.")] = 32,
+    shortest: Annotated[int, typer.Option("--shortest", min=1, help="Tokens of the shortest text.")] = 8,
+    longest: Annotated[int, typer.Option("--longest", min=2, max=512, help="Tokens of the longest text.")] = 96,
+    rounds: options.TimedRounds = 5,
+    out: options.Figures = None,
+) -> None:
+    """Compare texts read padded, one by one, and as one packed row: operations counted, CPU time, results equal.
+
+    Example:  debate bench packing --texts 32 --longest 96
+    """
+    from debate.bench.packing import bench_packing
+
+    if shortest > longest:
+        raise typer.BadParameter(f"the shortest text, {shortest}, is longer than the longest, {longest}")
+    bench_packing(
+        texts=texts, shortest=shortest, longest=longest, rounds=rounds, out=out, console=options.console
+    )  # fmt: skip
+
+
+@bench.command()
+def sharded(
+    length: Annotated[int, typer.Option("--length", min=2, help="Tokens of the sequence.")] = 4096,
+    ranks: Annotated[
+        int, typer.Option("--ranks", min=1, help="Number of processes that the sequence is shared among.")
+    ] = 4,
+    width: Annotated[int, typer.Option("--width", min=1, help="Width of a head.")] = 64,
+    ray: Annotated[bool, typer.Option("--ray", help="Also run each rank in its own Ray process.")] = False,
+    out: options.Figures = None,
+) -> None:
+    """Compare exact attention over a shared sequence with one process, and count what each rank needs, up to a million tokens.
+
+    Example:  debate bench sharded --length 4096 --ranks 4 --ray
+    """
+    from debate.bench.sharded import bench_sharded
+
+    try:
+        bench_sharded(
+            length=length, ranks=ranks, width=width, with_ray=ray, out=out, console=options.console,
+            progress=options.progress,
+        )  # fmt: skip
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@bench.command()
 def signatures(
     payloads: Annotated[
         int, typer.Option("--payloads", min=12, help="Number of messages that are tampered with.")

@@ -26,6 +26,9 @@ def copies(
         Path | None,
         typer.Option("--texts", help="Texts to compare beliefs on (default: the tiny debaters' held-out solutions)."),
     ] = None,
+    num_texts: Annotated[
+        int, typer.Option("--num-texts", min=1, help="Number of the held-out solutions (without --texts).")
+    ] = 200,
     model: options.Model = None,
 ) -> None:
     """Play a config's transformed copies beside the model itself, and measure how far their beliefs drift.
@@ -46,7 +49,7 @@ def copies(
     from evals.copies.table import markdown, tabulate
 
     played, _ = config_of_seed(config, 0, model)
-    scored = scored_texts(played.model, texts, options.progress)
+    scored = scored_texts(played.model, texts, options.progress, num_texts)
     with Screen() as screen:
         options.run(
             play(

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from agents.attention.options import attention_of, cache_of
+from agents.attention.staircase import Staircase, StaircaseCache
 from agents.errors import ConfigError, ModelError
 from agents.model_folder import read_config, read_tokenizer
 from agents.ordinary_file import read_ordinary_text
@@ -67,8 +69,8 @@ def texts_of(path: Path, tokenizer: Any, longest: int = 256) -> list[Scored]:
     return [Scored(ids, 1) for ids in found]
 
 
-def scored_texts(model: str, texts: Path | None, progress: Progress) -> list[Scored]:
-    """Return the texts that a model's copies are compared on.
+def scored_texts(model: str, texts: Path | None, progress: Progress, count: int = TEXTS) -> list[Scored]:
+    """Return the texts that a model's copies are compared on: a file's, or so many of the tiny debaters' held-out solutions.
 
     Raises:
         ConfigError: no texts are given, and it is no tiny debater.
@@ -78,7 +80,7 @@ def scored_texts(model: str, texts: Path | None, progress: Progress) -> list[Sco
         return texts_of(texts, tokenizer)
     if not model.startswith(TINY):
         raise ConfigError(f"name the texts that {model} and its copies are compared on: --texts FILE")
-    return held_out_turns(tokenizer)
+    return held_out_turns(tokenizer, count)
 
 
 class Whole:
@@ -94,14 +96,19 @@ class Whole:
         self._model, self._scored, self._progress = model, scored, progress
         self._beliefs = self._of(model)
 
-    def drift(self, copy: str) -> Drift:
+    def drift(self, copy: str, cache: str | None = None, attention: str | None = None) -> Drift:
         """Return how far a copy is.
+
+        Args:
+            copy: its name.
+            cache: how its cache is quantised; every text is read token by token then.
+            attention: that it has in place of its own.
 
         Raises:
             ModelError: it has another vocabulary.
         """
         divergences, same, total = [], 0, 0
-        for whole, other in zip(self._beliefs, self._of(copy), strict=True):
+        for whole, other in zip(self._beliefs, self._of(copy, cache, attention), strict=True):
             if whole.shape != other.shape:
                 raise ModelError(
                     f"{copy} believes over {other.shape[1]} tokens, and {self._model} over {whole.shape[1]}"
@@ -113,9 +120,10 @@ class Whole:
         return Drift(tuple(divergences), same / total)
 
     @torch.inference_mode()
-    def _of(self, name: str) -> list[torch.Tensor]:
+    def _of(self, name: str, cache: str | None = None, attention: str | None = None) -> list[torch.Tensor]:
         """Return log beliefs [scored tokens, V] of each text, of a model in float32."""
         from agents.backends.transformers.checkpoint import load_model
+        from agents.backends.transformers.exchanged import exchange
 
         folder = locate(name, progress=self._progress)
         model = load_model(
@@ -126,8 +134,26 @@ class Whole:
             device=torch.device("cpu"),
             attention="eager",
         )
+        if attention is not None:
+            exchange(model, attention_of(attention), name)
+        if cache is not None:
+            return self._step_by_step(model, cache_of(cache))
         found = []
         for text in self._scored:
             logits = model(torch.tensor([text.ids]), use_cache=False).logits[0, text.first - 1 : -1]
             found.append(torch.log_softmax(logits.float(), -1))
         return found
+
+    def _step_by_step(self, model: Any, stair: Staircase) -> list[torch.Tensor]:
+        """Return log beliefs of a model that reads token by token through a quantised cache.
+
+        All texts go side by side, the shorter ones filled up behind their end, where nothing is looked at.
+        """
+        longest = max(len(text.ids) for text in self._scored)
+        ids = torch.tensor([[*text.ids, *[0] * (longest - len(text.ids))] for text in self._scored])
+        held = StaircaseCache(stair, model.config.get_text_config().num_hidden_layers)
+        steps = [model(ids[:, i : i + 1], past_key_values=held).logits[:, 0].float() for i in range(longest - 1)]
+        beliefs = torch.log_softmax(torch.stack(steps, 1), -1)
+        return [
+            row[text.first - 1 : len(text.ids) - 1] for row, text in zip(beliefs, self._scored, strict=True)
+        ]  # fmt: skip

@@ -10,14 +10,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from agents.attention.options import attention_of, cache_of
+from agents.attention.row_attention import full_scores
 from agents.errors import RunError
-from agents.model_folder import TRANSFORM, read_json, transform_record
-from agents.pretrained import Progress, locate
+from agents.model_folder import TRANSFORM, read_config, read_json, transform_record
+from agents.pretrained import Progress, is_transformed, locate
 from agents.transforms.counted import kept_share
 from evals.analysis.run_record import MethodRecord, RunRecord, read_run
 from evals.analysis.stats import Interval, bootstrap, wilson
 from evals.copies.drift import Scored, Whole
-from evals.copies.experiment import FAMILIES, copies
+from evals.copies.experiment import FAMILIES, Variant, copies
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,12 @@ def tabulate(out: Path, scored: Sequence[Scored], progress: Progress = lambda _:
     base = {family: _cell([first[family]], first[family]) for family in FAMILIES}
     named = copies(runs[0].config)
     found, wholes = [], {}
-    for copy, (model, _) in named.items():
+    for copy, (model, *_) in named.items():
         progress(f"{copy}: how far its beliefs are from {model}'s")
         if model not in wholes:
             wholes[model] = Whole(model, scored, progress)
-        found.append(_copy(copy, runs, first, wholes[model], progress))
+        length = round(fmean(len(text.ids) for text in scored))
+        found.append(_copy(copy, runs, first, wholes[model], length, progress))
     rows = {f"{family}-{copy}" for copy in named for family in FAMILIES} | set(FAMILIES)
     others = {
         name: _cell([m for run in runs for m in run.methods if m.name == name], first["single"])
@@ -115,15 +118,23 @@ def tabulate(out: Path, scored: Sequence[Scored], progress: Progress = lambda _:
 
 
 def _copy(
-    copy: str, runs: Sequence[RunRecord], first: Mapping[str, MethodRecord], whole: Whole, progress: Progress
+    copy: str,
+    runs: Sequence[RunRecord],
+    first: Mapping[str, MethodRecord],
+    whole: Whole,
+    length: int,
+    progress: Progress,
 ) -> Copy:
-    models = [copies(run.config)[copy][1] for run in runs if copy in copies(run.config)]
-    drifts = [whole.drift(model) for model in dict.fromkeys(models)]
+    variants = [copies(run.config)[copy] for run in runs if copy in copies(run.config)]
+    drifts = [whole.drift(one.model, one.cache, one.attention) for one in dict.fromkeys(variants)]
     of_texts = [fmean(values) for values in zip(*(drift.divergences for drift in drifts), strict=True)]
-    record = read_json(locate(models[0], progress=progress) / TRANSFORM)
-    steps = record["steps"]
-    # Factors and rounded weights stand in a folder as numbers of full size: what is counted of it says nothing of them.
-    counted = {} if any("map_bytes" in step for step in steps) else record.get("whole", {})
+    facts = exchanged_facts(variants[0], length, progress)
+    if is_transformed(variants[0].model):
+        record = read_json(locate(variants[0].model, progress=progress) / TRANSFORM)
+        steps = record["steps"]
+        # Factors and rounded weights stand in a folder as numbers of full size: what is counted of it says nothing of them.
+        counted = {} if any("map_bytes" in step for step in steps) else record.get("whole", {})
+        facts = {**steps[-1], "of_steps": len(steps), **counted, **facts}
     cells = {
         family: _cell(played, first[family])
         for family in FAMILIES
@@ -131,13 +142,31 @@ def _copy(
     }
     return Copy(
         copy,
-        {**steps[-1], "of_steps": len(steps), **counted},
+        facts,
         fmean(of_texts),
         bootstrap(of_texts),
         tuple(fmean(drift.divergences) for drift in drifts),
         fmean(drift.agreement for drift in drifts),
         cells,
     )
+
+
+def exchanged_facts(copy: Variant, length: int, progress: Progress = lambda _: None) -> dict[str, Any]:
+    """Return what a copy's cache and attention cost: bits of a number of the cache, scales included, and the share of scores.
+
+    Args:
+        copy: what it is.
+        length: tokens of the text that is counted for.
+        progress: called with a sentence for each slow step.
+    """
+    facts: dict[str, Any] = {}
+    if copy.cache is not None:
+        config = read_config(locate(copy.model, progress=progress), name=copy.model).get_text_config()
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        facts["cache_bits"] = cache_of(copy.cache).bits_a_number(length, width)
+    if copy.attention is not None:
+        facts["scores"] = attention_of(copy.attention).scores(length) / full_scores(length)
+    return facts | ({"counted_tokens": length} if facts else {})
 
 
 def _cell(played: Sequence[MethodRecord], beside: MethodRecord) -> Cell:
@@ -224,12 +253,17 @@ def markdown(table: Copied) -> str:
 def size(facts: Mapping[str, Any]) -> str:
     """Return how large a copy is in words: by the figures of its transform, after several as it is counted."""
     said = []
+    if "cache_bits" in facts:
+        said.append(f"{facts['cache_bits']:.1f} bits a number of the cache at {facts['counted_tokens']} tokens")
+    if "scores" in facts:
+        said.append(f"{facts['scores']:.0%} of the scores at {facts['counted_tokens']} tokens")
     if facts.get("of_steps", 1) > 1 and facts.get("map_macs_before"):
         used, stored = (facts[key] / facts["map_macs_before"] for key in ("map_macs_used", "map_macs"))
         as_stored = f" ({stored:.0%} as stored)" if stored > used + 1e-9 else ""
         size_on_disk = facts["weight_bytes"] / facts["weight_bytes_before"]
         after = f"after {facts['of_steps']} transforms"
-        return f"{used:.0%} of the maps' MACs{as_stored}, {size_on_disk:.0%} of the bytes as stored, {after}"
+        of_maps = f"{used:.0%} of the maps' MACs{as_stored}, {size_on_disk:.0%} of the bytes as stored, {after}"
+        return ", ".join([*said, of_maps])
     if "macs_kept" in facts:
         said.append(f"{facts['macs_kept']:.0%} of the MACs")
     if facts.get("macs_stored", 0) > facts.get("macs_kept", 0) + 1e-9:

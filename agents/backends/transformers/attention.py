@@ -22,6 +22,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import causal_mask_function, sdpa_mask
 
+from agents.attention.packing import packed_attention, under_way
+
 NAME = "sdpa_by_row"
 
 
@@ -47,6 +49,7 @@ class Decoding:
 
 class _Now(threading.local):
     decoding: Decoding | None = None
+    cache: Any = None
 
 
 _now = _Now()
@@ -60,6 +63,21 @@ def decoding(rows: Decoding) -> Iterator[None]:
         yield
     finally:
         _now.decoding = None
+
+
+@contextmanager
+def reading(cache: Any) -> Iterator[None]:
+    """Within it, forward passes of this thread read and write this cache of slots."""
+    _now.cache = cache
+    try:
+        yield
+    finally:
+        _now.cache = None
+
+
+def now() -> tuple[Decoding | None, Any]:
+    """Return the rows that decode in this thread, and the cache of slots; None of what there is not."""
+    return _now.decoding, _now.cache
 
 
 def attention_by_row(
@@ -86,8 +104,10 @@ def attention_by_row(
     Raises:
         NotImplementedError: the layer gives a number that plain attention knows nothing of (a cap on scores, sinks).
     """
-    _refuse_more_than_plain(kwargs)
-    rows = _now.decoding
+    refuse_more_than_plain(kwargs)
+    rows, row_of_several = _now.decoding, under_way()
+    if row_of_several is not None:
+        return packed_attention(row_of_several, query, key, value, scaling), None
     if rows is None or not rows.by_row:
         outcome: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, sliding_window=sliding_window, **kwargs
@@ -116,7 +136,8 @@ def attention_by_row(
     return out, None
 
 
-def _refuse_more_than_plain(kwargs: dict[str, Any]) -> None:
+def refuse_more_than_plain(kwargs: dict[str, Any]) -> None:
+    """Raise NotImplementedError where a layer gives a number that plain attention knows nothing of."""
     for name, value in kwargs.items():
         is_number = isinstance(value, float) or (isinstance(value, torch.Tensor) and value.is_floating_point())
         if is_number and name != "dropout":
@@ -140,6 +161,10 @@ def mask_by_row(
         NotImplementedError: a rule that cannot be asked for single positions.
     """
     rows = _now.decoding
+    if under_way() is not None:
+        if mask_function is not causal_mask_function or use_vmap:
+            raise NotImplementedError("prompts of which positions see less than all before are not packed")
+        return None
     if rows is None:
         mask: torch.Tensor | None = sdpa_mask(
             batch_size, q_length, kv_length, mask_function=mask_function, use_vmap=use_vmap, device=device, **kwargs

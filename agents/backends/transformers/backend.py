@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from agents.attention.options import attention_of, cache_of
 from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request
 from agents.backends.transformers.engine import Engine, rows_in
 from agents.backends.transformers.model import LoadedModel, default_device
@@ -41,6 +42,10 @@ class TransformersBackend(Backend):
             little (docs/determinism.md), for models that allow it.
         revision: of a hub id.
         trust_remote_code: run code that comes with the model.
+        cache: how keys and values are quantised, e.g. `staircase(bits=(8, 4, 2), chunk=32)` (docs/attention.md).
+        attention: in place of the model's own, e.g. `combiner(segment=16)`.
+        packed_prompts: read prompts that come at once as one row without padding; only with batch_invariant: false, since the
+            shapes of products depend on company then.
         progress: called with a sentence for each slow step.
     """
 
@@ -55,16 +60,26 @@ class TransformersBackend(Backend):
         batch_invariant: bool | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
+        cache: str | None = None,
+        attention: str | None = None,
+        packed_prompts: bool = False,
         progress: Progress = lambda _: None,
     ) -> None:
         if max_num_seqs < 1:
             raise ConfigError(f"max_num_seqs must be at least 1; got {max_num_seqs}")
+        stair = None if cache is None else cache_of(cache)
+        exchanged = None if attention is None else attention_of(attention)
         folder = locate(model, revision=revision, progress=progress)
         progress(f"loading {model} ({dtype})")
         device = device or default_device()
         if batch_invariant and device != "cpu":
             raise ConfigError(f"batch_invariant holds on the CPU only, and the device is {device}")
         padded = batch_invariant is not False and device == "cpu"
+        if packed_prompts and padded:
+            raise ConfigError(
+                "packed_prompts: what a prompt shares its row with changes its last bits, so that nothing is batch invariant; "
+                "set batch_invariant: false too"
+            )
         loaded = LoadedModel(
             folder,
             name=model,
@@ -74,6 +89,8 @@ class TransformersBackend(Backend):
             rows=max_num_seqs if padded else None,
             insist=batch_invariant is True,
             progress=progress,
+            exchanged=exchanged,
+            stair=stair,
         )
         if loaded.caveat:
             progress(f"warning: {loaded.caveat}")
@@ -82,7 +99,11 @@ class TransformersBackend(Backend):
         self._plain = PlainText(model, loaded.tokenizer, progress)
         if device == "cpu":
             self._ready_operators(loaded.table, progress)
-        self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache)
+        if packed_prompts and not loaded.packs:
+            raise ConfigError(
+                f"packed_prompts: {model} reads positions in a way of its own, or an exchanged one; leave the option out"
+            )
+        self.engine = Engine(loaded, max_num_seqs=max_num_seqs, prefix_cache=prefix_cache, packs=packed_prompts)
         self.tokenizer, self.table = loaded.tokenizer, loaded.table
         self.load = Load()
         self._pending: dict[Row, Pending] = {}
@@ -97,19 +118,19 @@ class TransformersBackend(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Text and vectors, both ways."""
-        context = self.engine.model.context
+        """Text and vectors, both ways; with an exchanged attention or cache without what reads a text more than once."""
+        model = self.engine.model
         return Capabilities(
             text=True,
             vectors_in=True,
             vectors_out=True,
             adapters=True,
-            weighs=True,
+            weighs=model.stair is None,
             renders=True,
             forces=True,
             scores=True,
-            decodes=True,
-            context=context,
+            decodes=model.stair is None and model.exchanged is None,
+            context=model.context,
         )
 
     @property
@@ -126,6 +147,8 @@ class TransformersBackend(Backend):
             "batch_invariant": model.rows is not None,
             "rows": model.rows,
             **({"why": model.caveat} if model.caveat else {}),
+            **({"cache": repr(model.stair)} if model.stair is not None else {}),
+            **({"attention": repr(model.exchanged)} if model.exchanged is not None else {}),
         }
 
     def submit(self, request: Request) -> Pending:

@@ -4,11 +4,13 @@ Rows that decode sit in slots 0 … n−1, so a decode step reads plain views. W
 slot until a new row needs it, and is where common prompt prefixes are found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
+
+from agents.attention.packing import Packing
 
 GROWTH = 128
 
@@ -24,6 +26,7 @@ class Window:
         length: positions that attention reads, from 0.
         slots: of the rows, where they are not first, first + 1, …
         gathered: attention is given the keys of these slots only, copied; if not, of all slots of the window.
+        packing: where the parts of a packed row go; None of other forward passes.
     """
 
     first: int
@@ -33,10 +36,17 @@ class Window:
     length: int
     slots: Sequence[int] | None = None
     gathered: bool = True
+    packing: Packing | None = None
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
-    """Keys and values of one layer: [slots, H_kv, capacity, head]."""
+    """Keys and values of one layer: [slots, H_kv, capacity, head].
+
+    Attributes:
+        held: what a slot has of every position, by the names of the attributes.
+    """
+
+    held: tuple[str, ...] = ("keys", "values")
 
     def __init__(self, cache: "SlotCache") -> None:
         super().__init__()
@@ -61,6 +71,11 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         window = self.owner.window
+        if window.packing is not None:
+            for run, span in zip(window.packing.runs, window.packing.spans, strict=True):
+                where = (run.slot, slice(None), slice(run.start, run.start + run.length))
+                self.keys[where], self.values[where] = key_states[0, :, span], value_states[0, :, span]
+            return self.keys, self.values
         if window.positions is not None:
             device = key_states.device
             if window.slots is None:
@@ -82,7 +97,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         """Take the owner's number of slots and capacity, keeping what is there."""
         if not self.is_initialized:
             return
-        for name in ("keys", "values"):
+        for name in self.held:
             old = getattr(self, name)
             new = old.new_zeros((self.owner.slots, old.shape[1], self.owner.capacity, old.shape[3]))
             slots, capacity = min(len(new), len(old)), min(new.shape[2], old.shape[2])
@@ -92,8 +107,9 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` positions of one slot into another."""
         if self.is_initialized:
-            self.keys[target, :, :length] = self.keys[source, :, :length]
-            self.values[target, :, :length] = self.values[source, :, :length]
+            for name in self.held:
+                states = getattr(self, name)
+                states[target, :, :length] = states[source, :, :length]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Return length and offset of the keys; the engine gives its own masks."""
@@ -109,13 +125,18 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
 
 
 class SlotCache(Cache):  # type: ignore[misc]
-    """The cache that the engine hands to the model. It grows to the longest row and the most rows seen."""
+    """The cache that the engine hands to the model. It grows to the longest row and the most rows seen.
 
-    def __init__(self, num_layers: int) -> None:
+    Args:
+        num_layers: of the model.
+        layer: of each layer.
+    """
+
+    def __init__(self, num_layers: int, layer: "Callable[[SlotCache], SlotLayer]" = SlotLayer) -> None:
         self.slots = 0
         self.capacity = 0
         self.window = Window(0, 0, None, 0, 0)
-        super().__init__(layers=[SlotLayer(self) for _ in range(num_layers)])
+        super().__init__(layers=[layer(self) for _ in range(num_layers)])
 
     def has_previous_state(self, layer_idx: int | None = None) -> bool:
         """Refuse a layer that asks for a state of its own.

@@ -12,9 +12,13 @@ from typing import Any, Literal
 
 import torch
 
+from agents.attention.packing import Packing, Run, packed
+from agents.attention.row_attention import RowAttention
+from agents.attention.staircase import Staircase
 from agents.backends.transformers import attention
 from agents.backends.transformers.adapters import Adapters
 from agents.backends.transformers.cache import SlotCache, Window
+from agents.backends.transformers.exchanged import slot_cache
 
 SLIDING = "sliding_attention"
 FULL = "full_attention"
@@ -51,10 +55,22 @@ class Decoder:
         mode: how.
         device: where the model is.
         block: positions of a prompt that go through the model at once where results must not depend on what was cached.
+        exchanged: an attention that the model has in place of its own; None: its own.
+        stair: how the cache is quantised; None: not.
     """
 
-    def __init__(self, model: Any, mode: Mode, device: torch.device, block: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        mode: Mode,
+        device: torch.device,
+        block: int,
+        *,
+        exchanged: RowAttention | None = None,
+        stair: Staircase | None = None,
+    ) -> None:
         self.model, self.mode, self.device = model, mode, device
+        self.exchanged, self.stair = exchanged, stair
         self.dtype: torch.dtype = model.dtype
         # Prompts are read, and their prefixes shared, in pieces of this many positions; None: in one piece.
         self.block = None if mode.rows is None else block
@@ -65,6 +81,10 @@ class Decoder:
         self._layer_types = set(getattr(config, "layer_types", None) or [FULL])
         window = getattr(config, "sliding_window", None)
         self._window: int | None = window if getattr(config, "use_sliding_window", True) else None
+
+    def new_cache(self) -> SlotCache:
+        """Return the cache that this model is decoded with, empty."""
+        return slot_cache(self.num_layers, self.exchanged, self.stair)
 
     def crosses(self, position: int, *, since: int) -> bool:
         """Whether a row of `since` positions in the cache must be read anew before one at `position` follows."""
@@ -90,6 +110,33 @@ class Decoder:
         for offset in range(0, len(embeddings), size):
             logits = self._row(cache, slot, start + offset, embeddings[offset : offset + size])
         return logits[0]
+
+    @property
+    def packs(self) -> bool:
+        """Whether prompts of different lengths can be read as one packed row: each position has to see all before it."""
+        plain = self.exchanged is None and self.stair is None and self.mode.switch is None
+        return plain and self.mode.way == "by_row" and self._layer_types == {FULL} and not self._window
+
+    def prefill_packed(
+        self, cache: SlotCache, parts: Sequence[tuple[int, int, torch.Tensor]], adapter: str | None = None
+    ) -> torch.Tensor:
+        """Read prompts of several rows as one packed row and return the logits [n, V] of the last position of each.
+
+        Args:
+            cache: holds the beginnings already.
+            parts: (slot, positions that are cached, embeddings [P, D] of the rest) of each row.
+            adapter: of all rows; loaded before.
+        """
+        self.adapters.use([adapter])
+        runs = tuple(Run(len(embeddings), slot, start) for slot, start, embeddings in parts)
+        packing = Packing(runs, causal=True)
+        length = max(run.start + run.length for run in runs)
+        cache.window = Window(0, cache.slots, None, 0, length, packing=packing)
+        inputs = torch.cat([embeddings for *_, embeddings in parts])[None]
+        ends = torch.tensor([span.stop - 1 for span in packing.spans], device=self.device)
+        with packed(packing):
+            positions = packing.positions[None].to(self.device)
+            return self._forward(inputs, positions, None, cache, keep=ends)[0]
 
     def read(
         self,
@@ -165,32 +212,45 @@ class Decoder:
         lengths = [position + 1 for position in positions.tolist()]
         count = len(inputs)
         last = count if slots is None else max(slots) + 1
-        by_row = self.mode.way == "by_row" and self.device.type == "cpu"
+        by_row = self._by_row
         cache.window = Window(0, last, positions, max(lengths) - 1, max(lengths), slots, gathered=not by_row)
         if self.mode.way == "masked":
             mask = self._masks(positions[:, None], max(lengths))
             return self._forward(inputs[:, None], positions[:, None], mask, cache)[:, 0]
-        # On a GPU many small calls would cost more than the padding.
         padding = max(0, (self.mode.rows or 0) - count) if by_row else 0
         inputs = torch.nn.functional.pad(inputs, (0, 0, 0, padding))
         positions = torch.nn.functional.pad(positions, (0, padding))
         with attention.decoding(attention.Decoding(positions, lengths, slots if by_row else None, by_row)):
             return self._forward(inputs[:, None], positions[:, None], None, cache)[:count, 0]
 
+    @property
+    def _by_row(self) -> bool:
+        """Whether each row attends in a call of its own: on a GPU many small calls would cost more than the padding."""
+        return self.mode.way == "by_row" and (self.device.type == "cpu" or self.exchanged is not None)
+
     def _forward(
-        self, inputs: torch.Tensor, positions: torch.Tensor, mask: Any, cache: SlotCache, *, keep: int = 1
+        self,
+        inputs: torch.Tensor,
+        positions: torch.Tensor,
+        mask: Any,
+        cache: SlotCache,
+        *,
+        keep: int | torch.Tensor = 1,
     ) -> torch.Tensor:
-        """Return the logits [n, keep, V] of the last positions of inputs [n, Q, D]."""
+        """Return the logits [n, keep, V] of inputs [n, Q, D]: of so many last positions, or of those that are listed."""
         # Some models count positions themselves, and some keep no part of the logits back.
         optional = {"position_ids": positions, "logits_to_keep": keep}
-        out = self.model(
-            inputs_embeds=inputs,
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-            **{name: value for name, value in optional.items() if name in self._takes},
-        )
+        with attention.reading(cache):
+            out = self.model(
+                inputs_embeds=inputs,
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=True,
+                **{name: value for name, value in optional.items() if name in self._takes},
+            )
         logits: torch.Tensor = out.logits
+        if isinstance(keep, torch.Tensor):
+            return logits if logits.shape[1] == len(keep) else logits[:, keep]
         return logits[:, -keep:]
 
     def _masks(self, positions: torch.Tensor, length: int) -> Any:

@@ -3,6 +3,7 @@
 Synchronous and single-threaded; `backend.py` drives it from asyncio.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 
@@ -10,9 +11,10 @@ import torch
 
 from agents.backend import Request, TokenRead
 from agents.backends.transformers.apart import Apart
-from agents.backends.transformers.cache import SlotCache
+from agents.backends.transformers.exchanged_requests import refuse_exchanged
 from agents.backends.transformers.heard import heard_in
 from agents.backends.transformers.model import LoadedModel
+from agents.backends.transformers.packs import num_packed
 from agents.backends.transformers.row import Row, take_ended
 from agents.backends.transformers.searching import beam_of
 from agents.decoding.cipher_step import cipher_step, requested_encoder
@@ -41,11 +43,17 @@ class Engine:
         model: the weights.
         max_num_seqs: most rows decoded at once; more wait. A row whose text is searched for is beside them.
         prefix_cache: take the keys and values of a common prompt prefix from a row that has them.
+        packs: read the prompts of rows that are admitted together as one packed row (agents/attention/packing.py).
     """
 
-    def __init__(self, model: LoadedModel, *, max_num_seqs: int = 16, prefix_cache: bool = True) -> None:
-        self.model, self.max_num_seqs, self.prefix_cache = model, max_num_seqs, prefix_cache
-        self.cache = SlotCache(model.num_layers)
+    def __init__(
+        self, model: LoadedModel, *, max_num_seqs: int = 16, prefix_cache: bool = True, packs: bool = False
+    ) -> None:
+        self.packs = packs
+        self.model, self.max_num_seqs = model, max_num_seqs
+        # How coarse the numbers of a prefix are depends on what comes after it, where the cache is quantised by age.
+        self.prefix_cache = prefix_cache and model.stair is None
+        self.cache = model.new_cache()
         self.waiting: deque[Row] = deque()
         self.running: list[Row] = []
         self.apart = Apart(model, self.cache, max_num_seqs, self._read_prompt)
@@ -58,9 +66,10 @@ class Engine:
 
         Raises:
             PromptTooLong: prompt and answer exceed the context.
-            RequestError: an unknown encoder or way of decoding, an adapter that cannot be loaded, or a message that this model
-                cannot take.
+            RequestError: an unknown encoder or way of decoding, one that an exchanged attention or cache rules
+                out, an adapter that cannot be loaded, or a message that this model cannot take.
         """
+        refuse_exchanged(request, self.model)
         encoder = None if request.encoder is None else requested_encoder(request.encoder)
         decoding = None if request.decoding is None else requested_decoding(request.decoding)
         if request.adapter is not None:
@@ -180,24 +189,53 @@ class Engine:
     def _admit(self) -> None:
         """Prefill waiting rows into free slots; each yields its first token here."""
         while self.waiting and len(self.running) < self.max_num_seqs:
-            row = self.waiting.popleft()
+            rows = [row for row in self._take() if row.finish is None]
+            if len(rows) > 1:
+                self._generate(rows, self._read_packed(rows))
+                continue
+            for row in rows:
+                logits = self._read_prompt(row, row.slot, len(self.running))
+                if row.choices:
+                    self._weigh(row, logits)
+                else:
+                    self._generate([row], logits[None])
+
+    def _take(self) -> list[Row]:
+        """Take the next waiting row into a slot, or the next ones whose prompts are read as one packed row."""
+        count = 1
+        if self.packs:
+            room = self.max_num_seqs - len(self.running)
+            count = num_packed(itertools.islice(self.waiting, room), self._contents, MIN_SHARED_PREFIX)
+        taken = [self.waiting.popleft() for _ in range(count)]
+        for row in taken:
             row.slot = len(self.running)
             self.running.append(row)
-            if row.finish is not None:
-                continue
-            logits = self._read_prompt(row, row.slot, len(self.running))
-            if row.choices:
-                self._weigh(row, logits)
-            else:
-                self._generate([row], logits[None])
+        return taken
+
+    def _read_packed(self, rows: list[Row]) -> torch.Tensor:
+        """Read the prompts of several rows as one packed row into their slots and return the last logits [n, V]."""
+        for row in rows:
+            self._begin(row, row.slot, len(self.running))
+        parts = [(row.slot, row.cached, row.prompt[row.cached :]) for row in rows]
+        logits = self.model.prefill_packed(self.cache, parts, rows[0].request.adapter)
+        for row in rows:
+            self._contents[row.slot] = row.keys
+            row.prompt = row.prompt.new_empty(0, row.prompt.shape[1])
+        return logits
+
+    def _begin(self, row: Row, slot: int, slots: int) -> None:
+        """Make room for a row, and take over what a slot has of its prompt."""
+        self.cache.reserve(slots, len(row.keys) + _room(row.request, row.choices))
+        while len(self._contents) < self.cache.slots:
+            self._contents.append([])
+        row.cached = self._share_prefix(row, slot)
+        # What of this slot is written over is no prefix of anybody any more.
+        self._contents[slot] = row.keys[: row.cached]
 
     def _read_prompt(self, row: Row, slot: int, slots: int) -> torch.Tensor:
         """Read a row's prompt into a slot and return its last logits [V]; `slots` are in use from then on."""
         length, room = len(row.keys), _room(row.request, row.choices)
-        self.cache.reserve(slots, length + room)
-        while len(self._contents) < self.cache.slots:
-            self._contents.append([])
-        row.cached = self._share_prefix(row, slot)
+        self._begin(row, slot, slots)
         logits = self.model.prefill(self.cache, slot, row.cached, row.prompt[row.cached :], row.request.adapter)
         # What is read past the switch is of no use before it.
         self._contents[slot] = [] if self.model.crosses(length - 1, since=0) else row.keys

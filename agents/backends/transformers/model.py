@@ -12,8 +12,11 @@ from typing import Any
 
 import torch
 
+from agents.attention.row_attention import RowAttention
+from agents.attention.staircase import Staircase
 from agents.backends.transformers.checkpoint import load_model, refuse_unusable
 from agents.backends.transformers.decoder import Decoder
+from agents.backends.transformers.exchanged import exchange
 from agents.backends.transformers.proof import Verdict, prove
 from agents.backends.transformers.truth import looked_up
 from agents.backends.transformers.verdicts import verdict_of
@@ -43,10 +46,12 @@ class LoadedModel(Decoder):
             whatever shares its batch; None leaves it as it is, and reads prompts in one piece.
         insist: refuse a model that cannot be batch invariant; if not, do without and say so in `caveat`.
         progress: called with a sentence if the model has to be checked first.
+        exchanged: an attention in place of its own.
+        stair: how its cache is quantised.
 
     Raises:
         ModelError: it cannot be loaded, or not be decoded as its own code says.
-        ConfigError: invariance is insisted on, and the model has none.
+        ConfigError: invariance is insisted on, and the model has none; or its attention or cache cannot be exchanged.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class LoadedModel(Decoder):
         rows: int | None = None,
         insist: bool = True,
         progress: Progress = lambda _: None,
+        exchanged: RowAttention | None = None,
+        stair: Staircase | None = None,
     ) -> None:
         if dtype not in DTYPES:
             raise UnknownName("dtype", dtype, DTYPES)
@@ -102,9 +109,21 @@ class LoadedModel(Decoder):
             raise ConfigError(f"{name} cannot be batch invariant: {self.verdict.variant}; set batch_invariant: false")
         mode = self.verdict.mode(tiled)
         self.model.set_attn_implementation(mode.attention)
-        super().__init__(self.model, mode, self.device, BLOCK)
+        if exchanged is not None or stair is not None:
+            self._refuse_other_than_plain()
+        if exchanged is not None:
+            exchange(self.model, exchanged, name)
+        super().__init__(self.model, mode, self.device, BLOCK, exchanged=exchanged, stair=stair)
         self.context = min(self.context, self.verdict.context or self.context)
         self.caveat = self.verdict.caveat(name) if tiled is not None or mode.way == "single" else ""
+
+    def _refuse_other_than_plain(self) -> None:
+        """Raise ConfigError for a model that does not attend to all positions before, row by row."""
+        if self.verdict.way != "by_row" or self.verdict.windows or self.verdict.switch is not None:
+            raise ConfigError(
+                f"{self.name} attends in a way of its own, so neither `attention` nor `cache` can be exchanged; leave them out, "
+                "or take a model that sees all positions before"
+            )
 
     @cached_property
     def coordinate(self) -> float:

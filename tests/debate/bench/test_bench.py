@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+import torch
+
 from debate.bench.engine import Arm, Plan, Rates, arms
+from debate.bench.sharded import on_ray
 
 
 def test_ratios_are_taken_within_a_round():
@@ -70,3 +74,52 @@ def test_bench_prefix_on_a_tiny_model(cli, tiny, tmp_path):
     for count in later.values():
         assert 0 < count["shareable"] <= count["shared"] < count["prompt"]
         assert count["computed"] == count["prompt"] - count["shared"]
+
+
+def test_bench_packing_counts_what_padding_costs(cli, tmp_path):
+    out = tmp_path / "packing.json"
+    code, printed, _ = cli(
+        "bench", "packing", "--texts", 4, "--shortest", 2, "--longest", 16, "--rounds", 1, "--out", out
+    )  # fmt: skip
+    assert code == 0
+    figures = json.loads(out.read_text())
+    assert "packed" in printed
+    for counts in figures["models"].values():
+        assert counts["padded"]["positions"] == 64
+        assert counts["packed"]["positions"] == counts["one by one"]["positions"] == figures["tokens"]
+        assert counts["packed"]["linear"] == counts["one by one"]["linear"]
+        assert counts["packed"]["attention"] <= counts["padded"]["attention"]
+        # All products of the encoder are over tokens; of the prompts' head, one a text whatever is padded.
+        assert abs(counts["packed"]["linear_share"] - figures["fill"]) < 0.01
+        assert counts["packed"]["error"] < 1e-4
+
+
+def test_bench_sharded_compares_counts_and_reckons(cli, tmp_path):
+    out = tmp_path / "sharded.json"
+    code, printed, _ = cli("bench", "sharded", "--length", 60, "--ranks", 4, "--width", 8, "--out", out)
+    assert code == 0
+    figures = json.loads(out.read_text())
+    assert max(figures["errors"].values()) < 1e-5
+    assert [one["ranks"] for one in figures["costs"]] == [4, 8, 64, 512]
+    assert "1,048,576" in printed
+    code, _, said = cli("bench", "sharded", "--length", 10, "--ranks", 6)
+    assert code == 2
+    assert "take fewer ranks" in said
+
+
+@pytest.mark.slow
+def test_shares_in_ray_actors_come_to_what_one_process_computes():
+    pytest.importorskip("ray")
+    from debate.config.execution import ExecutionConfig
+    from debate.runtime.ray.session import RaySession
+
+    q, k, v = torch.randn(3, 2, 11, 4, generator=torch.Generator().manual_seed(0)).unbind()
+    session = RaySession(ExecutionConfig(runtime="ray"))
+    try:
+        found, scores = on_ray(q, k, v, 3, scaling=0.5, causal=True)
+    finally:
+        session.close()
+    right = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    torch.testing.assert_close(found, right, atol=1e-5, rtol=1e-5)
+    # The first rank hears itself alone, the last all three.
+    assert scores == [16, 32, 33]

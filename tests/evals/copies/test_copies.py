@@ -205,11 +205,42 @@ def test_shipped_configs_name_copies_that_can_be_made_beside_the_rows_they_are_c
     config = load_config(path)
     assert {"single", "text", "cipher"} <= set(config.methods)
     named = copies(config)
-    for copy, (base, name) in named.items():
+    for copy, (base, name, cache, attention) in named.items():
         assert base == config.model
-        assert name.startswith(f"{base} | ")
+        assert name.startswith(f"{base} | ") or cache or attention
         assert {f"single-{copy}", f"text-{copy}", f"cipher-{copy}"} <= set(config.methods)
         for row in (f"single-{copy}", f"text-{copy}", f"cipher-{copy}"):
-            agents = config.methods[row]["agents"].values()
-            (transforms,) = [agent["transforms"] for agent in agents if agent and "transforms" in agent]
-            assert seeded(transforms, 0)
+            agents = [agent for agent in config.methods[row]["agents"].values() if agent]
+            transforms = [agent["transforms"] for agent in agents if "transforms" in agent]
+            assert len(transforms) == 1 or (cache or attention)
+            assert all(seeded(each, 0) for each in transforms)
+
+
+def test_a_copy_may_have_another_cache_or_attention_and_its_seed_is_changed_too(file, tmp_path, home):
+    raw = yaml.safe_load(file.read_text())
+    rows = {row: raw["methods"][row] for row in ("single", "text", "cipher")}
+    for copy, options in (
+        ("stair", {"cache": "uniform(bits=2, chunk=8)"}),
+        ("drawn", {"attention": "probabilistic(block=8)"}),
+    ):
+        rows[f"cipher-{copy}"] = {"agents": {"second": {"options": options}}}
+    file.write_text(yaml.safe_dump({**raw, "methods": rows}, sort_keys=False))
+    later, played = config_of_seed(file, 2)
+    assert played == ("cipher-drawn",)
+    assert copies(later)["drawn"].attention == "probabilistic(block=8, seed=2)"
+    asyncio.run(play(file, tmp_path / "out", 1, limit=1))
+    scored = scored_texts("tiny/dee", None, lambda _: None)[::50]
+    stair, drawn = tabulate(tmp_path / "out", scored).copies
+    length = round(sum(len(text.ids) for text in scored) / len(scored))
+    assert stair.drift > 0 < drawn.drift
+    assert 0 < drawn.facts["scores"] < 1
+    assert 4 < stair.facts["cache_bits"] < 8
+    assert f"bits a number of the cache at {length} tokens" in size(stair.facts)
+
+
+def test_a_cache_whose_chunk_is_never_full_does_not_drift(home):
+    scored = scored_texts("tiny/dee", None, lambda _: None)[::50]
+    whole = Whole("tiny/dee", scored)
+    same = whole.drift("tiny/dee", cache="uniform(bits=2, chunk=500)")
+    assert max(same.divergences) < 1e-9
+    assert whole.drift("tiny/dee", attention="combiner(segment=500)").agreement == 1

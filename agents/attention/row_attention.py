@@ -1,0 +1,55 @@
+"""The interface of an attention that takes the place of a causal model's own: one row at a time, over its own keys.
+
+H heads, Q new positions, L positions in all, D width of a head.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+
+
+class RowAttention(ABC):
+    """Attention of one row of a causal model; frozen, so that two that are equal are the same.
+
+    Attributes:
+        needs_queries: whether earlier positions' queries are needed, which a cache has to keep then, beside keys and values.
+    """
+
+    needs_queries = False
+
+    @abstractmethod
+    def attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        *,
+        scaling: float,
+        layer: int,
+        queries: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return what the new positions hear, [H, Q, D].
+
+        Args:
+            query: [H, Q, D], of positions L − Q … L − 1.
+            key, value: [H, L, D].
+            scaling: of the scores.
+            layer: number of the layer.
+            queries: [H, L, D] of all positions, where they are needed.
+        """
+
+    def scores(self, length: int) -> int:
+        """Return how many scores a head of the first layer needs for a text of so many tokens: full attention's, if not said."""
+        return full_scores(length)
+
+
+def full_scores(length: int) -> int:
+    """Return how many scores causal attention computes."""
+    return length * (length + 1) // 2
+
+
+def visible(num_queries: int, length: int, device: Any = None) -> torch.Tensor:
+    """Return the causal mask [Q, L] of the last positions: True where a query sees a key."""
+    places = torch.arange(length - num_queries, length, device=device)
+    return torch.arange(length, device=device) <= places[:, None]
