@@ -1,8 +1,8 @@
 """Agents that see examples of a function of real numbers and believe something about its next value, or about its family.
 
 `learner` is a network that learned to learn in context; `bayes` is the belief that none can beat where the function is of its
-family; `plug_in` is least squares with its own residual variance. `ols`, `ridge`, `gradient_descent`, `neighbours` and
-`linear_attention` say a value, and take for its variance the mean squared error that they make at each example from the others.
+family; `plug_in` is least squares with its own residual variance. `ols`, `ridge`, `gradient_descent`,
+`stochastic_gradient_descent`, `neighbours` and `linear_attention` say a value, and take for its variance the mean squared error that they make at each example from the others.
 With `share: [i, n]` an agent sees every n-th example, from the i-th on; `share: [0, 2, 3]` shows it two of three.
 """
 
@@ -36,6 +36,7 @@ POINT_RULES: dict[str, Callable[..., estimators.Rule]] = {
     "ols": estimators.ols,
     "ridge": estimators.ridge,
     "gradient_descent": estimators.gradient_descent,
+    "stochastic_gradient_descent": estimators.stochastic_gradient_descent,
     "neighbours": estimators.neighbours,
     "linear_attention": trained_rule,
 }

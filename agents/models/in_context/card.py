@@ -12,6 +12,7 @@ CARD = Card(
     backend="agents.models.in_context.backend:InContext",
     training="agents.models.in_context.claims:claims",
     recipes=(
+        ("algorithm", "Akyürek et al., 2023, arXiv:2211.15661", "agents.models.in_context.algorithm:claims"),
         (
             "linear_attention",
             "Zhang et al., 2024, arXiv:2306.09927",

@@ -111,9 +111,13 @@ FAMILIES: dict[str, Callable[[int], list[Kind]]] = {
 """Families by name: the kinds of each in so many dimensions. `mixture` is linear or sparse, each half of the time."""
 
 
-def mixed(families: Sequence[str], dims: int) -> list[Kind]:
-    """Return the kinds of several families, each family as probable as the others."""
-    return [replace(kind, weight=kind.weight / len(families)) for name in families for kind in kinds_of(name, dims)]
+def mixed(families: Sequence[str], dims: int, *, noise: float | None = None) -> list[Kind]:
+    """Return the kinds of several families, each family as probable as the others; noise as of `kinds_of`."""
+    return [
+        replace(kind, weight=kind.weight / len(families))
+        for name in families
+        for kind in kinds_of(name, dims, noise=noise)
+    ]
 
 
 def kinds_of(family: str, dims: int, *, noise: float | None = None) -> list[Kind]:
