@@ -1,4 +1,7 @@
-"""The picture of a training, and curves, as SVG text: the same numbers give the same bytes. matplotlib, without its global state."""
+"""The picture of a training, and curves, as SVG text: the same numbers give the same bytes.
+
+matplotlib, without its global state.
+"""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from agents.errors import ConfigError
-from agents.models.in_context.families import Kind, mixed
+from agents.models.in_context.families import MIXTURES, Kind, mixed
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class LearnerConfig:
         object.__setattr__(self, "families", tuple(self.families))
         if not self.families or len(set(self.families)) < len(self.families):
             raise ConfigError(f"families must be different, and one at least; got {list(self.families)}")
-        if "mixture" in self.families:
-            raise ConfigError("write the families of the mixture: linear, sparse")
+        if found := [name for name in self.families if name in MIXTURES]:
+            raise ConfigError(f"write the families of the mixture: {', '.join(MIXTURES[found[0]])}")
 
     @property
     def sizes(self) -> dict[str, object]:

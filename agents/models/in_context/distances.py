@@ -140,7 +140,9 @@ def followed(rule: Rule, against: Comparators, points: Points, counts: Sequence[
 def nearest_penalty(rule: Rule, points: Points, counts: Sequence[int], penalties: Sequence[float]) -> float:
     """Return the penalty of the ridge regression that a predictor is nearest to, over all these numbers of examples."""
     ours = online(rule, points, counts)
-    apart = [float((online(estimators.ridge(penalty=each), points, counts) - ours).square().mean()) for each in penalties]
+    apart = [
+        float((online(estimators.ridge(penalty=each), points, counts) - ours).square().mean()) for each in penalties
+    ]
     return penalties[apart.index(min(apart))]
 
 
@@ -160,7 +162,9 @@ def implied_weights(rule: Rule, x: Tensor, y: Tensor, asked: Tensor) -> tuple[Te
         ConfigError: no more questions than dimensions, which any predictions would fit.
     """
     if asked.shape[1] <= asked.shape[2]:
-        raise ConfigError(f"weights are fitted to more questions than dimensions; got {asked.shape[1]}, {asked.shape[2]}")
+        raise ConfigError(
+            f"weights are fitted to more questions than dimensions; got {asked.shape[1]}, {asked.shape[2]}"
+        )
     said, asked = rule(x, y, asked).double(), asked.double()
     w = estimators.least_squares(asked, said)
     left = (said - (asked @ w[..., None])[..., 0]).square().sum(-1)

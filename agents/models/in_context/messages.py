@@ -1,8 +1,9 @@
 """How much of the optimum passes through a message: two agents that saw different examples of one function, one of whom listens.
 
-The learner saw some examples of a linear function and the exact belief (`bayes`) the others; nobody is told the noise. The latter
-speaks, the learner hears it and pools, and its belief is held against the exact one of all examples. What the forms of text need
-to know, how far a number is off and how often a label is right, is fitted on as many other functions, for each setting anew.
+The learner saw some examples of a function and the exact belief (`bayes`) the others; of linear functions of any noise (`noisy`)
+nobody is told it. The latter speaks, the learner hears it and pools, and its belief is held against the exact one of all
+examples. What the forms of text need to know, how far a number is off and how often a label is right, is fitted on as many
+other functions, for each setting anew.
 
 B functions, N examples of each.
 """
@@ -19,7 +20,7 @@ from agents.beliefs.verbaliser import Verbaliser
 from agents.fingerprint import ModelFingerprint
 from agents.message import Message
 from agents.models.in_context.bins import BORDERS, CENTRES, LETTERS, expected, letter, over_letters
-from agents.models.in_context.families import draw, kinds_of
+from agents.models.in_context.families import Kind, draw, kinds_of
 from agents.models.in_context.model import Learner
 from agents.models.in_context.posterior import bayes, gaussian
 from agents.tokenizers import byte_tokenizer
@@ -48,11 +49,18 @@ class Setting:
         noise: standard deviation of the labels around the function.
         own: how many examples the listener saw.
         others: how many the speaker saw.
+        family: what learner and speaker take the function to be of.
     """
 
     noise: float
     own: int
     others: int
+    family: str = "noisy"
+
+    def kinds(self, dims: int) -> tuple[list[Kind], list[Kind]]:
+        """Return what functions are drawn from and what the exact beliefs know: of `noisy` not the noise."""
+        drawn = kinds_of("linear" if self.family == "noisy" else self.family, dims, noise=self.noise)
+        return drawn, kinds_of("noisy", dims) if self.family == "noisy" else drawn
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def regrets(learner: Learner, setting: Setting, *, functions: int, seed: int) ->
     """Return the regret of each of `FORMS`.
 
     Args:
-        learner: of linear functions with any noise; it listens.
+        learner: of the setting's family; it listens.
         setting: noise and split.
         functions: how many are asked about; as many others are fitted on.
         seed: of the functions.
@@ -113,10 +121,10 @@ def losses(beliefs: Sequence[Belief], asked: _Asked) -> tuple[float, float]:
 
 @torch.inference_mode()
 def _asked(learner: Learner, setting: Setting, functions: int, generator: torch.Generator) -> _Asked:
-    dims, own = learner.config.dims, setting.own
-    points = draw(kinds_of("linear", dims, noise=setting.noise), functions, own + setting.others + 1, generator)
+    own = setting.own
+    drawn, kinds = setting.kinds(learner.config.dims)
+    points = draw(drawn, functions, own + setting.others + 1, generator)
     x, y, at = points.x[:, :-1], points.y[:, :-1], points.x[:, -1]
-    kinds = kinds_of("noisy", dims)
 
     def learned(count: int) -> list[Belief]:
         blank = torch.zeros(functions, 1)

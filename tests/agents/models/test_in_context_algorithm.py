@@ -107,7 +107,10 @@ def test_distances_are_means_of_squares_and_a_comparators_nearest_member_stands_
     apart = distances.online(ridge, points, [2, 8]) - distances.online(estimators.ols(), points, [2, 8])
     want = apart[200:].square().mean(0).tolist()
     assert [each.squared for each in found[distances.LEAST_SQUARES]] == pytest.approx(want)
-    assert distances.followed(estimators.neighbours(count=2), distances.comparators(), points, [4, 8])[0] == "nearest neighbours"
+    assert (
+        distances.followed(estimators.neighbours(count=2), distances.comparators(), points, [4, 8])[0]
+        == "nearest neighbours"
+    )
     step = estimators.gradient_descent(steps=5, rate=0.3)
     assert distances.followed(step, distances.comparators(), points, [4, 8]) == ("gradient descent, 5 steps", 0)
     with pytest.raises(ConfigError, match="must lie from 1 to 12; got .13."):
@@ -123,7 +126,9 @@ def test_implied_weights_are_a_linear_rules_own_and_spd_is_their_distance():
     two, _ = distances.implied_weights(estimators.gradient_descent(steps=1, rate=0.5), x, y, asked)
     assert torch.allclose(one, estimators.ridge_weights(x, y, 1.0))
     assert torch.allclose(share, torch.ones(30).double())
-    said = [rule(x, y, asked) for rule in (estimators.ridge(penalty=1.0), estimators.gradient_descent(steps=1, rate=0.5))]
+    said = [
+        rule(x, y, asked) for rule in (estimators.ridge(penalty=1.0), estimators.gradient_descent(steps=1, rate=0.5))
+    ]
     assert distances.weight_distance(one, two) == pytest.approx(float((said[0] - said[1]).square().mean()), rel=0.02)
     _, curved = distances.implied_weights(estimators.neighbours(count=1), x, y, asked)
     assert float(curved.mean()) < 0.8
@@ -198,7 +203,9 @@ def test_prompts_have_the_moment_and_least_squares_weights():
     for b in range(7):
         x, y = points.x[b, :8].numpy(), points.y[b, :8].numpy()
         assert found.targets["moment"][b].tolist() == pytest.approx((x.T @ y / 8).tolist(), abs=1e-6)
-        assert found.targets["weights"][b].tolist() == pytest.approx(np.linalg.lstsq(x, y, rcond=None)[0].tolist(), abs=1e-5)
+        assert found.targets["weights"][b].tolist() == pytest.approx(
+            np.linalg.lstsq(x, y, rcond=None)[0].tolist(), abs=1e-5
+        )
     with torch.inference_mode():
         said = learner(points.x.float(), points.y.float()).mean
         again = learner.read_out(learner.norm(found.states[-1]))[..., 0]
@@ -232,7 +239,9 @@ def test_the_recipe_makes_its_claims_a_table_and_curves(tmp_path, monkeypatch):
 
 def test_curves_are_drawn_and_what_does_not_fit_is_a_sentence(tmp_path):
     pytest.importorskip("matplotlib")
-    curves = Curves("examples", "distance", (1.0, 2.0), {"a & b": ((1.0, 2.0), (0.1, 0.2)), "c": ((1.0,), (3.0,))}, True)
+    curves = Curves(
+        "examples", "distance", (1.0, 2.0), {"a & b": ((1.0, 2.0), (0.1, 0.2)), "c": ((1.0,), (3.0,))}, True
+    )
     write_curves(tmp_path / "x.curves.json", curves)
     drawing = plots.curves(read_curves(tmp_path / "x.curves.json"))
     assert drawing == plots.curves(curves)
