@@ -1,8 +1,8 @@
 """What a message about a function's family is worth: two agents that saw different examples of it, one of whom listens.
 
-The learner of two families believes in one of them by its scores, the exact belief by its posterior. What the listener believes after
-hearing is held against the exact belief of all examples: as a belief about the family, and as the weights by which it selects
-between two networks that each know one family (a mixture of experts, whose gate is the belief).
+The learner of two families believes in one of them by its scores, the exact belief by its posterior. What the listener believes
+after hearing is held against the exact belief of all examples: as a belief about the family, and as the weights by which it
+selects between two networks that each know one family (a mixture of experts, whose gate is the belief).
 
 B functions.
 """
