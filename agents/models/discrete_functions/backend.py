@@ -71,6 +71,7 @@ class DiscreteFunctions(BeliefBackend):
         neighbours: how many nearest examples the rule `neighbours` looks at.
         hears: whether it learns from examples in what others say: they stand before its own, of which a learner drops the last
             ones where all are more than it takes.
+        monotone: whether the rule `bayes` takes it that no variable is negated.
     """
 
     modality = "table"
@@ -83,6 +84,7 @@ class DiscreteFunctions(BeliefBackend):
         share: Sequence[int] = (0, 1),
         neighbours: int = 1,
         hears: bool = False,
+        monotone: bool = False,
     ) -> None:
         if rule not in RULES:
             raise UnknownName("rule", rule, RULES)
@@ -93,7 +95,7 @@ class DiscreteFunctions(BeliefBackend):
         if neighbours < 1:
             raise ConfigError(f"neighbours must be at least 1; got {neighbours}")
         self.rule, self.learner, self.share, self.neighbours = rule, learner, (share[0], share[1]), neighbours
-        self.hears = hears
+        self.hears, self.monotone = hears, monotone
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
@@ -128,8 +130,7 @@ class DiscreteFunctions(BeliefBackend):
         folder.mkdir(parents=True, exist_ok=True)
         sizes = None if self.learner is None else self.learner.config.sizes
         stored = {"rule": self.rule, "share": list(self.share), "neighbours": self.neighbours, "learner": sizes}
-        if self.hears:
-            stored["hears"] = True
+        stored |= {key: True for key in ("hears", "monotone") if getattr(self, key)}
         if self.learner is not None:
             save_file(self.learner.state_dict(), folder / WEIGHTS)
         # Last: a folder with a config is whole.
@@ -197,7 +198,7 @@ class DiscreteFunctions(BeliefBackend):
     def _rules(self) -> dict[str, Callable[[Evidence, Tensor], float]]:
         return {
             "learner": self._learned,
-            "bayes": bayes,
+            "bayes": lambda evidence, asked: bayes(evidence, asked, monotone=self.monotone),
             "elimination": lambda evidence, asked: float(elimination(evidence, asked)),
             "neighbours": lambda evidence, asked: neighbours(evidence, asked, self.neighbours),
         }

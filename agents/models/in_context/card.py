@@ -18,6 +18,7 @@ CARD = Card(
             "Zhang et al., 2024, arXiv:2306.09927",
             "agents.models.in_context.linear_attention:claims",
         ),
+        ("followed", "Akyürek et al., 2023, arXiv:2211.15661", "agents.models.in_context.followed:claims"),
         ("mixtures", "Yadlowsky et al., 2023, arXiv:2311.00871", "agents.models.in_context.mixtures:claims"),
         ("selection", "Tarzanagh et al., 2023, arXiv:2308.16898", "agents.models.in_context.selection:claims"),
         ("width", "Gumaan, 2025, arXiv:2507.10581", "agents.models.in_context.width:claims"),

@@ -10,7 +10,8 @@ import torch
 
 from agents.beliefs.curves import SUFFIX, Curves, read_curves, write_curves
 from agents.errors import ConfigError, ModelError
-from agents.models.in_context import algorithm, distances, estimators, probes
+from agents.models.checkpoint import save_model
+from agents.models.in_context import algorithm, distances, estimators, followed, probes
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.families import draw, kinds_of
 from agents.models.in_context.model import Learner, Said
@@ -254,3 +255,24 @@ def test_curves_are_drawn_and_what_does_not_fit_is_a_sentence(tmp_path):
     (tmp_path / "y.curves.json").write_text("{}")
     with pytest.raises(ModelError, match=r"no curves in .*y\.curves\.json"):
         read_curves(tmp_path / "y.curves.json")
+
+
+def test_what_the_shipped_network_follows_is_said_without_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(followed, "FUNCTIONS", 40)
+    found = {claim.text: claim for claim in followed.claims(tmp_path, seeds=1)}
+    assert set(found) == set(followed.ASKED)
+    # Ridge regression, and not one step of descent; with as many examples as values least squares is elsewhere.
+    assert found[followed.ONE_STEP].difference > 0
+    assert found[followed.PEAK].difference > 0
+    rows = json.loads((tmp_path / "followed.json").read_text())
+    assert [row["noise"] for row in rows] == [0.1, 0.3, 1.0]
+    assert len(read_curves(tmp_path / f"in-context-followed{SUFFIX}").places) == 15
+    save_model(tmp_path / "other", *(lambda made: (made, made.config.sizes))(small()))
+    followed.claims(tmp_path, seeds=1, data=tmp_path / "other")
+    torch.manual_seed(0)
+    both = Learner(LearnerConfig(("linear", "pair"), width=16, layers=1, heads=2))
+    save_model(tmp_path / "both", both, both.config.sizes)
+    with pytest.raises(
+        ConfigError, match="saw linear, pair with 16 points of 4 values; this recipe asks about linear functions"
+    ):
+        followed.claims(tmp_path, seeds=1, data=tmp_path / "both")

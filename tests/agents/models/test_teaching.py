@@ -13,6 +13,7 @@ from agents.models.discrete_functions.backend import DiscreteFunctions, read_exa
 from agents.models.discrete_functions.config import LearnerConfig
 from agents.models.discrete_functions.families import Points, lesson, monotone, satisfies, taught
 from agents.models.discrete_functions.model import Learner
+from agents.models.discrete_functions.optimal import Evidence, bayes, hypotheses
 from agents.models.discrete_functions.teacher import Teacher, read_clause, write_clause
 from agents.models.discrete_functions.training import TAUGHT, Recipe, is_right
 from agents.observation import Table, Text
@@ -236,3 +237,25 @@ def test_grounds_are_said_alone_and_only_by_belief_backends(tmp_path):
     say = {"sender": "x", "temperature": 1.0, "encoder": None}
     assert verbaliser().say(belief, words="grounds", **say).text == "Input: 0\nLabel: 1"
     assert verbaliser().say(Belief(("0", "1"), (0.2, 0.8)), words="grounds", **say).text == "No answer."
+
+
+def test_the_exact_belief_of_monotone_conjunctions_is_bayes_rule_over_all_of_them():
+    """Written out: prior, how inputs are drawn, labels; after a lesson it is certain."""
+    clause, points = monotone(12, 6, 4, torch.Generator().manual_seed(5))
+    for b in range(12):
+        weights, right = [], []
+        for other in every_clause(4):
+            size = int(other.sum())
+            weight = 0.3**size * 0.7 ** (4 - size) + (0.7**4 / 4 if size == 1 else 0.0)
+            for k, (x, y) in enumerate(zip(points.x[b], points.y[b], strict=True)):
+                holds = bool(satisfies(x, other))
+                drawn = 0.6 / 16 + (0.4 / 2 ** (4 - size) if holds else 0.0)
+                weight *= drawn * (k == 5 or holds == bool(y > 0))
+            weights.append(weight)
+            right.append(bool(satisfies(points.x[b, 5], other)))
+        want = sum(w for w, holds in zip(weights, right, strict=True) if holds) / sum(weights)
+        assert bayes(Evidence(points.x[b, :5], points.y[b, :5]), points.x[b, 5], monotone=True) == pytest.approx(want)
+        told = lesson(clause[b])
+        for x, y in zip(points.x[b], points.y[b], strict=True):
+            assert bayes(Evidence(told.x[0], told.y[0]), x, monotone=True) == pytest.approx(float(y > 0))
+    assert hypotheses(4, True)[1].exp().sum() == pytest.approx(1)
