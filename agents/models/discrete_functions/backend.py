@@ -103,7 +103,7 @@ class DiscreteFunctions(BeliefBackend):
         folder = SHIPPED / (checkpoint or DEFAULT)
         if checkpoint is not None and not (folder / CONFIG).is_file():
             folder = Path(checkpoint).expanduser()
-        if checkpoint is None and options.get("rule", "learner") != "learner":
+        if options.get("rule", "learner") != "learner" and (checkpoint is None or not (folder / CONFIG).is_file()):
             return cls(**options)
         try:
             stored: dict[str, Any] = json.loads((folder / CONFIG).read_text())

@@ -88,7 +88,8 @@ def rule_of(learner: Learner) -> Rule:
         many = [each.float().repeat_interleave(questions, 0) for each in (x, y)]
         whole = torch.cat([many[0], asked.float().flatten(0, 1)[:, None]], 1)
         labels = torch.cat([many[1], torch.zeros(len(whole), 1)], 1)
-        return learner(whole, labels).mean[:, -1].double().unflatten(0, (functions, questions))
+        found: Tensor = learner(whole, labels).mean[:, -1].double().unflatten(0, (functions, questions))
+        return found
 
     return rule
 
