@@ -134,7 +134,7 @@ class InContext(BeliefBackend):
     def _families(self) -> tuple[str, ...]:
         if self.learner is not None:
             return self.learner.config.families
-        kinds = kinds_of(self.family, 1, noise=self.noise) if self.rule == "bayes" else []
+        kinds = kinds_of(self.family, 2, noise=self.noise) if self.rule == "bayes" else []
         return tuple(dict.fromkeys(kind.family for kind in kinds))
 
     def labels(self, case: Question) -> tuple[str, ...]:
