@@ -28,9 +28,9 @@ DIMS = 4
 DEEP = LearnerConfig(("linear",), dims=DIMS, layers=3, noise=0.0)
 SHALLOW = replace(DEEP, layers=1)
 NOISES = (0.25, 1.0)
-DEEP_RECIPE = Recipe(steps=3500, loss="squared")
-SHORT_RECIPE = Recipe(steps=1500, loss="squared")
-FRESH, PROBED, QUESTIONS, FUNCTIONS = 2000, 3000, 32, 200
+DEEP_RECIPE = Recipe(steps=2500, loss="squared")
+SHORT_RECIPE = Recipe(steps=1000, loss="squared")
+FRESH, PROBED, QUESTIONS, FUNCTIONS = 1000, 2000, 32, 200
 COUNTS = tuple(range(1, DEEP.points))
 KNOWN = (8, 12)
 """Twice and three times as many examples as dimensions, where the estimators differ and all of them know something."""
@@ -84,7 +84,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
             }
         )
     (out / "distances.json").write_text(json.dumps(measured, indent=1) + "\n")
-    up = "squared difference of predictions (variance of a label: 1)"
+    up = "SPD (a label's variance: 1)"
     curves = Curves("examples", up, tuple(map(float, COUNTS)), lines, is_logarithmic=True)
     write_curves(out / f"in-context-algorithm{SUFFIX}", curves)
     return claims_of(figures, ASKED)

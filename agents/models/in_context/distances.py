@@ -30,7 +30,7 @@ LEAST_SQUARES, RIDGE, ONE_STEP, ONE_PASS, NEIGHBOURS, EXACT = (
     "least squares",
     "ridge",
     "gradient descent, 1 step",
-    "stochastic gradient descent, one pass",
+    "SGD, one pass",
     "nearest neighbours",
     "exact belief",
 )

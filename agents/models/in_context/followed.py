@@ -79,7 +79,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         figures.setdefault(BAYES_LOW, []).append((math.log10(penalties[0]), math.log10(dims * NOISES[0] ** 2)))
     out.mkdir(parents=True, exist_ok=True)
     (out / "followed.json").write_text(json.dumps(measured, indent=1) + "\n")
-    up = "squared difference of predictions (variance of a function: 1)"
+    up = "SPD (a label's variance: 1)"
     curves = Curves("examples", up, tuple(map(float, counts)), lines, is_logarithmic=True)
     write_curves(out / f"in-context-followed{SUFFIX}", curves)
     return claims_of(figures, ASKED)

@@ -77,7 +77,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
             for place, error in enumerate(errors):
                 lines.setdefault(name, [[] for _ in ALL_COUNTS])[place].append(error)
     (out / "mixtures.json").write_text(json.dumps(measured, indent=1) + "\n")
-    up = "squared error (variance of a function: 1)"
+    up = "squared error (variance: 1)"
     write_curves(
         out / f"in-context-mixtures{SUFFIX}",
         Curves("examples", up, tuple(map(float, ALL_COUNTS)), lines, is_logarithmic=True),
