@@ -61,6 +61,15 @@ class BeliefBackend(ABC):
                 beliefs[place] = belief
         return beliefs
 
+    def hearing(self, case: Question, said: Sequence[str]) -> Question:
+        """Return a case with what it learns from others' words; most leave them to their agent's pool, and return it as it is.
+
+        Args:
+            case: what it is asked about.
+            said: messages as text, in the order in which they are heard.
+        """
+        return case
+
     def labels(self, case: Question) -> tuple[str, ...]:
         """Return what its beliefs about a case are over: the case's labels, where it has no classes of its own."""
         return case.labels

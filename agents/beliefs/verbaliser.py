@@ -30,8 +30,8 @@ TEMPLATE = "Answer: {label}"
 NO_ANSWER = "No answer."
 ENCODER = "expectation"
 SOLVER_ROUNDING = 1e-9
-# How a text says a belief: the best label, or all shares in percent with it.
-Words = Literal["label", "shares"]
+# How a text says a belief: the best label, all shares in percent with it, or its grounds in place of both.
+Words = Literal["label", "shares", "grounds"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class Verbaliser:
         """Return a belief as a CIPHER message where its agent has an encoder, else in words."""
         if encoder is not None:
             return self.cipher(belief, sender=sender, temperature=temperature)
+        if words == "grounds":
+            grounds = belief.grounds or NO_ANSWER
+            return Message(grounds, self._model(sender), temperature, tuple(self._ids(grounds)))
         return self.text(belief, sender=sender, temperature=temperature, with_shares=words == "shares")
 
     def cipher(self, belief: Belief, *, sender: str, temperature: float = 1.0) -> Message:

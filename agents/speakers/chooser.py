@@ -60,6 +60,10 @@ class Chooser(Agent):
     @classmethod
     def build(cls, plan: AgentPlan) -> Speaker:
         """Return the debater that a config describes, which weighs options in place of generating."""
+        if plan.keys.words == "grounds":
+            raise ConfigError(
+                f"agents.{plan.name}.words: grounds are a belief backend's; an agent that weighs options has label or shares"
+            )
         made = cls.fields_of(plan)
         tokenizer = tokenizer_of(made["backend"])
         if tokenizer is None:

@@ -76,8 +76,9 @@ class AgentConfig(Frozen):
     `precision(…)`; by default it does not."""
     trust: float = Field(default=0.9, gt=0, lt=1)
     """Probability that such an agent gives to a label which another agent merely states."""
-    words: Literal["label", "shares"] = "label"
-    """How an agent states a belief over labels in text: the best label, or every label with its share in percent."""
+    words: Literal["label", "shares", "grounds"] = "label"
+    """How an agent states a belief over labels in text: the best label, every label with its share in percent, or a belief
+    backend's grounds alone, e.g. a teacher's examples."""
     weighs: Literal["labels", "texts"] | None = None
     """Weigh the labels of a choice, or the texts of its options, by log-likelihood, and state that belief; generate nothing."""
     role: str | None = None

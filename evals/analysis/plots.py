@@ -1,9 +1,14 @@
-"""The picture of a training, as SVG text: the same numbers give the same bytes. matplotlib, without its global state."""
+"""The picture of a training, and curves, as SVG text: the same numbers give the same bytes.
+
+matplotlib, without its global state.
+"""
 
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agents.beliefs.claims import over_seeds
+from agents.beliefs.curves import Curves
 from agents.errors import MissingDependency
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#444444")
@@ -23,6 +28,27 @@ def training(history: Sequence[Mapping[str, Any]]) -> str:
     losses.set_ylabel("held-out loss (dashed)")
     losses.plot(steps, [look["loss"] for look in history], color=COLOURS[-1], linestyle="--")
     losses.set_yscale("log")
+    return _svg(figure)
+
+
+def curves(drawn: Curves) -> str:
+    """Lines over an axis: means over seeds, with their 95 % intervals shaded where there are several seeds."""
+    figure, axes = _axes(drawn.across, drawn.up)
+    for place, (name, rows) in enumerate(drawn.lines.items()):
+        means = [sum(row) / len(row) for row in rows]
+        colour, again = COLOURS[place % len(COLOURS)], place >= len(COLOURS)
+        look = {"color": colour, "marker": MARKERS[place % len(MARKERS)], "linestyle": "--" if again else "-"}
+        axes.plot(drawn.places, means, markersize=3, label=name, **look)
+        if min(map(len, rows)) > 1:
+            low, high = zip(*map(over_seeds, rows), strict=True)
+            # An interval that reaches 0 has no end on a logarithmic axis.
+            floor = (
+                [max(value, mean / 2) for value, mean in zip(low, means, strict=True)] if drawn.is_logarithmic else low
+            )
+            axes.fill_between(drawn.places, floor, high, color=colour, alpha=0.15, linewidth=0)
+    if drawn.is_logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     return _svg(figure)
 
 

@@ -135,8 +135,25 @@ def _train_backend(name: str, folder: Path, seeds: int, data: Path | None, publi
     for row in table(claims):
         shown.add_row(*row)
     options.console.print(shown)
+    _draw(folder)
     if known.note:
         options.console.print(known.note, markup=False)
+
+
+def _draw(folder: Path) -> None:
+    """Draw the curves that a recipe left in its folder, each beside its figures."""
+    from agents.beliefs.curves import SUFFIX, read_curves
+    from agents.errors import MissingDependency
+    from evals.analysis.plots import curves
+
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        drawing = path.with_name(f"{path.name.removesuffix(SUFFIX)}.svg")
+        try:
+            drawing.write_text(curves(read_curves(path)))
+        except MissingDependency as error:
+            options.progress(f"{path.name} is not drawn: {error}")
+        else:
+            options.console.print(f"a figure: {drawing}", markup=False)
 
 
 def _refuse(name: str, kind: str, given: dict[str, object]) -> None:

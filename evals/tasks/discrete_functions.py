@@ -2,7 +2,8 @@
 
 Generated. Sample i depends on (family, split, seed, i) alone. The question has the examples in words, in the form of the
 paper's prompt for language models; the sample carries the same as a table. Fifteen examples of eight variables are too
-few to know the function and enough to believe something; who sees only a share of them has a reason to listen.
+few to know the function and enough to believe something; who sees only a share of them has a reason to listen. A sample of
+`monotone_conjunction` also has the function in words, for a teacher.
 """
 
 import hashlib
@@ -11,8 +12,9 @@ from collections.abc import Sequence
 
 import torch
 
-from agents.models.discrete_functions.families import FAMILIES, draw
-from agents.observation import Table
+from agents.models.discrete_functions.families import FAMILIES, draw, monotone
+from agents.models.discrete_functions.teacher import write_clause
+from agents.observation import Table, Text
 from evals.sample import Loaded, Sample
 from evals.scoring.text import said
 from evals.task import Task, TaskInfo
@@ -63,7 +65,12 @@ class DiscreteFunctions(Task):
         family = self.variant or "conjunction"
         name = f"{family}|{self.split}|{self.seed}|{index}"
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
-        points = draw(family, 1, EXAMPLES + 1, DIMS, torch.Generator().manual_seed(number))
+        generator, known = torch.Generator().manual_seed(number), ()
+        if family == "monotone_conjunction":
+            clause, points = monotone(1, EXAMPLES + 1, DIMS, generator)
+            known = (Text(write_clause(clause[0])),)
+        else:
+            points = draw(family, 1, EXAMPLES + 1, DIMS, generator)
         x, labels = points.x[0], [LABELS[int(y > 0)] for y in points.y[0]]
         rows = [" ".join(LABELS[int(value > 0)] for value in row) for row in x]
         lines = [f"Input: {row}\nLabel: {label}" for row, label in zip(rows[:-1], labels[:-1], strict=True)]
@@ -73,5 +80,5 @@ class DiscreteFunctions(Task):
             question="\n".join([*lines, f"Input: {rows[-1]}\nWhat is its label?"]),
             target=labels[-1],
             metadata={"family": family, "examples": EXAMPLES},
-            observations=(Table(x, names, tuple(labels[:-1])),),
+            observations=(Table(x, names, tuple(labels[:-1])), *known),
         )

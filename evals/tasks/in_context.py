@@ -1,8 +1,9 @@
 """The next value of a function of real numbers, from examples of it, whose best possible belief can be computed.
 
 Generated. Sample i depends on (family, split, seed, i) alone. The question has the examples in words, to two decimals; the sample
-carries them as a table, to seven digits. Ten examples of four values are too few to know the function and enough to believe
-something; who sees only half of them has a reason to listen. The answer is the letter of an interval, or a number in it.
+carries them as a table, to seven digits. Ten examples of four values, or twelve of eight, are too few to know the function and
+enough to believe something; who sees only half of them has a reason to listen. The answer is the letter of an interval, or a
+number in it; or the function's family.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 import torch
 
 from agents.models.in_context.bins import BORDERS, LETTERS, letter
-from agents.models.in_context.families import FAMILIES, draw, kinds_of
+from agents.models.in_context.families import FAMILIES, MIXTURES, draw, kinds_of
 from agents.observation import Table
 from evals.sample import Loaded, Sample
 from evals.scoring.text import said
@@ -20,10 +21,12 @@ from evals.scoring.words import stated_word
 from evals.task import Task, TaskInfo
 
 DIMS, EXAMPLES = 4, 10
+SIZES = dict.fromkeys(("pair", "linear_or_pair", "which_support"), (8, 12))
+"""Dimensions and examples, where they are others: two weights of four would be half of them."""
 DEFAULT_SIZE = 200
 DEFAULT = "noisy"
-WHICH = "which_family"
-MIXED = {"linear": ("linear",), "sparse": ("sparse",)}
+WHICH = {"which_family": "mixture", "which_support": "linear_or_pair"}
+"""Questions which of two families a function is of, and the mixture of both."""
 INTERVALS = (
     ", ".join(
         [
@@ -33,7 +36,10 @@ INTERVALS = (
     )
     + ". Answer with its letter or with y."
 )
-ASK_FAMILY = "Does y depend on all four numbers of x (linear) or on one alone (sparse)? Answer with linear or sparse."
+ASK_FAMILY = {
+    "which_family": "Does y depend on all four numbers of x (linear) or on one alone (sparse)? Answer with linear or sparse.",
+    "which_support": "Does y depend on all eight numbers of x (linear) or on two alone (pair)? Answer with linear or pair.",
+}
 _LETTER = f"([{LETTERS[0]}-{LETTERS[-1]}])"
 _NUMBER = r"([-+−]?\d{1,6}(?:\.\d{1,9})?)"
 _AFTER_CUE = re.compile(rf"\b(?:Answer|y)\s?[:=]\s{{0,3}}(?:{_LETTER}(?![\w'])|{_NUMBER}(?![\w%]))")
@@ -54,8 +60,8 @@ class InContext(Task):
 
     @classmethod
     def variants(cls) -> tuple[str, ...]:
-        """Return the families, and the question which of two it is."""
-        return (*FAMILIES, WHICH)
+        """Return the families, and the questions which of two it is."""
+        return (*FAMILIES, *WHICH)
 
     def load(self, at_least: int | None = None) -> Loaded:
         """Return so many samples, 200 by default."""
@@ -65,15 +71,15 @@ class InContext(Task):
 
     def labels(self, sample: Sample) -> tuple[str, ...]:
         """Return the letters of the intervals, or the families."""
-        return tuple(MIXED) if self.variant == WHICH else LETTERS
+        return MIXTURES[WHICH[self.variant]] if self.variant in WHICH else LETTERS
 
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the interval after the last `Answer:` or `y =`, by letter or by a number in it; else that of a bare answer.
 
         To the question which family it is, the family's name.
         """
-        if self.variant == WHICH:
-            return stated_word(response, MIXED)
+        if self.variant in WHICH:
+            return stated_word(response, {name: (name,) for name in MIXTURES[WHICH[self.variant]]})
         text = said(response)
         found = [match.groups() for match in _AFTER_CUE.finditer(text)]
         if whole := _WHOLE.fullmatch(text):
@@ -87,20 +93,21 @@ class InContext(Task):
         family = self.variant or DEFAULT
         name = f"in_context|{family}|{self.split}|{self.seed}|{index}"
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
-        kinds = kinds_of("mixture" if family == WHICH else family, DIMS)
-        points = draw(kinds, 1, EXAMPLES + 1, torch.Generator().manual_seed(number))
+        dims, examples = SIZES.get(family, (DIMS, EXAMPLES))
+        kinds = kinds_of(WHICH.get(family, family), dims)
+        points = draw(kinds, 1, examples + 1, torch.Generator().manual_seed(number))
         x, y = points.x[0], points.y[0].tolist()
         rows = [", ".join(f"{value:.2f}" for value in row) for row in x.tolist()]
         lines = [f"x = {row}; y = {value:.2f}" for row, value in zip(rows[:-1], y[:-1], strict=True)]
-        if family == WHICH:
-            asked, target = ASK_FAMILY, kinds[int(points.kind[0])].family
+        if family in WHICH:
+            asked, target = ASK_FAMILY[family], kinds[int(points.kind[0])].family
         else:
             asked, target = f"x = {rows[-1]}; in which interval is y? {INTERVALS}", letter(y[-1])
-        names = tuple(f"x{place + 1}" for place in range(DIMS))
+        names = tuple(f"x{place + 1}" for place in range(dims))
         return Sample(
             id=f"in_context-{family}-{self.split}-{self.seed}-{index:05d}",
             question="\n".join([*lines, asked]),
             target=target,
-            metadata={"family": family, "examples": EXAMPLES, "y": y[-1]},
+            metadata={"family": family, "examples": examples, "y": y[-1]},
             observations=(Table(x.float(), names, tuple(f"{value:.7g}" for value in y[:-1])),),
         )

@@ -142,7 +142,9 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
 NEED_DATA = {
     *(
         "answers",
+        "functions_taught",
         "glyphs",
+        "in_context_mixture",
         "picture_experts",
         "pictures",
         "questions",

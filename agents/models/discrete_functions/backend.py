@@ -2,11 +2,14 @@
 
 `learner` is a network that learned to learn in context; `bayes` is the belief that none can beat where the function is a
 conjunction; `elimination` keeps the longest clause that fits and is certain of it; `neighbours` looks at the nearest
-examples. With `share: [i, n]` an agent sees only every n-th example, from the i-th on, so that several see different ones.
+examples. With `share: [i, n]` an agent sees only every n-th example, from the i-th on, so that several see different ones. With
+`hears` it also learns from examples that others say, as a teacher does (`teacher.py`).
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +20,7 @@ from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName
 from agents.models.discrete_functions.config import LearnerConfig
+from agents.models.discrete_functions.families import Points
 from agents.models.discrete_functions.model import Learner
 from agents.models.discrete_functions.optimal import Evidence, bayes, elimination, neighbours
 from agents.observation import Observation, Table
@@ -29,6 +33,34 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 RULES = ("learner", "bayes", "elimination", "neighbours")
 
 
+EXAMPLE = re.compile(r"Input: ([01](?: [01]){0,63})\nLabel: ([01])(?!\w)")
+
+
+@dataclass(frozen=True, eq=False)
+class Shared(Table):
+    """A table whose rows are an agent's share already, behind those that it was told."""
+
+    @property
+    def modality(self) -> str:
+        """A table's."""
+        return "table"
+
+
+def write_examples(points: Points) -> str:
+    """Return the points of one function, [1, K, n], as the lines of the paper's prompt."""
+    rows = zip(points.x[0].tolist(), points.y[0].tolist(), strict=True)
+    return "\n".join(f"Input: {' '.join(_bit(v) for v in x)}\nLabel: {_bit(y)}" for x, y in rows)
+
+
+def read_examples(text: str) -> list[tuple[list[float], str]]:
+    """Return the examples in a text, values of -1 and +1 and the label; a last input without a label is none."""
+    return [([1.0 if bit == "1" else -1.0 for bit in x.split(" ")], label) for x, label in EXAMPLE.findall(text)]
+
+
+def _bit(value: float) -> str:
+    return LABELS[int(value > 0)]
+
+
 class DiscreteFunctions(BeliefBackend):
     """A belief over 0 and 1, i.e. over the labels -1 and +1 of the paper.
 
@@ -37,6 +69,9 @@ class DiscreteFunctions(BeliefBackend):
         learner: the network, of the rule `learner`.
         share: (i, n): it sees examples i, i + n, i + 2n, … from 0; all by default.
         neighbours: how many nearest examples the rule `neighbours` looks at.
+        hears: whether it learns from examples in what others say: they stand before its own, of which a learner drops the last
+            ones where all are more than it takes.
+        monotone: whether the rule `bayes` takes it that no variable is negated.
     """
 
     modality = "table"
@@ -48,6 +83,8 @@ class DiscreteFunctions(BeliefBackend):
         learner: Learner | None = None,
         share: Sequence[int] = (0, 1),
         neighbours: int = 1,
+        hears: bool = False,
+        monotone: bool = False,
     ) -> None:
         if rule not in RULES:
             raise UnknownName("rule", rule, RULES)
@@ -58,6 +95,7 @@ class DiscreteFunctions(BeliefBackend):
         if neighbours < 1:
             raise ConfigError(f"neighbours must be at least 1; got {neighbours}")
         self.rule, self.learner, self.share, self.neighbours = rule, learner, (share[0], share[1]), neighbours
+        self.hears, self.monotone = hears, monotone
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:
@@ -65,7 +103,7 @@ class DiscreteFunctions(BeliefBackend):
         folder = SHIPPED / (checkpoint or DEFAULT)
         if checkpoint is not None and not (folder / CONFIG).is_file():
             folder = Path(checkpoint).expanduser()
-        if checkpoint is None and options.get("rule", "learner") != "learner":
+        if options.get("rule", "learner") != "learner" and (checkpoint is None or not (folder / CONFIG).is_file()):
             return cls(**options)
         try:
             stored: dict[str, Any] = json.loads((folder / CONFIG).read_text())
@@ -73,8 +111,9 @@ class DiscreteFunctions(BeliefBackend):
             known = ", ".join(sorted(path.name for path in SHIPPED.glob("*")))
             raise ModelError(f"no checkpoint {checkpoint!r}: {error}. Shipped: {known}, or give a folder.") from error
         sizes = stored.pop("learner")
-        if sizes is None:
-            return cls(**{**stored, **options})
+        options = {**stored, **options}
+        if sizes is None or options["rule"] != "learner":
+            return cls(**options)
         from safetensors.torch import load_file
 
         learner = Learner(LearnerConfig(**sizes))
@@ -82,7 +121,7 @@ class DiscreteFunctions(BeliefBackend):
             learner.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, RuntimeError) as error:
             raise ModelError(f"{folder / WEIGHTS} does not fit its config: {str(error).splitlines()[0]}") from error
-        return cls(**{**stored, **options}, learner=learner.eval())
+        return cls(**options, learner=learner.eval())
 
     def save_pretrained(self, folder: Path) -> None:
         """Write config.json, and model.safetensors of a learner."""
@@ -91,6 +130,7 @@ class DiscreteFunctions(BeliefBackend):
         folder.mkdir(parents=True, exist_ok=True)
         sizes = None if self.learner is None else self.learner.config.sizes
         stored = {"rule": self.rule, "share": list(self.share), "neighbours": self.neighbours, "learner": sizes}
+        stored |= {key: True for key in ("hears", "monotone") if getattr(self, key)}
         if self.learner is not None:
             save_file(self.learner.state_dict(), folder / WEIGHTS)
         # Last: a folder with a config is whole.
@@ -105,6 +145,30 @@ class DiscreteFunctions(BeliefBackend):
         """Return 0 and 1."""
         return LABELS
 
+    def hearing(self, case: Question, said: Sequence[str]) -> Question:
+        """Return a case whose table begins with the examples that others gave, where it hears them.
+
+        Raises:
+            RequestError: examples of another number of values.
+        """
+        table = case.observation(self.modality)
+        if not self.hears or not isinstance(table, Table) or table.is_empty:
+            return case
+        heard = [example for text in said for example in read_examples(text)]
+        if not heard:
+            return case
+        dims = table.values.shape[1]
+        if wrong := [x for x, _ in heard if len(x) != dims]:
+            raise RequestError(f"{self.name} was told an example of {len(wrong[0])} values; the table has {dims}")
+        start, step = self.share
+        own, labels = table.values[:-1][start::step], table.labels[start::step]
+        room = len(own) if self.learner is None else max(self.learner.config.points - 1 - len(heard), 0)
+        told = torch.tensor([x for x, _ in heard])
+        values = torch.cat([told, own[:room], table.values[-1:]])
+        whole = Shared(values, table.names, (*(label for _, label in heard), *labels[:room]))
+        others = tuple(each for each in case.observations if each is not table)
+        return replace(case, observations=(*others, whole))
+
     def check(self, observation: Observation) -> None:
         """Refuse what is no Boolean function's examples, or more than the learner takes."""
         assert isinstance(observation, Table)
@@ -117,7 +181,7 @@ class DiscreteFunctions(BeliefBackend):
         return [self._one(observation) for observation in observations]
 
     def _one(self, table: Table) -> Belief:
-        start, step = self.share
+        start, step = (0, 1) if isinstance(table, Shared) else self.share
         x, asked = table.values[:-1][start::step], table.values[-1]
         y = torch.tensor([1.0 if label == LABELS[1] else -1.0 for label in table.labels])[start::step]
         if not len(y):
@@ -134,7 +198,7 @@ class DiscreteFunctions(BeliefBackend):
     def _rules(self) -> dict[str, Callable[[Evidence, Tensor], float]]:
         return {
             "learner": self._learned,
-            "bayes": bayes,
+            "bayes": lambda evidence, asked: bayes(evidence, asked, monotone=self.monotone),
             "elimination": lambda evidence, asked: float(elimination(evidence, asked)),
             "neighbours": lambda evidence, asked: neighbours(evidence, asked, self.neighbours),
         }

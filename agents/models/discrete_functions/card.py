@@ -11,4 +11,8 @@ CARD = Card(
     licence="Apache-2.0 (code and checkpoint are this project's)",
     backend="agents.models.discrete_functions.backend:DiscreteFunctions",
     training="agents.models.discrete_functions.training:claims",
+    recipes=tuple(
+        (name, "Bhattamishra et al., 2024, arXiv:2310.03016", f"agents.models.discrete_functions.{name}:claims")
+        for name in ("teaching", "cancer", "prompted")
+    ),
 )

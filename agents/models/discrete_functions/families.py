@@ -85,9 +85,11 @@ def _forced(x: Tensor, clause: Tensor, share: float, generator: torch.Generator)
     return torch.where(chosen[..., None] & (clause != 0), clause, x)
 
 
-def conjunction(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
-    """AND of literals; three inputs in ten are made to satisfy it."""
-    clause = clauses((functions, dims), LITERAL, generator)[:, None].expand(-1, points, -1)
+def conjunction(
+    functions: int, points: int, dims: int, generator: torch.Generator, *, literal: float = LITERAL
+) -> Points:
+    """AND of literals, each variable in it with a probability; three inputs in ten are made to satisfy it."""
+    clause = clauses((functions, dims), literal, generator)[:, None].expand(-1, points, -1)
     x = _forced(signs((functions, points, dims), generator), clause, FORCED, generator)
     return Points(x, _sign(satisfies(x, clause)))
 
@@ -220,6 +222,30 @@ def _copied(functions: int, points: int, dims: int, generator: torch.Generator, 
     return Points(x, y)
 
 
+def monotone(functions: int, points: int, dims: int, generator: torch.Generator) -> tuple[Tensor, Points]:
+    """Return clauses [B, n] of 0 and 1 without negations, and random points, four in ten of them forced to satisfy theirs."""
+    clause = clauses((functions, dims), LITERAL, generator).abs()
+    wide = clause[:, None].expand(-1, points, -1)
+    x = _forced(signs((functions, points, dims), generator), wide, TAUGHT_FORCED, generator)
+    return clause, Points(x, _sign(satisfies(x, wide)))
+
+
+def monotone_conjunction(functions: int, points: int, dims: int, generator: torch.Generator) -> Points:
+    """AND of variables, none negated; four inputs in ten are made to satisfy it."""
+    return monotone(functions, points, dims, generator)[1]
+
+
+def lesson(clause: Tensor) -> Points:
+    """Return the teaching sequence of a clause [n] of 0 and 1, as one function's points [1, m + 1, n] of m literals.
+
+    The clause as a point, which is positive, then the same point with one of its literals flipped, in order: all negative.
+    """
+    first = clause * 2 - 1
+    places = clause.nonzero()[:, 0].tolist()
+    x = torch.stack([first, *(first.index_fill(0, torch.tensor([place]), -1.0) for place in places)])[None]
+    return Points(x, _sign(satisfies(x, clause)))
+
+
 def taught(functions: int, points: int, dims: int, generator: torch.Generator) -> tuple[Points, Tensor]:
     """Return monotone conjunctions whose first examples identify them, and how many those are [B].
 
@@ -259,5 +285,6 @@ FAMILIES: dict[str, Callable[[int, int, int, torch.Generator], Points]] = {
     "wide_threshold": wide_threshold,
     "product": product,
     "sparse_product": sparse_product,
+    "monotone_conjunction": monotone_conjunction,
     "contradicting_neighbour": contradicting_neighbour,
 }

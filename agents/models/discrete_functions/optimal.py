@@ -16,25 +16,27 @@ import torch
 from torch import Tensor
 
 from agents.errors import RequestError
-from agents.models.discrete_functions.families import FORCED, LITERAL, satisfies
+from agents.models.discrete_functions.families import FORCED, LITERAL, TAUGHT_FORCED, satisfies
 
 MOST_DIMS = 10
 
 
 @cache
-def hypotheses(dims: int) -> tuple[Tensor, Tensor]:
-    """Return every clause [H, n] and the log of its prior probability [H], float64.
+def hypotheses(dims: int, monotone: bool = False) -> tuple[Tensor, Tensor]:
+    """Return every clause [H, n] and the log of its prior probability [H], float64; of monotone ones no variable is negated.
 
     Raises:
         RequestError: too many dimensions to enumerate.
     """
     if dims > MOST_DIMS:
         raise RequestError(f"exact beliefs enumerate 3^n clauses: at most {MOST_DIMS} dimensions; got {dims}")
-    clauses = torch.tensor([c for c in itertools.product((-1.0, 0.0, 1.0), repeat=dims) if any(c)])
+    literals = (0.0, 1.0) if monotone else (-1.0, 0.0, 1.0)
+    ways = len(literals) - 1
+    clauses = torch.tensor([c for c in itertools.product(literals, repeat=dims) if any(c)])
     sizes = clauses.abs().sum(-1).double()
-    prior = (LITERAL / 2) ** sizes * (1 - LITERAL) ** (dims - sizes)
+    prior = (LITERAL / ways) ** sizes * (1 - LITERAL) ** (dims - sizes)
     # An empty draw is given one literal, each with the same probability.
-    prior[sizes == 1] += (1 - LITERAL) ** dims / (2 * dims)
+    prior[sizes == 1] += (1 - LITERAL) ** dims / (ways * dims)
     return clauses, prior.log()
 
 
@@ -46,35 +48,40 @@ class Evidence:
     y: Tensor
 
 
-def posterior(evidence: Evidence) -> Tensor:
+def posterior(evidence: Evidence, *, monotone: bool = False) -> Tensor:
     """Return the probability of every clause [H] given the examples, float64; zero of those that contradict one.
 
     Raises:
         RequestError: no conjunction fits the examples.
     """
-    clauses, log_prior = hypotheses(evidence.x.shape[1])
+    clauses, log_prior = hypotheses(evidence.x.shape[1], monotone)
+    forced = TAUGHT_FORCED if monotone else FORCED
     log_weight = log_prior.clone()
     for x, y in zip(evidence.x, evidence.y, strict=True):
         holds = satisfies(x, clauses)
-        log_weight += _log_input(holds, clauses)
+        log_weight += _log_input(holds, clauses, forced)
         log_weight[holds != bool(y > 0)] = -math.inf
     if not bool((log_weight > -math.inf).any()):
         raise RequestError(f"no conjunction fits these {len(evidence.y)} examples")
     return torch.softmax(log_weight, 0)
 
 
-def bayes(evidence: Evidence, asked: Tensor) -> float:
-    """Return P(y = +1) at asked [n], the belief that no other can beat on average."""
-    clauses, _ = hypotheses(evidence.x.shape[1])
+def bayes(evidence: Evidence, asked: Tensor, *, monotone: bool = False) -> float:
+    """Return P(y = +1) at asked [n], the belief that no other can beat on average, of random examples.
+
+    With `monotone` the prior is how `families.monotone` draws. Examples that a teacher chose count as if they had been drawn.
+    """
+    clauses, _ = hypotheses(evidence.x.shape[1], monotone)
     holds = satisfies(asked, clauses)
-    weight = posterior(evidence) * _log_input(holds, clauses).exp()
+    forced = TAUGHT_FORCED if monotone else FORCED
+    weight = posterior(evidence, monotone=monotone) * _log_input(holds, clauses, forced).exp()
     # A sum over all clauses may exceed itself by a rounding.
     return min(float(weight[holds].sum() / weight.sum()), 1.0)
 
 
-def _log_input(holds: Tensor, clauses: Tensor) -> Tensor:
+def _log_input(holds: Tensor, clauses: Tensor, forced: float) -> Tensor:
     """Return log p(x | f) [H] up to the same constant for all."""
-    return torch.where(holds, (1 - FORCED) + FORCED * 2.0 ** clauses.abs().sum(-1).double(), 1 - FORCED).log()
+    return torch.where(holds, (1 - forced) + forced * 2.0 ** clauses.abs().sum(-1).double(), 1 - forced).log()
 
 
 def eliminate(evidence: Evidence) -> Tensor:

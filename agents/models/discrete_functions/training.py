@@ -1,6 +1,6 @@
 """The recipe of the in-context learner: fresh functions at every step, binary cross-entropy at every x, Adam."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -76,12 +76,12 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
 
     for seed in range(seeds):
         plain, odd, pupil = (
-            _learner(out, families, seed, progress)
+            trained(out, families, seed, progress)
             for families in (("conjunction",), ("parity",), ("conjunction", TAUGHT))
         )
         generator = torch.Generator().manual_seed(FRESH_SEED + seed)
         points = draw("conjunction", FRESH, plain.config.points, plain.config.dims, generator)
-        last = _right(plain, points)[:, -1].mean()
+        last = is_right(plain, points)[:, -1].mean()
         known = [(Evidence(x[:-1], y[:-1]), x[-1]) for x, y in zip(points.x, points.y, strict=True)]
         right = points.y[:, -1] > 0
         near = _share([neighbours(evidence, asked) > 0.5 for evidence, asked in known], right)
@@ -90,10 +90,10 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         note(NULL, float(last), max(float(right.float().mean()), 1 - float(right.float().mean())))
         note(OPTIMUM, float(last), best)
         parities = draw("parity", FRESH, odd.config.points, odd.config.dims, generator)
-        note(PARITY, float(_right(odd, parities)[:, -1].mean()), 0.5)
+        note(PARITY, float(is_right(odd, parities)[:, -1].mean()), 0.5)
         lessons, lengths = taught(FRESH, plain.config.points, plain.config.dims, generator)
         after = lengths.clamp(max=plain.config.points - 1)[:, None]
-        note(TEACHING, *(float(_right(each, lessons).gather(1, after).mean()) for each in (pupil, plain)))
+        note(TEACHING, *(float(is_right(each, lessons).gather(1, after).mean()) for each in (pupil, plain)))
     asked = {
         NEAREST: (0.05, None),
         NULL: (0.2, None),
@@ -111,11 +111,21 @@ PARITY = "parity, accuracy at the last point: chance"
 TEACHING = "right after a teaching sequence: trained with such sequences, above a learner that was not"
 
 
-def _learner(out: Path, families: tuple[str, ...], seed: int, progress: Progress) -> Learner:
+def trained(
+    out: Path,
+    families: tuple[str, ...],
+    seed: int,
+    progress: Progress,
+    *,
+    sizes: LearnerConfig | None = None,
+    recipe: Recipe | None = None,
+) -> Learner:
+    """Return the learner of families and a seed, trained unless it lies under `out`; sizes and recipe are ours by default."""
     folder = out / f"{'-'.join(families)}-{seed}"
     if not (folder / CONFIG).is_file():
         progress(f"training on {', '.join(families)}, seed {seed}")
-        made = train(LearnerConfig(families=families), Recipe(), seed=seed, progress=progress)
+        config = replace(sizes or LearnerConfig(), families=families)
+        made = train(config, recipe or Recipe(), seed=seed, progress=progress)
         DiscreteFunctions("learner", learner=made).save_pretrained(folder)
     learner = DiscreteFunctions.from_pretrained(str(folder)).learner
     assert learner is not None
@@ -123,7 +133,7 @@ def _learner(out: Path, families: tuple[str, ...], seed: int, progress: Progress
 
 
 @torch.inference_mode()
-def _right(learner: Learner, points: Points) -> Tensor:
+def is_right(learner: Learner, points: Points) -> Tensor:
     """Return 1 where the label at a point is believed rightly [B, K], else 0."""
     found: Tensor = (learner(points.x, points.y) > 0) == (points.y > 0)
     return found.float()

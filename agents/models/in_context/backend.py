@@ -1,8 +1,9 @@
 """Agents that see examples of a function of real numbers and believe something about its next value, or about its family.
 
 `learner` is a network that learned to learn in context; `bayes` is the belief that none can beat where the function is of its
-family; `plug_in` is least squares with its own residual variance. `ols`, `ridge`, `gradient_descent`, `neighbours` and
-`linear_attention` say a value, and take for its variance the mean squared error that they make at each example from the others.
+family; `plug_in` is least squares with its own residual variance. `ols`, `ridge`, `gradient_descent`, `neighbours`,
+`stochastic_gradient_descent` and `linear_attention` say a value, and take for its variance the mean squared error that they make
+at each example from the others.
 With `share: [i, n]` an agent sees every n-th example, from the i-th on; `share: [0, 2, 3]` shows it two of three.
 """
 
@@ -20,7 +21,7 @@ from agents.errors import ConfigError, ModelError, RequestError, UnknownName
 from agents.models.checkpoint import CONFIG, save_model
 from agents.models.in_context import estimators
 from agents.models.in_context.bins import LETTERS, over_letters
-from agents.models.in_context.families import Kind, kinds_of
+from agents.models.in_context.families import MIXTURES, Kind, kinds_of
 from agents.models.in_context.linear_attention import trained_rule
 from agents.models.in_context.looped import LoopedLearner
 from agents.models.in_context.model import Learner
@@ -37,6 +38,7 @@ POINT_RULES: dict[str, Callable[..., estimators.Rule]] = {
     "ols": estimators.ols,
     "ridge": estimators.ridge,
     "gradient_descent": estimators.gradient_descent,
+    "stochastic_gradient_descent": estimators.stochastic_gradient_descent,
     "neighbours": estimators.neighbours,
     "linear_attention": trained_rule,
 }
@@ -93,10 +95,10 @@ class InContext(BeliefBackend):
         self.rule, self.learner, self.family, self.noise = rule, learner, family, noise
         self.share, self.about = tuple(share), about
         # So that a family or noise that is not there is told now.
-        kinds_of(family, 1, noise=noise)
+        kinds_of(family, 2, noise=noise)
         if about == "family" and len(self._families) < 2:
             raise ConfigError(
-                f"a belief about families is of the rule bayes with family: mixture, or of a learner of several; "
+                f"a belief about families is of the rule bayes with family: {' or '.join(MIXTURES)}, or of a learner of several; "
                 f"{named.name} has {', '.join(self._families) or 'none'}"
             )
 
@@ -146,7 +148,7 @@ class InContext(BeliefBackend):
     def _families(self) -> tuple[str, ...]:
         if self.learner is not None:
             return self.learner.config.families
-        kinds = kinds_of(self.family, 1, noise=self.noise) if self.rule == "bayes" else []
+        kinds = kinds_of(self.family, 2, noise=self.noise) if self.rule == "bayes" else []
         return tuple(dict.fromkeys(kind.family for kind in kinds))
 
     def labels(self, case: Question) -> tuple[str, ...]:

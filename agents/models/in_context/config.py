@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from agents.errors import ConfigError
-from agents.models.in_context.families import Kind, mixed
+from agents.models.in_context.families import MIXTURES, Kind, mixed
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class LearnerConfig:
         dims: d, values of a point.
         points: most points of a function, the one that is asked for included.
         width, layers, heads: of the transformer.
+        noise: standard deviation of the noise in training, where it was not the families' own.
     """
 
     families: tuple[str, ...] = ("noisy",)
@@ -23,6 +24,7 @@ class LearnerConfig:
     width: int = 64
     layers: int = 2
     heads: int = 4
+    noise: float | None = None
 
     def __post_init__(self) -> None:
         if min(self.dims, self.points, self.width, self.layers, self.heads) < 1 or self.width % self.heads:
@@ -30,8 +32,8 @@ class LearnerConfig:
         object.__setattr__(self, "families", tuple(self.families))
         if not self.families or len(set(self.families)) < len(self.families):
             raise ConfigError(f"families must be different, and one at least; got {list(self.families)}")
-        if "mixture" in self.families:
-            raise ConfigError("write the families of the mixture: linear, sparse")
+        if found := [name for name in self.families if name in MIXTURES]:
+            raise ConfigError(f"write the families of the mixture: {', '.join(MIXTURES[found[0]])}")
 
     @property
     def sizes(self) -> dict[str, object]:
@@ -40,4 +42,4 @@ class LearnerConfig:
 
     def kinds(self) -> list[Kind]:
         """Return what its functions are drawn from."""
-        return mixed(self.families, self.dims)
+        return mixed(self.families, self.dims, noise=self.noise)

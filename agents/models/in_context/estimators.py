@@ -42,6 +42,16 @@ def descent_weights(x: Tensor, y: Tensor, *, steps: int, rate: float) -> Tensor:
     return w
 
 
+def one_pass_weights(x: Tensor, y: Tensor, *, rate: float) -> Tensor:
+    """Return the weights [B, d] after one step of gradient descent from 0 on half the squared error of each example, in order."""
+    x, y = x.double(), y.double()
+    w = torch.zeros(x.shape[0], x.shape[-1]).double()
+    for place in range(x.shape[1]):
+        error = (x[:, place] * w).sum(-1) - y[:, place]
+        w = w - rate * error[:, None] * x[:, place]
+    return w
+
+
 def _linear(weights: Callable[[Tensor, Tensor], Tensor]) -> Rule:
     def rule(x: Tensor, y: Tensor, asked: Tensor) -> Tensor:
         found: Tensor = (asked.double() @ weights(x, y)[..., None])[..., 0]
@@ -67,6 +77,13 @@ def gradient_descent(*, steps: int = 1, rate: float = 0.5) -> Rule:
     if steps < 1 or rate <= 0:
         raise ConfigError(f"steps must be at least 1 and rate above 0; got {steps}, {rate}")
     return _linear(lambda x, y: descent_weights(x, y, steps=steps, rate=rate))
+
+
+def stochastic_gradient_descent(*, rate: float = 0.1) -> Rule:
+    """One pass of gradient descent, an example at a time."""
+    if rate <= 0:
+        raise ConfigError(f"rate must be above 0; got {rate}")
+    return _linear(lambda x, y: one_pass_weights(x, y, rate=rate))
 
 
 def neighbours(*, count: int = 3) -> Rule:

@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -86,18 +87,47 @@ class Points:
 
 def linear(dims: int) -> list[Kind]:
     """All weights are used: w ~ N(0, I / d)."""
-    return [Kind("linear", 1.0, torch.eye(dims).double(), False, torch.full((dims,), 1 / dims).double(), NOISE)]
+    return [
+        Kind("linear", 1.0, torch.eye(dims).double(), False, torch.full((dims,), 1 / dims, dtype=torch.float64), NOISE)
+    ]
 
 
-def sparse(dims: int, *, used: int = 1) -> list[Kind]:
-    """So many of the weights are used, all choices equally probable."""
+def sparse(dims: int, *, used: int = 1, family: str = "sparse") -> list[Kind]:
+    """So many of the weights are used, all choices equally probable.
+
+    Raises:
+        ConfigError: fewer dimensions than weights that are used.
+    """
+    if not 1 <= used <= dims:
+        raise ConfigError(f"a function that uses {used} of its weights has at least as many dimensions; got {dims}")
     chosen = list(itertools.combinations(range(dims), used))
     kinds = []
     for places in chosen:
         variance = torch.zeros(dims).double()
         variance[list(places)] = 1 / used
-        kinds.append(Kind("sparse", 1 / len(chosen), torch.eye(dims).double(), False, variance, NOISE))
+        kinds.append(Kind(family, 1 / len(chosen), torch.eye(dims).double(), False, variance, NOISE))
     return kinds
+
+
+def pair(dims: int) -> list[Kind]:
+    """Two of the weights are used (Yadlowsky et al., 2023, have dense and sparse linear functions of one scale)."""
+    return sparse(dims, used=2, family="pair")
+
+
+def between(dims: int, share: float) -> list[Kind]:
+    """(1 − a) f + a g of a linear function f and one of `pair` g, over its deviation; a is the share.
+
+    Raises:
+        ConfigError: a share outside 0 to 1.
+    """
+    if not 0 <= share <= 1:
+        raise ConfigError(f"share must lie from 0 to 1; got {share}")
+    (dense,) = linear(dims)
+    scale = (1 - share) ** 2 + share**2
+    return [
+        replace(kind, family="between", variance=((1 - share) ** 2 * dense.variance + share**2 * kind.variance) / scale)
+        for kind in pair(dims)
+    ]
 
 
 def relu(dims: int) -> list[Kind]:
@@ -134,20 +164,27 @@ def noisy(dims: int) -> list[Kind]:
     return [replace(kind, family="noisy", weight=1 / len(LEVELS), noise=level) for level in LEVELS]
 
 
+def mixed(families: Sequence[str], dims: int, *, noise: float | None = None) -> list[Kind]:
+    """Return the kinds of several families, each family as probable as the others; noise as of `kinds_of`."""
+    return [
+        replace(kind, weight=kind.weight / len(families))
+        for name in families
+        for kind in kinds_of(name, dims, noise=noise)
+    ]
+
+
+MIXTURES = {"mixture": ("linear", "sparse"), "linear_or_pair": ("linear", "pair")}
+"""Families that are one of two others, each half of the time."""
 FAMILIES: dict[str, Callable[[int], list[Kind]]] = {
     "linear": linear,
     "sparse": sparse,
     "relu": relu,
     "representation": representation,
     "noisy": noisy,
-    "mixture": lambda dims: mixed(("linear", "sparse"), dims),
+    "pair": pair,
+    **{name: partial(mixed, parts) for name, parts in MIXTURES.items()},
 }
-"""Families by name: the kinds of each in so many dimensions. `mixture` is linear or sparse, each half of the time."""
-
-
-def mixed(families: Sequence[str], dims: int) -> list[Kind]:
-    """Return the kinds of several families, each family as probable as the others."""
-    return [replace(kind, weight=kind.weight / len(families)) for name in families for kind in kinds_of(name, dims)]
+"""Families by name: the kinds of each in so many dimensions."""
 
 
 def kinds_of(family: str, dims: int, *, noise: float | None = None) -> list[Kind]:

@@ -1,8 +1,9 @@
 """How much of the optimum passes through a message: two agents that saw different examples of one function, one of whom listens.
 
-The learner saw some examples of a linear function and the exact belief (`bayes`) the others; nobody is told the noise. The latter
-speaks, the learner hears it and pools, and its belief is held against the exact one of all examples. What the forms of text need
-to know, how far a number is off and how often a label is right, is fitted on as many other functions, for each setting anew.
+The learner saw some examples of a function and the exact belief (`bayes`) the others; of linear functions of any noise (`noisy`)
+nobody is told it. The latter speaks, the learner hears it and pools, and its belief is held against the exact one of all
+examples. What the forms of text need to know, how far a number is off and how often a label is right, is fitted on as many
+other functions, for each setting anew.
 
 B functions, N examples of each.
 """

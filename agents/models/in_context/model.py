@@ -59,13 +59,16 @@ class Learner(nn.Module):
         Raises:
             RequestError: more points than the learned positions hold, or another number of dimensions.
         """
-        points = x.shape[1]
-        refuse_size(x, points=self.config.points, dims=self.config.dims)
-        h = self.read_in(tokens(x, y)) + self.positions(torch.arange(points))
-        for block in self.blocks:
-            h = block(h)
-        found = self.read_out(self.norm(h))
+        found = self.read_out(self.norm(self.states(x, y)[-1]))
         return Said(found[..., 0], found[..., 1].clamp(LOWEST, HIGHEST), found[..., 2:])
+
+    def states(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        """Return what the first block reads and what each block leaves, [B, K, D] each; x, y and errors as of `forward`."""
+        refuse_size(x, points=self.config.points, dims=self.config.dims)
+        found = [self.read_in(tokens(x, y)) + self.positions(torch.arange(x.shape[1]))]
+        for block in self.blocks:
+            found.append(block(found[-1]))
+        return found
 
 
 def tokens(x: Tensor, y: Tensor) -> Tensor:

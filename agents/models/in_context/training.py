@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +17,26 @@ from agents.models.in_context.model import Learner, Said
 from agents.models.seeded import seeded
 from agents.pretrained import Progress
 
-FAMILY_SHARE = 0.1
-"""Weight of the cross-entropy of families beside that of labels."""
+FAMILY_SHARE = VARIANCE_SHARE = 0.1
+"""Weight of the cross-entropy of families beside that of labels, and of the variance beside a squared error."""
 M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained. The papers have 10⁵ steps and more, of networks a hundred times as large."""
+    """How a network is trained. The papers have 10⁵ steps and more, of networks a hundred times as large.
+
+    Attributes:
+        steps, batch, learning_rate, warmup: of Adam; functions in a batch, steps up to the full rate.
+        loss: `density`, the label's negative log-density; or `squared`, the squared error of the mean, to which the variance is
+            fitted beside it.
+    """
 
     steps: int = 3000
     batch: int = 32
     learning_rate: float = 2e-3
     warmup: int = 100
+    loss: Literal["density", "squared"] = "density"
 
 
 def fit(
@@ -62,6 +69,15 @@ def gaussian_loss(said: Said, y: Tensor) -> Tensor:
     return 0.5 * (said.log_variance + (y - said.mean).square() * torch.exp(-said.log_variance)).mean()
 
 
+def squared_loss(said: Said, y: Tensor) -> Tensor:
+    """Return the mean squared error of means, and a tenth of the density's loss, which moves the variances alone."""
+    beside = gaussian_loss(Said(said.mean.detach(), said.log_variance, said.families), y)
+    return (y - said.mean).square().mean() + VARIANCE_SHARE * beside
+
+
+LOSSES: dict[str, Callable[[Said, Tensor], Tensor]] = {"density": gaussian_loss, "squared": squared_loss}
+
+
 def train(config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress = lambda _: None) -> Learner:
     """Return a trained learner."""
     kinds = config.kinds()
@@ -71,7 +87,7 @@ def train(config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progres
         points = draw(kinds, recipe.batch, config.points, generator)
         x, y = points.x.float(), points.y.float()
         said = learner(x, y)
-        found = gaussian_loss(said, y)
+        found = LOSSES[recipe.loss](said, y)
         if said.families.shape[-1]:
             family = which[points.kind][:, None].expand(-1, config.points)
             found = found + FAMILY_SHARE * functional.cross_entropy(said.families.flatten(0, 1), family.flatten())
@@ -89,9 +105,11 @@ def load_learner(folder: Path) -> Learner:
     return load_model(folder, "in-context learner", learner_of)[0].eval()
 
 
-def learner(out: Path, config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress) -> Learner:
-    """Return the learner of a seed, trained unless it lies under `out`."""
-    folder = out / f"{'-'.join(config.families)}-{seed}"
+def learner(
+    out: Path, config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress, name: str | None = None
+) -> Learner:
+    """Return the learner of a seed, trained unless it lies under `out`; its folder is called by its families, or a name."""
+    folder = out / f"{name or '-'.join(config.families)}-{seed}"
     if not (folder / CONFIG).is_file():
         progress(f"training {folder.name}")
         made = train(config, recipe, seed=seed, progress=progress)

@@ -13,10 +13,16 @@ from support.small_data import SPLITS, answer_sentences, digits, ett, tatoeba, t
 from agents.beliefs.cards import GROUP
 from agents.models.classical_forecasters.backend import ClassicalForecaster
 from agents.models.classical_forecasters.model import LinearForecast
+from agents.models.discrete_functions.backend import DiscreteFunctions
+from agents.models.discrete_functions.config import LearnerConfig as PupilConfig
+from agents.models.discrete_functions.model import Learner as Pupil
 from agents.models.forecasts import ett as ett_series
 from agents.models.glyphs import training as glyph_training
 from agents.models.glyphs.backend import Glyphs
 from agents.models.glyphs.table import character_tokenizer
+from agents.models.in_context.backend import InContext
+from agents.models.in_context.config import LearnerConfig
+from agents.models.in_context.model import Learner
 from agents.models.itransformer.backend import ITransformerBackend
 from agents.models.itransformer.config import ITransformerConfig
 from agents.models.itransformer.model import ITransformer
@@ -61,6 +67,18 @@ def itransformer(folder, *, seed=0):
     ITransformerBackend(model, variate="OT").save_pretrained(folder)
 
 
+def pupil(folder, *, seed=0):
+    torch.manual_seed(seed)
+    DiscreteFunctions(learner=Pupil(PupilConfig(width=16, layers=1, heads=2)).eval()).save_pretrained(folder)
+
+
+def regression_learner(folder, *, seed=0):
+    torch.manual_seed(seed)
+    InContext(
+        learner=Learner(LearnerConfig(("linear", "pair"), dims=8, width=16, layers=1, heads=2)).eval()
+    ).save_pretrained(folder)
+
+
 def glyphs(folder, *, seed=0):
     recipe = glyph_training.Recipe(width=16, layers=1, heads=2, context=160)
     model = glyph_training.language_model("glyphs", recipe, seed=seed)
@@ -99,8 +117,9 @@ SETTINGS = {
 PREPARED = {
     "classical_forecasters": forecaster,
     "crossvit": contracts.small_crossvit,
+    "discrete_functions": pupil,
     "glyphs": glyphs,
-    "in_context": contracts.small_in_context,
+    "in_context": regression_learner,
     "itransformer": itransformer,
     "kalm": contracts.small_kalm,
     "langsamp": contracts.small_langsamp,

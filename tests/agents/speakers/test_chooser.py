@@ -195,3 +195,5 @@ def test_what_an_agent_cannot_weigh():
         chooser(MockBackend(), encoder="gumbel")
     with pytest.raises(ConfigError, match="weighs: labels"):
         chooser(MockBackend(), agent={"weighs": None, "words": "shares"})
+    with pytest.raises(ConfigError, match="grounds are a belief backend's"):
+        chooser(MockBackend(), agent={"words": "grounds"})
