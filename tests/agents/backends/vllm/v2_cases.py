@@ -133,13 +133,15 @@ def test_log_probabilities_restrictions_and_a_temperature_that_vllm_divides_by(v
         return SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, max_tokens=4, extra_args=extra, **settings)
 
     taken = {}
-    # vLLM's own kernel for top-k and top-p does not run through the interpreter.
     for key, settings in {
         "plain": {"temperature": 1.0},
         "half": {"temperature": 0.5},
         "allowed": {"temperature": 1.0, "allowed_token_ids": [65, 66, 67]},
         "min_p": {"temperature": 1.0, "min_p": 0.999},
         "logprobs": {"temperature": 1.0, "logprobs": 2},
+        "top_k": {"temperature": 1.0, "top_k": 3},
+        "top_p": {"temperature": 1.0, "top_p": 0.6},
+        "both": {"temperature": 0.5, "top_k": 5, "top_p": 0.7},
     }.items():
         output = v2._engine.wait(last(params(key, **settings), key))
         taken[key] = v2._engine.wait(v2._engine.take(key, 4))
@@ -157,3 +159,43 @@ def test_log_probabilities_restrictions_and_a_temperature_that_vllm_divides_by(v
     squares = torch.tensor([plain[int(token)] ** 2 for token in likely])
     halves = taken["half"]["top_probabilities"][0, :3]
     torch.testing.assert_close(halves / halves[0], squares / squares[0], rtol=1e-3, atol=1e-6)
+    # Renormalised over what top-k keeps, and then top-p: the shortest beginning of the sorted tokens that reaches its mass.
+    for key, temperature, k, p in (("top_k", 1.0, 3, 1.0), ("top_p", 1.0, None, 0.6), ("both", 0.5, 5, 0.7)):
+        beliefs = [taken["plain" if temperature == 1 else "half"]["top_probabilities"][0, :k].double()]
+        whole = 1.0 if k is None else float(beliefs[0].sum())
+        share = beliefs[0] / whole
+        wanted = share[share.cumsum(0) - share < p]
+        found = taken[key]["top_probabilities"][0]
+        assert int((found > 0).sum()) == len(wanted), key
+        assert len(wanted) > 1, f"{key}: nothing but the likeliest token was kept: the test tests nothing"
+        torch.testing.assert_close(found[: len(wanted)].double(), wanted / wanted.sum(), rtol=1e-3, atol=1e-6)
+        likely = taken["plain" if temperature == 1 else "half"]["top_ids"][0, : len(wanted)]
+        assert taken[key]["top_ids"][0, : len(wanted)].tolist() == likely.tolist()
+
+
+def test_what_a_text_request_of_somebody_else_may_be_is_left_to_vllm_beside_vectors(v2):
+    """vLLM's own sampler restricts and draws; a CIPHER request in the same batch stays what it is alone."""
+    from vllm import SamplingParams
+    from vllm.inputs.engine import tokens_input
+    from vllm.sampling_params import RequestOutputKind
+
+    async def last(params, number):
+        async for output in v2._engine.generate(tokens_input(list(b"Which stones?")), params, number, None):
+            found = list(output.outputs[0].token_ids)
+        return found
+
+    async def together():
+        params = [
+            SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, max_tokens=6, ignore_eos=True, seed=1, **settings)
+            for settings in ({"temperature": 0.0}, {"temperature": 0.9, "top_k": 1}, {"temperature": 0.9, "top_p": 1e-6})
+        ]
+        return await asyncio.gather(*(last(one, f"other-{place}") for place, one in enumerate(params)))
+
+    request = asked(3)
+    alone = say(v2, [request])
+    running = v2._engine.begin(together())
+    beside = say(v2, [request])
+    greedy, first, nucleus = running.result()
+    # Of one token that is left the draw is the likeliest one.
+    assert greedy == first == nucleus
+    check(beside, alone)
