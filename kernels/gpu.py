@@ -39,8 +39,8 @@ def leaves_out() -> bool:
 def seconds(run: Callable[[], object], device: torch.device) -> float:
     """One call's time on a GPU, between two events.
 
-    A buffer larger than any cache is written before: so nothing of the call lies in a cache, and meanwhile the processor gets ahead
-    with its launches, which are not timed unless the call itself waits.
+    A buffer larger than any cache is written before: so nothing of the call lies in a cache, and meanwhile the processor gets
+    ahead with its launches, which are not timed unless the call itself waits.
     """
     _flood(device).zero_()
     begun, ended = (torch.cuda.Event(enable_timing=True) for _ in "12")  # type: ignore[no-untyped-call]

@@ -377,6 +377,38 @@ def serve(
     )
 
 
+@bench.command()
+def start(
+    model: options.OneModel = "smollm2",
+    dtype: options.Dtype = "bfloat16",
+    tokens: options.MessageTokens = 16,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Number of starts.")] = 3,
+    cold: Annotated[bool, typer.Option("--cold", help="Start with nothing compiled before.")] = False,
+    set_options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="Option of vLLM KEY=VALUE; repeatable."),
+    ] = None,
+    out: options.Figures = None,
+) -> None:
+    """Measure where the time goes from a command line to the end of the first turn, with vLLM.
+
+    Example:  debate bench start --rounds 3
+    """
+    from debate.bench.start import bench_start
+
+    bench_start(
+        model=model,
+        dtype=dtype,
+        tokens=tokens,
+        rounds=rounds,
+        cold=cold,
+        options=set_options or (),
+        out=out,
+        console=options.console,
+        progress=options.progress,
+    )
+
+
 def _numbers(listed: str, kind: type[N]) -> tuple[N, ...]:
     """Return numbers separated by commas.
 

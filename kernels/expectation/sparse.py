@@ -1,9 +1,9 @@
 """The expected embedding on a GPU of likely tokens only, with the certificate of the CPU's: threshold, union, gather.
 
-Three walks over logits and a product. The first finds maxima (triton.py). The second sums w or w² by how unlikely tokens are, in
-classes of a quarter nat, which tells from which class on tokens may be left out. The third writes the weights of those that are kept
-in two halves and sums the low-rank stand-ins of the others. What any row keeps is gathered from the table once, for all rows. How
-many those are stays on the device: nothing waits for it.
+Three walks over logits and a product. The first finds maxima (triton.py). The second sums w or w² by how unlikely tokens are,
+in classes of a quarter nat, which tells from which class on tokens may be left out. The third writes the weights of those that are
+kept in two halves and sums the low-rank stand-ins of the others. What any row keeps is gathered from the table once, for all rows.
+How many those are stays on the device: nothing waits for it.
 
 B rows, V tokens, D embedding width, K directions of the stand-ins, S parts of the vocabulary.
 """
@@ -18,8 +18,8 @@ from kernels.gpu import splits
 from kernels.table import LowRank
 from kernels.tuning import Launch
 
-# Of a quarter nat each, as STEPS_PER_NAT of csrc/belief.cpp has them: down to weights of exp(-32), of which a million cost less than
-# any tolerance.
+# Of a quarter nat each, as STEPS_PER_NAT of csrc/belief.cpp has them: down to weights of exp(-32), of which a million cost less
+# than any tolerance.
 _CLASSES = 128
 # Tokens that a program looks at together: in the walk that sorts them into classes, and in the one that weighs them.
 _SORT, _WEIGH = 128, 1024
@@ -29,7 +29,7 @@ _ROUNDING = 1 + 2.0**-12
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _class_of(s, CLASSES: tl.constexpr):  # type: ignore[no-untyped-def]
-    """How unlikely tokens with s = (z − max z) / T are, in quarters of a nat; the last class has all that are less likely still."""
+    """How unlikely tokens with s = (z − max z) / T are, in quarters of a nat; all beyond the last class are in it."""
     return tl.minimum(tl.floor(-4.0 * tl.maximum(s, -1e6)), CLASSES - 1.0).to(tl.int32)
 
 
@@ -131,7 +131,10 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
     HALVES: tl.constexpr, WIDEN: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
     STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Σ w E over a part of the tokens that are needed, `ids` [count], whose weights lie together, for a block of rows and of columns."""
+    """Σ w E over a part of the tokens that are needed, `ids` [count], for a block of rows and of columns.
+
+    Weights lie as the ids do, [B, V], and count up to there.
+    """
     part = tl.program_id(0)
     columns = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)  # [BD]
     rows = tl.program_id(2) * BLOCK_B + tl.arange(0, BLOCK_B)  # [BB]
@@ -169,8 +172,8 @@ def mean(
 ) -> tuple[Tensor, Facts, Tensor, Tensor]:
     """(vectors [B, D] in the table's dtype, facts, error / (2 max‖E_v‖) at most [B] float64, tokens kept [B] int64).
 
-    Tokens are left out as csrc/belief.cpp leaves them out: those with w <= exp(−k/4) for the smallest k >= 1 at which the error is
-    at most `delta` · 2 max‖E_v‖. Their rows are those of the `low_rank` table; without one they do not count and the rest is
+    Tokens are left out as csrc/belief.cpp leaves them out: those with w <= exp(−k/4) for the smallest k >= 1 at which the error
+    is at most `delta` · 2 max‖E_v‖. Their rows are those of the `low_rank` table; without one they do not count and the rest is
     renormalised. A row that is no belief gets the row of the table of its largest logit; its status says what is wrong.
     """
     rows, vocabulary = logits.shape
@@ -209,7 +212,7 @@ def mean(
 def _floors(
     belief: tuple[Tensor, int, Tensor, Tensor, Tensor], vocabulary: int, delta: float, low_rank: LowRank | None
 ) -> Tensor:
-    """From which class on each row leaves tokens out, [B] int32: the first, but never the 0th, at which that costs little enough."""
+    """From which class on each row leaves tokens out, [B] int32: the first at which that is cheap enough, but never the 0th."""
     logits, _, maximum, _, _ = belief
     rows, device = len(maximum), logits.device
     parts, span = _walks(vocabulary, _SORT, rows, device)

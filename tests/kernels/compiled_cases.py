@@ -111,7 +111,14 @@ def test_the_walks_that_leave_tokens_out():
         for squared in (True, False):
             constants = {"SQUARED": squared, "CLASSES": 128, "BLOCK": 128}
             Compiled(sparse._classes_kernel, signature, constants).check(multiplies=False)
-        signature = {"logits": kind, **belief, "floors": "*i32", "coordinates": "*fp32", "high": "*bf16", "low": "*bf16"}
+        signature = {
+            "logits": kind,
+            **belief,
+            "floors": "*i32",
+            "coordinates": "*fp32",
+            "high": "*bf16",
+            "low": "*bf16",
+        }
         signature |= {"needed": "*i8", "facts": "*fp32", "counts": "*i32", "V": "i32", "span": "i32", "factor": "fp32"}
         for rank in (0, 2):
             constants = {"K": rank, "CLASSES": 128, "BLOCK": 1024}

@@ -232,7 +232,10 @@ def test_all_launches_compute_the_same(dtype, device):
     vectors = table[:9].float()
     pieces, factor = nearest._pieces(torch.nn.functional.normalize(vectors, dim=1), dtype)
     wanted = torch.ones(9, dtype=torch.int8, device=device)
-    cosines = torch.nn.functional.normalize(table.double(), dim=1)[:9] @ torch.nn.functional.normalize(table.double(), dim=1).T
+    cosines = (
+        torch.nn.functional.normalize(table.double(), dim=1)[:9]
+        @ torch.nn.functional.normalize(table.double(), dim=1).T
+    )
     blocks = torch.nn.functional.pad(cosines, (0, 20), value=-2).view(9, 5, 64).amax(dim=2)
     for launch in nearest.search_candidates(9, table):
         found = nearest._maxima(pieces, wanted, table, inverse / factor, launch)
