@@ -1,8 +1,8 @@
 """With which blocks, stages and warps a Triton kernel is launched: timed once on a device, and kept.
 
-A kernel lists candidates. The first serves wherever nothing was timed: without a GPU, and where CIPHER_DEBATE_TUNE=0 is set. What
-was timed lies in $CIPHER_DEBATE_HOME/kernels, a file for each device, version of Triton and state of these sources. Candidates may
-differ in the order in which they add, so results of two devices may differ in their last bits.
+A kernel lists candidates. The first serves wherever nothing was timed: without a GPU, and where CIPHER_DEBATE_TUNE=0 is set.
+What was timed lies in $CIPHER_DEBATE_HOME/kernels, a file for each device, version of Triton and state of these sources.
+Candidates may differ in the order in which they add, so results of two devices may differ in their last bits.
 """
 
 import contextlib

@@ -409,6 +409,44 @@ def start(
     )
 
 
+@bench.command()
+def peers(
+    model: options.OneModel = "smollm2",
+    backend: Annotated[str, typer.Option("--backend", help="Backend that is raced against the loop.")] = "vllm",
+    dtype: options.Dtype = "bfloat16",
+    questions: Annotated[
+        int, typer.Option("--questions", min=1, help="Questions of each round of the race, all at once.")
+    ] = 16,
+    tokens: options.MessageTokens = 128,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Number of interleaved rounds of the race.")] = 1,
+    set_options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="Backend option KEY=VALUE; repeatable."),
+    ] = None,
+    out: options.Figures = None,
+) -> None:
+    """Race debates against the decoding loop of CIPHER's published code: debates an hour, and where the factor comes from.
+
+    Example:  debate bench peers --tokens 128 --questions 16
+    """
+    from debate.bench.peers import bench_peers
+
+    options.run(
+        bench_peers(
+            model=model,
+            backend=backend,
+            dtype=dtype,
+            questions=questions,
+            tokens=tokens,
+            rounds=rounds,
+            options=options.backend_options(set_options),
+            out=out,
+            console=options.console,
+            progress=options.progress,
+        )
+    )
+
+
 def _numbers(listed: str, kind: type[N]) -> tuple[N, ...]:
     """Return numbers separated by commas.
 

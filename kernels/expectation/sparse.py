@@ -1,9 +1,9 @@
 """The expected embedding on a GPU of likely tokens only, with the certificate of the CPU's: threshold, union, gather.
 
 Three walks over logits and a product. The first finds maxima (triton.py). The second sums w or w² by how unlikely tokens are,
-in classes of a quarter nat, which tells from which class on tokens may be left out. The third writes the weights of those that are
-kept in two halves and sums the low-rank stand-ins of the others. What any row keeps is gathered from the table once, for all rows.
-How many those are stays on the device: nothing waits for it.
+in classes of a quarter nat, which tells from which class on tokens may be left out. The third writes the weights of those that
+are kept in two halves and sums the low-rank stand-ins of the others. What any row keeps is gathered from the table once, for all
+rows. How many those are stays on the device: nothing waits for it.
 
 B rows, V tokens, D embedding width, K directions of the stand-ins, S parts of the vocabulary.
 """
