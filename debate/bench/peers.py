@@ -1,11 +1,11 @@
 """`debate bench peers`: debates an hour of this project's engine beside the decoding loop of CIPHER's published code.
 
 The same weights, prompts and questions, in one run: two agents and three rounds, all questions at once, engines started before
-the clock. Rounds of the race are interleaved and have questions of their own, so that no arm finds an earlier round's prompts. The
-loop is debate/bench/reference_loop.py.
+the clock. Rounds of the race are interleaved and have questions of their own, so that no arm finds an earlier round's prompts.
+The loop is debate/bench/reference_loop.py.
 
 Where the factor comes from is told as a product. Let an arm take t seconds for n positions that went through its model, prompts
-included. With n' the reference's positions if it stopped where its messages end, and m the engine's if it kept nothing of a prompt,
+included. With n' the reference's positions if it stopped where messages end, and m the engine's if it kept nothing of a prompt,
 
     t_ref / t = (n_ref / n') · (n' / m) · (m / n) · ((t_ref / n_ref) / (t / n)):
 

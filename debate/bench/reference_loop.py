@@ -1,4 +1,4 @@
-"""The decoding loop of CIPHER's published code (Pham et al., 2024; `models/agent.py` of its repository), as an engine to compare with.
+"""The decoding loop of CIPHER's published code (Pham et al., 2024; `models/agent.py` of its repository), to compare with.
 
 All requests of an agent and a round make one static batch. The batch is as long as its longest prompt: the shortest prompts are
 read at once, the rest of the longer ones a position a step, while the shorter ones decode. Every row decodes until the longest
