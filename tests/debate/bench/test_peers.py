@@ -35,7 +35,7 @@ def test_a_padded_batch_says_what_each_prompt_says_alone(loop):
     for row, found in zip(ids, everything, strict=True):
         vectors, nearest = plain_cipher_loop(loop.model, row, 0.7, 6)
         said = found[len(row) : len(row) + 6]
-        torch.testing.assert_close(said.double(), vectors, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(said.double(), vectors, rtol=1e-3, atol=1e-3)
         distances = torch.cdist(torch.nn.functional.normalize(vectors, dim=1), loop._unit.double())
         chosen = distances.gather(1, loop.nearest(said)[:, None])[:, 0]
         # The published code's distances are of float32, through a matrix product.
