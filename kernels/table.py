@@ -4,12 +4,14 @@ import math
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from kernels import gpu, native, spectrum
+from kernels.kept import kept
 
 if TYPE_CHECKING:
     from kernels.nearest.cpu import PackedTable
@@ -93,10 +95,16 @@ class EmbeddingTable:
 
         None for a table that does not last, has a NaN or an infinity in it, or no rows.
         Takes V D² multiplications in float64 and the eigenvectors of a D × D matrix, 0.5 s for SmolLM2; for tables where that
-        would be minutes, a randomised method takes some seventeen reads of the table, and its bound fails once in 10^10.
+        would be minutes, a randomised method takes some seventeen reads of the table, and its bound fails once in 10^10. Those of a
+        large table are kept in the cache folder, by its bytes.
         """
         if not self.lasts or not self.num_tokens or not math.isfinite(self.max_norm):
             return None
+        found = kept(self.weight.detach(), Path(spectrum.__file__), self._stand_ins)
+        return LowRank(found["basis"], found["coordinates"], float(found["scale"]))
+
+    def _stand_ins(self) -> dict[str, Tensor]:
+        """The fields of a `LowRank`, as tensors."""
         rank = min(_RANK, self.width)
         find = spectrum.exact if self.num_tokens * self.width**2 <= _LARGE else spectrum.randomised
         directions, square, rest = find(self.weight.detach(), rank)
@@ -106,7 +114,11 @@ class EmbeddingTable:
         # What the directions leave, and what the rounding of both factors may add.
         error = rest + 2**-18 * math.sqrt(self.width * square)
         scale = error / max(2 * self.max_norm, torch.finfo(torch.float32).tiny)
-        return LowRank(basis.float().contiguous(), coordinates.float().contiguous(), scale)
+        return {
+            "basis": basis.float().contiguous(),
+            "coordinates": coordinates.float().contiguous(),
+            "scale": torch.tensor(scale, dtype=torch.float64),
+        }
 
     @cached_property
     def inverse_norms(self) -> Tensor:

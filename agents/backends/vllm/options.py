@@ -21,7 +21,7 @@ SCHEDULERS = {
     False: "agents.backends.vllm.scheduler.CipherScheduler",
     True: "agents.backends.vllm.scheduler.CipherAsyncScheduler",
 }
-# In the name of an option by which some vLLM looks at a part of the logits only, where the likeliest token is all that is asked for.
+# In the name of an option by which some vLLM makes a part of the logits only, where the likeliest token is all that is asked for.
 SHORTCUTS = ("greedy", "argmax", "screen")
 # Names the folder of its sockets.
 SOCKETS = "VLLM_RPC_BASE_PATH"
@@ -126,12 +126,12 @@ def _refuse(options: Mapping[str, Any]) -> None:
         )
     if options.get("enable_sleep_mode"):
         raise ConfigError(
-            "backend 'vllm': enable_sleep_mode must not be set: what the embedding table needs beside the weights would be lost in sleep"
+            "backend 'vllm': enable_sleep_mode must not be set: what stands beside the embedding table would be lost in sleep"
         )
     for name, value in options.items():
         if value and any(word in name for word in SHORTCUTS):
             raise ConfigError(
-                f"backend 'vllm': {name} must not be set: to vLLM every request here is greedy, and each needs the logits of all tokens"
+                f"backend 'vllm': {name} must not be set: to vLLM every request here is greedy, and each needs all logits"
             )
     for name in ("decode_context_parallel_size", "prefill_context_parallel_size"):
         if int(options.get(name) or 1) > 1:
