@@ -95,8 +95,8 @@ class EmbeddingTable:
 
         None for a table that does not last, has a NaN or an infinity in it, or no rows.
         Takes V D² multiplications in float64 and the eigenvectors of a D × D matrix, 0.5 s for SmolLM2; for tables where that
-        would be minutes, a randomised method takes some seventeen reads of the table, and its bound fails once in 10^10. Those of a
-        large table are kept in the cache folder, by its bytes.
+        would be minutes, a randomised method takes some seventeen reads of the table, and its bound fails once in 10^10. Those of
+        a large table are kept in the cache folder, by its bytes.
         """
         if not self.lasts or not self.num_tokens or not math.isfinite(self.max_norm):
             return None
