@@ -1,6 +1,7 @@
 """When the Triton kernels can run, and the few numbers their launchers share."""
 
 import os
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 
@@ -25,6 +26,39 @@ def refusal(asked: str, *tensors: Tensor) -> str | None:
         if asked != "triton" or os.environ.get("TRITON_INTERPRET") != "1":
             return f"it runs on GPUs, got a tensor on {tensor.device}"
     return None if _installed() else "triton is not installed"
+
+
+def leaves_out() -> bool:
+    """Whether engines on a GPU leave unlikely tokens to stand-ins, as on the CPU: CIPHER_DEBATE_GPU_SPARSE=1.
+
+    Without it they read the whole table at each step. No device has timed the two beside each other yet.
+    """
+    return os.environ.get("CIPHER_DEBATE_GPU_SPARSE") == "1"
+
+
+def seconds(run: Callable[[], object], device: torch.device) -> float:
+    """One call's time on a GPU, between two events.
+
+    A buffer larger than any cache is written before: so nothing of the call lies in a cache, and meanwhile the processor gets
+    ahead with its launches, which are not timed unless the call itself waits.
+    """
+    _flood(device).zero_()
+    begun, ended = (torch.cuda.Event(enable_timing=True) for _ in "12")  # type: ignore[no-untyped-call]
+    begun.record()
+    run()
+    ended.record()
+    ended.synchronize()
+    return float(begun.elapsed_time(ended)) / 1e3
+
+
+def free_flood() -> None:
+    """Give the memory back that `seconds` writes."""
+    _flood.cache_clear()
+
+
+@cache
+def _flood(device: torch.device) -> Tensor:
+    return torch.empty(2**28, dtype=torch.uint8, device=device)
 
 
 @cache

@@ -36,12 +36,13 @@ def randomised(table: Tensor, rank: int) -> tuple[Tensor, float, float]:
     """
     draw = torch.Generator().manual_seed(0)
     width = table.shape[1]
-    sample = torch.randn(width, min(width, rank + _MORE), generator=draw, dtype=torch.float64)
+    # Drawn on the CPU, so that it is the same everywhere.
+    sample = torch.randn(width, min(width, rank + _MORE), generator=draw, dtype=torch.float64).to(table.device)
     for _ in range(_SWEEPS):
         sample = torch.linalg.qr(_squared(table, sample)).Q
     squares, vectors = torch.linalg.eigh(sample.T @ _squared(table, sample))
     basis = (sample @ vectors[:, -rank:]).T.flip(0)
-    trials = torch.randn(width, _TRIALS, generator=draw, dtype=torch.float64)
+    trials = torch.randn(width, _TRIALS, generator=draw, dtype=torch.float64).to(table.device)
     logarithm = 0.0
     for _ in range(_POWERS):
         trials = _without(basis, _squared(table, _without(basis, trials)))

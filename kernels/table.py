@@ -1,14 +1,17 @@
 """An embedding table with what is worth computing about it once."""
 
 import math
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from kernels import gpu, native, spectrum
+from kernels.kept import kept
 
 if TYPE_CHECKING:
     from kernels.nearest.cpu import PackedTable
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 _RANK = 2
 # V D² of tables whose directions are found exactly, in a second or two.
 _LARGE = 5 * 10**10
+# After so many seconds of timing launches nothing more is compiled for it.
+_TUNING_S = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +95,16 @@ class EmbeddingTable:
 
         None for a table that does not last, has a NaN or an infinity in it, or no rows.
         Takes V D² multiplications in float64 and the eigenvectors of a D × D matrix, 0.5 s for SmolLM2; for tables where that
-        would be minutes, a randomised method takes some seventeen reads of the table, and its bound fails once in 10^10.
+        would be minutes, a randomised method takes some seventeen reads of the table, and its bound fails once in 10^10. Those of
+        a large table are kept in the cache folder, by its bytes.
         """
         if not self.lasts or not self.num_tokens or not math.isfinite(self.max_norm):
             return None
+        found = kept(self.weight.detach(), Path(spectrum.__file__), self._stand_ins)
+        return LowRank(found["basis"], found["coordinates"], float(found["scale"]))
+
+    def _stand_ins(self) -> dict[str, Tensor]:
+        """The fields of a `LowRank`, as tensors."""
         rank = min(_RANK, self.width)
         find = spectrum.exact if self.num_tokens * self.width**2 <= _LARGE else spectrum.randomised
         directions, square, rest = find(self.weight.detach(), rank)
@@ -103,7 +114,11 @@ class EmbeddingTable:
         # What the directions leave, and what the rounding of both factors may add.
         error = rest + 2**-18 * math.sqrt(self.width * square)
         scale = error / max(2 * self.max_norm, torch.finfo(torch.float32).tiny)
-        return LowRank(basis.float().contiguous(), coordinates.float().contiguous(), scale)
+        return {
+            "basis": basis.float().contiguous(),
+            "coordinates": coordinates.float().contiguous(),
+            "scale": torch.tensor(scale, dtype=torch.float64),
+        }
 
     @cached_property
     def inverse_norms(self) -> Tensor:
@@ -121,18 +136,34 @@ class EmbeddingTable:
         """Make now what the operators would make at their first step; nothing where neither the compiled nor the GPU's serve.
 
         On the CPU the 8-bit copy is packed, the rows' low-rank stand-ins are made, and where the kernel lets us (Linux 6.1) both
-        tables move to pages of 2 MiB in place. On a GPU the norms are taken and each row's neighbour is found, so that nearest
-        tokens are proven without a search: V² D multiplications by matrix instructions.
+        tables move to pages of 2 MiB in place. On a GPU the kernels' launches are timed, where that was not done before on such a
+        device, the norms are taken, and each row's neighbour is found, so that nearest tokens are proven without a search: V² D
+        multiplications by matrix instructions. Stand-ins are made there as well, where tokens are left out (`gpu.leaves_out`).
         """
         if gpu.refusal("auto", self.weight) is None and self.num_tokens:
             from kernels.nearest import triton
 
+            self._tune()
             self.neighbour_cosines.copy_(triton.neighbour_cosines(self.weight.detach(), self.inverse_norms))
             object.__setattr__(self, "knows_neighbours", True)
+            if gpu.leaves_out():
+                _ = self.low_rank
         if native.refusal(self.weight) is None:
             _ = self.low_rank
             for tensor in (self.weight.detach(), self.packed.packed):
                 native.library().use_huge_pages(native.pointer(tensor), tensor.numel() * tensor.element_size())
+
+    def _tune(self) -> None:
+        """Time how the GPU's kernels are best launched on this table, for as long as there is time: what is not, is next time."""
+        from kernels.expectation import triton as expectation
+        from kernels.nearest import triton as nearest
+
+        weight, end = self.weight.detach(), time.monotonic() + _TUNING_S
+        for rows in (16, 32, 64):
+            if weight.is_cuda and time.monotonic() < end:
+                expectation.tune(weight, rows, gpu.seconds)
+                nearest.tune(weight, self.inverse_norms, rows, gpu.seconds)
+        gpu.free_flood()
 
     @cached_property
     def neighbour_cosines(self) -> Tensor:

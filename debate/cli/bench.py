@@ -423,6 +423,76 @@ def serve(
     )
 
 
+@bench.command()
+def start(
+    model: options.OneModel = "smollm2",
+    dtype: options.Dtype = "bfloat16",
+    tokens: options.MessageTokens = 16,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Number of starts.")] = 3,
+    cold: Annotated[bool, typer.Option("--cold", help="Start with nothing compiled before.")] = False,
+    set_options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="Option of vLLM KEY=VALUE; repeatable."),
+    ] = None,
+    out: options.Figures = None,
+) -> None:
+    """Measure where the time goes from a command line to the end of the first turn, with vLLM.
+
+    Example:  debate bench start --rounds 3
+    """
+    from debate.bench.start import bench_start
+
+    bench_start(
+        model=model,
+        dtype=dtype,
+        tokens=tokens,
+        rounds=rounds,
+        cold=cold,
+        options=set_options or (),
+        out=out,
+        console=options.console,
+        progress=options.progress,
+    )
+
+
+@bench.command()
+def peers(
+    model: options.OneModel = "smollm2",
+    backend: Annotated[str, typer.Option("--backend", help="Backend that is raced against the loop.")] = "vllm",
+    dtype: options.Dtype = "bfloat16",
+    questions: Annotated[
+        int, typer.Option("--questions", min=1, help="Questions of each round of the race, all at once.")
+    ] = 16,
+    tokens: options.MessageTokens = 128,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Number of interleaved rounds of the race.")] = 1,
+    set_options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="Backend option KEY=VALUE; repeatable."),
+    ] = None,
+    out: options.Figures = None,
+) -> None:
+    """Race debates against the decoding loop of CIPHER's published code: debates an hour, and where the factor comes from.
+
+    Example:  debate bench peers --tokens 128 --questions 16
+    """
+    from debate.bench.peers import bench_peers
+
+    options.run(
+        bench_peers(
+            model=model,
+            backend=backend,
+            dtype=dtype,
+            questions=questions,
+            tokens=tokens,
+            rounds=rounds,
+            options=options.backend_options(set_options),
+            out=out,
+            console=options.console,
+            progress=options.progress,
+        )
+    )
+
+
 def _numbers(listed: str, kind: type[N]) -> tuple[N, ...]:
     """Return numbers separated by commas.
 

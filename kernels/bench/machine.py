@@ -4,11 +4,12 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+
+from kernels import gpu
 
 
 def describe(device: torch.device) -> dict[str, str]:
@@ -30,27 +31,12 @@ def describe(device: torch.device) -> dict[str, str]:
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:
-    """One call's time.
-
-    On a GPU it is the device's own, between two events. A buffer larger than any cache is written before: so nothing of the call
-    lies in a cache, and meanwhile the processor gets ahead with its launches, which are not timed unless the call itself waits.
-    """
-    if device.type != "cuda":
-        start = time.perf_counter()
-        run()
-        return time.perf_counter() - start
-    _flood(device).zero_()
-    begun, ended = (torch.cuda.Event(enable_timing=True) for _ in "12")  # type: ignore[no-untyped-call]
-    begun.record()
+    """One call's time; on a GPU the device's own."""
+    if device.type == "cuda":
+        return gpu.seconds(run, device)
+    start = time.perf_counter()
     run()
-    ended.record()
-    ended.synchronize()
-    return float(begun.elapsed_time(ended)) / 1e3
-
-
-@cache
-def _flood(device: torch.device) -> torch.Tensor:
-    return torch.empty(2**30, dtype=torch.uint8, device=device)
+    return time.perf_counter() - start
 
 
 def rates(device: torch.device, rounds: int) -> dict[str, float]:

@@ -168,7 +168,14 @@ class Encoder(ABC):
         from kernels.expectation import triton
 
         if type(self).weighs_plainly:
-            vectors, facts = triton.mean(logits, table.weight, temperatures)
+            if gpu.leaves_out():
+                from kernels.expectation import sparse
+
+                vectors, facts, _, _ = sparse.mean(
+                    logits, table.weight, temperatures, delta=table.delta, low_rank=table.low_rank
+                )
+            else:
+                vectors, facts = triton.mean(logits, table.weight, temperatures)
             if not deferred:
                 raise_for(facts.status)
             values, ids = largest(logits.float(), min(top, logits.shape[1]))

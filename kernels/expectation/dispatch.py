@@ -80,7 +80,7 @@ def sparse_expected_embedding(
     """The expected embedding over likely tokens only, with a certificate.
 
     Tokens are left out, least likely first, while the result stays within 2 `delta` max‖E_v‖ of the dense one. For an
-    EmbeddingTable the compiled code takes a low-rank approximation A B for their rows, which errs by at most
+    EmbeddingTable the compiled code and the GPU's take a low-rank approximation A B for their rows, which errs by at most
     ‖E − A B‖ √Σ p_v² (`LowRank`); otherwise they are dropped and the rest is renormalised, which errs by at most
     2 d max‖E_v‖ if d is the mass that goes. That is the bound returned. `delta` defaults to the table's: see
     `EmbeddingTable.delta`.
@@ -93,7 +93,7 @@ def sparse_expected_embedding(
     if not 0 <= delta < 1:
         raise ValueError(f"delta must be in [0, 1), got {delta}")
     chosen = _choose(impl, logits.detach(), table.weight.detach())
-    low_rank = table.low_rank if chosen == "native" else None
+    low_rank = table.low_rank if chosen in ("native", "triton") else None
     vectors, cost, read = _run(logits.detach(), table.weight.detach(), temperatures, delta, low_rank, chosen)
     # The last factor covers the rounding of the bound itself.
     return SparseExpectation(vectors, (2 * cost * table.max_norm * (1 + 4e-6)).float(), read)
@@ -181,16 +181,20 @@ def _operator(
         vectors = reference.expected_embedding(logits, table, temperature)
         dropped = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
         return vectors, dropped, torch.full((len(logits),), table.shape[0], device=logits.device)
+    low_rank = None if basis is None or coordinates is None else LowRank(basis, coordinates, scale)
     if impl == "triton":
-        from kernels.expectation import triton
+        from kernels.expectation import sparse, triton
 
+        if delta > _NOTHING:
+            vectors, facts, cost, kept = sparse.mean(logits, table, temperature, delta=delta, low_rank=low_rank)
+            raise_for(facts.status)
+            return vectors, cost, kept
         vectors, dropped, read, status = triton.expected_embedding(logits, table, temperature)
         raise_for(status)
         return vectors, dropped, read
     if impl == "blocked":
         sums, dropped, read = cpu.expected_embedding(logits, table, temperature, delta)
         return sums.to(table.dtype), dropped, read
-    low_rank = None if basis is None or coordinates is None else LowRank(basis, coordinates, scale)
     return _native(logits, table, temperature, delta, low_rank)
 
 

@@ -15,8 +15,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels import tuning
 from kernels.belief import status_of
 from kernels.gpu import power_of_two, splits
+from kernels.tuning import Launch
 
 _LOOK = 1024
 # What float16 weights are multiplied by, so that small ones and their rests are not rounded to its coarse steps near 0.
@@ -121,14 +123,18 @@ def _product_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _merge_kernel(sums, divisor, vectors, parts, B, D, BLOCK_D: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The parts' sums added in their order, over what the weights sum to."""
+def _merge_kernel(  # type: ignore[no-untyped-def]
+    sums, divisor, rest, basis, vectors, parts, B, D, K: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """The parts' sums added in their order, and multiples `rest` [B, K] of K directions, over what the weights sum to."""
     row = tl.program_id(0)
     columns = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
     total = tl.zeros([BLOCK_D], dtype=tl.float32)
     for part in range(parts):
         at = (part * B + row).to(tl.int64) * D
         total += tl.load(sums + at + columns, mask=columns < D, other=0.0)
+    for k in tl.static_range(K):
+        total += tl.load(rest + row * K + k) * tl.load(basis + k * D + columns, mask=columns < D, other=0.0)
     total /= tl.load(divisor + row)
     tl.store(vectors + row.to(tl.int64) * D + columns, total.to(vectors.dtype.element_ty), mask=columns < D)
 
@@ -220,33 +226,89 @@ def _looks(rows: int, vocabulary: int, device: torch.device) -> tuple[int, int]:
 
 
 def _product(high: Tensor, low: Tensor, table: Tensor, divisor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    rows, width = len(high), table.shape[1]
+    if not rows or not width:
+        return torch.empty(rows, width, dtype=dtype or table.dtype, device=table.device)
+    return merge(_sums(high, low, table, product_blocks(rows, table)), divisor, dtype or table.dtype)
+
+
+def _sums(high: Tensor, low: Tensor, table: Tensor, launch: Launch) -> Tensor:
+    """Σ w E over each part of the vocabulary, [S, B, D]."""
     rows, vocabulary = high.shape
     width = table.shape[1]
-    vectors = torch.empty(rows, width, dtype=dtype or table.dtype, device=table.device)
-    if not rows or not width:
-        return vectors
-    shape = product_shape(rows, width, table.dtype)
-    blocks = triton.cdiv(width, shape["BLOCK_D"]), triton.cdiv(rows, shape["BLOCK_B"])
-    parts = splits(vocabulary, shape["BLOCK_V"], blocks[0] * blocks[1], table.device)
-    span = triton.cdiv(triton.cdiv(vocabulary, parts), shape["BLOCK_V"]) * shape["BLOCK_V"]
+    blocks = triton.cdiv(width, launch["BLOCK_D"]), triton.cdiv(rows, launch["BLOCK_B"])
+    parts = splits(vocabulary, launch["BLOCK_V"], blocks[0] * blocks[1], table.device)
+    span = triton.cdiv(triton.cdiv(vocabulary, parts), launch["BLOCK_V"]) * launch["BLOCK_V"]
     parts = triton.cdiv(vocabulary, span)
     sums = torch.empty(parts, rows, width, device=table.device)
     # The interpreter multiplies 16-bit numbers as the integers it stores them in: there, WIDEN converts first.
     _product_kernel[(parts, *blocks)](
         high, low, table, *table.stride(), sums, rows, vocabulary, width, span,
-        HALVES=table.dtype != torch.float32, WIDEN=table.device.type != "cuda", **shape,
+        HALVES=table.dtype != torch.float32, WIDEN=table.device.type != "cuda", **launch,
     )  # fmt: skip
+    return sums
+
+
+def merge(
+    sums: Tensor, divisor: Tensor, dtype: torch.dtype, rest: Tensor | None = None, basis: Tensor | None = None
+) -> Tensor:
+    """The sums of parts [S, B, D] added, with multiples `rest` [B, K] of directions [K, D], over a divisor [B]."""
+    parts, rows, width = sums.shape
+    vectors = torch.empty(rows, width, dtype=dtype, device=sums.device)
     columns = power_of_two(width, 16, 1024)
-    _merge_kernel[(rows, triton.cdiv(width, columns))](sums, divisor, vectors, parts, rows, width, BLOCK_D=columns)
+    _merge_kernel[(rows, triton.cdiv(width, columns))](
+        sums, divisor, divisor if rest is None else rest, divisor if basis is None else basis, vectors, parts, rows, width,
+        K=0 if basis is None else len(basis), BLOCK_D=columns,
+    )  # fmt: skip
     return vectors
 
 
-def product_shape(rows: int, width: int, dtype: torch.dtype) -> dict[str, int]:
-    """Return the blocks that one program of the product takes, and how many loads of them are under way.
+def product_blocks(rows: int, table: Tensor) -> Launch:
+    """How a product of some rows of weights with a table is launched."""
+    candidates = product_candidates(rows, table.shape[1], table.dtype)
+    return tuning.chosen("product", _key(rows, table), candidates, table.device)
 
-    By what compiling for sm_90a says of registers, spills and shared memory; no device has timed others yet.
+
+def product_candidates(rows: int, width: int, dtype: torch.dtype) -> list[Launch]:
+    """The blocks that one program of the product may take, how many loads of them are under way, and by how many warps.
+
+    All compile for sm_90a without spilled registers. No device has timed them yet.
     """
     block_b = power_of_two(rows, 16, 64)
     if dtype == torch.float32:
-        return {"BLOCK_B": block_b, "BLOCK_V": 32, "BLOCK_D": power_of_two(width, 16, 64), "STAGES": 2}
-    return {"BLOCK_B": block_b, "BLOCK_V": 64, "BLOCK_D": power_of_two(width, 16, 128), "STAGES": 4}
+        shapes = [(32, 64, 2, 4), (32, 32, 3, 4), (32, 64, 2, 8)]
+    else:
+        shapes = [(64, 128, 4, 4), (64, 64, 4, 4), (128, 128, 3, 8)]
+        # Others spill where a row's sums are many.
+        if block_b < 64:
+            shapes += [(128, 64, 3, 4), (32, 256, 4, 8)]
+        if block_b != 32:
+            shapes += [(64, 128, 4, 8)]
+    found = [
+        {
+            "BLOCK_B": block_b,
+            "BLOCK_V": tokens,
+            "BLOCK_D": power_of_two(width, 16, columns),
+            "STAGES": stages,
+            "num_warps": warps,
+        }
+        for tokens, columns, stages, warps in shapes
+    ]
+    return [launch for place, launch in enumerate(found) if launch not in found[:place]]
+
+
+def tune(table: Tensor, rows: int, clock: tuning.Clock) -> Launch:
+    """Time the product's candidates for some rows at once, unless that was done before on such a device; return the fastest."""
+    high, low = torch.zeros(2, rows, len(table), dtype=half_of(table)[0], device=table.device)
+    return tuning.tune(
+        "product",
+        _key(rows, table),
+        product_candidates(rows, table.shape[1], table.dtype),
+        table.device,
+        lambda launch: _sums(high, low, table, launch),
+        clock,
+    )
+
+
+def _key(rows: int, table: Tensor) -> str:
+    return f"{str(table.dtype).removeprefix('torch.')} [{len(table)}, {table.shape[1]}] x {power_of_two(rows, 16, 64)}"

@@ -13,7 +13,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels import tuning
 from kernels.gpu import power_of_two
+from kernels.tuning import Launch
 
 _BLOCK = 64
 # float16 has coarse steps near 0, where the last of the three pieces lies: unit vectors are multiplied by this before.
@@ -104,15 +106,9 @@ def nearest_token(
     lengths = wide.norm(dim=1)
     pieces, factor = _pieces((wide / lengths.clamp_min(1e-300)[:, None]).float(), table.dtype)
     blocks = triton.cdiv(vocabulary, _BLOCK)
-    maxima = torch.empty(count, blocks, device=device)
     wanted = torch.ones(count, dtype=torch.int8, device=device) if needed is None else needed.to(torch.int8)
-    block_n = power_of_two(count, 16, 64)
-    # The interpreter multiplies 16-bit numbers as the integers it stores them in: there, WIDEN converts first.
-    _block_maxima_kernel[(blocks, triton.cdiv(count, block_n))](
-        pieces, wanted, table, *table.stride(), (inverse_norms / factor).contiguous(), maxima, count, vocabulary, width, blocks,
-        PIECES=len(pieces), WIDEN=device.type != "cuda", BLOCK_N=block_n, BLOCK_V=_BLOCK,
-        BLOCK_D=power_of_two(width, 16, 64),
-    )  # fmt: skip
+    scale = (inverse_norms / factor).contiguous()
+    maxima = _maxima(pieces, wanted, table, scale, search_blocks(count, table))
     # What summing the products of all pieces in float32, in any order, may be off by for unit vectors, with their rounding.
     slack = (len(pieces) * width + 8) * 2.0**-23
     leaders = maxima.topk(2, dim=1).values[:, 1] if blocks > 1 else maxima[:, 0]
@@ -127,6 +123,58 @@ def nearest_token(
     first = (best == top[:, None]).to(torch.uint8).argmax(dim=1, keepdim=True)
     others = torch.cat([best.scatter(1, first, -2.0), second.gather(1, first)], dim=1)
     return ids.gather(1, first)[:, 0], top, others.amax(dim=1)
+
+
+def _maxima(pieces: Tensor, wanted: Tensor, table: Tensor, scale: Tensor, launch: Launch) -> Tensor:
+    """The largest cosine of each vector with every block of tokens, [N, blocks]; without a meaning where it is not wanted."""
+    _, count, width = pieces.shape
+    vocabulary = len(table)
+    blocks = triton.cdiv(vocabulary, _BLOCK)
+    maxima = torch.empty(count, blocks, device=table.device)
+    # The interpreter multiplies 16-bit numbers as the integers it stores them in: there, WIDEN converts first.
+    _block_maxima_kernel[(blocks, triton.cdiv(count, launch["BLOCK_N"]))](
+        pieces, wanted, table, *table.stride(), scale, maxima, count, vocabulary, width, blocks,
+        PIECES=len(pieces), WIDEN=table.device.type != "cuda", BLOCK_V=_BLOCK, **launch,
+    )  # fmt: skip
+    return maxima
+
+
+def search_blocks(count: int, table: Tensor) -> Launch:
+    """How a search for the tokens nearest to some vectors is launched."""
+    return tuning.chosen("search", _key(count, table), search_candidates(count, table), table.device)
+
+
+def search_candidates(count: int, table: Tensor) -> list[Launch]:
+    """Into how wide pieces a search cuts the rows that it meets, how many loads of them are under way, and by how many warps."""
+    found = [
+        {
+            "BLOCK_N": power_of_two(count, 16, 64),
+            "BLOCK_D": power_of_two(table.shape[1], 16, columns),
+            "num_stages": stages,
+            "num_warps": warps,
+        }
+        for columns, stages, warps in [(64, 3, 4), (128, 3, 4), (64, 4, 4), (64, 3, 8), (128, 2, 8)]
+    ]
+    return [launch for place, launch in enumerate(found) if launch not in found[:place]]
+
+
+def tune(table: Tensor, inverse_norms: Tensor, count: int, clock: tuning.Clock) -> Launch:
+    """Time the search's candidates for some vectors at once, unless that was done before on such a device; return the fastest."""
+    pieces, factor = _pieces(torch.zeros(count, table.shape[1], device=table.device), table.dtype)
+    wanted = torch.ones(count, dtype=torch.int8, device=table.device)
+    scale = (inverse_norms / factor).contiguous()
+    return tuning.tune(
+        "search",
+        _key(count, table),
+        search_candidates(count, table),
+        table.device,
+        lambda launch: _maxima(pieces, wanted, table, scale, launch),
+        clock,
+    )
+
+
+def _key(count: int, table: Tensor) -> str:
+    return f"{str(table.dtype).removeprefix('torch.')} [{len(table)}, {table.shape[1]}] x {power_of_two(count, 16, 64)}"
 
 
 def _pieces(unit: Tensor, dtype: torch.dtype) -> tuple[Tensor, float]:

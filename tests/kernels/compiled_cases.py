@@ -17,6 +17,7 @@ from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
 from kernels.attention import triton as attention
+from kernels.expectation import sparse
 from kernels.expectation import triton as expectation
 from kernels.nearest import triton as nearest
 
@@ -56,35 +57,72 @@ class Compiled:
         assert bool(re.search(r"wgmma\.mma_async|mma\.sync", self.ptx)) == multiplies
 
 
+def apart(launch):
+    """A launch as what the kernel takes and what Triton takes."""
+    options = {name: count for name, count in launch.items() if name.startswith("num_")}
+    return {name: size for name, size in launch.items() if name not in options}, options
+
+
+def product_signature(kind, **more):
+    signature = {**dict.fromkeys(("high", "low"), kind), **more, "table": kind}
+    signature |= {**dict.fromkeys(("table_stride", "column_stride"), "i32"), "sums": "*fp32"}
+    return signature | dict.fromkeys(("B", "V", "D"), "i32")
+
+
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_product_of_weights_and_a_table(rows, width):
-    shape = expectation.product_shape(rows, width, torch.bfloat16)
-    signature = {
-        **dict.fromkeys(("high", "low", "table"), "*bf16"),
-        **dict.fromkeys(("table_stride", "column_stride"), "i32"),
-        "sums": "*fp32",
-        **dict.fromkeys(("B", "V", "D", "span"), "i32"),
-    }
-    compiled = Compiled(expectation._product_kernel, signature, {"HALVES": True, "WIDEN": False, **shape})
+    launch, *_ = expectation.product_candidates(rows, width, torch.bfloat16)
+    shape, options = apart(launch)
+    signature = {**product_signature("*bf16"), "span": "i32"}
+    compiled = Compiled(expectation._product_kernel, signature, {"HALVES": True, "WIDEN": False, **shape}, **options)
     compiled.check(multiplies=True)
     # Widened, a tile took 1,500 of these.
     assert compiled.ptx.count("fma.rn.f32") < 32
 
 
+@pytest.mark.parametrize("rows", [16, 32, 64])
+def test_every_launch_of_the_product_that_may_be_timed(rows):
+    gathering = product_signature("*bf16", ids="*i32", count="*i32")
+    for launch in expectation.product_candidates(rows, 4096, torch.bfloat16):
+        shape, options = apart(launch)
+        constants = {"HALVES": True, "WIDEN": False, **shape}
+        signature = {**product_signature("*bf16"), "span": "i32"}
+        Compiled(expectation._product_kernel, signature, constants, **options).check(multiplies=True)
+        gathered, options = apart(sparse.gather_launch(launch))
+        Compiled(sparse._gather_kernel, gathering, {**constants, **gathered}, **options).check(multiplies=True)
+
+
 def test_the_product_with_other_tables():
     for kind, dtype in (("*fp16", torch.float16), ("*fp32", torch.float32)):
-        shape = expectation.product_shape(16, 1024, dtype)
-        signature = {
-            **dict.fromkeys(("high", "low", "table"), kind),
-            **dict.fromkeys(("table_stride", "column_stride"), "i32"),
-            "sums": "*fp32",
-            **dict.fromkeys(("B", "V", "D", "span"), "i32"),
-        }
         is_half = dtype == torch.float16
-        constants = {"HALVES": is_half, "WIDEN": False, **shape}
-        # float32 is multiplied as it is: no matrix instruction has its precision.
-        Compiled(expectation._product_kernel, signature, constants).check(multiplies=is_half)
+        for launch in expectation.product_candidates(16, 1024, dtype)[: 1 if is_half else None]:
+            shape, options = apart(launch)
+            constants = {"HALVES": is_half, "WIDEN": False, **shape}
+            signature = {**product_signature(kind), "span": "i32"}
+            # float32 is multiplied as it is: no matrix instruction has its precision.
+            Compiled(expectation._product_kernel, signature, constants, **options).check(multiplies=is_half)
+
+
+def test_the_walks_that_leave_tokens_out():
+    belief = {"logits_stride": "i32", "maximum": "*fp32", "inverse": "*fp32", "argmax": "*i64"}
+    for kind in ("*fp32", "*bf16"):
+        signature = {"logits": kind, **belief, **dict.fromkeys(("sums", "masses"), "*fp32"), "V": "i32", "span": "i32"}
+        for squared in (True, False):
+            constants = {"SQUARED": squared, "CLASSES": 128, "BLOCK": 128}
+            Compiled(sparse._classes_kernel, signature, constants).check(multiplies=False)
+        signature = {
+            "logits": kind,
+            **belief,
+            "floors": "*i32",
+            "coordinates": "*fp32",
+            "high": "*bf16",
+            "low": "*bf16",
+        }
+        signature |= {"needed": "*i8", "facts": "*fp32", "counts": "*i32", "V": "i32", "span": "i32", "factor": "fp32"}
+        for rank in (0, 2):
+            constants = {"K": rank, "CLASSES": 128, "BLOCK": 1024}
+            Compiled(sparse._kept_kernel, signature, constants).check(multiplies=False)
 
 
 def test_the_walks_over_logits():
@@ -103,16 +141,20 @@ def test_the_walks_over_logits():
         }
         signature |= {"factor": "fp32"}
         Compiled(expectation._weights_kernel, signature, {"BLOCK": 1024}).check(multiplies=False)
-    signature = {"sums": "*fp32", "divisor": "*fp32", "vectors": "*bf16", "parts": "i32", "B": "i32", "D": "i32"}
-    Compiled(expectation._merge_kernel, signature, {"BLOCK_D": 1024}).check(multiplies=False)
+    signature = {**dict.fromkeys(("sums", "divisor", "rest", "basis"), "*fp32"), "vectors": "*bf16"}
+    signature |= dict.fromkeys(("parts", "B", "D"), "i32")
+    for rank in (0, 2):
+        Compiled(expectation._merge_kernel, signature, {"K": rank, "BLOCK_D": 1024}).check(multiplies=False)
 
 
 @pytest.mark.parametrize("rows", [16, 64])
 def test_the_search_for_the_nearest_token(rows):
     signature = {"pieces": "*bf16", "needed": "*i8", "table": "*bf16", "table_stride": "i32", "column_stride": "i32"}
     signature |= {"inverse_norms": "*fp32", "maxima": "*fp32", **dict.fromkeys(("N", "V", "D", "blocks"), "i32")}
-    constants = {"PIECES": 3, "WIDEN": False, "BLOCK_N": rows, "BLOCK_V": 64, "BLOCK_D": 64}
-    Compiled(nearest._block_maxima_kernel, signature, constants).check(multiplies=True)
+    for launch in nearest.search_candidates(rows, torch.empty(128, 4096, dtype=torch.bfloat16, device="meta")):
+        shape, options = apart(launch)
+        constants = {"PIECES": 3, "WIDEN": False, "BLOCK_V": nearest._BLOCK, **shape}
+        Compiled(nearest._block_maxima_kernel, signature, constants, **options).check(multiplies=True)
 
 
 def test_the_exact_cosines_of_the_nearest_token():

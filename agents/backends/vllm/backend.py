@@ -24,7 +24,7 @@ from agents.backend import (
     likeliest,
     refuse_decoding,
 )
-from agents.backends.vllm import versions
+from agents.backends.vllm import stages, versions
 from agents.backends.vllm.check import Check
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.draw import Draw
@@ -97,6 +97,7 @@ class VLLMBackend(Backend):
     ) -> None:
         if restarts < 0:
             raise ConfigError(f"restarts must be at least 0; got {restarts}")
+        stages.begin("reading the model's files")
         quiet()
         keep_private()
         if warning := versions.check():
@@ -109,6 +110,7 @@ class VLLMBackend(Backend):
         refuse_damaged(folder, own_config, model)
         weights = weights_hash(folder, model)
         refuse_not_finite(stored_weights(folder, model), model)
+        stages.begin("importing vLLM, and its configuration")
         config = engine_config(folder, name=model, dtype=dtype, trust_remote_code=trust_remote_code, options=options)
         check = Check(
             folder,
@@ -123,6 +125,7 @@ class VLLMBackend(Backend):
         self._lora = config.lora_config is not None
         self._on_cpu: bool = config.device_config.device_type == "cpu"
         self._adapters: dict[str, int] = {}
+        stages.begin("starting vLLM's processes")
         try:
             self._engine = Engine(config, restarts=restarts, progress=progress)
         except BackendFailed as error:
@@ -148,6 +151,7 @@ class VLLMBackend(Backend):
         self.load = Load()
         self._numbers = itertools.count()
         self._pending: set[VLLMPending] = set()
+        stages.begin(stages.SPEAKING)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -214,6 +218,7 @@ class VLLMBackend(Backend):
 
     async def close(self) -> None:
         """End what is under way as cancelled and end the engine."""
+        stages.begin(stages.CLOSING)
         waiting = [pending for pending in self._pending if not pending.is_done]
         for pending in waiting:
             pending.cancel()

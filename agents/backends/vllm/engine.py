@@ -18,6 +18,7 @@ from torch import Tensor
 
 from agents.backends.vllm.in_process import SWITCH, InProcess
 from agents.backends.vllm.last_words import Heard, in_a_sentence
+from agents.backends.vllm.stages import told
 from agents.errors import BackendFailed
 from agents.hearing_table import HearingTable
 from agents.pretrained import Progress
@@ -102,7 +103,7 @@ class Engine:
         )
         self._held.clear()
         try:
-            with self._heard.by_new_workers():
+            with self._heard.by_new_workers(), told(self._progress):
                 if in_process:
                     self._llm = InProcess(self._config)
                 else:

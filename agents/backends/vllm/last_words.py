@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.backends.vllm.environment import variable
+from agents.backends.vllm.stages import begin
 
 VARIABLE = "CIPHER_DEBATE_VLLM_LAST_WORDS"
 
@@ -19,21 +20,25 @@ class LastWords:
 
     def init_device(self) -> None:
         """See vLLM."""
+        begin("setting the worker up")
         with written():
             super().init_device()  # type: ignore[misc]
 
     def load_model(self, *args: Any, **kwargs: Any) -> Any:
         """See vLLM."""
+        begin("loading the weights")
         with written():
             return super().load_model(*args, **kwargs)  # type: ignore[misc]
 
     def determine_available_memory(self) -> Any:
         """See vLLM; the model runs for the first time."""
+        begin("compiling the model, and its first pass")
         with written():
             return super().determine_available_memory()  # type: ignore[misc]
 
     def compile_or_warm_up_model(self) -> Any:
         """See vLLM."""
+        begin("warming up")
         with written():
             return super().compile_or_warm_up_model()  # type: ignore[misc]
 

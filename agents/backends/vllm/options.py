@@ -21,6 +21,8 @@ SCHEDULERS = {
     False: "agents.backends.vllm.scheduler.CipherScheduler",
     True: "agents.backends.vllm.scheduler.CipherAsyncScheduler",
 }
+# In the name of an option by which some vLLM makes a part of the logits only, where the likeliest token is all that is asked for.
+SHORTCUTS = ("greedy", "argmax", "screen")
 # Names the folder of its sockets.
 SOCKETS = "VLLM_RPC_BASE_PATH"
 # On CPUs vLLM takes nine tenths of the memory for keys and values unless it is told otherwise.
@@ -122,6 +124,15 @@ def _refuse(options: Mapping[str, Any]) -> None:
             "backend 'vllm': enable_batch_sharded_sampling must not be set: each rank would know the vectors of its own requests "
             "only, and all need them"
         )
+    if options.get("enable_sleep_mode"):
+        raise ConfigError(
+            "backend 'vllm': enable_sleep_mode must not be set: what stands beside the embedding table would be lost in sleep"
+        )
+    for name, value in options.items():
+        if value and any(word in name for word in SHORTCUTS):
+            raise ConfigError(
+                f"backend 'vllm': {name} must not be set: to vLLM every request here is greedy, and each needs all logits"
+            )
     for name in ("decode_context_parallel_size", "prefill_context_parallel_size"):
         if int(options.get(name) or 1) > 1:
             raise ConfigError(f"backend 'vllm': {name} must be 1; use tensor_parallel_size")

@@ -10,6 +10,7 @@ from agents.backends.vllm.draw import Draw, Drawer
 from agents.backends.vllm.embedding import table_hash, vocabulary_of
 from agents.backends.vllm.speaker import Speaker, Vocabulary
 from agents.backends.vllm.staged import Staged
+from agents.backends.vllm.stages import begin
 from agents.backends.vllm.store import ROWS_PER_BLOCK
 from agents.errors import RequestError
 
@@ -87,6 +88,7 @@ class SpeakingRunner:
     def _make_ready(self, model: Any) -> None:
         from vllm.distributed import get_tp_group
 
+        begin("preparing the embedding table")
         num_tokens = self.model_config.get_vocab_size()
         self.table_hash = table_hash(model, num_tokens)
         self.vocabulary = vocabulary_of(model, num_tokens, get_tp_group())

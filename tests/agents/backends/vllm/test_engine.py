@@ -368,11 +368,26 @@ def test_what_cannot_go_with_vectors_is_refused_before_the_start(tiny):
         ({"max_modellen": 3}, "Did you mean 'max_model_len'"),
         ({"max_model_len": 10**6}, "vLLM refuses these options"),
         ({"restarts": -1}, "restarts must be at least 0"),
+        ({"enable_sleep_mode": True}, "enable_sleep_mode must not be set"),
     ]:
         started = time.monotonic()
         with pytest.raises(ConfigError, match=sentence):
             create_backend("vllm", model=folder, dtype="float32", **options)
         assert time.monotonic() - started < 30
+
+
+def test_nothing_spares_the_logits_of_batches_that_are_greedy_throughout():
+    """To vLLM all our requests are: an option that comes with a newer one, perhaps switched on, has to be refused by name."""
+    from dataclasses import fields
+
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
+    from agents.backends.vllm import options
+
+    known = [field.name for field in fields(AsyncEngineArgs)]
+    assert [name for name in known if any(word in name for word in options.SHORTCUTS)] == []
+    with pytest.raises(ConfigError, match="enable_greedy_screening must not be set"):
+        options._refuse({"enable_greedy_screening": True})
 
 
 def test_all_that_is_relied_on_is_in_its_place():

@@ -133,20 +133,20 @@ def test_log_probabilities_restrictions_and_a_temperature_that_vllm_divides_by(v
         return SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, max_tokens=4, extra_args=extra, **settings)
 
     taken = {}
-    # vLLM's own kernel for top-k and top-p does not run through the interpreter.
-    for key, settings in {
-        "plain": {"temperature": 1.0},
-        "half": {"temperature": 0.5},
-        "allowed": {"temperature": 1.0, "allowed_token_ids": [65, 66, 67]},
-        "min_p": {"temperature": 1.0, "min_p": 0.999},
-        "logprobs": {"temperature": 1.0, "logprobs": 2},
-    }.items():
+
+    def ask(key, **settings):
         output = v2._engine.wait(last(params(key, **settings), key))
         taken[key] = v2._engine.wait(v2._engine.take(key, 4))
         assert taken[key]["nearest"].tolist() == list(output.outputs[0].token_ids)
-        if key == "logprobs":
-            places = zip(output.outputs[0].token_ids, output.outputs[0].logprobs, strict=True)
-            assert all(token in found for token, found in places)
+        return output
+
+    ask("plain", temperature=1.0)
+    ask("half", temperature=0.5)
+    ask("allowed", temperature=1.0, allowed_token_ids=[65, 66, 67])
+    ask("min_p", temperature=1.0, min_p=0.999)
+    output = ask("logprobs", temperature=1.0, logprobs=2)
+    places = zip(output.outputs[0].token_ids, output.outputs[0].logprobs, strict=True)
+    assert all(token in found for token, found in places)
     assert set(taken["allowed"]["top_ids"][:, :3].flatten().tolist()) <= {65, 66, 67}
     assert int((taken["min_p"]["top_probabilities"] > 0).sum(1).max()) == 1
     # The first step's belief at T = 1/2 is the square of that at T = 1, normalised.
@@ -157,3 +157,45 @@ def test_log_probabilities_restrictions_and_a_temperature_that_vllm_divides_by(v
     squares = torch.tensor([plain[int(token)] ** 2 for token in likely])
     halves = taken["half"]["top_probabilities"][0, :3]
     torch.testing.assert_close(halves / halves[0], squares / squares[0], rtol=1e-3, atol=1e-6)
+    # Of what top-k keeps, renormalised, top-p keeps the shortest beginning that reaches its mass.
+    for key, base, k, kept in (("top_k", "plain", 3, 3), ("top_p", "plain", None, 4), ("both", "half", 5, 2)):
+        belief = taken[base]["top_probabilities"][0, :k].double()
+        share = belief if k is None else belief / belief.sum()
+        mass = 1.0 if kept == k else float(share[:kept].sum() - share[kept - 1] / 2)
+        ask(key, temperature=1.0 if base == "plain" else 0.5, top_k=k or 0, top_p=mass)
+        found = taken[key]["top_probabilities"][0].double()
+        assert int((found > 0).sum()) == kept, key
+        torch.testing.assert_close(found[:kept], share[:kept] / share[:kept].sum(), rtol=1e-3, atol=1e-6)
+        assert taken[key]["top_ids"][0, :kept].tolist() == taken[base]["top_ids"][0, :kept].tolist()
+
+
+def test_what_a_text_request_of_somebody_else_may_be_is_left_to_vllm_beside_vectors(v2):
+    """vLLM's own sampler restricts and draws; a CIPHER request in the same batch stays what it is alone."""
+    from vllm import SamplingParams
+    from vllm.inputs.engine import tokens_input
+    from vllm.sampling_params import RequestOutputKind
+
+    async def last(params, number):
+        async for output in v2._engine.generate(tokens_input(list(b"Which stones?")), params, number, None):
+            found = list(output.outputs[0].token_ids)
+        return found
+
+    async def together():
+        params = [
+            SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, max_tokens=6, ignore_eos=True, seed=1, **settings)
+            for settings in (
+                {"temperature": 0.0},
+                {"temperature": 0.9, "top_k": 1},
+                {"temperature": 0.9, "top_p": 1e-6},
+            )
+        ]
+        return await asyncio.gather(*(last(one, f"other-{place}") for place, one in enumerate(params)))
+
+    request = asked(3)
+    alone = say(v2, [request])
+    running = v2._engine.begin(together())
+    beside = say(v2, [request])
+    greedy, first, nucleus = running.result()
+    # Of one token that is left the draw is the likeliest one.
+    assert greedy == first == nucleus
+    check(beside, alone)

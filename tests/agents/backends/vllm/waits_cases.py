@@ -141,6 +141,20 @@ def test_a_step_waits_for_nothing_and_copies_twice_at_most_whatever_the_batch(as
     assert counted.casts == 0
 
 
+def test_a_step_that_leaves_tokens_out_waits_for_nothing_either(as_on_a_gpu):
+    as_on_a_gpu.setenv("CIPHER_DEBATE_GPU_SPARSE", "1")
+    made = runner(16, 0, encoder_of=lambda row: "expectation")
+    with torch.inference_mode():
+        step(made, 0, 16, 0)
+        assert "low_rank" in vars(made.vocabulary._table), "nothing stands in: the test tests nothing"
+        counted = Counted(as_on_a_gpu)
+        with counted:
+            step(made, 1, 16, 0)
+    assert not counted.looks
+    assert counted.copies <= 2
+    assert counted.casts == 0
+
+
 @pytest.mark.parametrize("encoder", sorted(encoders.names()))
 def test_it_says_what_the_definition_says(as_on_a_gpu, encoder):
     made = runner(4, 0, encoder_of=lambda row: encoder)
