@@ -133,7 +133,7 @@ class FusionBackend(BeliefBackend):
             return Belief.of(labels, said, grounds=f"{self.channel} alone. {NOT_CLINICAL}")
         belief = Belief.of(labels, self.model.pool(beliefs[None], heard[None])[0].exp().tolist())
         assert belief.best is not None
-        added = attributions(self.model.pool, beliefs, heard, labels.index(belief.best))
+        added = attributions(self.model.pool.of_beliefs, beliefs, heard, labels.index(belief.best))
         return Belief.of(
             labels, belief.probabilities, grounds=f"{explained(asked, heard, added, belief.best)}. {NOT_CLINICAL}"
         )

@@ -177,7 +177,9 @@ def measured(made: FusionBackend, learned: Cases, test: Cases, seed: int, progre
             weights = pool.of_beliefs.weights(beliefs, heard.expand(len(beliefs), -1))
             said = pool(beliefs, heard.expand(len(beliefs), -1)).argmax(-1).tolist()
         weight[name] = float((weights[:, place] / weights.sum(1)).mean())
-        each = [attributions(pool, row, heard, label)[place] for row, label in zip(beliefs, said, strict=True)]
+        each = [
+            attributions(pool.of_beliefs, row, heard, label)[place] for row, label in zip(beliefs, said, strict=True)
+        ]
         added[name] = float(torch.stack(each).mean())
     return Measured(found, weight, added, _calibration(made, test, whole))
 

@@ -139,14 +139,14 @@ def dissent(beliefs: Tensor, heard: Tensor, *, ordered: bool) -> Tensor:
     return torch.where(number > 0, distance, torch.zeros_like(distance))
 
 
-def attributions(pool: TrainedPool, beliefs: Tensor, heard: Tensor, label: int) -> Tensor:
+def attributions(part: LogLinear, beliefs: Tensor, heard: Tensor, label: int) -> Tensor:
     """Return what each channel [M] adds to the log belief in a label, in nats: Shapley's value, others left out in every way.
 
-    They sum to log p(label) − log π(label), exactly, and are 0 of who is not heard (Shapley, 1953; the paper has SHAP values of
-    its trees). 2^M pools.
+    They sum to log p(label) less the same with nobody heard, exactly, and are 0 of who is not heard (Shapley, 1953; the paper has
+    SHAP values of its trees). 2^M pools.
 
     Args:
-        pool: pool of M channels.
+        part: pool of M channels.
         beliefs, heard: of one case, [M, K] and [M].
         label: its number.
     """
@@ -156,7 +156,8 @@ def attributions(pool: TrainedPool, beliefs: Tensor, heard: Tensor, label: int) 
     for row, group in enumerate(groups):
         masks[row, list(group)] = True
     with torch.no_grad():
-        said = pool(beliefs[None].expand(len(groups), -1, -1), masks)[:, label].tolist()
+        logits = part(beliefs[None].expand(len(groups), -1, -1), masks)
+        said = torch.log_softmax(logits, -1)[:, label].tolist()
     worth = dict(zip(groups, said, strict=True))
     found = torch.zeros(len(heard), dtype=torch.float64)
     for group in groups:
