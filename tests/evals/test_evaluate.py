@@ -142,6 +142,7 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
 NEED_DATA = {
     *(
         "answers",
+        "fusion",
         "glyphs",
         "picture_experts",
         "pictures",
@@ -151,6 +152,7 @@ NEED_DATA = {
         "sounds",
         "spoken_digits",
         "stream",
+        "voice",
     ),
     "word_vectors",
     "words",

@@ -18,7 +18,8 @@ from agents.models.fusion.bands import CONFIG as BANDS
 from agents.models.fusion.bands import band_statistics
 from agents.models.fusion.config import AUDIO, NOT_CLINICAL, FusionConfig
 from agents.models.fusion.model import FusionModel, broken
-from agents.models.fusion.pool import attributions
+from agents.models.fusion.pool import FOLDER as POOL
+from agents.models.fusion.pool import attributions, save_pool
 from agents.observation import Audio, Observation, Series
 from agents.question import Question
 
@@ -80,7 +81,8 @@ class FusionBackend(BeliefBackend):
         return cls(model, **options)
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write model.safetensors and config.json; `channel` and `noise` are options, and not kept."""
+        """Write model.safetensors and config.json, and the pool alone in `pool`; `channel` and `noise` are options, and not kept."""
+        save_pool(folder / POOL, self.model.pool)
         save_model(folder, self.model, self.config.sizes, notice=NOT_CLINICAL)
 
     @property

@@ -18,7 +18,7 @@ from torch.nn import functional
 from agents.models.checkpoint import CONFIG as WRITTEN
 from agents.models.fusion.backend import FusionBackend
 from agents.models.fusion.bands import CONFIG, NAMES, band_statistics
-from agents.models.fusion.pool import FOLDER, TrainedPool, attributions, floored, save_pool
+from agents.models.fusion.pool import TrainedPool, attributions, floored
 from agents.models.fusion.training import Cases, fit
 from agents.models.fusion.trees import fitted_trees
 from agents.models.sounds.spoken_digits import read_digits
@@ -72,11 +72,10 @@ def divided(cases: Cases, seed: int) -> tuple[Cases, Cases, Cases]:
 
 
 def trained(folder: Path, cases: Cases, seed: int, progress: Progress) -> FusionBackend:
-    """Return the fusion of a folder; fitted first where there is none, its pool beside it for the decision `fused`."""
+    """Return the fusion of a folder; fitted first where there is none."""
     if not (folder / WRITTEN).is_file():
         progress(f"fitting {folder.name} to {len(cases)} clips")
         model = fit(CONFIG, *divided(cases, seed), seed=seed)
-        save_pool(folder / FOLDER, model.pool)
         FusionBackend(model).save_pretrained(folder)
     return FusionBackend.from_pretrained(str(folder))
 
@@ -174,7 +173,7 @@ def measured(made: FusionBackend, learned: Cases, test: Cases, seed: int, progre
     weight, added = {}, {}
     for name, (beliefs, heard) in conditions.items():
         with torch.no_grad():
-            weights = pool.of_beliefs.weights(beliefs, heard.expand(len(beliefs), -1))
+            weights = pool.of_beliefs.weights(floored(beliefs), heard.expand(len(beliefs), -1))
             said = pool(beliefs, heard.expand(len(beliefs), -1)).argmax(-1).tolist()
         weight[name] = float((weights[:, place] / weights.sum(1)).mean())
         each = [

@@ -15,7 +15,6 @@ from agents.models.checkpoint import CONFIG as WRITTEN
 from agents.models.fusion.backend import FusionBackend
 from agents.models.fusion.measures import net_benefit, quadratic_kappa, within_one
 from agents.models.fusion.model import FusionModel, broken
-from agents.models.fusion.pool import FOLDER, save_pool
 from agents.models.fusion.training import Cases, fit
 from agents.models.fusion.voice import CONFIG, GRADES, Voices, asked_about, divided, folds, read_voices
 from agents.models.vision.measures import calibration_error
@@ -60,7 +59,6 @@ def voices_measured(
         if not (folder / WRITTEN).is_file():
             progress(f"fitting {folder.name}")
             model, _ = _fitted(voices, asked_about(voices), seed)
-            save_pool(folder / FOLDER, model.pool)
             FusionBackend(model).save_pretrained(folder)
         progress(f"voices of seed {seed}, in five folds")
         found = [_of_fold(voices, tested, seed) for tested in folds(voices, seed)]

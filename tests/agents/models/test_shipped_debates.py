@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 from support import contracts
-from support.small_data import SPLITS, answer_sentences, digits, ett, tatoeba, things, trec, wav
+from support.small_data import SPLITS, answer_sentences, digits, ett, tatoeba, things, trec, voices, wav
 
 from agents.beliefs.cards import GROUP
 from agents.models.classical_forecasters.backend import ClassicalForecaster
@@ -79,6 +79,7 @@ def word_vectors(path, *, seed=0):
 DATA = {
     "answers": answer_sentences,
     "word_vectors": answer_sentences,
+    "fusion": digits,
     "glyphs": shakespeare,
     "picture_experts": things,
     "pictures": things,
@@ -88,6 +89,7 @@ DATA = {
     "sounds": recordings,
     "spoken_digits": digits,
     "stream": digits,
+    "voice": voices,
     "words": tatoeba,
 }
 SETTINGS = {
@@ -99,6 +101,7 @@ SETTINGS = {
 PREPARED = {
     "classical_forecasters": forecaster,
     "crossvit": contracts.small_crossvit,
+    "fusion": contracts.small_fusion,
     "glyphs": glyphs,
     "itransformer": itransformer,
     "kalm": contracts.small_kalm,
