@@ -81,7 +81,7 @@ class FusionBackend(BeliefBackend):
         return cls(model, **options)
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write model.safetensors and config.json, and the pool alone in `pool`; `channel` and `noise` are options, and not kept."""
+        """Write model.safetensors and config.json, and the pool alone in `pool`; options are not kept."""
         save_pool(folder / POOL, self.model.pool)
         save_model(folder, self.model, self.config.sizes, notice=NOT_CLINICAL)
 

@@ -1,4 +1,4 @@
-"""Fusion: heads, the pool and attributions against their formulas in other code; what splits and damage must not do; the agent."""
+"""Fusion: heads, the pool and attributions against their formulas in other code; splits and damage; the agent."""
 
 import csv
 import itertools
@@ -82,7 +82,7 @@ def test_weights_of_one_are_bayes_rule_and_nobody_heard_leaves_the_prior():
     part = LogLinear(3, 4)
     with torch.no_grad():
         part.discount.fill_(-torch.inf)
-        part.log_prior.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4]).double().log())
+        part.log_prior.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64).log())
     beliefs = random_beliefs(3, 4)
     beliefs[0] = torch.tensor([0.0, 1.0, 0.0, 0.0])
     rule = product(prior=[0.1, 0.2, 0.3, 0.4], floor=FLOOR)
@@ -135,13 +135,13 @@ def test_a_neighbouring_grade_is_a_smaller_disagreement_than_a_far_one():
     rows = torch.eye(4).double()
 
     def weight(one, two):
-        return float(part.weights(torch.stack([rows[one], rows[two]])[None], torch.ones(1, 2).bool())[0, 0])
+        return part.weights(torch.stack([rows[one], rows[two]])[None], torch.ones(1, 2).bool())[0, 0].item()
 
     assert weight(0, 0) > weight(0, 1) > weight(0, 2) > weight(0, 3)
     unordered = LogLinear(2, 4)
     unordered.dissent.data.fill_(-3.0)
     pairs = [torch.stack([rows[0], rows[other]])[None] for other in (1, 3)]
-    one, three = (float(unordered.weights(pair, torch.ones(1, 2).bool())[0, 0]) for pair in pairs)
+    one, three = (unordered.weights(pair, torch.ones(1, 2).bool())[0, 0].item() for pair in pairs)
     assert one == pytest.approx(three)
 
 
@@ -282,7 +282,7 @@ def test_a_file_of_other_columns_is_refused(tmp_path):
     with pytest.raises(ModelError, match="give --data with parkinsons_updrs.csv"):
         voice.read_voices(tmp_path)
     path = voices(tmp_path) / "parkinsons_updrs.csv"
-    rows = list(csv.reader(path.open()))
+    rows = list(csv.reader(path.read_text().splitlines()))
     path.write_text("\n".join(",".join("x" if (i, j) == (2, 4) else cell for j, cell in enumerate(row))
                               for i, row in enumerate(rows)))  # fmt: skip
     with pytest.raises(ModelError, match="not the columns of Parkinson's telemonitoring"):
@@ -384,6 +384,7 @@ def test_no_weights_are_shipped_and_a_config_is_checked(tmp_path):
 
 def test_the_recipe_makes_agents_and_weighs_claims(tmp_path, monkeypatch):
     monkeypatch.setattr(trees, "ROUNDS", 2)
+    monkeypatch.setattr(voice, "FOLDS", 2)
     monkeypatch.setattr(spoken, "LEVELS", (0.0, 4.0, 8.0))
     monkeypatch.setattr("agents.models.fusion.claims.LEVELS", (0.0, 4.0, 8.0))
     data, out = tmp_path / "data", tmp_path / "out"
@@ -398,6 +399,6 @@ def test_the_recipe_makes_agents_and_weighs_claims(tmp_path, monkeypatch):
     assert "| voices, fused | " in (out / "calibration.md").read_text()
     # What was fitted is not fitted again.
     monkeypatch.setattr(spoken, "fit", None)
-    assert claims(out, seeds=1, data=data)
+    assert spoken.trained(out / "digits-1", None, 1, print).config == bands.CONFIG
     assert load_pool(out / "digits-1").channels == ("low", "middle", "high")
     assert create_belief_backend("fusion", checkpoint=str(out / "voice-0")).config.ordered
