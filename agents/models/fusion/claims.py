@@ -1,6 +1,6 @@
-"""What is claimed of the fusion: on spoken digits, whose channels know something, and on voices of Parkinson's, by people.
+"""What is claimed of the fusion on spoken digits, whose channels know something; `voice_claims.py` has voices of Parkinson's.
 
-Written before either test was looked at; margins are from clips of the digits' training split alone.
+Written before the test was looked at; margins are from clips of the training split alone.
 """
 
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from agents.beliefs.claims import Claim, claims_of, over_seeds
+from agents.models.fusion.calibration import save_calibration, shown
 from agents.models.fusion.digits import (
     FUSED,
     LABELS,
@@ -30,8 +31,6 @@ from agents.models.fusion.digits import (
     read_cases,
     trained,
 )  # fmt: skip
-from agents.models.fusion.voice_claims import ASKED as OF_VOICES
-from agents.models.fusion.voice_claims import voices_measured
 from agents.pretrained import Progress
 
 WHOLE, BROKEN, UNSEEN = "whole", "noise 4", "noise 8"
@@ -83,15 +82,15 @@ OF_TREES: dict[str, tuple[Callable[[Measured], tuple[float, float]], float | Non
 
 
 def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Progress = lambda _: None) -> list[Claim]:
-    """Return what the pool is worth against others, and what a split by people leaves of the voices; all is kept under `out`.
+    """Return what the pool is worth against others, by what is wrong with a channel; all is kept under `out`.
 
-    `by_noise.md` has the rules by what is wrong with a channel, `calibration.md` each belief's error; `digits-SEED` and
-    `voice-SEED` are agents, and `digits-SEED/pool` is what the decision `fused` reads.
+    `by_noise.md` has every rule, `calibration.md` each belief's error, `nats.json` log-probabilities; `digits-SEED` are agents, and
+    `digits-SEED/pool` is what the decision `fused` reads.
 
     Args:
         out: fusions that are there are not fitted again.
         seeds: from 0.
-        data: folder of the spoken digits and of Parkinson's telemonitoring.
+        data: folder of the spoken digits.
         progress: told of each step that takes time.
     """
     learned, test = read_cases(data, "train"), read_cases(data, "test")
@@ -104,18 +103,16 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     figures: dict[str, Sequence[tuple[float, float]]] = {
         text: [take(each) for each in found] for text, (take, *_) in wanted.items()
     }
-    voices, calibrated = voices_measured(out, seeds=seeds, data=data, progress=progress)
-    asked = {**{text: (least, within) for text, (_, least, within) in wanted.items()}, **OF_VOICES}
-    errors = {f"digits, {name}": [each.calibration[name] for each in found] for name in found[0].calibration}
-    _write(out, found, errors | calibrated)
-    return claims_of({**figures, **voices}, asked)
+    _write(out, found)
+    save_calibration(out, {name: [each.calibration[name] for each in found] for name in found[0].calibration})
+    return claims_of(figures, {text: (least, within) for text, (_, least, within) in wanted.items()})
 
 
-def _write(out: Path, found: Sequence[Measured], errors: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+def _write(out: Path, found: Sequence[Measured]) -> None:
     conditions = [WHOLE, *(f"noise {level:g}" for level in LEVELS if level), SWAPPED, MISSING]
     lines = [f"| {STRONGEST} channel | {' | '.join(conditions)} |", f"|---|{'---|' * len(conditions)}"]
     for rule in (rule for rule in RULES if rule in found[0].fared[WHOLE]):
-        cells = [_cell([100 * each.fared[name][rule].accuracy for each in found if rule in each.fared[name]], "{:.1f}")
+        cells = [shown([100 * each.fared[name][rule].accuracy for each in found if rule in each.fared[name]], "{:.1f}")
                  for name in conditions]  # fmt: skip
         lines.append(f"| {rule} | {' | '.join(cells)} |")
     pairs = {"fused, beliefs − labels": LABELS, "fused − strongest": SINGLE, "fused − Bayes' rule": PRODUCT}
@@ -127,11 +124,6 @@ def _write(out: Path, found: Sequence[Measured], errors: Mapping[str, Sequence[t
     cells = [f"{fmean(each.added[name] for each in found):+.2f}" for name in conditions]
     lines.append(f"| nats that it adds | {' | '.join(cells)} |")
     (out / "by_noise.md").write_text("\n".join(lines).replace("-", "−").replace("−−−", "---") + "\n")
-    rows = ["| belief | before its temperature | after |", "|---|---|---|"]
-    for name, pairs_of in errors.items():
-        before, after = ([pair[place] for pair in pairs_of] for place in range(2))
-        rows.append(f"| {name} | {_cell(before, '{:.3f}')} | {_cell(after, '{:.3f}')} |")
-    (out / "calibration.md").write_text("\n".join(rows) + "\n")
     nats = {
         name: {rule: [each.fared[name][rule].nats for each in found] for rule in rules}
         for name, rules in found[0].fared.items()
@@ -144,12 +136,3 @@ def _points(found: Sequence[Mapping[str, Fared]], other: str) -> str:
     low, high = over_seeds(each)
     text = f"{fmean(each):+.1f} ({low:+.1f} to {high:+.1f})"
     return f"**{text}**" if low > 0 or high < 0 else text
-
-
-def _cell(values: Sequence[float], form: str) -> str:
-    if not values:
-        return ""
-    low, high = over_seeds(values)
-    return (
-        f"{form.format(fmean(values))} ± {form.format((high - low) / 2)}" if len(values) > 1 else form.format(values[0])
-    )

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agents.beliefs.claims import Claim, claims_of
 from agents.models.checkpoint import CONFIG as WRITTEN
 from agents.models.fusion.backend import FusionBackend
+from agents.models.fusion.calibration import save_calibration
 from agents.models.fusion.measures import net_benefit, quadratic_kappa, within_one
 from agents.models.fusion.model import FusionModel, broken
 from agents.models.fusion.training import Cases, fit
@@ -44,12 +46,17 @@ ASKED: dict[str, tuple[float | None, float | None]] = {
 }
 
 
-def voices_measured(
-    out: Path, *, seeds: int, data: Path | None, progress: Progress
-) -> tuple[dict[str, Sequence[tuple[float, float]]], dict[str, Sequence[tuple[float, float]]]]:
-    """Return claim → ours and the baseline's a seed, and belief → calibration error before and after its temperature a seed.
+def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Progress = lambda _: None) -> list[Claim]:
+    """Return what a split by people leaves of the voices.
 
-    Fusions for agents, which have learned from nobody whom the task asks about, are kept under `out`.
+    `voice-SEED` under `out` are agents, which have learned from nobody whom the task asks about; `calibration.md` has each belief's
+    error.
+
+    Args:
+        out: fusions for agents that are there are not fitted again.
+        seeds: from 0.
+        data: folder of Parkinson's telemonitoring.
+        progress: told of each step that takes time.
     """
     voices = read_voices(data)
     figures: dict[str, list[tuple[float, float]]] = {text: [] for text in ASKED}
@@ -66,12 +73,13 @@ def voices_measured(
         for text, pair in _pairs(whole, [each["unscaled"] for each in found]).items():
             figures[text].append(pair)
         for name, pair in _errors(whole).items():
-            errors.setdefault(f"voices, {name}", []).append(pair)
+            errors.setdefault(name, []).append(pair)
         by_people = [_nearest(voices, torch.isin(voices.people, tested)) for tested in folds(voices, seed)]
         places = torch.randperm(len(voices), generator=torch.Generator().manual_seed(seed)).tensor_split(5)
         by_rows = [_nearest(voices, torch.isin(torch.arange(len(voices)), part)) for part in places]
         figures[LEAK].append((_mean(by_rows), _mean(by_people)))
-    return dict(figures), dict(errors)
+    save_calibration(out, errors)
+    return claims_of(figures, ASKED)
 
 
 def _fitted(voices: Voices, tested: Tensor, seed: int) -> tuple[FusionModel, Voices]:
