@@ -383,6 +383,8 @@ def small_fusion(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     with torch.no_grad():
         for weights in model.heads.parameters():
             weights += 0.3 * torch.randn(weights.shape, generator=generator)
+        meant = torch.randn(model.pool.meant.shape, generator=generator) + 3 * torch.eye(len(model.config.labels))
+        model.pool.meant.copy_(torch.softmax(meant, -1))
     FusionBackend(model).save_pretrained(folder)
     return {"checkpoint": str(folder)}
 

@@ -84,8 +84,8 @@ OF_TREES: dict[str, tuple[Callable[[Measured], tuple[float, float]], float | Non
 def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Progress = lambda _: None) -> list[Claim]:
     """Return what the pool is worth against others, by what is wrong with a channel; all is kept under `out`.
 
-    `by_noise.md` has every rule, `calibration.md` each belief's error, `nats.json` log-probabilities; `digits-SEED` are agents, and
-    `digits-SEED/pool` is what the decision `fused` reads.
+    `by_noise.md` has every rule, `calibration.md` each belief's error, `nats.json` log-probabilities; `digits-SEED` are agents,
+    and `digits-SEED/pool` is what the decision `fused` reads.
 
     Args:
         out: fusions that are there are not fitted again.

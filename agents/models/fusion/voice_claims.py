@@ -49,8 +49,8 @@ ASKED: dict[str, tuple[float | None, float | None]] = {
 def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Progress = lambda _: None) -> list[Claim]:
     """Return what a split by people leaves of the voices.
 
-    `voice-SEED` under `out` are agents, which have learned from nobody whom the task asks about; `calibration.md` has each belief's
-    error.
+    `voice-SEED` under `out` are agents, which have learned from nobody whom the task asks about; `calibration.md` has each
+    belief's error.
 
     Args:
         out: fusions for agents that are there are not fitted again.

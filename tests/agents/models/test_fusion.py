@@ -1,5 +1,6 @@
 """Fusion: heads, the pool and attributions against their formulas in other code; splits and damage; the agent."""
 
+import asyncio
 import csv
 import itertools
 import math
@@ -18,6 +19,7 @@ from agents.beliefs.pooling import product
 from agents.errors import ConfigError, ModelError, UnknownName
 from agents.models.fusion import bands, measures, trees, voice, voice_claims
 from agents.models.fusion import digits as spoken
+from agents.models.fusion.backend import FusionBackend
 from agents.models.fusion.claims import claims
 from agents.models.fusion.config import NOT_CLINICAL, FusionConfig
 from agents.models.fusion.model import Head, broken, grades
@@ -25,6 +27,9 @@ from agents.models.fusion.pool import FLOOR, LogLinear, TrainedPool, attribution
 from agents.models.fusion.training import Cases, fit, fitted_temperature, heard_in_training
 from agents.observation import Audio, Series
 from agents.question import Question
+from debate.config.load import load_config
+from debate.config.shipped import configs_folder
+from evals.evaluation import evaluate
 
 ONE = math.log(math.e - 1)
 
@@ -382,6 +387,28 @@ def test_no_weights_are_shipped_and_a_config_is_checked(tmp_path):
         FusionConfig(("1",), {"a": ("x",)})
     with pytest.raises(ModelError, match="audio or series; got 'smell'"):
         FusionConfig(("1", "2"), {"a": ("x",)}, modality="smell")
+
+
+def test_what_is_measured_is_what_the_debate_plays(tmp_path):
+    """Every rule of the table against the rows of the shipped debate: the same clips, the same noise, the same answers."""
+    digits(tmp_path)
+    made = FusionBackend.from_pretrained(small_fusion(tmp_path / "digits-0", seed=5)["checkpoint"])
+    test = spoken.read_cases(tmp_path, "test")
+    found = spoken.fared(
+        made.model.pool, spoken.beliefs_of(made, test, 2.0), torch.ones(3, dtype=torch.bool), test.right
+    )
+    folder = str(tmp_path / "digits-0")
+    settings = [f"agents.{name}.checkpoint={folder}" for name in bands.NAMES]
+    settings += [f"decision=fused(weights={folder!r})", "agents.middle.options.noise.middle=2"]
+    config = load_config(configs_folder() / "specialists" / "fusion.yaml", settings)
+    rows = {"single": spoken.SINGLE, "vote": spoken.VOTE, "mean": spoken.MEAN, "product": spoken.PRODUCT,
+            "labels": spoken.LABELS, "beliefs": spoken.FUSED}  # fmt: skip
+    results = asyncio.run(evaluate(config, out=tmp_path / "run", data=tmp_path, methods=list(rows)))
+    played = {result.method: result.correct for result in results}
+    assert played == {row: round(10 * found[rule].accuracy) for row, rule in rows.items()}
+    reasons = (tmp_path / "run" / "beliefs" / "transcript.jsonl").read_text()
+    assert reasons.count("nats added: low ") == 10
+    assert reasons.count(NOT_CLINICAL) >= 10
 
 
 def test_the_recipe_makes_agents_and_weighs_claims(tmp_path, monkeypatch):
