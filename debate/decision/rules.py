@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.errors import ConfigError
 from agents.registry import load_named, takes
-from debate.decision import attended, ballots, belief_rules
+from debate.decision import attended, ballots, belief_rules, fused
 from debate.decision.answers import judge, last_speaker, likeliest, lowest_temperature, majority, verifier
 from debate.decision.decision import Decode, Rule
 
@@ -56,6 +56,7 @@ def rules() -> dict[str, Callable[..., Rule]]:
         "borda": ballots.borda,
         "cumulative": ballots.cumulative,
         "depth": belief_rules.deepest,
+        "fused": fused.fused,
         "judge": judge,
         "last_speaker": last_speaker,
         "likeliest": likeliest,

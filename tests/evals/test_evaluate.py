@@ -143,6 +143,7 @@ NEED_DATA = {
     *(
         "answers",
         "functions_taught",
+        "fusion",
         "glyphs",
         "in_context_mixture",
         "picture_experts",
@@ -153,6 +154,7 @@ NEED_DATA = {
         "sounds",
         "spoken_digits",
         "stream",
+        "voice",
     ),
     "word_vectors",
     "words",

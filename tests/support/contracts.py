@@ -130,6 +130,34 @@ def small_scenes(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_fusion(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random fusion: of a voice's measures where the folder's name says so, else of a sound's bands."""
+    from agents.models.fusion import bands, voice
+    from agents.models.fusion.backend import FusionBackend
+    from agents.models.fusion.model import FusionModel
+
+    model = FusionModel(voice.CONFIG if "voice" in folder.name else bands.CONFIG)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weights in model.heads.parameters():
+            weights += 0.3 * torch.randn(weights.shape, generator=generator)
+        meant = torch.randn(model.pool.meant.shape, generator=generator) + 3 * torch.eye(len(model.config.labels))
+        model.pool.meant.copy_(torch.softmax(meant, -1))
+    FusionBackend(model).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def voice_cases() -> list[Question]:
+    """Return recordings of a voice: one, several, and one of which a channel is missing."""
+    from agents.models.fusion.voice import CHANNELS, CONFIG
+
+    def of(names: tuple[str, ...], steps: int) -> Question:
+        values = torch.randn(steps, len(names), generator=torch.Generator().manual_seed(steps))
+        return Question("case", "?", (Series(values, names),))
+
+    return [of(CONFIG.columns, 1), of(CONFIG.columns, 6), of((*CHANNELS["noise"], *CHANNELS["pitch"], "age"), 2)]
+
+
 def _noise(length: int) -> Audio:
     return Audio(torch.randn(length, generator=torch.Generator().manual_seed(length)), 8000)
 
@@ -149,6 +177,23 @@ def _lmuformer(**options: Any) -> Contract:
 
 
 CONTRACTS = {
+    "fusion-sound": Contract(
+        "fusion",
+        {},
+        lambda: [Question("case", "?", (_noise(length),)) for length in (1, 300, 2000, 5000)],
+        Audio(torch.zeros(0), 8000),
+        ((Audio(torch.zeros(500_000), 8000), "at most 60 s of sound"),),
+        prepare=small_fusion,
+    ),
+    "fusion-voice": Contract(
+        "fusion",
+        {},
+        voice_cases,
+        Series(torch.zeros(0, 1), ("x",)),
+        (),
+        other=Audio(torch.zeros(4), 8000),
+        prepare=lambda folder: small_fusion(folder / "voice"),
+    ),
     "lmuformer": _lmuformer(),
     "lmuformer-spiking": _lmuformer(spiking=True),
     "itransformer": Contract(

@@ -78,6 +78,23 @@ def answer_sentences(folder):
     return folder
 
 
+def voices(folder, people=20, each=6):
+    """Write Parkinson's telemonitoring in its own layout: a person has one grade and one offset of all measures."""
+    from agents.models.fusion.voice import CONFIG, PERSON, UPDRS
+
+    drawn = generator()
+    rows = []
+    for person in range(1, people + 1):
+        grade = person % 4
+        offset = torch.randn(len(CONFIG.columns), generator=drawn)
+        for _ in range(each):
+            values = offset + 0.8 * grade + 0.1 * torch.randn(len(CONFIG.columns), generator=drawn)
+            rows.append([person, 16 + 8 * grade, *(f"{value:.5f}" for value in values.tolist())])
+    with (folder / "parkinsons_updrs.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([(PERSON, UPDRS, *CONFIG.columns), *rows])
+    return folder
+
+
 def trec(folder):
     """Write questions in the layout of nltk_data's qc.zip."""
     kinds = {"HUM:ind": "Who is he ?", "LOC:city": "Where is it ?", "NUM:date": "When was it ?", "ABBR:exp": "What is NASA ?",

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 from support import contracts
-from support.small_data import SPLITS, answer_sentences, digits, ett, tatoeba, things, trec, wav
+from support.small_data import SPLITS, answer_sentences, digits, ett, tatoeba, things, trec, voices, wav
 
 from agents.beliefs.cards import GROUP
 from agents.models.classical_forecasters.backend import ClassicalForecaster
@@ -97,6 +97,7 @@ def word_vectors(path, *, seed=0):
 DATA = {
     "answers": answer_sentences,
     "word_vectors": answer_sentences,
+    "fusion": digits,
     "glyphs": shakespeare,
     "picture_experts": things,
     "pictures": things,
@@ -106,6 +107,7 @@ DATA = {
     "sounds": recordings,
     "spoken_digits": digits,
     "stream": digits,
+    "voice": voices,
     "words": tatoeba,
 }
 SETTINGS = {
@@ -118,6 +120,7 @@ PREPARED = {
     "classical_forecasters": forecaster,
     "crossvit": contracts.small_crossvit,
     "discrete_functions": pupil,
+    "fusion": contracts.small_fusion,
     "glyphs": glyphs,
     "in_context": regression_learner,
     "itransformer": itransformer,

@@ -5,10 +5,12 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 from support.messages import cipher, text
 
 from agents.backend import Usage
 from agents.errors import DebateError
+from agents.models.fusion.pool import TrainedPool, save_pool
 from agents.question import Question
 from debate.config.electorate import Electorate
 from debate.decision.belief_rules import stated
@@ -176,11 +178,73 @@ def test_an_attention_head_weighs_beliefs_and_says_how(tmp_path):
     )
 
 
+def trained_pool(folder):
+    """Write a pool of two channels over three options, whose weights are not those of the start; return it."""
+    pool = TrainedPool(("ada", "ben"), "ABC")
+    for part in (pool.of_beliefs, pool.of_labels):
+        part.level.data = torch.tensor([1.0, 0.2], dtype=torch.float64)
+        part.sureness.data = torch.tensor([-0.5, 0.7], dtype=torch.float64)
+        part.dissent.data = torch.tensor([-2.0, -0.3], dtype=torch.float64)
+    meant = [[[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4]], [[0.5, 0.4, 0.1], [0.1, 0.9, 0.0], [0.1, 0.1, 0.8]]]
+    pool.meant.copy_(torch.tensor(meant, dtype=torch.float64))
+    save_pool(folder, pool)
+    return pool
+
+
+def test_a_trained_pool_decides_and_says_what_each_added(tmp_path):
+    letters = {10: " A", 11: "B", 12: " C", 5: "x"}
+    decode = lambda model, token: letters.get(token)  # noqa: E731
+    pool = trained_pool(tmp_path)
+    rule = f"fused(weights={str(tmp_path)!r})"
+    ada = cipher("Answer: A", steps=[{10: 0.6, 11: 0.4}])
+    ben = cipher("Answer: B", steps=[{5: 1.0}, {11: 0.9, 12: 0.1}])
+    rows = torch.tensor([[[0.6, 0.4, 0.0], [0.0, 0.9, 0.1]]], dtype=torch.float64)
+    with torch.no_grad():
+        both, one = (pool(rows, torch.tensor([heard]))[0].exp().tolist() for heard in ((True, True), (True, False)))
+        said = pool.from_labels(torch.tensor([[0, 1]]), torch.ones(1, 2).bool())[0].exp().tolist()
+    # Names of agents are its channels, whoever speaks first.
+    for spoken in ({"ada": ada, "ben": ben}, {"ben": ben, "ada": ada}):
+        found = decide(rule, spoken, decode=decode)
+        assert found.answer == "ABC"[both.index(max(both))]
+        assert found.reason.startswith(f"a belief of {max(both):.3f}; nats added: ada ")
+        assert found.reason.endswith(". Not for clinical use.")
+        nats = [float(part.split()[-1]) for part in found.reason.split("added: ")[1].split(". Not")[0].split(", ")]
+        assert sum(nats) == pytest.approx(math.log(max(both)) - math.log(1 / 3), abs=0.011)
+    # Who is silent is missing, and not uniform.
+    found = decide(rule, {"ada": ada, "ben": "?"}, decode=decode)
+    assert found.reason.startswith(f"a belief of {max(one):.3f}; ")
+    assert "ben missing" in found.reason
+    assert decide(rule, {"ada": ada}, decode=decode).answer == found.answer
+    # Words alone are pooled by what they meant in training; beside a belief a label is that meaning.
+    found = decide(rule, {"ada": "Answer: A", "ben": "Answer: B"}, decode=decode)
+    assert found.answer == "ABC"[said.index(max(said))]
+    assert found.reason.startswith(f"a belief of {max(said):.3f}; ")
+    with torch.no_grad():
+        rows[0, 1] = pool.meant[1, 1]
+        mixed = pool(rows, torch.ones(1, 2).bool())[0].exp().tolist()
+    found = decide(rule, {"ada": ada, "ben": "Answer: B"}, decode=decode)
+    assert found.reason.startswith(f"a belief of {max(mixed):.3f}; ")
+    assert decide(rule, {"ada": "?"}, decode=decode).reason.startswith("nobody's message holds a belief")
+    with pytest.raises(DebateError, match="has weights for ada, ben, and none for cy: name agents as its channels"):
+        decide(rule, {"ada": ada, "cy": "Answer: A"}, decode=decode)
+
+
+def test_options_are_decided_as_the_task_reads_them(tmp_path):
+    trained_pool(tmp_path)
+    words = {"A": "alpha", "B": "beta", "C": "gamma"}
+    said = transcript({"ada": "Answer: B"})
+    poll = Poll(said, electorate({"ada": 0.1}), lambda text: words.get(extract(text) or ""))
+    found = decision_rule(f"fused(weights={str(tmp_path)!r})", lambda model, token: None)(poll)
+    assert found.answer == "beta"
+
+
 @pytest.mark.parametrize(
     ("rule", "sentence"),
     [
         ("attended", "needs a trained head"),
         ("attended(head='nowhere')", "no attention head in nowhere"),
+        ("fused", "needs trained weights"),
+        ("fused(weights='nowhere')", "no trained pool in nowhere"),
     ],
 )
 def test_a_head_that_is_not_there_is_a_sentence(rule, sentence):
@@ -191,6 +255,8 @@ def test_a_head_that_is_not_there_is_a_sentence(rule, sentence):
 def test_without_tokenizers_no_head_is_asked():
     with pytest.raises(DebateError, match="attended reads tokens, and needs the engines' tokenizers"):
         decision_rule("attended(head='nowhere')")
+    with pytest.raises(DebateError, match="fused reads tokens, and needs the engines' tokenizers"):
+        decision_rule("fused(weights='nowhere')")
 
 
 @pytest.mark.parametrize(
@@ -269,8 +335,8 @@ def test_mistakes_are_sentences(rule, said):
         decision_rule(rule)
 
 
-# Two need a model beside them.
-@pytest.mark.parametrize("rule", sorted(set(rules()) - {"verifier", "attended"}))
+# Three need a model beside them.
+@pytest.mark.parametrize("rule", sorted(set(rules()) - {"verifier", "attended", "fused"}))
 def test_every_rule_is_pure_and_blind_to_names(rule):
     def outcome(names):
         said = [dict(zip(names, round, strict=True)) for round in ([A, B, B, A], [A, A, B, "?"])]

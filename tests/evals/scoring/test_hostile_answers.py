@@ -27,6 +27,7 @@ READERS = {
     "spoken_digits": create_task("spoken_digits").extract,
     "discrete_functions": create_task("discrete_functions").extract,
     "in_context": create_task("in_context").extract,
+    "voice_severity": create_task("voice_severity").extract,
 }
 # What patterns over numbers, letters, markup and labels could go back over again and again.
 PIECES = [

@@ -66,6 +66,7 @@ def test_every_reader_leaves_thoughts_out():
         ("spoken_digits", "one", "two"),
         ("discrete_functions", "0", "1"),
         ("in_context", "A", "B"),
+        ("voice_severity", "1", "2"),
         ("bbh:word_sorting", "b", "c"),
     ):
         task = create_task(name)
