@@ -12,8 +12,8 @@ NEUTRAL = 0.5
 def step_order(*, judge: str = "", by: str = "votes") -> Rule:
     """The answer of solutions whose steps stand in a plausible order: the geometric mean of the probabilities of their places.
 
-    A solution without an order to judge, of one step or of more than the judge has places, weighs as the mean of the others, or 0.5
-    where there are none. Its answer is not looked at, nor is whether a step is right but for what that does to its place.
+    A solution without an order to judge, of one step or of more than the judge has places, weighs as the mean of the others, or
+    0.5 where there are none. Answers are not looked at, nor is whether a step is right but for what that does to its place.
 
     Args:
         judge: folder of `debate train mp3_order`; the shipped one, of sums of products, by default.
@@ -38,7 +38,9 @@ def step_order(*, judge: str = "", by: str = "votes") -> Rule:
             weight = rest if (value := found[name]) is None else value
             votes[answer] = votes.get(answer, 0.0) + weight if by == "votes" else max(votes.get(answer, 0.0), weight)
         note = "" if len(known) == len(voters) else f"; no order to judge of {len(voters) - len(known)} agents"
-        what = "a weight of {:.3f} by the order of steps" if by == "votes" else "the most plausible order of steps, {:.3f}"
+        what = (
+            "a weight of {:.3f} by the order of steps" if by == "votes" else "the most plausible order of steps, {:.3f}"
+        )
         return poll.elect(votes, lambda most: what.format(most) + note)
 
     return rule

@@ -1,6 +1,6 @@
 """Written digits: which one is it? (Alpaydin and Kaynak, 1998; the 1,797 pictures of 8 x 8 pixels that scikit-learn carries.)
 
-The question tells nothing; the sample carries the picture, for agents that see. The splits are drawn once and are always the same.
+The question tells nothing; the sample carries the picture, for agents that see. The splits are drawn once, the same in every run.
 """
 
 from collections.abc import Sequence

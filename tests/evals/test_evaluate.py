@@ -142,14 +142,17 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
 NEED_DATA = {
     *(
         "answers",
+        "digits",
         "glyphs",
         "picture_experts",
         "pictures",
         "questions",
         "scenes",
+        "sentiment",
         "series",
         "sounds",
         "spoken_digits",
+        "step_order",
         "stream",
     ),
     "word_vectors",

@@ -1,4 +1,4 @@
-"""What an encoder costs, counted: parameters and multiply-adds of one sequence of N tokens. Norms and biases are no multiply-adds."""
+"""What an encoder costs, counted: parameters, and multiply-adds of one sequence of N tokens, norms and biases left out."""
 
 from dataclasses import dataclass
 

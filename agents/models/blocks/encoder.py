@@ -29,7 +29,12 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
 
     def forward(
-        self, x: Tensor, there: Tensor | None = None, *, context: Tensor | None = None, routes: list[Route] | None = None
+        self,
+        x: Tensor,
+        there: Tensor | None = None,
+        *,
+        context: Tensor | None = None,
+        routes: list[Route] | None = None,
     ) -> Tensor:
         """Return states [B, N, D] of tokens [B, N, D].
 

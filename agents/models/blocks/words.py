@@ -17,7 +17,7 @@ def split(text: str) -> list[str]:
 
 
 def counted(texts: Iterable[str], size: int, *, least: int = 2) -> tuple[str, ...]:
-    """Return PAD, UNKNOWN and the commonest words that occur often enough, at most `size` in all; of equals in alphabetical order."""
+    """Return PAD, UNKNOWN and the commonest words that occur often enough, at most `size` in all; equals by the alphabet."""
     count = Counter(word for text in texts for word in split(text))
     known = sorted((word for word, times in count.items() if times >= least), key=lambda word: (-count[word], word))
     return (PAD, UNKNOWN, *known[: size - 2])

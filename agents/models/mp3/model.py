@@ -1,4 +1,7 @@
-"""A classifier of pictures, and what tells the places of its patches in pretraining. B batch, S side, N patches, D width, K labels."""
+"""A classifier of pictures, and what tells the places of its patches in pretraining.
+
+B batch, S side, N patches, D width, K labels.
+"""
 
 import torch
 from torch import Tensor, nn

@@ -1,8 +1,8 @@
 """The network that tells the places of a solution's steps, and how plausible it so finds an order.
 
-A step is read by itself: its words, with their places in it, through blocks, to their mean. Steps then stand beside the words of the
-question, without positions, and go through blocks whose keys are the steps of the context and the question, as in MP3; a linear
-head tells each step's place.
+A step is read by itself: its words, with their places in it, through blocks, to their mean. Steps then stand beside the words of
+the question, without positions, and go through blocks whose keys are the steps of the context and the question, as in MP3; a
+linear head tells each step's place.
 
 B solutions, N steps, T words of a step, Q words of a question, D width, P places.
 """
@@ -39,8 +39,8 @@ class OrderConfig:
     places: int = 12
     longest: int = 40
     asked: int = 80
-    reading: EncoderConfig = field(default_factory=lambda: EncoderConfig(layers=1))
-    ordering: EncoderConfig = field(default_factory=lambda: EncoderConfig(layers=2))
+    reading: EncoderConfig = field(default_factory=lambda: EncoderConfig(48, 1, 4, 12, 96))
+    ordering: EncoderConfig = field(default_factory=lambda: EncoderConfig(48, 2, 4, 12, 96))
     others: bool = True
 
     def __post_init__(self) -> None:

@@ -25,7 +25,9 @@ def load_judge(checkpoint: str | None = None) -> tuple[StepOrder, dict[str, Any]
         ModelError: no such judge there.
     """
     model, stored = load_model(
-        SHIPPED / DEFAULT if checkpoint is None else checkpoint, "judge of order", lambda sizes: StepOrder(OrderConfig(**sizes))
+        SHIPPED / DEFAULT if checkpoint is None else checkpoint,
+        "judge of order",
+        lambda sizes: StepOrder(OrderConfig(**sizes)),
     )
     return model.eval(), stored
 

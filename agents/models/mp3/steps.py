@@ -19,7 +19,7 @@ def steps_of(solution: str) -> tuple[str, ...]:
 
 
 def shuffled(steps: Sequence[str], count: int, draw: random.Random) -> list[tuple[str, ...]]:
-    """Return up to `count` other orders of some steps, none that reads as the given one or as another; fewer where there are no more."""
+    """Return up to `count` other orders of some steps, none of which reads as another; fewer where there are no more."""
     found: dict[tuple[str, ...], None] = {}
     given = tuple(steps)
     # Few steps have few orders: what is not found in so many draws is not there.

@@ -20,10 +20,14 @@ def read_sst2(data: Path | None, split: str) -> list[tuple[str, str]]:
     tried = [] if data is None else [base / f"{name}{end}" for base in (data, data / "sst2") for end in ("", ".gz")]
     path = next((each for each in tried if each.is_file()), None)
     if path is None:
-        raise ModelError(f"SST-2 is not there: give --data with {name} (.gz too) of GLUE's SST-2, or a folder sst2 with it")
+        raise ModelError(
+            f"SST-2 is not there: give --data with {name} (.gz too) of GLUE's SST-2, or a folder sst2 with it"
+        )
     raw = path.read_bytes()
     found = []
-    for number, line in enumerate((gzip.decompress(raw) if path.suffix == ".gz" else raw).decode().splitlines()[1:], start=2):
+    for number, line in enumerate(
+        (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode().splitlines()[1:], start=2
+    ):
         label, _, sentence = line.partition("\t")
         # GLUE's own files have the sentence first.
         if label not in ("0", "1"):

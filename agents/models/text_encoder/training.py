@@ -37,7 +37,7 @@ class Recipe:
         balance: α, of the loss that shares tokens out among experts, added over layers.
     """
 
-    steps: int = 600
+    steps: int = 400
     batch: int = 64
     learning_rate: float = 1e-3
     longest: int = 48

@@ -28,8 +28,8 @@ TOKENS = 64
 def claims(out: Path, *, seeds: int = 5, data: Path | None = None, progress: Progress = lambda _: None) -> list[Claim]:
     """Return whether one wide layer does what six do, and what it costs; models are kept under `out`.
 
-    Multiply-adds of attention are equal by construction, and counted. Times are of one text on one thread, runs interleaved; they are
-    told and not claimed.
+    Multiply-adds of attention are equal by construction, and counted. Times are of one text on one thread, runs interleaved; they
+    are told and not claimed.
 
     Args:
         out: models that are there are not trained again.
@@ -40,8 +40,8 @@ def claims(out: Path, *, seeds: int = 5, data: Path | None = None, progress: Pro
     corpus, recipe = read_corpus(data), Recipe()
     deep, wide = cost_of(DEEP, TOKENS), cost_of(WIDE, TOKENS)
     progress(
-        f"parameters {deep.parameters:,} and {wide.parameters:,}; multiply-adds of {TOKENS} words: attention {deep.attention:,} and "
-        f"{wide.attention:,}, feed-forward {deep.feed_forward:,} and {wide.feed_forward:,}"
+        f"parameters {deep.parameters:,} and {wide.parameters:,}; multiply-adds of {TOKENS} words: attention {deep.attention:,} "
+        f"and {wide.attention:,}, feed-forward {deep.feed_forward:,} and {wide.feed_forward:,}"
     )
     found: dict[str, list[float]] = {"deep": [], "wide": []}
     for seed in range(seeds):
@@ -51,7 +51,9 @@ def claims(out: Path, *, seeds: int = 5, data: Path | None = None, progress: Pro
             progress(f"{name}-{seed}: {found[name][-1]:.3f} right")
     for each in (64, 256):
         told = latency(DEEP, WIDE, tokens=each)
-        progress(f"one text of {each} words: deep {told.first_ms:.2f} ms, wide {told.second_ms:.2f} ms, {told.ratio:.2f} times")
+        progress(
+            f"one text of {each} words: deep {told.first_ms:.2f} ms, wide {told.second_ms:.2f} ms, {told.ratio:.2f} times"
+        )
     lowered = tuple(value - MARGIN for value in found["deep"])
     share = wide.parameters / deep.parameters
     return [
@@ -77,9 +79,11 @@ class Latency:
 
 @torch.inference_mode()
 def latency(first: EncoderConfig, second: EncoderConfig, *, tokens: int, runs: int = 100) -> Latency:
-    """Return how long two encoders of random weights take for one sequence, one after the other, run by run; ten runs are not counted."""
+    """Return how long two encoders of random weights take for one sequence, in turns; the first ten runs are not counted."""
     models = [seeded(lambda config=config: Encoder(config), 0).eval() for config in (first, second)]
-    inputs = [torch.randn(1, tokens, config.width, generator=torch.Generator().manual_seed(0)) for config in (first, second)]
+    inputs = [
+        torch.randn(1, tokens, config.width, generator=torch.Generator().manual_seed(0)) for config in (first, second)
+    ]
     times: tuple[list[float], list[float]] = ([], [])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

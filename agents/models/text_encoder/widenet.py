@@ -1,7 +1,7 @@
 """The recipe of WideNet: one block for all layers, with experts and norms of each layer's own, against what it is made of.
 
-All have the same operations a token but for the router: of E experts K serve a token, each of d_ff / K units. An ALBERT-like model of
-equal parameters has one feed-forward layer as wide as all experts together, and so more operations.
+All have the same operations a token but for the router: of E experts K serve a token, each of d_ff / K units. An ALBERT-like
+model of equal parameters has one feed-forward layer as wide as all experts together, and so more operations.
 """
 
 from dataclasses import replace
@@ -54,12 +54,24 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
                 found.setdefault(f"{name} moved", []).append(moved(model, corpus.test.texts))
     rows = {name: tuple(values) for name, values in found.items()}
     return [
-        Claim("SST-2: WideNet above an ALBERT-like model of equal operations", rows["widenet"], rows["albert"], least=0.0),
-        Claim("SST-2: WideNet above an ALBERT-like model of equal parameters", rows["widenet"], rows["albert-large"], least=0.0),
+        Claim(
+            "SST-2: WideNet above an ALBERT-like model of equal operations", rows["widenet"], rows["albert"], least=0.0
+        ),
+        Claim(
+            "SST-2: WideNet above an ALBERT-like model of equal parameters",
+            rows["widenet"],
+            rows["albert-large"],
+            least=0.0,
+        ),
         Claim("SST-2: experts, norms shared, above an ALBERT-like model", rows["experts"], rows["albert"], least=0.0),
         Claim("SST-2: experts, own norms above shared ones", rows["widenet"], rows["experts"], least=0.0),
         Claim("SST-2: one feed-forward, own norms above shared ones", rows["own-norms"], rows["albert"], least=0.0),
-        Claim("use of experts, distance between layers: WideNet above 0.1", rows["widenet moved"], (0.1,) * seeds, least=0.0),
+        Claim(
+            "use of experts, distance between layers: WideNet above 0.1",
+            rows["widenet moved"],
+            (0.1,) * seeds,
+            least=0.0,
+        ),
         Claim("the same: above experts with shared norms", rows["widenet moved"], rows["experts moved"], least=0.0),
     ]
 

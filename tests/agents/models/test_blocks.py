@@ -1,4 +1,4 @@
-"""The family of encoders: attention and experts against their definitions in float64, what is shared, and what it costs, counted."""
+"""The family of encoders: attention and experts against their definitions in float64, what is shared, and costs, counted."""
 
 import math
 from dataclasses import replace
@@ -64,7 +64,7 @@ def forwarded(layer, x):
 
 
 def mixed(layer, x):
-    """The definition of a mixture, token by token: gates are probabilities of the router, those of the others are not made up for."""
+    """A mixture, token by token: gates are probabilities of the router, and those of the others are not made up for."""
     rows = []
     for token in x:
         scores = layer.router.weight @ token
