@@ -1,7 +1,8 @@
 """Is a sentence of a film review positive or negative? (Stanford Sentiment Treebank, Socher et al., 2013; SST-2 as in GLUE.)
 
 The development sentences are asked, `test` here, since the test labels were never published. Files: dev.tsv and train.tsv (.gz
-too), a label 0 or 1 and a text a line under a header. The sample carries the sentence by itself, for agents that tell kinds of texts.
+too), a label 0 or 1 and a text a line under a header. The sample carries the sentence by itself, for agents that tell kinds of
+texts.
 """
 
 from collections.abc import Iterable

@@ -80,8 +80,8 @@ class Experts(nn.Module):
     """y = Σ over the K likeliest experts e of p_e · FeedForward_e(x), p = softmax(W x), not renormalised.
 
     In training W x has noise of deviation 1 / E, drawn by torch's generator. Where a config says a capacity, an expert then
-    serves the first ⌊capacity · K · tokens / E⌋ of those that chose it, and leaves the others out: what a text comes to so depends
-    on its company. Out of training everybody is served.
+    serves the first ⌊capacity · K · tokens / E⌋ of those that chose it, and leaves the others out: what a text comes to so
+    depends on its company. Out of training everybody is served.
     """
 
     def __init__(self, config: EncoderConfig) -> None:

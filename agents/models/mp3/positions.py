@@ -1,8 +1,8 @@
 """Telling where tokens stand (Zhai et al., 2022, arXiv:2207.07611, section 3).
 
-Of every row some tokens are drawn as context. In every block all tokens ask, and those of the context alone are keys and values, as
-the block before left them; a linear head then tells each token's place. Nothing else may tell it: there are no positions, tokens
-are made each by itself, and padding is no key.
+Of every row some tokens are drawn as context. In every block all tokens ask, and those of the context alone are keys and values,
+as the block before left them; a linear head then tells each token's place. Nothing else may tell it: there are no positions,
+tokens are made each by itself, and padding is no key.
 
 B batch, N tokens, P places.
 """

@@ -70,7 +70,7 @@ class Digits:
 
 
 def told(model: MP3, pixels: Tensor, recipe: Recipe, *, seed: int) -> PlaceTeller:
-    """Return what tells the places of a model's patches, trained on pictures [n, 3, S, S]; patches and blocks stay the model's."""
+    """Return what tells the places of a model's patches, trained on pictures [n, 3, S, S]; patches and blocks are its own."""
     generator = torch.Generator().manual_seed(seed)
     teller = seeded(lambda: PlaceTeller(model), seed)
 
@@ -119,7 +119,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     return [
         Claim("places told, all patches as keys: above chance", rows["places"], chance, least=0.1),
         Claim(
-            "without positions: positions told first above from scratch",
+            "without positions: places told first above from scratch",
             rows["mp3-without"],
             rows["scratch-without"],
             least=0.05,

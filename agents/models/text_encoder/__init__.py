@@ -1,1 +1,1 @@
-"""A classifier of texts made of any encoder of the family: WideNet (2021, arXiv 2107.11817), wide attention (arXiv 2210.00640)."""
+"""A classifier of texts made of any encoder of the family: WideNet (arXiv 2107.11817), wide attention (arXiv 2210.00640)."""

@@ -86,7 +86,7 @@ def training_right(folder, data):
 
 
 def test_what_is_compared_in_the_recipes():
-    """Equal operations but for the router, equal parameters but for router, biases and norms; equal attention, half the parameters."""
+    """Operations equal but for the router, parameters but for router, biases and norms; attention equal, half the parameters."""
     costs = {name: widenet.cost_of(config, 20) for name, config in widenet.MODELS.items()}
     router = 6 * 20 * 64 * widenet.EXPERTS
     assert costs["widenet"].multiply_adds - router == costs["albert"].multiply_adds
