@@ -1,9 +1,9 @@
 """In which order do the steps of a solution stand? Sums of products, generated, or word problems (GSM8K, Cobbe et al., 2021).
 
 Up to four orders are offered, the solution's own and others drawn by the question alone; the line of the answer is left out,
-whose place is always the last. `step_order` is of the sums of `arithmetic:held_out`, `step_order:gsm8k` of GSM8K's solutions, from the
-hub or its files. Solutions of one step, of more than twelve, or of steps that are all alike are left out, with a count. The
-sample carries the question that is solved.
+whose place is always the last. `step_order` is of the sums of `arithmetic:held_out`, `step_order:gsm8k` of GSM8K's solutions,
+from the hub or its files. Solutions of one step, of more than twelve, or of steps that are all alike are left out, with a count.
+The sample carries the question that is solved.
 """
 
 import random

@@ -226,3 +226,48 @@ def test_words_are_numbers():
     assert vocabulary.numbers("a c b a", 3) == [2, 1, 3]
     assert vocabulary.numbers(" ", 3) == [1]
     assert padded([[1, 2], [3]]).tolist() == [[1, 2], [3, 0]]
+
+
+# States of vit-pytorch 1.26.11's `vit_pytorch.mp3.Transformer` (two blocks, width 8, two heads of 4, 12 units) on the weights and
+# tokens of `wave`: the first four numbers of the second token, with all tokens as keys, and with three of five, taken anew from each
+# block's states.
+PUBLISHED = {
+    (0, 1, 2, 3, 4): (-3.2967909, -3.38134167, -2.5686415, -3.22911478),
+    (0, 2, 3): (-3.34658121, -3.34828941, -2.58420284, -3.22488792),
+}
+
+
+def wave(*shape, start):
+    return torch.sin(torch.arange(math.prod(shape), dtype=torch.float64) * 0.37 + start).reshape(shape)
+
+
+@pytest.mark.parametrize("keys", PUBLISHED)
+@torch.inference_mode()
+def test_blocks_are_those_of_a_published_mp3(keys):
+    encoder = Encoder(EncoderConfig(8, 2, 2, 4, 12)).double().eval()
+    numbers = iter(range(100))
+
+    def weights(*shape):
+        return 0.5 * wave(*shape, start=next(numbers))
+
+    for layer in range(2):
+        attention, forward = encoder.attention[layer], encoder.feed_forward[layer]
+        before = encoder.before_attention[layer], encoder.before_feed_forward[layer]
+        # In the published order; queries, keys and values have no biases there.
+        before[0].weight.copy_(weights(8))
+        before[0].bias.copy_(weights(8))
+        attention.q.weight.copy_(weights(8, 8))
+        for mine, part in zip((attention.k, attention.v), weights(16, 8).chunk(2), strict=True):
+            mine.weight.copy_(part)
+        for mine in (attention.q, attention.k, attention.v):
+            mine.bias.zero_()
+        for mine in (attention.out, before[1], forward.up, forward.down):
+            mine.weight.copy_(weights(*mine.weight.shape))
+            mine.bias.copy_(weights(*mine.bias.shape))
+        for norm in before:
+            norm.eps = 1e-5
+    encoder.norm = torch.nn.Identity()
+    context = torch.zeros(1, 5, dtype=torch.bool)
+    context[0, list(keys)] = True
+    found = encoder(2 * wave(1, 5, 8, start=0.5), context=context)[0, 1, :4]
+    torch.testing.assert_close(found, torch.tensor(PUBLISHED[keys], dtype=torch.float64), rtol=0, atol=1e-7)
