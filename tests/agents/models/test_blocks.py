@@ -229,8 +229,8 @@ def test_words_are_numbers():
 
 
 # States of vit-pytorch 1.26.11's `vit_pytorch.mp3.Transformer` (two blocks, width 8, two heads of 4, 12 units) on the weights and
-# tokens of `wave`: the first four numbers of the second token, with all tokens as keys, and with three of five, taken anew from each
-# block's states.
+# tokens of `wave`: the first four numbers of the second token, with all tokens as keys, and with three of five, taken anew from
+# each block's states.
 PUBLISHED = {
     (0, 1, 2, 3, 4): (-3.2967909, -3.38134167, -2.5686415, -3.22911478),
     (0, 2, 3): (-3.34658121, -3.34828941, -2.58420284, -3.22488792),
