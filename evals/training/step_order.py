@@ -119,7 +119,7 @@ def told_apart(model: StepOrder, tested: Sequence[Solved], *, near: bool = False
         other = exchanged(each.steps, draw) if near else next(iter(shuffled(each.steps, 1, draw)), None)
         if other is None:
             continue
-        ours, theirs = (model.order_log_probability(each.question, order) for order in (each.steps, other))
+        ours, theirs = model.order_log_probabilities(each.question, (each.steps, other))
         right += 1.0 if ours > theirs else 0.5 if ours == theirs else 0.0
         count += 1
     return right / count

@@ -133,9 +133,20 @@ class StepOrder(nn.Module):
         found[order] = torch.log_softmax(scores.double(), -1)
         return found
 
-    def order_log_probability(self, question: str, steps: Sequence[str]) -> float:
-        """Return the sum of the log-probabilities, nats, that each step stands where it stands."""
-        return float(self.log_places(question, steps).diagonal().sum())
+    def order_log_probabilities(self, question: str, orders: Sequence[Sequence[str]]) -> list[float]:
+        """Return, of each order, the sum of the log-probabilities, nats, that each step stands where it stands.
+
+        Orders of the same steps are looked at once.
+        """
+        tables: dict[tuple[str, ...], Tensor] = {}
+        found = []
+        for order in orders:
+            steps = tuple(sorted(order))
+            if steps not in tables:
+                tables[steps] = self.log_places(question, steps)
+            places = sorted(range(len(order)), key=order.__getitem__)
+            found.append(float(tables[steps][range(len(order)), places].sum()))
+        return found
 
     def plausibility(self, question: str, steps: Sequence[str]) -> float | None:
         """Return how plausible the order of some steps is: the geometric mean, over steps, of the probability of its place.

@@ -77,5 +77,5 @@ class OrderJudge(BeliefBackend):
         orders, most = [steps_of(text) for text in texts], self.model.config.places
         if wrong := next((steps for steps in orders if not 2 <= len(steps) <= most), None):
             return Belief.abstain(labels, f"an option has {len(wrong)} steps; a judge takes 2 to {most}")
-        found = [self.model.order_log_probability(asked, steps) / self.temperature for steps in orders]
-        return Belief.from_log_likelihoods(labels, found)
+        found = self.model.order_log_probabilities(asked, orders)
+        return Belief.from_log_likelihoods(labels, [value / self.temperature for value in found])

@@ -209,7 +209,9 @@ def test_plausibility_is_the_mean_log_probability_of_own_places():
     table = model.log_places(SUM, STEPS)
     torch.testing.assert_close(table.exp().sum(1), torch.ones(4).double())
     total = sum(float(table[place, place]) for place in range(4))
-    assert model.order_log_probability(SUM, STEPS) == pytest.approx(total)
+    other = (STEPS[2], STEPS[0], STEPS[3], STEPS[1])
+    moved = sum(float(table[step, place]) for place, step in enumerate((2, 0, 3, 1)))
+    assert model.order_log_probabilities(SUM, [STEPS, other]) == [pytest.approx(total), pytest.approx(moved)]
     assert model.plausibility(SUM, STEPS) == pytest.approx(math.exp(total / 4))
     assert model.plausibility(SUM, STEPS[:1]) is None
     assert model.plausibility(SUM, STEPS * 2) is None
@@ -222,7 +224,7 @@ def test_a_judge_believes_in_orders():
     orders = (STEPS, STEPS[::-1])
     case = Question("1", "?", (Text(SUM),), ("A", "B"), tuple("\n".join(order) for order in orders))
     (belief,) = backend.believe([case])
-    found = [backend.model.order_log_probability(SUM, order) for order in orders]
+    found = backend.model.order_log_probabilities(SUM, orders)
     assert belief.probabilities[0] == pytest.approx(1 / (1 + math.exp((found[1] - found[0]) / 2)))
     short = Question("2", "?", (Text(SUM),), ("A", "B"), ("1+1=2", "2+2=4"))
     assert backend.believe([short])[0].abstention == "an option has 1 steps; a judge takes 2 to 6"
@@ -242,5 +244,6 @@ def test_the_shipped_judge_tells_orders_of_sums():
         steps = (f"{b}*{c}={b * c}", f"{e}*{f}={e * f}", f"{a}+{b * c}={a + b * c}", f"{a + b * c}+{d}={a + b * c + d}")
         asked = f"What is the result of {a}+{b}*{c}+{d}-{e}*{f}?"
         (other,) = shuffled(steps, 1, draw)
-        right += model.order_log_probability(asked, steps) > model.order_log_probability(asked, other)
+        ours, theirs = model.order_log_probabilities(asked, [steps, other])
+        right += ours > theirs
     assert right >= 17
