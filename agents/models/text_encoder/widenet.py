@@ -80,7 +80,10 @@ def moved(model: TextEncoder, texts: tuple[str, ...]) -> float:
     """Return the mean total-variation distance between the shares of experts of any two layers, over texts; 0 to 1."""
     routes: list[list[Route]] = []
     scores_of(model, texts, routes)
-    counts = torch.stack([sum(batch[layer].chosen.sum((0, 1)) for batch in routes) for layer in range(len(routes[0]))])  # type: ignore[arg-type, misc]
+    layers = range(len(routes[0]))
+    counts = torch.stack(
+        [torch.stack([batch[layer].chosen.sum((0, 1)) for batch in routes]).sum(0) for layer in layers]
+    )
     shares = counts / counts.sum(-1, keepdim=True)
     pairs = [(i, j) for i in range(len(shares)) for j in range(i)]
     return float(torch.stack([(shares[i] - shares[j]).abs().sum() / 2 for i, j in pairs]).mean())
