@@ -43,7 +43,7 @@ class Classifier(BeliefBackend):
     what: ClassVar[str]
     """What the model is called, for errors."""
     suffixes: ClassVar[tuple[str, ...]]
-    """Of published files."""
+    """Of published files; none where no published file is read."""
     published_options: ClassVar[tuple[str, ...]] = ()
     """Options that only a published file needs."""
 
@@ -60,9 +60,13 @@ class Classifier(BeliefBackend):
         """Return a model of the sizes that a folder holds."""
 
     @classmethod
-    @abstractmethod
     def published(cls, path: Path, labels: Sequence[str] | str | None, **options: Any) -> Any:
-        """Return the model of a published file; what it does not say of itself is in `options`."""
+        """Return the model of a published file; what it does not say of itself is in `options`.
+
+        Raises:
+            ModelError: published files of this kind are not read.
+        """
+        raise ModelError(f"{path}: {cls.what.lower()} reads folders that `debate train` made, and no published file")
 
     @classmethod
     def from_pretrained(
@@ -73,11 +77,10 @@ class Classifier(BeliefBackend):
         Raises:
             ModelError: no such model there, or a file of a folder of ours, whose sizes and options it does not hold.
         """
-        name, files = cls.what.lower(), " and ".join(cls.suffixes)
+        name, files = cls.what.lower(), " and ".join(cls.suffixes) or "published"
         if checkpoint is None:
-            raise ModelError(
-                f"{name} ships no weights: give checkpoint: FOLDER, made by `debate train`, or FILE{cls.suffixes[0]}"
-            )
+            file = f", or FILE{cls.suffixes[0]}" if cls.suffixes else ""
+            raise ModelError(f"{name} ships no weights: give checkpoint: FOLDER, made by `debate train`{file}")
         path = located(checkpoint)
         if path.suffix in cls.suffixes:
             if is_ours(path.parent):

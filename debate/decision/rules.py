@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.errors import ConfigError
 from agents.registry import load_named, takes
-from debate.decision import attended, ballots, belief_rules, fused
+from debate.decision import attended, ballots, belief_rules, fused, ordered
 from debate.decision.answers import judge, last_speaker, likeliest, lowest_temperature, majority, verifier
 from debate.decision.decision import Decode, Rule
 
@@ -63,6 +63,7 @@ def rules() -> dict[str, Callable[..., Rule]]:
         "lowest_temperature": lowest_temperature,
         "majority": majority,
         "ranked": ballots.ranked,
+        "step_order": ordered.step_order,
         "verifier": verifier,
         "weighted": belief_rules.weighted,
     }

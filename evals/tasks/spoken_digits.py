@@ -6,7 +6,6 @@ dataset's own rule has it; all six speakers are in both splits, so that this say
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 
 import torch
@@ -15,11 +14,10 @@ from agents.beliefs.sound_files import with_noise
 from agents.errors import ModelError, TaskError
 from agents.models.sounds.spoken_digits import DIGITS, read_digits
 from evals.sample import Loaded, Sample
-from evals.scoring.text import said
+from evals.scoring.digits import stated_digit
 from evals.task import Task, TaskInfo
 
 RATIOS = ("20", "10", "5", "0", "-5", "-10")
-_WORD = re.compile(r"[a-z]+|\d+")
 
 
 class SpokenDigits(Task):
@@ -73,9 +71,5 @@ class SpokenDigits(Task):
 
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the digit after the last `Answer:`, as a word; else the only one that is said."""
-        _, cue, after = said(response).lower().rpartition("answer:")
-        digits = [word for word in _WORD.findall(after) if (word in DIGITS or (word.isdigit() and len(word) == 1))]
-        words = [DIGITS[int(word)] if word.isdigit() else word for word in digits]
-        if cue and words:
-            return words[0]
-        return words[0] if len(set(words)) == 1 else None
+        found = stated_digit(response)
+        return None if found is None else DIGITS[found]

@@ -142,6 +142,7 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
 NEED_DATA = {
     *(
         "answers",
+        "digits",
         "functions_taught",
         "fusion",
         "glyphs",
@@ -150,9 +151,11 @@ NEED_DATA = {
         "pictures",
         "questions",
         "scenes",
+        "sentiment",
         "series",
         "sounds",
         "spoken_digits",
+        "step_order",
         "stream",
         "voice",
     ),

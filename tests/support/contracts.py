@@ -84,6 +84,57 @@ def small_tnt(folder: Path, *, seed: int = 0, labels: tuple[str, ...] = THINGS) 
     return {"checkpoint": str(folder)}
 
 
+def small_mp3(folder: Path, *, seed: int = 0, labels: tuple[str, ...] = THINGS) -> dict[str, Any]:
+    """Write a random classifier of pictures of 16 x 16 with patches of 4."""
+    from agents.models.blocks.config import EncoderConfig
+    from agents.models.mp3.backend import MP3Backend
+    from agents.models.mp3.config import MP3Config
+    from agents.models.mp3.model import MP3
+
+    torch.manual_seed(seed)
+    model = MP3(MP3Config(labels, side=16, patch=4, encoder=EncoderConfig(16, 1, 2, 8, 16)))
+    MP3Backend(_shaken(model), temperature=0.7).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def small_order(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random judge of order over a few words."""
+    from agents.models.blocks.config import EncoderConfig
+    from agents.models.mp3.order import OrderConfig, StepOrder
+    from agents.models.mp3.order_backend import OrderJudge
+
+    torch.manual_seed(seed)
+    encoder = EncoderConfig(8, 1, 2, 4, 8)
+    config = OrderConfig(("<pad>", "<unk>", *"0123456789+*=", "dog"), 6, 12, 30, encoder, encoder)
+    OrderJudge(_shaken(StepOrder(config)), temperature=2.0).save_pretrained(folder)  # type: ignore[arg-type]
+    return {"checkpoint": str(folder)}
+
+
+def small_text_encoder(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random WideNet over a few words."""
+    from agents.models.blocks.config import EncoderConfig
+    from agents.models.text_encoder.backend import TextEncoderBackend
+    from agents.models.text_encoder.config import TextEncoderConfig
+    from agents.models.text_encoder.model import TextEncoder
+
+    torch.manual_seed(seed)
+    encoder = EncoderConfig(8, 2, 2, 4, 8, experts=4, chosen=2, shared=True)
+    config = TextEncoderConfig(("negative", "positive"), ("<pad>", "<unk>", *"abcde"), 8, encoder)
+    TextEncoderBackend(_shaken(TextEncoder(config)), temperature=0.7).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def order_cases() -> list[Question]:
+    """Return solutions in orders to choose from, of different numbers and lengths, and options that are none."""
+    texts = ("1+2=3\n3*4=12", "3*4=12\n1+2=3")
+    longer = ("a dog barks\n1+1=2\nit sleeps\n2*2=4", "1+1=2\na dog barks\n2*2=4\nit sleeps")
+    return [
+        Question("case", "?", (Text("What is 1+2*4?"),), ("A", "B"), texts),
+        Question("case", "?", (Text("who barks?"),), ("A", "B", "C"), (*longer, longer[0].replace("dog", "cat"))),
+        Question("case", "who barks?", labels=("A", "B"), options=("the dog", "the cat")),
+    ]
+
+
 def _shaken(model: torch.nn.Module) -> torch.nn.Module:
     """Return a model with weights so large that pictures differ; those of a training's beginning are all but 0."""
     for weights in model.parameters():
@@ -233,6 +284,16 @@ CONTRACTS = {
     ),
     "crossvit": _pictures("crossvit", small_crossvit),
     "tnt": _pictures("tnt", small_tnt),
+    "mp3": _pictures("mp3", small_mp3),
+    "mp3_order": Contract("mp3_order", {}, order_cases, Text(" "), (), prepare=small_order),
+    "text_encoder": Contract(
+        "text_encoder",
+        {},
+        lambda: [Question("case", text) for text in ("a b c?", "c", "e d c b a b c d e", "z a", "d d d")],
+        Text(" "),
+        (),
+        prepare=small_text_encoder,
+    ),
     "passt_scenes": Contract(
         "passt_scenes",
         {},

@@ -92,6 +92,16 @@ def voices(folder, people=20, each=6):
             rows.append([person, 16 + 8 * grade, *(f"{value:.5f}" for value in values.tolist())])
     with (folder / "parkinsons_updrs.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([(PERSON, UPDRS, *CONFIG.columns), *rows])
+
+
+def reviews(folder):
+    """Write sentences in the layout of GLUE's SST-2, with the label first."""
+    lines = {
+        "dev": ("1\tb a d e .", "0\tc c a , b", "1\td e a"),
+        "train": [f"{n % 2}\t{'a b' if n % 2 else 'c d'} e" for n in range(12)],
+    }
+    for name, rows in lines.items():
+        (folder / f"{name}.tsv.gz").write_bytes(gzip.compress("\n".join(["label\tsentence", *rows]).encode(), mtime=0))
     return folder
 
 

@@ -4,11 +4,12 @@ import asyncio
 import gzip
 import json
 import shutil
+from functools import partial
 
 import pytest
 import torch
 from support import contracts
-from support.small_data import SPLITS, answer_sentences, digits, ett, tatoeba, things, trec, voices, wav
+from support.small_data import SPLITS, answer_sentences, digits, ett, reviews, tatoeba, things, trec, voices, wav
 
 from agents.beliefs.cards import GROUP
 from agents.models.classical_forecasters.backend import ClassicalForecaster
@@ -103,6 +104,7 @@ DATA = {
     "pictures": things,
     "questions": trec,
     "scenes": digits,
+    "sentiment": reviews,
     "series": ett,
     "sounds": recordings,
     "spoken_digits": digits,
@@ -129,10 +131,13 @@ PREPARED = {
     "langsamp_cloze": contracts.small_langsamp,
     "lmuformer": contracts.small_lmuformer,
     "matryoshka_2d": contracts.small_matryoshka,
+    "mp3": partial(contracts.small_mp3, labels=tuple("0123456789")),
+    "mp3_order": contracts.small_order,
     "passt": contracts.small_passt,
     "passt_scenes": contracts.small_passt,
     "sentence_transformers": contracts.small_sentence_transformer,
     "static_vectors": word_vectors,
+    "text_encoder": contracts.small_text_encoder,
     "tnt": contracts.small_tnt,
     "transformer_programs": contracts.small_program,
 }
@@ -148,6 +153,8 @@ def agents_of(config):
 def test_a_shipped_debate_is_played(tmp_path, monkeypatch, path):
     if path.stem == "answers":
         pytest.importorskip("sentence_transformers")
+    if path.stem == "digits":
+        pytest.importorskip("sklearn")
     if path.stem in ("pictures", "picture_experts"):
         pytest.importorskip("PIL")
     if path.stem == "glyphs":

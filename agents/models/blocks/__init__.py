@@ -1,0 +1,1 @@
+"""One family of encoders in which attention, feed-forward, norms, sharing and aspect ratio are choices."""

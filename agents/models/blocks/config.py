@@ -1,0 +1,74 @@
+"""Sizes and choices of an encoder."""
+
+from dataclasses import asdict, dataclass
+
+from agents.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """An encoder of pre-norm blocks.
+
+    Attributes:
+        width: d, of a token.
+        layers: L, how many blocks a token goes through.
+        heads: h, of each layer.
+        head_width: d_h; h · d_h need not be d, and is more where an encoder is wide in place of deep.
+        hidden: d_ff, of a feed-forward layer; where there are experts, of each of them.
+        experts: E; 1 for one feed-forward layer that serves every token.
+        chosen: K, how many experts serve a token.
+        shared: whether one block's maps serve all layers (ALBERT, WideNet).
+        own_norms: whether each layer of a shared block has norms of its own (WideNet); without, they are shared as well (ALBERT).
+        twice: whether GELU stands behind both maps of a feed-forward layer, as in WideNet's published code, or the first alone.
+        capacity: share of the tokens that an expert has room for in training, over K / E; without, it serves all that choose it.
+
+    Raises:
+        ConfigError: sizes that do not fit together.
+    """
+
+    width: int = 64
+    layers: int = 6
+    heads: int = 4
+    head_width: int = 16
+    hidden: int = 256
+    experts: int = 1
+    chosen: int = 1
+    shared: bool = False
+    own_norms: bool = True
+    twice: bool = False
+    capacity: float | None = None
+
+    def __post_init__(self) -> None:
+        sizes = (self.width, self.layers, self.heads, self.head_width, self.hidden, self.experts, self.chosen)
+        if min(sizes) < 1:
+            raise ConfigError(f"an encoder's sizes are at least 1; got {self.sizes}")
+        if self.chosen > self.experts:
+            raise ConfigError(f"a token is served by at most all experts; got chosen {self.chosen} of {self.experts}")
+        if not self.own_norms and not self.shared:
+            raise ConfigError("norms are shared where the block is: own_norms: false goes with shared: true")
+        if self.capacity is not None and not (self.experts > 1 and self.capacity > 0):
+            raise ConfigError(f"a capacity is above 0, and of several experts; got {self.capacity} of {self.experts}")
+
+    @property
+    def sizes(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+
+def aspect_ratio(total_heads: int, layers: int, *, width: int, head_width: int, hidden: int) -> EncoderConfig:
+    """Return the encoder of so many layers that shares a number of heads out among them (Brown et al., 2022, arXiv:2210.00640).
+
+    Fewer layers have more heads each; width, head width and hidden stay, so that attention costs the same at every aspect ratio,
+    while feed-forward layers and norms are as many as layers.
+
+    Args:
+        total_heads: L · h, a multiple of the layers.
+        layers: L.
+        width, head_width, hidden: d, d_h and d_ff, of every aspect ratio alike.
+
+    Raises:
+        ConfigError: heads that cannot be shared out evenly.
+    """
+    if layers < 1 or total_heads < layers or total_heads % layers:
+        raise ConfigError(f"heads are shared out evenly among layers; got {total_heads} heads and {layers} layers")
+    return EncoderConfig(width, layers, total_heads // layers, head_width, hidden)

@@ -1,0 +1,15 @@
+"""The card of the classifier of texts."""
+
+from agents.beliefs.cards import Card
+
+CARD = Card(
+    name="text_encoder",
+    paper="Xue et al., 2021, arXiv:2107.11817",
+    modality="text",
+    message="belief over kinds of text: positive or negative",
+    checkpoint="none shipped: debate train text_encoder --data FOLDER (SST-2)",
+    licence="Apache-2.0 (code); SST-2 states none",
+    backend="agents.models.text_encoder.backend:TextEncoderBackend",
+    training="agents.models.text_encoder.widenet:claims",
+    recipes=(("wide", "Brown et al., 2022, arXiv:2210.00640", "agents.models.text_encoder.wide:claims"),),
+)
