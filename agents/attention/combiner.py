@@ -123,7 +123,7 @@ def _segments(states: torch.Tensor, front: int, size: int) -> torch.Tensor:
     """Return [H, L, D] in segments, [H, S, m, D], with `front` zeros before and as many after as fill the last one."""
     length = states.shape[1] + front
     padded = torch.nn.functional.pad(states, (0, 0, front, -length % size))
-    return padded.unflatten(1, (-1, size))
+    return torch.unflatten(padded, 1, (-1, size))
 
 
 def _mixed(

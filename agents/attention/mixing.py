@@ -128,7 +128,8 @@ class Convolution(Mixer):
         """Return the product of the two transforms, long enough that nothing comes round from the end."""
         size = len(values) + len(self.kernel)
         spectrum = torch.fft.rfft(values, size, dim=0) * torch.fft.rfft(self.kernel, size)[:, None]
-        return torch.fft.irfft(spectrum, size, dim=0)[: len(values)]
+        mixed: Tensor = torch.fft.irfft(spectrum, size, dim=0)[: len(values)]
+        return mixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,8 @@ class Fourier(Mixer):
 
     def fast(self, values: Tensor) -> Tensor:
         """Return the real part of the two-dimensional transform."""
-        return torch.fft.fft2(values).real
+        mixed: Tensor = torch.fft.fft2(values).real
+        return mixed
 
 
 def _transform(length: int) -> Tensor:

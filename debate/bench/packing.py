@@ -71,7 +71,8 @@ def encoder_arms(texts: list[list[int]]) -> dict[str, Arm]:
 
     def with_padding() -> torch.Tensor:
         states = body(input_ids=ids, attention_mask=there.long()).last_hidden_state
-        return (states * there[..., None]).sum(1) / there.sum(1, keepdim=True)
+        means: torch.Tensor = (states * there[..., None]).sum(1) / there.sum(1, keepdim=True)
+        return means
 
     return {
         "padded": with_padding,

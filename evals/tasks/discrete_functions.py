@@ -65,7 +65,8 @@ class DiscreteFunctions(Task):
         family = self.variant or "conjunction"
         name = f"{family}|{self.split}|{self.seed}|{index}"
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
-        generator, known = torch.Generator().manual_seed(number), ()
+        generator = torch.Generator().manual_seed(number)
+        known: tuple[Text, ...] = ()
         if family == "monotone_conjunction":
             clause, points = monotone(1, EXAMPLES + 1, DIMS, generator)
             known = (Text(write_clause(clause[0])),)

@@ -111,4 +111,4 @@ class Experts(nn.Module):
             return chosen
         rows = chosen.flatten(0, 1)
         room = math.floor(self.config.capacity * self.config.chosen * len(rows) / self.config.experts)
-        return (rows * (rows.cumsum(0) <= room)).unflatten(0, chosen.shape[:2])
+        return torch.unflatten(rows * (rows.cumsum(0) <= room), 0, chosen.shape[:2])

@@ -39,6 +39,7 @@ def band_statistics(audio: Audio) -> Tensor:
     """Return the columns [F] of a sound of 8 kHz, in the order of `CONFIG.columns`."""
     power = log_mel(audio.samples, rate_hz=audio.rate_hz, window=WINDOW, hop=HOP, bands=BANDS).double()
     change = power[1:] - power[:-1] if len(power) > 1 else torch.zeros_like(power)
-    found = [each(part) for part in (power, change) for each in (lambda x: x.mean(0), lambda x: x.std(0, correction=0))]
-    stacked = torch.stack(found).reshape(len(STATISTICS), len(NAMES), -1)
+    parts = (power, change)
+    stacked = torch.stack([what for part in parts for what in (part.mean(0), part.std(0, correction=0))])
+    stacked = stacked.reshape(len(STATISTICS), len(NAMES), -1)
     return stacked.transpose(0, 1).flatten()

@@ -193,7 +193,7 @@ def _calibration(made: FusionBackend, test: Cases, whole: Tensor) -> dict[str, t
     standard = made.model.standardised(test.columns)
     with torch.no_grad():
         for name, head, place in zip(NAMES, made.model.heads, CONFIG.places.values(), strict=True):
-            temperature = float(head.temperature)
+            temperature = head.get_buffer("temperature").item()
             scores = head(standard[:, place]) * temperature
             found[name] = calibration_error(scores, test.right), calibration_error(scores, test.right, temperature)
         part = made.model.pool.of_beliefs

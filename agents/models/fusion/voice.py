@@ -80,13 +80,14 @@ def read_voices(data: Path | None) -> Voices:
 
 def asked_about(voices: Voices) -> Tensor:
     """Return the people of the task."""
-    people = voices.people.unique()
-    return people[people % EVERY == 0]
+    people: Tensor = torch.unique(voices.people)
+    asked: Tensor = people[people % EVERY == 0]
+    return asked
 
 
 def folds(voices: Voices, seed: int) -> list[Tensor]:
     """Return who is tested in each of five folds: everybody once, in an order drawn from a seed."""
-    people = voices.people.unique()
+    people = torch.unique(voices.people)
     return list(people[torch.randperm(len(people), generator=torch.Generator().manual_seed(seed))].tensor_split(FOLDS))
 
 
@@ -98,7 +99,7 @@ def divided(voices: Voices, tested: Tensor, seed: int) -> tuple[Voices, Voices, 
         tested: people of the test.
         seed: of how the others are divided, 3 : 1 : 1.
     """
-    left = voices.people.unique()
+    left = torch.unique(voices.people)
     left = left[~torch.isin(left, tested)]
     order = left[torch.randperm(len(left), generator=torch.Generator().manual_seed(seed))]
     fifth = len(order) // 5

@@ -239,7 +239,7 @@ def draw(
     which = torch.multinomial(weights, functions, replacement=True, generator=generator)
     x = spread * torch.randn(functions, points, dims, generator=generator, dtype=torch.float64)
     found = torch.zeros(functions, points, features).double()
-    for place in which.unique().tolist():
+    for place in torch.unique(which).tolist():
         mine = which == place
         found[mine, :, : len(kinds[place].variance)] = kinds[place].features(x[mine])
     w = torch.randn(functions, features, generator=generator, dtype=torch.float64) * variance[which].sqrt()

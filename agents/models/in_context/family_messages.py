@@ -79,7 +79,8 @@ def family_regrets(
 def ask(learner: Learner, x: Tensor, y: Tensor, at: Tensor) -> Said:
     """Return what a network says after examples x [B, K, d], y [B, K] and a question [B, d], at every point."""
     blank = torch.zeros(len(x), 1)
-    return learner(torch.cat([x, at[:, None]], 1).float(), torch.cat([y.float(), blank], 1))
+    heard: Said = learner(torch.cat([x, at[:, None]], 1).float(), torch.cat([y.float(), blank], 1))
+    return heard
 
 
 def _listened(mine: Sequence[Belief], heard: Sequence[Belief], names: Sequence[str]) -> dict[str, list[Belief]]:

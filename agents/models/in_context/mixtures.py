@@ -129,7 +129,8 @@ def _points(kinds: Sequence[Kind], seed: int, *, functions: int = 0, spread: flo
 @torch.inference_mode()
 def _error(made: Learner, points: Points) -> Tensor:
     """Return the mean squared error after 0, 1, … examples, [K]."""
-    return (made(points.x.float(), points.y.float()).mean.double() - points.value).square().mean(0)
+    error: Tensor = (made(points.x.float(), points.y.float()).mean.double() - points.value).square().mean(0)
+    return error
 
 
 def _exact_error(kinds: Sequence[Kind], points: Points, counts: Sequence[int]) -> float:

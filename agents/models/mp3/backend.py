@@ -1,6 +1,6 @@
 """An agent that sees, pretrained by telling positions."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from agents.models.mp3.config import MP3Config
 from agents.models.mp3.model import MP3
@@ -12,7 +12,7 @@ class MP3Backend(PictureBackend):
 
     model: MP3
     what = "MP3"
-    suffixes = ()
+    suffixes: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def made(cls, sizes: dict[str, Any]) -> MP3:

@@ -97,7 +97,7 @@ class StepOrder(nn.Module):
         words = batch.steps.flatten(0, 1)
         known = words.ne(0)
         h = self._read(words) * known[..., None]
-        steps = (h.sum(1) / known.sum(1, keepdim=True).clamp_min(1)).unflatten(0, there.shape)
+        steps = torch.unflatten(h.sum(1) / known.sum(1, keepdim=True).clamp_min(1), 0, there.shape)
         asked = self._read(batch.question) + self.is_asked
         both = torch.cat([steps, asked], 1)
         is_key = torch.cat([seen, batch.question.ne(0)], 1)
@@ -119,7 +119,7 @@ class StepOrder(nn.Module):
             for step in (*steps, *[""] * (most - len(steps)))
         ]
         asked = [self.vocabulary.numbers(question, self.config.asked) for question, _ in solutions]
-        return Batch(padded(rows).unflatten(0, (len(solutions), most)), padded(asked))
+        return Batch(torch.unflatten(padded(rows), 0, (len(solutions), most)), padded(asked))
 
     @torch.inference_mode()
     def log_places(self, question: str, steps: Sequence[str]) -> Tensor:

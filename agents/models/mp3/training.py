@@ -5,6 +5,7 @@ B batch, n pictures of 8 x 8.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -151,7 +152,7 @@ def models(out: Path, recipe: Recipe, seed: int, progress: Progress) -> Iterator
     ):
         folder = out / f"{name}-{seed}"
         if not (folder / CONFIG).is_file():
-            model = seeded(lambda config=config: MP3(config), seed)
+            model = seeded(partial(MP3, config), seed)
             if is_told:
                 model.patches.load_state_dict(first.patches.state_dict())
                 model.encoder.load_state_dict(first.encoder.state_dict())

@@ -1,6 +1,7 @@
 """The recipe of wide attention: six layers of four heads against one of twenty-four, at the same steps."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import process_time
 
@@ -82,7 +83,7 @@ def latency(first: EncoderConfig, second: EncoderConfig, *, tokens: int, runs: i
 
     CPU time, since a busy machine keeps a process waiting for longer than a layer takes.
     """
-    models = [seeded(lambda config=config: Encoder(config), 0).eval() for config in (first, second)]
+    models = [seeded(partial(Encoder, config), 0).eval() for config in (first, second)]
     inputs = [
         torch.randn(1, tokens, config.width, generator=torch.Generator().manual_seed(0)) for config in (first, second)
     ]

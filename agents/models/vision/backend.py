@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ class PictureBackend(Classifier):
     """
 
     modality = "image"
-    suffixes = FILES
+    suffixes: ClassVar[tuple[str, ...]] = FILES
     _is_noticed = False
 
     def labels(self, case: Question) -> tuple[str, ...]:

@@ -44,8 +44,8 @@ class PublishedPictures(PictureBackend):
 
     config_type: ClassVar[Callable[..., Any]]
     """Makes a `PictureConfig` of its fields."""
-    network: ClassVar[Callable[[Any], nn.Module]]
-    """Makes the model of a config."""
+    network: ClassVar[type[nn.Module]]
+    """The model, made of a config."""
     renamed: ClassVar[Callable[[Mapping[str, Tensor]], dict[str, Tensor]]]
     """A published state dict → the same with our names and layout."""
     sizes_of: ClassVar[Callable[[Mapping[str, Tensor], Sequence[str] | str | None], Any]]
