@@ -32,6 +32,7 @@ from agents.atomic_file import write_json
 from agents.backends import simulated
 from agents.errors import BackendFailed
 from agents.pretrained import Progress
+from agents.process_time import cpu_seconds
 from debate.bench.orchestrator import BACKEND, MIB
 
 ROUNDS, TOKENS = 3, 32
@@ -127,13 +128,13 @@ async def _streams(folder: Path, count: int, seconds: float, turn_s: float) -> d
         # The clock must not be held up by a search for garbage in what was imported.
         gc.collect()
         gc.freeze()
-        start, spent = time.monotonic(), _cpu_seconds(pid)
+        start, spent = time.monotonic(), _computed(pid)
         clients = [asyncio.create_task(_client(url, place, start + seconds, found, turn_s)) for place in range(count)]
         for quarter in range(1, QUARTERS + 1):
             await asyncio.sleep(max(0.0, start + quarter * seconds / QUARTERS - time.monotonic()))
             found.memory.append(_resident(pid))
         await asyncio.gather(*clients)
-        spent = _cpu_seconds(pid) - spent
+        spent = _computed(pid) - spent
     late = sorted(found.late) or [float("nan")]
     return {
         "streams": count,
@@ -300,10 +301,13 @@ def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _cpu_seconds(pid: int) -> float:
-    """Return what a process has computed so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _computed(pid: int) -> float:
+    found = cpu_seconds(pid)
+    if found is None:
+        raise BackendFailed(
+            "the server's CPU time cannot be read: it is gone, or this is not Linux, where /proc says it"
+        )
+    return found
 
 
 def _print_streams(found: dict[str, Any], console: Console) -> None:

@@ -8,11 +8,18 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agents.process_time import cpu_seconds
+
 START_S = 120.0
+# For how many times as long as it may compute the process is waited for, where a busy machine lets it wait.
+PATIENCE = 30
+# Seconds between looks at how long it has computed.
+_LOOK_S = 0.1
 
 
 class OutOfTime(Exception):
@@ -35,7 +42,8 @@ class Worker:
         """Return the reply to a request.
 
         Raises:
-            OutOfTime: none within `timeout_s`; starting the process does not count.
+            OutOfTime: none within `timeout_s` seconds of the process' own time, so that what a busy machine makes of an answer is
+                what an idle one does, or within `PATIENCE` times as many on the clock; starting it does not count.
             WorkerDied: it ended.
         """
         with self._lock:
@@ -77,16 +85,26 @@ class Worker:
         return self._process
 
     def _reply(self, timeout_s: float) -> dict[str, Any]:
-        try:
-            line = self._lines.get(timeout=timeout_s)
-        except queue.Empty:
-            self._end()
-            raise OutOfTime from None
+        line = self._next_line(timeout_s)
         if line is None:
             self._end()
             raise WorkerDied("the scoring process ended while it compared")
         reply: dict[str, Any] = json.loads(line)
         return reply
+
+    def _next_line(self, timeout_s: float) -> str | None:
+        assert self._process is not None
+        pid = self._process.pid
+        before, began = cpu_seconds(pid), time.monotonic()
+        while True:
+            try:
+                return self._lines.get(timeout=min(timeout_s, _LOOK_S))
+            except queue.Empty:
+                now, waited = cpu_seconds(pid), time.monotonic() - began
+                computed = waited if before is None or now is None else now - before
+                if computed >= timeout_s or waited >= PATIENCE * timeout_s:
+                    self._end()
+                    raise OutOfTime from None
 
     def _end(self) -> None:
         if self._process is None:

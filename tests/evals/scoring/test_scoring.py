@@ -1,6 +1,8 @@
 """Answers read out of real outputs and tidy ones, in linear time, and compared without running anything."""
 
 import json
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.growth import seconds
 
-from evals.scoring import mathematics
+from evals.scoring import bounded, mathematics
 from evals.scoring.bounded import OutOfTime, Worker, WorkerDied
 from evals.scoring.mathematics import boxed_expression, equal, spelled, stated_expression
 from evals.scoring.numbers import final_number, normalised, stated_number
@@ -315,6 +317,33 @@ def test_no_answer_is_run(tmp_path):
     for code in (f"__import__('os').mkdir('{mark}')", f"\\text{{exec(\"open('{mark}','w')\")}}", f"open('{mark}','w')"):
         equal(code, "1", timeout_s=20)
     assert not mark.exists()
+
+
+def test_what_a_busy_machine_lets_wait_is_not_out_of_time():
+    """A process that is stopped for longer than it may compute has computed nothing meanwhile."""
+    pytest.importorskip("math_verify")
+    worker = Worker()
+    try:
+        worker.ask({"do": "math", "answer": "1", "target": "2"}, 20)
+        process = worker._started()
+        process.send_signal(signal.SIGSTOP)
+        going_on = threading.Timer(1.5, process.send_signal, [signal.SIGCONT])
+        going_on.start()
+        assert worker.ask({"do": "math", "answer": "1/2", "target": "0.5"}, 1.0) == {"equal": True}
+        going_on.join()
+    finally:
+        worker.close()
+
+
+def test_a_process_that_computes_nothing_for_long_is_given_up(monkeypatch):
+    monkeypatch.setattr(bounded, "PATIENCE", 3)
+    worker = Worker()
+    try:
+        worker._started().send_signal(signal.SIGSTOP)
+        with pytest.raises(OutOfTime):
+            worker.ask({"do": "regex", "pattern": "a", "text": "a"}, 0.2)
+    finally:
+        worker.close()
 
 
 def test_a_worker_that_dies_says_so(monkeypatch):
