@@ -23,8 +23,8 @@ part machine 30 bash -c "nvidia-smi; $PYTHON -m debate doctor"
 # 1. Do the kernels compute what their definitions say, on the device?
 part right 90 "$PYTHON" -m pytest -q -m gpu tests/kernels
 # 2. What do they take alone? Checked again before each is timed.
-part kernels 180 "$PYTHON" -m debate bench kernels --device cuda --shapes qwen3-0.6b,llama-3-8b,smollm2-135m \
-    --dtypes bfloat16 --batch 1,16,32 --rounds 9 --no-compiled --minutes 2.5 --out "$OUT/kernels.json"
+part kernels 240 "$PYTHON" -m debate bench kernels --device cuda --shapes qwen3-0.6b,llama-3-8b,smollm2-135m \
+    --dtypes bfloat16 --batch 1,16,32 --rounds 9 --no-compiled --minutes 3.3 --out "$OUT/kernels.json"
 # 3. Does the engine speak, and what does CIPHER add to a step? The smallest model first, its log whole where it does not start.
 part engine-small 180 "$PYTHON" -m debate bench engine --device cuda --shapes qwen3-0.6b --rows 1,32 --tokens 128 --rounds 4 \
     --out "$OUT/engine-0.6b.json"

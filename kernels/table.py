@@ -143,7 +143,7 @@ class EmbeddingTable:
         if gpu.refusal("auto", self.weight) is None and self.num_tokens:
             from kernels.nearest import triton
 
-            self._tune()
+            self.tune()
             self.neighbour_cosines.copy_(triton.neighbour_cosines(self.weight.detach(), self.inverse_norms))
             object.__setattr__(self, "knows_neighbours", True)
             if gpu.leaves_out():
@@ -153,8 +153,13 @@ class EmbeddingTable:
             for tensor in (self.weight.detach(), self.packed.packed):
                 native.library().use_huge_pages(native.pointer(tensor), tensor.numel() * tensor.element_size())
 
-    def _tune(self) -> None:
-        """Time how the GPU's kernels are best launched on this table, for as long as there is time: what is not, is next time."""
+    def tune(self) -> None:
+        """Time how the GPU's kernels are best launched on this table, for half a minute at most: what is not, is next time.
+
+        Nothing where the table is on no GPU, or all was timed before.
+        """
+        if gpu.refusal("auto", self.weight) is not None or not self.num_tokens:
+            return
         from kernels.expectation import triton as expectation
         from kernels.nearest import triton as nearest
 

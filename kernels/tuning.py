@@ -47,6 +47,11 @@ class Tuned:
         found = self._chosen.get(name)
         return found if found in candidates else None
 
+    @property
+    def all(self) -> dict[str, Launch]:
+        """Every launch that was timed fastest, by kernel and shape."""
+        return dict(self._chosen)
+
     def set(self, name: str, launch: Launch) -> None:
         """Keep what was timed fastest."""
         self._chosen[name] = launch
@@ -70,6 +75,11 @@ def chosen(kernel: str, key: str, candidates: Sequence[Launch], device: torch.de
         device: where it will run.
     """
     return _tuned(device).get(f"{kernel} {key}", candidates) or candidates[0]
+
+
+def known(device: torch.device) -> dict[str, Launch]:
+    """Every launch that was timed fastest on a device, by kernel and shape."""
+    return _tuned(device).all
 
 
 def tune(

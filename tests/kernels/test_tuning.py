@@ -47,6 +47,7 @@ def test_the_fastest_is_kept_for_the_next_process(kept):
     # Of another shape, or another kernel, nothing is known.
     assert tuning.chosen("product", "[20, 4]", LAUNCHES, CPU) == LAUNCHES[0]
     assert tuning.chosen("search", "[10, 4]", LAUNCHES, CPU) == LAUNCHES[0]
+    assert tuning.known(CPU) == {"product [10, 4]": LAUNCHES[1]}
     before = len(ran)
     assert tuning.tune("product", "[10, 4]", LAUNCHES, CPU, run, clock) == LAUNCHES[1]
     assert len(ran) == before, "it was timed again"

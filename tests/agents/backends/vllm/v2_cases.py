@@ -167,35 +167,3 @@ def test_log_probabilities_restrictions_and_a_temperature_that_vllm_divides_by(v
         assert int((found > 0).sum()) == kept, key
         torch.testing.assert_close(found[:kept], share[:kept] / share[:kept].sum(), rtol=1e-3, atol=1e-6)
         assert taken[key]["top_ids"][0, :kept].tolist() == taken[base]["top_ids"][0, :kept].tolist()
-
-
-def test_what_a_text_request_of_somebody_else_may_be_is_left_to_vllm_beside_vectors(v2):
-    """vLLM's own sampler restricts and draws; a CIPHER request in the same batch stays what it is alone."""
-    from vllm import SamplingParams
-    from vllm.inputs.engine import tokens_input
-    from vllm.sampling_params import RequestOutputKind
-
-    async def last(params, number):
-        async for output in v2._engine.generate(tokens_input(list(b"Which stones?")), params, number, None):
-            found = list(output.outputs[0].token_ids)
-        return found
-
-    async def together():
-        params = [
-            SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, max_tokens=6, ignore_eos=True, seed=1, **settings)
-            for settings in (
-                {"temperature": 0.0},
-                {"temperature": 0.9, "top_k": 1},
-                {"temperature": 0.9, "top_p": 1e-6},
-            )
-        ]
-        return await asyncio.gather(*(last(one, f"other-{place}") for place, one in enumerate(params)))
-
-    request = asked(3)
-    alone = say(v2, [request])
-    running = v2._engine.begin(together())
-    beside = say(v2, [request])
-    greedy, first, nucleus = running.result()
-    # Of one token that is left the draw is the likeliest one.
-    assert greedy == first == nucleus
-    check(beside, alone)
