@@ -92,6 +92,7 @@ def voices(folder, people=20, each=6):
             rows.append([person, 16 + 8 * grade, *(f"{value:.5f}" for value in values.tolist())])
     with (folder / "parkinsons_updrs.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([(PERSON, UPDRS, *CONFIG.columns), *rows])
+    return folder
 
 
 def reviews(folder):
