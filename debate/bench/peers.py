@@ -264,7 +264,9 @@ async def _race(
 def _by_loop(debate: Debate, loop: ReferenceLoop, size: int) -> Debate:
     """Return a debate whose agents speak by static batches."""
     turns = asyncio.Lock()
-    agents = {name: replace(agent, backend=StaticBatches(loop, size, turns)) for name, agent in debate.agents.items()}
+    agents: dict[str, Any] = {}
+    for name, agent in debate.agents.items():
+        agents[name] = replace(agent, backend=StaticBatches(loop, size, turns))
     return replace(debate, agents=agents)
 
 
