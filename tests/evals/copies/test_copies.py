@@ -135,7 +135,7 @@ def test_what_cannot_be_tabulated_is_refused(file, tmp_path, home):
         asyncio.run(play(tmp_path / "short.yaml", tmp_path / "none", 1, limit=1))
     assert not (tmp_path / "none").exists()
     file.write_text(file.read_text().replace(CUT, "svd(ratio=2.0)").replace(WHOLE, "svd(ratio=1.5)"))
-    with pytest.raises(ConfigError, match="none of its transforms takes a seed"):
+    with pytest.raises(ConfigError, match="none of its transforms or attentions takes a seed"):
         config_of_seed(file, 1)
     with pytest.raises(UnknownName, match="unknown method 'singel'.*Did you mean 'single'"):
         asyncio.run(play(file, tmp_path / "none", 1, methods=["singel"], limit=1))
