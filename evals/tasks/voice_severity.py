@@ -72,7 +72,7 @@ class VoiceSeverity(Task):
                     observations=(Series(row[None].float(), names),),
                 )
             )
-        return Loaded(tuple(samples), len(voices), source=str(self.data))
+        return Loaded(tuple(samples), len(samples), source=str(self.data))
 
     def labels(self, sample: Sample) -> tuple[str, ...]:
         """Return the four grades."""
