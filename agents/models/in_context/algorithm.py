@@ -30,7 +30,7 @@ SHALLOW = replace(DEEP, layers=1)
 NOISES = (0.25, 1.0)
 DEEP_RECIPE = Recipe(steps=2500, loss="squared")
 SHORT_RECIPE = Recipe(steps=1000, loss="squared")
-FRESH, PROBED, QUESTIONS, FUNCTIONS = 1000, 2000, 32, 200
+FRESH, PROBED, QUESTIONS, FUNCTIONS = 600, 2000, 32, 100
 COUNTS = tuple(range(1, DEEP.points))
 KNOWN = (8, 12)
 """Twice and three times as many examples as dimensions, where the estimators differ and all of them know something."""

@@ -21,7 +21,7 @@ from agents.models.in_context.training import Recipe, fit
 from agents.models.seeded import seeded
 
 HIDDEN = 64
-RECIPE = Recipe(steps=300, batch=256, learning_rate=1e-2, warmup=20)
+RECIPE = Recipe(steps=200, batch=256, learning_rate=1e-2, warmup=20)
 
 
 class Probe(nn.Module):
