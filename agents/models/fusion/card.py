@@ -11,6 +11,12 @@ CARD = Card(
     licence="Apache-2.0 (code); Parkinson's telemonitoring CC BY 4.0; Free Spoken Digit Dataset CC BY-SA 4.0",
     backend="agents.models.fusion.backend:FusionBackend",
     training="agents.models.fusion.claims:claims",
-    recipes=(("voice", "2510.20239 on Tsanas et al., 2010 (UCI 189)", "agents.models.fusion.voice_claims:claims"),),
+    recipes=(
+        (
+            "voice",
+            "Tri-Modal Severity Fused Diagnosis, 2025, arXiv:2510.20239",
+            "agents.models.fusion.voice_claims:claims",
+        ),
+    ),
     note="Not for clinical use: the channels are stand-ins, and nothing here was validated on patients.",
 )
