@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from agents.attention.options import attention_of, cache_of
-from agents.attention.staircase import Staircase, StaircaseCache
+from agents.attention.staircase import Staircase
 from agents.errors import ConfigError, ModelError
 from agents.model_folder import read_config, read_tokenizer
 from agents.ordinary_file import read_ordinary_text
@@ -145,15 +145,21 @@ class Whole:
         return found
 
     def _step_by_step(self, model: Any, stair: Staircase) -> list[torch.Tensor]:
-        """Return log beliefs of a model that reads token by token through a quantised cache.
+        """Return log beliefs of a model that reads token by token through a quantised cache, all texts side by side."""
+        from agents.backends.transformers.decoder import Decoder, Mode
 
-        All texts go side by side, the shorter ones filled up behind their end, where nothing is looked at.
-        """
+        mode = Mode("by_row")
+        model.set_attn_implementation(mode.attention)
+        decoder = Decoder(model, mode, torch.device("cpu"), 64, stair=stair)
+        cache, table = decoder.new_cache(), model.get_input_embeddings().weight
         longest = max(len(text.ids) for text in self._scored)
-        ids = torch.tensor([[*text.ids, *[0] * (longest - len(text.ids))] for text in self._scored])
-        held = StaircaseCache(stair, model.config.get_text_config().num_hidden_layers)
-        steps = [model(ids[:, i : i + 1], past_key_values=held).logits[:, 0].float() for i in range(longest - 1)]
-        beliefs = torch.log_softmax(torch.stack(steps, 1), -1)
-        return [
-            row[text.first - 1 : len(text.ids) - 1] for row, text in zip(beliefs, self._scored, strict=True)
-        ]  # fmt: skip
+        cache.reserve(len(self._scored), longest)
+        found: list[list[torch.Tensor]] = [[] for _ in self._scored]
+        for place in range(longest - 1):
+            rows = [row for row, text in enumerate(self._scored) if place < len(text.ids) - 1]
+            tokens = torch.tensor([self._scored[row].ids[place] for row in rows])
+            logits = decoder.decode(cache, table[tokens], torch.full_like(tokens, place), slots=rows)
+            for row, line in zip(rows, logits, strict=True):
+                found[row].append(line)
+        beliefs = [torch.log_softmax(torch.stack(lines).float(), -1) for lines in found]
+        return [lines[text.first - 1 :] for lines, text in zip(beliefs, self._scored, strict=True)]
