@@ -132,6 +132,8 @@ def _write(out: Path, found: Sequence[Measured]) -> None:
 
 
 def _points(found: Sequence[Mapping[str, Fared]], other: str) -> str:
+    if other not in found[0]:
+        return ""
     each = [100 * (rules[FUSED].accuracy - rules[other].accuracy) for rules in found]
     low, high = over_seeds(each)
     text = f"{fmean(each):+.1f} ({low:+.1f} to {high:+.1f})"

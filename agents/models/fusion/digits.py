@@ -118,6 +118,8 @@ def fared(pool: TrainedPool, beliefs: Tensor, heard: Tensor, right: Tensor) -> d
         FUSED: pool(beliefs, everyone),
         TOLD: multiplied(beliefs, without),
     }
+    if not bool(heard[place]):
+        del logs[SINGLE]
     return {rule: Fared(each, right) for rule, each in logs.items()}
 
 
