@@ -39,7 +39,10 @@ def load_model(folder: str | Path, what: str, make: Callable[[dict[str, Any]], M
     try:
         stored = json.loads((folder / CONFIG).read_text())
         model = make(stored.pop("model"))
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        weights = load_file(folder / WEIGHTS)
+        if wrong := next((name for name, tensor in weights.items() if bool(tensor.isnan().any())), None):
+            raise ValueError(f"its tensor {wrong} holds what is no number")
+        model.load_state_dict(weights)
     except (
         OSError,
         ValueError,
