@@ -47,6 +47,21 @@ def test_sst2_in_both_orders_of_columns(tmp_path):
         read_sst2(None, "train")
 
 
+def test_a_damaged_sst2_is_a_sentence_and_a_line_ends_at_a_line_feed(tmp_path):
+    path = tmp_path / "dev.tsv"
+    path.write_bytes("sentence\tlabel\r\na\u2028b\t1\r\n".encode())
+    assert read_sst2(tmp_path, "test") == [("positive", "a\u2028b")]
+    path.write_bytes(b"sentence\tlabel\ncaf\xe9\t1\n")
+    with pytest.raises(ModelError, match=r"cannot read .*dev.tsv: 'utf-8' codec"):
+        read_sst2(tmp_path, "test")
+    path.unlink()
+    whole = gzip.compress(b"sentence\tlabel\na\t1\n" * 100)
+    for damaged in (b"sentence\tlabel\n", whole[:-12], whole[:20] + b"x" + whole[21:]):
+        (tmp_path / "dev.tsv.gz").write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"cannot read .*dev.tsv.gz: "):
+            read_sst2(tmp_path, "test")
+
+
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """Both recipes with tiny encoders and two steps."""
