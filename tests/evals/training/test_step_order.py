@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from agents.errors import TaskError
 from agents.models.blocks.config import EncoderConfig
 from agents.models.mp3.order import OrderConfig
 from evals.tasks.sums import split_of
@@ -69,3 +70,13 @@ def test_the_recipe_at_its_smallest(tmp_path, tiny):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"arithmetic-0", "arithmetic-alone-0", "gsm8k-0"}
     model = step_order.OrderJudge.from_pretrained(str(tmp_path / "out" / "arithmetic-alone-0")).model
     assert not model.config.others
+
+
+def test_damaged_word_problems_are_not_left_out_in_silence(tmp_path):
+    (tmp_path / "test.jsonl").write_text('{"question": "How many?", "answer": "One.\\nTwo.\\n#### 2"}')
+    # Without those to learn from there is nothing to ask.
+    assert step_order.word_problems(tmp_path, "test") == []
+    (tmp_path / "train.jsonl").write_text("{damaged")
+    assert len(step_order.word_problems(tmp_path, "test")) == 1
+    with pytest.raises(TaskError, match=r"train.jsonl:1"):
+        step_order.word_problems(tmp_path, "train")
