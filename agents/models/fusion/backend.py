@@ -159,7 +159,7 @@ class FusionBackend(BeliefBackend):
 def explained(channels: Sequence[str], heard: Tensor, added: Tensor, label: str) -> str:
     """Return what each channel added to the log belief in a label, in words."""
     parts = [
-        f"{name} {value:+.2f}" if is_heard else f"{name} missing"
+        name + f" {value:+.2f}".replace("-", "−") if is_heard else f"{name} missing"
         for name, value, is_heard in zip(channels, added.tolist(), heard.tolist(), strict=True)
     ]
-    return f"for {label}, nats: {', '.join(parts)}".replace("-", "−")
+    return f"for {label}, nats: {', '.join(parts)}"
