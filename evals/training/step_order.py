@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from agents.beliefs.claims import Claim, claims_of
+from agents.errors import ConfigError
 from agents.models.blocks.words import PAD, UNKNOWN, counted
 from agents.models.checkpoint import CONFIG
 from agents.models.mp3.order import OrderConfig, StepOrder
@@ -116,6 +117,9 @@ def told_apart(model: StepOrder, tested: Sequence[Solved], *, near: bool = False
         model: the judge.
         tested: solutions; those all of whose orders read alike are left out.
         near: the other order is the given one with two neighbours exchanged; else any.
+
+    Raises:
+        ConfigError: none is left.
     """
     right, count = 0.0, 0
     for each in tested:
@@ -126,6 +130,8 @@ def told_apart(model: StepOrder, tested: Sequence[Solved], *, near: bool = False
         ours, theirs = model.order_log_probabilities(each.question, (each.steps, other))
         right += 1.0 if ours > theirs else 0.5 if ours == theirs else 0.0
         count += 1
+    if not count:
+        raise ConfigError(f"none of {len(tested)} solutions has another order to be told apart from: give more of them")
     return right / count
 
 

@@ -407,6 +407,9 @@ def test_a_broken_channel_is_broken_the_same_way_for_everyone(tmp_path):
         ({"noise": {"smell": 1}}, UnknownName, "unknown channel 'smell'"),
         ({"noise": {"pitch": -1}}, ConfigError, "noise of channel pitch is a number of deviations, 0 or more; got -1"),
         ({"noise": {"pitch": True}}, ConfigError, "got True"),
+        ({"noise": 4}, ConfigError, r"a mapping of channels to deviations, e.g. \{pitch: 4\}; got 4"),
+        ({"noise": ["pitch"]}, ConfigError, "a mapping of channels"),
+        ({"channel": 5}, ConfigError, "a channel is a name, one of pitch, "),
         ({"noise": {"pitch": float("nan")}}, ConfigError, "got nan"),
     ],
 )

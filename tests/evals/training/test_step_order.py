@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from agents.errors import TaskError
+from agents.errors import ConfigError, TaskError
 from agents.models.blocks.config import EncoderConfig
 from agents.models.mp3.order import OrderConfig
 from evals.tasks.sums import split_of
@@ -43,6 +43,8 @@ def test_pairs_are_told_apart_and_ties_are_half():
         assert step_order.told_apart(Knowing(), [down, alike], near=near) == 1
         assert step_order.told_apart(Knowing(), [down, up], near=near) == 0.5
         assert step_order.told_apart(Knowing(), [blind], near=near) == 0.5
+        with pytest.raises(ConfigError, match="none of 1 solutions has another order"):
+            step_order.told_apart(Knowing(), [alike], near=near)
 
 
 @pytest.fixture
