@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.errors import ModelError
 from agents.models.fusion.config import FusionConfig
 from agents.models.fusion.model import FusionModel, Head, broken
 from agents.models.fusion.pool import LogLinear, TrainedPool
@@ -65,7 +66,15 @@ def fit(config: FusionConfig, learned: Cases, held: Cases, last: Cases, *, seed:
         held: others, that heads' temperatures and the pool are fitted on.
         last: still others, for the pool's temperature.
         seed: of what is missing and broken.
+
+    Raises:
+        ModelError: no cases in one of the three, or a column of them that is not finite.
     """
+    for name, part in (("heads", learned), ("the pool", held), ("the pool's temperature", last)):
+        if not len(part) or not bool(torch.isfinite(part.columns).all()):
+            raise ModelError(
+                f"a fusion fits {name} to cases whose columns are finite; got {len(part)} cases, or others"
+            )
     model = FusionModel(config)
     model.middle.copy_(learned.columns.double().mean(0))
     # A column that never changes says nothing, and is divided by 1; its deviation may be rounding of its mean.

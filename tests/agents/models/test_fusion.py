@@ -266,6 +266,21 @@ def test_a_column_that_never_changes_is_not_divided_by_the_rounding_of_its_mean(
     assert torch.allclose(model.standardised(other), model.standardised(parts[0].columns), atol=1e-8)
 
 
+def test_a_part_without_cases_or_with_columns_that_are_no_numbers_is_refused():
+    parts = [small_cases(count, seed=seed) for seed, count in enumerate((60, 40, 30))]
+    with pytest.raises(ModelError, match="fits the pool to cases whose columns are finite; got 0 cases"):
+        fit(SMALL, parts[0], parts[1].chosen(torch.arange(0)), parts[2], seed=0)
+    parts[2].columns[3, 1] = torch.nan
+    with pytest.raises(ModelError, match="fits the pool's temperature to cases"):
+        fit(SMALL, *parts, seed=0)
+
+
+def test_a_file_in_another_encoding_is_a_sentence(tmp_path):
+    (tmp_path / "parkinsons_updrs.csv").write_bytes(b"subject#,caf\xe9\n1,2\n")
+    with pytest.raises(ModelError, match="cannot read .*parkinsons_updrs.csv: 'utf-8' codec"):
+        read_voices(tmp_path)
+
+
 def test_trees_learn_of_every_level_that_the_pool_learns_of(fitted, monkeypatch):
     ensemble = pytest.importorskip("sklearn.ensemble")
     seen = []
