@@ -61,8 +61,8 @@ def build_debate(
         DebateError: a part that does not exist: an unknown topology, missing prompts, a missing model.
     """
     exchange = build_exchange(config)
-    # Of a rule that does not exist, or lacks a parameter, one hears before anything is said.
-    decision_rule(config.decision, backends.decode)
+    # Of a rule that does not exist, lacks a parameter, or does not know a voter, one hears before anything is said.
+    decision_rule(config.decision, backends.decode, voters=config.electorate.voters)
     for finding in check(config, exchange):
         if finding.kind == "error":
             raise ConfigError(f"topology: {finding.text}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from agents.errors import ModelError
+from agents.errors import ConfigError, ModelError
 from agents.ordinary_file import read_ordinary_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ def load_model(folder: str | Path, what: str, make: Callable[[dict[str, Any]], M
     try:
         stored = json.loads((folder / CONFIG).read_text())
         model = make(stored.pop("model"))
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        weights = load_file(folder / WEIGHTS)
+        if wrong := next((name for name, tensor in weights.items() if bool(tensor.isnan().any())), None):
+            raise ValueError(f"its tensor {wrong} holds what is no number")
+        model.load_state_dict(weights)
     except (
         OSError,
         ValueError,
@@ -49,6 +52,9 @@ def load_model(folder: str | Path, what: str, make: Callable[[dict[str, Any]], M
         OverflowError,
         RuntimeError,
         SafetensorError,
+        # Sizes that do not fit together, by the model's own config.
+        ConfigError,
+        ModelError,
     ) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"no {what} in {folder}: {reason[:300]}") from error

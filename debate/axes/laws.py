@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from agents.beliefs.belief import Belief
+from agents.errors import RequestError
 from agents.question import Question
 from debate.axes.signature import Signature, carried
 
@@ -48,13 +49,15 @@ def differences(
         seed: of the order.
 
     Raises:
-        ConfigError: no input has the axis.
-        RequestError: a shape that is not the signature's.
+        ConfigError: the axis is in no input, or in no result.
+        RequestError: a shape that is not the signature's, or fewer than two indices of the axis.
     """
     carried(signature, (axis,))
     whole = results(operator, signature, inputs)
     shapes = {name: list(tensor.shape) for name, tensor in inputs.items()}
     size = signature.check(shapes, {name: list(tensor.shape) for name, tensor in whole.items()})[axis]
+    if size < 2:
+        raise RequestError(f"the laws of an axis are about two indices of it or more; {axis} has {size}")
 
     def picked(places: Tensor) -> float:
         chosen = {
@@ -63,10 +66,9 @@ def differences(
             if wire.name in inputs
         }
         found = results(operator, signature, chosen)
+        # A result without the axis stays what it is.
         return max(
-            _apart(found[wire.name], _pick(whole[wire.name], wire.axes, axis, places))
-            for wire in signature.outputs
-            if axis in wire.axes
+            _apart(found[wire.name], _pick(whole[wire.name], wire.axes, axis, places)) for wire in signature.outputs
         )
 
     order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
@@ -89,7 +91,10 @@ def results(operator: Operator, signature: Signature, inputs: Mapping[str, Tenso
 
 
 def of_beliefs(believe: Callable[[Sequence[Question]], list[Belief]], cases: Sequence[Question]) -> Differences:
-    """Return the same for beliefs about cases: asked about one by one, and in the opposite order; infinite where one abstains."""
+    """Return the same for beliefs about cases: asked about one by one, and in the opposite order.
+
+    Infinite where a case is abstained from in one way of asking and not in another, or for another reason.
+    """
     together = believe(cases)
     alone = [believe([case])[0] for case in cases]
     backwards = believe(list(reversed(cases)))[::-1]

@@ -101,7 +101,9 @@ def _bind(wire: Wire, shape: Sequence[int], sizes: dict[str, int]) -> None:
 
 
 def carried(signature: Signature, over: Iterable[str]) -> None:
-    """Raise ConfigError where an axis that a law is about is not in an input and in every result."""
+    """Raise ConfigError where an axis that a law is about is in no input, or in no result."""
     for axis in over:
         if not any(axis in wire.axes for wire in signature.inputs):
             raise ConfigError(f"no input has the axis {axis!r}; there are {', '.join(signature.axes)}")
+        if not any(axis in wire.axes for wire in signature.outputs):
+            raise ConfigError(f"no result has the axis {axis!r}, so that nothing can be carried past along it")

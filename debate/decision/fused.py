@@ -3,6 +3,7 @@
 The pool is trained beforehand (`debate train fusion`), for agents of the names that it knows (`agents/models/fusion/pool.py`).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from debate.decision.decision import Decision, Decode, Poll, Rule
 from debate.decision.option_reading import read_options
 
 
-def fused(*, weights: str = "", decode: Decode | None = None) -> Rule:
+def fused(*, weights: str = "", decode: Decode | None = None, voters: Sequence[str] | None = None) -> Rule:
     """The option of the trained pool of beliefs; the reason has what each agent added, and that it is not for clinical use.
 
     Where all that is heard are words, labels are pooled by what each agent's labels meant in training; beside beliefs a label
@@ -23,6 +24,7 @@ def fused(*, weights: str = "", decode: Decode | None = None) -> Rule:
     Args:
         weights: folder of `debate train fusion`, or of a pool alone: its channels are the names of agents.
         decode: token of a model → its text.
+        voters: agents that will decide, so that those of whom the weights know nothing are refused before the debate.
 
     Raises:
         ConfigError: no weights, no tokenizer, or an agent that decides of whom the weights know nothing.
@@ -38,12 +40,17 @@ def fused(*, weights: str = "", decode: Decode | None = None) -> Rule:
     pool = load_pool(Path(weights).expanduser())
     labels, channels = pool.labels, pool.channels
 
-    def rule(poll: Poll) -> Decision:
-        if strangers := [name for name in poll.voters if name not in channels]:
+    def refuse_strangers(names: Sequence[str]) -> None:
+        if strangers := [name for name in names if name not in channels]:
             raise ConfigError(
                 f"decision fused: {weights} has weights for {', '.join(channels)}, and none for {strangers[0]}: name agents as "
                 "its channels, or train weights for them"
             )
+
+    refuse_strangers(voters or ())
+
+    def rule(poll: Poll) -> Decision:
+        refuse_strangers(poll.voters)
         # As the task reads labels: the answer of 7 may be seven.
         answers = [poll.extract(f"Answer: {label}") or label for label in labels]
         beliefs = torch.full((len(channels), len(labels)), 1 / len(labels), dtype=torch.float64)

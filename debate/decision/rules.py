@@ -1,6 +1,6 @@
 """A decision that a config names → its rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from agents.errors import ConfigError
@@ -12,21 +12,24 @@ from debate.decision.decision import Decode, Rule
 GROUP = "debate.decisions"
 
 
-def decision_rule(decision: str, decode: Decode | None = None) -> Rule:
+def decision_rule(decision: str, decode: Decode | None = None, *, voters: Sequence[str] | None = None) -> Rule:
     """Return the rule that a config names, e.g. `weighted(by="entropy")`.
 
     Args:
         decision: a name, with parameters if need be.
         decode: token of a model → its text, for rules over beliefs.
+        voters: agents whose answers will count, for rules that know some agents alone: others are refused now.
 
     Raises:
         UnknownName: no such rule.
-        ConfigError: a parameter that it does not take or lacks, or a rule over beliefs without `decode`.
+        ConfigError: a parameter that it does not take or lacks, or a rule over beliefs without `decode`, or a voter that it does
+            not know.
     """
-    made, named = load_named(decision, "decision", GROUP, rules(), given=("decode",))
+    made, named = load_named(decision, "decision", GROUP, rules(), given=("decode", "voters"))
     given: dict[str, Any] = dict(named.parameters)
-    if "decode" in (getattr(made, "__kwdefaults__", None) or {}):
-        given["decode"] = decode
+    for key, value in (("decode", decode), ("voters", voters)):
+        if key in (getattr(made, "__kwdefaults__", None) or {}):
+            given[key] = value
     return _of_poll(named.name, made(**given))
 
 

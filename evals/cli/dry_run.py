@@ -81,7 +81,7 @@ def rehearse_rows(
     found: dict[Finding, list[str]] = {}
     longest: dict[str, LongestPrompt] = {}
     for name, played in rows.items():
-        decision_rule(played.decision, lambda _, __: None)
+        decision_rule(played.decision, lambda _, __: None, voters=played.electorate.voters)
         exchange = build_exchange(played)
         rehearsal = rehearse(played, exchange, questions, shots)
         one = facts(played, exchange)

@@ -2,7 +2,7 @@
 
 Four grades of the total UPDRS. The question tells the sixteen measures, and the sample carries them as a series of one step, for
 agents that look at columns. Every fifth person is asked about, and is not in the other split: recordings of one person are
-alike. Not for clinical use: voices alone tell next to nothing of the grade of somebody who was never heard (docs/backends.md).
+alike. Not for clinical use.
 """
 
 import re

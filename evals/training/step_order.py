@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from agents.beliefs.claims import Claim, claims_of
-from agents.errors import TaskError
+from agents.errors import ConfigError
 from agents.models.blocks.words import PAD, UNKNOWN, counted
 from agents.models.checkpoint import CONFIG
 from agents.models.mp3.order import OrderConfig, StepOrder
@@ -72,18 +72,23 @@ def held_out_sums(count: int, split: str = "test") -> list[Solved]:
 
 
 def word_problems(data: Path | None, split: str) -> list[Solved]:
-    """Return GSM8K's problems with solutions of 2 to 12 steps, from the files in a folder; none where they are not there."""
-    if data is None:
-        return []
-    folder = next((each for each in (data, data / "gsm8k") if (each / "test.jsonl").is_file()), None)
+    """Return GSM8K's problems with solutions of 2 to 12 steps, from the files in a folder; none where the two are not there.
+
+    Raises:
+        TaskError: a file that is there is damaged.
+    """
+    folders = [] if data is None else [data, data / "gsm8k"]
+    folder = next((each for each in folders if _has_both(each)), None)
     if folder is None:
         return []
-    try:
-        samples = create_task("gsm8k", data=folder, split=split).samples()
-    except TaskError:
-        return []
+    samples = create_task("gsm8k", data=folder, split=split).samples()
     found = (Solved(sample.question, steps_of(str(sample.metadata["rationale"]))) for sample in samples)
     return [each for each in found if 2 <= len(each.steps) <= WORD_PROBLEMS.config.places]
+
+
+def _has_both(folder: Path) -> bool:
+    learnt = any((folder / f"train.jsonl{end}").is_file() for end in ("", ".gz"))
+    return learnt and (folder / "test.jsonl").is_file()
 
 
 def train(
@@ -112,6 +117,9 @@ def told_apart(model: StepOrder, tested: Sequence[Solved], *, near: bool = False
         model: the judge.
         tested: solutions; those all of whose orders read alike are left out.
         near: the other order is the given one with two neighbours exchanged; else any.
+
+    Raises:
+        ConfigError: none is left.
     """
     right, count = 0.0, 0
     for each in tested:
@@ -122,6 +130,8 @@ def told_apart(model: StepOrder, tested: Sequence[Solved], *, near: bool = False
         ours, theirs = model.order_log_probabilities(each.question, (each.steps, other))
         right += 1.0 if ours > theirs else 0.5 if ours == theirs else 0.0
         count += 1
+    if not count:
+        raise ConfigError(f"none of {len(tested)} solutions has another order to be told apart from: give more of them")
     return right / count
 
 

@@ -336,3 +336,17 @@ def test_a_wire_that_is_carried_past_goes_over_the_box():
     assert len(inside) == 3
     assert all(float(line.split('y1="')[1].split('"')[0]) > box for line in inside)
     assert drawing([operator("nearest_token")]) == drawn
+
+
+def test_laws_are_about_an_axis_that_goes_in_and_comes_out_and_has_two_indices():
+    with pytest.raises(ConfigError, match="no result has the axis 'b'"):
+        differences(lambda x: x.sum(0), Signature.parse("x: b d -> d"), numbers(0, x=(3, 2)), "b")
+    for rows in (0, 1):
+        with pytest.raises(RequestError, match=f"two indices of it or more; b has {rows}"):
+            differences(lambda x: x, Signature.parse("x: b d -> b d"), numbers(0, x=(rows, 2)), "b")
+
+
+def test_a_result_without_the_axis_must_not_depend_on_it():
+    signature = Signature.parse("x: b d -> same: b d, total: d")
+    found = differences(lambda x: {"same": x, "total": x.sum(0)}, signature, numbers(0, x=(3, 2)), "b")
+    assert found.alone > 0.1

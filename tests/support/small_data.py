@@ -99,7 +99,7 @@ def reviews(folder):
     """Write sentences in the layout of GLUE's SST-2, with the label first."""
     lines = {
         "dev": ("1\tb a d e .", "0\tc c a , b", "1\td e a"),
-        "train": [f"{n % 2}\t{'a b' if n % 2 else 'c d'} e" for n in range(12)],
+        "train": [f"{n % 2}\t{'a b' if n % 2 else 'c d'} e {'x' * n} ." for n in range(1, 13)],
     }
     for name, rows in lines.items():
         (folder / f"{name}.tsv.gz").write_bytes(gzip.compress("\n".join(["label\tsentence", *rows]).encode(), mtime=0))

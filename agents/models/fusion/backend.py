@@ -40,7 +40,8 @@ class FusionBackend(BeliefBackend):
 
     Raises:
         UnknownName: no such channel.
-        ConfigError: a level of noise that is no number, is not finite or is below 0.
+        ConfigError: a channel that is no name, noise that is no mapping, or a level of it that is no number, is not finite
+            or is below 0.
     """
 
     template = f"{NOT_CLINICAL} Answer: {{label}}"
@@ -54,6 +55,12 @@ class FusionBackend(BeliefBackend):
         seed: int = 0,
     ) -> None:
         known = model.config.channels
+        if not isinstance(noise, Mapping | None):
+            raise ConfigError(
+                f"noise is a mapping of channels to deviations, e.g. {{{next(iter(known))}: 4}}; got {noise!r}"
+            )
+        if not isinstance(channel, str | None):
+            raise ConfigError(f"a channel is a name, one of {', '.join(known)}; got {channel!r}")
         for name in (*([] if channel is None else [channel]), *(noise or {})):
             if name not in known:
                 raise UnknownName("channel", name, known)
@@ -159,7 +166,7 @@ class FusionBackend(BeliefBackend):
 def explained(channels: Sequence[str], heard: Tensor, added: Tensor, label: str) -> str:
     """Return what each channel added to the log belief in a label, in words."""
     parts = [
-        f"{name} {value:+.2f}" if is_heard else f"{name} missing"
+        name + f" {value:+.2f}".replace("-", "−") if is_heard else f"{name} missing"
         for name, value, is_heard in zip(channels, added.tolist(), heard.tolist(), strict=True)
     ]
-    return f"for {label}, nats: {', '.join(parts)}".replace("-", "−")
+    return f"for {label}, nats: {', '.join(parts)}"

@@ -5,8 +5,9 @@ from agents.beliefs.cards import Card
 CARD = Card(
     name="fusion",
     paper="Tri-Modal Severity Fused Diagnosis, 2025, arXiv:2510.20239",
-    modality="series, or audio",
-    message="belief over ordered grades, or over classes, of all channels or of one; not for clinical use",
+    modality="series",
+    message="belief over ordered grades, or over classes, of all channels or of one; where it was trained on sound it looks at "
+    "audio in place of a series; not for clinical use",
     checkpoint="none shipped: debate train fusion --data FOLDER (spoken digits), or fusion:voice (Parkinson's telemonitoring)",
     licence="Apache-2.0 (code); Parkinson's telemonitoring CC BY 4.0; Free Spoken Digit Dataset CC BY-SA 4.0",
     backend="agents.models.fusion.backend:FusionBackend",

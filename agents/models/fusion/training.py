@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.errors import ModelError
 from agents.models.fusion.config import FusionConfig
 from agents.models.fusion.model import FusionModel, Head, broken
 from agents.models.fusion.pool import LogLinear, TrainedPool
@@ -28,6 +29,8 @@ LEVELS = (1.0, 2.0, 4.0)
 COPIES = 8
 """How often each case that a pool learns from is drawn: a quarter whole, a quarter with some missing, half with one broken."""
 TEMPERATURES = (log10(0.2), log10(20), 161)
+ROUNDING = 1e-12
+"""Of a mean of equal numbers, as a share of it."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,20 @@ def fit(config: FusionConfig, learned: Cases, held: Cases, last: Cases, *, seed:
         held: others, that heads' temperatures and the pool are fitted on.
         last: still others, for the pool's temperature.
         seed: of what is missing and broken.
+
+    Raises:
+        ModelError: no cases in one of the three, or a column of them that is not finite.
     """
+    for name, part in (("heads", learned), ("the pool", held), ("the pool's temperature", last)):
+        if not len(part) or not bool(torch.isfinite(part.columns).all()):
+            raise ModelError(
+                f"a fusion fits {name} to cases whose columns are finite; got {len(part)} cases, or others"
+            )
     model = FusionModel(config)
     model.middle.copy_(learned.columns.double().mean(0))
-    # A column that never changes says nothing, and is divided by 1.
+    # A column that never changes says nothing, and is divided by 1; its deviation may be rounding of its mean.
     spread = learned.columns.double().std(0, correction=0)
-    model.spread.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
+    model.spread.copy_(torch.where(spread > ROUNDING * model.middle.abs(), spread, torch.ones_like(spread)))
     x = model.standardised(learned.columns)
     seen = model.standardised(held.columns)
     for head, place in zip(model.heads, config.places.values(), strict=True):
@@ -102,7 +113,7 @@ def fit_head(head: Head, x: Tensor, right: Tensor) -> None:
 def fit_pool(pool: TrainedPool, cases: Heard, others: Heard) -> None:
     """Fit a pool to what channels believe, and to the labels that they would merely say; its temperatures on other cases.
 
-    The prior is how often each label is right among the cases, one case more each.
+    The prior is how often each label is right among the cases as they were drawn, one more each.
     """
     k = len(pool.labels)
     counts = torch.bincount(cases.right, minlength=k).double() + 1
@@ -138,7 +149,7 @@ def heard_in_training(model: FusionModel, cases: Cases, generator: torch.Generat
             # Somebody is heard.
             there[torch.arange(len(cases)), torch.randint(len(channels), (len(cases),), generator=generator)] = True
         elif copy % 4 > 1:
-            seen = _one_broken(standard, channels, generator)
+            seen = one_broken(standard, channels, generator)
         with torch.no_grad():
             beliefs.append(model.beliefs(seen))
         heard.append(there)
@@ -152,7 +163,7 @@ def fitted_temperature(logs: Tensor, right: Tensor) -> Tensor:
     return grid[losses.argmin()]
 
 
-def _one_broken(standard: Tensor, channels: Sequence[slice], generator: torch.Generator) -> Tensor:
+def one_broken(standard: Tensor, channels: Sequence[slice], generator: torch.Generator) -> Tensor:
     """Return columns of which each case has one channel broken, at a level that is drawn."""
     which = torch.randint(len(channels), (len(standard),), generator=generator)
     level = torch.tensor(LEVELS)[torch.randint(len(LEVELS), (len(standard),), generator=generator)]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from agents.errors import MissingDependency
-from agents.models.fusion.model import FusionModel, broken
-from agents.models.fusion.training import LEVELS, Cases, fitted_temperature
+from agents.models.fusion.model import FusionModel
+from agents.models.fusion.training import Cases, fitted_temperature, one_broken
 
 ROUNDS, DEPTH, RATE = 40, 3, 0.15
 
@@ -36,17 +36,11 @@ def fitted_trees(model: FusionModel, parts: Sequence[Cases], *, seed: int) -> Ca
     channels = list(model.config.places.values())
     standard = torch.cat([model.standardised(part.columns) for part in parts[:2]])
     right = torch.cat([part.right for part in parts[:2]])
-    copies = [standard]
-    for number in range(3):
-        harmed = standard.clone()
-        which = torch.randint(len(channels), (len(standard),), generator=generator)
-        level = LEVELS[int(torch.randint(len(LEVELS), (1,), generator=generator))]
-        for place, columns in enumerate(channels):
-            noisy = broken(standard, columns, level, generator)
-            chosen = (which == place)[:, None]
-            gone = torch.full_like(standard[:, columns], torch.nan)
-            harmed[:, columns] = torch.where(chosen, gone if number == 0 else noisy[:, columns], harmed[:, columns])
-        copies.append(harmed)
+    missing = standard.clone()
+    which = torch.randint(len(channels), (len(standard),), generator=generator)
+    for place, columns in enumerate(channels):
+        missing[which == place, columns] = torch.nan
+    copies = [standard, missing, *(one_broken(standard, channels, generator) for _ in range(2))]
     trees = HistGradientBoostingClassifier(
         max_iter=ROUNDS, max_depth=DEPTH, learning_rate=RATE, early_stopping=False, random_state=seed
     )

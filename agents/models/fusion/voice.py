@@ -57,7 +57,7 @@ def read_voices(data: Path | None) -> Voices:
     """Return the recordings of a folder with the file, or with such a folder `parkinsons_telemonitoring`, or of the file itself.
 
     Raises:
-        ModelError: it is not there, or lacks a column or has a value that is no number.
+        ModelError: it is not there, cannot be read, or lacks a column or has a value that is no number.
     """
     tried = [] if data is None else [data / FILE, data / "parkinsons_telemonitoring" / FILE, data]
     path = next((each for each in tried if each.is_file()), None)
@@ -65,8 +65,11 @@ def read_voices(data: Path | None) -> Voices:
         raise ModelError(
             f"Parkinson's telemonitoring is not there: give --data with {FILE} (UCI dataset 189, parkinsons_updrs.data)"
         )
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
     wanted = (*CONFIG.columns, UPDRS, PERSON)
     try:
         values = torch.tensor([[float(row[name]) for name in wanted] for row in rows], dtype=torch.float64)

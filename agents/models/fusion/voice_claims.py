@@ -100,6 +100,8 @@ def _of_fold(voices: Voices, tested: Tensor, seed: int) -> dict[str, Tensor]:
     places = list(CONFIG.places.values())
     noisy = broken(standard, places[best], NOISE, torch.Generator().manual_seed(seed))
     channels = model.beliefs(standard)
+    # Of everybody who is not tested, one recording more each.
+    others = torch.bincount(voices.grades[~torch.isin(voices.people, tested)], minlength=len(GRADES)).double() + 1
     scores = part(channels, heard)
     found = {
         "right": test.grades,
@@ -108,7 +110,7 @@ def _of_fold(voices: Voices, tested: Tensor, seed: int) -> dict[str, Tensor]:
         "fused, broken": model(noisy, heard),
         "best": channels[:, best].log(),
         "best, broken": model.beliefs(noisy)[:, best].log(),
-        "prior": part.log_prior.expand(len(test), -1),
+        "prior": (others / others.sum()).log().expand(len(test), -1),
     }
     for place, (name, head) in enumerate(zip(CONFIG.channels, model.heads, strict=True)):
         found[name] = channels[:, place].log()

@@ -151,9 +151,9 @@ class StepOrder(nn.Module):
     def plausibility(self, question: str, steps: Sequence[str]) -> float | None:
         """Return how plausible the order of some steps is: the geometric mean, over steps, of the probability of its place.
 
-        None where there is no order to judge: fewer than two steps, or more than there are places.
+        None where there is no order to judge: fewer than two steps, all of them alike, or more than there are places.
         """
-        if not 2 <= len(steps) <= self.config.places:
+        if len(set(steps)) < 2 or len(steps) > self.config.places:
             return None
         return float(self.log_places(question, steps).diagonal().mean().exp())
 

@@ -75,7 +75,10 @@ class OrderJudge(BeliefBackend):
         if not texts:
             return Belief.abstain(labels, "the case has no options to compare")
         orders, most = [steps_of(text) for text in texts], self.model.config.places
-        if wrong := next((steps for steps in orders if not 2 <= len(steps) <= most), None):
+        wrong = next((steps for steps in orders if not 2 <= len(steps) <= most), None)
+        if wrong is not None:
             return Belief.abstain(labels, f"an option has {len(wrong)} steps; a judge takes 2 to {most}")
+        if len({tuple(sorted(steps)) for steps in orders}) > 1:
+            return Belief.abstain(labels, "the options are not orders of the same steps")
         found = self.model.order_log_probabilities(asked, orders)
         return Belief.from_log_likelihoods(labels, [value / self.temperature for value in found])

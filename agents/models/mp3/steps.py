@@ -5,16 +5,19 @@ import re
 from collections.abc import Sequence
 
 _BREAK = re.compile(r"\n+|(?<=[.!?])(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bDr\.)\s+|,\s+(?=-?\d+\s*[-+*/]\s*\d+\s*=)")
-_ANSWER = re.compile(r"^(?:####|(?:the |final )*answer\b)", re.IGNORECASE)
+_MARK = re.compile(
+    r"^[ \t]*(?:[-*•]|\(?\d{1,2}[.)]|[*_]{0,2}step[ \t]+\d{1,2}[*_]{0,2}[:.)][*_]{0,2})[ \t]+", re.I | re.M
+)
+_ANSWER = re.compile(r"^(?:####|[*_ ]*(?:(?:so|thus|therefore|hence),? )?(?:the |our |final )*answer\b)", re.IGNORECASE)
 
 
 def steps_of(solution: str) -> tuple[str, ...]:
     """Return the steps of a solution, in its order.
 
-    The marks that end a step are left out, since a full stop behind the last of several would tell its place; so is the line that
-    states the answer, whose place is always the last.
+    What would tell a step's place is left out: the marks that end it, since a full stop may stand behind the last of several
+    alone, its number or bullet in a list, and the line that states the answer, whose place is always the last.
     """
-    found = (step.strip().rstrip(".,;:").strip() for step in _BREAK.split(solution))
+    found = (step.strip().rstrip(".,;:").strip() for step in _BREAK.split(_MARK.sub("", solution)))
     return tuple(step for step in found if step and not _ANSWER.match(step))
 
 

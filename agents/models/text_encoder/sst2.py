@@ -1,6 +1,7 @@
 """SST-2 (Socher et al., 2013) in the layout of GLUE's files: a header, then a label and a text a line."""
 
 import gzip
+import zlib
 from pathlib import Path
 
 from agents.errors import ModelError
@@ -8,13 +9,14 @@ from agents.errors import ModelError
 LABELS = ("negative", "positive")
 FILES = {"train": "train.tsv", "test": "dev.tsv"}
 """The development sentences are what is tested on: the test labels were never published."""
+LARGEST = 100_000_000
 
 
 def read_sst2(data: Path | None, split: str) -> list[tuple[str, str]]:
     """Return (label, sentence) of a split, `train` or `test`, from files (.gz too) in a folder or under its `sst2`.
 
     Raises:
-        ModelError: it is not there, or a line is not a label and a text.
+        ModelError: it is not there, is damaged or too large, or a line is not a label and a text.
     """
     name = FILES[split]
     tried = [] if data is None else [base / f"{name}{end}" for base in (data, data / "sst2") for end in ("", ".gz")]
@@ -23,11 +25,16 @@ def read_sst2(data: Path | None, split: str) -> list[tuple[str, str]]:
         raise ModelError(
             f"SST-2 is not there: give --data with {name} (.gz too) of GLUE's SST-2, or a folder sst2 with it"
         )
-    raw = path.read_bytes()
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(LARGEST + 1).decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+    if len(content) > LARGEST:
+        raise ModelError(f"{path} has more than {LARGEST:,} bytes, and SST-2 has 4 million")
     found = []
-    for number, line in enumerate(
-        (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode().splitlines()[1:], start=2
-    ):
+    # By line feeds alone, since other marks that some call ends of lines may stand in a text.
+    for number, line in enumerate(content.replace("\r\n", "\n").removesuffix("\n").split("\n")[1:], start=2):
         label, _, sentence = line.partition("\t")
         # GLUE's own files have the sentence first.
         if label not in ("0", "1"):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agents.errors import ModelError
 from agents.models.blocks.config import EncoderConfig
 from agents.models.blocks.layers import Route
 from agents.models.blocks.words import counted
@@ -22,7 +23,7 @@ from agents.models.text_encoder.sst2 import LABELS, read_sst2
 from agents.models.vision.measures import fitted_temperature
 from agents.pretrained import Progress
 
-WORDS, HELD = 4000, 1000
+WORDS, HELD = 4000, 500
 NEAR = 32
 """Batches among which texts of one length are put together, so that little is padding."""
 
@@ -59,7 +60,7 @@ class Sentences:
 
 @dataclass(frozen=True)
 class Corpus:
-    """SST-2: phrases to train on, phrases to fit temperatures on, sentences to test on, and the words of the first."""
+    """SST-2: phrases to train on, sentences to fit temperatures on and to test on, and the words of the first."""
 
     train: Sentences
     held: Sentences
@@ -69,11 +70,38 @@ class Corpus:
 
 @cache
 def read_corpus(data: Path | None) -> Corpus:
-    """Return SST-2 of a folder; the last thousand phrases are held out."""
-    pairs = read_sst2(data, "train")
-    cut = max(len(pairs) - HELD, len(pairs) // 2)
-    words = counted((text for _, text in pairs[:cut]), WORDS)
-    return Corpus(Sentences.of(pairs[:cut]), Sentences.of(pairs[cut:]), Sentences.of(read_sst2(data, "test")), words)
+    """Return SST-2 of a folder; the last five hundred whole sentences are held out, with all phrases of them.
+
+    Raises:
+        ModelError: it is not there, is damaged, or has no sentence to hold out beside others.
+    """
+    train, held = held_out(read_sst2(data, "train"), HELD)
+    if not train or not held:
+        raise ModelError(f"SST-2 in {data} has no texts of which none is part of another: give all of its train.tsv")
+    words = counted((text for _, text in train), WORDS)
+    return Corpus(Sentences.of(train), Sentences.of(held), Sentences.of(read_sst2(data, "test")), words)
+
+
+def held_out(pairs: Sequence[tuple[str, str]], count: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return (label, text) to train on, and others, at most half, of which no part is among the former.
+
+    SST-2's phrases are parts of its sentences, in any order: of phrases that are drawn most stand in a text that is learnt.
+
+    Args:
+        pairs: (label, text).
+        count: of whole sentences, which stand in no other text, the last ones.
+    """
+    everything = "\n".join(text for _, text in pairs)
+    held: list[int] = []
+    for place in reversed(range(len(pairs))):
+        if len(held) == min(count, len(pairs) // 2):
+            break
+        text = pairs[place][1]
+        if everything.find(text, everything.find(text) + 1) < 0:
+            held.append(place)
+    inside, chosen = "\n".join(pairs[place][1] for place in held), set(held)
+    train = [pair for place, pair in enumerate(pairs) if place not in chosen and pair[1] not in inside]
+    return train, [pairs[place] for place in sorted(held)]
 
 
 def train(model: TextEncoder, sentences: Sentences, recipe: Recipe, *, seed: int) -> TextEncoder:

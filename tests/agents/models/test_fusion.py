@@ -19,12 +19,13 @@ from agents.beliefs.pooling import product
 from agents.errors import ConfigError, ModelError, UnknownName
 from agents.models.fusion import bands, measures, trees, voice, voice_claims
 from agents.models.fusion import digits as spoken
-from agents.models.fusion.backend import FusionBackend
+from agents.models.fusion.backend import FusionBackend, explained
 from agents.models.fusion.claims import claims
 from agents.models.fusion.config import NOT_CLINICAL, FusionConfig
-from agents.models.fusion.model import Head, broken, grades
+from agents.models.fusion.model import WIDEST, Head, broken, grades
 from agents.models.fusion.pool import FLOOR, LogLinear, TrainedPool, attributions, load_pool
 from agents.models.fusion.training import Cases, fit, fitted_temperature, heard_in_training
+from agents.models.fusion.voice import read_voices
 from agents.observation import Audio, Series
 from agents.question import Question
 from debate.config.load import load_config
@@ -253,6 +254,57 @@ def test_a_grade_that_nobody_has_and_a_column_that_never_changes_are_no_trouble(
         assert float(model.beliefs(model.standardised(parts[0].columns))[:, :, 2].max()) < 0.2
 
 
+def test_a_column_that_never_changes_is_not_divided_by_the_rounding_of_its_mean():
+    parts = [small_cases(count, seed=seed) for seed, count in enumerate((60, 40, 30))]
+    for part in parts:
+        part.columns[:, 2] = 0.1
+    assert 0 < float(parts[0].columns[:, 2].std(0, correction=0)) < 1e-15
+    model = fit(SMALL, *parts, seed=0)
+    assert model.spread[2] == 1
+    other = parts[0].columns.clone()
+    other[:, 2] += 1e-9
+    assert torch.allclose(model.standardised(other), model.standardised(parts[0].columns), atol=1e-8)
+
+
+def test_a_part_without_cases_or_with_columns_that_are_no_numbers_is_refused():
+    parts = [small_cases(count, seed=seed) for seed, count in enumerate((60, 40, 30))]
+    with pytest.raises(ModelError, match="fits the pool to cases whose columns are finite; got 0 cases"):
+        fit(SMALL, parts[0], parts[1].chosen(torch.arange(0)), parts[2], seed=0)
+    parts[2].columns[3, 1] = torch.nan
+    with pytest.raises(ModelError, match="fits the pool's temperature to cases"):
+        fit(SMALL, *parts, seed=0)
+
+
+def test_a_file_in_another_encoding_is_a_sentence(tmp_path):
+    (tmp_path / "parkinsons_updrs.csv").write_bytes(b"subject#,caf\xe9\n1,2\n")
+    with pytest.raises(ModelError, match="cannot read .*parkinsons_updrs.csv: 'utf-8' codec"):
+        read_voices(tmp_path)
+
+
+def test_trees_learn_of_every_level_that_the_pool_learns_of(fitted, monkeypatch):
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    seen = []
+
+    class Looking(ensemble.HistGradientBoostingClassifier):
+        def fit(self, columns, right):
+            seen.append(torch.from_numpy(columns))
+            return super().fit(columns, right)
+
+    monkeypatch.setattr(ensemble, "HistGradientBoostingClassifier", Looking)
+    monkeypatch.setattr(trees, "ROUNDS", 1)
+    parts = [small_cases(count, seed=seed) for seed, count in enumerate((120, 90, 60))]
+    trees.fitted_trees(fitted, parts, seed=0)
+    whole, missing, *noisy = seen[0].split(210)
+    assert bool(missing.isnan().any(1).all())
+    assert not bool(missing.isnan().all(1).any())
+    for copy in noisy:
+        is_changed = (copy - whole).abs() > 1e-9
+        assert bool(is_changed.any(1).all())
+        moved = (copy - whole)[is_changed & (copy.abs() < WIDEST)].abs()
+        # Normal noise of 1, 2 and 4 deviations in turn, and not of one of them.
+        assert 1.5 < float(moved.square().mean().sqrt()) < 3.2
+
+
 def test_in_training_somebody_is_always_heard_and_half_are_broken(fitted):
     cases = small_cases(40, seed=3)
     found = heard_in_training(fitted, cases, generator())
@@ -370,6 +422,9 @@ def test_a_broken_channel_is_broken_the_same_way_for_everyone(tmp_path):
         ({"noise": {"smell": 1}}, UnknownName, "unknown channel 'smell'"),
         ({"noise": {"pitch": -1}}, ConfigError, "noise of channel pitch is a number of deviations, 0 or more; got -1"),
         ({"noise": {"pitch": True}}, ConfigError, "got True"),
+        ({"noise": 4}, ConfigError, r"a mapping of channels to deviations, e.g. \{pitch: 4\}; got 4"),
+        ({"noise": ["pitch"]}, ConfigError, "a mapping of channels"),
+        ({"channel": 5}, ConfigError, "a channel is a name, one of pitch, "),
         ({"noise": {"pitch": float("nan")}}, ConfigError, "got nan"),
     ],
 )
@@ -434,3 +489,17 @@ def test_the_recipe_makes_agents_and_weighs_claims(tmp_path, monkeypatch):
     assert spoken.trained(out / "digits-1", None, 1, print).config == bands.CONFIG
     assert load_pool(out / "digits-1").channels == ("low", "middle", "high")
     assert create_belief_backend("fusion", checkpoint=str(out / "voice-0")).config.ordered
+
+
+def test_grounds_leave_names_with_hyphens_as_they_are():
+    said = explained(["low-band", "high"], torch.tensor([True, False]), torch.tensor([-0.5, 0.0]), "non-target")
+    assert said == "for non-target, nats: low-band −0.50, high missing"
+
+
+def test_the_prior_of_voices_is_of_everybody_who_is_not_tested(tmp_path):
+    recordings = read_voices(voices(tmp_path))
+    tested = torch.unique(recordings.people)[:4]
+    counts = torch.bincount(recordings.grades[~torch.isin(recordings.people, tested)], minlength=4).double() + 1
+    prior = voice_claims._of_fold(recordings, tested, 0)["prior"]
+    assert prior.shape == (len(recordings.of(tested)), 4)
+    assert torch.allclose(prior[0].exp(), counts / counts.sum())

@@ -161,6 +161,28 @@ def test_a_solution_is_parted_into_steps_and_marks_that_would_tell_a_place_go():
     assert steps_of("The answer is 4.") == steps_of(" \n") == ()
 
 
+@pytest.mark.parametrize(
+    "solution",
+    [
+        "1. Take 2*4=8.\n2. Then 1+8=9.",
+        "(1) Take 2*4=8\n (2) Then 1+8=9\n\nSo the answer is 9.",
+        "Step 1: Take 2*4=8.\nStep 2: Then 1+8=9.\n**Answer**: 9",
+        "**Step 1:** Take 2*4=8.\n**Step 2:** Then 1+8=9.\nTherefore, the final answer is 9.",
+        "- Take 2*4=8\n- Then 1+8=9",
+    ],
+)
+def test_numbers_of_a_list_are_no_steps_and_tell_no_place(solution):
+    assert steps_of(solution) == ("Take 2*4=8", "Then 1+8=9")
+
+
+def test_a_number_that_begins_a_line_stays():
+    assert steps_of("12 eggs are left.\n-3 + 5 = 2\n1.5 + 2 = 3.5") == (
+        "12 eggs are left",
+        "-3 + 5 = 2",
+        "1.5 + 2 = 3.5",
+    )
+
+
 def test_other_orders_read_otherwise():
     draw = random.Random(0)
     others = shuffled(STEPS, 3, draw)
@@ -228,6 +250,11 @@ def test_a_judge_believes_in_orders():
     assert belief.probabilities[0] == pytest.approx(1 / (1 + math.exp((found[1] - found[0]) / 2)))
     short = Question("2", "?", (Text(SUM),), ("A", "B"), ("1+1=2", "2+2=4"))
     assert backend.believe([short])[0].abstention == "an option has 1 steps; a judge takes 2 to 6"
+    none = Question("4", "?", (Text(SUM),), ("A", "B"), ("Answer: 2", "Answer: 4"))
+    assert backend.believe([none])[0].abstention == "an option has 0 steps; a judge takes 2 to 6"
+    other = Question("5", "?", (Text(SUM),), ("A", "B"), ("\n".join(STEPS), "\n".join(STEPS[1:])))
+    assert backend.believe([other])[0].abstention == "the options are not orders of the same steps"
+    assert backend.model.plausibility(SUM, ("a", "a")) is None
     assert backend.believe([Question("3", SUM)])[0].abstention == "the case has no options to compare"
     with pytest.raises(BeliefError, match="temperature must be finite and above 0"):
         OrderJudge(judge(), temperature=0)

@@ -47,6 +47,32 @@ def test_sst2_in_both_orders_of_columns(tmp_path):
         read_sst2(None, "train")
 
 
+def test_nothing_that_a_temperature_is_fitted_on_was_learnt_as_a_part():
+    texts = ["a good film", "good", "a film", "dull", "a dull and long one", "and long", "so dull", "a bore", "fun"]
+    train, held = training.held_out([("positive", text) for text in texts], 3)
+    assert [text for _, text in held] == ["so dull", "a bore", "fun"]
+    assert [text for _, text in train] == ["a good film", "good", "a film", "a dull and long one", "and long"]
+    train, held = training.held_out([("positive", text) for text in texts[:6]], 1)
+    assert [text for _, text in held] == ["a dull and long one"]
+    assert [text for _, text in train] == ["a good film", "good", "a film"]
+    assert training.held_out([("positive", "a")] * 4, 2) == ([("positive", "a")] * 4, [])
+
+
+def test_a_damaged_sst2_is_a_sentence_and_a_line_ends_at_a_line_feed(tmp_path):
+    path = tmp_path / "dev.tsv"
+    path.write_bytes("sentence\tlabel\r\na\u2028b\t1\r\n".encode())
+    assert read_sst2(tmp_path, "test") == [("positive", "a\u2028b")]
+    path.write_bytes(b"sentence\tlabel\ncaf\xe9\t1\n")
+    with pytest.raises(ModelError, match=r"cannot read .*dev.tsv: 'utf-8' codec"):
+        read_sst2(tmp_path, "test")
+    path.unlink()
+    whole = gzip.compress(b"sentence\tlabel\na\t1\n" * 100)
+    for damaged in (b"sentence\tlabel\n", whole[:-12], whole[:20] + b"x" + whole[21:]):
+        (tmp_path / "dev.tsv.gz").write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"cannot read .*dev.tsv.gz: "):
+            read_sst2(tmp_path, "test")
+
+
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """Both recipes with tiny encoders and two steps."""

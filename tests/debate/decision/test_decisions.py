@@ -227,6 +227,18 @@ def test_a_trained_pool_decides_and_says_what_each_added(tmp_path):
     assert decide(rule, {"ada": "?"}, decode=decode).reason.startswith("nobody's message holds a belief")
     with pytest.raises(DebateError, match="has weights for ada, ben, and none for cy: name agents as its channels"):
         decide(rule, {"ada": ada, "cy": "Answer: A"}, decode=decode)
+    # Before anything is said, where the voters are known.
+    decision_rule(rule, decode, voters=("ada", "ben"))
+    with pytest.raises(DebateError, match="and none for cy: name agents as its channels"):
+        decision_rule(rule, decode, voters=("ada", "cy"))
+
+
+def test_a_damaged_pool_is_refused(tmp_path):
+    pool = trained_pool(tmp_path)
+    pool.of_labels.level.data[0] = float("nan")
+    save_pool(tmp_path, pool)
+    with pytest.raises(DebateError, match=r"no trained pool in .*: its tensor of_labels.level holds what is no number"):
+        decision_rule(f"fused(weights={str(tmp_path)!r})", lambda model, token: None)
 
 
 def test_options_are_decided_as_the_task_reads_them(tmp_path):

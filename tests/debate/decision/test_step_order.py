@@ -1,11 +1,14 @@
 """The decision by the order of steps: what is weighed, what has no order, and what is refused."""
 
+import json
+from pathlib import Path
+
 import pytest
 from support.contracts import small_order
 from support.messages import text
 
 from agents.backend import Usage
-from agents.errors import DebateError
+from agents.errors import DebateError, ModelError
 from agents.models.mp3.order_backend import load_judge
 from agents.models.mp3.steps import steps_of
 from agents.question import Question
@@ -33,6 +36,15 @@ def decided(rule, said):
 @pytest.fixture
 def judge(tmp_path):
     return small_order(tmp_path)["checkpoint"]
+
+
+def test_a_judge_whose_sizes_do_not_fit_is_refused_with_its_folder(judge):
+    path = Path(judge) / "config.json"
+    stored = json.loads(path.read_text())
+    stored["model"]["places"] = 1
+    path.write_text(json.dumps(stored))
+    with pytest.raises(ModelError, match=f"no judge of order in {judge}: a judge of order has two places"):
+        decision_rule(f"step_order(judge={judge!r})")
 
 
 def test_votes_are_weighed_by_plausibility_and_the_best_is_taken(judge):

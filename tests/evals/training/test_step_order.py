@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from agents.errors import ConfigError, TaskError
 from agents.models.blocks.config import EncoderConfig
 from agents.models.mp3.order import OrderConfig
 from evals.tasks.sums import split_of
@@ -42,6 +43,8 @@ def test_pairs_are_told_apart_and_ties_are_half():
         assert step_order.told_apart(Knowing(), [down, alike], near=near) == 1
         assert step_order.told_apart(Knowing(), [down, up], near=near) == 0.5
         assert step_order.told_apart(Knowing(), [blind], near=near) == 0.5
+        with pytest.raises(ConfigError, match="none of 1 solutions has another order"):
+            step_order.told_apart(Knowing(), [alike], near=near)
 
 
 @pytest.fixture
@@ -69,3 +72,13 @@ def test_the_recipe_at_its_smallest(tmp_path, tiny):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"arithmetic-0", "arithmetic-alone-0", "gsm8k-0"}
     model = step_order.OrderJudge.from_pretrained(str(tmp_path / "out" / "arithmetic-alone-0")).model
     assert not model.config.others
+
+
+def test_damaged_word_problems_are_not_left_out_in_silence(tmp_path):
+    (tmp_path / "test.jsonl").write_text('{"question": "How many?", "answer": "One.\\nTwo.\\n#### 2"}')
+    # Without those to learn from there is nothing to ask.
+    assert step_order.word_problems(tmp_path, "test") == []
+    (tmp_path / "train.jsonl").write_text("{damaged")
+    assert len(step_order.word_problems(tmp_path, "test")) == 1
+    with pytest.raises(TaskError, match=r"train.jsonl:1"):
+        step_order.word_problems(tmp_path, "train")
