@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,12 +18,12 @@ LARGE = 10**7
 _BLOCK = 1 << 26
 
 
-def kept(weight: Tensor, source: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+def kept(weight: Tensor, sources: Sequence[Path], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """Tensors that follow from a table and from how they are made: from a file, or made now and kept.
 
     Args:
         weight: the table, [V, D].
-        source: the file of the code that makes them.
+        sources: the files of the code that makes them.
         make: makes them.
 
     Returns:
@@ -31,7 +31,7 @@ def kept(weight: Tensor, source: Path, make: Callable[[], dict[str, Tensor]]) ->
     """
     if weight.numel() < LARGE:
         return make()
-    file = cache_folder() / f"stand-ins-{_digest(weight, source)[:32]}.safetensors"
+    file = cache_folder() / f"stand-ins-{_digest(weight, sources)[:32]}.safetensors"
     # Whatever a damaged file raises.
     with suppress(Exception):
         return {name: tensor.to(weight.device) for name, tensor in load_file(file).items()}
@@ -46,8 +46,10 @@ def kept(weight: Tensor, source: Path, make: Callable[[], dict[str, Tensor]]) ->
     return made
 
 
-def _digest(weight: Tensor, source: Path) -> str:
-    digest = hashlib.sha256(source.read_bytes())
+def _digest(weight: Tensor, sources: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
     digest.update(f"{weight.dtype} {list(weight.shape)}".encode())
     rows = max(1, _BLOCK // (weight.shape[1] * weight.element_size()))
     for block in torch.split(weight, rows):

@@ -100,7 +100,7 @@ class EmbeddingTable:
         """
         if not self.lasts or not self.num_tokens or not math.isfinite(self.max_norm):
             return None
-        found = kept(self.weight.detach(), Path(spectrum.__file__), self._stand_ins)
+        found = kept(self.weight.detach(), [Path(spectrum.__file__), Path(__file__)], self._stand_ins)
         return LowRank(found["basis"], found["coordinates"], float(found["scale"]))
 
     def _stand_ins(self) -> dict[str, Tensor]:

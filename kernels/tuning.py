@@ -1,6 +1,7 @@
 """With which blocks, stages and warps a Triton kernel is launched: timed once on a device, and kept.
 
-A kernel lists candidates. The first serves wherever nothing was timed: without a GPU, and where CIPHER_DEBATE_TUNE=0 is set.
+A kernel lists candidates. The first serves wherever nothing was timed, e.g. without a GPU, and everywhere with
+CIPHER_DEBATE_TUNE=0, whatever was timed before.
 What was timed lies in $CIPHER_DEBATE_HOME/kernels, a file for each device, version of Triton and state of these sources.
 Candidates may differ in the order in which they add, so results of two devices may differ in their last bits.
 """
@@ -74,7 +75,7 @@ def chosen(kernel: str, key: str, candidates: Sequence[Launch], device: torch.de
         candidates: the first is the default.
         device: where it will run.
     """
-    return _tuned(device).get(f"{kernel} {key}", candidates) or candidates[0]
+    return (_tuned(device).get(f"{kernel} {key}", candidates) if _is_on() else None) or candidates[0]
 
 
 def known(device: torch.device) -> dict[str, Launch]:
@@ -96,10 +97,10 @@ def tune(
     interleaved, each runs every candidate once, and the first, in which they are compiled, is not counted.
     """
     name, tuned = f"{kernel} {key}", _tuned(device)
+    if not _is_on() or len(candidates) == 1:
+        return candidates[0]
     if (found := tuned.get(name, candidates)) is not None:
         return found
-    if os.environ.get("CIPHER_DEBATE_TUNE") == "0" or len(candidates) == 1:
-        return candidates[0]
     able = [launch for place, launch in enumerate(candidates) if _runs(run, launch, required=place == 0)]
     times: list[list[float]] = [[] for _ in able]
     for _ in range(_ROUNDS):
@@ -109,6 +110,10 @@ def tune(
     fastest = able[medians.index(min(medians))]
     tuned.set(name, fastest)
     return fastest
+
+
+def _is_on() -> bool:
+    return os.environ.get("CIPHER_DEBATE_TUNE") != "0"
 
 
 def _runs(run: Callable[[Launch], object], launch: Launch, *, required: bool) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kernels import EmbeddingTable, kept, spectrum
+from kernels import EmbeddingTable, kept, spectrum, table
 
 
 @pytest.fixture
@@ -38,6 +38,23 @@ def test_they_are_the_same_from_the_file(home, monkeypatch):
     file.write_bytes(file.read_bytes()[:50])
     assert EmbeddingTable(weight()).low_rank.scale == made.scale
     assert len(file.read_bytes()) > 50
+
+
+def test_stand_ins_that_other_code_made_are_found_again(home, tmp_path, monkeypatch):
+    sources = []
+    monkeypatch.setattr(table, "kept", lambda weight, given, make: sources.extend(given) or make())
+    assert EmbeddingTable(weight()).low_rank is not None
+    # Directions and what they leave; rank, rounding and the bound itself.
+    assert {source.name for source in sources} == {"spectrum.py", "table.py"}
+    first, second = tmp_path / "first.py", tmp_path / "second.py"
+    for source in (first, second):
+        source.write_text("1")
+    before = kept._digest(weight(), [first, second])
+    for source in (first, second):
+        source.write_text("2")
+        after = kept._digest(weight(), [first, second])
+        assert after != before
+        before = after
 
 
 def test_a_small_table_and_a_folder_that_cannot_be_written_go_without(home, monkeypatch):

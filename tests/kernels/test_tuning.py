@@ -78,3 +78,13 @@ def test_nothing_is_timed_where_that_is_switched_off_or_there_is_no_choice(kept,
     assert tuning.tune("product", "a", LAUNCHES, CPU, run, clock) == LAUNCHES[0]
     assert not ran
     assert not kept.exists()
+
+
+def test_what_was_timed_before_does_not_count_where_that_is_switched_off(kept, monkeypatch):
+    run, clock = timed({64: 3.0, 128: 1.0, 32: 2.0}, ran := [])
+    assert tuning.tune("product", "a", LAUNCHES, CPU, run, clock) == LAUNCHES[1]
+    monkeypatch.setenv("CIPHER_DEBATE_TUNE", "0")
+    before = len(ran)
+    assert tuning.chosen("product", "a", LAUNCHES, CPU) == LAUNCHES[0]
+    assert tuning.tune("product", "a", LAUNCHES, CPU, run, clock) == LAUNCHES[0]
+    assert len(ran) == before
