@@ -12,8 +12,9 @@ NEUTRAL = 0.5
 def step_order(*, judge: str = "", by: str = "votes") -> Rule:
     """The answer of solutions whose steps stand in a plausible order: the geometric mean of the probabilities of their places.
 
-    A solution without an order to judge, of one step, of steps that are all alike, or of more than the judge has places, weighs as
-    the mean of the others, or 0.5 where there are none. Answers are not looked at, nor is whether a step is right but for what that does to its place.
+    A solution without an order to judge, of one step, of steps that are all alike, or of more than the judge has places, weighs
+    as the mean of the others, or 0.5 where there are none. Answers are not looked at, nor is whether a step is right but for what
+    that does to its place.
 
     Args:
         judge: folder of `debate train mp3_order`; the shipped one, of sums of products, by default.
