@@ -130,7 +130,9 @@ def order_cases() -> list[Question]:
     longer = ("a dog barks\n1+1=2\nit sleeps\n2*2=4", "1+1=2\na dog barks\n2*2=4\nit sleeps")
     return [
         Question("case", "?", (Text("What is 1+2*4?"),), ("A", "B"), texts),
-        Question("case", "?", (Text("who barks?"),), ("A", "B", "C"), (*longer, longer[0].replace("dog", "cat"))),
+        Question(
+            "case", "?", (Text("who barks?"),), ("A", "B", "C"), (*longer, "\n".join(reversed(longer[0].split("\n"))))
+        ),
         Question("case", "who barks?", labels=("A", "B"), options=("the dog", "the cat")),
     ]
 
