@@ -94,7 +94,11 @@ def test_an_old_run_is_reported_and_resumed_to_its_end(cli, tmp_path):
         said[arguments[0]] = out + error
 
     for name, lines in play_old_run(tmp_path, debate).items():
-        compare(name, lines)
+        wanted = recorded(name)
+        if not IS_SAME_MACHINE:
+            # Messages that are the same to the last bit share a file: those of another processor are the old ones less often.
+            wanted, lines = ([line for line in of if not line.startswith("messages: ")] for of in (wanted, lines))
+        compare(name, lines, wanted=wanted)
     torn = len((OLD / "journal.log").read_bytes().rpartition(b"\n")[2])
     assert torn > 0
     assert f"torn record of {torn} bytes" in " ".join(said["eval"].split())
@@ -107,4 +111,6 @@ def test_an_old_run_is_reported_and_resumed_to_its_end(cli, tmp_path):
     assert (run / "journal.log").read_bytes().startswith(whole + b"\n")
     turns = [(r["method"], r["question"], r["round"], r["agent"]) for r in after if r["kind"] == "turn"]
     assert len(turns) == len(set(turns)) == 2 * 4 * 2 * 2
+    named = {r["digest"] for r in after if r["kind"] == "turn" and r["encoder"] is not None}
+    assert {file.name.partition(".")[0] for file in (run / "messages").glob("*/*")} == named
     assert len(after) > len(before)
