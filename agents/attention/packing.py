@@ -66,6 +66,8 @@ class Packing:
 
 class _Now(threading.local):
     packing: Packing | None = None
+    # How often the packed attention of an encoder was asked for.
+    calls: int = 0
 
 
 _now = _Now()
@@ -123,7 +125,7 @@ def encode_packed(body: Any, sequences: Sequence[Sequence[int]]) -> list[torch.T
 
     Raises:
         ValueError: an empty sequence, or none.
-        NotImplementedError: an encoder whose layers see less than the whole sequence.
+        NotImplementedError: an encoder whose layers see less than the whole sequence, or whose attention is its own.
     """
     if not sequences or not all(len(ids) for ids in sequences):
         raise ValueError("a packed row has at least one sequence, and none of them is empty")
@@ -132,14 +134,21 @@ def encode_packed(body: Any, sequences: Sequence[Sequence[int]]) -> list[torch.T
     packing = Packing(tuple(Run(len(ids)) for ids in sequences), causal=False)
     own = body.config._attn_implementation
     body.set_attn_implementation(NAME)
-    # RoBERTa's kind counts positions from behind the padding's.
-    first = body.config.pad_token_id + 1 if "roberta" in body.config.model_type else 0
+    # RoBERTa's kind, CamemBERT too, counts positions from behind the padding's, which its embeddings know.
+    padding = getattr(getattr(body, "embeddings", None), "padding_idx", None)
+    first = 0 if padding is None else padding + 1
     try:
         with packed(packing):
+            _now.calls = 0
             row = torch.tensor([[token for ids in sequences for token in ids]], device=body.device)
             states = body(input_ids=row, position_ids=packing.positions[None].to(row.device) + first).last_hidden_state[
                 0
             ]
+            if not _now.calls:
+                raise NotImplementedError(
+                    f"{type(body).__name__} does not ask for its attention by name, so its texts would see each other; "
+                    "read them padded"
+                )
     finally:
         body.set_attn_implementation(own)
     return [states[span] for span in packing.spans]
@@ -150,6 +159,7 @@ def _attention(
 ) -> tuple[torch.Tensor, None]:
     packing = under_way()
     assert packing is not None
+    _now.calls += 1
     return packed_attention(packing, query, key, value, scaling), None
 
 

@@ -4,7 +4,7 @@ are left out by chance. The full text was not open.
 Queries and keys go in blocks. A block (I, J) below the diagonal takes part with probability min(1, scale / (1 + I −
 J)^exponent), one on it always, and one above it never; the softmax is over the blocks that take part. They are drawn once,
 from seed, layer, I and J, and the same for every text: with another seed an agent is another one, and what chance does is
-seen over several. exponent=0 leaves nothing out.
+seen over several. exponent=0 leaves nothing out where scale is at least 1.
 """
 
 import hashlib
@@ -89,5 +89,5 @@ class Probabilistic(RowAttention):
 
 
 def probabilistic(*, block: int = 16, scale: float = 1.0, exponent: float = 1.0, seed: int = 0) -> Probabilistic:
-    """Leave blocks out by chance, the more the farther they are from the diagonal; exponent=0 is the model."""
+    """Leave blocks out by chance, the more the farther they are from the diagonal; exponent=0 with scale=1 is the model."""
     return Probabilistic(block, float(scale), float(exponent), seed)

@@ -168,8 +168,11 @@ async def bench_peers(
         progress("loading the model for the published code's loop")
         loop = ReferenceLoop(model, dtype, progress)
         races: list[dict[str, Work]] = []
-        # The first answers of an engine are slower; they are not of the race.
-        await _race(config, OneEngine(config, engine), _questions(-1, min(2, questions)))
+        # The first answers of an engine, and the first passes of the loop, are slower; they are not of the race.
+        first = _questions(-1, min(2, questions))
+        await _race(config, OneEngine(config, engine), first, loop)
+        await _race(config, OneEngine(config, engine), first)
+        loop.spent = Spent()
         for number in range(rounds):
             asked = _questions(number, questions)
             progress(f"race {number + 1} of {rounds}: the published code's loop")

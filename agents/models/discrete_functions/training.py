@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.beliefs.claims import Claim, claims_of
+from agents.errors import ConfigError
 from agents.models.discrete_functions.backend import CONFIG, DiscreteFunctions
 from agents.models.discrete_functions.config import LearnerConfig
 from agents.models.discrete_functions.families import Points, draw, taught
@@ -120,15 +121,24 @@ def trained(
     sizes: LearnerConfig | None = None,
     recipe: Recipe | None = None,
 ) -> Learner:
-    """Return the learner of families and a seed, trained unless it lies under `out`; sizes and recipe are ours by default."""
+    """Return the learner of families and a seed, trained unless it lies under `out`; sizes and recipe are ours by default.
+
+    Raises:
+        ConfigError: the folder has a learner of other sizes.
+    """
     folder = out / f"{'-'.join(families)}-{seed}"
+    config = replace(sizes or LearnerConfig(), families=families)
     if not (folder / CONFIG).is_file():
         progress(f"training on {', '.join(families)}, seed {seed}")
-        config = replace(sizes or LearnerConfig(), families=families)
         made = train(config, recipe or Recipe(), seed=seed, progress=progress)
         DiscreteFunctions("learner", learner=made).save_pretrained(folder)
     learner = DiscreteFunctions.from_pretrained(str(folder)).learner
     assert learner is not None
+    if learner.config != config:
+        raise ConfigError(
+            f"{folder} has a learner of {learner.config.sizes}, and {config.sizes} is asked for; "
+            "give another folder for this recipe"
+        )
     return learner
 
 

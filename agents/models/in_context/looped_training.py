@@ -10,7 +10,7 @@ from torch import Tensor
 from agents.models.checkpoint import CONFIG, save_model
 from agents.models.in_context.families import draw
 from agents.models.in_context.looped import LoopedConfig, LoopedLearner
-from agents.models.in_context.training import Recipe, fit, gaussian_loss, load_learner
+from agents.models.in_context.training import Recipe, fit, gaussian_loss, load_learner, refuse_other
 from agents.models.seeded import seeded
 from agents.pretrained import Progress
 
@@ -54,11 +54,16 @@ def train(
 def looped_learner(
     out: Path, name: str, config: LoopedConfig, recipe: LoopedRecipe, *, seed: int, progress: Progress
 ) -> LoopedLearner:
-    """Return the learner of a seed, trained unless it lies under `out`."""
+    """Return the learner of a seed, trained unless it lies under `out`.
+
+    Raises:
+        ConfigError: as `training.learner`.
+    """
     folder = out / "-".join([name.replace(" ", "-"), *config.families, str(seed)])
     if not (folder / CONFIG).is_file():
         progress(f"training {folder.name}")
         save_model(folder, train(config, recipe, seed=seed, progress=progress), config.sizes)
     found = load_learner(folder)
+    refuse_other(folder, found, config)
     assert isinstance(found, LoopedLearner)
     return found

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.errors import ConfigError
 from agents.models.checkpoint import CONFIG, load_model, save_model
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.families import draw
@@ -108,10 +109,27 @@ def load_learner(folder: Path) -> Learner:
 def learner(
     out: Path, config: LearnerConfig, recipe: Recipe, *, seed: int, progress: Progress, name: str | None = None
 ) -> Learner:
-    """Return the learner of a seed, trained unless it lies under `out`; its folder is called by its families, or a name."""
+    """Return the learner of a seed, trained unless it lies under `out`; its folder is called by its families, or a name.
+
+    Raises:
+        ConfigError: the folder has a learner of other sizes, families or noise.
+    """
     folder = out / f"{name or '-'.join(config.families)}-{seed}"
     if not (folder / CONFIG).is_file():
         progress(f"training {folder.name}")
         made = train(config, recipe, seed=seed, progress=progress)
         save_model(folder, made, config.sizes)
-    return load_learner(folder)
+    found = load_learner(folder)
+    refuse_other(folder, found, config)
+    return found
+
+
+def refuse_other(folder: Path, found: Learner, config: LearnerConfig) -> None:
+    """Raise ConfigError where the learner of a folder is not of a config."""
+    have, asked = found.config.sizes, config.sizes
+    if have != asked:
+        names = [name for name in {**asked, **have} if have.get(name) != asked.get(name)]
+        raise ConfigError(
+            f"{folder} has a learner with {', '.join(f'{name}={have.get(name)}' for name in names)}, and "
+            f"{', '.join(f'{name}={asked.get(name)}' for name in names)} is asked for; give another folder for this recipe"
+        )

@@ -3,7 +3,16 @@
 import pytest
 import torch
 from support.plain_loops import generate
-from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    CamembertConfig,
+    CamembertModel,
+    MPNetConfig,
+    MPNetModel,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from agents.attention.packing import Packing, Run, encode_packed, packed_attention
 from agents.backend import Prompt, Request, Sampling
@@ -19,7 +28,9 @@ SIZES = {
 TEXTS = [[5, 6, 7, 8, 9, 10, 11], [12], [13, 14, 15]]
 
 
-@pytest.mark.parametrize(("config", "kind"), [(BertConfig, BertModel), (RobertaConfig, RobertaModel)])
+@pytest.mark.parametrize(
+    ("config", "kind"), [(BertConfig, BertModel), (RobertaConfig, RobertaModel), (CamembertConfig, CamembertModel)]
+)
 def test_an_encoder_reads_a_packed_row_as_it_reads_each_text(config, kind):
     torch.manual_seed(0)
     body = kind(config(**SIZES, pad_token_id=1), add_pooling_layer=False).eval()
@@ -35,6 +46,12 @@ def test_an_encoder_reads_a_packed_row_as_it_reads_each_text(config, kind):
     assert body.config._attn_implementation == own
     with pytest.raises(ValueError, match="none of them is empty"):
         encode_packed(body, [[3], []])
+
+
+def test_an_encoder_with_an_attention_of_its_own_is_refused():
+    body = MPNetModel(MPNetConfig(**SIZES), add_pooling_layer=False).eval()
+    with pytest.raises(NotImplementedError, match="MPNetModel does not ask for its attention by name"):
+        encode_packed(body, TEXTS)
 
 
 def test_gradients_are_those_of_each_text():

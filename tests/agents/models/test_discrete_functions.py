@@ -31,7 +31,7 @@ from agents.models.discrete_functions.optimal import (
     neighbours,
     posterior,
 )
-from agents.models.discrete_functions.training import TAUGHT, Recipe, train
+from agents.models.discrete_functions.training import TAUGHT, Recipe, train, trained
 
 
 def drawn(family, functions=64, points=20, dims=6, seed=0):
@@ -361,6 +361,17 @@ def test_shares_are_different_examples_and_none_is_an_abstention():
     assert len({belief.probabilities for belief in found}) == 3
     (nothing,) = DiscreteFunctions("bayes", share=(6, 7)).believe([Question("case", "?", (table,))])
     assert nothing == Belief.abstain(("0", "1"), "its share holds no example")
+
+
+def test_a_learner_of_other_sizes_is_not_taken_for_the_one_that_is_asked_for(tmp_path):
+    sizes, recipe = LearnerConfig(dims=4, points=5, width=8, layers=1, heads=2), Recipe(steps=1, batch=2, warmup=1)
+
+    def asked(given):
+        return trained(tmp_path, ("conjunction",), 0, lambda said: None, sizes=given, recipe=recipe)
+
+    assert asked(sizes).config == asked(sizes).config == sizes
+    with pytest.raises(ConfigError, match="'points': 5.*'points': 6.* is asked for; give another folder"):
+        asked(replace(sizes, points=6))
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ import torch
 from agents.beliefs.curves import SUFFIX, Curves, read_curves, write_curves
 from agents.errors import ConfigError, ModelError
 from agents.models.checkpoint import save_model
-from agents.models.in_context import algorithm, distances, estimators, followed, probes
+from agents.models.in_context import algorithm, distances, estimators, followed, probes, training
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.families import draw, kinds_of
+from agents.models.in_context.looped import LoopedConfig
+from agents.models.in_context.looped_training import LoopedRecipe, looped_learner
 from agents.models.in_context.model import Learner, Said
 from agents.models.in_context.training import Recipe, gaussian_loss, squared_loss
 from evals.analysis import plots
@@ -165,6 +167,27 @@ def test_a_noise_is_part_of_what_a_learner_was_trained_on():
     assert [kind.noise for kind in LearnerConfig(("linear",), noise=0.0).kinds()] == [0.0]
     assert [kind.noise for kind in LearnerConfig(("linear",)).kinds()] == [0.25]
     assert LearnerConfig(**LearnerConfig(("linear",), noise=0.5).sizes).noise == 0.5
+
+
+def test_a_learner_of_another_recipe_is_not_taken_for_the_one_that_is_asked_for(tmp_path):
+    tiny = Recipe(steps=1, batch=2, warmup=1)
+    config = LearnerConfig(("linear",), width=16, layers=1, heads=2, points=5)
+
+    def asked(**changed):
+        return training.learner(tmp_path, replace(config, **changed), tiny, seed=0, progress=lambda said: None)
+
+    assert asked().config == asked().config == config
+    with pytest.raises(ConfigError, match="linear-0 has a learner with noise=None, and noise=0.5 is asked for; give"):
+        asked(noise=0.5)
+    looped = LoopedConfig(**config.sizes, loops=2)
+    of_loops = LoopedRecipe(steps=1, batch=2, warmup=1)
+    for loops in (2, 3):
+        given = tmp_path, "plain", replace(looped, loops=loops), of_loops
+        if loops == 2:
+            assert looped_learner(*given, seed=0, progress=lambda said: None).config == looped
+            continue
+        with pytest.raises(ConfigError, match="loops=2, and loops=3 is asked for"):
+            looped_learner(*given, seed=0, progress=lambda said: None)
 
 
 # --- probes

@@ -85,6 +85,9 @@ def test_the_factors_multiply_to_the_quotient_of_times():
 
 def test_a_race_on_a_tiny_model(tmp_path, monkeypatch):
     monkeypatch.setattr("kernels.bench.machine.rates", lambda *given: {"matmul_float32_flops_per_s": 1e10})
+    batches = []
+    say = ReferenceLoop.say
+    monkeypatch.setattr(ReferenceLoop, "say", lambda loop, asked: batches.append(len(asked)) or say(loop, asked))
     console, out = Console(record=True, width=140), tmp_path / "peers.json"
     report = asyncio.run(
         bench_peers(
@@ -106,6 +109,8 @@ def test_a_race_on_a_tiny_model(tmp_path, monkeypatch):
     (race,) = report["races"]
     # Two debates of two agents and three rounds: six batches of two rows.
     assert report["loop"]["batches"] == 6
+    # And six before the clock, as the engine has them.
+    assert batches == [2] * 12
     assert report["loop"]["rows"] == 12
     assert race["reference"]["debates"] == race["ours"]["debates"] == 2
     # The same prompts, as far as they hear the same; every row decodes to the end.
