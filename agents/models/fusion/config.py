@@ -35,8 +35,9 @@ class FusionConfig:
             raise ModelError(f"a fusion looks at {AUDIO} or {SERIES}; got {self.modality!r}")
         if not all(self.channels.values()) or len(set(self.columns)) < len(self.columns):
             raise ModelError("each channel of a fusion has a column or more, and no column is in two channels")
-        # As JSON has them.
+        # JSON has lists of both.
         object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "channels", {name: tuple(columns) for name, columns in self.channels.items()})
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
