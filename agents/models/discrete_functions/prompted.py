@@ -2,7 +2,7 @@
 
 Examples stand in the form of the paper's prompt, `Input: 0 1 0 1 0` and `Label: 1`, after a sentence of ours. Of both labels the
 likelier one is its answer, read at every label of one prompt: what it says there depends on what stands before. Nothing is
-trained; a seed draws other functions.
+trained; a seed draws other functions. In float32: of bfloat16 logits two labels would often be equal.
 """
 
 from pathlib import Path
@@ -85,5 +85,5 @@ def _loaded(progress: Progress) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = locate(MODEL, progress=progress)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     return model, AutoTokenizer.from_pretrained(folder)
