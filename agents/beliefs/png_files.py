@@ -27,7 +27,9 @@ def missing_pixels(blob: bytes, largest_index: int) -> str:
     Raises:
         struct.error, zlib.error, KeyError: it is no PNG.
     """
-    packed, colours, head = [], None, None
+    packed: list[bytes] = []
+    colours = 0
+    head: tuple[int, ...] | None = None
     for kind, content in _chunks(blob):
         if kind == b"IHDR":
             head = struct.unpack(">IIBBBBB", content[:13])
@@ -38,7 +40,7 @@ def missing_pixels(blob: bytes, largest_index: int) -> str:
     if head is None:
         raise struct.error("no header")
     width, height, depth, colour, _, _, interlaced = head
-    if colour == PALETTE and largest_index >= (colours or 0):
+    if colour == PALETTE and largest_index >= colours:
         return f"a pixel has colour {largest_index}, and its palette has {colours or 'none'}"
     wanted = sum(_bytes(*size, depth * CHANNELS[colour]) for size in _parts(width, height, bool(interlaced)))
     found = _unpacked(packed, wanted)

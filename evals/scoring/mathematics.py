@@ -37,7 +37,6 @@ _SYMBOLS = {
 }  # fmt: skip
 _SAME = (("\\varnothing", "\\emptyset"), ("\\langle", "("), ("\\rangle", ")"))
 _ABOUT = re.compile(r"^\s*(?:\\approx|\\simeq|\\sim|≈)\s*")
-_FORMULA_END = re.compile(r"(?<!\\)\$+$")
 _SET, _TUPLE = re.compile(r"\\\{.*,.*\\\}", re.DOTALL), re.compile(r"\(.*,.*\)", re.DOTALL)
 _ROOT = re.compile(r"√\s?(?:\((?P<inner>[^()]{1,200})\)|(?P<digits>\d+(?:\.\d+)?|[A-Za-z]))")
 _MIXED = re.compile(
@@ -87,7 +86,9 @@ def spelled(expression: str) -> str:
     # An amount has one sign, which is not that of a formula.
     if "$" in text and (amount := _in_dollars(_ABOUT.sub("", text).strip(" *").removesuffix("."))):
         return amount
-    text = _ABOUT.sub("", _FORMULA_END.sub("", text.lstrip("$")).strip())
+    inside = text.strip("$")
+    # An escaped sign at the end is money's, and no formula's.
+    text = _ABOUT.sub("", (f"{inside}$" if inside.endswith("\\") and text.endswith("$") else inside).strip())
     for symbol, command in () if text.isascii() else _SYMBOLS.items():
         text = text.replace(symbol, command)
     for command, meant in _SAME:

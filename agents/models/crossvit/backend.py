@@ -1,8 +1,8 @@
 """An agent that sees with small and with large patches at once."""
 
+from agents.models.crossvit import official
 from agents.models.crossvit.config import CrossViTConfig
 from agents.models.crossvit.model import CrossViT
-from agents.models.crossvit.official import official_config, renamed
 from agents.models.vision.published import PublishedPictures
 
 
@@ -12,4 +12,4 @@ class CrossViTBackend(PublishedPictures):
     model: CrossViT
     what = "CrossViT"
     config_type, network = CrossViTConfig, CrossViT
-    renamed, sizes_of = renamed, official_config
+    renamed, sizes_of = official.renamed, official.official_config

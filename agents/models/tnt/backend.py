@@ -1,8 +1,8 @@
 """An agent that sees patches and what is inside each."""
 
+from agents.models.tnt import official
 from agents.models.tnt.config import TNTConfig
 from agents.models.tnt.model import TNT
-from agents.models.tnt.official import official_config, renamed
 from agents.models.vision.published import PublishedPictures
 
 
@@ -12,4 +12,4 @@ class TNTBackend(PublishedPictures):
     model: TNT
     what = "TNT"
     config_type, network = TNTConfig, TNT
-    renamed, sizes_of = renamed, official_config
+    renamed, sizes_of = official.renamed, official.official_config
