@@ -85,5 +85,7 @@ def _loaded(progress: Progress) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = locate(MODEL, progress=progress)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    return model, AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, trust_remote_code=False, local_files_only=True
+    ).eval()
+    return model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
