@@ -269,7 +269,10 @@ def test_adapters_side_by_side_over_one_model(expected, tiny, tmp_path):
     for one, other in zip(found, wanted, strict=True):
         assert one.message.token_ids == other.message.token_ids
         error = (one.message.cipher.vectors - other.message.cipher.vectors).norm(dim=1)
-        assert float((error / other.message.cipher.vectors.norm(dim=1)).max()) <= 1e-3
+        shares = error / other.message.cipher.vectors.norm(dim=1)
+        # What is fed back takes the rounding of one step, which is another on each kind of processor, some five times as far.
+        assert float(shares[0]) <= 1e-5
+        assert float(shares.max()) <= 5e-3
     assert found[0].message.token_ids != expected([plain[0]])[0].message.token_ids
 
 
