@@ -57,6 +57,12 @@ class Kept:
         # Of a question in words, or of a run that kept no digest: the small copy of a picture is all that tells.
         return self.picture != _small_copy(now.observations)
 
+    def shows_other(self, other: "Kept") -> bool:
+        """Return whether another run's question shows something else: by its digest, or by its picture where one kept none."""
+        if self.observed and other.observed:
+            return self.observed != other.observed
+        return self.picture != other.picture
+
 
 def to_question(sample: Sample, task: Task) -> Question:
     """Return a sample as what is debated."""

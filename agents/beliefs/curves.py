@@ -37,6 +37,12 @@ class Curves:
                 raise ConfigError(f"the line {name!r} has a figure that is not finite")
 
 
+def by_place(seeds: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[list[float]]]:
+    """Return lines, name → for each place one figure a seed, of what each seed has: name → a figure for each place."""
+    names = dict.fromkeys(name for seed in seeds for name in seed)
+    return {name: [list(row) for row in zip(*(seed[name] for seed in seeds), strict=True)] for name in names}
+
+
 def write_curves(path: Path, curves: Curves) -> None:
     """Write curves as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,10 +45,7 @@ def check_shown(first: Path, second: Path) -> None:
     theirs = {kept.sample.id: kept for kept in read_kept(second)}
     for kept in read_kept(first):
         same = theirs.get(kept.sample.id)
-        if same is None:
-            continue
-        known = kept.observed and same.observed
-        if kept.observed != same.observed if known else kept.picture != same.picture:
+        if same is not None and kept.shows_other(same):
             raise ConfigError(
                 f"the question {kept.sample.id!r} shows one thing in {first} and another in {second}, though its words are "
                 "the same: the runs asked different questions, and cannot be compared one by one"

@@ -83,7 +83,7 @@ def trained(folder: Path, cases: Cases, seed: int, progress: Progress) -> Fusion
 @torch.inference_mode()
 def beliefs_of(made: FusionBackend, test: Cases, level: float) -> Tensor:
     """Return what channels believe [n, M, K] of the test's clips, the strongest one in noise, as its agents would."""
-    agent = FusionBackend(made.model, noise={STRONGEST: level}) if level else made
+    agent = _in_noise(made, level)
     return torch.stack([agent.channel_beliefs(columns) for columns in test.columns])
 
 
@@ -186,8 +186,13 @@ def measured(made: FusionBackend, learned: Cases, test: Cases, seed: int, progre
 
 
 def _columns(made: FusionBackend, test: Cases, level: float) -> Tensor:
-    agent = FusionBackend(made.model, noise={STRONGEST: level}) if level else made
+    agent = _in_noise(made, level)
     return torch.stack([agent.seen(columns) for columns in test.columns])
+
+
+def _in_noise(made: FusionBackend, level: float) -> FusionBackend:
+    """Return an agent that hears the strongest channel in noise."""
+    return FusionBackend(made.model, noise={STRONGEST: level}) if level else made
 
 
 def _calibration(made: FusionBackend, test: Cases, whole: Tensor) -> dict[str, tuple[float, float]]:

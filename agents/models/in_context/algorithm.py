@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from agents.beliefs.claims import Claim, claims_of
-from agents.beliefs.curves import SUFFIX, Curves, write_curves
+from agents.beliefs.curves import SUFFIX, Curves, by_place, write_curves
 from agents.models.in_context import distances as far
 from agents.models.in_context import probes
 from agents.models.in_context.claims import FRESH_SEED, Pairs, diabetes
@@ -51,7 +51,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     del data
     figures: Pairs = {}
     measured: list[dict[str, object]] = []
-    lines: dict[str, list[list[float]]] = {}
+    lines: list[dict[str, list[float]]] = []
     for seed in range(seeds):
         deep = learner(out, DEEP, DEEP_RECIPE, seed=seed, progress=progress, name="layers-3")
         shallow = learner(out, SHALLOW, SHORT_RECIPE, seed=seed, progress=progress, name="layers-1")
@@ -69,9 +69,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
             progress("without scikit-learn (extra series) nothing is claimed about the table of diabetes")
         progress(f"probes of seed {seed}")
         read = _probed(figures, deep, seed)
-        for name, row in found.items():
-            for place, each in enumerate(row):
-                lines.setdefault(name, [[] for _ in COUNTS])[place].append(each.squared)
+        lines.append({name: [each.squared for each in row] for name, row in found.items()})
         measured.append(
             {
                 "seed": seed,
@@ -85,7 +83,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         )
     (out / "distances.json").write_text(json.dumps(measured, indent=1) + "\n")
     up = "SPD (a label's variance: 1)"
-    curves = Curves("examples", up, tuple(map(float, COUNTS)), lines, is_logarithmic=True)
+    curves = Curves("examples", up, tuple(map(float, COUNTS)), by_place(lines), is_logarithmic=True)
     write_curves(out / f"in-context-algorithm{SUFFIX}", curves)
     return claims_of(figures, ASKED)
 

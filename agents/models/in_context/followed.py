@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from agents.beliefs.claims import Claim, claims_of
-from agents.beliefs.curves import SUFFIX, Curves, write_curves
+from agents.beliefs.curves import SUFFIX, Curves, by_place, write_curves
 from agents.errors import ConfigError
 from agents.models.in_context import distances as far
 from agents.models.in_context.backend import DEFAULT, SHIPPED
@@ -49,7 +49,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     rule, counts = far.rule_of(made), tuple(range(1, points_most))
     figures: Pairs = {}
     measured: list[dict[str, object]] = []
-    lines: dict[str, list[list[float]]] = {}
+    lines: list[dict[str, list[float]]] = []
     for seed in range(seeds):
         penalties = []
         for noise in NOISES:
@@ -66,9 +66,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
             )
             if noise == NOISES[1]:
                 _middle(figures, found, dims)
-                for each, row in found.items():
-                    for place, distance in enumerate(row):
-                        lines.setdefault(each, [[] for _ in counts])[place].append(distance.squared)
+                lines.append({each: [distance.squared for distance in row] for each, row in found.items()})
                 x, y = points.x[:200, : 3 * dims], points.y[:200, : 3 * dims]
                 generator = torch.Generator().manual_seed(FRESH_SEED + seed)
                 asked = torch.randn(len(x), QUESTIONS, dims, generator=generator, dtype=torch.float64)
@@ -80,7 +78,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     out.mkdir(parents=True, exist_ok=True)
     (out / "followed.json").write_text(json.dumps(measured, indent=1) + "\n")
     up = "SPD (a label's variance: 1)"
-    curves = Curves("examples", up, tuple(map(float, counts)), lines, is_logarithmic=True)
+    curves = Curves("examples", up, tuple(map(float, counts)), by_place(lines), is_logarithmic=True)
     write_curves(out / f"in-context-followed{SUFFIX}", curves)
     return claims_of(figures, ASKED)
 

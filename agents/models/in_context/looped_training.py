@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.models.checkpoint import CONFIG, save_model
 from agents.models.in_context.families import draw
 from agents.models.in_context.looped import LoopedConfig, LoopedLearner
-from agents.models.in_context.training import Recipe, fit, gaussian_loss, load_learner, refuse_other
+from agents.models.in_context.training import Recipe, fit, gaussian_loss, kept
 from agents.models.seeded import seeded
 from agents.pretrained import Progress
 
@@ -60,10 +59,6 @@ def looped_learner(
         ConfigError: as `training.learner`.
     """
     folder = out / "-".join([name.replace(" ", "-"), *config.families, str(seed)])
-    if not (folder / CONFIG).is_file():
-        progress(f"training {folder.name}")
-        save_model(folder, train(config, recipe, seed=seed, progress=progress), config.sizes)
-    found = load_learner(folder)
-    refuse_other(folder, found, config)
+    found = kept(folder, config, lambda: train(config, recipe, seed=seed, progress=progress), progress)
     assert isinstance(found, LoopedLearner)
     return found

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from agents.beliefs.claims import Claim, claims_of
-from agents.beliefs.curves import SUFFIX, Curves, write_curves
+from agents.beliefs.curves import SUFFIX, Curves, by_place, write_curves
 from agents.models.in_context.claims import FRESH_SEED, Pairs, diabetes
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.distances import online, posterior_mean
@@ -59,7 +59,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     del data
     figures: Pairs = {}
     measured: list[dict[str, object]] = []
-    lines: dict[str, list[list[float]]] = {}
+    lines: list[dict[str, list[float]]] = []
     for seed in range(seeds):
         made = {
             name: learner(out, config, RECIPE, seed=seed, progress=progress, name=name)
@@ -73,14 +73,12 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
             "messages": _messages(figures, made, seed),
         }
         measured.append(row)
-        for name, errors in _by_count(made, seed).items():
-            for place, error in enumerate(errors):
-                lines.setdefault(name, [[] for _ in ALL_COUNTS])[place].append(error)
+        lines.append(_by_count(made, seed))
     (out / "mixtures.json").write_text(json.dumps(measured, indent=1) + "\n")
     up = "squared error (variance: 1)"
     write_curves(
         out / f"in-context-mixtures{SUFFIX}",
-        Curves("examples", up, tuple(map(float, ALL_COUNTS)), lines, is_logarithmic=True),
+        Curves("examples", up, tuple(map(float, ALL_COUNTS)), by_place(lines), is_logarithmic=True),
     )
     return claims_of(figures, ASKED)
 

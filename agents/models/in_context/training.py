@@ -115,17 +115,19 @@ def learner(
         ConfigError: the folder has a learner of other sizes, families or noise.
     """
     folder = out / f"{name or '-'.join(config.families)}-{seed}"
+    return kept(folder, config, lambda: train(config, recipe, seed=seed, progress=progress), progress)
+
+
+def kept(folder: Path, config: LearnerConfig, made: Callable[[], Learner], progress: Progress) -> Learner:
+    """Return the learner of a folder, made and saved first where there is none.
+
+    Raises:
+        ConfigError: the folder has a learner of another config.
+    """
     if not (folder / CONFIG).is_file():
         progress(f"training {folder.name}")
-        made = train(config, recipe, seed=seed, progress=progress)
-        save_model(folder, made, config.sizes)
+        save_model(folder, made(), config.sizes)
     found = load_learner(folder)
-    refuse_other(folder, found, config)
-    return found
-
-
-def refuse_other(folder: Path, found: Learner, config: LearnerConfig) -> None:
-    """Raise ConfigError where the learner of a folder is not of a config."""
     have, asked = found.config.sizes, config.sizes
     if have != asked:
         names = [name for name in {**asked, **have} if have.get(name) != asked.get(name)]
@@ -133,3 +135,4 @@ def refuse_other(folder: Path, found: Learner, config: LearnerConfig) -> None:
             f"{folder} has a learner with {', '.join(f'{name}={have.get(name)}' for name in names)}, and "
             f"{', '.join(f'{name}={asked.get(name)}' for name in names)} is asked for; give another folder for this recipe"
         )
+    return found
