@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.expectation.triton import Facts, half_of, leaders, merge, product_blocks
+from kernels.expectation.triton import Facts, add_products, half_of, leaders, merge, product_blocks
 from kernels.gpu import splits
 from kernels.table import LowRank
 from kernels.tuning import Launch
@@ -33,6 +33,14 @@ def _class_of(s, CLASSES: tl.constexpr):  # type: ignore[no-untyped-def]
     return tl.minimum(tl.floor(-4.0 * tl.maximum(s, -1e6)), CLASSES - 1.0).to(tl.int32)
 
 
+@triton.jit
+def _weights(logits, tokens, held, m, inv, best):  # type: ignore[no-untyped-def]
+    """s = (z − max z) / T of some tokens of a row, and w = exp(s), 0 where they are not held; at T = 0 the best one has s = 0."""
+    z = tl.load(logits + tokens, mask=held, other=float("-inf")).to(tl.float32)
+    s = tl.where(inv > 0, (z - m) * inv, tl.where(tokens == best, 0.0, float("-inf")))
+    return s, tl.where(held, tl.exp(s), 0.0)
+
+
 @triton.jit  # type: ignore[untyped-decorator]
 def _classes_kernel(  # type: ignore[no-untyped-def]
     logits, logits_stride, maximum, inverse, argmax, sums, masses, V, span,
@@ -50,9 +58,7 @@ def _classes_kernel(  # type: ignore[no-untyped-def]
     for start in range(part * span, tl.minimum(V, (part + 1) * span), BLOCK):
         tokens = start + tl.arange(0, BLOCK)
         held = tokens < V
-        z = tl.load(logits + row.to(tl.int64) * logits_stride + tokens, mask=held, other=float("-inf")).to(tl.float32)
-        s = tl.where(inv > 0, (z - m) * inv, tl.where(tokens == best, 0.0, float("-inf")))
-        w = tl.where(held, tl.exp(s), 0.0)
+        s, w = _weights(logits + row.to(tl.int64) * logits_stride, tokens, held, m, inv, best)
         mass += w
         cost = w * w if SQUARED else w
         found += tl.sum(tl.where(_class_of(s, CLASSES)[:, None] == classes[None, :], cost[:, None], 0.0), axis=0)
@@ -87,9 +93,7 @@ def _kept_kernel(  # type: ignore[no-untyped-def]
     for start in range(part * span, tl.minimum(V, (part + 1) * span), BLOCK):
         tokens = start + tl.arange(0, BLOCK)
         held = tokens < V
-        z = tl.load(logits + row.to(tl.int64) * logits_stride + tokens, mask=held, other=float("-inf")).to(tl.float32)
-        s = tl.where(inv > 0, (z - m) * inv, tl.where(tokens == best, 0.0, float("-inf")))
-        w = tl.where(held, tl.exp(s), 0.0)
+        s, w = _weights(logits + row.to(tl.int64) * logits_stride, tokens, held, m, inv, best)
         is_kept = held & (_class_of(s, CLASSES) < floor)
         mass += w
         energy += tl.where(w > 0, w * tl.where(s > -1e30, s, 0.0), 0.0)
@@ -146,20 +150,22 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
         tokens = tl.load(ids + places, mask=places < number, other=0)
         inside = (rows < B)[:, None] & (places < number)[None, :]
         at = rows[:, None].to(tl.int64) * V + places[None, :]
-        h = tl.load(high + at, mask=inside, other=0.0)  # [BB, BV]
-        e = tl.load(
-            table + tokens[:, None].to(tl.int64) * table_stride + columns[None, :].to(tl.int64) * column_stride,
-            mask=(places < number)[:, None] & (columns < D)[None, :],
-            other=0.0,
-        )  # [BV, BD]
-        if WIDEN:
-            h, e = h.to(tl.float32), e.to(tl.float32)
-        acc = tl.dot(h, e, acc, input_precision="ieee")
-        if HALVES:
-            rest = tl.load(low + at, mask=inside, other=0.0)
-            if WIDEN:
-                rest = rest.to(tl.float32)
-            acc = tl.dot(rest, e, acc, input_precision="ieee")
+        acc = add_products(
+            acc,
+            high,
+            low,
+            at,
+            inside,
+            table,
+            table_stride,
+            column_stride,
+            tokens,
+            places < number,
+            columns,
+            D,
+            HALVES,
+            WIDEN,
+        )
     tl.store(
         sums + (part.to(tl.int64) * B + rows)[:, None] * D + columns[None, :],
         acc,

@@ -87,6 +87,29 @@ def _weights_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
+def add_products(  # type: ignore[no-untyped-def]
+    acc, high, low, at, inside, table, table_stride, column_stride, tokens, held, columns, D,
+    HALVES: tl.constexpr, WIDEN: tl.constexpr,
+):  # fmt: skip
+    """acc [BB, BD] + Σ w E over some tokens [BV], those that are `held`, whose weights lie `at` [BB, BV] where `inside`."""
+    h = tl.load(high + at, mask=inside, other=0.0)  # [BB, BV]
+    e = tl.load(
+        table + tokens[:, None].to(tl.int64) * table_stride + columns[None, :].to(tl.int64) * column_stride,
+        mask=held[:, None] & (columns < D)[None, :],
+        other=0.0,
+    )  # [BV, BD]
+    if WIDEN:
+        h, e = h.to(tl.float32), e.to(tl.float32)
+    acc = tl.dot(h, e, acc, input_precision="ieee")
+    if HALVES:
+        rest = tl.load(low + at, mask=inside, other=0.0)
+        if WIDEN:
+            rest = rest.to(tl.float32)
+        acc = tl.dot(rest, e, acc, input_precision="ieee")
+    return acc
+
+
+@triton.jit  # type: ignore[untyped-decorator]
 def _product_kernel(  # type: ignore[no-untyped-def]
     high, low, table, table_stride, column_stride, sums, B, V, D, span,
     HALVES: tl.constexpr, WIDEN: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
@@ -101,20 +124,22 @@ def _product_kernel(  # type: ignore[no-untyped-def]
         tokens = start + tl.arange(0, BLOCK_V)  # [BV]
         inside = (rows < B)[:, None] & (tokens < V)[None, :]
         at = rows[:, None].to(tl.int64) * V + tokens[None, :]
-        h = tl.load(high + at, mask=inside, other=0.0)  # [BB, BV]
-        e = tl.load(
-            table + tokens[:, None].to(tl.int64) * table_stride + columns[None, :].to(tl.int64) * column_stride,
-            mask=(tokens < V)[:, None] & (columns < D)[None, :],
-            other=0.0,
-        )  # [BV, BD]
-        if WIDEN:
-            h, e = h.to(tl.float32), e.to(tl.float32)
-        acc = tl.dot(h, e, acc, input_precision="ieee")
-        if HALVES:
-            rest = tl.load(low + at, mask=inside, other=0.0)
-            if WIDEN:
-                rest = rest.to(tl.float32)
-            acc = tl.dot(rest, e, acc, input_precision="ieee")
+        acc = add_products(
+            acc,
+            high,
+            low,
+            at,
+            inside,
+            table,
+            table_stride,
+            column_stride,
+            tokens,
+            tokens < V,
+            columns,
+            D,
+            HALVES,
+            WIDEN,
+        )
     tl.store(
         sums + (part.to(tl.int64) * B + rows)[:, None] * D + columns[None, :],
         acc,
