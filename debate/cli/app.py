@@ -109,6 +109,7 @@ OWN = (
     "model",
     "cost",
     "bench",
+    "bench_orchestration",
     "config",
     "serve",
     "verify",
