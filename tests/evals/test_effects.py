@@ -177,7 +177,7 @@ def test_what_is_no_file_of_ours_is_said_by_its_name(tmp_path):
 
 def test_reduced_messages_are_not_measured(engines):
     """A control is heard whole: beside a message of half its positions it would differ in two things."""
-    question = Question("a", "1+1=", labels=("2",))
+    question, another = Question("a", "1+1=", labels=("2",)), Question("b", "1+2=", labels=("3",))
     for where in (
         {"reduce": "drop(keep=0.5)"},
         {"topology": {"generator": "complete", "edges": [{"from": "ada", "to": "ben"}]}},
@@ -187,4 +187,4 @@ def test_reduced_messages_are_not_measured(engines):
         with pytest.raises(ConfigError, match=r"by reduce: (drop|merge).*measure a row with reduce: none"):
             measured(validate({**RAW, **where}, source="x"), engines, [question])
     text = validate({**RAW, "reduce": "drop(keep=0.5)", "message": "text"}, source="x")
-    assert measured(text, engines, [question]).steps == STEPS
+    assert measured(text, engines, [question, another]).steps == STEPS
