@@ -147,6 +147,7 @@ NEED_DATA = {
         "fusion",
         "glyphs",
         "in_context_mixture",
+        "instruct",
         "picture_experts",
         "pictures",
         "questions",
