@@ -27,6 +27,10 @@ SHORTCUTS = ("greedy", "argmax", "screen")
 SOCKETS = "VLLM_RPC_BASE_PATH"
 # On CPUs vLLM takes nine tenths of the memory for keys and values unless it is told otherwise.
 CPU_KV_BYTES = 2 * 2**30
+# Whether vLLM compiles the model ahead of its first pass. What it keeps of that on CPUs it cannot load: `finalize_loading`, which it
+# calls, is what its own compiler's result has, and torch's has not (vLLM 0.32). So the model would be compiled at every start; without
+# it torch keeps what it compiled.
+AHEAD = "VLLM_USE_AOT_COMPILE"
 # vLLM's blocks are of 128 positions there, and only whole blocks of a prefix are shared; its kernels want multiples of 32.
 CPU_BLOCK_SIZE = 32
 
@@ -73,6 +77,7 @@ def engine_config(folder: Path, *, name: str, dtype: str, trust_remote_code: boo
     _refuse(options)
     given = {"use_tqdm_on_load": False, **options}
     if current_platform.is_cpu():
+        os.environ.setdefault(AHEAD, "0")
         if "gpu_memory_utilization" not in given and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
             given.setdefault("kv_cache_memory_bytes", CPU_KV_BYTES)
         given.setdefault("block_size", CPU_BLOCK_SIZE)

@@ -284,6 +284,17 @@ def test_without_prefix_cache_and_compiled(tiny, expected):
 
 
 @pytest.mark.long
+def test_a_model_is_compiled_once(tiny, expected, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    requests, kept = [asked(i) for i in range(4)], []
+    for _ in range(2):
+        with engine(tiny("llama-wide"), **CRAMPED) as backend:
+            assert_same(say(backend, requests), expected(requests))
+        kept.append({path for path in tmp_path.rglob("*") if path.suffix in (".so", ".cpp")})
+    assert kept[0] and kept[1] == kept[0]
+
+
+@pytest.mark.long
 def test_two_ranks_say_what_one_says(tiny, expected, monkeypatch):
     # One core each; vLLM binds ranks to memory nodes by itself, and a small machine has one.
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")
