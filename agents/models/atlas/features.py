@@ -39,7 +39,7 @@ def polynomial_features(x: Tensor, degree: int) -> Tensor:
         places, weights = _monomials(x.shape[-1], power)
         part = weights.to(unit) / math.sqrt(degree)
         for column in places.to(x.device).unbind(1):
-            part = part * unit[..., column]
+            part = part * unit.index_select(-1, column)
         parts.append(part)
     return torch.cat(parts, -1)
 

@@ -104,13 +104,16 @@ def bounded_steps(rate: Tensor, keys: Tensor, gamma: Tensor, state: State) -> Te
     The curvature is the largest eigenvalue of Σ γ_i φ_i φ_iᵀ over the window; it is at most the largest row sum of the Gram matrix
     |φ_i · φ_j| γ_j, which is at most c |φ|². A rate below 2 is stable so, since η c |φ|² < 2 or better holds by construction.
 
+    Nothing is learned through the bound.
+
     Args:
         rate: [..., T], above 0 and below 2.
         keys: φ [..., T, F].
         gamma: [..., T].
         state: before the first of the positions, whose window they continue.
     """
-    seen, weights = torch.cat([state.keys, keys], -2), torch.cat([state.gamma, gamma], -1)
+    seen = torch.cat([state.keys, keys], -2).detach()
+    weights = torch.cat([state.gamma, gamma], -1).detach()
     inside = _window(keys.shape[-2], seen.shape[-2] - keys.shape[-2] + 1, keys.device)
     weighed = (seen @ seen.mT).abs() * weights[..., None, :]
     # [..., T, i]: the row sum of key i within the window of t.
