@@ -107,7 +107,7 @@ def bounded_steps(rate: Tensor, keys: Tensor, gamma: Tensor, state: State) -> Te
     Nothing is learned through the bound.
 
     Args:
-        rate: [..., T], above 0 and below 2.
+        rate: [..., T], above 0.
         keys: φ [..., T, F].
         gamma: [..., T].
         state: before the first of the positions, whose window they continue.
@@ -145,7 +145,8 @@ def read_in_chunks(state: State, writes: Writes, *, chunk: int, muon: bool = Fal
     In chunks of 1 that is `read_step_by_step`, but for rounding. In longer ones it is another model, which reads a chunk's positions
     at once: windows, decays and momentum go on within a chunk as step by step, and only where gradients are taken differs.
 
-    C gradients at one place may add up, where a chunk's keys are alike: a rate is stable below 2 / C there.
+    C gradients at one place may add up, where a chunk's keys are alike: a rate of at most 1 / C is stable there (below 2 / C
+    where nothing is forgotten).
 
     Args:
         state: before the first position, at which a chunk begins.

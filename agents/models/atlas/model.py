@@ -29,6 +29,8 @@ from agents.models.atlas.memory import State, Writes, bounded_steps, empty_state
 SEGMENT = 64
 TAPS = 4
 GATES = 4
+# Added to the gate of what is kept of a memory, which is nearly everything at first.
+KEEPS = 6.0
 # Segments whose states are remembered, of all rows of a layer together.
 KEPT = 256
 # Names of attention that a model has where nobody asked for another.
@@ -64,11 +66,11 @@ class AtlasConfig(LlamaConfig):  # type: ignore[misc]
             )
         if self.chunk < 1 or SEGMENT % self.chunk:
             raise ConfigError(f"an ATLAS memory's chunk divides {SEGMENT}; got {self.chunk}")
-        most = 2 / self.chunk if self.rule == "omega" else math.inf
-        if not 0 < self.rate < most:
+        most = 1 / self.chunk if self.rule == "omega" else math.inf
+        if not 0 < self.rate <= most or not math.isfinite(self.rate):
             raise ConfigError(
-                f"an ATLAS memory's rate is above 0 and, by the rule omega, below 2 / chunk, beyond which its steps may grow "
-                f"without end; got {self.rate:g} with chunks of {self.chunk}"
+                f"an ATLAS memory's rate is above 0 and, by the rule omega, at most 1 / chunk, beyond which a memory that also "
+                f"forgets may grow without end; got {self.rate:g} with chunks of {self.chunk}"
             )
         super().__post_init__(**kwargs)
 
@@ -88,16 +90,12 @@ class MemoryMixer(nn.Module, RowAttention):
         inner = self.heads * self.width
         self.q_proj, self.k_proj, self.v_proj = (nn.Linear(config.hidden_size, inner, bias=False) for _ in range(3))
         self.gates = nn.Linear(config.hidden_size, self.heads * GATES)
-        self.taps = nn.Parameter(torch.empty(2, self.heads, TAPS, self.width))
+        # Of keys and of queries; at first they see most of their own position.
+        taps = torch.randn(2, self.heads, TAPS, self.width) * 0.3
+        taps[:, :, -1] += 0.5
+        self.taps = nn.Parameter(taps)
         self.o_proj = nn.Linear(inner, config.hidden_size, bias=False)
         self._states: OrderedDict[bytes, State] = OrderedDict()
-
-    @torch.no_grad()
-    def reset(self) -> None:
-        """Begin as a memory that forgets little, half of each key and query being its own position's."""
-        self.taps.normal_(std=0.3)
-        self.taps[:, :, -1] += 0.5
-        self.gates.bias.copy_(torch.tensor([6.0, 0.0, 0.0, 0.0]).repeat(self.heads))
 
     @property
     def num_held(self) -> int:
@@ -187,7 +185,8 @@ class MemoryMixer(nn.Module, RowAttention):
             for part, taps in zip(written.chunk(2, -1), self.taps.to(keys), strict=True)
         ]
         value, gates = values[:, :, first:end].split([self.width, GATES], -1)
-        alpha, theta, eta, gamma = torch.sigmoid(gates).unbind(-1)
+        keep, *others = gates.unbind(-1)
+        alpha, theta, eta, gamma = map(torch.sigmoid, (keep + KEEPS, *others))
         rate, muon = self.config.rate * eta, self.config.rule == "atlas"
         writes = Writes(*features, value, alpha, gamma, rate, theta if muon else None)
         state = empty_state(writes, self.config.omega) if state is None else state
@@ -213,15 +212,6 @@ class AtlasForCausalLM(LlamaForCausalLM):  # type: ignore[misc]
         for place, layer in enumerate(self.model.layers):
             layer.self_attn = MemoryMixer(config, place)
         self.post_init()
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        """Give a module the random weights that it begins with."""
-        if isinstance(module, MemoryMixer):
-            if not getattr(module.taps, "_is_hf_initialized", False):
-                module.reset()
-        else:
-            super()._init_weights(module)
 
 
 def _convolved(written: Tensor, taps: Tensor) -> Tensor:

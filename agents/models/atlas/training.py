@@ -80,24 +80,25 @@ class Recipe:
 
     width: int = 64
     layers: int = 2
-    heads: int = 8
-    pairs: int = 32
-    asked: int = 16
-    symbols: int = 64
+    heads: int = 4
+    head: int = 8
+    pairs: int = 16
+    asked: int = 8
+    symbols: int = 32
     """Bytes that are keys, and as many others that are values."""
-    window: int = 32
-    """Of attention: two blocks reach 62 positions back, of a text of 96, and its keys and values are as many numbers as a memory has."""
+    window: int = 22
+    """Of attention, of a text of 48: its keys and values are as many numbers, 1,408 a block, as a memory has."""
     steps: int = 600
     batch: int = 16
-    rate: float = 3e-3
+    rate: float = 5e-3
     texts: int = 512
     """Of the test."""
 
 
 KINDS: dict[str, dict[str, Any]] = {
-    "omega": {"rule": "omega", "degree": 2, "omega": 8},
-    "delta": {"rule": "omega", "degree": 1, "omega": 1},
-    "muon": {"rule": "atlas", "degree": 2, "omega": 8, "rate": 0.3},
+    "omega": {"rule": "omega", "degree": 2, "omega": 8, "chunk": 4, "rate": 0.25},
+    "delta": {"rule": "omega", "degree": 1, "omega": 1, "chunk": 4, "rate": 0.25},
+    "muon": {"rule": "atlas", "degree": 2, "omega": 8, "chunk": 4, "rate": 0.3},
 }
 
 
@@ -136,7 +137,7 @@ def build(kind: str, recipe: Recipe, seed: int) -> Any:
 
     sizes = {
         "vocab_size": 256, "hidden_size": recipe.width, "intermediate_size": 2 * recipe.width,
-        "num_hidden_layers": recipe.layers, "num_attention_heads": recipe.heads, "num_key_value_heads": recipe.heads,
+        "num_hidden_layers": recipe.layers, "num_attention_heads": recipe.heads, "num_key_value_heads": recipe.heads, "head_dim": recipe.head,
         "max_position_embeddings": 4096, "tie_word_embeddings": True, "bos_token_id": None, "eos_token_id": None,
     }  # fmt: skip
     if kind in KINDS:
