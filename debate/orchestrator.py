@@ -113,9 +113,7 @@ class Debate:
         other = self.donors.of[question.id].id
         return {key: (other, turn.message) for key, turn in zip(swapped, turns, strict=True)}
 
-    async def past(
-        self, question: Question, inbox: Inbox, agent: Agent, said: "Mapping[TurnKey, Turn]"
-    ) -> list[Past]:
+    async def past(self, question: Question, inbox: Inbox, agent: Agent, said: "Mapping[TurnKey, Turn]") -> list[Past]:
         """Return an agent's turns before one with this inbox, the oldest first, as it heard others and itself then.
 
         They follow from the protocol and from what was said, not from when it was said.

@@ -1,4 +1,4 @@
-"""`memory: debate`: an agent reads all that it read and said before; the same whatever was interrupted, and refused where it cannot be."""
+"""`memory: debate`: an agent reads what it read and said before, the same whatever was interrupted; refused where it cannot."""
 
 from dataclasses import replace
 
@@ -32,20 +32,22 @@ def played(run):
         async def go():
             backends = Backends(config)
             debate, prompts = build_debate(config, backends), {}
-            inner = {id(engine): engine.submit for engine in backends.started}
-            for engine in backends.started:
+            (engine,) = backends.started
+            inner = engine.submit
 
-                def submit(request, take=inner[id(engine)]):
-                    prompts[request.sampling.seed] = request.prompt
-                    return take(request)
+            def submit(request):
+                prompts[request.sampling.seed] = request.prompt
+                return inner(request)
 
-                engine.submit = submit
+            engine.submit = submit
             try:
                 transcript = await play(debate, QUESTION, before=before)
             finally:
                 await backends.close()
             return transcript, {
-                (turn.key.agent, turn.key.round): prompts[turn.seed] for turn in transcript.turns if turn.seed in prompts
+                (turn.key.agent, turn.key.round): prompts[turn.seed]
+                for turn in transcript.turns
+                if turn.seed in prompts
             }
 
         return run(go())
@@ -99,7 +101,9 @@ def test_where_it_cannot_be_it_is_refused(run):
 
 def test_a_worked_example_is_said_once():
     shown = (ChatTurn("system", ("Be brief.",)), ChatTurn("user", ("1+1?",)), ChatTurn("assistant", ("2",)))
-    first, second = (Prompt((*shown, ChatTurn("user", (asked,))), cue="A:", close=".") for asked in ("2+2?", "2+2? Again:"))
+    first, second = (
+        Prompt((*shown, ChatTurn("user", (asked,))), cue="A:", close=".") for asked in ("2+2?", "2+2? Again:")
+    )
     found = continued(second, [(first, "4")])
     assert found.turns == (*first.turns, ChatTurn("assistant", ("4",)), second.turns[-1])
     assert (found.cue, found.close) == ("A:", ".")

@@ -32,7 +32,9 @@ def polynomial_features(x: Tensor, degree: int) -> Tensor:
         ConfigError: another degree.
     """
     if not 1 <= degree <= 4:
-        raise ConfigError(f"polynomial features are of degree 1 to 4, since there are d to the power of it; got {degree}")
+        raise ConfigError(
+            f"polynomial features are of degree 1 to 4, since there are d to the power of it; got {degree}"
+        )
     unit = functional.normalize(x, dim=-1)
     parts = []
     for power in range(1, degree + 1):

@@ -7,9 +7,9 @@ A memory is a matrix M [V, F] that is optimised while a text is read. At positio
     M_t = α_t M_{t−1} − η_t N(S_t)
     y_t = M_t φ(q_t)
 
-with N the identity (OmegaNet where θ = 0; the delta rule where c = 1 besides) or `orthogonalised` (Muon). The gradient is in closed
-form, so that training differentiates through it once. The text was not at hand in full: the ½, and γ of a token rather than
-of a pair, are our reading.
+with N the identity (OmegaNet where θ = 0; the delta rule where c = 1 besides) or `orthogonalised` (Muon). The gradient is in
+closed form, so that training differentiates through it once. The text was not at hand in full: the ½, and γ of a token rather
+than of a pair, are our reading.
 
 T positions, c of the window, V values, F features; `...` are rows and heads.
 """
@@ -101,8 +101,9 @@ def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
 def bounded_steps(rate: Tensor, keys: Tensor, gamma: Tensor, state: State) -> Tensor:
     """Return η [..., T] = rate / λ, with λ a bound from above of the curvature of each position's loss.
 
-    The curvature is the largest eigenvalue of Σ γ_i φ_i φ_iᵀ over the window; it is at most the largest row sum of the Gram matrix
-    |φ_i · φ_j| γ_j, which is at most c |φ|². A rate below 2 is stable so, since η c |φ|² < 2 or better holds by construction.
+    The curvature is the largest eigenvalue of Σ γ_i φ_i φ_iᵀ over the window; it is at most the largest row sum of the Gram
+    matrix |φ_i · φ_j| γ_j, which is at most c |φ|². A step multiplies the memory by α − η λ' with 0 <= λ' <= λ, which is within 1
+    where the rate is at most 1 + α: at most 1 whatever is forgotten, below 2 (η c |φ|² < 2) where nothing is.
 
     Nothing is learned through the bound.
 
@@ -142,8 +143,8 @@ def read_step_by_step(state: State, writes: Writes, *, muon: bool = False) -> tu
 def read_in_chunks(state: State, writes: Writes, *, chunk: int, muon: bool = False) -> tuple[Tensor, State]:
     """Return y [..., T, V] and the state after the last position, each gradient taken at the memory before its chunk.
 
-    In chunks of 1 that is `read_step_by_step`, but for rounding. In longer ones it is another model, which reads a chunk's positions
-    at once: windows, decays and momentum go on within a chunk as step by step, and only where gradients are taken differs.
+    In chunks of 1 that is `read_step_by_step`, but for rounding. In longer ones it is another model, which reads a chunk's
+    positions at once: windows, decays and momentum go on within a chunk as step by step, and only where gradients are taken differs.
 
     C gradients at one place may add up, where a chunk's keys are alike: a rate of at most 1 / C is stable there (below 2 / C
     where nothing is forgotten).
@@ -181,7 +182,9 @@ def _chunk(state: State, now: Writes, *, muon: bool) -> tuple[Tensor, State]:
     if left is not None:
         momentum = left[..., -1, None, None] * state.momentum + momentum
     if muon:
-        moved = torch.einsum("...ti,...iv,...if->...tvf", share.expand(*error.shape[:-2], *share.shape[-2:]), error, seen)
+        moved = torch.einsum(
+            "...ti,...iv,...if->...tvf", share.expand(*error.shape[:-2], *share.shape[-2:]), error, seen
+        )
         if left is not None:
             moved = moved + left[..., None, None] * state.momentum[..., None, :, :]
         moves = torch.einsum("...ts,...svf->...tvf", sized, orthogonalised(moved))

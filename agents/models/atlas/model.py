@@ -2,12 +2,12 @@
 
 A block's memory, one a head: queries and keys go through a causal convolution of four positions, channel by channel, and become
 polynomial features; the Omega rule writes keys and values; four gates of the stream say what is kept of the memory (α) and
-of its momentum (θ), how large a step is (η) and how much a token weighs (γ). Nothing says where a position is but the convolution and
-the order of writing. The feed-forward part, the norms and the head are transformers' own.
+of its momentum (θ), how large a step is (η) and how much a token weighs (γ). Nothing says where a position is but the
+convolution and the order of writing. The feed-forward part, the norms and the head are transformers' own.
 
-What a layer keeps of a position in a cache is what goes into the memory there: the key and the query before the convolution, the
-value and the gates. The memory is a function of these, computed in segments that begin at multiples of 64 positions, so that it is the same
-number for number whatever was cached, and whichever cache of keys and values holds them.
+What a layer keeps of a position in a cache is what goes into the memory there: the key and the query before the convolution,
+the value and the gates. The memory is a function of these, computed in segments that begin at multiples of 64 positions, so
+that it is the same, number for number, whatever was cached, and whichever cache of keys and values holds them.
 """
 
 import hashlib
@@ -90,16 +90,14 @@ class MemoryMixer(nn.Module, RowAttention):
         inner = self.heads * self.width
         self.q_proj, self.k_proj, self.v_proj = (nn.Linear(config.hidden_size, inner, bias=False) for _ in range(3))
         self.gates = nn.Linear(config.hidden_size, self.heads * GATES)
-        # Of keys and of queries; at first they see most of their own position.
-        taps = torch.randn(2, self.heads, TAPS, self.width) * 0.3
-        taps[:, :, -1] += 0.5
-        self.taps = nn.Parameter(taps)
+        # Of keys and of queries.
+        self.taps = nn.Parameter(torch.randn(2, self.heads, TAPS, self.width) / TAPS**0.5)
         self.o_proj = nn.Linear(inner, config.hidden_size, bias=False)
         self._states: OrderedDict[bytes, State] = OrderedDict()
 
     @property
     def num_held(self) -> int:
-        """Numbers that a row's memories have, however long its text; the momentum of `atlas`, and the window, are as many more."""
+        """Numbers that a row's memories have, however long its text; the momentum of `atlas` has as many."""
         return self.heads * self.width * num_features(self.width, self.config.degree)
 
     def forward(
@@ -174,9 +172,7 @@ class MemoryMixer(nn.Module, RowAttention):
             names.append(sha.digest())
         return names
 
-    def _segment(
-        self, keys: Tensor, values: Tensor, first: int, end: int, state: State | None
-    ) -> tuple[Tensor, State]:
+    def _segment(self, keys: Tensor, values: Tensor, first: int, end: int, state: State | None) -> tuple[Tensor, State]:
         """Return y [B, H, end − first, D] and the state after, given the state before; None: at the beginning."""
         written = keys[:, :, max(0, first - TAPS + 1) : end]
         written = functional.pad(written, (0, 0, TAPS - 1 - min(first, TAPS - 1), 0))
@@ -207,7 +203,9 @@ class AtlasForCausalLM(LlamaForCausalLM):  # type: ignore[misc]
 
     def __init__(self, config: AtlasConfig) -> None:
         if config.num_attention_heads != config.num_key_value_heads:
-            raise ConfigError("an ATLAS model's heads have keys of their own: num_key_value_heads is num_attention_heads")
+            raise ConfigError(
+                "an ATLAS model's heads have keys of their own: num_key_value_heads is num_attention_heads"
+            )
         super().__init__(config)
         for place, layer in enumerate(self.model.layers):
             layer.self_attn = MemoryMixer(config, place)
@@ -223,7 +221,9 @@ def _convolved(written: Tensor, taps: Tensor) -> Tensor:
 
 def _refuse_padding(mask: Tensor | None) -> None:
     if mask is not None and not (mask[..., -1, :] if mask.dtype == torch.bool else mask[..., -1, :] == 0).all():
-        raise NotImplementedError("a memory reads every position that it is given: rows behind padding are read one by one")
+        raise NotImplementedError(
+            "a memory reads every position that it is given: rows behind padding are read one by one"
+        )
 
 
 def _bytes(x: Tensor) -> bytes:
