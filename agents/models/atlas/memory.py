@@ -144,7 +144,8 @@ def read_in_chunks(state: State, writes: Writes, *, chunk: int, muon: bool = Fal
     """Return y [..., T, V] and the state after the last position, each gradient taken at the memory before its chunk.
 
     In chunks of 1 that is `read_step_by_step`, but for rounding. In longer ones it is another model, which reads a chunk's
-    positions at once: windows, decays and momentum go on within a chunk as step by step, and only where gradients are taken differs.
+    positions at once: windows, decays and momentum go on within a chunk as step by step, and only where gradients are taken is
+    another place.
 
     C gradients at one place may add up, where a chunk's keys are alike: a rate of at most 1 / C is stable there (below 2 / C
     where nothing is forgotten).

@@ -92,6 +92,8 @@ class MemoryMixer(nn.Module, RowAttention):
         self.gates = nn.Linear(config.hidden_size, self.heads * GATES)
         # Of keys and of queries.
         self.taps = nn.Parameter(torch.randn(2, self.heads, TAPS, self.width) / TAPS**0.5)
+        # Of each head by itself: what a memory gives is small while it knows little.
+        self.norm = nn.RMSNorm(self.width, eps=config.rms_norm_eps)
         self.o_proj = nn.Linear(inner, config.hidden_size, bias=False)
         self._states: OrderedDict[bytes, State] = OrderedDict()
 
@@ -122,7 +124,7 @@ class MemoryMixer(nn.Module, RowAttention):
         else:
             # Whoever registered this name knows which rows are read, and calls `attend` for each.
             heard, _ = ALL_ATTENTION_FUNCTIONS[name](self, query, keys, values, attention_mask)
-        return self.o_proj(heard.flatten(2)), None
+        return self.o_proj(self.norm(heard).flatten(2)), None
 
     def attend(
         self,

@@ -282,10 +282,10 @@ def test_a_text_read_in_pieces_is_the_text_read_whole(rule, chunk):
             for part in ids.split(list(sizes), 1):
                 out = model(part, past_key_values=cache, use_cache=True)
                 cache, parts = out.past_key_values, [*parts, out.logits]
-            torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=0, atol=1e-3)
         # Without what it heard it says something else, and no later token reaches back.
         assert (model(ids[:, 100:], use_cache=False).logits - whole[:, 100:]).abs().max() > 1e-2
-        torch.testing.assert_close(model(ids[:, :100], use_cache=False).logits, whole[:, :100], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(model(ids[:, :100], use_cache=False).logits, whole[:, :100], rtol=0, atol=1e-3)
 
 
 def test_rows_behind_padding_are_refused():
