@@ -12,6 +12,7 @@ from debate.build import build_debate
 from debate.config.load import validate
 from debate.orchestrator import play
 from debate.runtime.backends import Backends
+from evals.provenance import speakers
 
 QUESTION = Question("q", "What is 1+2*3+4-5*6?")
 
@@ -85,7 +86,12 @@ def test_where_it_cannot_be_it_is_refused(run):
         backends = Backends(wrong)
         with pytest.raises(ConfigError, match=r"agents.ada.memory: .*set overflow: fail"):
             build_debate(wrong, backends)
-        agent = build_debate(config(), backends).agents["ada"]
+        debate = build_debate(config(), backends)
+        agent = debate.agents["ada"]
+        assert {name: found.get("memory") for name, found in speakers(config(), debate).items()} == {
+            "ada": "debate",
+            "ben": None,
+        }
         with pytest.raises(RequestError, match="does not know its earlier turns"):
             agent.request("?", None, [], 0)
         assert agent.remembering([]).request("?", None, [], 0) == replace(agent, memory=None).request("?", None, [], 0)
