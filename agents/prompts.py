@@ -255,6 +255,27 @@ class Prompts:
         return {key: value for key, value in found.items() if value}
 
 
+def continued(prompt: Prompt, earlier: Sequence[tuple[Prompt, Heard]]) -> Prompt:
+    """Return a prompt behind what was read and said before: each earlier prompt and what was answered to it, in their order.
+
+    A system turn or a worked example that stands there already is not said again.
+
+    Args:
+        prompt: what is to be answered now.
+        earlier: prompts and answers, the oldest first.
+    """
+    turns: list[ChatTurn] = []
+    for before, answer in [*earlier, (prompt, None)]:
+        shown = tuple(turns)
+        turns += [turn for turn in before.turns[:-1] if turn not in shown]
+        turns.append(before.turns[-1])
+        if answer is not None:
+            parts: list[Part] = []
+            _place(answer, parts)
+            turns.append(ChatTurn("assistant", tuple(parts[:1])))
+    return replace(prompt, turns=tuple(turns))
+
+
 def _place(solution: Heard, parts: list[Part]) -> str:
     """Add a solution's parts, and return what stands for it while the file is rendered."""
     if isinstance(solution, tuple):

@@ -73,6 +73,12 @@ def build_debate(
             "decision likeliest weighs texts by their own model, and this debate is in CIPHER: set message: text"
         )
     checked = {} if read is None else read
+    for name, keys in config.agents.items():
+        if keys.memory is not None and config.overflow != "fail":
+            raise ConfigError(
+                f"agents.{name}.memory: what a prompt had no room for would be remembered as read; set overflow: fail, or leave "
+                "memory out"
+            )
     plans = [
         _Plan(name, config, backends, targets or {}, solutions or {}, tuple(shots), instructions, checked)
         for name in config.agents

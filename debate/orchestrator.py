@@ -17,6 +17,7 @@ from agents.errors import PromptTooLong
 from agents.hearing_table import HearingTable
 from agents.message import Message
 from agents.question import Question
+from agents.speakers.agent import Agent, Past
 from agents.speakers.speaker import Speaker
 from debate.donors import Donors
 from debate.hearing import HeardMessage, Hearing
@@ -112,6 +113,20 @@ class Debate:
         other = self.donors.of[question.id].id
         return {key: (other, turn.message) for key, turn in zip(swapped, turns, strict=True)}
 
+    async def past(self, question: Question, inbox: Inbox, agent: Agent, said: "Mapping[TurnKey, Turn]") -> list[Past]:
+        """Return an agent's turns before one with this inbox, the oldest first, as it heard others and itself then.
+
+        They follow from the protocol and from what was said, not from when it was said.
+        """
+        found: list[Past] = []
+        while (last := inbox.own) is not None:
+            inbox = self.protocol.inbox(last)
+            heard = self.heard(inbox, agent, said, await self.donated(question, inbox))
+            own = None if inbox.own is None else self.hearing.own(said[inbox.own].message, agent).content
+            answer = self.hearing.own(said[last].message, agent).content
+            found.append((own, [message.content for message in heard], answer))
+        return found[::-1]
+
     def turn_seed(self, question: Question, turn: TurnKey) -> int:
         """Return the seed of a turn: of run, question, the agent's place and the round, never of names or of timing."""
         text = f"{self.seed}|{question.id}|{self.places[turn.agent]}|{turn.round}"
@@ -132,6 +147,8 @@ async def take(
     agent = debate.speaker(key)
     if engine is not None and engine is not agent.backend:
         agent = replace(agent, backend=engine)
+    if isinstance(agent, Agent) and agent.remembers:
+        agent = agent.remembering(await debate.past(question, inbox, agent, said))
     heard = list(zip(inbox.heard, debate.heard(inbox, agent, said, await debate.donated(question, inbox)), strict=True))
     own = None if inbox.own is None else (inbox.own, debate.hearing.own(said[inbox.own].message, agent))
     try:

@@ -82,6 +82,8 @@ def speakers(config: DebateConfig, debate: "Debate") -> dict[str, dict[str, Any]
             facts |= {**sampling, "encoder": agent.encoder, "adapter": getattr(agent, "adapter", None)}
             if asked.decoding is not None:
                 facts["decoding"] = asked.decoding
+            if asked.memory is not None:
+                facts["memory"] = asked.memory
         found[name] = facts
     return found
 

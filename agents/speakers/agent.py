@@ -1,20 +1,23 @@
 """An agent: a name, prompts and a way of decoding on some backend. It turns what it hears into one request."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self
 
 from agents.adapter import find_adapter
 from agents.backend import Pending, Prompt, Request, Sampling
 from agents.decoding.acbs import ConditionalBeam
 from agents.decoding.rules import parse_decoding
-from agents.errors import ConfigError, DebateError, PromptTooLong
-from agents.prompts import Heard, Prompts
+from agents.errors import ConfigError, DebateError, PromptTooLong, RequestError
+from agents.prompts import Heard, Prompts, continued
 from agents.question import Question
 from agents.speakers.speaker import AgentPlan, Speaker
 from agents.tokenization import is_chat
 from agents.tokenizers import tokenizer_of
 
+# An earlier turn: the agent's own last message then, what it heard, and what it said.
+Past = tuple[Heard | None, Sequence[Heard], Heard]
+MEMORY_ONLY = "only language models that debate read prompts, and so have what they read before to keep"
 DECODERS_ONLY = "only language models that debate decode; one that speaks by rule or by belief does not"
 
 
@@ -26,13 +29,17 @@ class Agent(Speaker):
         prompts: its prompt files.
         adapter: a LoRA adapter's folder, for a model that several agents share.
         decoding: a way of decoding beyond sampling, e.g. `hso(steps=2)`; None where it has none.
+        memory: `debate`: before each prompt it reads all that it read and said before in the debate.
+        past: its earlier turns, the oldest first, of one that remembers; None where nobody has given them.
     """
 
     prompts: Prompts
     adapter: str | None = None
     decoding: str | None = None
+    memory: Literal["debate"] | None = None
+    past: tuple[Past, ...] | None = field(default=None, repr=False)
 
-    own_keys: ClassVar[Mapping[str, str]] = {"decoding": DECODERS_ONLY}
+    own_keys: ClassVar[Mapping[str, str]] = {"decoding": DECODERS_ONLY, "memory": MEMORY_ONLY}
 
     def __post_init__(self) -> None:
         if self.adapter is not None and not self.backend.capabilities.adapters:
@@ -85,6 +92,7 @@ class Agent(Speaker):
             # Looked at here, so that a mistyped folder stops a run before its first turn.
             "adapter": None if adapter is None else str(find_adapter(adapter)),
             "decoding": plan.keys.decoding,
+            "memory": plan.keys.memory,
         }
 
     @property
@@ -92,14 +100,35 @@ class Agent(Speaker):
         """What it reads."""
         return self.prompts
 
-    def request(self, question: str, own: Heard | None, others: Sequence[Heard], seed: int) -> Request:
-        """Return the request of one turn: initial where nothing was said, review where only others spoke."""
+    @property
+    def remembers(self) -> bool:
+        """Whether it keeps what it read and said."""
+        return self.memory is not None
+
+    def remembering(self, past: Sequence[Past]) -> Self:
+        """Return the agent of one turn, with its earlier turns in the debate."""
+        return replace(self, past=tuple(past))
+
+    def prompt(self, question: str, own: Heard | None, others: Sequence[Heard]) -> Prompt:
+        """Return what is read at one turn alone: initial where nothing was said, review where only others spoke."""
         if own is not None:
-            prompt = self.prompts.debate(question, own, others)
-        elif others:
-            prompt = self.prompts.review(question, others)
-        else:
-            prompt = self.prompts.initial(question)
+            return self.prompts.debate(question, own, others)
+        return self.prompts.review(question, others) if others else self.prompts.initial(question)
+
+    def request(self, question: str, own: Heard | None, others: Sequence[Heard], seed: int) -> Request:
+        """Return the request of one turn, behind what was read and said before where the agent remembers it.
+
+        Raises:
+            RequestError: it remembers, and was not given its earlier turns.
+        """
+        prompt = self.prompt(question, own, others)
+        if self.remembers:
+            if self.past is None:
+                raise RequestError(
+                    f"agent {self.name!r} has memory: debate, and what asks it here does not know its earlier turns; leave the "
+                    "key out for this"
+                )
+            prompt = continued(prompt, [(self.prompt(question, *read), said) for *read, said in self.past])
         sampling = replace(self.sampling, seed=seed)
         if self.encoder is not None:
             # A belief is restricted by its encoder; these belong to the agent's text turns.

@@ -23,6 +23,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import causal_mask_function, sdpa_mask
 
 from agents.attention.packing import packed_attention, under_way
+from agents.attention.row_attention import RowAttention
 
 NAME = "sdpa_by_row"
 
@@ -106,6 +107,9 @@ def attention_by_row(
     """
     refuse_more_than_plain(kwargs)
     rows, row_of_several = _now.decoding, under_way()
+    if isinstance(module, RowAttention):
+        # The rule that its masks have was checked when they were made, and a prompt is one row without padding.
+        return attend_rows(module, module, query, key, value, scaling), None
     if row_of_several is not None:
         return packed_attention(row_of_several, query, key, value, scaling), None
     if rows is None or not rows.by_row:
@@ -134,6 +138,62 @@ def attention_by_row(
         )
         out[row, 0] = heard.reshape(heads, -1)
     return out, None
+
+
+def attend_rows(
+    kind: RowAttention,
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scaling: float | None,
+) -> torch.Tensor:
+    """Return what a row attention hears [B, Q, H, head], row by row; rows that are padding hear nothing.
+
+    Args:
+        kind: the attention.
+        module: the layer whose place it takes, or itself.
+        query: [B, H, Q, head].
+        key, value: [n, H_kv, L, head], as the cache returned them.
+        scaling: of the scores.
+
+    Raises:
+        NotImplementedError: prompts packed into one row, or a cache that does not keep the queries that are needed.
+    """
+    rows, cache = now()
+    if under_way() is not None:
+        raise NotImplementedError("its layers read each row by themselves, so that prompts are not packed")
+    layer, repeats = int(module.layer_idx), query.shape[1] // key.shape[1]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    heard = []
+    for row in range(len(query) if rows is None else len(rows.lengths)):
+        slot = place = row
+        length = key.shape[2]
+        if rows is not None:
+            slot = place = row if rows.slots is None else rows.slots[row]
+            length = rows.lengths[row]
+        elif cache is not None:
+            slot = cache.window.first + row
+        start, queries = length - query.shape[2], None
+        if kind.needs_queries:
+            if cache is not None:
+                queries = cache.layers[layer].note(slot, start, query[row])
+            elif start:
+                raise NotImplementedError(
+                    f"{type(kind).__name__} needs the queries of earlier tokens; read without a cache"
+                )
+            else:
+                queries = query[row]
+        own = (states[place, :, :length].repeat_interleave(repeats, 0) for states in (key, value))
+        heard.append(kind.attend(query[row], *own, scaling=scale, layer=layer, queries=queries).transpose(0, 1))
+    out = heard[0].new_zeros(len(query), *heard[0].shape)
+    out[: len(heard)] = torch.stack(heard)
+    return out
+
+
+def reads_rows(model: torch.nn.Module) -> bool:
+    """Whether a model's layers read each row by themselves, so that what they keep is no keys and values of attention."""
+    return any(isinstance(module, RowAttention) for module in model.modules())
 
 
 def refuse_more_than_plain(kwargs: dict[str, Any]) -> None:

@@ -114,6 +114,8 @@ class Decoder:
     @property
     def packs(self) -> bool:
         """Whether prompts of different lengths can be read as one packed row: each position has to see all before it."""
+        if attention.reads_rows(self.model):
+            return False
         plain = self.exchanged is None and self.stair is None and self.mode.switch is None
         return plain and self.mode.way == "by_row" and self._layer_types == {FULL} and not self._window
 

@@ -15,7 +15,7 @@ from transformers.masking_utils import causal_mask_function
 from agents.attention.codes import rounded
 from agents.attention.row_attention import RowAttention
 from agents.attention.staircase import Staircase, settle
-from agents.backends.transformers.attention import now, refuse_more_than_plain
+from agents.backends.transformers.attention import attend_rows, refuse_more_than_plain
 from agents.backends.transformers.cache import SlotCache, SlotLayer
 from agents.errors import ConfigError
 
@@ -126,31 +126,7 @@ def _attention(
     refuse_more_than_plain(kwargs)
     if attention_mask is not None:
         raise NotImplementedError("an exchanged attention reads rows without padding, and sees all positions before")
-    rows, cache = now()
-    layer, repeats = int(module.layer_idx), query.shape[1] // key.shape[1]
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    out = query.new_zeros(len(query), query.shape[2], query.shape[1], value.shape[3])
-    for row in range(len(query) if rows is None else len(rows.lengths)):
-        slot = place = row
-        length = key.shape[2]
-        if rows is not None:
-            slot = place = row if rows.slots is None else rows.slots[row]
-            length = rows.lengths[row]
-        elif cache is not None:
-            slot = cache.window.first + row
-        start, queries = length - query.shape[2], None
-        if kind.needs_queries:
-            if cache is not None:
-                queries = cache.layers[layer].note(slot, start, query[row])
-            elif start:
-                raise NotImplementedError(
-                    f"{type(kind).__name__} needs the queries of earlier tokens; read without a cache"
-                )
-            else:
-                queries = query[row]
-        own = (states[place, :, :length].repeat_interleave(repeats, 0) for states in (key, value))
-        out[row] = kind.attend(query[row], *own, scaling=scale, layer=layer, queries=queries).transpose(0, 1)
-    return out, None
+    return attend_rows(kind, module, query, key, value, scaling), None
 
 
 def _no_mask(*args: Any, mask_function: Any = causal_mask_function, attention_mask: Any = None, **kwargs: Any) -> None:

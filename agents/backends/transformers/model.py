@@ -14,6 +14,7 @@ import torch
 
 from agents.attention.row_attention import RowAttention
 from agents.attention.staircase import Staircase
+from agents.backends.transformers.attention import reads_rows
 from agents.backends.transformers.checkpoint import load_model, refuse_unusable
 from agents.backends.transformers.decoder import Decoder
 from agents.backends.transformers.exchanged import exchange
@@ -119,7 +120,8 @@ class LoadedModel(Decoder):
 
     def _refuse_other_than_plain(self) -> None:
         """Raise ConfigError for a model that does not attend to all positions before, row by row."""
-        if self.verdict.way != "by_row" or self.verdict.windows or self.verdict.switch is not None:
+        own = self.verdict.way != "by_row" or reads_rows(self.model)
+        if own or self.verdict.windows or self.verdict.switch is not None:
             raise ConfigError(
                 f"{self.name} attends in a way of its own, so neither `attention` nor `cache` can be exchanged; leave them out, "
                 "or take a model that sees all positions before"

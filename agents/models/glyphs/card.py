@@ -11,5 +11,9 @@ CARD = Card(
     licence="Apache-2.0 (code); the table is drawn with DejaVu Sans, a free font",
     backend="agents.models.glyphs.backend:Glyphs",
     training="agents.models.glyphs.training:claims",
-    recipes=(("memoryformer", "MemoryFormer, 2024, arXiv:2411.12992", "agents.models.memoryformer.training:claims"),),
+    recipes=(
+        ("memoryformer", "MemoryFormer, 2024, arXiv:2411.12992", "agents.models.memoryformer.training:claims"),
+        ("atlas", "ATLAS, 2025, arXiv:2505.23735", "agents.models.atlas.training:claims"),
+        ("atlas_recall", "ATLAS, 2025, arXiv:2505.23735", "agents.models.atlas.training:capacity_claims"),
+    ),
 )

@@ -1,0 +1,236 @@
+"""ATLAS as a causal language model of transformers: a Llama whose blocks have a memory in place of attention.
+
+A block's memory, one a head: queries and keys go through a causal convolution of four positions, channel by channel, and become
+polynomial features; the Omega rule writes keys and values; four gates of the stream say what is kept of the memory (α) and
+of its momentum (θ), how large a step is (η) and how much a token weighs (γ). Nothing says where a position is but the
+convolution and the order of writing. The feed-forward part, the norms and the head are transformers' own.
+
+What a layer keeps of a position in a cache is what goes into the memory there: the key and the query before the convolution,
+the value and the gates. The memory is a function of these, computed in segments that begin at multiples of 64 positions, so
+that it is the same, number for number, whatever was cached, and whichever cache of keys and values holds them.
+"""
+
+import hashlib
+import math
+from collections import OrderedDict
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from agents.attention.row_attention import RowAttention
+from agents.errors import ConfigError
+from agents.models.atlas.features import num_features, polynomial_features
+from agents.models.atlas.memory import State, Writes, bounded_steps, empty_state, read_in_chunks, read_step_by_step
+
+SEGMENT = 64
+TAPS = 4
+GATES = 4
+# Added to the gate of what is kept of a memory, which is nearly everything at first.
+KEEPS = 6.0
+# Segments whose states are remembered, of all rows of a layer together.
+KEPT = 256
+# Names of attention that a model has where nobody asked for another.
+OWN = (None, "eager", "sdpa")
+
+
+class AtlasConfig(LlamaConfig):  # type: ignore[misc]
+    """A Llama's config and the settings of its memories.
+
+    Attributes:
+        rule: `omega` (OmegaNet: plain steps, no momentum) or `atlas` (momentum, and steps orthogonalised as Muon's).
+        degree: p of the features.
+        omega: c, the positions that the loss looks at.
+        chunk: positions whose gradients are taken at one place; 1: each at its own, as the recurrence says.
+        rate: the largest step, over the curvature that it meets; with `rule: atlas` the largest step itself.
+    """
+
+    model_type = "atlas"
+    base_model_tp_plan = None
+
+    rule: Literal["omega", "atlas"] = "omega"
+    degree: int = 2
+    omega: int = 8
+    chunk: int = 1
+    rate: float = 1.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.rule not in ("omega", "atlas"):
+            raise ConfigError(f"an ATLAS memory's rule is omega or atlas; got {self.rule!r}")
+        if not 1 <= self.degree <= 4 or self.omega < 1:
+            raise ConfigError(
+                f"an ATLAS memory's degree is 1 to 4 and its omega at least 1; got {self.degree} and {self.omega}"
+            )
+        if self.chunk < 1 or SEGMENT % self.chunk:
+            raise ConfigError(f"an ATLAS memory's chunk divides {SEGMENT}; got {self.chunk}")
+        most = 1 / self.chunk if self.rule == "omega" else math.inf
+        if not 0 < self.rate <= most or not math.isfinite(self.rate):
+            raise ConfigError(
+                f"an ATLAS memory's rate is above 0 and, by the rule omega, at most 1 / chunk, beyond which a memory that also "
+                f"forgets may grow without end; got {self.rate:g} with chunks of {self.chunk}"
+            )
+        super().__post_init__(**kwargs)
+
+
+class MemoryMixer(nn.Module, RowAttention):
+    """The part of a block that hears other positions; H heads of width D, F features.
+
+    Args:
+        config: of the model.
+        layer_idx: number of the block.
+    """
+
+    def __init__(self, config: AtlasConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.config, self.layer_idx = config, layer_idx
+        self.heads, self.width = config.num_attention_heads, config.head_dim
+        inner = self.heads * self.width
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(config.hidden_size, inner, bias=False) for _ in range(3))
+        self.gates = nn.Linear(config.hidden_size, self.heads * GATES)
+        # Of keys and of queries.
+        self.taps = nn.Parameter(torch.randn(2, self.heads, TAPS, self.width) / TAPS**0.5)
+        # Of each head by itself: what a memory gives is small while it knows little.
+        self.norm = nn.RMSNorm(self.width, eps=config.rms_norm_eps)
+        self.o_proj = nn.Linear(inner, config.hidden_size, bias=False)
+        self._states: OrderedDict[bytes, State] = OrderedDict()
+
+    @property
+    def num_held(self) -> int:
+        """Numbers that a row's memories have, however long its text; the momentum of `atlas` has as many."""
+        return self.heads * self.width * num_features(self.width, self.config.degree)
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, past_key_values: Any = None, **kwargs: Any
+    ) -> tuple[Tensor, None]:
+        """Return what is heard [B, T, hidden]; see transformers' attention layers for the arguments.
+
+        Raises:
+            NotImplementedError: rows behind padding.
+        """
+        shape = (*hidden_states.shape[:-1], self.heads, -1)
+        query, key, value, gates = (
+            layer(hidden_states).view(shape).transpose(1, 2)
+            for layer in (self.q_proj, self.k_proj, self.v_proj, self.gates)
+        )
+        keys, values = torch.cat([key, query], -1), torch.cat([value, gates], -1)
+        if past_key_values is not None:
+            keys, values = past_key_values.update(keys, values, self.layer_idx)
+        if (name := self.config._attn_implementation) in OWN:
+            _refuse_padding(attention_mask)
+            heard = self._read(keys, values, query.shape[2]).to(query).transpose(1, 2)
+        else:
+            # Whoever registered this name knows which rows are read, and calls `attend` for each.
+            heard, _ = ALL_ATTENTION_FUNCTIONS[name](self, query, keys, values, attention_mask)
+        return self.o_proj(self.norm(heard).flatten(2)), None
+
+    def attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        scaling: float,
+        layer: int,
+        queries: Tensor | None = None,
+    ) -> Tensor:
+        """Return what the last positions of one row hear [H, Q, D], of what its cache holds; see `RowAttention`."""
+        return self._read(key[None], value[None], query.shape[1])[0].to(query)
+
+    def _read(self, keys: Tensor, values: Tensor, count: int) -> Tensor:
+        """Return y [B, H, count, D] of the last positions of L, in float32 at least."""
+        wide = torch.promote_types(keys.dtype, torch.float32)
+        keys, values = keys.to(wide), values.to(wide)
+        length = keys.shape[2]
+        start = (length - count) // SEGMENT * SEGMENT
+        state, heard = self._state_at(keys, values, start), []
+        for first in range(start, length, SEGMENT):
+            y, state = self._segment(keys, values, first, min(first + SEGMENT, length), state)
+            heard.append(y)
+        return torch.cat(heard, 2)[:, :, -count:]
+
+    def _state_at(self, keys: Tensor, values: Tensor, start: int) -> State | None:
+        """Return the state before a segment's first position, from the last segment before whose state is remembered."""
+        remembers = len(keys) == 1 and not torch.is_grad_enabled()
+        names = self._names(keys[0], values[0], start) if remembers else []
+        known = max((place for place, name in enumerate(names) if name in self._states), default=-1)
+        state = self._states[names[known]] if known >= 0 else None
+        for place in range(known + 1, start // SEGMENT):
+            _, state = self._segment(keys, values, place * SEGMENT, (place + 1) * SEGMENT, state)
+            if remembers:
+                self._states[names[place]] = state
+        while len(self._states) > KEPT:
+            self._states.popitem(last=False)
+        return state
+
+    def _names(self, keys: Tensor, values: Tensor, start: int) -> list[bytes]:
+        """Return a hash of all that the state after each segment before a position depends on."""
+        sha, names = hashlib.sha256(_bytes(self.taps)), []
+        for first in range(0, start, SEGMENT):
+            for part in (keys, values):
+                sha.update(_bytes(part[:, first : first + SEGMENT]))
+            names.append(sha.digest())
+        return names
+
+    def _segment(self, keys: Tensor, values: Tensor, first: int, end: int, state: State | None) -> tuple[Tensor, State]:
+        """Return y [B, H, end − first, D] and the state after, given the state before; None: at the beginning."""
+        written = keys[:, :, max(0, first - TAPS + 1) : end]
+        written = functional.pad(written, (0, 0, TAPS - 1 - min(first, TAPS - 1), 0))
+        features = [
+            polynomial_features(_convolved(part, taps), self.config.degree)
+            for part, taps in zip(written.chunk(2, -1), self.taps.to(keys), strict=True)
+        ]
+        value, gates = values[:, :, first:end].split([self.width, GATES], -1)
+        keep, *others = gates.unbind(-1)
+        alpha, theta, eta, gamma = map(torch.sigmoid, (keep + KEEPS, *others))
+        rate, muon = self.config.rate * eta, self.config.rule == "atlas"
+        writes = Writes(*features, value, alpha, gamma, rate, theta if muon else None)
+        state = empty_state(writes, self.config.omega) if state is None else state
+        if not muon:
+            writes = writes._replace(eta=bounded_steps(rate, writes.keys, gamma, state))
+        if self.config.chunk == 1:
+            return read_step_by_step(state, writes, muon=muon)
+        return read_in_chunks(state, writes, chunk=self.config.chunk, muon=muon)
+
+
+class AtlasForCausalLM(LlamaForCausalLM):  # type: ignore[misc]
+    """See the module's text."""
+
+    config_class = AtlasConfig
+    config: AtlasConfig
+    # Nothing that computes attention can stand in for a memory; what goes by a name of transformers' own is computed here.
+    _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = False
+
+    def __init__(self, config: AtlasConfig) -> None:
+        if config.num_attention_heads != config.num_key_value_heads:
+            raise ConfigError(
+                "an ATLAS model's heads have keys of their own: num_key_value_heads is num_attention_heads"
+            )
+        super().__init__(config)
+        for place, layer in enumerate(self.model.layers):
+            layer.self_attn = MemoryMixer(config, place)
+        self.post_init()
+
+
+def _convolved(written: Tensor, taps: Tensor) -> Tensor:
+    """Return [B, H, T, D] of T positions and the three before [B, H, T + 3, D]; taps [H, 4, D], the own position's last."""
+    count = written.shape[2] - TAPS + 1
+    parts = (written[:, :, tap : tap + count] * taps[:, tap : tap + 1] for tap in range(TAPS))
+    return torch.stack(list(parts)).sum(0)
+
+
+def _refuse_padding(mask: Tensor | None) -> None:
+    if mask is not None and not (mask[..., -1, :] if mask.dtype == torch.bool else mask[..., -1, :] == 0).all():
+        raise NotImplementedError(
+            "a memory reads every position that it is given: rows behind padding are read one by one"
+        )
+
+
+def _bytes(x: Tensor) -> bytes:
+    return x.detach().to("cpu").contiguous().view(torch.uint8).numpy().tobytes()
+
+
+AutoConfig.register("atlas", AtlasConfig)
+AutoModelForCausalLM.register(AtlasConfig, AtlasForCausalLM)

@@ -1,0 +1,116 @@
+"""`memory: debate`: an agent reads what it read and said before, the same whatever was interrupted; refused where it cannot."""
+
+from dataclasses import replace
+
+import pytest
+
+from agents.backend import ChatTurn, Prompt
+from agents.errors import ConfigError, RequestError
+from agents.prompts import continued
+from agents.question import Question
+from debate.build import build_debate
+from debate.config.load import validate
+from debate.orchestrator import play
+from debate.runtime.backends import Backends
+from evals.provenance import speakers
+
+QUESTION = Question("q", "What is 1+2*3+4-5*6?")
+
+
+def config(**keys):
+    raw = {
+        "backend": "mock", "model": "mock", "message": "text", "max_tokens": 20, "rounds": 3, "prompts": "tiny",
+        "agents": {"ada": {"memory": "debate"}, "ben": {}},
+    }  # fmt: skip
+    return validate({**raw, **keys}, source="test")
+
+
+@pytest.fixture
+def played(run):
+    """Return a function: config → transcript and the prompt of each turn by (agent, round)."""
+
+    def play_it(config, before=None):
+        async def go():
+            backends = Backends(config)
+            debate, prompts = build_debate(config, backends), {}
+            (engine,) = backends.started
+            inner = engine.submit
+
+            def submit(request):
+                prompts[request.sampling.seed] = request.prompt
+                return inner(request)
+
+            engine.submit = submit
+            try:
+                transcript = await play(debate, QUESTION, before=before)
+            finally:
+                await backends.close()
+            return transcript, {
+                (turn.key.agent, turn.key.round): prompts[turn.seed]
+                for turn in transcript.turns
+                if turn.seed in prompts
+            }
+
+        return run(go())
+
+    return play_it
+
+
+def test_each_prompt_stands_behind_what_was_read_and_said_before(played):
+    _, alone = played(config(agents={"ada": {}, "ben": {}}))
+    transcript, prompts = played(config())
+    said = {(turn.key.agent, turn.key.round): turn.message for turn in transcript.turns}
+    assert [len(prompts["ada", round].turns) for round in (1, 2, 3)] == [1, 3, 5]
+    assert [len(prompts["ben", round].turns) for round in (1, 2, 3)] == [1, 1, 1]
+    last = prompts["ada", 3].turns
+    # Another turn's prompt begins as the one before did, so that what was read of it is the same.
+    assert last[:3] == prompts["ada", 2].turns
+    assert last[:1] == prompts["ada", 1].turns == alone["ada", 1].turns
+    assert [turn.role for turn in last] == ["user", "assistant", "user", "assistant", "user"]
+    assert last[1].parts[0] == said["ada", 1].answer
+    assert last[3].parts[0] == said["ada", 2].answer
+
+
+def test_an_interrupted_debate_remembers_the_same(played):
+    whole, prompts = played(config())
+    for count in range(1, len(whole.turns)):
+        kept = whole.turns[:count]
+        again, later = played(config(), before={turn.key: turn for turn in kept})
+        assert [turn.message.digest for turn in again.turns] == [turn.message.digest for turn in whole.turns]
+        assert all(prompt == prompts[key] for key, prompt in later.items())
+
+
+def test_where_it_cannot_be_it_is_refused(run):
+    async def go():
+        wrong = config(overflow="truncate-oldest")
+        backends = Backends(wrong)
+        with pytest.raises(ConfigError, match=r"agents.ada.memory: .*set overflow: fail"):
+            build_debate(wrong, backends)
+        debate = build_debate(config(), backends)
+        agent = debate.agents["ada"]
+        assert {name: found.get("memory") for name, found in speakers(config(), debate).items()} == {
+            "ada": "debate",
+            "ben": None,
+        }
+        with pytest.raises(RequestError, match="does not know its earlier turns"):
+            agent.request("?", None, [], 0)
+        assert agent.remembering([]).request("?", None, [], 0) == replace(agent, memory=None).request("?", None, [], 0)
+        await backends.close()
+        expert = config(agents={"ada": {"role": "random", "memory": "debate"}, "ben": {}}, task="arithmetic")
+        other = Backends(expert)
+        with pytest.raises(ConfigError, match="memory: only language models that debate read prompts"):
+            build_debate(expert, other)
+        await other.close()
+
+    run(go())
+
+
+def test_a_worked_example_is_said_once():
+    shown = (ChatTurn("system", ("Be brief.",)), ChatTurn("user", ("1+1?",)), ChatTurn("assistant", ("2",)))
+    first, second = (
+        Prompt((*shown, ChatTurn("user", (asked,))), cue="A:", close=".") for asked in ("2+2?", "2+2? Again:")
+    )
+    found = continued(second, [(first, "4")])
+    assert found.turns == (*first.turns, ChatTurn("assistant", ("4",)), second.turns[-1])
+    assert (found.cue, found.close) == ("A:", ".")
+    assert continued(second, []) == second
