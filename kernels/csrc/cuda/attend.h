@@ -37,7 +37,7 @@ constexpr float LAZY = 8.0f;
 struct Call {
     const uint16_t* hidden;    // [rows, D] bf16
     const uint16_t* table;     // [vocabulary, D] bf16
-    const float* inverse;      // [rows]: log2(e) / T; 0 where T is 0
+    const float* temperature;  // [rows]
     const float* bias;         // [vocabulary] or null
     float scale, softcap;      // 0 leaves the tanh out
     int rows, vocabulary;
@@ -98,6 +98,9 @@ struct Row {
     int argmax = -1;
     bool bad = false;
 };
+
+// From logits to powers of two; 0 at temperature 0, where merge.h needs no sums. Not +inf, which times 0 is NaN.
+DEVICE float inverse_of(float temperature) { return temperature > 0 ? fminf(1.44269504088896f / temperature, 3e38f) : 0.0f; }
 
 DEVICE void load(const Call& call, const Shared& shared, int stage, int tile, int lane) {
     // A row that is not there is the last one, whose weight is 0: what lies in shared memory by chance may be NaN.
@@ -301,7 +304,7 @@ DEVICE void attend(const Call& call) {
     uint32_t query[OWN / 16][4];
     read_queries(call, query, warp, lane);
     float inverse[2];
-    for (int j = 0; j < 2; ++j) inverse[j] = lane / 4 + 8 * j < call.rows ? call.inverse[lane / 4 + 8 * j] : 0.0f;
+    for (int j = 0; j < 2; ++j) inverse[j] = lane / 4 + 8 * j < call.rows ? inverse_of(call.temperature[lane / 4 + 8 * j]) : 0.0f;
     Row rows[2];
     float sums[OWN / 8][4] = {};
     Ring scored, averaged;

@@ -88,19 +88,19 @@ extern "C" int32_t cluster_attention_parts(int32_t device, int32_t cluster) {
 #endif
 }
 
-// hidden [B, D] and table [V, D] bf16, D = 1024 times the cluster's blocks, B <= 16; inverse and temperature [B]; bias [V] or null.
+// hidden [B, D] and table [V, D] bf16, D = 1024 times the cluster's blocks, B <= 16; temperature [B]; bias [V] or null.
 // Scratch: statistics [4, parts, B] (the last an int32) and sums [parts, B, D]. What comes out is described at Merge. Returns null,
 // or what the device complains of. `seed` orders what an emulation does at once.
 extern "C" const char* cluster_attention_run(const void* hidden, const void* table, int64_t B, int64_t V, int64_t D,
-                                             const float* inverse, const float* temperature, const float* bias, float scale,
-                                             float softcap, int64_t parts, float* statistics, float* sums, float* maximum,
-                                             int64_t* argmax, double* total, double* energy, float* accumulator, float* facts,
-                                             void* mean, int32_t device, void* stream, uint32_t seed) {
+                                             const float* temperature, const float* bias, float scale, float softcap,
+                                             int64_t parts, float* statistics, float* sums, float* maximum, int64_t* argmax,
+                                             double* total, double* energy, float* accumulator, float* facts, void* mean,
+                                             int32_t device, void* stream, uint32_t seed) {
     const int cluster = static_cast<int>(D / COLUMNS);
     const int64_t each = parts * B;
     const Call call = {static_cast<const uint16_t*>(hidden),
                        static_cast<const uint16_t*>(table),
-                       inverse,
+                       temperature,
                        bias,
                        scale,
                        softcap,

@@ -51,10 +51,12 @@ struct Warp {
     int pace = 1;
 };
 
+constexpr int STACK_BYTES = 1 << 15;
+
 struct Fiber {
     int thread = 0, rank = 0;
     Warp* warp = nullptr;
-    std::vector<unsigned char> stack;
+    unsigned char* stack = nullptr;
     jmp_buf at;
     bool begun = false, done = false;
 };
@@ -257,8 +259,8 @@ __attribute__((noinline)) inline void resume(Machine& here, Fiber& fiber) {
     fiber.begun = true;
     ucontext_t context;
     getcontext(&context);
-    context.uc_stack.ss_sp = fiber.stack.data();
-    context.uc_stack.ss_size = fiber.stack.size();
+    context.uc_stack.ss_sp = fiber.stack;
+    context.uc_stack.ss_size = STACK_BYTES;
     context.uc_link = nullptr;
     makecontext(&context, reinterpret_cast<void (*)()>(begin), 0);
     swapcontext(&here.home, &context);
@@ -275,6 +277,13 @@ inline bool run_cluster(const std::function<void()>& kernel, int cluster, int th
     here.memory.assign(cluster, std::vector<unsigned char>(shared_bytes + 128, 0xFF));
     here.come_to_block.assign(cluster, 0);
     here.blocks_number.assign(cluster, 0);
+    // Kept from launch to launch: fresh pages cost more than the rest.
+    static std::unique_ptr<unsigned char[]> stacks;
+    static size_t room = 0;
+    if (room < static_cast<size_t>(cluster) * threads) {
+        room = static_cast<size_t>(cluster) * threads;
+        stacks.reset(new unsigned char[room * STACK_BYTES]);
+    }
     here.fibers.resize(cluster * threads);
     here.warps.resize(cluster * threads / 32);
     for (size_t i = 0; i < here.fibers.size(); ++i) {
@@ -282,7 +291,7 @@ inline bool run_cluster(const std::function<void()>& kernel, int cluster, int th
         fiber.thread = static_cast<int>(i) % threads;
         fiber.rank = static_cast<int>(i) / threads;
         fiber.warp = &here.warps[i / 32];
-        fiber.stack.resize(1 << 15);
+        fiber.stack = stacks.get() + i * STACK_BYTES;
     }
     machine() = &here;
     size_t running = here.fibers.size();
