@@ -1,4 +1,4 @@
-"""The CUDA C++ operators: built once with the user's nvcc, never a requirement; and the same sources as a CPU emulates them, for tests.
+"""The CUDA C++ operators, built once with the user's nvcc, never a requirement; and the same as a CPU emulates them, for tests.
 
 Where there is no nvcc, `refusal()` says so and the Triton kernels serve. There is a built file for each source, compiler and
 architecture: building.py. With CIPHER_DEBATE_CUDA_EMULATION=SEED, tensors on the CPU are served by csrc/cuda/emulated.h: slowly,
@@ -29,12 +29,16 @@ _CAPABILITY = (9, 0)
 _P, _L, _I, _F, _U = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_float, ctypes.c_uint32
 _SIGNATURES: dict[str, tuple[list[type], type]] = {
     "cluster_attention_parts": ([_I, _I], _I),
+    "cluster_attention_shared_bytes": ([_I], _I),
     "cluster_attention_run": ([_P, _P, _L, _L, _L, _P, _P, _F, _F, _L, *[_P] * 9, _I, _P, _U], ctypes.c_char_p),
 }
 
 
 def refusal(asked: str, *tensors: Tensor) -> str | None:
-    """Why the operators of csrc/cuda cannot serve these tensors, or None if they can; `asked` is the implementation's name or "auto"."""
+    """Why the operators of csrc/cuda cannot serve these tensors, or None if they can.
+
+    `asked` is the implementation's name, or "auto", which is never emulated.
+    """
     for tensor in tensors:
         if tensor.device.type == "cuda":
             capability = torch.cuda.get_device_capability(tensor.device)

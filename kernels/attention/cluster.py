@@ -1,6 +1,7 @@
-"""Attention over a tied vocabulary by clusters of blocks on Hopper: the launcher of csrc/cuda. B rows, V tokens, D width, S parts.
+"""Attention over a tied vocabulary by clusters of blocks on Hopper: the launcher of csrc/cuda.
 
-No GPU has run it, so "auto" takes it only where CIPHER_DEBATE_GPU_CLUSTER=1 says so.
+B rows, V tokens, D width, S parts of the vocabulary, one for each cluster. No GPU has run it, so "auto" takes it only where
+CIPHER_DEBATE_GPU_CLUSTER=1 says so.
 """
 
 import torch
@@ -97,7 +98,7 @@ def _run(
         raise RuntimeError(f"{device} runs no cluster of {width // _COLUMNS} blocks of attention over the vocabulary")
     parts = min(parts, -(-vocabulary // 16))
     statistics = torch.empty(4, parts, rows, device=device)
-    sums = torch.empty(parts, rows, width, device=device)
+    sums = torch.empty(parts, rows, width, device=device)  # [S, B, D]
     hidden, temperature = call.hidden.contiguous(), call.temperature.contiguous()
     bias = None if call.bias is None else call.bias.float().contiguous()
     stream = torch.cuda.current_stream(device).cuda_stream if on_gpu else None

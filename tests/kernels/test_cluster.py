@@ -200,6 +200,14 @@ def test_the_operator_keeps_torchs_rules(device):
     torch.library.opcheck(torch.ops.cipher_debate.vocabulary_attention.default, arguments, test_utils=checks)
 
 
+def test_shared_memory_fits_for_every_cluster(device):
+    sizes = [cuda.library(torch.device(device)).cluster_attention_shared_bytes(blocks) for blocks in range(1, 9)]
+    assert max(sizes) <= 227 * 1024
+    # Two tiles are held while they are worked at. Three under way, of 33,024 bytes, are more than a device's latency takes at its
+    # rate: 1 us of 36 bytes a nanosecond and block.
+    assert min(sizes) >= 5 * 33_024
+
+
 def test_unasked_it_never_serves_before_a_device_has_timed_it(monkeypatch):
     from kernels.attention import cluster
     from kernels.attention.call import Call

@@ -88,6 +88,9 @@ extern "C" int32_t cluster_attention_parts(int32_t device, int32_t cluster) {
 #endif
 }
 
+// The bytes of shared memory that each of a cluster's so many blocks asks for.
+extern "C" int32_t cluster_attention_shared_bytes(int32_t cluster) { return shared_bytes(most_stages(cluster), cluster); }
+
 // hidden [B, D] and table [V, D] bf16, D = 1024 times the cluster's blocks, B <= 16; temperature [B]; bias [V] or null.
 // Scratch: statistics [4, parts, B] (the last an int32) and sums [parts, B, D]. What comes out is described at Merge. Returns null,
 // or what the device complains of. `seed` orders what an emulation does at once.

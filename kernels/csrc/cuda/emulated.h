@@ -52,6 +52,8 @@ struct Warp {
 };
 
 constexpr int STACK_BYTES = 1 << 15;
+// A warp runs in one of so many rounds: some keep up, some stand still for as long as others take for a tile and more.
+constexpr int PACES[8] = {1, 1, 1, 1, 2, 4, 16, 256};
 
 struct Fiber {
     int thread = 0, rank = 0;
@@ -297,8 +299,8 @@ inline bool run_cluster(const std::function<void()>& kernel, int cluster, int th
     size_t running = here.fibers.size();
     for (int64_t round = 0, idle = 0; running > 0; ++round) {
         here.moved = false;
-        if (round % 256 == 0)
-            for (Warp& warp : here.warps) warp.pace = 1 << here.random() % 4;
+        if (round % 128 == 0)
+            for (Warp& warp : here.warps) warp.pace = PACES[here.random() % 8];
         for (size_t i = 0; i < here.under_way.size();) {
             if (here.random() % 4) {
                 ++i;
