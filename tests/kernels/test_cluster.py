@@ -235,3 +235,16 @@ def test_no_compiler_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("NVCC", "false")
     assert "false failed" in cuda._load.__wrapped__(emulated=False)[1]
     assert not list(tmp_path.rglob("*.so"))
+
+
+def test_clusters_are_timed_where_that_is_asked_for(device, monkeypatch):
+    from kernels.attention import bench
+
+    _, table = inputs(1, 90, 1024)
+    names = []
+    for asked in ("0", "1"):
+        monkeypatch.setenv("CIPHER_DEBATE_GPU_CLUSTER", asked)
+        case = bench.case("small", table.to(device), 3, [], compiled=False)
+        names.append(list(case.runs))
+        case.check()
+    assert names == [["eager"], ["cluster", "eager"]]

@@ -48,12 +48,14 @@ struct Warp {
     } steps[2];
     int come = 0;
     int64_t number = 0;
+    // A warp runs in one of `pace` rounds, from `awake` on.
     int pace = 1;
+    int64_t awake = 0;
 };
 
 constexpr int STACK_BYTES = 1 << 15;
-// A warp runs in one of so many rounds: some keep up, some stand still for as long as others take for a tile and more.
-constexpr int PACES[8] = {1, 1, 1, 1, 2, 4, 16, 256};
+// One in so many warps that wait for others stands still for so many rounds when it could go on: others take less for two tiles.
+constexpr int RESTING = 64, REST = 400;
 
 struct Fiber {
     int thread = 0, rank = 0;
@@ -78,6 +80,7 @@ struct Machine {
     Fiber* current = nullptr;
     jmp_buf scheduler;
     ucontext_t home;
+    int64_t round = 0;
     bool moved = false;
     std::minstd_rand random;
 };
@@ -117,6 +120,12 @@ T* over_there(T* here, int rank) {
     return reinterpret_cast<T*>(at + offset);
 }
 
+// Before a wait for other warps.
+inline void rest() {
+    Machine& here = *machine();
+    if (self().thread % 32 == 0 && here.random() % RESTING == 0) self().warp->awake = here.round + REST;
+}
+
 inline void meet(int& come, int64_t& number, int all) {
     const int64_t mine = number;
     if (++come == all) come = 0, ++number;
@@ -124,6 +133,7 @@ inline void meet(int& come, int64_t& number, int all) {
 }
 
 DEVICE void sync_block() {
+    rest();
     Machine& here = *machine();
     meet(here.come_to_block[rank()], here.blocks_number[rank()], static_cast<int>(here.fibers.size()) / here.cluster);
 }
@@ -146,6 +156,7 @@ DEVICE void barrier_expect(Barrier* barrier, int bytes) {
 }
 
 DEVICE void barrier_wait(Barrier* barrier, int parity) {
+    rest();
     wait_until([=] { return barrier->phase % 2 != parity; });
 }
 
@@ -297,10 +308,10 @@ inline bool run_cluster(const std::function<void()>& kernel, int cluster, int th
     }
     machine() = &here;
     size_t running = here.fibers.size();
-    for (int64_t round = 0, idle = 0; running > 0; ++round) {
+    for (int64_t idle = 0; running > 0; ++here.round) {
         here.moved = false;
-        if (round % 128 == 0)
-            for (Warp& warp : here.warps) warp.pace = PACES[here.random() % 8];
+        if (here.round % 256 == 0)
+            for (Warp& warp : here.warps) warp.pace = 1 << here.random() % 4;
         for (size_t i = 0; i < here.under_way.size();) {
             if (here.random() % 4) {
                 ++i;
@@ -312,7 +323,7 @@ inline bool run_cluster(const std::function<void()>& kernel, int cluster, int th
             here.moved = true;
         }
         for (size_t i = 0; i < here.warps.size(); ++i) {
-            if (here.random() % here.warps[i].pace) continue;
+            if (here.warps[i].awake > here.round || here.random() % here.warps[i].pace) continue;
             for (int lane = 0; lane < 32; ++lane) {
                 Fiber& fiber = here.fibers[32 * i + lane];
                 if (fiber.done) continue;
@@ -321,7 +332,7 @@ inline bool run_cluster(const std::function<void()>& kernel, int cluster, int th
             }
         }
         idle = here.moved ? 0 : idle + 1;
-        if (idle > 1000) break;
+        if (idle > 2 * REST) break;
     }
     machine() = nullptr;
     return running == 0;
