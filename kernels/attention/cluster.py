@@ -4,6 +4,9 @@ B rows, V tokens, D width, S parts of the vocabulary, one for each cluster. No G
 CIPHER_DEBATE_GPU_CLUSTER=1 says so.
 """
 
+from ctypes import CDLL
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -13,8 +16,8 @@ from kernels.attention.partial import VocabularyAttention, VocabularyPartial
 from kernels.belief import check_maxima
 from kernels.native import pointer
 
-# Of csrc/cuda/attend.h: queries, columns of one block, blocks of a cluster.
-_ROWS, _COLUMNS, _LARGEST_CLUSTER = 16, 1024, 8
+# Of csrc/cuda/attend.h: queries, tokens of a tile, columns of one block, blocks of a cluster.
+_ROWS, _TOKENS, _COLUMNS, _LARGEST_CLUSTER = 16, 16, 1024, 8
 
 
 def refusal(asked: str, call: Call) -> str | None:
@@ -77,6 +80,15 @@ def _unfit(call: Call) -> str | None:
     return None
 
 
+@cache
+def _clusters(library: CDLL, index: int, blocks: int) -> int:
+    """How many clusters of so many blocks run at once on a device; asked once, for the answer takes longer than a launch."""
+    count: int = library.cluster_attention_parts(index, blocks)
+    if count < 1:
+        raise RuntimeError(f"device {index} runs no cluster of {blocks} blocks of attention over the vocabulary")
+    return count
+
+
 def _run(
     call: Call,
     total: Tensor | None,
@@ -93,10 +105,7 @@ def _run(
         return maximum, argmax
     library, on_gpu = cuda.library(device), device.type == "cuda"
     index = (torch.cuda.current_device() if device.index is None else device.index) if on_gpu else 0
-    parts = library.cluster_attention_parts(index, width // _COLUMNS)
-    if parts < 1:
-        raise RuntimeError(f"{device} runs no cluster of {width // _COLUMNS} blocks of attention over the vocabulary")
-    parts = min(parts, -(-vocabulary // 16))
+    parts = min(_clusters(library, index, width // _COLUMNS), -(-vocabulary // _TOKENS))
     statistics = torch.empty(4, parts, rows, device=device)
     sums = torch.empty(parts, rows, width, device=device)  # [S, B, D]
     hidden, temperature = call.hidden.contiguous(), call.temperature.contiguous()

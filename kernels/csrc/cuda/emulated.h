@@ -55,7 +55,7 @@ struct Warp {
 
 constexpr int STACK_BYTES = 1 << 15;
 // One in so many warps that wait for others stands still for so many rounds when it could go on: others take less for two tiles.
-constexpr int RESTING = 64, REST = 400;
+constexpr int RESTING = 64, REST = 500;
 
 struct Fiber {
     int thread = 0, rank = 0;
@@ -311,7 +311,7 @@ inline bool run_cluster(const std::function<void()>& kernel, int cluster, int th
     for (int64_t idle = 0; running > 0; ++here.round) {
         here.moved = false;
         if (here.round % 256 == 0)
-            for (Warp& warp : here.warps) warp.pace = 1 << here.random() % 4;
+            for (Warp& warp : here.warps) warp.pace = 1 + here.random() % 2;
         for (size_t i = 0; i < here.under_way.size();) {
             if (here.random() % 4) {
                 ++i;

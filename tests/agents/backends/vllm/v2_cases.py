@@ -180,7 +180,7 @@ def test_adapters_side_by_side_over_one_model(v2_settings, expected, tiny, tmp_p
     pairs = [save_adapter(tmp_path, tiny("llama-wide"), seed) for seed in (1, 2)]
     plain = [asked(i, encoder, max_tokens=6) for i, encoder in enumerate(["expectation", None, "expectation"])]
     requests = [replace(request, adapter=str(pairs[i % 2][0])) for i, request in enumerate(plain)]
-    options = {"enable_lora": True, "max_lora_rank": 8, "max_loras": 2, "max_model_len": 64, "max_num_seqs": 4}
+    options = {"enable_lora": True, "max_lora_rank": 8, "max_loras": 2, "max_model_len": 128, "max_num_seqs": 4}
     with engine(tiny("llama-wide"), enforce_eager=True, kv_cache_memory_bytes=2**26, **options) as backend:
         found = say(backend, requests)
     check(found, [expected([request], pairs[i % 2][1])[0] for i, request in enumerate(plain)])
