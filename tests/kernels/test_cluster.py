@@ -4,6 +4,8 @@ The emulation runs the same source with the documented fragments of the matrix i
 order drawn from a seed.
 """
 
+import shutil
+
 import pytest
 import torch
 
@@ -70,7 +72,7 @@ def test_agrees_with_float64(rows, vocabulary, width, device):
 
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_the_order_in_which_things_happen_changes_no_bit(seed, device, monkeypatch):
-    hidden, table = (tensor.to(device) for tensor in inputs(4, 170, 2048))
+    hidden, table = (tensor.to(device) for tensor in inputs(2, 700, 2048))
     expected = vocabulary_partial(hidden, table, None, 0.3, impl="cluster")
     monkeypatch.setenv("CIPHER_DEBATE_CUDA_EMULATION", str(seed))
     found = vocabulary_partial(hidden, table, None, 0.3, impl="cluster")
@@ -248,3 +250,48 @@ def test_clusters_are_timed_where_that_is_asked_for(device, monkeypatch):
         names.append(list(case.runs))
         case.check()
     assert names == [["eager"], ["cluster", "eager"]]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        # A message overwrites what a slow warp has still to read; so do a warp's sums, and a copy.
+        ("SLOTS = 4", "SLOTS = 3"),
+        ("shared.by_warp + t % 2 *", "shared.by_warp + 0 *"),
+        ("next = t - 2 + call.stages", "next = t - 1 + call.stages"),
+        # Nobody waits for a copy, or for a message.
+        ("sm::barrier_wait(&shared.loaded[scored.stage], scored.parity);", ""),
+        ("sm::barrier_wait(&shared.arrived[before % SLOTS], before / SLOTS % 2);", ""),
+        # Registers of a fragment change places, one half of the weights is lost, a matrix is not transposed.
+        ("keys[0], keys[1])", "keys[0], keys[2])"),
+        ("sm::multiply(sums[2 * n], low, values[0], values[1]);", ""),
+        ("sm::load_transposed(values", "sm::load_matrices(values"),
+    ],
+)
+def test_the_emulation_finds_what_is_wrong(right, wrong, tmp_path, monkeypatch):
+    if reason := cuda._load(emulated=True)[1]:
+        pytest.skip(reason)
+    sources = tmp_path / "sources"
+    shutil.copytree(cuda._SOURCES, sources)
+    text = (sources / "attend.h").read_text()
+    assert text.count(right) == 1
+    (sources / "attend.h").write_text(text.replace(right, wrong))
+    monkeypatch.setenv("CIPHER_DEBATE_HOME", str(tmp_path))
+    monkeypatch.setattr(cuda, "_SOURCES", sources)
+    monkeypatch.setattr(cuda, "_SOURCE", sources / "attention.cu")
+    broken = cuda._load.__wrapped__(emulated=True)
+    monkeypatch.setattr(cuda, "_load", lambda *, emulated: broken)
+    hidden, table = inputs(2, 1500, 2048)
+    expected = vocabulary_partial(hidden, table, impl="reference")
+    for seed in range(6):
+        monkeypatch.setenv("CIPHER_DEBATE_CUDA_EMULATION", str(seed))
+        try:
+            found = vocabulary_partial(hidden, table, impl="cluster")
+        except RuntimeError as error:
+            assert "stuck in attend" in str(error)
+            return
+        mean, wanted = (part.accumulator / part.total[:, None].float() for part in (found, expected))
+        if not bool(((mean - wanted).abs() < 1e-4).all()):
+            return
+    pytest.fail("what is wrong shows in none of six orders")

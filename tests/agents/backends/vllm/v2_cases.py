@@ -26,7 +26,7 @@ def asked(i=0, encoder="expectation", **sampling):
     return Request(Prompt.of(text), Sampling(**settings), encoder)
 
 
-def check(found, wanted):
+def check(found, wanted, share=1e-4):
     for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
         assert one.message.token_ids == other.message.token_ids, number
         assert one.finish_reason == other.finish_reason, number
@@ -34,7 +34,7 @@ def check(found, wanted):
             continue
         a, b = one.message.cipher, other.message.cipher
         error = (a.vectors - b.vectors).norm(dim=1) / b.vectors.norm(dim=1)
-        assert bool((error <= 1e-4).all()), number
+        assert bool((error <= share).all()), number
         assert torch.allclose(a.entropy, b.entropy, atol=1e-3)
         assert torch.allclose(a.top_probabilities, b.top_probabilities, atol=1e-3)
 
@@ -183,5 +183,10 @@ def test_adapters_side_by_side_over_one_model(v2_settings, expected, tiny, tmp_p
     options = {"enable_lora": True, "max_lora_rank": 8, "max_loras": 2, "max_model_len": 128, "max_num_seqs": 4}
     with engine(tiny("llama-wide"), enforce_eager=True, kv_cache_memory_bytes=2**26, **options) as backend:
         found = say(backend, requests)
-    check(found, [expected([request], pairs[i % 2][1])[0] for i, request in enumerate(plain)])
+    wanted = [expected([request], pairs[i % 2][1])[0] for i, request in enumerate(plain)]
+    # As on the other runner, rounding that is fed back grows; the first step has none.
+    check(found, wanted, share=5e-3)
+    for one, other in ((found[0], wanted[0]), (found[2], wanted[2])):
+        a, b = one.message.cipher.vectors[0], other.message.cipher.vectors[0]
+        assert float((a - b).norm() / b.norm()) <= 1e-5
     assert found[0].message.token_ids != expected([plain[0]])[0].message.token_ids
