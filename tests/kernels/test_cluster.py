@@ -70,9 +70,9 @@ def test_agrees_with_float64(rows, vocabulary, width, device):
     check(vocabulary_attention(*on, None, temperature.to(device), impl="cluster"), hidden, table, temperature)
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_the_order_in_which_things_happen_changes_no_bit(seed, device, monkeypatch):
-    hidden, table = (tensor.to(device) for tensor in inputs(2, 700, 2048))
+    hidden, table = (tensor.to(device) for tensor in inputs(2, 500, 2048))
     expected = vocabulary_partial(hidden, table, None, 0.3, impl="cluster")
     monkeypatch.setenv("CIPHER_DEBATE_CUDA_EMULATION", str(seed))
     found = vocabulary_partial(hidden, table, None, 0.3, impl="cluster")
