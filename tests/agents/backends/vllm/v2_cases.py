@@ -1,7 +1,7 @@
 """What Model Runner V2 has to do, on the CPU; test_runner_v2.py runs these in a process of their own.
 
-One engine for all: asynchronous scheduling, and so little memory and so few positions a step that requests are preempted and
-prompts read in parts.
+One engine for all but adapters: asynchronous scheduling, and so little memory and so few positions a step that requests are preempted
+and prompts read in parts.
 """
 
 import asyncio
@@ -176,6 +176,7 @@ def test_log_probabilities_restrictions_and_a_temperature_that_vllm_divides_by(v
         assert taken[key]["top_ids"][0, :kept].tolist() == taken[base]["top_ids"][0, :kept].tolist()
 
 
+@pytest.mark.long
 def test_adapters_side_by_side_over_one_model(v2_settings, expected, tiny, tmp_path):
     pairs = [save_adapter(tmp_path, tiny("llama-wide"), seed) for seed in (1, 2)]
     plain = [asked(i, encoder, max_tokens=6) for i, encoder in enumerate(["expectation", None, "expectation"])]
