@@ -289,7 +289,8 @@ def test_the_emulation_finds_what_is_wrong(right, wrong, tmp_path, monkeypatch):
         try:
             found = vocabulary_partial(hidden, table, impl="cluster")
         except RuntimeError as error:
-            assert "stuck in attend" in str(error)
+            if "stuck in attend" not in str(error):
+                raise
             return
         mean, wanted = (part.accumulator / part.total[:, None].float() for part in (found, expected))
         if not bool(((mean - wanted).abs() < 1e-4).all()):

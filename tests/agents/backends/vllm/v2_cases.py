@@ -1,7 +1,7 @@
 """What Model Runner V2 has to do, on the CPU; test_runner_v2.py runs these in a process of their own.
 
-One engine for all but adapters: asynchronous scheduling, and so little memory and so few positions a step that requests are preempted
-and prompts read in parts.
+One engine for all but adapters: asynchronous scheduling, and so little memory and so few positions a step that requests are
+preempted and prompts read in parts.
 """
 
 import asyncio
