@@ -41,6 +41,8 @@ def refusal(asked: str, *tensors: Tensor) -> str | None:
     """
     for tensor in tensors:
         if tensor.device.type == "cuda":
+            if torch.version.hip:
+                return "it is written for NVIDIA's Hopper, and torch is built for ROCm"
             capability = torch.cuda.get_device_capability(tensor.device)
             if capability != _CAPABILITY:
                 return f"it is written for Hopper, compute capability 9.0, and this device has {capability[0]}.{capability[1]}"
