@@ -84,6 +84,8 @@ bench: model     ## engine throughput, text beside CIPHER
 bench-gpu: $(STAMP)  ## check and time the operators on a CUDA device, in ten minutes, figures to bench-gpu.json
 	@$(BIN)/debate bench kernels --device cuda --shapes llama-3-8b,qwen3-0.6b,smollm2-135m --dtypes bfloat16 --minutes 9 \
 		--out bench-gpu.json
+	@CIPHER_DEBATE_GPU_CLUSTER=1 $(BIN)/debate bench kernels --device cuda --operators vocabulary_attention --shapes llama-3-8b,qwen3-0.6b \
+		--dtypes bfloat16 --batch 1,4,16 --minutes 1 --out bench-gpu-cluster.json
 
 first-gpu-run: $(STAMP) ## everything that a first session on a GPU should find out, in 15 minutes, into gpu-run/
 	@PYTHON=$(BIN)/python bash kernels/first_gpu_run.sh

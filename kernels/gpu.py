@@ -36,6 +36,14 @@ def leaves_out() -> bool:
     return os.environ.get("CIPHER_DEBATE_GPU_SPARSE") == "1"
 
 
+def in_clusters() -> bool:
+    """Whether attention over a tied vocabulary may be left to clusters of blocks: CIPHER_DEBATE_GPU_CLUSTER=1.
+
+    Without it they serve only where they are asked for by name. No device has run them yet.
+    """
+    return os.environ.get("CIPHER_DEBATE_GPU_CLUSTER") == "1"
+
+
 def seconds(run: Callable[[], object], device: torch.device) -> float:
     """One call's time on a GPU, between two events.
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from kernels.native import cache_folder
+from kernels.building import cache_folder
 
 # Numbers of a table that is worth a file.
 LARGE = 10**7

@@ -1,23 +1,19 @@
 """The compiled CPU operators: built once with the user's own compiler, kept in the cache folder, never a requirement.
 
-The library speaks plain C, so that a build takes seconds and does not depend on torch's version. Where there is no
-compiler, or CIPHER_DEBATE_NATIVE=0 is set, `refusal()` says so and the torch implementations serve. Built files lie in
-$CIPHER_DEBATE_HOME/kernels (~/.cache/cipher-debate/kernels by default), one for each source, compiler and processor.
+Where there is no compiler, or CIPHER_DEBATE_NATIVE=0 is set, `refusal()` says so and the torch implementations serve. There is
+a built file for each source, compiler and processor: building.py.
 """
 
 import ctypes
-import hashlib
 import os
 import platform
-import shlex
-import shutil
-import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from kernels.building import BuildFailed, build, cpp_compiler
 
 _SOURCES = Path(__file__).parent / "csrc"
 _FLAGS = [
@@ -31,7 +27,6 @@ _FLAGS = [
     "-fno-trapping-math",
     "-Wno-maybe-uninitialized",
 ]
-_COMPILERS = ("g++", "clang++", "c++")
 
 _P, _L, _I, _F, _D = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_float, ctypes.c_double
 _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
@@ -49,16 +44,6 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "use_huge_pages": ([_P, _L], _I),
     "attention": ([_P, _I, _L, _L, _L, _P, _P, _I, _L, _P, _F, _F, _P, _L, *[_P] * 9, _I], _I),
 }
-
-
-class _BuildFailed(Exception):
-    """The library could not be built; the message is the reason given to the user."""
-
-
-def cache_folder() -> Path:
-    """Where built libraries are kept."""
-    home = os.environ.get("CIPHER_DEBATE_HOME")
-    return (Path(home) if home else Path.home() / ".cache" / "cipher-debate") / "kernels"
 
 
 def refusal(*tensors: Tensor | None) -> str | None:
@@ -94,7 +79,7 @@ def _load() -> tuple[ctypes.CDLL | None, str | None]:
         return None, "switched off by CIPHER_DEBATE_NATIVE=0"
     try:
         loaded = ctypes.CDLL(str(_build()))
-    except (_BuildFailed, OSError) as error:
+    except (BuildFailed, OSError) as error:
         return None, str(error)
     for name, (arguments, result) in _SIGNATURES.items():
         function = getattr(loaded, name)
@@ -103,35 +88,9 @@ def _load() -> tuple[ctypes.CDLL | None, str | None]:
 
 
 def _build() -> Path:
-    command = _compiler()
     sources = sorted(_SOURCES.glob("*.cpp"))
-    version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout
-    key = hashlib.sha256()
-    for part in (*(path.read_text() for path in sorted(_SOURCES.iterdir())), *command, *_FLAGS, version, _processor()):
-        key.update(part.encode() + b"\0")
-    built = cache_folder() / f"vocabulary-{key.hexdigest()[:16]}.so"
-    if built.exists():
-        return built
-    built.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=built.parent) as folder:
-        target = Path(folder) / built.name
-        done = subprocess.run(
-            [*command, *_FLAGS, "-o", str(target), *map(str, sources)], capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise _BuildFailed(f"{shlex.join(command)} failed: {done.stderr.strip()[-500:]}")
-        # Two processes may build at once: each renames a complete file over the other's.
-        target.replace(built)
-    return built
-
-
-def _compiler() -> list[str]:
-    """The C++ compiler's command: $CXX, or the first one found."""
-    given = os.environ.get("CXX")
-    for command in [shlex.split(given)] if given else [[name] for name in _COMPILERS]:
-        if shutil.which(command[0]):
-            return command
-    raise _BuildFailed(f"no C++ compiler found (looked for {given or ', '.join(_COMPILERS)}); set CXX to use another")
+    read = [*sources, *_SOURCES.glob("*.h")]
+    return build("vocabulary", cpp_compiler(), _FLAGS, sources, read, _processor())
 
 
 def _processor() -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from kernels.native import cache_folder
+from kernels.building import cache_folder
 
 # What is passed to a launch by name: blocks, and Triton's own num_warps and num_stages.
 Launch = dict[str, int]

@@ -5,8 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from kernels import gpu
+from kernels.attention import cluster
+from kernels.attention.call import Call
 from kernels.attention.dispatch import vocabulary_attention
 from kernels.bench.case import BenchCase, exact_logits, exact_mean
+from kernels.expectation.dispatch import expected_embedding
 
 
 def two_step(hidden: Tensor, table: Tensor, temperature: float) -> Tensor:
@@ -15,16 +19,31 @@ def two_step(hidden: Tensor, table: Tensor, temperature: float) -> Tensor:
     return (logits / temperature).softmax(dim=-1).to(table.dtype) @ table
 
 
+def logits_first(hidden: Tensor, table: Tensor, temperature: float) -> Tensor:
+    """As the engines do on a GPU: logits by the matrix library, the expectation after it."""
+    return expected_embedding((hidden @ table.T).float(), table, temperature, impl="triton")
+
+
+def in_clusters(hidden: Tensor, table: Tensor) -> bool:
+    """Whether clusters of blocks are timed: where CIPHER_DEBATE_GPU_CLUSTER=1 asks for it, and they can serve."""
+    call = Call(hidden, table, table, hidden.new_ones(len(hidden), dtype=torch.float32), 1.0, 0.0, None, 0)
+    return gpu.in_clusters() and cluster.refusal("cluster", call) is None
+
+
 def case(shape: str, table: Tensor, rows: int, implementations: list[str], compiled: bool) -> BenchCase:
     """Tied tables, so that what must move is one read of the table."""
     vocabulary, width = table.shape
     generator = torch.Generator(table.device).manual_seed(rows)
     # Logits with a deviation of 3 after a table of unit rows: a belief with weight on many tokens, nothing to skip.
     hidden = (3 * torch.randn(rows, width, generator=generator, device=table.device)).to(table.dtype)
+    if in_clusters(hidden, table):
+        implementations = ["cluster", *implementations]
     runs: dict[str, Callable[[], Tensor]] = {
         name: lambda name=name: vocabulary_attention(hidden, table, None, 0.7, impl=name).expectation  # type: ignore[misc]
         for name in implementations
     }
+    if "triton" in implementations:
+        runs["logits first"] = lambda: logits_first(hidden, table, 0.7)
     runs["eager"] = lambda: two_step(hidden, table, 0.7)
     if compiled:
         program = torch.compile(two_step, dynamic=False)

@@ -7,11 +7,14 @@ import torch
 from torch import Tensor
 
 from kernels import gpu, native
-from kernels.attention import cpu, reference
+from kernels.attention import cluster, cpu, reference
 from kernels.attention.call import Call
 from kernels.attention.partial import VocabularyAttention, VocabularyPartial, finish
 from kernels.belief import as_temperature
 from kernels.dispatch import choose, never
+
+# What finishes what it computed.
+_WHOLE = {"native": cpu.compiled_whole, "cluster": cluster.attend_whole}
 
 
 def vocabulary_attention(
@@ -38,7 +41,7 @@ def vocabulary_attention(
         temperature: a number or [B]; 0 means the argmax token's embedding.
         scale, softcap, bias: the model's transformation of its logits; bias is [V], −inf masks a token.
         top_k: number of the largest logits to report.
-        impl: "auto", "native", "blocked", "triton" or "reference".
+        impl: "auto", "native", "blocked", "triton", "cluster" (bf16 tied tables on Hopper, B <= 16, no top_k) or "reference".
 
     Returns:
         The expectation in the table's dtype with float32 accumulation, and the belief's facts. No gradients, whatever
@@ -50,8 +53,8 @@ def vocabulary_attention(
     """
     call = _checked(hidden, head, table, temperature, scale, softcap, bias, top_k)
     chosen = _choose(call, impl)
-    if chosen == "native" and not torch.compiler.is_compiling():
-        return cpu.compiled_whole(call)
+    if chosen in _WHOLE and not torch.compiler.is_compiling():
+        return _WHOLE[chosen](call)
     return finish(_partial(call, chosen), call.temperature, call.table.dtype)
 
 
@@ -111,6 +114,7 @@ def _choose(call: Call, impl: str) -> str:
         "vocabulary_attention",
         impl,
         {
+            "cluster": lambda: cluster.refusal(impl, call),
             "triton": lambda: gpu.refusal(impl, call.hidden, call.head, call.table),
             "native": lambda: _native_refusal(call.hidden, call.head, call.table),
             "blocked": never,
@@ -163,6 +167,8 @@ def _operator(
         from kernels.attention import triton
 
         part = triton.attend(call)
+    elif impl == "cluster":
+        part = cluster.attend(call)
     elif impl == "blocked":
         part = cpu.blocked(call)
     else:

@@ -6,7 +6,15 @@ import sys
 import pytest
 import torch
 
-from kernels import ImplementationUnavailable, encoders, expected_embedding, native, nearest_token, vocabulary_attention
+from kernels import (
+    ImplementationUnavailable,
+    building,
+    encoders,
+    expected_embedding,
+    native,
+    nearest_token,
+    vocabulary_attention,
+)
 
 
 @pytest.fixture
@@ -59,7 +67,7 @@ def test_built_once_into_the_cache_folder(monkeypatch, fresh_library, tmp_path):
         pytest.skip(native._load()[1])
     monkeypatch.setenv("CIPHER_DEBATE_HOME", str(tmp_path))
     built = native._build()
-    assert built.parent == native.cache_folder() == tmp_path / "kernels"
+    assert built.parent == building.cache_folder() == tmp_path / "kernels"
     stamp = built.stat().st_mtime_ns
     assert native._build() == built
     assert built.stat().st_mtime_ns == stamp

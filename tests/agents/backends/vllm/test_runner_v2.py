@@ -16,7 +16,8 @@ pytest.importorskip("triton")
 
 
 @pytest.mark.timeout(900)
-def test_what_v2_says_is_what_transformers_says():
+@pytest.mark.parametrize("chosen", ["not long", pytest.param("long", marks=pytest.mark.long)])
+def test_what_v2_says_is_what_transformers_says(chosen):
     """The cases of v2_cases.py: Triton decides at its import whether it interprets, hence a process of their own."""
     command = [
         sys.executable,
@@ -26,6 +27,8 @@ def test_what_v2_says_is_what_transformers_says():
         "-p",
         "no:cacheprovider",
         "--timeout=800",
+        "-m",
+        chosen,
         str(HERE / "v2_cases.py"),
     ]
     environment = {
