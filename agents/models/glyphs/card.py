@@ -11,5 +11,8 @@ CARD = Card(
     licence="Apache-2.0 (code); the table is drawn with DejaVu Sans, a free font",
     backend="agents.models.glyphs.backend:Glyphs",
     training="agents.models.glyphs.training:claims",
-    recipes=(("memoryformer", "MemoryFormer, 2024, arXiv:2411.12992", "agents.models.memoryformer.training:claims"),),
+    recipes=(
+        ("ftp", "Walker, 2024, arXiv:2410.18160", "agents.models.ftp.training:claims"),
+        ("memoryformer", "MemoryFormer, 2024, arXiv:2411.12992", "agents.models.memoryformer.training:claims"),
+    ),
 )
