@@ -1,8 +1,8 @@
 """What foretells N tokens of one state: a short pseudo-sequence made of the state, and a small decoder that sees nothing else.
 
-Walker, Future Token Prediction: Causal Language Modelling with Per-Token Semantic State Vector (2024, arXiv 2410.18160). The text was
-not at hand in full: that the pseudo-sequence and the decoder are as wide as the encoder, the blocks' norms and the learned
-places are our reading. Held against a reference in float64 (tests/agents/models/test_ftp.py).
+Walker, Future Token Prediction: Causal Language Modelling with Per-Token Semantic State Vector (2024, arXiv 2410.18160). The
+text was not at hand in full: that the pseudo-sequence and the decoder are as wide as the encoder, the blocks' norms and the
+learned places are our reading. Held against a reference in float64 (tests/agents/models/test_ftp.py).
 
 D width, V vocabulary, N horizon, P vectors of a pseudo-sequence, n steps foretold (n ≤ N); `…` any leading dimensions.
 """
@@ -133,7 +133,7 @@ def embeddings_ahead(embeddings: Tensor, chosen: Tensor, horizon: int) -> Tensor
 
 
 def losses_by_step(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return CE_n [N] in nats, the mean over scored targets, and how many were scored [N]; logits [..., N, V], targets [..., N]."""
+    """Return CE_n [N] in nats, a mean over scored targets, and how many these are [N]; logits [..., N, V], targets [..., N]."""
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     each = functional.cross_entropy(wide.flatten(0, -2), targets.flatten(), ignore_index=UNSCORED, reduction="none")
     each, scored = each.view(-1, targets.shape[-1]), (targets != UNSCORED).view(-1, targets.shape[-1])

@@ -1,4 +1,4 @@
-"""The recipe: are the states of a model that foretells eight characters smoother than those of one that foretells one, and do they tell more?
+"""The recipe: are states that foretell eight characters smoother than those that foretell one, and do they tell more?
 
 Both are models of characters with the same encoder and the same constant rate. They are compared where they foretell the next
 character equally well, and not after equally many steps: the plain one is looked at as it learns, and taken where its loss is
@@ -231,7 +231,7 @@ def _probed(states: Tensor, labels: Tensor, classes: int) -> float:
 
 
 def _speaker(states: Tensor, starts: Tensor, text: str, recipe: Recipe) -> float:
-    """Return how often a probe tells who speaks, where the heading stands whole in the window; 0 where there is too little of it."""
+    """Return how often a probe tells who speaks, where the whole heading stands in the window; 0 where that is too seldom."""
     _, who, begins = speakers(text)
     places = starts[:, None] + torch.arange(recipe.window)
     labels = torch.where(begins[places] >= starts[:, None], who[places], -1)
