@@ -49,7 +49,7 @@ def asked(text="Speak, what say you?", decoding="ftp_blocks(n=3)", encoder="expe
 
 @torch.inference_mode()
 def said_plainly(model, request):
-    """Return the vectors [T, D] of a CIPHER message by blocks and its tokens, or of a greedy text; all is read anew each block."""
+    """Return the vectors [T, D] and tokens of a CIPHER message by blocks, or of a greedy text; all is read anew each block."""
     settings = parse_decoding(request.decoding)
     ids = model.tokenizer(f"{request.prompt.turns[0].parts[0]}\nAnswer:").input_ids
     table = model.table.weight
