@@ -15,7 +15,6 @@ from evals.methods import method_names, resolve
 from evals.provenance import speakers
 from evals.training import whole
 from evals.training.recipe import load_recipe
-from evals.training.vocabulary import make_tokenizer
 
 ASKED = Question("q", "What is the result of 14+12*5+7-13*6?")
 STEPS = "hso(steps=3, rate=0.1, bound=1.0)"
