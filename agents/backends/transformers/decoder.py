@@ -103,8 +103,8 @@ class Decoder:
 
         Under the adapter of the last forward pass.
         """
-        logits: torch.Tensor = self.model.foretell(state[None], given[None])
-        return logits[0, -1]
+        logits: torch.Tensor = self.model.foretell(state[None], given[None], keep=1)
+        return logits[0, 0]
 
     def crosses(self, position: int, *, since: int) -> bool:
         """Whether a row of `since` positions in the cache must be read anew before one at `position` follows."""

@@ -86,14 +86,15 @@ class FTPForCausalLM(LlamaForCausalLM):  # type: ignore[misc]
         """N."""
         return self.config.horizon
 
-    def foretell(self, states: Tensor, given: Tensor | None = None) -> Tensor:
+    def foretell(self, states: Tensor, given: Tensor | None = None, *, keep: int = 0) -> Tensor:
         """Return the logits [..., n, V] of tokens t + 1 … t + n.
 
         Args:
             states: z [..., D].
             given: [..., n − 1, D], embeddings of t + 1 … t + n − 1, or vectors in their place; None for n = 1.
+            keep: how many of the last; 0 for all.
         """
-        logits: Tensor = self.lm_head(self.future(states, given))
+        logits: Tensor = self.lm_head(self.future(states, given)[..., -keep:, :])
         return logits
 
     def forward(

@@ -270,8 +270,8 @@ def test_the_recipe_matches_losses_keeps_models_and_does_not_train_them_again(tm
     assert [len(claim.ours) for claim in claims] == [2] * 4
     assert all(math.isfinite(one) for claim in claims for one in (*claim.ours, *claim.baseline))
     monkeypatch.setattr(training, "train", None)
-    again = training.claims(tmp_path, seeds=2)
-    assert [claim.ours for claim in again] == [pytest.approx(claim.ours, abs=1e-5) for claim in claims]
+    again = training.claims(tmp_path, seeds=1)
+    assert [claim.ours for claim in again] == [pytest.approx(claim.ours[:1], abs=1e-5) for claim in claims]
 
 
 def test_the_plain_model_is_taken_where_its_loss_is_nearest():
