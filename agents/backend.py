@@ -224,7 +224,7 @@ class Capabilities:
     A CIPHER message goes to a backend without `vectors_in` as its reading; one that `weighs` takes requests with choices or
     tokens, one that `renders` those with other tables to render on, one that `forces` those with a forced message; one that
     `scores` says how likely its texts are; one that `signs` has agents with keys of their own behind it; one that `decodes` takes
-    requests with a way of decoding.
+    requests with a way of decoding, and `horizon` is how many tokens its model foretells of one state, 0 without a head for that.
     """
 
     text: bool = True
@@ -237,6 +237,7 @@ class Capabilities:
     scores: bool = False
     signs: bool = False
     decodes: bool = False
+    horizon: int = 0
     context: int | None = None
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 from agents.decoding.acbs import ConditionalBeam
+from agents.decoding.future_blocks import Feed, FutureBlocks
 from agents.decoding.hso import HiddenStateOptimisation
 from agents.errors import DebateError, RequestError, UnknownName
 from agents.registry import check_parameters, parse_named
 
-Decoding = HiddenStateOptimisation | ConditionalBeam
+Decoding = HiddenStateOptimisation | ConditionalBeam | FutureBlocks
 
 
 def hso(*, steps: int = 1, rate: float = 0.01, bound: float = 0.1, window: int = 0) -> HiddenStateOptimisation:
@@ -20,7 +21,12 @@ def acbs(*, width: int = 4, least: int = 1, most: int = 0, loop: int = 0) -> Con
     return ConditionalBeam(width, least, most, loop)
 
 
-RULES: dict[str, Callable[..., Decoding]] = {"hso": hso, "acbs": acbs}
+def ftp_blocks(*, n: int = 4, feed: Feed = "argmax") -> FutureBlocks:
+    """Messages by blocks; see `agents/decoding/future_blocks.py`."""
+    return FutureBlocks(n, feed)
+
+
+RULES: dict[str, Callable[..., Decoding]] = {"hso": hso, "acbs": acbs, "ftp_blocks": ftp_blocks}
 
 
 def parse_decoding(text: str) -> Decoding:
@@ -39,8 +45,8 @@ def parse_decoding(text: str) -> Decoding:
 
 
 def of_reading(decoding: str | None) -> str | None:
-    """Return a way of decoding where it says how a prompt is read; None of one that says how a text is found."""
-    return None if decoding is None or isinstance(parse_decoding(decoding), ConditionalBeam) else decoding
+    """Return a way of decoding where it says how a prompt is read; None of one that says how a message is found."""
+    return decoding if decoding is not None and isinstance(parse_decoding(decoding), HiddenStateOptimisation) else None
 
 
 def requested_decoding(text: str) -> Decoding:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from agents.adapter import find_adapter
 from agents.backend import Pending, Prompt, Request, Sampling
 from agents.decoding.acbs import ConditionalBeam
+from agents.decoding.future_blocks import FutureBlocks, refusal
 from agents.decoding.rules import parse_decoding
 from agents.errors import ConfigError, DebateError, PromptTooLong, RequestError
 from agents.prompts import Heard, Prompts, continued
@@ -69,6 +70,8 @@ class Agent(Speaker):
                     f"agent {self.name!r}: its backend decodes in its own way alone. The backend transformers takes `decoding`; "
                     "leave it out for the others."
                 )
+            if isinstance(way, FutureBlocks) and (why := refusal(way, self.backend.capabilities.horizon)):
+                raise ConfigError(f"agent {self.name!r}: {why}")
         if self.encoder is not None and not self.backend.capabilities.vectors_out:
             raise ConfigError(
                 f"agent {self.name!r}: its backend cannot send vectors: give it encoder: none, or the debate message: text"

@@ -1,4 +1,7 @@
-"""What is trained whole: a Llama with tied tables, from random weights or a debater's. `adapter.py` is the other form."""
+"""What is trained whole: a Llama with tied tables, or one that foretells several tokens, from random weights or a debater's.
+
+`adapter.py` is the other form.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +19,7 @@ TABLE = "model.embed_tokens.weight"
 
 
 def build(recipe: Recipe) -> tuple[Any, Any]:
-    """Return a Llama with its tables tied, random weights or those of the model that the recipe begins with, and its tokenizer.
+    """Return a model with its tables tied, random weights or those of the model that the recipe begins with, and its tokenizer.
 
     Raises:
         ModelError: that model, or the one whose table is taken, is of another shape, or there is none.
@@ -47,22 +50,34 @@ def load_kept(model: Any, path: Path) -> None:
 
 def load(recipe: Recipe, folder: Path) -> tuple[Any, Any]:
     """Return the trained model of a folder in float32, and its tokenizer."""
-    from transformers import LlamaForCausalLM
+    of, _ = _architecture(recipe)
+    return of.from_pretrained(folder, dtype=torch.float32), make_tokenizer()
 
-    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32), make_tokenizer()
+
+def _architecture(recipe: Recipe) -> tuple[Any, Any]:
+    """Return the classes of a recipe's model and of its config."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    if recipe.future is None:
+        return LlamaForCausalLM, LlamaConfig
+    from agents.models.ftp.model import FTPConfig, FTPForCausalLM
+
+    return FTPForCausalLM, FTPConfig
 
 
 def build_model(recipe: Recipe, tokenizer: Any) -> Any:
-    """Return a Llama with its tables tied: random weights, or those of the model that the recipe begins with.
+    """Return a model with its tables tied: random weights, or those of the model that the recipe begins with.
 
     Raises:
         ModelError: that model, or the one whose table is taken, is of another shape, or there is none.
         UnknownName: it is no debater of this package.
     """
-    from transformers import LlamaConfig, LlamaForCausalLM
-
+    of, of_config = _architecture(recipe)
     shape = recipe.shape.model_dump()
-    config = LlamaConfig(
+    if recipe.future is not None:
+        future = recipe.future.model_dump()
+        shape |= future | {"decoder_layers": future.pop("layers")}
+    config = of_config(
         vocab_size=len(tokenizer),
         num_key_value_heads=recipe.shape.num_attention_heads,
         tie_word_embeddings=True,
@@ -73,13 +88,21 @@ def build_model(recipe: Recipe, tokenizer: Any) -> Any:
         attn_implementation="sdpa",
         **shape,
     )
-    model = LlamaForCausalLM(config)
+    model = of(config)
     if recipe.begin is not None:
-        _copy(_weights(recipe.begin), dict(model.named_parameters()), f"{recipe.name} begins with {recipe.begin}")
+        weights, into = _weights(recipe.begin), dict(model.named_parameters())
+        if recipe.future is not None and not any(map(is_of_future, weights)):
+            into = {name: tensor for name, tensor in into.items() if not is_of_future(name)}
+        _copy(weights, into, f"{recipe.name} begins with {recipe.begin}")
     if recipe.table is not None:
         table = {name: tensor for name, tensor in _weights(recipe.table).items() if name == TABLE}
         _copy(table, {TABLE: model.get_input_embeddings().weight}, f"{recipe.name} takes the table of {recipe.table}")
     return model
+
+
+def is_of_future(name: str) -> bool:
+    """Whether a weight is of what foretells."""
+    return name.startswith("future.")
 
 
 def _weights(model: str) -> dict[str, torch.Tensor]:

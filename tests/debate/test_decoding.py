@@ -13,6 +13,8 @@ from debate.orchestrator import play
 from debate.runtime.backends import Backends
 from evals.methods import method_names, resolve
 from evals.provenance import speakers
+from evals.training import whole
+from evals.training.recipe import load_recipe
 
 ASKED = Question("q", "What is the result of 14+12*5+7-13*6?")
 STEPS = "hso(steps=3, rate=0.1, bound=1.0)"
@@ -108,13 +110,49 @@ def test_engines_that_adapt_at_the_same_time_leave_each_other_as_they_were(engin
     assert played(engines) == before
 
 
+@pytest.fixture(scope="module")
+def ftp(tmp_path_factory):
+    """Return the setting that gives the shipped debate of `ftp` its debater, as it begins: no weights of it are shipped."""
+    folder = tmp_path_factory.mktemp("ftp")
+    recipe = load_recipe(configs_folder() / "training" / "ftp.yaml")
+    whole.save(*whole.build(recipe), recipe, folder)
+    return f"agents.ftp.model={folder}"
+
+
+def test_one_that_foretells_debates_the_one_it_was_made_of_on_her_table_by_blocks(ftp):
+    short = load_config(configs_folder() / "minds" / "ftp.yaml", [ftp, "max_tokens=12"])
+    models = Backends(short)
+    try:
+        made = {name: build_debate(resolve(short, name), models) for name in ("cipher", "cipher-blocks", "text")}
+        tables = {agent.backend.fingerprint.table for agent in made["cipher"].agents.values()}
+        assert len(tables) == 1
+        said = [
+            [turn.message.digest for turn in asyncio.run(play(made[name], ASKED)).turns]
+            for name in ("cipher", "cipher-blocks", "cipher-blocks")
+        ]
+        assert said[1] == said[2]
+        assert said[0] != said[1]
+        assert asyncio.run(play(made["text"], ASKED)).turns
+        with pytest.raises(ConfigError, match="agent 'dee': decoding ftp_blocks needs a model with a head"):
+            build_debate(
+                load_config(configs_folder() / "minds" / "ftp.yaml", [ftp, "agents.dee.decoding=ftp_blocks"]), models
+            )
+        with pytest.raises(ConfigError, match="agent 'ftp': decoding ftp_blocks: this model foretells 8 tokens"):
+            build_debate(
+                load_config(configs_folder() / "minds" / "ftp.yaml", [ftp, "agents.ftp.decoding=ftp_blocks(n=9)"]),
+                models,
+            )
+    finally:
+        asyncio.run(models.close())
+
+
 DECODING = [path for path in sorted((configs_folder() / "minds").glob("*.yaml")) if "decoding:" in path.read_text()]
 
 
 @pytest.mark.parametrize("path", DECODING, ids=lambda path: path.stem)
-def test_the_shipped_debates_are_built_with_their_own_models(path):
+def test_the_shipped_debates_are_built_with_their_own_models(path, ftp):
     """And on another engine they are refused, but for the rows that have no way of decoding."""
-    shipped = load_config(path)
+    shipped = load_config(path, [ftp] if path.stem == "ftp" else [])
     models = Backends(shipped)
     mocked = load_config(path, ["backend=mock", "model=mock"])
     others = Backends(mocked)
@@ -130,4 +168,4 @@ def test_the_shipped_debates_are_built_with_their_own_models(path):
     finally:
         asyncio.run(models.close())
         asyncio.run(others.close())
-    assert refused == 2
+    assert refused == sum("decoding" in repr(row) for row in shipped.methods.values())

@@ -1,6 +1,6 @@
-"""Rows that take several steps before they can be answered: what they hear is adapted, or their text is searched for.
+"""Rows that are worked on apart: what they hear is adapted, their text is searched for, or they are said by blocks.
 
-One of them is worked on at a time, by one piece between two steps of the others: a step of its adaptation, or of its search.
+One of them is worked on at a time, by one piece between two steps of the others: a step of its adaptation or search, or a block.
 So the others go on meanwhile, and one that is cancelled is through before its next piece. A piece computes nothing for, and
 takes nothing from, a row that is not its own.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from agents.backends.transformers.by_blocks import Answer, say_by_blocks
 from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Row, take_ended
@@ -26,10 +27,11 @@ class Apart:
         slot: the first slot that no running row has: the prompt of a searched row is read into it, and its prefixes stand
             behind it.
         read: a row, its slot and the number of slots in use → the logits [V] after its prompt, which it reads into the slot.
+        answer: turns the logits [n, V] of rows into the next step of each.
     """
 
-    def __init__(self, model: LoadedModel, cache: SlotCache, slot: int, read: Read) -> None:
-        self._model, self._cache, self._slot, self._read = model, cache, slot, read
+    def __init__(self, model: LoadedModel, cache: SlotCache, slot: int, read: Read, answer: Answer) -> None:
+        self._model, self._cache, self._slot, self._read, self._answer = model, cache, slot, read, answer
         self.waiting: deque[Row] = deque()
         self.row: Row | None = None
         self._pieces: Iterator[None] = iter(())
@@ -37,7 +39,7 @@ class Apart:
     @staticmethod
     def takes(row: Row) -> bool:
         """Whether a row is to be worked on apart before it can be admitted, or instead."""
-        return row.heard is not None or row.beam is not None
+        return row.heard is not None or row.beam is not None or row.blocks is not None
 
     @property
     def rows(self) -> list[Row]:
@@ -71,3 +73,6 @@ class Apart:
         elif row.beam is not None:
             logits = self._read(row, self._slot, self._slot + 1)
             yield from search(self._model, self._cache, row, row.beam, logits, self._slot)
+        elif row.blocks is not None:
+            logits = self._read(row, self._slot, self._slot + 1)
+            yield from say_by_blocks(self._model, self._cache, row, row.blocks, logits, self._slot, self._answer)

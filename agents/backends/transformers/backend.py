@@ -130,6 +130,7 @@ class TransformersBackend(Backend):
             forces=True,
             scores=True,
             decodes=model.stair is None and model.exchanged is None,
+            horizon=model.horizon,
             context=model.context,
         )
 

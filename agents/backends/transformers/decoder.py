@@ -81,10 +81,30 @@ class Decoder:
         self._layer_types = set(getattr(config, "layer_types", None) or [FULL])
         window = getattr(config, "sliding_window", None)
         self._window: int | None = window if getattr(config, "use_sliding_window", True) else None
+        # z [n, keep, D] of the last forward pass, of a model that foretells several tokens of a state.
+        self._states: torch.Tensor | None = None
 
     def new_cache(self) -> SlotCache:
         """Return the cache that this model is decoded with, empty."""
         return slot_cache(self.num_layers, self.exchanged, self.stair)
+
+    @property
+    def horizon(self) -> int:
+        """Tokens that the model foretells of one state; 0 of a model that has no head for more than the next."""
+        return int(getattr(self.model, "horizon", 0)) if hasattr(self.model, "foretell") else 0
+
+    def last_state(self) -> torch.Tensor:
+        """Return the state [D] behind the last logits, where a horizon is: of one row, or the first of several."""
+        assert self._states is not None
+        return self._states[0, -1]
+
+    def foretell(self, state: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+        """Return the logits [V] of the token after those that are given [m, D], of a state [D] before them; m < horizon.
+
+        Under the adapter of the last forward pass.
+        """
+        logits: torch.Tensor = self.model.foretell(state[None], given[None], keep=1)
+        return logits[0, 0]
 
     def crosses(self, position: int, *, since: int) -> bool:
         """Whether a row of `since` positions in the cache must be read anew before one at `position` follows."""
@@ -251,6 +271,7 @@ class Decoder:
                 **{name: value for name, value in optional.items() if name in self._takes},
             )
         logits: torch.Tensor = out.logits
+        self._states = getattr(out, "states", None)
         if isinstance(keep, torch.Tensor):
             return logits if logits.shape[1] == len(keep) else logits[:, keep]
         return logits[:, -keep:]

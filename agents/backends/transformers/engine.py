@@ -11,6 +11,7 @@ import torch
 
 from agents.backend import Request, TokenRead
 from agents.backends.transformers.apart import Apart
+from agents.backends.transformers.by_blocks import blocks_of
 from agents.backends.transformers.exchanged_requests import refuse_exchanged
 from agents.backends.transformers.heard import heard_in
 from agents.backends.transformers.model import LoadedModel
@@ -56,7 +57,7 @@ class Engine:
         self.cache = model.new_cache()
         self.waiting: deque[Row] = deque()
         self.running: list[Row] = []
-        self.apart = Apart(model, self.cache, max_num_seqs, self._read_prompt)
+        self.apart = Apart(model, self.cache, max_num_seqs, self._read_prompt, self._generate)
         # What each slot holds from position 0 on, of rows running or gone.
         self._contents: list[list[Key]] = []
         self._tables: dict[str, EmbeddingTable] = {}
@@ -106,6 +107,7 @@ class Engine:
             prompt=torch.cat(parts),
             heard=heard,
             beam=beam_of(request, decoding),
+            blocks=blocks_of(request, decoding, self.model.horizon),
             choices=choices,
             closing=closing,
             forced=None if request.forced is None else self._forced(request.forced, request.sampling.max_tokens),

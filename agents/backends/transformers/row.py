@@ -11,6 +11,7 @@ from agents.backend import FinishReason, Generation, Request, TokenRead, Usage, 
 from agents.backends.transformers.heard import HeardVectors
 from agents.decoding.acbs import ConditionalBeam
 from agents.decoding.ending import kept_before_stop, text_to_show
+from agents.decoding.future_blocks import FutureBlocks
 from agents.decoding.thinking import thinking_tokens
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
@@ -29,6 +30,7 @@ class Row:
         prompt: [P, D], the prompt's input embeddings; dropped after prefill.
         heard: vectors of the prompt that are adapted before it is read; None of other requests.
         beam: what its text is searched for by; None of rows that are generated step by step.
+        blocks: what its message is said by; None, likewise.
         choices: the tokens of each choice, of a request that weighs them.
         read: what stands behind each token, of a request that has its tokens read.
         closing: the tag that ends its thinking, where its prompt opened one.
@@ -51,6 +53,7 @@ class Row:
     prompt: torch.Tensor
     heard: HeardVectors | None = None
     beam: ConditionalBeam | None = None
+    blocks: FutureBlocks | None = None
     choices: list[list[int]] = field(default_factory=list)
     closing: str | None = None
     log_likelihoods: list[float] = field(default_factory=list)

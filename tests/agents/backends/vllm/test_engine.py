@@ -291,7 +291,8 @@ def test_a_model_is_compiled_once(tiny, expected, monkeypatch, tmp_path):
         with engine(tiny("llama-wide"), **CRAMPED) as backend:
             assert_same(say(backend, requests), expected(requests))
         kept.append({path for path in tmp_path.rglob("*") if path.suffix in (".so", ".cpp")})
-    assert kept[0] and kept[1] == kept[0]
+    assert kept[0]
+    assert kept[1] == kept[0]
 
 
 @pytest.mark.long
