@@ -131,7 +131,7 @@ class Agent(Speaker):
                     f"agent {self.name!r} has memory: debate, and what asks it here does not know its earlier turns; leave the "
                     "key out for this"
                 )
-            prompt = continued(prompt, [(self.prompt(question, *read), said) for *read, said in self.past])
+            prompt = continued(prompt, [(self.prompt(question, own, others), said) for own, others, said in self.past])
         sampling = replace(self.sampling, seed=seed)
         if self.encoder is not None:
             # A belief is restricted by its encoder; these belong to the agent's text turns.

@@ -27,9 +27,9 @@ SHORTCUTS = ("greedy", "argmax", "screen")
 SOCKETS = "VLLM_RPC_BASE_PATH"
 # On CPUs vLLM takes nine tenths of the memory for keys and values unless it is told otherwise.
 CPU_KV_BYTES = 2 * 2**30
-# Whether vLLM compiles the model ahead of its first pass. What it keeps of that on CPUs it cannot load (0.32 calls `finalize_loading`,
-# which the result of its own compiler has, and that of torch's has not), so that the model would be compiled at every start.
-# Without it torch keeps what it compiled.
+# Whether vLLM compiles the model ahead of its first pass. What it keeps of that on CPUs it cannot load (0.32 calls
+# `finalize_loading`, which the result of its own compiler has, and that of torch's has not): the model would be compiled at every
+# start. Without it torch keeps what it compiled.
 AHEAD = "VLLM_USE_AOT_COMPILE"
 # vLLM's blocks are of 128 positions there, and only whole blocks of a prefix are shared; its kernels want multiples of 32.
 CPU_BLOCK_SIZE = 32

@@ -48,7 +48,7 @@ class Writes(NamedTuple):
     def part(self, start: int, end: int) -> "Writes":
         """Return those of the positions [start, end)."""
         vectors = (x[..., start:end, :] for x in self[:3])
-        return Writes(*vectors, *(None if x is None else x[..., start:end] for x in self[3:]))  # type: ignore[arg-type]
+        return Writes(*vectors, *(None if x is None else x[..., start:end] for x in self[3:]))
 
 
 class State(NamedTuple):

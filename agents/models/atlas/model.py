@@ -100,7 +100,8 @@ class MemoryMixer(nn.Module, RowAttention):
     @property
     def num_held(self) -> int:
         """Numbers that a row's memories have, however long its text; the momentum of `atlas` has as many."""
-        return self.heads * self.width * num_features(self.width, self.config.degree)
+        held: int = self.heads * self.width * num_features(self.width, self.config.degree)
+        return held
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, past_key_values: Any = None, **kwargs: Any
@@ -178,15 +179,16 @@ class MemoryMixer(nn.Module, RowAttention):
         """Return y [B, H, end − first, D] and the state after, given the state before; None: at the beginning."""
         written = keys[:, :, max(0, first - TAPS + 1) : end]
         written = functional.pad(written, (0, 0, TAPS - 1 - min(first, TAPS - 1), 0))
-        features = [
+        key, query = (
             polynomial_features(_convolved(part, taps), self.config.degree)
             for part, taps in zip(written.chunk(2, -1), self.taps.to(keys), strict=True)
-        ]
-        value, gates = values[:, :, first:end].split([self.width, GATES], -1)
+        )
+        now = values[:, :, first:end]
+        value, gates = now[..., : self.width], now[..., self.width :]
         keep, *others = gates.unbind(-1)
         alpha, theta, eta, gamma = map(torch.sigmoid, (keep + KEEPS, *others))
         rate, muon = self.config.rate * eta, self.config.rule == "atlas"
-        writes = Writes(*features, value, alpha, gamma, rate, theta if muon else None)
+        writes = Writes(key, query, value, alpha, gamma, rate, theta if muon else None)
         state = empty_state(writes, self.config.omega) if state is None else state
         if not muon:
             writes = writes._replace(eta=bounded_steps(rate, writes.keys, gamma, state))

@@ -37,7 +37,7 @@ class Attention(nn.Module):
         return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
 
 class FutureBlock(nn.Module):
@@ -92,7 +92,7 @@ class FutureDecoder(nn.Module):
         """
         ahead = states.shape[:-1]
         z = states.flatten(0, -2)
-        memory = self.memory(z).unflatten(-1, (-1, z.shape[-1]))
+        memory = self.memory(z).view(len(z), -1, z.shape[-1])
         steps = 1 if given is None else given.shape[-2] + 1
         x = self.places.weight[:steps].expand(len(z), -1, -1)
         if given is not None:
@@ -100,7 +100,7 @@ class FutureDecoder(nn.Module):
         for layer in self.layers:
             x = layer(x, memory)
         out: Tensor = self.norm(x)
-        return out.unflatten(0, ahead)
+        return out.view(*ahead, *out.shape[1:])
 
 
 def targets_ahead(labels: Tensor, chosen: Tensor, horizon: int, positions: Tensor | None = None) -> Tensor:

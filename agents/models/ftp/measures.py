@@ -93,6 +93,6 @@ def speakers(text: str) -> tuple[list[str], Tensor, Tensor]:
 
 def frequent(labels: Tensor, least: int) -> Sequence[int]:
     """Return the labels that at least so many of [M] have, ascending, −1 not among them."""
-    found, counts = labels[labels >= 0].unique(return_counts=True)
+    found, counts = torch.unique(labels[labels >= 0], return_counts=True)
     frequent_: list[int] = found[counts >= least].tolist()
     return frequent_
