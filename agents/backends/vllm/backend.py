@@ -70,7 +70,7 @@ class Spoken:
 class VLLMBackend(Backend):
     """Text and CIPHER requests in one continuous batch, on vLLM.
 
-    The engine is started once, which takes about a minute, and serves every agent of the model. Every further option is one
+    The engine is started once, which takes a minute or two, and serves every agent of the model. Every further option is one
     of vLLM's engine arguments by its own name: tensor_parallel_size, gpu_memory_utilization, max_model_len, max_num_seqs,
     quantization, enable_lora, enforce_eager, kv_cache_memory_bytes, …
 
@@ -103,7 +103,7 @@ class VLLMBackend(Backend):
         if warning := versions.check():
             progress(f"warning: {warning}")
         folder = locate(model, revision=revision, progress=progress)
-        progress(f"starting vLLM {versions.installed()} with {model} ({dtype}); this takes about a minute")
+        progress(f"starting vLLM {versions.installed()} with {model} ({dtype}); this takes a minute or two")
         # What is wrong with the folder is said before vLLM sees it.
         self.tokenizer, self._stop_ids = _tokenizer(folder, model, trust_remote_code)
         own_config = read_config(folder, name=model, trust_remote_code=trust_remote_code)
