@@ -32,10 +32,17 @@ FinishReason = Literal["stop", "length", "filtered", "cancelled"]
 
 @dataclass(frozen=True)
 class ChatTurn:
-    """One turn of a prompt: text and messages in the order in which the model reads them."""
+    """One turn of a prompt: text and messages in the order in which the model reads them.
+
+    Attributes:
+        role: whose turn it is.
+        parts: text and messages.
+        cue: words that precede an answer where the prompt is plain text; None: the prompt's.
+    """
 
     role: Role
     parts: tuple[Part, ...]
+    cue: str | None = None
 
 
 @dataclass(frozen=True)

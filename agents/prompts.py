@@ -265,15 +265,29 @@ def continued(prompt: Prompt, earlier: Sequence[tuple[Prompt, Heard]]) -> Prompt
         earlier: prompts and answers, the oldest first.
     """
     turns: list[ChatTurn] = []
+    shown: list[tuple[ChatTurn, ...]] = []
     for before, answer in [*earlier, (prompt, None)]:
-        shown = tuple(turns)
-        turns += [turn for turn in before.turns[:-1] if turn not in shown]
+        cue = None if before.cue == prompt.cue else before.cue
+        new = [group for group in _examples_of(before) if group not in shown]
+        shown += new
+        turns += [replace(turn, cue=cue) if turn.role == "assistant" else turn for group in new for turn in group]
         turns.append(before.turns[-1])
         if answer is not None:
             parts: list[Part] = []
             _place(answer, parts)
-            turns.append(ChatTurn("assistant", tuple(parts[:1])))
+            turns.append(ChatTurn("assistant", tuple(parts[:1]), cue=cue))
     return replace(prompt, turns=tuple(turns))
+
+
+def _examples_of(prompt: Prompt) -> list[tuple[ChatTurn, ...]]:
+    """Return what stands before a question: the system turn, and each worked example's question and answer together."""
+    groups: list[tuple[ChatTurn, ...]] = []
+    for turn in prompt.turns[:-1]:
+        if turn.role == "assistant" and groups:
+            groups[-1] = (*groups[-1], turn)
+        else:
+            groups.append((turn,))
+    return groups
 
 
 def _place(solution: Heard, parts: list[Part]) -> str:

@@ -42,6 +42,7 @@ class _Turn(BaseModel):
     model_config = _STRICT
     role: Literal["system", "user", "assistant"]
     parts: list[_Text | _Heard] = Field(min_length=1)
+    cue: str | None = None
 
 
 class _Prompt(BaseModel):
@@ -106,7 +107,9 @@ class RemoteRequest(BaseModel):
             _refuse_encoder(self.encoder)
         turns = tuple(
             ChatTurn(
-                turn.role, tuple(part.text if isinstance(part, _Text) else messages[part.heard] for part in turn.parts)
+                turn.role,
+                tuple(part.text if isinstance(part, _Text) else messages[part.heard] for part in turn.parts),
+                cue=turn.cue,
             )
             for turn in self.prompt.turns
         )
@@ -152,7 +155,7 @@ def request_body(request: Request, model: str) -> dict[str, Any]:
         "format": FORMAT,
         "model": model,
         "prompt": {
-            "turns": [{"role": turn.role, "parts": list(map(_part, turn.parts))} for turn in prompt.turns],
+            "turns": list(map(_turn, prompt.turns)),
             "cue": prompt.cue,
             "close": prompt.close,
             "format": prompt.format,
@@ -180,6 +183,11 @@ def read_usage(fields: Any) -> Usage:
     if not all(type(count) is int and 0 <= count < 2**40 for count in counts):
         raise ValueError("no counts")
     return Usage(*counts)
+
+
+def _turn(turn: ChatTurn) -> dict[str, Any]:
+    found = {"role": turn.role, "parts": list(map(_part, turn.parts))}
+    return found if turn.cue is None else {**found, "cue": turn.cue}
 
 
 def _part(part: Part) -> dict[str, str]:

@@ -106,8 +106,9 @@ def _plain(prompt: Prompt) -> list[Literal | Placed]:
     pieces: list[Literal | Placed] = []
     number = 0
     for turn in prompt.turns:
-        if turn.role == "assistant" and not (isinstance(turn.parts[0], str) and turn.parts[0].startswith(prompt.cue)):
-            pieces.append(Placed(-1, f"{prompt.cue} "))
+        cue = prompt.cue if turn.cue is None else turn.cue
+        if turn.role == "assistant" and not (isinstance(turn.parts[0], str) and turn.parts[0].startswith(cue)):
+            pieces.append(Placed(-1, f"{cue} "))
         for part in turn.parts:
             pieces.append(Placed(number, None if isinstance(part, Message) else part))
             number += 1

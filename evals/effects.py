@@ -169,12 +169,17 @@ def measured(
         made_with: the arguments of `build_debate`.
 
     Raises:
-        ConfigError: a backend that cannot read a forced message, or messages that are reduced.
+        ConfigError: a backend that cannot read a forced message, messages that are reduced, or an agent with a memory.
     """
     debate = build_debate(config, engines, questions=questions, **made_with)
     exchange = build_exchange(config)
     _check_whole(exchange)
     for agent in debate.agents.values():
+        if isinstance(agent, Agent) and agent.remembers:
+            raise ConfigError(
+                f"agent {agent.name!r} has memory: debate, and a control on one edge would leave what it remembers of others as "
+                "it was; measure a row without memory"
+            )
         if isinstance(agent, Agent) and not agent.backend.capabilities.forces:
             raise ConfigError(
                 f"agent {agent.name!r}: its backend cannot be made to read an answer and say what it believes at each token; the "

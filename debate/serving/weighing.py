@@ -42,7 +42,7 @@ async def weigh(plan: Plan, transcript: Transcript, continuations: Sequence[str]
         ConfigError: the deciding agent is no language model, or its backend does not tell how likely a text is.
         RequestError: an empty text; or the prompt had no room for all that was heard.
     """
-    agent, request = _last_request(plan, transcript)
+    agent, request = await _last_request(plan, transcript)
     tokenizer = tokenizer_of(agent.backend)
     if not agent.backend.capabilities.weighs or tokenizer is None:
         raise ConfigError(
@@ -70,7 +70,7 @@ async def weigh(plan: Plan, transcript: Transcript, continuations: Sequence[str]
     return [Weighed(one.log_likelihoods[0], tokens[: len(own)] == own) for one, own in zip(found, ids, strict=True)]
 
 
-def _last_request(plan: Plan, transcript: Transcript) -> tuple[Agent, Request]:
+async def _last_request(plan: Plan, transcript: Transcript) -> tuple[Agent, Request]:
     """Return the deciding agent, and what it was asked in its last turn."""
     turn = transcript.last_of(plan.config.deciding_agent)
     agent = plan.debate.speaker(turn.key)
@@ -81,6 +81,8 @@ def _last_request(plan: Plan, transcript: Transcript) -> tuple[Agent, Request]:
     if turn.left_out or turn.summary is not None:
         raise RequestError("the prompt of the last turn had no room for all that was heard; use shorter messages")
     inbox, said = plan.debate.protocol.inbox(turn.key), {one.key: one for one in transcript.turns}
+    if agent.remembers:
+        agent = agent.remembering(await plan.debate.past(transcript.question, inbox, agent, said))
     heard = [found.content for found in plan.debate.heard(inbox, agent, said)]
     own = None if inbox.own is None else plan.debate.hearing.own(said[inbox.own].message, agent).content
     return agent, agent.request(transcript.question.text, own, heard, turn.seed)

@@ -13,12 +13,13 @@ from typing import Any
 from agents.beliefs.cards import is_belief_backend
 from agents.errors import DebateError, RunError
 from agents.fingerprint import ModelFingerprint
-from agents.prompts import Prompts
+from agents.prompts import Prompts, continued
 from agents.speakers.roles import names_kind
 from agents.tokenization import is_chat
 from debate.config.prompt_files import prompts_of
 from debate.run_folder.facts import read_facts
 from debate.run_folder.journal import Record
+from debate.transcript import TurnKey
 from evals.provenance import prompt_hash
 from evals.task import create_task
 from evals.viewer.debates import Plans, heard_forms, own_turn
@@ -82,12 +83,16 @@ class PromptMaker:
             return {"none": "A specialist reads the question's observations, and no prompt."}
         if names_kind(keys.role):
             return {"none": f"The role {keys.role} speaks by rule, and reads no prompt."}
-        if controls := record.get("controls"):
+        try:
+            read = self._read(method, record, said)
+        except RunError as error:
+            return {"none": f"The prompt cannot be rendered again: {error}"}
+        if controls := [control for one in read for control in one.get("controls", [])]:
             heard = ", ".join(f"{content} for {agent} in round {number}" for number, agent, content, *_ in controls)
             return {
                 "none": f"It heard content controls in place of messages ({heard}), which the journal does not hold."
             }
-        if reduced := record.get("reduced"):
+        if reduced := [less for one in read for less in one.get("reduced", [])]:
             heard = ", ".join(
                 f"{one['after']} of {one['before']} for {one['of'][1]} in round {one['of'][0]}" for one in reduced
             )
@@ -96,7 +101,9 @@ class PromptMaker:
             }
         try:
             found = self._found(method, name)
-            prompt = self._render(found.files, method, record, said)
+            *earlier, prompt = [self._render(found.files, method, one, said) for one in read]
+            answers = [self._own_slot(method, one, said) for one in read[1:]]
+            prompt = continued(prompt, [*zip(earlier, answers, strict=True)])
         except (DebateError, OSError, ValueError) as error:
             return {"none": f"The prompt cannot be rendered again: {error}"}
         tokenizer = self._messages.names(method).tokenizer(model)
@@ -113,16 +120,39 @@ class PromptMaker:
         exchange, config = self._plans.of(method), self._index.method_config(method)
         question = self._index.text(record["question"])
         others: list[Any] = [_heard(one, said) for one in heard_forms(exchange, config, record, said)]
-        own = own_turn(exchange, record)
-        if own is None and exchange is None and record["round"] > 1:
-            raise RunError("the run's topology cannot be built any more, so which own message stood in it is not known")
+        own = self._own_slot(method, record, said)
         if own is None:
             return files.review(question, others) if others else files.initial(question)
+        return files.debate(question, own, others)
+
+    def _read(self, method: str, record: Record, said: dict[tuple[int, str], Record]) -> list[Record]:
+        """Return the turns whose prompts a turn read, the oldest first: its own alone where the agent has no memory."""
+        found = [record]
+        while self._index.method_config(method).agents[record["agent"]].memory is not None:
+            own = self._own(method, found[0])
+            if own is None:
+                break
+            if (own.round, own.agent) not in said:
+                raise RunError(f"what {own.agent} said in round {own.round} is not in the journal")
+            found.insert(0, said[own.round, own.agent])
+        return found
+
+    def _own(self, method: str, record: Record) -> TurnKey | None:
+        exchange = self._plans.of(method)
+        if exchange is None and record["round"] > 1:
+            raise RunError("the run's topology cannot be built any more, so which own message stood in it is not known")
+        return own_turn(exchange, record)
+
+    def _own_slot(self, method: str, record: Record, said: dict[tuple[int, str], Record]) -> Any:
+        """Return the slot of an agent's own last message in a turn's prompt; None where there was none."""
+        own = self._own(method, record)
+        if own is None:
+            return None
         speech = said.get((own.round, own.agent))
         read_out = [own.round, own.agent] in record.get("read_out", [])
         form = "text" if speech is None or speech["encoder"] is None else "reading" if read_out else "cipher"
         facts = {"round": own.round, "agent": own.agent, "form": form, "own": True}
-        return files.debate(question, Slot(_text(facts, said), facts), others)
+        return Slot(_text(facts, said), facts)
 
     def _find(self, method: str, name: str) -> Found:
         config = self._index.method_config(method)

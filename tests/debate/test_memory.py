@@ -1,17 +1,21 @@
 """`memory: debate`: an agent reads what it read and said before, the same whatever was interrupted; refused where it cannot."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from agents.backend import ChatTurn, Prompt
+from agents.backend import ChatTurn, Prompt, Request, Sampling
 from agents.errors import ConfigError, RequestError
 from agents.prompts import continued
 from agents.question import Question
+from agents.remote_request import RemoteRequest, request_body
+from agents.tokenization import _plain
 from debate.build import build_debate
 from debate.config.load import validate
 from debate.orchestrator import play
 from debate.runtime.backends import Backends
+from debate.serving.weighing import _last_request
 from evals.provenance import speakers
 
 QUESTION = Question("q", "What is 1+2*3+4-5*6?")
@@ -114,3 +118,39 @@ def test_a_worked_example_is_said_once():
     assert found.turns == (*first.turns, ChatTurn("assistant", ("4",)), second.turns[-1])
     assert (found.cue, found.close) == ("A:", ".")
     assert continued(second, []) == second
+
+
+def test_worked_examples_of_the_same_answer_keep_it():
+    """The pitfall of leaving out turns one by one: an example's answer that another example has too."""
+    one, two = ((ChatTurn("user", (asked,)), ChatTurn("assistant", ("2",))) for asked in ("1+1?", "3-1?"))
+    first, second = Prompt((*one, ChatTurn("user", ("?",)))), Prompt((*two, ChatTurn("user", ("Again?",))))
+    found = continued(second, [(first, "4")])
+    assert found.turns == (*first.turns, ChatTurn("assistant", ("4",)), *second.turns)
+
+
+def test_an_answer_stands_behind_the_cue_that_it_was_given_to():
+    shown = (ChatTurn("user", ("1+1?",)), ChatTurn("assistant", ("2",)))
+    first, second = (
+        Prompt((*shown, ChatTurn("user", (cue,))), cue=cue, format="plain") for cue in ("Shares:", "Solution:")
+    )
+    found = continued(second, [(first, "4")])
+    text = "".join(piece.text for piece in _plain(found))
+    assert text == "1+1?\nShares: 2\n\nShares:\nShares: 4\n\nSolution:\nSolution:"
+    asked = Request(found, Sampling(max_tokens=4))
+    assert RemoteRequest.model_validate(request_body(asked, "eve")).request({}).prompt == found
+
+
+def test_the_last_turn_is_weighed_behind_what_was_remembered(played, run):
+    asked = config()
+    transcript, prompts = played(asked)
+
+    async def go():
+        backends = Backends(asked)
+        try:
+            plan = SimpleNamespace(config=asked, debate=build_debate(asked, backends))
+            _, request = await _last_request(plan, transcript)
+            return request
+        finally:
+            await backends.close()
+
+    assert run(go()).prompt == prompts["ada", 3]

@@ -188,3 +188,9 @@ def test_reduced_messages_are_not_measured(engines):
             measured(validate({**RAW, **where}, source="x"), engines, [question])
     text = validate({**RAW, "reduce": "drop(keep=0.5)", "message": "text"}, source="x")
     assert measured(text, engines, [question, another]).steps == STEPS
+
+
+def test_an_agent_with_a_memory_is_refused_before_anything_is_said(engines):
+    config = validate({**RAW, "agents": {**RAW["agents"], "ada": {"memory": "debate"}}}, source="x")
+    with pytest.raises(ConfigError, match="'ada' has memory: debate"):
+        measured(config, engines, [])

@@ -157,7 +157,11 @@ class MemoryMixer(nn.Module, RowAttention):
         remembers = len(keys) == 1 and not torch.is_grad_enabled()
         names = self._names(keys[0], values[0], start) if remembers else []
         known = max((place for place, name in enumerate(names) if name in self._states), default=-1)
-        state = self._states[names[known]] if known >= 0 else None
+        state = None
+        if known >= 0:
+            # What is in use is forgotten last.
+            state = self._states[names[known]]
+            self._states.move_to_end(names[known])
         for place in range(known + 1, start // SEGMENT):
             _, state = self._segment(keys, values, place * SEGMENT, (place + 1) * SEGMENT, state)
             if remembers:

@@ -12,6 +12,7 @@ from agents.backends.transformers import TransformersBackend
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
 from agents.errors import ConfigError
+from agents.models.atlas import model as atlas_model
 from agents.models.atlas import training
 from agents.models.atlas.features import num_features, polynomial_features
 from agents.models.atlas.memory import (
@@ -254,6 +255,36 @@ def small(rule="omega", chunk=1, layers=2):
     with torch.no_grad():
         model.get_input_embeddings().weight.mul_(20)
     return model
+
+
+def test_a_state_in_use_is_forgotten_last(monkeypatch):
+    monkeypatch.setattr(atlas_model, "KEPT", 2)
+    mixer, asked = small(chunk=8, layers=1).model.layers[0].self_attn, []
+    segment = mixer._segment
+    monkeypatch.setattr(mixer, "_segment", lambda *given: asked.append(given[2]) or segment(*given))
+    rows = [
+        torch.randn(1, 1, 70, mixer.config.hidden_size, generator=torch.Generator().manual_seed(n))[0] for n in range(4)
+    ]
+    with torch.no_grad():
+        first = mixer(rows[0])[0]
+        mixer._read(*kept_of(mixer, rows[0]), 1)
+        asked.clear()
+        for other in rows[1:]:
+            keys, values = kept_of(mixer, rows[0])
+            again = mixer._read(keys, values, 1)
+            mixer._read(*kept_of(mixer, other), 1)
+    # The row's own first segment is read no second time, whichever rows come and go.
+    assert asked == [64, 0, 64] * 3
+    torch.testing.assert_close(mixer.o_proj(mixer.norm(again.transpose(1, 2)).flatten(2)), first[:, -1:])
+
+
+def kept_of(mixer, x):
+    parts = [
+        layer(x).view(*x.shape[:-1], mixer.heads, -1).transpose(1, 2)
+        for layer in (mixer.q_proj, mixer.k_proj, mixer.v_proj, mixer.gates)
+    ]
+    query, key, value, gates = parts
+    return torch.cat([key, query], -1), torch.cat([value, gates], -1)
 
 
 @pytest.fixture(scope="module")
