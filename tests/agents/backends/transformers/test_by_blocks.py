@@ -159,6 +159,21 @@ def test_one_that_is_cancelled_ends_before_its_next_block(model):
     assert engine.is_idle
 
 
+def test_whoever_follows_a_text_sees_it_block_by_block(folder):
+    async def followed():
+        backend = TransformersBackend(str(folder), dtype="float32")
+        pending = backend.submit(asked(decoding="ftp_blocks(n=4)", encoder=None, ignore_eos=True, seed=1))
+        pieces = [piece async for piece in pending]
+        generation = await pending
+        await backend.close()
+        return pieces, generation.message.text
+
+    pieces, text = asyncio.run(followed())
+    assert "".join(pieces) == text
+    # Of 13 tokens in blocks of four; the last one ends it.
+    assert len([piece for piece in pieces if piece]) == 4
+
+
 def test_what_is_read_is_not_said_by_blocks(model):
     weighed = [
         generate(Engine(model), [replace(asked(decoding=decoding, encoder=None), choices=("yes", "no"))])[
