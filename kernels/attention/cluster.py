@@ -18,6 +18,8 @@ from kernels.native import pointer
 
 # Of csrc/cuda/attend.h: queries, tokens of a tile, columns of one block, blocks of a cluster.
 _ROWS, _TOKENS, _COLUMNS, _LARGEST_CLUSTER = 16, 16, 1024, 8
+# Bytes of two queries' columns, which are read at once.
+_PAIR = 4
 
 
 def refusal(asked: str, call: Call) -> str | None:
@@ -105,10 +107,14 @@ def _run(
         return maximum, argmax
     library, on_gpu = cuda.library(device), device.type == "cuda"
     index = (torch.cuda.current_device() if device.index is None else device.index) if on_gpu else 0
-    parts = min(_clusters(library, index, width // _COLUMNS), -(-vocabulary // _TOKENS))
+    # The library chooses the device that it is asked about, and the caller's stays the current one.
+    with torch.cuda.device(index if on_gpu else -1):
+        parts = min(_clusters(library, index, width // _COLUMNS), -(-vocabulary // _TOKENS))
     statistics = torch.empty(4, parts, rows, device=device)
     sums = torch.empty(parts, rows, width, device=device)  # [S, B, D]
     hidden, temperature = call.hidden.contiguous(), call.temperature.contiguous()
+    if hidden.data_ptr() % _PAIR:
+        hidden = hidden.clone()
     bias = None if call.bias is None else call.bias.float().contiguous()
     stream = torch.cuda.current_stream(device).cuda_stream if on_gpu else None
     outputs = (maximum, argmax, total, energy, accumulator, facts, mean)
