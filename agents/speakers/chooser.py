@@ -53,7 +53,11 @@ class Chooser(Agent):
         check_encoder(self.name, self.encoder)
         way = None if self.decoding is None else parse_decoding(self.decoding)
         if isinstance(way, ConditionalBeam | FutureBlocks):
-            does = "acbs searches for a text" if isinstance(way, ConditionalBeam) else "ftp_blocks says a message by blocks"
+            does = (
+                "acbs searches for a text"
+                if isinstance(way, ConditionalBeam)
+                else "ftp_blocks says a message by blocks"
+            )
             raise ConfigError(
                 f"agent {self.name!r}: decoding {does}, and an agent that weighs options says none: leave one of them out"
             )

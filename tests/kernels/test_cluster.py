@@ -287,9 +287,19 @@ def test_the_callers_device_stays_the_current_one_and_queries_lie_where_pairs_ar
     hidden, table = inputs(2, 40, 1024)
     odd = torch.cat([hidden.flatten()[:1], hidden.flatten()])[1:].view(2, 1024)
     found = vocabulary_attention(odd, table, impl="cluster")
-    assert asked == [[-1]]
+    assert asked
+    assert all(one == [-1] for one in asked)
     assert set(offsets) == {0}
     check(found, hidden, table, torch.ones(2))
+
+
+def test_a_device_without_room_for_a_cluster_is_passed_over(device, monkeypatch):
+    from kernels.attention import cluster
+
+    monkeypatch.setattr(cluster, "_clusters", lambda *_: 0)
+    hidden, table = (tensor.to(device) for tensor in inputs(2, 40, 2048))
+    with pytest.raises(ImplementationUnavailable, match="runs no cluster of 2 of its blocks"):
+        vocabulary_attention(hidden, table, impl="cluster")
 
 
 def test_clusters_are_timed_where_that_is_asked_for(device, monkeypatch):
