@@ -1,12 +1,13 @@
 """The CUDA C++ operators, built once with the user's nvcc, never a requirement; and the same as a CPU emulates them, for tests.
 
-Where there is no nvcc, `refusal()` says so and the Triton kernels serve. There is a built file for each source, compiler and
-architecture: building.py. With CIPHER_DEBATE_CUDA_EMULATION=SEED, tensors on the CPU are served by csrc/cuda/emulated.h: slowly,
-and only where the implementation is asked for by name.
+Where there is no nvcc, `refusal()` says so and the Triton kernels serve. There is a built file for each source, compiler,
+architecture and kind of processor: building.py. With CIPHER_DEBATE_CUDA_EMULATION=SEED, tensors on the CPU are served by
+csrc/cuda/emulated.h: slowly, and only where the implementation is asked for by name.
 """
 
 import ctypes
 import os
+import platform
 import shutil
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ _SOURCE = _SOURCES / "attention.cu"
 ARCHITECTURE = "sm_90a"
 # Everything beside what is made of the source.
 FLAGS = ["-O3", "-std=c++17", f"-arch={ARCHITECTURE}"]
+# Where nvcc itself looks for more.
+_NVCC_ADDS = ("NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS")
 _LIBRARY = ["-Xcompiler", "-fPIC", "-shared", "-cudart", "static"]
 # Fibers jump between stacks, which fortified code takes for an error.
 _EMULATION = ["-x", "c++", "-std=c++17", "-O2", "-U_FORTIFY_SOURCE", "-Wno-unknown-pragmas", "-fPIC", "-shared"]
@@ -93,6 +96,9 @@ def _load(*, emulated: bool) -> tuple[ctypes.CDLL | None, str | None]:
 
 def _build(*, emulated: bool) -> Path:
     read = [*_SOURCES.glob("*.cu"), *_SOURCES.glob("*.h")]
+    # A library runs on processors of one kind, and homes are shared between x86 hosts and Grace Hopper's Arm.
+    machine = platform.machine()
     if emulated:
-        return build("emulated", cpp_compiler(), _EMULATION, [_SOURCE], read)
-    return build("cuda", [nvcc()], [*FLAGS, *_LIBRARY], [_SOURCE], read)
+        return build("emulated", cpp_compiler(), _EMULATION, [_SOURCE], read, machine)
+    added = [os.environ.get(name, "") for name in _NVCC_ADDS]
+    return build("cuda", [nvcc()], [*FLAGS, *_LIBRARY], [_SOURCE], read, "\0".join([machine, *added]))

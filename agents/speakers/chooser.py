@@ -13,6 +13,7 @@ from agents.backend import Generation, Pending, Request
 from agents.beliefs.belief import Belief
 from agents.beliefs.verbaliser import Verbaliser, Words, check_encoder
 from agents.decoding.acbs import ConditionalBeam
+from agents.decoding.future_blocks import FutureBlocks
 from agents.decoding.rules import parse_decoding
 from agents.errors import ConfigError, RequestError
 from agents.message import Message
@@ -50,10 +51,15 @@ class Chooser(Agent):
                 "transformers, vllm and mock do."
             )
         check_encoder(self.name, self.encoder)
-        if self.decoding is not None and isinstance(parse_decoding(self.decoding), ConditionalBeam):
+        way = None if self.decoding is None else parse_decoding(self.decoding)
+        if isinstance(way, ConditionalBeam | FutureBlocks):
+            does = (
+                "acbs searches for a text"
+                if isinstance(way, ConditionalBeam)
+                else "ftp_blocks says a message by blocks"
+            )
             raise ConfigError(
-                f"agent {self.name!r}: decoding acbs searches for a text, and an agent that weighs options says none: leave "
-                "one of them out"
+                f"agent {self.name!r}: decoding {does}, and an agent that weighs options says none: leave one of them out"
             )
         super().__post_init__()
 

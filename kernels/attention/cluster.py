@@ -18,6 +18,8 @@ from kernels.native import pointer
 
 # Of csrc/cuda/attend.h: queries, tokens of a tile, columns of one block, blocks of a cluster.
 _ROWS, _TOKENS, _COLUMNS, _LARGEST_CLUSTER = 16, 16, 1024, 8
+# Bytes of two queries' columns, which are read at once.
+_PAIR = 4
 
 
 def refusal(asked: str, call: Call) -> str | None:
@@ -26,7 +28,10 @@ def refusal(asked: str, call: Call) -> str | None:
         return f"it runs on GPUs, got a tensor on {call.hidden.device}"
     if asked == "auto" and not gpu.in_clusters():
         return "no device has timed it yet; CIPHER_DEBATE_GPU_CLUSTER=1 lets it serve"
-    return _unfit(call) or cuda.refusal(asked, call.hidden, call.head)
+    if why := _unfit(call) or cuda.refusal(asked, call.hidden, call.head):
+        return why
+    blocks = call.hidden.shape[1] // _COLUMNS
+    return None if _at_once(call.hidden.device, blocks) else f"this device runs no cluster of {blocks} of its blocks"
 
 
 def attend(call: Call) -> VocabularyPartial:
@@ -84,9 +89,19 @@ def _unfit(call: Call) -> str | None:
 def _clusters(library: CDLL, index: int, blocks: int) -> int:
     """How many clusters of so many blocks run at once on a device; asked once, for the answer takes longer than a launch."""
     count: int = library.cluster_attention_parts(index, blocks)
-    if count < 1:
-        raise RuntimeError(f"device {index} runs no cluster of {blocks} blocks of attention over the vocabulary")
     return count
+
+
+def _at_once(device: torch.device, blocks: int) -> int:
+    # The library chooses the device that it is asked about; the caller's stays the current one.
+    with torch.cuda.device(_index(device) if device.type == "cuda" else -1):
+        return _clusters(cuda.library(device), _index(device), blocks)
+
+
+def _index(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 0
+    return torch.cuda.current_device() if device.index is None else device.index
 
 
 def _run(
@@ -103,12 +118,13 @@ def _run(
     maximum, argmax = torch.empty(rows, device=device), torch.empty(rows, dtype=torch.int64, device=device)
     if not rows:
         return maximum, argmax
-    library, on_gpu = cuda.library(device), device.type == "cuda"
-    index = (torch.cuda.current_device() if device.index is None else device.index) if on_gpu else 0
-    parts = min(_clusters(library, index, width // _COLUMNS), -(-vocabulary // _TOKENS))
+    library, on_gpu, index = cuda.library(device), device.type == "cuda", _index(device)
+    parts = min(_at_once(device, width // _COLUMNS), -(-vocabulary // _TOKENS))
     statistics = torch.empty(4, parts, rows, device=device)
     sums = torch.empty(parts, rows, width, device=device)  # [S, B, D]
     hidden, temperature = call.hidden.contiguous(), call.temperature.contiguous()
+    if hidden.data_ptr() % _PAIR:
+        hidden = hidden.clone()
     bias = None if call.bias is None else call.bias.float().contiguous()
     stream = torch.cuda.current_stream(device).cuda_stream if on_gpu else None
     outputs = (maximum, argmax, total, energy, accumulator, facts, mean)

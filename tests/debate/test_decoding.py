@@ -88,9 +88,13 @@ def test_a_text_is_searched_for_and_vectors_are_not(engines):
 
 @pytest.mark.parametrize(
     ("own", "sentence"),
-    [({"weighs": "labels"}, "weighs options"), ({"top_p": 0.9}, "top_p and top_k mean nothing")],
+    [
+        ({"weighs": "labels"}, "acbs searches for a text, and an agent that weighs options says none"),
+        ({"weighs": "labels", "decoding": "ftp_blocks"}, "says a message by blocks, and an agent that weighs options"),
+        ({"top_p": 0.9}, "top_p and top_k mean nothing"),
+    ],
 )
-def test_a_search_beside_what_it_has_no_part_in_is_a_sentence(engines, own, sentence):
+def test_a_way_beside_what_it_has_no_part_in_is_a_sentence(engines, own, sentence):
     agents = {"ivy": {"temperature": 0.3, "decoding": "acbs", **own}, "jay": {"model": "tiny/jay", "temperature": 0.5}}
     with pytest.raises(ConfigError, match=sentence):
         build_debate(config(message="text", agents=agents), engines)

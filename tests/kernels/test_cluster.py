@@ -4,7 +4,9 @@ The emulation runs the same source with the documented fragments of the matrix i
 order drawn from a seed.
 """
 
+import platform
 import shutil
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -237,6 +239,67 @@ def test_no_compiler_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("NVCC", "false")
     assert "false failed" in cuda._load.__wrapped__(emulated=False)[1]
     assert not list(tmp_path.rglob("*.so"))
+
+
+def test_a_library_is_of_the_kind_of_processor_and_of_what_nvcc_is_told_beside(monkeypatch, tmp_path):
+    """A home may be shared by x86 hosts and Arm ones, whose compilers call themselves the same."""
+    compiler = tmp_path / "nvcc"
+    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exit\nwhile [ "$1" != -o ]; do shift; done\n: > "$2"\n')
+    compiler.chmod(0o700)
+    monkeypatch.setenv("CIPHER_DEBATE_HOME", str(tmp_path))
+    monkeypatch.setenv("NVCC", str(compiler))
+    monkeypatch.delenv("NVCC_APPEND_FLAGS", raising=False)
+    built = [cuda._build(emulated=False), cuda._build(emulated=False)]
+    assert built[0] == built[1]
+    monkeypatch.setenv("NVCC_APPEND_FLAGS", "-use_fast_math")
+    built.append(cuda._build(emulated=False))
+    monkeypatch.setattr(platform, "machine", lambda: "another")
+    built.append(cuda._build(emulated=False))
+    assert len(set(built)) == 3
+
+
+def test_the_callers_device_stays_the_current_one_and_queries_lie_where_pairs_are_read(monkeypatch):
+    """The library's question how many clusters run at once chooses a device; a view may begin at an odd number."""
+    from kernels.attention import cluster
+
+    monkeypatch.setenv("CIPHER_DEBATE_CUDA_EMULATION", "0")
+    if reason := cuda.refusal("cluster", torch.empty(0)):
+        pytest.skip(reason)
+    inside, asked, offsets = [], [], []
+
+    @contextmanager
+    def chosen(index):
+        inside.append(index)
+        yield
+        inside.pop()
+
+    def clusters(*_):
+        asked.append(list(inside))
+        return 1
+
+    def pointer(tensor):
+        offsets.append(tensor.data_ptr() % 4)
+        return tensor.data_ptr()
+
+    monkeypatch.setattr(cluster, "_clusters", clusters)
+    monkeypatch.setattr(cluster, "pointer", pointer)
+    monkeypatch.setattr(torch.cuda, "device", chosen)
+    hidden, table = inputs(2, 40, 1024)
+    odd = torch.cat([hidden.flatten()[:1], hidden.flatten()])[1:].view(2, 1024)
+    found = vocabulary_attention(odd, table, impl="cluster")
+    assert asked
+    assert all(one == [-1] for one in asked)
+    assert set(offsets) == {0}
+    check(found, hidden, table, torch.ones(2))
+
+
+def test_a_device_without_room_for_a_cluster_is_passed_over(device, monkeypatch):
+    from kernels.attention import cluster
+
+    monkeypatch.setattr(cluster, "_clusters", lambda *_: 0)
+    hidden, table = (tensor.to(device) for tensor in inputs(2, 40, 2048))
+    with pytest.raises(ImplementationUnavailable, match="runs no cluster of 2 of its blocks"):
+        vocabulary_attention(hidden, table, impl="cluster")
 
 
 def test_clusters_are_timed_where_that_is_asked_for(device, monkeypatch):

@@ -195,7 +195,9 @@ class TransformersBackend(Backend):
 
     def _deliver(self, ended: list[Row]) -> None:
         model = self.engine.model
-        for row in self.engine.running:
+        # A text that is said by blocks grows apart from the others.
+        apart = [row for row in (self.engine.apart.row,) if row is not None and row.blocks is not None]
+        for row in (*self.engine.running, *apart):
             pending = self._pending[row]
             if pending.is_followed:
                 pending.push(row.new_text(model.tokenizer))

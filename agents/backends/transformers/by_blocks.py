@@ -50,7 +50,7 @@ def say_by_blocks(
         slot: the slot that holds the prompt.
         answer: turns logits [1, V] into the row's next step.
     """
-    length = len(row.keys)
+    length, adapter = len(row.keys), row.request.adapter
     if model.crosses(length + row.request.sampling.max_tokens, since=length):
         row.fail("its model reads a text anew beyond some length, which a message by blocks cannot do")
         return
@@ -60,7 +60,7 @@ def say_by_blocks(
         said: list[torch.Tensor] = []
         for place in range(settings.n):
             if place:
-                logits = model.foretell(state, torch.stack(given))
+                logits = model.foretell(state, torch.stack(given), adapter)
             answer([row], logits[None])
             if row.finish is not None:
                 return
@@ -68,7 +68,7 @@ def say_by_blocks(
             said.append(own if row.next_input is None else row.next_input)
             likeliest = row.next_input is not None and settings.feed == "argmax"
             given.append(model.table.weight[int(logits.argmax())] if likeliest else said[-1])
-        start, adapter = length + row.step - settings.n, row.request.adapter
+        start = length + row.step - settings.n
         inputs = torch.stack(said)
         if settings.n == 1:
             # Read as a step of any other row is, and so to the same bits.

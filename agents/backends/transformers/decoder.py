@@ -98,11 +98,9 @@ class Decoder:
         assert self._states is not None
         return self._states[0, -1]
 
-    def foretell(self, state: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
-        """Return the logits [V] of the token after those that are given [m, D], of a state [D] before them; m < horizon.
-
-        Under the adapter of the last forward pass.
-        """
+    def foretell(self, state: torch.Tensor, given: torch.Tensor, adapter: str | None = None) -> torch.Tensor:
+        """Return the logits [V] of the token after those that are given [m, D], of a state [D] before them; m < horizon."""
+        self.adapters.use([adapter])
         logits: torch.Tensor = self.model.foretell(state[None], given[None], keep=1)
         return logits[0, 0]
 

@@ -26,18 +26,18 @@ class Attention(nn.Module):
         self.q_proj, self.k_proj, self.v_proj, self.o_proj = (nn.Linear(width, width, bias=False) for _ in range(4))
 
     def forward(self, x: Tensor, memory: Tensor, *, causal: bool) -> Tensor:
-        """Return [M, n, D] of queries x [M, n, D] to a memory [M, L, D]; `causal`: query i sees keys 0 … i."""
+        """Return [..., n, D] of queries x [..., n, D] to a memory [..., L, D]; `causal`: query i sees keys 0 … i."""
         q, k, v = (self._split(f(y)) for f, y in ((self.q_proj, x), (self.k_proj, memory), (self.v_proj, memory)))
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
         if causal:
             later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
             scores = scores.masked_fill(later, -torch.inf)
         shares = torch.softmax(scores, -1, dtype=torch.promote_types(x.dtype, torch.float32)).to(x.dtype)
-        out: Tensor = self.o_proj((shares @ v).transpose(1, 2).flatten(2))
+        out: Tensor = self.o_proj((shares @ v).transpose(-2, -3).flatten(-2))
         return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(-2, -3)
 
 
 class FutureBlock(nn.Module):
@@ -53,7 +53,7 @@ class FutureBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        """Return [M, n, D] of steps [M, n, D] and pseudo-sequences [M, P, D]."""
+        """Return [..., n, D] of steps [..., n, D] and pseudo-sequences [..., P, D]."""
         normed = self.first_norm(x)
         x = x + self.self_attention(normed, normed, causal=True)
         x = x + self.cross_attention(self.second_norm(x), memory, causal=False)
@@ -90,17 +90,17 @@ class FutureDecoder(nn.Module):
             states: z [..., D].
             given: [..., n − 1, D], what steps 2 … n are fed; None for n = 1.
         """
+        # Leading dimensions stay as they are: an adapter's part is added by the first of them (row by row).
         ahead = states.shape[:-1]
-        z = states.flatten(0, -2)
-        memory = self.memory(z).view(len(z), -1, z.shape[-1])
+        memory = self.memory(states).view(*ahead, -1, states.shape[-1])
         steps = 1 if given is None else given.shape[-2] + 1
-        x = self.places.weight[:steps].expand(len(z), -1, -1)
+        x = self.places.weight[:steps].expand(*ahead, -1, -1)
         if given is not None:
-            x = x + functional.pad(given.flatten(0, -3), (0, 0, 1, 0))
+            x = x + functional.pad(given, (0, 0, 1, 0))
         for layer in self.layers:
             x = layer(x, memory)
         out: Tensor = self.norm(x)
-        return out.view(*ahead, *out.shape[1:])
+        return out
 
 
 def targets_ahead(labels: Tensor, chosen: Tensor, horizon: int, positions: Tensor | None = None) -> Tensor:

@@ -1,10 +1,12 @@
 """Messages by blocks: of one step, the plain message byte for byte; of several, a plain loop; any company; refusals."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from support.plain_loops import generate
 
 from agents.backend import Prompt, Request, Sampling
@@ -157,6 +159,21 @@ def test_one_that_is_cancelled_ends_before_its_next_block(model):
     assert engine.is_idle
 
 
+def test_whoever_follows_a_text_sees_it_block_by_block(folder):
+    async def followed():
+        backend = TransformersBackend(str(folder), dtype="float32")
+        pending = backend.submit(asked(decoding="ftp_blocks(n=4)", encoder=None, ignore_eos=True, seed=1))
+        pieces = [piece async for piece in pending]
+        generation = await pending
+        await backend.close()
+        return pieces, generation.message.text
+
+    pieces, text = asyncio.run(followed())
+    assert "".join(pieces) == text
+    # Of 13 tokens in blocks of four; the last one ends it.
+    assert len([piece for piece in pieces if piece]) == 4
+
+
 def test_what_is_read_is_not_said_by_blocks(model):
     weighed = [
         generate(Engine(model), [replace(asked(decoding=decoding, encoder=None), choices=("yes", "no"))])[
@@ -165,6 +182,51 @@ def test_what_is_read_is_not_said_by_blocks(model):
         for decoding in (None, "ftp_blocks")
     ]
     assert weighed[0] == weighed[1]
+
+
+@pytest.fixture
+def adapters(model, tmp_path):
+    """Two adapters over every linear layer of what foretells."""
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for seed, folder in enumerate(folders):
+        generator = torch.Generator().manual_seed(seed)
+        low = {}
+        for name, layer in model.model.named_modules():
+            if name.startswith("future.") and isinstance(layer, torch.nn.Linear):
+                low[f"base_model.model.{name}.lora_A.weight"] = torch.randn(2, layer.in_features, generator=generator)
+                low[f"base_model.model.{name}.lora_B.weight"] = torch.randn(layer.out_features, 2, generator=generator)
+        folder.mkdir()
+        save_file(low, folder / "adapter_model.safetensors")
+        written = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": ["memory"]}
+        (folder / "adapter_config.json").write_text(json.dumps(written))
+    return [str(folder) for folder in folders]
+
+
+def test_what_is_foretold_is_foretold_under_the_rows_own_adapter(model, adapters):
+    """Others, with adapters of their own, take their steps between two of its blocks."""
+    blocks = replace(asked(ignore_eos=True), adapter=adapters[0])
+    (alone,) = generate(Engine(model, max_num_seqs=4), [blocks])
+    plain = [replace(asked(f"{n}", None, ignore_eos=True), adapter=adapters[1]) for n in range(2)]
+    for others in (plain, [replace(plain[0], adapter=None)]):
+        assert generate(Engine(model, max_num_seqs=4), [*others, blocks])[-1].message.digest == alone.message.digest
+
+
+def test_every_position_that_is_weighed_is_under_the_adapter(model, adapters):
+    """The same choice weighed at once, and letter by letter behind a prompt that grows."""
+    request = replace(asked("Speak", None, encoder=None), adapter=adapters[0], choices=("yes", "no, never"))
+    engine = Engine(model, max_num_seqs=4)
+    (found,) = generate(engine, [request])
+    row = engine.prepare(request)
+    with torch.inference_mode():
+        for ids, weighed in zip(row.choices, found.log_likelihoods, strict=True):
+            inputs = torch.cat([row.prompt, model.table.weight[torch.tensor(ids)]])
+            total = 0.0
+            for place, token in enumerate(ids):
+                cache = model.new_cache()
+                cache.reserve(1, len(inputs))
+                logits = model.prefill(cache, 0, 0, inputs[: len(row.keys) + place], adapters[0])
+                total += float(torch.log_softmax(logits.double(), 0)[token])
+            assert weighed == pytest.approx(total, rel=1e-4)
 
 
 def test_what_cannot_be_is_a_sentence(model, tiny, folder):
