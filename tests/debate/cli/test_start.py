@@ -2,7 +2,6 @@
 
 import ast
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -50,16 +49,21 @@ def test_no_help_imports_anything_heavy():
     assert {name: heavy for name, heavy in found.items() if set(heavy) - {"pydantic"}} == {}
 
 
-@pytest.mark.parametrize("option", ["--help", "--version"])
-def test_it_takes_little_time(option):
-    def seconds():
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "debate", option], check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+COUNT = """
+import contextlib, io, sys
+from debate.cli import main
 
-    # CPU time: 0.21 s on two cores of which others used more than there was; the limit is for slower ones.
-    assert min(seconds() for _ in range(3)) < 0.45
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main()
+print(len(sys.modules))
+"""
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_it_imports_little(option):
+    """A start is as long as what it imports, whatever the machine is busy with: 302 modules, 0.2 to 0.4 s of CPU."""
+    done = subprocess.run([sys.executable, "-c", COUNT, option], capture_output=True, text=True, check=True)
+    assert int(done.stdout.splitlines()[-1]) < 360
 
 
 def test_an_option_of_several_commands_is_declared_once():
