@@ -4,16 +4,19 @@ They speak plain C, so that a build takes seconds and does not depend on torch's
 $CIPHER_DEBATE_HOME/kernels (~/.cache/cipher-debate/kernels by default), one for each state of the sources, command and compiler.
 """
 
+import ctypes
 import hashlib
 import os
 import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 _COMPILERS = ("g++", "clang++", "c++")
+# Of each function: its arguments, and what it returns.
+Signatures = Mapping[str, tuple[list[type], type | None]]
 
 
 class BuildFailed(Exception):
@@ -64,6 +67,18 @@ def build(
         # Two processes may build at once: each renames a complete file over the other's.
         target.replace(built)
     return built
+
+
+def opened(build: Callable[[], Path], signatures: Signatures) -> tuple[ctypes.CDLL | None, str | None]:
+    """The loaded library that `build` makes, its functions declared; or why there is none."""
+    try:
+        loaded = ctypes.CDLL(str(build()))
+    except (BuildFailed, OSError) as error:
+        return None, str(error)
+    for name, (arguments, result) in signatures.items():
+        function = getattr(loaded, name)
+        function.argtypes, function.restype = arguments, result
+    return loaded, None
 
 
 def cpp_compiler() -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kernels.building import BuildFailed, build, cpp_compiler
+from kernels.building import BuildFailed, Signatures, build, cpp_compiler, opened
 
 _SOURCES = Path(__file__).parent / "csrc" / "cuda"
 _SOURCE = _SOURCES / "attention.cu"
@@ -30,7 +30,7 @@ _EMULATION = ["-x", "c++", "-std=c++17", "-O2", "-U_FORTIFY_SOURCE", "-Wno-unkno
 _CAPABILITY = (9, 0)
 
 _P, _L, _I, _F, _U = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_float, ctypes.c_uint32
-_SIGNATURES: dict[str, tuple[list[type], type]] = {
+_SIGNATURES: Signatures = {
     "cluster_attention_parts": ([_I, _I], _I),
     "cluster_attention_shared_bytes": ([_I], _I),
     "cluster_attention_run": ([_P, _P, _L, _L, _L, _P, _P, _F, _F, _L, *[_P] * 9, _I, _P, _U], ctypes.c_char_p),
@@ -84,14 +84,7 @@ def nvcc() -> str:
 
 @cache
 def _load(*, emulated: bool) -> tuple[ctypes.CDLL | None, str | None]:
-    try:
-        loaded = ctypes.CDLL(str(_build(emulated=emulated)))
-    except (BuildFailed, OSError) as error:
-        return None, str(error)
-    for name, (arguments, result) in _SIGNATURES.items():
-        function = getattr(loaded, name)
-        function.argtypes, function.restype = arguments, result
-    return loaded, None
+    return opened(lambda: _build(emulated=emulated), _SIGNATURES)
 
 
 def _build(*, emulated: bool) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kernels.building import BuildFailed, build, cpp_compiler
+from kernels.building import Signatures, build, cpp_compiler, opened
 
 _SOURCES = Path(__file__).parent / "csrc"
 _FLAGS = [
@@ -29,7 +29,7 @@ _FLAGS = [
 ]
 
 _P, _L, _I, _F, _D = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_float, ctypes.c_double
-_SIGNATURES: dict[str, tuple[list[type], type | None]] = {
+_SIGNATURES: Signatures = {
     "belief_scan": ([_P, _L, _L, _L, _P, _D, _P, _L, _D, _L, *[_P] * 17, _I], None),
     "belief_expectation": ([_P, _L, _L, _L, *[_P] * 10, _L, _I, _L, _P, _P, _I], None),
     "belief_support": ([_P, _L, _P, _F, _F, _L, _F, _P, _P], _L),
@@ -77,14 +77,7 @@ def threads() -> int:
 def _load() -> tuple[ctypes.CDLL | None, str | None]:
     if os.environ.get("CIPHER_DEBATE_NATIVE") == "0":
         return None, "switched off by CIPHER_DEBATE_NATIVE=0"
-    try:
-        loaded = ctypes.CDLL(str(_build()))
-    except (BuildFailed, OSError) as error:
-        return None, str(error)
-    for name, (arguments, result) in _SIGNATURES.items():
-        function = getattr(loaded, name)
-        function.argtypes, function.restype = arguments, result
-    return loaded, None
+    return opened(_build, _SIGNATURES)
 
 
 def _build() -> Path:
