@@ -75,8 +75,7 @@ def build_model(recipe: Recipe, tokenizer: Any) -> Any:
     of, of_config = _architecture(recipe)
     shape = recipe.shape.model_dump()
     if recipe.future is not None:
-        future = recipe.future.model_dump()
-        shape |= future | {"decoder_layers": future.pop("layers")}
+        shape |= recipe.future.model_dump(exclude={"layers"}) | {"decoder_layers": recipe.future.layers}
     config = of_config(
         vocab_size=len(tokenizer),
         num_key_value_heads=recipe.shape.num_attention_heads,

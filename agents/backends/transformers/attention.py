@@ -165,7 +165,7 @@ def attend_rows(
         raise NotImplementedError("its layers read each row by themselves, so that prompts are not packed")
     layer, repeats = int(module.layer_idx), query.shape[1] // key.shape[1]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    heard = []
+    out: torch.Tensor | None = None
     for row in range(len(query) if rows is None else len(rows.lengths)):
         slot = place = row
         length = key.shape[2]
@@ -185,9 +185,11 @@ def attend_rows(
             else:
                 queries = query[row]
         own = (states[place, :, :length].repeat_interleave(repeats, 0) for states in (key, value))
-        heard.append(kind.attend(query[row], *own, scaling=scale, layer=layer, queries=queries).transpose(0, 1))
-    out = heard[0].new_zeros(len(query), *heard[0].shape)
-    out[: len(heard)] = torch.stack(heard)
+        heard = kind.attend(query[row], *own, scaling=scale, layer=layer, queries=queries).transpose(0, 1)
+        if out is None:
+            out = heard.new_zeros(len(query), *heard.shape)
+        out[row] = heard
+    assert out is not None, "no row"
     return out
 
 

@@ -23,7 +23,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from agents.attention.row_attention import RowAttention
 from agents.errors import ConfigError
-from agents.models.atlas.features import num_features, polynomial_features
+from agents.models.atlas.features import polynomial_features
 from agents.models.atlas.memory import State, Writes, bounded_steps, empty_state, read_in_chunks, read_step_by_step
 
 SEGMENT = 64
@@ -96,12 +96,6 @@ class MemoryMixer(nn.Module, RowAttention):
         self.norm = nn.RMSNorm(self.width, eps=config.rms_norm_eps)
         self.o_proj = nn.Linear(inner, config.hidden_size, bias=False)
         self._states: OrderedDict[bytes, State] = OrderedDict()
-
-    @property
-    def num_held(self) -> int:
-        """Numbers that a row's memories have, however long its text; the momentum of `atlas` has as many."""
-        held: int = self.heads * self.width * num_features(self.width, self.config.degree)
-        return held
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, past_key_values: Any = None, **kwargs: Any
