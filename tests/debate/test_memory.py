@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from support.recorded_requests import play_recorded
 
 from agents.backend import ChatTurn, Prompt, Request, Sampling
 from agents.errors import ConfigError, RequestError
@@ -13,7 +14,6 @@ from agents.remote_request import RemoteRequest, request_body
 from agents.tokenization import _plain
 from debate.build import build_debate
 from debate.config.load import validate
-from debate.orchestrator import play
 from debate.runtime.backends import Backends
 from debate.serving.weighing import _last_request
 from evals.provenance import speakers
@@ -34,28 +34,11 @@ def played(run):
     """Return a function: config → transcript and the prompt of each turn by (agent, round)."""
 
     def play_it(config, before=None):
-        async def go():
-            backends = Backends(config)
-            debate, prompts = build_debate(config, backends), {}
-            (engine,) = backends.started
-            inner = engine.submit
-
-            def submit(request):
-                prompts[request.sampling.seed] = request.prompt
-                return inner(request)
-
-            engine.submit = submit
-            try:
-                transcript = await play(debate, QUESTION, before=before)
-            finally:
-                await backends.close()
-            return transcript, {
-                (turn.key.agent, turn.key.round): prompts[turn.seed]
-                for turn in transcript.turns
-                if turn.seed in prompts
-            }
-
-        return run(go())
+        transcript, requests = run(play_recorded(config, QUESTION, before=before))
+        prompts = {request.sampling.seed: request.prompt for request in requests}
+        return transcript, {
+            (turn.key.agent, turn.key.round): prompts[turn.seed] for turn in transcript.turns if turn.seed in prompts
+        }
 
     return play_it
 

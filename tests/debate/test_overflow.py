@@ -3,16 +3,14 @@
 import json
 
 import pytest
+from support.recorded_requests import play_recorded
 
 from agents.errors import ConfigError, PromptTooLong
 from agents.question import Question
-from debate.build import build_debate
 from debate.config.load import validate
-from debate.orchestrator import play
 from debate.overflow import SUMMARY
 from debate.preview.rehearsal import rehearse
 from debate.protocol.exchange import build_exchange
-from debate.runtime.backends import Backends
 from debate.transcript import TurnKey, turn_fields
 
 QUESTION = Question("q", "What is 1+2*3+4-5*6?")
@@ -39,25 +37,7 @@ def played(run):
     """Return a function: config → transcript and the requests that its engines took."""
 
     def play_it(config, before=None):
-        async def go():
-            backends = Backends(config)
-            debate = build_debate(config, backends)
-            requests = []
-            for engine in backends.started:
-                inner = engine.submit
-
-                def submit(request, inner=inner):
-                    pending = inner(request)
-                    requests.append(request)
-                    return pending
-
-                engine.submit = submit
-            try:
-                return await play(debate, QUESTION, before=before), requests
-            finally:
-                await backends.close()
-
-        return run(go())
+        return run(play_recorded(config, QUESTION, before=before))
 
     return play_it
 

@@ -5,7 +5,8 @@ import math
 
 import pytest
 import torch
-from support.plain_loops import generate, plain_cipher_loop
+from support.minds import assert_hears_alone_as_in_company, assert_says_what_a_plain_loop_says
+from support.plain_loops import generate
 
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers import TransformersBackend
@@ -350,43 +351,18 @@ def test_what_is_saved_is_loaded(folder):
 
 
 def test_cipher_equals_a_plain_loop_and_a_one_hot_belief_is_its_token(loaded):
-    text = "Speak, what say you?"
-    request = Request(Prompt.of(text), Sampling(temperature=0.8, max_tokens=12), "expectation")
-    (ours,) = generate(Engine(loaded), [request])
-    ids = loaded.tokenizer(f"{text}\nAnswer:").input_ids
-    vectors, nearest = plain_cipher_loop(loaded.model, ids, 0.8, 12, loaded.stop_ids)
-    assert list(ours.message.token_ids) == nearest
-    torch.testing.assert_close(ours.message.cipher.vectors.double(), vectors, rtol=1e-4, atol=1e-5)
-    greedy = [
-        generate(Engine(loaded), [Request(Prompt.of(text), Sampling(0.0, max_tokens=12), encoder)])[0].message.token_ids
-        for encoder in (None, "token")
-    ]
-    assert greedy[0] == greedy[1]
+    assert_says_what_a_plain_loop_says(loaded, max_tokens=12)
 
 
 def test_vectors_are_heard_alone_and_in_company_to_the_same_bytes(loaded):
-    (said,) = generate(Engine(loaded), [Request(Prompt.of("So."), Sampling(1.0, max_tokens=9), "expectation")])
     long = "An old tale that is told at the beginning of every prompt, and shared, "
-    requests = [
-        Request(
-            Prompt.of(f"{long}{n} said: ", said.message, " and?"),
-            Sampling(0.7, max_tokens=3 + n, seed=n),
-            ("expectation", None)[n % 2],
-        )
-        for n in range(5)
-    ]
-
-    def digests(max_num_seqs, **options):
-        return [one.message.digest for one in generate(Engine(loaded, max_num_seqs=max_num_seqs, **options), requests)]
-
-    alone = [generate(Engine(loaded, max_num_seqs=4), [request])[0].message.digest for request in requests]
-    together = digests(4)
-    assert alone == together
+    requests, together = assert_hears_alone_as_in_company(loaded, count=5, before=long, max_tokens=lambda n: 3 + n)
     # What was remembered of earlier texts, and whose prefix was copied, changes no bit.
     for module in loaded.model.modules():
         if isinstance(module, MemoryMixer):
             module._states.clear()
-    assert digests(4, prefix_cache=False) == together
+    again = generate(Engine(loaded, max_num_seqs=4, prefix_cache=False), requests)
+    assert [one.message.digest for one in again] == together
 
 
 SMALL = training.Recipe(
@@ -411,7 +387,9 @@ def test_the_recipes_train_and_keep(tmp_path, monkeypatch):
 def test_attention_with_a_window_has_as_many_numbers_as_a_memory():
     recipe = training.Recipe()
     model = training.build("omega", recipe, 0)
-    assert model.model.layers[0].self_attn.num_held == recipe.window * 2 * recipe.heads * recipe.head == 1408
+    mixer = model.model.layers[0].self_attn
+    held = mixer.heads * mixer.width * num_features(mixer.width, mixer.config.degree)
+    assert held == recipe.window * 2 * recipe.heads * recipe.head == 1408
 
 
 def test_choices_are_weighed_as_the_model_finds_them(loaded):

@@ -5,10 +5,8 @@ import math
 
 import pytest
 import torch
-from support.plain_loops import generate, plain_cipher_loop
+from support.minds import assert_hears_alone_as_in_company, assert_says_what_a_plain_loop_says
 
-from agents.backend import Prompt, Request, Sampling
-from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
 from agents.errors import ConfigError
 from agents.models.glyphs.table import character_tokenizer
@@ -138,34 +136,11 @@ def test_what_is_saved_is_loaded(folder):
 
 
 def test_cipher_equals_a_plain_loop_and_a_one_hot_belief_is_its_token(folder):
-    model = load(folder)
-    text = "Speak, what say you?"
-    request = Request(Prompt.of(text), Sampling(temperature=0.8, max_tokens=20), "expectation")
-    (ours,) = generate(Engine(model), [request])
-    ids = model.tokenizer(f"{text}\nAnswer:").input_ids
-    vectors, nearest = plain_cipher_loop(model.model, ids, 0.8, 20, model.stop_ids)
-    assert list(ours.message.token_ids) == nearest
-    torch.testing.assert_close(ours.message.cipher.vectors.double(), vectors, rtol=1e-4, atol=1e-5)
-    greedy = [
-        generate(Engine(model), [Request(Prompt.of(text), Sampling(0.0, max_tokens=20), encoder)])[0].message.token_ids
-        for encoder in (None, "token")
-    ]
-    assert greedy[0] == greedy[1]
+    assert_says_what_a_plain_loop_says(load(folder), max_tokens=20)
 
 
 def test_vectors_are_heard_alone_and_in_company_to_the_same_bytes(folder):
-    model = load(folder, rows=4)
-    (said,) = generate(Engine(model), [Request(Prompt.of("So."), Sampling(1.0, max_tokens=9), "expectation")])
-    requests = [
-        Request(
-            Prompt.of(f"{n} said: ", said.message, " and?"),
-            Sampling(0.7, max_tokens=8, seed=n),
-            ("expectation", None)[n % 2],
-        )
-        for n in range(7)
-    ]
-    alone = [generate(Engine(model, max_num_seqs=4), [request])[0].message.digest for request in requests]
-    assert alone == [one.message.digest for one in generate(Engine(model, max_num_seqs=4), requests)]
+    assert_hears_alone_as_in_company(load(folder, rows=4))
 
 
 def test_the_recipe_trains_it_and_keeps_it(tmp_path, monkeypatch):

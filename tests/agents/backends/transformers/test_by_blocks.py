@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.minds import keep_sharpened
 from support.plain_loops import generate
 
 from agents.backend import Prompt, Request, Sampling
@@ -30,12 +31,7 @@ def folder(tmp_path_factory):
         vocab_size=len(TOKENIZER), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
         max_position_embeddings=256, tie_word_embeddings=True, pad_token_id=0, bos_token_id=1, eos_token_id=2, horizon=4,
     )  # fmt: skip
-    model = seeded(lambda: FTPForCausalLM(config), 3)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(1 if weight.dim() == 1 else 8)
-    model.save_pretrained(path)
-    TOKENIZER.save_pretrained(path)
+    keep_sharpened(seeded(lambda: FTPForCausalLM(config), 3), TOKENIZER, path)
     return path
 
 
