@@ -25,6 +25,13 @@ from kernels.nearest import triton as nearest
 SHARED = 227 * 1024
 # D of SmolLM2, Qwen3 0.6B and Llama 3 8B; requests at once.
 WIDTHS, ROWS = (576, 1024, 4096), (1, 32, 64)
+# A compilation takes seconds, so that `make test` has the largest width and a share of the numbers of rows.
+EVERY_SHAPE = [
+    pytest.param(rows, width, marks=() if (rows, width) in {(1, 4096), (64, 576)} else pytest.mark.long)
+    for rows in ROWS
+    for width in WIDTHS
+]
+EVERY_LAUNCH = [pytest.param(rows, marks=() if rows == 32 else pytest.mark.long) for rows in (16, 32, 64)]
 
 
 class Compiled:
@@ -69,8 +76,7 @@ def product_signature(kind, **more):
     return signature | dict.fromkeys(("B", "V", "D"), "i32")
 
 
-@pytest.mark.parametrize("rows", ROWS)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("rows", "width"), EVERY_SHAPE)
 def test_the_product_of_weights_and_a_table(rows, width):
     launch, *_ = expectation.product_candidates(rows, width, torch.bfloat16)
     shape, options = apart(launch)
@@ -81,7 +87,7 @@ def test_the_product_of_weights_and_a_table(rows, width):
     assert compiled.ptx.count("fma.rn.f32") < 32
 
 
-@pytest.mark.parametrize("rows", [16, 32, 64])
+@pytest.mark.parametrize("rows", EVERY_LAUNCH)
 def test_every_launch_of_the_product_that_may_be_timed(rows):
     gathering = product_signature("*bf16", ids="*i32", count="*i32")
     for launch in expectation.product_candidates(rows, 4096, torch.bfloat16):

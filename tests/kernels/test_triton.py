@@ -14,8 +14,9 @@ import torch
 HERE = Path(__file__).parent
 
 
-def run_cases(cases, **environment):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=800", str(HERE / cases)]
+def run_cases(cases, *options, **environment):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=800", *options]
+    command.append(str(HERE / cases))
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
@@ -32,6 +33,13 @@ def test_through_the_interpreter():
 def test_compiled_for_a_gpu_that_is_not_there():
     pytest.importorskip("triton")
     run_cases("compiled_cases.py", TRITON_INTERPRET="0", CUDA_VISIBLE_DEVICES="")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_all_else_that_is_compiled():
+    pytest.importorskip("triton")
+    run_cases("compiled_cases.py", "-m", "long", TRITON_INTERPRET="0", CUDA_VISIBLE_DEVICES="")
 
 
 @pytest.mark.gpu
