@@ -123,6 +123,11 @@ class MethodRecord:
     unfinished: int
     effects: Effects | None = None
 
+    @property
+    def is_dependent(self) -> bool:
+        """Whether a question depends on those before it (memory: questions), so that no statistic over questions holds."""
+        return any(agent.memory == "questions" for agent in self.config.agents.values())
+
     def outcomes(self, *, strict: bool = False) -> dict[str, list[float]]:
         """Return question → [1 if correct else 0], for paired statistics; failed debates and no answer are 0."""
         verdicts = ((d.question, d.strict_verdict if strict else d.verdict) for d in self.debates)
