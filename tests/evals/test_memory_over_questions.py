@@ -7,8 +7,16 @@ from agents.backend import ChatTurn
 from debate.config.load import validate
 from debate.run_folder.reader import RunReader, read_method
 from debate.runtime.observer import Observer
+from debate.transcript import TurnKey
+from evals.analysis.report import ACCURACY, run_blocks
+from evals.analysis.stats import compare_all
+from evals.analysis.tables import cells
+from evals.analysis.verdict import hanging
 from evals.evaluation import Selection, evaluate
+from evals.outputs import write_outputs
+from evals.plan import Hypothesis, Plan
 from evals.sample import Sample
+from evals.viewer.run_view import RunView
 
 BACKEND = "support.recalling_backend:RecallingBackend"
 # Numbers that nobody says.
@@ -188,3 +196,66 @@ def test_each_sample_of_a_vote_remembers_what_it_said_itself(tmp_path, run):
         last = asked_of(tmp_path / "run", name, row)[-1].prompt
         own = [debate.transcript.last_of(name).message for debate in RunReader(tmp_path / "run").debates(row)]
         assert [turn.parts[0] for turn in last.turns if turn.role == "assistant"] == own[:-1]
+
+
+def test_no_interval_and_no_test_is_made_of_questions_that_depend_on_each_other(tmp_path, run):
+    methods = {"plain": {"agents": {"ada": {"memory": None}}}, "single": {}, "cipher": {}}
+    plan = Plan(
+        hypotheses=(Hypothesis(claim="it helps", first="cipher", second="plain", expect="greater"),),
+        questions=4,
+        methods=tuple(methods),
+    )
+    folder = tmp_path / "run"
+    run(evaluate(config(methods=methods), out=folder, samples=SAMPLES, plan=plan))
+    (found,) = write_outputs(folder)
+    hang = {summary.name: summary.is_dependent for summary in found.methods}
+    # One agent alone remembers as well.
+    assert hang == {"plain": False, "single": True, "cipher": True}
+    assert len(found.comparisons) > 1
+    for one in found.comparisons:
+        assert "4 paired questions: no interval and no test, as questions depend on those before them" in one.sentence
+        assert not one.is_distinguishable
+    assert "not tested: questions depend on those before them" in str(run_blocks(found))
+    assert "single, cipher: questions depend on those before them" in hanging(found.methods)
+    assert {row[2] for row in cells(ACCURACY, found.methods).rows[1:]} == {"–"}
+    (paths,) = (path for path in folder.glob("lm_eval/cipher/*/results_*.json"))
+    assert '"exact_match_stderr,flexible-extract": "N/A"' in paths.read_text()
+
+
+def test_a_comparison_that_is_no_test_corrects_no_other():
+    outcomes = {
+        "first": {f"q{n}": [1.0] for n in range(20)},
+        "second": {f"q{n}": [float(n < 12)] for n in range(20)},
+        "third": {f"q{n}": [0.0] for n in range(20)},
+    }
+    pairs = [("first", "second"), ("third", "second")]
+    one, other = compare_all(outcomes, pairs, dependent={"third"})
+    assert one.adjusted == one.p_value == compare_all(outcomes, pairs[:1])[0].p_value
+    assert one.is_distinguishable
+    assert (other.is_dependent, other.adjusted, other.is_distinguishable) == (True, 1.0, False)
+
+
+def test_the_viewer_says_how_much_a_turn_read_of_earlier_questions(tmp_path, run):
+    run(evaluate(config(), out=tmp_path / "run", samples=SAMPLES))
+    view = RunView(tmp_path / "run")
+    first, third = (view.message("cipher", f"q{n}", TurnKey(2, "ada"))["prompt"]["turns"] for n in (1, 3))
+    assert len(third) == len(first) + 1
+    assert third[0]["parts"] == [
+        {"text": "⟦4 earlier turns of its own, prompts and answers, in questions before this one⟧"}
+    ]
+    assert [turn["role"] for turn in third[1:]] == [turn["role"] for turn in first]
+    tight = {"context": 260}
+    run(evaluate(config(options=tight, overflow="truncate-oldest"), out=tmp_path / "tight", samples=SAMPLES))
+    view = RunView(tmp_path / "tight")
+    ASKED.clear()
+    for number in (1, 2, 3, 4):
+        (debate,) = (
+            one for one in read_method(tmp_path / "tight/cipher") if one.transcript.question.id == f"q{number}"
+        )
+        for place, turn in enumerate(debate.transcript.turns_of("ada")):
+            shown = view.message("cipher", f"q{number}", turn.key)["prompt"]["turns"]
+            earlier = [part["text"] for one in shown for part in one["parts"] if part.get("text", "").startswith("⟦")]
+            others = int(earlier[0][1:].split()[0]) if earlier else 0
+            own = (len(shown) - len(earlier) - 1) // 2
+            assert others + own == 2 * (number - 1) + place - turn.forgotten
+    assert turn.forgotten > 2
