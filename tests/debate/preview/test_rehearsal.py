@@ -78,7 +78,8 @@ def test_what_is_remembered_is_measured(run, tmp_path, message, memory, count, p
 
 
 def test_of_a_memory_that_is_too_long_one_hears_before(cli):
-    raw = ("topology", "check", "minds/related", "--set", "overflow=fail")
+    raw = ("topology", "check", "minds/related", "--set", "overflow=fail", "--set", "agents.atlas.model=tiny/dee")
+    raw += ("--set", "agents.dee.memory=questions")
     code, out, _ = cli(*raw)
     assert (code, "the longest prompt" in out) == (0, False)
     code, out, _ = cli(*raw, "--questions", 50)
