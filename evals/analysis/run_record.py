@@ -239,7 +239,7 @@ def _debate_row(
     turns = tuple(_turn_row(turn, question.id, deciding, scorer, seconds, decode) for turn in transcript.turns)
     strict = None
     if rule is not None and decision and transcript.turns:
-        strictly = rule(Poll(transcript, config.electorate, scorer.reader(question.id, strict=True)))
+        strictly = rule(Poll(transcript, config.electorate, scorer.reader(question.id, strict=True), scorer.same))
         strict = scorer.judge(transcript, strictly, strict=True).value
     return DebateRow(
         question=question.id,
@@ -310,7 +310,7 @@ def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule
     reader = scorer.reader(transcript.question.id)
     for cut in cuts:
         part = Transcript(transcript.question, tuple(cut))
-        score = scorer.judge(part, rule(Poll(part, config.electorate, reader)))
+        score = scorer.judge(part, rule(Poll(part, config.electorate, reader, scorer.same)))
         found.append((part.generated_tokens, score.value))
     return tuple(found)
 
