@@ -1,10 +1,12 @@
 """`memory: questions`: an agent reads the run's earlier questions too, which are debated one after the other."""
 
 import pytest
+from support.plain_loops import on_mock
 from support.recalling_backend import ASKED
 
 from agents.backend import ChatTurn
 from debate.config.load import validate
+from debate.config.shipped import configs_folder
 from debate.run_folder.reader import RunReader, read_method
 from debate.runtime.observer import Observer
 from debate.transcript import TurnKey
@@ -187,6 +189,21 @@ def test_a_memory_that_is_too_long_fails_the_question_or_forgets_its_oldest_turn
             run(evaluate(shortened, out=folder, samples=SAMPLES, observer=Stop(after)))
         run(evaluate(shortened, out=folder, samples=SAMPLES))
         assert said(folder) == said(tmp_path / "forgets")
+
+
+def test_the_shipped_debates_over_related_questions_are_played(tmp_path, run):
+    shipped = on_mock(configs_folder() / "minds" / "related.yaml")
+    rows = run(evaluate(shipped, out=tmp_path / "run", limit=3))
+    assert [(row.method, row.total, row.failed) for row in rows] == [(name, 3, 0) for name in shipped.methods]
+    count = {name: len(next(iter(read_method(tmp_path / "run" / name))).transcript.turns) for name in shipped.methods}
+    assert count["single"] == 1
+    # What is remembered is read: the last question's prompts are the longest.
+    for name in ("single-memory", "memory"):
+        read = [
+            debate.transcript.last_of("atlas").usage.prompt_tokens for debate in read_method(tmp_path / "run" / name)
+        ]
+        assert read == sorted(read)
+        assert read[2] > 2 * read[0]
 
 
 def test_each_sample_of_a_vote_remembers_what_it_said_itself(tmp_path, run):

@@ -1,11 +1,10 @@
 """A start that somebody stopped is no fault of the model, and closing an engine hides no error."""
 
 import asyncio
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
-
-pytest.importorskip("vllm")
 
 from agents.backend import Generation, Load, Usage
 from agents.backends.vllm.backend import VLLMBackend
@@ -26,14 +25,18 @@ def failed(codes):
 @pytest.fixture
 def starting(monkeypatch):
     """Return a function that starts an engine whose processes end with exit codes, after something has happened."""
-    from vllm.v1.engine.async_llm import AsyncLLM
 
     def start(codes, meanwhile=lambda: None):
         def from_vllm_config(*given, **named):
             meanwhile()
             raise failed(codes)
 
-        monkeypatch.setattr(AsyncLLM, "from_vllm_config", from_vllm_config)
+        # vLLM itself takes seconds to import, and is not what is looked at.
+        for name in ("vllm", "vllm.v1", "vllm.v1.engine"):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        fake = ModuleType("vllm.v1.engine.async_llm")
+        fake.AsyncLLM = SimpleNamespace(from_vllm_config=from_vllm_config)
+        monkeypatch.setitem(sys.modules, fake.__name__, fake)
         return Engine(CONFIG, restarts=0, progress=lambda said: None)
 
     return start
