@@ -14,6 +14,7 @@ from evals.analysis.report import ACCURACY, run_blocks
 from evals.analysis.stats import compare_all
 from evals.analysis.tables import cells
 from evals.analysis.verdict import hanging
+from evals.cli.progress import Progress
 from evals.evaluation import Selection, evaluate
 from evals.outputs import write_outputs
 from evals.plan import Hypothesis, Plan
@@ -237,6 +238,16 @@ def test_no_interval_and_no_test_is_made_of_questions_that_depend_on_each_other(
     assert {row[2] for row in cells(ACCURACY, found.methods).rows[1:]} == {"–"}
     (paths,) = (path for path in folder.glob("lm_eval/cipher/*/results_*.json"))
     assert '"exact_match_stderr,flexible-extract": "N/A"' in paths.read_text()
+
+
+@pytest.mark.parametrize("dependent", [False, True])
+def test_no_interval_is_told_while_such_questions_are_played(dependent):
+    progress = Progress()
+    progress.expect("cipher", 2, 1, dependent=dependent)
+    progress.said("cipher", "q1", 5)
+    progress.ended("cipher", "q1", True)
+    assert "accuracy so far 1/1" in progress.line()
+    assert ("%" in progress.line()) is not dependent
 
 
 def test_a_comparison_that_is_no_test_corrects_no_other():
