@@ -5,6 +5,7 @@ examples: where they are still those, the prompt is the one that was read, and o
 """
 
 import contextlib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -63,6 +64,8 @@ class PromptMaker:
         self._files: dict[Prompts, Prompts] = {}
         self._hash = lru_cache(maxsize=None)(prompt_hash)
         self._facts: tuple[tuple[int, int], dict[str, Any]] = (0, 0), {}
+        # Method and question → agent → turns, of questions that were decided before others.
+        self._spoken: dict[tuple[str, str], Counter[str]] = {}
 
     def of(
         self, method: str, record: Record, said: dict[tuple[int, str], Record], model: ModelFingerprint
@@ -153,13 +156,17 @@ class PromptMaker:
 
     def _before(self, method: str, record: Record) -> int:
         """Return how many turns an agent had in the questions that were decided before a turn's own."""
-        total, debates = 0, self._index.state.methods[method].debates
-        for question, debate in list(debates.items()):
+        total = 0
+        for question in list(self._index.state.methods[method].debates):
             if question == record["question"]:
                 break
-            own = sum(key.agent == record["agent"] for key in list(debate.turns))
-            _, end = self._index.records(method, question) if own else ([], None)
-            total += own if end is not None and end["kind"] == "decision" else 0
+            key = (method, question)
+            if key not in self._spoken:
+                turns, end = self._index.records(method, question)
+                # What was given up is not remembered. Debates before one that has begun are over.
+                is_decided = end is not None and end["kind"] == "decision"
+                self._spoken[key] = Counter(turn["agent"] for turn in turns) if is_decided else Counter()
+            total += self._spoken[key][record["agent"]]
         return total
 
     def _own(self, method: str, record: Record) -> TurnKey | None:
