@@ -16,6 +16,7 @@ DebateError                  anything a user can mend; exit code 2
 ├── RunError                 a run folder: unwritable, full, of another config, unreadable
 └── BackendFailed            an engine died with requests under way; carries the cause
     ├── EngineLost           the machine under it went away; no request is to blame
+    ├── StartStopped         its process was ended from outside while it started; no model is to blame
     ├── OutOfMemory          it has not the memory for what it was given at once
     └── TurnTimedOut         it did not answer within the config's time-out
 """
@@ -153,6 +154,10 @@ class BackendFailed(DebateError):
 
 class EngineLost(BackendFailed):
     """The machine under an engine went away. No question is to blame."""
+
+
+class StartStopped(BackendFailed):
+    """An engine's process was ended from outside while it started. No model is to blame."""
 
 
 class OutOfMemory(BackendFailed):

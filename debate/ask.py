@@ -71,7 +71,10 @@ class DebateSession:
         if self._debate is None:
             self._debate = build_debate(self.config, self._backends, extract=lambda said, _: self._extract(said))
         transcript = await play(self._debate, question)
-        return Answer(self._rule(Poll(transcript, self.config.electorate, self._extract)), transcript)
+        return Answer(
+            self._rule(Poll(transcript, self.config.electorate, self._extract, getattr(self._extract, "same", None))),
+            transcript,
+        )
 
     def close(self) -> None:
         """Free the engines. Closing twice is once."""

@@ -19,6 +19,7 @@ from debate.decision.rules import decision_rule
 from debate.donors import donors
 from debate.hearing import Hearing
 from debate.hearing_tables import hearing_tables
+from debate.memory import check_memory
 from debate.orchestrator import Debate
 from debate.preview.checks import check
 from debate.preview.engines import check_transforms
@@ -55,7 +56,7 @@ def build_debate(
         shots: the task's worked examples (question and solution), used instead of those in the prompt files.
         instructions: further text for the system turn of every agent.
         read: prompt files read for other debates, which are not read again; those read now are added.
-        questions: all questions of the run, for the control that swaps messages between them.
+        questions: all questions of the run, for the control that swaps messages between them and for agents that remember them.
 
     Raises:
         DebateError: a part that does not exist: an unknown topology, missing prompts, a missing model.
@@ -73,12 +74,7 @@ def build_debate(
             "decision likeliest weighs texts by their own model, and this debate is in CIPHER: set message: text"
         )
     checked = {} if read is None else read
-    for name, keys in config.agents.items():
-        if keys.memory is not None and config.overflow != "fail":
-            raise ConfigError(
-                f"agents.{name}.memory: what a prompt had no room for would be remembered as read; set overflow: fail, or leave "
-                "memory out"
-            )
+    check_memory(config, exchange, questions)
     plans = [
         _Plan(name, config, backends, targets or {}, solutions or {}, tuple(shots), instructions, checked)
         for name in config.agents

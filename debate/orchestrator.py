@@ -21,6 +21,7 @@ from agents.speakers.agent import Agent, Past
 from agents.speakers.speaker import Speaker
 from debate.donors import Donors
 from debate.hearing import HeardMessage, Hearing
+from debate.memory import Earlier, Remembered
 from debate.overflow import Overflow, answered
 from debate.protocol.protocol import Inbox, Protocol
 from debate.protocol.stopping import options_of
@@ -48,6 +49,7 @@ class Debate:
         tables: turn → tables of its hearers, where they differ from the speaker's.
         demanded: turn → public keys that its hearers demand of its signature.
         donors: questions whose messages are heard where a control swaps them; None where none does.
+        earlier: what agents with memory: questions read and said before this question; None where nobody has told.
         is_controlled: whether content controls are heard; if not messages are, as in the debates of donors.
         on_text: receives what a turn has said so far, each time it grows; None where nobody watches.
     """
@@ -62,6 +64,7 @@ class Debate:
     demanded: Mapping[TurnKey, frozenset[str]] = field(default_factory=dict, repr=False)
     donors: Donors | None = field(default=None, repr=False, compare=False)
     is_controlled: bool = True
+    earlier: Earlier | None = field(default=None, repr=False, compare=False)
     on_text: OnText | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -114,18 +117,54 @@ class Debate:
         return {key: (other, turn.message) for key, turn in zip(swapped, turns, strict=True)}
 
     async def past(self, question: Question, inbox: Inbox, agent: Agent, said: "Mapping[TurnKey, Turn]") -> list[Past]:
-        """Return an agent's turns before one with this inbox, the oldest first, as it heard others and itself then.
+        """Return an agent's turns in this debate before one with this inbox, the oldest first, as it heard others then.
 
         They follow from the protocol and from what was said, not from when it was said.
         """
         found: list[Past] = []
         while (last := inbox.own) is not None:
-            inbox = self.protocol.inbox(last)
+            inbox, gone = self.protocol.inbox(last), said[last].left_out
             heard = self.heard(inbox, agent, said, await self.donated(question, inbox))
-            own = None if inbox.own is None else self.hearing.own(said[inbox.own].message, agent).content
+            others = (one.content for key, one in zip(inbox.heard, heard, strict=True) if key not in gone)
+            own = None if inbox.own is None or inbox.own in gone else self.hearing.own(said[inbox.own].message, agent)
             answer = self.hearing.own(said[last].message, agent).content
-            found.append((own, [message.content for message in heard], answer))
+            found.append(Past(question.text, None if own is None else own.content, tuple(others), answer))
         return found[::-1]
+
+    async def recalling(
+        self, question: Question, inbox: Inbox, agent: Agent, said: "Mapping[TurnKey, Turn]"
+    ) -> tuple[Agent, int]:
+        """Return an agent with what it remembers before a turn with this inbox, and how many turns it has forgotten by then.
+
+        An agent that nobody has told of the earlier questions comes back as it is, and refuses to be asked.
+        """
+        before = Remembered()
+        if agent.memory == "questions":
+            if self.earlier is None:
+                return agent, 0
+            before = self.earlier.get(agent.name, before)
+        turns = [*before.turns, *await self.past(question, inbox, agent, said)]
+        forgotten = before.forgotten if inbox.own is None else said[inbox.own].forgotten
+        return agent.remembering(turns[forgotten - before.forgotten :]), forgotten
+
+    @property
+    def remembers_questions(self) -> bool:
+        """Whether a question depends on those before it, so that they are debated one after the other."""
+        return any(isinstance(agent, Agent) and agent.memory == "questions" for agent in self.agents.values())
+
+    async def remembered(self, transcript: Transcript, earlier: Earlier) -> Earlier:
+        """Return what is remembered after a question that is over, given what was remembered before it."""
+        said = SpokenTurns(transcript.question.options)
+        said.update({turn.key: turn for turn in transcript.turns})
+        found = dict(earlier)
+        debate = replace(self, earlier=earlier)
+        for name, agent in self.agents.items():
+            if isinstance(agent, Agent) and agent.memory == "questions" and transcript.turns_of(name):
+                after = Inbox(transcript.last_of(name).key, ())
+                knows, forgotten = await debate.recalling(transcript.question, after, agent, said)
+                assert knows.past is not None
+                found[name] = Remembered(knows.past, forgotten)
+        return found
 
     def turn_seed(self, question: Question, turn: TurnKey) -> int:
         """Return the seed of a turn: of run, question, the agent's place and the round, never of names or of timing."""
@@ -147,8 +186,9 @@ async def take(
     agent = debate.speaker(key)
     if engine is not None and engine is not agent.backend:
         agent = replace(agent, backend=engine)
+    forgotten = 0
     if isinstance(agent, Agent) and agent.remembers:
-        agent = agent.remembering(await debate.past(question, inbox, agent, said))
+        agent, forgotten = await debate.recalling(question, inbox, agent, said)
     heard = list(zip(inbox.heard, debate.heard(inbox, agent, said, await debate.donated(question, inbox)), strict=True))
     own = None if inbox.own is None else (inbox.own, debate.hearing.own(said[inbox.own].message, agent))
     try:
@@ -173,6 +213,7 @@ async def take(
         reduced=tuple((turn, message.reduced) for turn, message in shown if message.reduced is not None),
         place=debate.protocol.place(key),
         left_out=answer.left_out,
+        forgotten=forgotten + answer.forgotten,
         summary=answer.summary,
         signature=answer.generation.signature,
         log_likelihood=answer.generation.log_likelihood,
@@ -184,6 +225,7 @@ async def play(
     question: Question,
     *,
     before: Mapping[TurnKey, Turn] | None = None,
+    earlier: Earlier | None = None,
     take: Take = take,
     on_start: OnStart = lambda question, turn: None,
     on_turn: OnTurn = lambda question, turn: None,
@@ -194,10 +236,13 @@ async def play(
         debate: agents and protocol.
         question: question to debate.
         before: turns that were said before an interruption; they are reused unchanged.
+        earlier: what agents with memory: questions remember of the questions before it.
         take: function that lets an agent take a turn.
         on_start: called when a turn is submitted.
         on_turn: called when a turn was said, before anyone hears it; what it returns, the turn signed, is heard in its stead.
     """
+    if earlier is not None:
+        debate = replace(debate, earlier=earlier)
     said = SpokenTurns(question.options)
     under_way: dict[asyncio.Task[Turn], TurnKey] = {}
 

@@ -1,7 +1,8 @@
 """A prompt that is too long for its model: the turn fails, leaves out the oldest messages, or hears a summary of them.
 
 Messages go whole, one after the other: of the oldest round first, within a round in the order of the prompt, and the agent's
-own last. What was said and the model's context alone decide, so that a turn that is taken again is the same.
+own last. What an agent remembers goes before any of them, turn by turn, the oldest first, and is forgotten for good. What was
+said and the model's context alone decide, so that a turn that is taken again is the same.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from agents.backend import CHARACTERS_A_TOKEN, Generation, Pending, Usage
 from agents.errors import PromptTooLong
 from agents.prompts import Heard
 from agents.question import Question
+from agents.speakers.agent import Agent
 from agents.speakers.speaker import Speaker
 from debate.hearing import HeardMessage
 from debate.transcript import Summary, TurnKey
@@ -33,11 +35,13 @@ class Answered:
     Attributes:
         generation: what was said.
         left_out: turns that it did not hear, oldest first.
+        forgotten: how many turns that it remembered until now it has forgotten.
         summary: what it heard in place of others.
     """
 
     generation: Generation
     left_out: tuple[TurnKey, ...] = ()
+    forgotten: int = 0
     summary: Summary | None = None
 
     @property
@@ -82,13 +86,17 @@ async def _truncated(
     agent: Speaker, question: Question, own: Told | None, others: Sequence[Told], seed: int, on_text: OnText | None
 ) -> Answered:
     order = [*_oldest_first(others), *([] if own is None else [own])]
+    past = (agent.past or ()) if isinstance(agent, Agent) else ()
     first: PromptTooLong | None = None
-    for count in range(len(order) + 1):
-        gone = tuple(turn for turn, _ in order[:count])
+    for count in range(len(past) + len(order) + 1):
+        forgotten = min(count, len(past))
+        gone = tuple(turn for turn, _ in order[: count - forgotten])
         heard = [message.content for turn, message in others if turn not in gone]
+        if isinstance(agent, Agent) and forgotten:
+            agent = agent.remembering(past[forgotten:])
         try:
             kept = None if own is None or own[0] in gone else own
-            return Answered(await _spoken(agent, question, kept, heard, seed, on_text), gone)
+            return Answered(await _spoken(agent, question, kept, heard, seed, on_text), gone, forgotten)
         except PromptTooLong as error:
             first = first or error
     assert first is not None

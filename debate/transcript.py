@@ -92,6 +92,8 @@ class Turn:
         reduced: CIPHER messages of which fewer positions were heard, with which.
         place: position among the turns of its round, in the protocol's order.
         left_out: turns that its prompt had no room for, oldest first.
+        forgotten: of an agent with a memory how many of its earlier turns, the oldest, it has forgotten, as no prompt so far had
+            room for more.
         summary: the summary of turns that its prompt had no room for.
         signature: signature over the message at this place; None where nobody signed it.
         log_likelihood: log-likelihood of a text in nats, where the decision asks for it (`likeliest`).
@@ -109,6 +111,7 @@ class Turn:
     reduced: tuple[tuple[TurnKey, Reduced], ...] = ()
     place: int = 0
     left_out: tuple[TurnKey, ...] = ()
+    forgotten: int = 0
     summary: Summary | None = None
     signature: Signature | None = None
     log_likelihood: float | None = None
@@ -120,6 +123,8 @@ def turn_fields(turn: Turn) -> dict[str, Any]:
     shortened: dict[str, Any] = {}
     if turn.left_out:
         shortened["left_out"] = [f"{key.round}/{key.agent}" for key in turn.left_out]
+    if turn.forgotten:
+        shortened["forgotten"] = turn.forgotten
     if turn.summary is not None:
         shortened["summary"] = turn.summary.text
         shortened["summarised"] = [f"{key.round}/{key.agent}" for key in turn.summary.of]

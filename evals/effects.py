@@ -177,8 +177,8 @@ def measured(
     for agent in debate.agents.values():
         if isinstance(agent, Agent) and agent.remembers:
             raise ConfigError(
-                f"agent {agent.name!r} has memory: debate, and a control on one edge would leave what it remembers of others as "
-                "it was; measure a row without memory"
+                f"agent {agent.name!r} has memory: {agent.memory}, and a control on one edge would leave what it remembers of "
+                "others as it was; measure a row without memory"
             )
         if isinstance(agent, Agent) and not agent.backend.capabilities.forces:
             raise ConfigError(

@@ -273,7 +273,9 @@ async def _play(
         await play_questions(
             debate,
             questions,
-            decide=lambda transcript: rule(Poll(transcript, electorate, scorer.reader(transcript.question.id))),
+            decide=lambda transcript: rule(
+                Poll(transcript, electorate, scorer.reader(transcript.question.id), scorer.same)
+            ),
             judge=scorer.judge,
             record=folder.method(row),
             observers=[observer.of_method(row)],

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from agents.errors import MissingDependency
 from agents.question import Question
+from debate.decision.by_value import Same
 from debate.decision.decision import Decision, Reader
 from debate.transcript import Transcript
 from evals.sample import Sample, Score
@@ -72,6 +73,27 @@ class SafeExtract:
         """Return the answer that a response gives, or None."""
         return read_response(self.task, response, options).answer
 
+    @property
+    def same(self) -> Same | None:
+        """Whether two answers are one to a vote; None where equal spellings are all."""
+        return same_of(self.task)
+
+
+def same_of(task: Task) -> Same | None:
+    """Return whether two answers to a task are one to a vote; None where equal spellings are all."""
+    if type(task).same is Task.same:
+        return None
+
+    def same(one: str, other: str) -> bool:
+        try:
+            return task.same(one, other)
+        except MissingDependency:
+            raise
+        except Exception:  # the task's own code, on what models say
+            return one == other
+
+    return same
+
 
 class Scorer:
     """Reads and scores answers to known questions.
@@ -91,6 +113,11 @@ class Scorer:
         """Add a question of which no more than its text and right answer is known."""
         if question.id not in self._samples:
             self._samples[question.id] = Sample(question.id, question.text, target or "")
+
+    @property
+    def same(self) -> Same | None:
+        """Whether two answers are one to a vote; None where equal spellings are all."""
+        return same_of(self.task)
 
     def target(self, question: str) -> str:
         """Return the right answer."""

@@ -175,6 +175,10 @@ class Task(ABC):
         """Return the answer in the form that the task asks for, or None; as lenient as `extract` by default."""
         return self.extract(response, options)
 
+    def same(self, one: str, other: str) -> bool:
+        """Return whether two extracted answers are one to a vote; equal spellings alone by default."""
+        return one == other
+
     def score(self, answer: str | None, target: str) -> Score:
         """Return the score of an extracted answer."""
         if answer is None:

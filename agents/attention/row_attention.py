@@ -8,6 +8,9 @@ from typing import Any
 
 import torch
 
+# What is noted of a row's first positions: how many, and what holds of them; the fewest first.
+Notes = list[tuple[int, Any]]
+
 
 class RowAttention(ABC):
     """Attention of one row of a causal model; frozen, so that two that are equal are the same.
@@ -42,6 +45,29 @@ class RowAttention(ABC):
     def scores(self, length: int) -> int:
         """Return how many scores a head of the first layer needs for a text of so many tokens: full attention's, if not said."""
         return full_scores(length)
+
+
+class NotingAttention(RowAttention):
+    """One that notes something of a row's beginning, which a cache keeps for it as long as those positions stand."""
+
+    @abstractmethod
+    def attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        *,
+        scaling: float,
+        layer: int,
+        queries: torch.Tensor | None = None,
+        notes: Notes | None = None,
+    ) -> torch.Tensor:
+        """Return what the new positions hear, [H, Q, D]; see `RowAttention.attend`.
+
+        Args:
+            query, key, value, scaling, layer, queries: as there.
+            notes: what was noted of this row before, to be read and added to; None where no cache keeps any.
+        """
 
 
 def full_scores(length: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from agents.adapter import find_adapter
 from agents.backend import Pending, Prompt, Request, Sampling
@@ -16,10 +16,24 @@ from agents.speakers.speaker import AgentPlan, Speaker
 from agents.tokenization import is_chat
 from agents.tokenizers import tokenizer_of
 
-# An earlier turn: the agent's own last message then, what it heard, and what it said.
-Past = tuple[Heard | None, Sequence[Heard], Heard]
 MEMORY_ONLY = "only language models that debate read prompts, and so have what they read before to keep"
 DECODERS_ONLY = "only language models that debate decode; one that speaks by rule or by belief does not"
+
+
+class Past(NamedTuple):
+    """An earlier turn of an agent, as it read and said it then.
+
+    Attributes:
+        question: text of the question.
+        own: its own last message; None where it had not spoken, or its prompt had no room for it.
+        others: what it heard.
+        said: its answer.
+    """
+
+    question: str
+    own: Heard | None
+    others: tuple[Heard, ...]
+    said: Heard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +44,15 @@ class Agent(Speaker):
         prompts: its prompt files.
         adapter: a LoRA adapter's folder, for a model that several agents share.
         decoding: a way of decoding beyond sampling, e.g. `hso(steps=2)`; None where it has none.
-        memory: `debate`: before each prompt it reads all that it read and said before in the debate.
+        memory: before each prompt it reads all that it read and said before: `debate`: in this debate; `questions`: in the run's
+            earlier questions too.
         past: its earlier turns, the oldest first, of one that remembers; None where nobody has given them.
     """
 
     prompts: Prompts
     adapter: str | None = None
     decoding: str | None = None
-    memory: Literal["debate"] | None = None
+    memory: Literal["debate", "questions"] | None = None
     past: tuple[Past, ...] | None = field(default=None, repr=False)
 
     own_keys: ClassVar[Mapping[str, str]] = {"decoding": DECODERS_ONLY, "memory": MEMORY_ONLY}
@@ -109,7 +124,7 @@ class Agent(Speaker):
         return self.memory is not None
 
     def remembering(self, past: Sequence[Past]) -> Self:
-        """Return the agent of one turn, with its earlier turns in the debate."""
+        """Return the agent of one turn, with the earlier turns that it remembers."""
         return replace(self, past=tuple(past))
 
     def prompt(self, question: str, own: Heard | None, others: Sequence[Heard]) -> Prompt:
@@ -128,10 +143,11 @@ class Agent(Speaker):
         if self.remembers:
             if self.past is None:
                 raise RequestError(
-                    f"agent {self.name!r} has memory: debate, and what asks it here does not know its earlier turns; leave the "
-                    "key out for this"
+                    f"agent {self.name!r} has memory: {self.memory}, and what asks it here does not know its earlier turns; "
+                    "leave the key out for this"
                 )
-            prompt = continued(prompt, [(self.prompt(question, own, others), said) for own, others, said in self.past])
+            earlier = [(self.prompt(turn.question, turn.own, turn.others), turn.said) for turn in self.past]
+            prompt = continued(prompt, earlier)
         sampling = replace(self.sampling, seed=seed)
         if self.encoder is not None:
             # A belief is restricted by its encoder; these belong to the agent's text turns.

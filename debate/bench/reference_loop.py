@@ -30,6 +30,8 @@ from agents.model_folder import read_config, read_tokenizer, weights_hash
 from agents.pretrained import Progress, locate
 from agents.tokenization import segments
 
+# How long it decodes without a word of how far it is.
+TELL_EVERY_S = 15.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -61,7 +63,7 @@ class ReferenceLoop:
     Args:
         model: a name or folder, as everywhere.
         dtype: of its weights.
-        progress: called with a sentence where something takes time.
+        progress: called with a sentence where something takes time, and of how far a long batch is.
     """
 
     def __init__(self, model: str, dtype: str, progress: Progress) -> None:
@@ -79,6 +81,7 @@ class ReferenceLoop:
             model, self.table, self.tokenizer, weights=weights_hash(folder, model)
         )
         self.spent = Spent()
+        self._progress = progress
 
     @torch.inference_mode()
     def decode(self, prompts: Sequence[Tensor], temperature: float, max_tokens: int) -> Tensor:
@@ -89,6 +92,7 @@ class ReferenceLoop:
         for row, prompt in enumerate(prompts):
             everything[row, : lengths[row]] = prompt
         current, before, cache = everything[:, :start], 0, None
+        told = time.monotonic()
         for position in range(start, total):
             logits, cache = self._forward(current, before, cache)
             expected = self._expectation(logits, temperature)
@@ -96,6 +100,11 @@ class ReferenceLoop:
                 if position >= length:
                     everything[row, position] = expected[row]
             current, before = everything[:, position : position + 1], position
+            if time.monotonic() - told >= TELL_EVERY_S:
+                told = time.monotonic()
+                self._progress(
+                    f"the published code's loop: batch {self.spent.batches + 1}, step {position - start + 1} of {total - start}"
+                )
         self.spent.batches += 1
         self.spent.rows += len(prompts)
         self.spent.prompt += sum(lengths)

@@ -16,6 +16,8 @@ def turn_line(turn: Any) -> Text:
     line.append(message.text.strip().replace("\n", " ⏎ "))
     if turn.left_out:
         line.append(f" (its prompt had no room for {_turns(turn.left_out)})", style="dim")
+    if turn.forgotten:
+        line.append(f" (of its memory, the {turn.forgotten} oldest turns are forgotten)", style="dim")
     if turn.summary is not None:
         said = turn.summary.text.strip().replace("\n", " ⏎ ")
         line.append(f" (it heard, in place of {_turns(turn.summary.of)}, its own summary: {said})", style="dim")

@@ -102,12 +102,19 @@ def draw(
 
 @topology.command()
 def check(
-    which: Which, agents: Agents = 6, settings: options.Set = None, allow_huge: options.AllowHuge = False
+    which: Which,
+    agents: Agents = 6,
+    questions: Annotated[
+        int, typer.Option("--questions", min=1, help="Number of questions, for agents that remember earlier ones.")
+    ] = 1,
+    settings: options.Set = None,
+    allow_huge: options.AllowHuge = False,
 ) -> None:
     """Find what would fail and what is probably not meant; exit code 2 if the debate would be refused.
 
-    Checks topology, prompts, roles, backends, models and encoders, and compares the longest prompt, still without a question,
-    with each model's context. Nothing is started or fetched. `debate eval --dry-run` does the same with the questions.
+    Checks topology, prompts, roles, backends, models and encoders, and compares the longest prompt, still without a question but
+    with what is remembered, with each model's context. Nothing is started or fetched. `debate eval --dry-run` does the same with
+    the questions.
 
     Example:  debate topology check topologies/teams
     """
@@ -117,7 +124,7 @@ def check(
 
     config = _config(which, agents, settings, allow_huge)
     exchange = build_exchange(config)
-    rehearsal = rehearse(config, exchange)
+    rehearsal = rehearse(config, exchange, [""] * questions)
     for line in [*lines(facts(config, exchange))[-3:], *map(str, rehearsal.prompts)]:
         options.console.print(line, markup=False, soft_wrap=True)
     if _print_findings(config, exchange, rehearsal.findings):

@@ -69,9 +69,9 @@ class AgentConfig(Frozen):
     decoding: str | None = Field(default=None, exclude_if=lambda decoding: decoding is None)
     """A way of decoding beyond sampling, e.g. `hso(steps=2)`, which adapts heard vectors (docs/minds.md); only on the backend
     transformers."""
-    memory: Literal["debate"] | None = Field(default=None, exclude_if=lambda memory: memory is None)
-    """`debate`: before each prompt it reads all that it read and said in earlier rounds (docs/minds.md); only with overflow:
-    fail."""
+    memory: Literal["debate", "questions"] | None = Field(default=None, exclude_if=lambda memory: memory is None)
+    """Before each prompt it reads all that it read and said before: `debate`: in earlier rounds; `questions`: in a run's earlier
+    questions too, which are then debated one after the other (docs/minds.md). Not with overflow: summarise."""
     checkpoint: str | None = None
     """Checkpoint that a belief backend loads (default: the backend's own)."""
     pool: str | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agents.fingerprint import ModelFingerprint
 from debate.config.electorate import Electorate
+from debate.decision.by_value import Same, by_value
 
 if TYPE_CHECKING:
     from agents.message import Message
@@ -42,12 +43,18 @@ class Poll:
     Attributes:
         transcript: transcript of a finished debate.
         electorate: agents whose answers count, and the order in which a tie is broken.
-        extract: function from a response to the answer in it, or None.
+        extract: function from a response to the answer in it, or None; of answers that are the same it gives one spelling.
+        same: whether two answers are, where that is more than their spelling.
     """
 
     transcript: "Transcript"
     electorate: Electorate
     extract: Reader
+    same: Same | None = None
+
+    def __post_init__(self) -> None:
+        if self.same is not None:
+            object.__setattr__(self, "extract", by_value(self.transcript, self.extract, self.same))
 
     @cached_property
     def answers(self) -> Mapping[str, str | None]:

@@ -8,23 +8,19 @@ from typing import Any
 
 from agents.beliefs.cards import is_belief_backend
 from agents.errors import DebateError
-from agents.fingerprint import ModelFingerprint
-from agents.prompts import Prompts, Stage
+from agents.prompts import Prompts
 from agents.speakers.roles import names_kind
-from agents.tokenization import position_keys, segments
 from debate.config.prompt_files import prompts_of
 from debate.config.schema import DebateConfig
 from debate.overflow import Overflow
 from debate.preview.checks import Finding
 from debate.preview.engines import KnownEngine, check_transforms, known_engine
-from debate.preview.heard import most_heard
+from debate.preview.remembered import Measure
 from debate.protocol.exchange import Exchange
 from debate.protocol.protocol import Inbox
 from debate.transcript import TurnKey
 from kernels.encoders import parse
 
-# Stands for a message while a prompt is measured; messages are counted by what they may have at most.
-MESSAGE = "."
 # What a run would do with such a prompt.
 TOO_LONG: dict[Overflow, str] = {
     "fail": "a question whose prompt is too long fails (overflow: fail).",
@@ -32,7 +28,6 @@ TOO_LONG: dict[Overflow, str] = {
     "summarise": "of a prompt that is too long the agent first sums the oldest messages up, which costs it further tokens "
     "(overflow: summarise).",
 }
-NOBODY = ModelFingerprint("rehearsal", "", "", 0, 0)
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class LongestPrompt:
     Attributes:
         engine: engine of its model.
         turn: agent and round.
-        tokens: upper bound, with every message at its limit.
+        tokens: upper bound, with every message at its limit and all remembered that may be.
         least: tokens for the shortest question, with every message empty.
         room: tokens that the answer may have.
     """
@@ -67,7 +62,8 @@ class Rehearsal:
 
     Attributes:
         prompts: the longest of each model whose tokenizer is known.
-        prompt_tokens: upper bound for all turns of one debate; None if a tokenizer is unknown.
+        prompt_tokens: upper bound for all turns of one debate; where questions are remembered of the mean one; None if a
+            tokenizer is unknown.
         operations: floating-point operations of one debate, about; None where a model's size is not known.
         findings: errors and warnings.
     """
@@ -85,7 +81,8 @@ def rehearse(
 
     Args:
         config, exchange: the debate.
-        questions: that are asked; by default an empty one, so that what is measured is all that stands around it.
+        questions: that are asked; by default an empty one, so that what is measured is all that stands around it. Where they are
+            remembered, the last one's prompts are the longest.
         shots: the task's worked examples.
     """
     engines, files, findings = _looked_up(config, shots)
@@ -96,7 +93,7 @@ def rehearse(
             findings.append(Finding("error", f"encoder: {error}"))
     readers = {name for name in config.agents if _reads(config, name)}
     long, short = (pick(questions or [""], key=len) for pick in (max, min))
-    measured: dict[Any, int] = {}
+    measure, before = Measure(config, exchange, files, engines), max(0, len(questions) - 1)
     longest: dict[int, LongestPrompt] = {}
     total, operations = 0, 0
     is_whole = is_sized = True
@@ -109,19 +106,21 @@ def rehearse(
             is_whole = is_sized = False
             continue
         try:
-            around = _measured(measured, prompts, inbox, engine, long)
-            least = _least(config.overflow, measured, prompts, inbox, engine, short)
+            tokens = measure.most(turn, long, before)
+            mean = measure.most(turn, long, (before + 1) // 2)
+            least = _least(config.overflow, measure, turn, inbox, short)
         except DebateError as error:
             if (finding := Finding("error", f"{turn.agent}: {error}")) not in findings:
                 findings.append(finding)
             continue
-        own = config.max_tokens if inbox.own is not None else 0
-        tokens = around + own + most_heard(config, exchange, turn, inbox)
-        total += tokens
-        operations += 2 * (engine.parameters or 0) * (tokens + config.max_tokens)
-        before = longest.get(id(engine))
-        if before is None or tokens > before.tokens:
-            most = max(least, 0 if before is None else before.least)
+        if engine.context is not None:
+            # Of a longer one nothing is read, or less.
+            mean = min(mean, max(0, engine.context - config.max_tokens))
+        total += mean
+        operations += 2 * (engine.parameters or 0) * (mean + config.max_tokens)
+        longer = longest.get(id(engine))
+        if longer is None or tokens > longer.tokens:
+            most = max(least, 0 if longer is None else longer.least)
             longest[id(engine)] = LongestPrompt(engine, turn, tokens, most, config.max_tokens)
     findings += [told for found in longest.values() if (told := _fits(found, config.overflow)) is not None]
     return Rehearsal(
@@ -201,36 +200,15 @@ def _reads(config: DebateConfig, name: str) -> bool:
     return not (names_kind(agent.role) or is_belief_backend(agent.backend or config.backend))
 
 
-def _measured(known: dict[Any, int], prompts: Prompts, inbox: Inbox, engine: KnownEngine, question: str) -> int:
-    """Return the tokens of a prompt without its messages."""
-    others = len(inbox.heard)
-    stage: Stage = "debate" if inbox.own is not None else "review" if others else "initial"
-    key = (prompts, stage, others, id(engine), question)
-    if key not in known:
-        heard = [MESSAGE] * others
-        match stage:
-            case "debate":
-                prompt = prompts.debate(question, MESSAGE, heard)
-            case "review":
-                prompt = prompts.review(question, heard)
-            case _:
-                prompt = prompts.initial(question)
-        known[key] = len(position_keys(segments(prompt, engine.tokenizer, NOBODY)))
-    return known[key]
-
-
-def _least(
-    overflow: Overflow, known: dict[Any, int], prompts: Prompts, inbox: Inbox, engine: KnownEngine, question: str
-) -> int:
+def _least(overflow: Overflow, measure: Measure, turn: TurnKey, inbox: Inbox, question: str) -> int:
     """Return the tokens of a turn's prompt that no run could do without."""
     if overflow == "fail":
-        return _measured(known, prompts, inbox, engine, question)
-    least = _measured(known, prompts, Inbox(None, ()), engine, question)
+        return measure.least(turn, question)
+    least = measure.alone(Inbox(None, ()), turn.agent, question)
     if overflow == "summarise" and inbox.heard:
         # Its own words stay, and there is a prompt that asks for the summary.
         own = Inbox(inbox.own, inbox.heard[:1])
-        asked = len(position_keys(segments(prompts.summary(question, [MESSAGE]), engine.tokenizer, NOBODY)))
-        least = max(least, _measured(known, prompts, own, engine, question), asked)
+        least = max(least, measure.alone(own, turn.agent, question), measure.summary(turn.agent, question))
     return least
 
 

@@ -1,6 +1,6 @@
 """The journal of a run as one method sees it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,12 @@ from agents.signature import Place
 from agents.signing import MessageRefused, refuse_unsigned
 from debate.decision.decision import Decision
 from debate.run_folder.journal import Record
+from debate.run_folder.reader import RunReader
 from debate.run_folder.results import MethodResult
 from debate.run_folder.run_state import DebateState, MethodState, Strikes
 from debate.run_folder.store import RunStore
 from debate.run_folder.turn_record import Cost, read_turn, turn_record
-from debate.transcript import Turn, TurnKey
+from debate.transcript import Transcript, Turn, TurnKey
 
 
 class MethodJournal:
@@ -56,6 +57,30 @@ class MethodJournal:
             else:
                 self._check_signed(question, said[key], turn.offset)
         return said
+
+    def decided(self, questions: Sequence[Question]) -> Iterator[Transcript]:
+        """Yield the debates of some questions that were decided before this session, in the questions' order.
+
+        Raises:
+            RunError: what was said of one cannot be read, or was changed after it was signed.
+        """
+        if not any(map(self.is_over, questions)):
+            return
+        reader = RunReader(self._store.path)
+        states = reader.state.methods[self.name].debates
+        try:
+            found = {debate.transcript.question.id: debate for debate in reader.debates(self.name) if debate.decision}
+        except MessageError as error:
+            raise RunError(
+                f"{error}. Later questions remember it (memory: questions): restore it from a copy, or start again with another "
+                "--out."
+            ) from error
+        for question in questions:
+            if question.id in found:
+                turns = found[question.id].transcript.turns
+                for turn in turns:
+                    self._check_signed(question, turn, states[question.id].turns[turn.key].offset)
+                yield Transcript(question, turns)
 
     def place(self, question: Question, turn: TurnKey) -> Place:
         """Return where a turn is said, as it is signed; in a run that nobody signs, of a run without a name."""

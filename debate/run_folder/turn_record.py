@@ -74,6 +74,8 @@ def turn_record(turn: Turn, cost: Cost) -> dict[str, Any]:
         ]
     if turn.left_out:
         fields["left_out"] = [[key.round, key.agent] for key in turn.left_out]
+    if turn.forgotten:
+        fields["forgotten"] = turn.forgotten
     if turn.summary is not None:
         fields["summary"] = {
             "of": [[key.round, key.agent] for key in turn.summary.of],
@@ -134,6 +136,7 @@ def _turn(record: dict[str, Any], messages: MessageStore) -> Turn:
         reduced=tuple(map(_reduced, record.get("reduced", []))),
         place=whole(record["place"]),
         left_out=tuple(_key(number, agent) for number, agent in record.get("left_out", [])),
+        forgotten=whole(record.get("forgotten", 0)),
         summary=_summary(record["summary"]) if "summary" in record else None,
         signature=read_signature(record["signature"]) if "signature" in record else None,
         log_likelihood=float(record["log_likelihood"]) if "log_likelihood" in record else None,

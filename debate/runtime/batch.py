@@ -8,6 +8,7 @@ from agents.errors import PromptTooLong
 from agents.question import Question
 from debate.config.execution import ExecutionConfig
 from debate.decision.decision import Decision
+from debate.memory import Earlier
 from debate.orchestrator import Debate, play
 from debate.run_folder.method_journal import MethodJournal
 from debate.runtime.demands import refuse_undemanded, vouched
@@ -38,7 +39,7 @@ async def play_questions(
 
     Args:
         debate: agents and protocol.
-        questions: begun in this order.
+        questions: begun in this order; one after the other where agents remember them (memory: questions).
         decide: transcript → decision.
         judge: transcript and decision → verdict, where the right answer is known.
         record: destination of the turns; what it already holds is not played again.
@@ -84,12 +85,17 @@ async def play_questions(
         for observer in told:
             observer.debate_failed(question, reason)
 
+    # A question that was given up has no place in it: nothing of it is remembered.
+    earlier: Earlier | None = {} if debate.remembers_questions else None
     if record is not None:
         record.open(len(questions), debate.protocol.num_turns)
+        for transcript in record.decided(questions) if earlier is not None else ():
+            earlier = await debate.remembered(transcript, earlier)
         questions = [question for question in questions if not record.is_over(question)]
     waiting = iter(questions)
 
     async def one(question: Question) -> None:
+        nonlocal earlier
         for observer in told:
             observer.debate_started(question)
         before = record.begin(question) if record is not None else None
@@ -101,11 +107,17 @@ async def play_questions(
                 refuse_undemanded(debate, question, turn, record)
             if runners is None or faults.has_strikes(question):
                 transcript = await play(
-                    debate, question, before=before, take=faults.take, on_start=on_start, on_turn=on_turn
+                    debate,
+                    question,
+                    before=before,
+                    earlier=earlier,
+                    take=faults.take,
+                    on_start=on_start,
+                    on_turn=on_turn,
                 )
             else:
                 transcript = await runners.play(
-                    debate, question, before or {}, faults=faults, on_start=on_start, on_turn=on_turn
+                    debate, question, before or {}, earlier, faults=faults, on_start=on_start, on_turn=on_turn
                 )
         except GivenUp as failure:
             give_up(question, str(failure))
@@ -115,6 +127,8 @@ async def play_questions(
             give_up(question, f"question {question.id}{method}: {failure}")
         else:
             end(question, transcript)
+            if earlier is not None:
+                earlier = await debate.remembered(transcript, earlier)
 
     places = places or asyncio.Semaphore(execution.in_flight)
 
@@ -123,7 +137,8 @@ async def play_questions(
             async with places:
                 await one(question)
 
-    await all_or_first_error([player() for _ in range(min(execution.in_flight, len(questions)))])
+    at_once = execution.in_flight if earlier is None else 1
+    await all_or_first_error([player() for _ in range(min(at_once, len(questions)))])
 
 
 async def all_or_first_error(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -75,7 +75,7 @@ class Plan:
     def decide(self, transcript: Transcript) -> Decision:
         """Return what a debate comes to."""
         rule = decision_rule(self.config.decision, self.backends.decode)
-        return rule(Poll(transcript, self.config.electorate, self.reader))
+        return rule(Poll(transcript, self.config.electorate, self.reader, getattr(self.reader, "same", None)))
 
 
 class ServedModel:

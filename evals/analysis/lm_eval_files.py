@@ -114,7 +114,7 @@ def _results(record: RunRecord, method: MethodRecord, samples: list[dict[str, An
         mean = sum(scores) / len(scores)
         entry[f"exact_match,{name}"] = mean
         entry[f"exact_match_stderr,{name}"] = (
-            math.sqrt(mean * (1 - mean) / (len(scores) - 1)) if len(scores) > 1 else "N/A"
+            "N/A" if len(scores) < 2 or method.is_dependent else math.sqrt(mean * (1 - mean) / (len(scores) - 1))
         )
     seconds = record.seconds.get(method.name)
     first = [sample for sample in samples if sample["filter"] == "flexible-extract"]

@@ -8,6 +8,7 @@ from evals.analysis import stats
 from evals.analysis.blocks import Block, heading, items, note, table, text
 from evals.analysis.run_record import RunRecord
 from evals.analysis.stats import Comparison, Interval
+from evals.analysis.summary import dependent
 from evals.plan import Hypothesis, Plan
 
 
@@ -40,7 +41,9 @@ def findings(plan: Plan, record: RunRecord) -> list[Finding]:
         if set(outcomes.get(hypothesis.first, ())) & set(outcomes.get(hypothesis.second, ()))
     ]
     pairs = [(hypothesis.first, hypothesis.second) for hypothesis in tested]
-    compared = stats.compare_all(outcomes, pairs, confidence=1 - plan.alpha, seed=record.config.seed)
+    compared = stats.compare_all(
+        outcomes, pairs, confidence=1 - plan.alpha, seed=record.config.seed, dependent=dependent(record.methods)
+    )
     left_out = len(plan.hypotheses) - len(tested)
     adjusted = stats.holm([*(one.p_value for one in compared), *[1.0] * left_out])[: len(compared)]
     found = {
@@ -53,6 +56,8 @@ def findings(plan: Plan, record: RunRecord) -> list[Finding]:
 def _finding(hypothesis: Hypothesis, comparison: Comparison | None, plan: Plan) -> Finding:
     if comparison is None:
         return Finding(hypothesis, None, None, "not tested: a row was not played")
+    if comparison.is_dependent:
+        return Finding(hypothesis, comparison, None, f"not tested: {stats.DEPENDENT}")
     unfinished = f"not finished: {comparison.questions} of {plan.questions} questions"
     if hypothesis.expect == "equal":
         counts = comparison.only_first, comparison.only_second, comparison.questions

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from evals.analysis import stats
 from evals.analysis.run_record import RunRecord
 from evals.analysis.stats import Comparison
+from evals.analysis.summary import dependent
 
 
 def pooled(records: Sequence[RunRecord], against: str) -> list[Comparison]:
@@ -28,5 +29,6 @@ def pooled(records: Sequence[RunRecord], against: str) -> list[Comparison]:
                     f"{record.path} asks question {again[0]!r}, as another run does: it would be counted twice"
                 )
             outcomes[name] |= own
+    hang = set().union(*(dependent(record.methods) for record in records))
     wanted = [(name, against) for name in outcomes if name != against]
-    return stats.compare_all(outcomes, wanted)
+    return stats.compare_all(outcomes, wanted, dependent=hang)

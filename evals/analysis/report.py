@@ -16,14 +16,14 @@ from evals.analysis.run_record import MethodRecord
 from evals.analysis.stats import Comparison
 from evals.analysis.summary import Analysis, Summary, changed_their_minds
 from evals.analysis.tables import NOTHING, Column, cells, interval, known, of_beliefs, of_budget, percent
-from evals.analysis.verdict import remark, ties
+from evals.analysis.verdict import hanging, remark, ties
 from evals.plan import read_plan
 from evals.provenance import engines_in_words
 
 ACCURACY = (
     Column("method", lambda method: method.name + (" (bound)" if method.is_bound else "")),
     Column("accuracy", lambda method: percent(method.accuracy)),
-    Column("95 % interval", lambda method: interval(method.accuracy)),
+    Column("95 % interval", lambda method: NOTHING if method.is_dependent else interval(method.accuracy)),
     Column("strict", lambda method: NOTHING if method.strict is None else percent(method.strict)),
     tables.CORRECT,
     tables.NO_ANSWER,
@@ -91,7 +91,7 @@ def _accuracy(methods: Sequence[Summary]) -> list[Block]:
     found = cells(ACCURACY, methods)
     return [
         table("How often each method was right", found.header, found.rows, methods=True, dim=bounds),
-        *([text(tied)] if tied else []),
+        *(text(sentence) for sentence in (tied, hanging(methods)) if sentence),
         note(
             "Wilson intervals. No answer and failed debates count as not correct. Strict: only the form that the task asks "
             "for is read. Any agent right is a bound, not a score: it picks the best agent after the fact, on these questions."

@@ -123,6 +123,11 @@ class MethodRecord:
     unfinished: int
     effects: Effects | None = None
 
+    @property
+    def is_dependent(self) -> bool:
+        """Whether a question depends on those before it (memory: questions), so that no statistic over questions holds."""
+        return any(agent.memory == "questions" for agent in self.config.agents.values())
+
     def outcomes(self, *, strict: bool = False) -> dict[str, list[float]]:
         """Return question → [1 if correct else 0], for paired statistics; failed debates and no answer are 0."""
         verdicts = ((d.question, d.strict_verdict if strict else d.verdict) for d in self.debates)
@@ -234,7 +239,7 @@ def _debate_row(
     turns = tuple(_turn_row(turn, question.id, deciding, scorer, seconds, decode) for turn in transcript.turns)
     strict = None
     if rule is not None and decision and transcript.turns:
-        strictly = rule(Poll(transcript, config.electorate, scorer.reader(question.id, strict=True)))
+        strictly = rule(Poll(transcript, config.electorate, scorer.reader(question.id, strict=True), scorer.same))
         strict = scorer.judge(transcript, strictly, strict=True).value
     return DebateRow(
         question=question.id,
@@ -305,7 +310,7 @@ def _prefixes(transcript: Transcript, config: DebateConfig, scorer: Scorer, rule
     reader = scorer.reader(transcript.question.id)
     for cut in cuts:
         part = Transcript(transcript.question, tuple(cut))
-        score = scorer.judge(part, rule(Poll(part, config.electorate, reader)))
+        score = scorer.judge(part, rule(Poll(part, config.electorate, reader, scorer.same)))
         found.append((part.generated_tokens, score.value))
     return tuple(found)
 

@@ -5,8 +5,8 @@ test) is written here from its source. Everything random takes a seed.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
@@ -17,6 +17,7 @@ from agents.errors import DebateError, MissingDependency
 
 RESAMPLES = 10_000
 POWER = 0.8
+DEPENDENT = "questions depend on those before them (memory: questions)"
 Outcomes = Mapping[str, Sequence[float]]
 """Question → the outcome of each of its samples, 1 correct and 0 not."""
 
@@ -162,6 +163,7 @@ class Comparison:
         adjusted: the p value corrected for all comparisons made together (Holm); the same for one alone.
         detectable: the smallest difference that this many questions find at 80 % power; None where none would do.
         confidence: confidence level of the intervals.
+        is_dependent: whether questions of one depend on each other, so that neither the intervals nor the test hold.
     """
 
     first: str
@@ -177,11 +179,12 @@ class Comparison:
     adjusted: float
     detectable: float | None
     confidence: float
+    is_dependent: bool = False
 
     @property
     def is_distinguishable(self) -> bool:
         """Whether interval and corrected test both say that the difference is not zero."""
-        return not self.interval.covers(0.0) and self.adjusted < 1 - self.confidence
+        return not self.is_dependent and not self.interval.covers(0.0) and self.adjusted < 1 - self.confidence
 
     @property
     def verdict(self) -> str:
@@ -199,6 +202,8 @@ class Comparison:
         asked = counted.replace(" ", " paired ")
         if self.samples > self.questions:
             asked += f" with {self.samples / self.questions:g} samples each"
+        if self.is_dependent:
+            return f"{self.first} − {self.second} = {points}, {asked}: no interval and no test, as {DEPENDENT}"
         said = f"{self.first} − {self.second} = {points}, {ends}, {asked}: {self.verdict}"
         if self.is_distinguishable:
             return f"{said} (p = {self.adjusted:.2g})"
@@ -262,15 +267,21 @@ def compare_all(
     *,
     confidence: float = 0.95,
     seed: int = 0,
+    dependent: Collection[str] = (),
 ) -> list[Comparison]:
     """Return the comparison of every pair (or of the named ones), p values corrected together by Holm's method.
 
-    The names of a pair stay in order: differences are first − second.
+    The names of a pair stay in order: differences are first − second. `dependent` names the methods whose questions depend on
+    each other: a comparison with one is no test, and none is corrected for it.
     """
     wanted = list(combinations(methods, 2)) if pairs is None else list(pairs)
     found = [compare(a, methods[a], b, methods[b], confidence=confidence, seed=seed) for a, b in wanted]
-    adjusted = holm([comparison.p_value for comparison in found])
-    return [Comparison(**{**vars(comparison), "adjusted": p}) for comparison, p in zip(found, adjusted, strict=True)]
+    untested = [not {a, b}.isdisjoint(dependent) for a, b in wanted]
+    adjusted = iter(holm([one.p_value for one, skipped in zip(found, untested, strict=True) if not skipped]))
+    return [
+        replace(one, p_value=1.0, adjusted=1.0, is_dependent=True) if skipped else replace(one, adjusted=next(adjusted))
+        for one, skipped in zip(found, untested, strict=True)
+    ]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -142,6 +142,7 @@ class Summary:
         entropy: entropy in nats by position in a message, mean over CIPHER messages, and the number of messages that reach it.
         drift: (round, mean, count): total variation distance of agents' beliefs over the options to those of their turns before.
         budget: cost.
+        is_dependent: whether its questions depend on those before them, so that no interval over questions holds.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Summary:
     entropy: tuple[tuple[float, int], ...]
     drift: tuple[tuple[int, float, int], ...]
     budget: Budget
+    is_dependent: bool = False
 
     @property
     def is_bound(self) -> bool:
@@ -183,8 +185,13 @@ def analyse(record: RunRecord) -> Analysis:
     return Analysis(
         record,
         tuple(summarise(method, record) for method in record.methods),
-        tuple(stats.compare_all(outcomes, comparable, seed=record.config.seed)),
+        tuple(stats.compare_all(outcomes, comparable, seed=record.config.seed, dependent=dependent(methods.values()))),
     )
+
+
+def dependent(methods: Iterable[MethodRecord]) -> set[str]:
+    """Return the names of methods whose questions depend on each other."""
+    return {method.name for method in methods if method.is_dependent}
 
 
 def compare_runs(one: RunRecord, other: RunRecord) -> list[Comparison]:
@@ -219,12 +226,13 @@ def compare_methods(
     matched: Sequence[tuple[MethodRecord, MethodRecord]], labels: tuple[str, str] = ("", "")
 ) -> list[Comparison]:
     """Return the paired comparison of each pair of methods, corrected together; labels tell runs apart."""
-    outcomes, wanted = {}, []
+    outcomes, wanted, hang = {}, [], set()
     for a, b in matched:
         names = (f"{labels[0]}{a.name}", f"{labels[1]}{b.name}")
         outcomes[names[0]], outcomes[names[1]] = a.outcomes(), b.outcomes()
+        hang |= {name for name, method in zip(names, (a, b), strict=True) if method.is_dependent}
         wanted.append(names)
-    return stats.compare_all(outcomes, wanted)
+    return stats.compare_all(outcomes, wanted, dependent=hang)
 
 
 def _label(run: RunRecord, other: RunRecord) -> str:
@@ -264,6 +272,7 @@ def summarise(method: MethodRecord, record: RunRecord) -> Summary:
         entropy=_entropy([turn for debate in debates for turn in debate.turns]),
         drift=_drift(debates),
         budget=_budget(method, record),
+        is_dependent=method.is_dependent,
     )
 
 

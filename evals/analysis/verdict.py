@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from evals.analysis.stats import DEPENDENT
 from evals.analysis.summary import Analysis, Summary
 
 # Below it only a large difference can be found.
@@ -30,3 +31,15 @@ def remark(analysis: Analysis) -> str:
     if asked >= FEW or any(comparison.is_distinguishable for comparison in analysis.comparisons):
         return ""
     return f"{asked} question{' shows' if asked == 1 else 's show'} that it runs, not who wins."
+
+
+def hanging(methods: Sequence[Summary]) -> str:
+    """Return a sentence on methods whose questions depend on each other; empty where there are none."""
+    names = [method.name for method in methods if method.is_dependent]
+    if not names:
+        return ""
+    return (
+        f"{', '.join(names)}: {DEPENDENT}, so that no interval and no test over questions holds; what else is said of "
+        f"{'it' if len(names) == 1 else 'them'} with an interval, by round or in charts, is to be set aside. Play several orders "
+        "(--shuffle with other seeds), and compare runs."
+    )

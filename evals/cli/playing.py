@@ -99,7 +99,7 @@ async def watch(
                 debate,
                 questions,
                 decide=lambda transcript: rule(
-                    Poll(transcript, config.electorate, scorer.reader(transcript.question.id))
+                    Poll(transcript, config.electorate, scorer.reader(transcript.question.id), scorer.same)
                 ),
                 judge=judge,
                 record=record,

@@ -11,10 +11,15 @@ class Progress:
         self._total = self._over = self._planned = self._before = 0
         self._correct = self._scored = self._tokens = self._turns = 0
         self._each: dict[str, int] = {}
+        self._dependent = False
         self._said: dict[tuple[str, str], int] = {}
 
-    def expect(self, method: str, total: int, turns_each: int) -> None:
-        """Add a method of so many questions, of so many turns each unless they end early."""
+    def expect(self, method: str, total: int, turns_each: int, *, dependent: bool = False) -> None:
+        """Add a method of so many questions, of so many turns each unless they end early.
+
+        Of questions that depend on each other no interval is told.
+        """
+        self._dependent = dependent
         self._total += total
         self._planned += total * turns_each
         self._each[method] = turns_each
@@ -56,7 +61,8 @@ class Progress:
         line = f"{name}  {self._over}/{self._total} questions   {turns}/{self._planned} turns"
         line += f"   {self._tokens / seconds:.0f} tokens/s"
         if self._scored and len(self._each) == 1:
-            line += f"   accuracy so far {accuracy_so_far(self._correct, self._scored)}"
+            so_far = accuracy_so_far(self._correct, self._scored, with_interval=not self._dependent)
+            line += f"   accuracy so far {so_far}"
         if self._turns:
             line += f"   about {_duration(seconds / self._turns * max(self._planned - turns, 0))} left"
         return line
@@ -66,8 +72,10 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def accuracy_so_far(correct: int, scored: int) -> str:
-    """Return a running accuracy with its interval, where the extra `evals` is there to compute it."""
+def accuracy_so_far(correct: int, scored: int, *, with_interval: bool = True) -> str:
+    """Return a running accuracy, with its interval where there is to be one and the extra `evals` is there to compute it."""
+    if not with_interval:
+        return f"{correct}/{scored}"
     from agents.errors import MissingDependency
     from evals.analysis.stats import wilson
 

@@ -104,7 +104,7 @@ class Screen(Observer):
         if not self._methods:
             self._progress = Progress()
         self._methods.append(method)
-        self._progress.expect(method, total, debate.protocol.num_turns)
+        self._progress.expect(method, total, debate.protocol.num_turns, dependent=debate.remembers_questions)
         if not notes.is_terminal:
             notes.print(f"· {method}: {total} questions, {len(debate.agents)} agent(s)", markup=False)
 

@@ -7,7 +7,7 @@ from debate.cli.options import console
 from evals.analysis import tables
 from evals.analysis.summary import Analysis, Share
 from evals.analysis.tables import Cells, Column, cells, known, of_beliefs, of_budget
-from evals.analysis.verdict import remark, ties
+from evals.analysis.verdict import hanging, remark, ties
 from evals.provenance import engines_in_words
 
 
@@ -21,7 +21,12 @@ ACCURACY = (
     tables.CORRECT,
     Column("%", lambda method: _points(method.accuracy)),
     Column(
-        "95 %", lambda method: f"{100 * method.accuracy.interval.low:.0f}–{100 * method.accuracy.interval.high:.0f}"
+        "95 %",
+        lambda method: (
+            tables.NOTHING
+            if method.is_dependent
+            else f"{100 * method.accuracy.interval.low:.0f}–{100 * method.accuracy.interval.high:.0f}"
+        ),
     ),
     Column("strict", lambda method: tables.NOTHING if method.strict is None else _points(method.strict)),
     tables.NO_ANSWER,
@@ -82,7 +87,7 @@ def show_analysis(analysis: Analysis) -> None:
         markup=False,
         style="dim",
     )
-    for sentence in (ties(analysis.methods), remark(analysis)):
+    for sentence in (ties(analysis.methods), remark(analysis), hanging(analysis.methods)):
         if sentence:
             console.print(sentence, markup=False)
 

@@ -13,7 +13,7 @@ from evals.datasets.hub import HubSource, hub_rows
 from evals.datasets.rows import DataRow, read_rows
 from evals.identity import identity, plain
 from evals.sample import Loaded, Sample, Score
-from evals.scoring.mathematics import boxed_expression, equal, spelled, stated_expression
+from evals.scoring.mathematics import boxed_expression, equal, same_value, spelled, stated_expression
 from evals.scoring.numbers import final_number, normalised, stated_number
 from evals.scoring.options import LETTERS, final_option, option_label, stated_option
 from evals.scoring.words import final_word, stated_word
@@ -322,6 +322,10 @@ class MathematicsTask(DatasetTask):
     def extract_strict(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the expression of a response whose last line has a box or ends in `Answer: …`."""
         return boxed_expression(response)
+
+    def same(self, one: str, other: str) -> bool:
+        """Return whether two expressions are one number or amount; other expressions go by their spelling."""
+        return same_value(one, other)
 
     def score(self, answer: str | None, target: str) -> Score:
         """Return the score; `failed` where the comparison took too long."""

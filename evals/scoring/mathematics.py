@@ -186,6 +186,17 @@ def _kept(found: re.Match[str]) -> str:
     return found[1] or found[2] or ""
 
 
+def same_value(one: str, other: str) -> bool:
+    """Return whether two answers are the same number, amount, date or ratio, or are spelled alike; no algebra is done."""
+    if spelled(one) == spelled(other):
+        return True
+    verdict = compared(one, other)
+    if isinstance(verdict, bool):
+        return verdict
+    first, second = map(spelled, verdict)
+    return first == second or (normalised(first) is not None and normalised(first) == normalised(second))
+
+
 def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | str:
     """Return whether two expressions are equal, or why that cannot be told.
 

@@ -40,6 +40,7 @@ _THIN = re.compile(
     r"|\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])|\\([()\[\]])"
 )
 _BOLD = re.compile(r"(?<!\d)\*\*|\*\*(?!\d)|(?<!\w)__|__(?!\w)")
+_CLOSES = {"(": ")", "[": "]", "{": "}"}
 _STRUCK = re.compile(r"~~[^~\n]{1,200}~~")
 
 
@@ -56,7 +57,28 @@ def without_markup(text: str) -> str:
     text = _TEXT.sub(r" \1", _TEXT.sub(r" \1", text))
     text = _THIN.sub(_thinned, text)
     text = _FRACTION.sub(_written_out, _OVER.sub(r"\\frac{\1}{\2}", text))
+    if any(run in text for run in ("(((", "[[[", "{{{")):
+        text = _unnested(text)
     return _BOLD.sub("", text)
+
+
+def _unnested(text: str) -> str:
+    """Return a text in which brackets that hold nothing but brackets of their kind are left out: "-(((5)))" is "-(5)".
+
+    Expressions are read to a depth, and a sign or a number before deeper brackets would be lost.
+    """
+    opened: list[int] = []
+    pairs: dict[int, int] = {}
+    for place, character in enumerate(text):
+        if character in "([{":
+            opened.append(place)
+        elif character in ")]}" and opened and _CLOSES[text[opened[-1]]] == character:
+            pairs[opened.pop()] = place
+    twice = {
+        start for start, end in pairs.items() if text[start] == text[start + 1] and pairs.get(start + 1) == end - 1
+    }
+    gone = twice | {pairs[start] for start in twice}
+    return "".join(character for place, character in enumerate(text) if place not in gone)
 
 
 def _written_out(found: re.Match[str]) -> str:

@@ -6,11 +6,14 @@ with their question's words around it. Sample i depends on (split, seed, i) alon
 such as CIPHER's own 200 questions, is read with --data.
 
 Variants, for models that were trained on such expressions (docs/debaters.md): `held_out` asks only expressions of its split,
-which training never draws, and `larger` has operands in [30, 60), of which training has none.
+which training never draws, and `larger` has operands in [30, 60), of which training has none. `related` asks held-out expressions
+whose products are two of eight, which the seed draws: each comes up in a quarter of the questions, so that who remembers earlier
+ones has most of what a later one needs.
 """
 
 import random
 import re
+from functools import cached_property
 
 from agents.errors import TaskError
 from evals.datasets.dataset_task import NumberTask
@@ -20,7 +23,9 @@ from evals.task import TaskInfo
 from evals.tasks.sums import Term, paper_form, split_of, value, worked, written
 
 DEFAULT_SIZE = 200
-VARIANTS = ("held_out", "larger")
+VARIANTS = ("held_out", "larger", "related")
+# Products of the related questions of a seed.
+PRODUCTS = 8
 # Of every operand: in [0, 30), as the paper's.
 OPERANDS = 30
 EXPRESSION = re.compile(r"(\d+)\+(\d+)\*(\d+)\+(\d+)-(\d+)\*(\d+)")
@@ -84,9 +89,18 @@ class Arithmetic(NumberTask):
     def _terms(self, draw: random.Random) -> tuple[Term, ...]:
         least = OPERANDS if self.variant == "larger" else 0
         while True:
-            terms = paper_form(*(least + draw.randrange(OPERANDS) for _ in range(6)))
-            if self.variant != "held_out" or split_of(written(terms)) == self.split:
+            a, b, c, d, e, f = (least + draw.randrange(OPERANDS) for _ in range(6))
+            if self.variant == "related":
+                (b, c), (e, f) = draw.sample(self._products, 2)
+            terms = paper_form(a, b, c, d, e, f)
+            if self.variant not in ("held_out", "related") or split_of(written(terms)) == self.split:
                 return terms
+
+    @cached_property
+    def _products(self) -> list[tuple[int, int]]:
+        """The factors of the related questions' products: of two digits each, so that none is known by heart."""
+        draw = random.Random(f"{self.draws}|related|{self.split}|{self.seed}")
+        return draw.sample([(b, c) for b in range(10, OPERANDS) for c in range(10, OPERANDS)], PRODUCTS)
 
 
 class Arithmetic6(Arithmetic):

@@ -5,6 +5,7 @@ examples: where they are still those, the prompt is the one that was read, and o
 """
 
 import contextlib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -63,6 +64,8 @@ class PromptMaker:
         self._files: dict[Prompts, Prompts] = {}
         self._hash = lru_cache(maxsize=None)(prompt_hash)
         self._facts: tuple[tuple[int, int], dict[str, Any]] = (0, 0), {}
+        # Method and question → agent → turns, of questions that were decided before others.
+        self._spoken: dict[tuple[str, str], Counter[str]] = {}
 
     def of(
         self, method: str, record: Record, said: dict[tuple[int, str], Record], model: ModelFingerprint
@@ -101,9 +104,13 @@ class PromptMaker:
             }
         try:
             found = self._found(method, name)
-            *earlier, prompt = [self._render(found.files, method, one, said) for one in read]
-            answers = [self._own_slot(method, one, said) for one in read[1:]]
+            *earlier, prompt = rendered = [self._render(found.files, method, one, said) for one in read]
+            answers = [self._said_slot(method, one, said) for one in read[1:]]
             prompt = continued(prompt, [*zip(earlier, answers, strict=True)])
+            turns = [{"role": turn.role, "parts": [_part(part) for part in turn.parts]} for turn in prompt.turns]
+            if count := self._remembered(method, record):
+                # What it read of other questions is on their pages.
+                turns.insert(len(rendered[0].turns) - 1, {"role": "user", "parts": [{"text": _of_others(count)}]})
         except (DebateError, OSError, ValueError) as error:
             return {"none": f"The prompt cannot be rendered again: {error}"}
         tokenizer = self._messages.names(method).tokenizer(model)
@@ -113,7 +120,7 @@ class PromptMaker:
             "exact": found.is_same,
             "form": "plain" if is_plain else "chat" if is_known else "auto",
             "cue": prompt.cue if is_plain else None,
-            "turns": [{"role": turn.role, "parts": [_part(part) for part in turn.parts]} for turn in prompt.turns],
+            "turns": turns,
         }
 
     def _render(self, files: Prompts, method: str, record: Record, said: dict[tuple[int, str], Record]) -> Any:
@@ -127,15 +134,40 @@ class PromptMaker:
 
     def _read(self, method: str, record: Record, said: dict[tuple[int, str], Record]) -> list[Record]:
         """Return the turns whose prompts a turn read, the oldest first: its own alone where the agent has no memory."""
-        found = [record]
-        while self._index.method_config(method).agents[record["agent"]].memory is not None:
+        found, memory = [record], self._memory(method, record)
+        while memory is not None:
             own = self._own(method, found[0])
             if own is None:
                 break
             if (own.round, own.agent) not in said:
                 raise RunError(f"what {own.agent} said in round {own.round} is not in the journal")
             found.insert(0, said[own.round, own.agent])
-        return found
+        gone = record.get("forgotten", 0) - (self._before(method, record) if memory == "questions" else 0)
+        return found[max(0, gone) :]
+
+    def _memory(self, method: str, record: Record) -> str | None:
+        return self._index.method_config(method).agents[record["agent"]].memory
+
+    def _remembered(self, method: str, record: Record) -> int:
+        """Return how many turns of earlier questions a turn's prompt began with."""
+        if self._memory(method, record) != "questions":
+            return 0
+        return max(0, self._before(method, record) - int(record.get("forgotten", 0)))
+
+    def _before(self, method: str, record: Record) -> int:
+        """Return how many turns an agent had in the questions that were decided before a turn's own."""
+        total = 0
+        for question in list(self._index.state.methods[method].debates):
+            if question == record["question"]:
+                break
+            key = (method, question)
+            if key not in self._spoken:
+                turns, end = self._index.records(method, question)
+                # What was given up is not remembered. Debates before one that has begun are over.
+                is_decided = end is not None and end["kind"] == "decision"
+                self._spoken[key] = Counter(turn["agent"] for turn in turns) if is_decided else Counter()
+            total += self._spoken[key][record["agent"]]
+        return total
 
     def _own(self, method: str, record: Record) -> TurnKey | None:
         exchange = self._plans.of(method)
@@ -146,8 +178,14 @@ class PromptMaker:
     def _own_slot(self, method: str, record: Record, said: dict[tuple[int, str], Record]) -> Any:
         """Return the slot of an agent's own last message in a turn's prompt; None where there was none."""
         own = self._own(method, record)
-        if own is None:
+        if own is None or [own.round, own.agent] in record.get("left_out", []):
             return None
+        return self._said_slot(method, record, said)
+
+    def _said_slot(self, method: str, record: Record, said: dict[tuple[int, str], Record]) -> Any:
+        """Return the slot of what an agent had said last before a turn, as that turn's agent reads it."""
+        own = self._own(method, record)
+        assert own is not None, "a first turn has nothing before it"
         speech = said.get((own.round, own.agent))
         read_out = [own.round, own.agent] in record.get("read_out", [])
         form = "text" if speech is None or speech["encoder"] is None else "reading" if read_out else "cipher"
@@ -203,6 +241,10 @@ def _text(one: dict[str, Any], said: dict[tuple[int, str], Record]) -> str:
     """Return a text that no template takes for empty."""
     speech = said.get((one["round"], one["agent"]))
     return "…" if speech is None else speech["text"] or "…"
+
+
+def _of_others(count: int) -> str:
+    return f"⟦{count} earlier turns of its own, prompts and answers, in questions before this one⟧"
 
 
 def _part(part: Any) -> dict[str, Any]:

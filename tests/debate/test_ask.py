@@ -31,6 +31,12 @@ def test_an_answer_is_what_the_task_reads():
         assert session(SUM).answer == session(SUM, id="again").transcript.last_of("ada").message.text[:3]
 
 
+def test_a_memory_of_earlier_questions_is_refused_where_each_is_asked_by_itself():
+    remembering = validate({**RAW, "agents": {"ada": {"memory": "questions"}, "ben": {}}}, source="x")
+    with DebateSession(remembering) as session, pytest.raises(DebateError, match="here each is asked by itself"):
+        session(SUM)
+
+
 def test_a_session_works_inside_a_running_loop_and_beside_it():
     async def inside():
         # A blocking call, as in a cell, then two awaited at once.

@@ -14,8 +14,10 @@ from agents.remote_request import RemoteRequest, request_body
 from agents.tokenization import _plain
 from debate.build import build_debate
 from debate.config.load import validate
+from debate.orchestrator import play
 from debate.runtime.backends import Backends
 from debate.serving.weighing import _last_request
+from debate.transcript import TurnKey
 from evals.provenance import speakers
 
 QUESTION = Question("q", "What is 1+2*3+4-5*6?")
@@ -69,10 +71,24 @@ def test_an_interrupted_debate_remembers_the_same(played):
 
 def test_where_it_cannot_be_it_is_refused(run):
     async def go():
-        wrong = config(overflow="truncate-oldest")
-        backends = Backends(wrong)
-        with pytest.raises(ConfigError, match=r"agents.ada.memory: .*set overflow: fail"):
-            build_debate(wrong, backends)
+        backends = Backends(config())
+        questions = {"ada": {"memory": "questions"}, "ben": {}}
+        for wrong, match in (
+            ({"overflow": "summarise"}, r"agents.ada.memory: .*set overflow: truncate-oldest or fail"),
+            ({"agents": questions}, r"agents.ada.memory: questions reads a run's earlier questions, and here each"),
+        ):
+            with pytest.raises(ConfigError, match=match):
+                build_debate(config(**wrong), backends)
+        swapped = config(agents=questions, content="swapped")
+        with pytest.raises(
+            ConfigError, match=r"agents.ada.memory: questions, beside content: swapped, .*set memory: debate"
+        ):
+            build_debate(swapped, backends, questions=[QUESTION, replace(QUESTION, id="r", text="1+1?")])
+        untold = build_debate(config(agents=questions), backends, questions=[QUESTION])
+        with pytest.raises(
+            RequestError, match="memory: questions, and what asks it here does not know its earlier turns"
+        ):
+            await play(untold, QUESTION)
         debate = build_debate(config(), backends)
         agent = debate.agents["ada"]
         assert {name: found.get("memory") for name, found in speakers(config(), debate).items()} == {
@@ -90,6 +106,26 @@ def test_where_it_cannot_be_it_is_refused(run):
         await other.close()
 
     run(go())
+
+
+def test_a_debate_that_is_too_long_is_forgotten_turn_by_turn_before_messages_are_left_out(played):
+    whole, prompts = played(config())
+    last = next(turn for turn in whole.turns if turn.key == TurnKey(3, "ada"))
+    tight = config(options={"context": last.usage.prompt_tokens + 20 - 1}, overflow="truncate-oldest")
+    found, shorter = played(tight)
+    assert [(turn.forgotten, turn.left_out) for turn in found.turns_of("ada")] == [(0, ()), (0, ()), (1, ())]
+    assert shorter["ada", 3].turns == prompts["ada", 3].turns[2:]
+    assert [turn.message.digest for turn in found.turns] == [turn.message.digest for turn in whole.turns]
+    hopeless = config(
+        options={"context": played(config(agents={"ada": {}, "ben": {}}))[0].turns[0].usage.prompt_tokens + 20}
+    )
+    alone, _ = played(hopeless.model_copy(update={"overflow": "truncate-oldest"}))
+    # What it did not hear is not remembered as heard.
+    assert [(turn.forgotten, turn.left_out) for turn in alone.turns_of("ada")] == [
+        (0, ()),
+        (1, (TurnKey(1, "ben"), TurnKey(1, "ada"))),
+        (2, (TurnKey(2, "ben"), TurnKey(2, "ada"))),
+    ]
 
 
 def test_a_worked_example_is_said_once():

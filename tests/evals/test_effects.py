@@ -190,7 +190,8 @@ def test_reduced_messages_are_not_measured(engines):
     assert measured(text, engines, [question, another]).steps == STEPS
 
 
-def test_an_agent_with_a_memory_is_refused_before_anything_is_said(engines):
-    config = validate({**RAW, "agents": {**RAW["agents"], "ada": {"memory": "debate"}}}, source="x")
-    with pytest.raises(ConfigError, match="'ada' has memory: debate"):
-        measured(config, engines, [])
+@pytest.mark.parametrize("memory", ["debate", "questions"])
+def test_an_agent_with_a_memory_is_refused_before_anything_is_said(engines, memory):
+    config = validate({**RAW, "agents": {**RAW["agents"], "ada": {"memory": memory}}}, source="x")
+    with pytest.raises(ConfigError, match=f"'ada' has memory: {memory}"):
+        measured(config, engines, [Question("a", "1+1=")])

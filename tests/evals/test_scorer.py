@@ -4,11 +4,17 @@ import json
 import re
 
 import pytest
+from support.messages import text
 
+from agents.backend import Usage
 from agents.errors import MissingDependency
 from agents.question import Question
+from debate.config.electorate import Electorate
 from debate.config.load import validate
+from debate.decision.decision import Poll
+from debate.decision.rules import decision_rule
 from debate.run_folder.reader import read_method
+from debate.transcript import Transcript, Turn, TurnKey
 from evals.analysis.run_record import read_run
 from evals.analysis.summary import analyse
 from evals.evaluation import evaluate
@@ -128,3 +134,34 @@ def test_a_text_that_no_file_can_hold_is_written(tmp_path):
     assert verdicts[0].flexible.value == "correct"
     write_verdicts(verdicts, tmp_path / "v.jsonl")
     assert "born ? 1815" in (tmp_path / "v.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (["35", "\\$36", "36"], "\\$36"),
+        (["35", "36", "\\$36.00"], "\\$36"),
+        (["1", "0.5", "\\frac{1}{2}"], "0.5"),
+        (["1", "x+1", "2 cm", "20\\text{ mm}"], "20\\text{ mm}"),
+        # Of two units neither stands for the other, and the one without a unit joins one of them.
+        (["3 cm", "3 m", "3"], "3\\text{ cm}"),
+        # Other expressions go by their spelling.
+        (["7", "x+1", "1+x", "1+x"], "1+x"),
+    ],
+)
+def test_votes_of_mathematics_count_values_and_not_spellings(said, answer):
+    task = create_task("math500")
+    scorer = Scorer(task, [Sample("q", "?", "36")])
+    turns = [
+        Turn(TurnKey(1, f"a{place}"), text(f"It is \\boxed{{{one}}}."), (), 0, Usage(0, 0, 1), "stop")
+        for place, one in enumerate(said)
+    ]
+    debate = Transcript(Question("q", "?"), tuple(turns))
+    electorate = Electorate(debate.agents, {name: place / 10 for place, name in enumerate(debate.agents)})
+    for same in (scorer.same, SafeExtract(task).same):
+        decision = decision_rule("majority")(Poll(debate, electorate, scorer.reader("q"), same))
+        assert decision.answer == answer
+        assert "tie" not in decision.reason
+    borda = decision_rule("borda")(Poll(debate, electorate, scorer.reader("q"), scorer.same))
+    assert borda.answer == answer
+    assert Scorer(create_task("arithmetic"), []).same is None

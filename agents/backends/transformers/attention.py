@@ -23,7 +23,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import causal_mask_function, sdpa_mask
 
 from agents.attention.packing import packed_attention, under_way
-from agents.attention.row_attention import RowAttention
+from agents.attention.row_attention import NotingAttention, RowAttention
 
 NAME = "sdpa_by_row"
 
@@ -185,7 +185,12 @@ def attend_rows(
             else:
                 queries = query[row]
         own = (states[place, :, :length].repeat_interleave(repeats, 0) for states in (key, value))
-        heard = kind.attend(query[row], *own, scaling=scale, layer=layer, queries=queries).transpose(0, 1)
+        if isinstance(kind, NotingAttention):
+            notes = None if cache is None else cache.layers[layer].notes_of(slot)
+            heard = kind.attend(query[row], *own, scaling=scale, layer=layer, queries=queries, notes=notes)
+        else:
+            heard = kind.attend(query[row], *own, scaling=scale, layer=layer, queries=queries)
+        heard = heard.transpose(0, 1)
         if out is None:
             out = heard.new_zeros(len(query), *heard.shape)
         out[row] = heard

@@ -11,6 +11,7 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from agents.attention.packing import Packing
+from agents.attention.row_attention import Notes
 
 GROWTH = 128
 
@@ -51,6 +52,12 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
     def __init__(self, cache: "SlotCache") -> None:
         super().__init__()
         self.owner = cache
+        # By slot: what an attention noted of the positions that stand there.
+        self._notes: dict[int, Notes] = {}
+
+    def notes_of(self, slot: int) -> Notes:
+        """Return what is noted of the first positions of a slot, to be added to; what is written over is noted no longer."""
+        return self._notes.setdefault(slot, [])
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Allocate for the shapes that the model turned out to have."""
@@ -71,6 +78,8 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         window = self.owner.window
+        if self._notes:
+            self._strike(window)
         if window.packing is not None:
             for run, span in zip(window.packing.runs, window.packing.spans, strict=True):
                 where = (run.slot, slice(None), slice(run.start, run.start + run.length))
@@ -110,6 +119,22 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
             for name in self.held:
                 states = getattr(self, name)
                 states[target, :, :length] = states[source, :, :length]
+        if self._notes:
+            self._notes[target] = [note for note in self._notes.get(source, ()) if note[0] <= length]
+
+    def _strike(self, window: Window) -> None:
+        """Strike what is noted of positions that a window writes over."""
+        if window.packing is not None:
+            starts = {run.slot: run.start for run in window.packing.runs}
+        elif window.positions is None:
+            starts = dict.fromkeys(range(window.first, window.last), window.start)
+        else:
+            slots = range(window.first, window.last) if window.slots is None else window.slots
+            starts = dict(zip(slots, window.positions.tolist(), strict=True))
+        for slot, start in starts.items():
+            notes = self._notes.get(slot, [])
+            while notes and notes[-1][0] > start:
+                notes.pop()
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Return length and offset of the keys; the engine gives its own masks."""

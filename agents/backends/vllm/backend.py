@@ -1,6 +1,7 @@
 """vLLM behind the backend interface: text and CIPHER requests in one continuous batch."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import itertools
 from collections.abc import Coroutine
@@ -34,7 +35,7 @@ from agents.backends.vllm.pending import VLLMPending
 from agents.backends.vllm.prompt import log_likelihoods, tokens_read, vllm_prompt
 from agents.decoding.ending import kept_before_stop, stop_ids, text_to_show
 from agents.decoding.thinking import left_open, thinking_tokens
-from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError
+from agents.errors import BackendFailed, ConfigError, PromptTooLong, RequestError, StartStopped
 from agents.fingerprint import ModelFingerprint, tokenizer_hash
 from agents.message import Cipher, Message
 from agents.message_header import RENDERED
@@ -128,6 +129,8 @@ class VLLMBackend(Backend):
         stages.begin("starting vLLM's processes")
         try:
             self._engine = Engine(config, restarts=restarts, progress=progress)
+        except StartStopped:
+            raise
         except BackendFailed as error:
             raise check.not_started(error) from error
         try:
@@ -151,6 +154,7 @@ class VLLMBackend(Backend):
         self.load = Load()
         self._numbers = itertools.count()
         self._pending: set[VLLMPending] = set()
+        self._answers: set[concurrent.futures.Future[None]] = set()
         stages.begin(stages.SPEAKING)
 
     @property
@@ -203,9 +207,7 @@ class VLLMBackend(Backend):
         params = self._params(request, directive)
         lora = self._adapter(request)
         pending = VLLMPending(self._engine)
-        self._pending.add(pending)
         self.load.prompt_tokens += length
-        self.load.running += 1
         answer = (
             self._weigh([token for segment in found for token in segment], choices, request, pending, lora, str(number))  # type: ignore[union-attr]
             if choices
@@ -213,18 +215,16 @@ class VLLMBackend(Backend):
             if request.tokens
             else self._generate(request, pending, found, weights, params, directive, lora, str(number))
         )
-        self._engine.run(self._answer(pending, answer))
+        self._begin(pending, answer)
         return pending
 
     async def close(self) -> None:
         """End what is under way as cancelled and end the engine."""
         stages.begin(stages.CLOSING)
-        waiting = [pending for pending in self._pending if not pending.is_done]
-        for pending in waiting:
+        for pending in list(self._pending):
             pending.cancel()
-        for pending in waiting:
-            with contextlib.suppress(BackendFailed):
-                await pending
+        # Whoever waits for one may do so on another loop, as of a session that was interrupted, and is told there.
+        await asyncio.gather(*map(asyncio.wrap_future, list(self._answers)), return_exceptions=True)
         await asyncio.get_running_loop().run_in_executor(None, self._engine.stop)
 
     def state(self) -> dict[str, int]:
@@ -306,6 +306,14 @@ class VLLMBackend(Backend):
         folder = find_adapter(request.adapter)
         number = self._adapters.setdefault(str(folder), len(self._adapters) + 1)
         return LoRARequest(str(folder), number, str(folder))
+
+    def _begin(self, pending: VLLMPending, answer: Coroutine[Any, Any, tuple[Generation, int]]) -> None:
+        """Have one request run to its end, on the engine's loop."""
+        self._pending.add(pending)
+        self.load.running += 1
+        answering = self._engine.begin(self._answer(pending, answer))
+        self._answers.add(answering)
+        answering.add_done_callback(self._answers.discard)
 
     async def _answer(self, pending: VLLMPending, answer: Coroutine[Any, Any, tuple[Generation, int]]) -> None:
         """Run one request to its end, on the engine's loop."""

@@ -17,9 +17,9 @@ from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from agents.backends.vllm.in_process import SWITCH, InProcess
-from agents.backends.vllm.last_words import Heard, in_a_sentence
+from agents.backends.vllm.last_words import Heard, in_a_sentence, stopped_by
 from agents.backends.vllm.stages import told
-from agents.errors import BackendFailed
+from agents.errors import BackendFailed, StartStopped
 from agents.hearing_table import HearingTable
 from agents.pretrained import Progress
 
@@ -36,6 +36,10 @@ class Engine:
         config: of `options.engine_config`.
         restarts: how often it is started again after it died.
         progress: called with a sentence for each start.
+
+    Raises:
+        StartStopped: its process was ended from outside while it started.
+        BackendFailed: it did not start.
     """
 
     def __init__(self, config: Any, *, restarts: int, progress: Progress) -> None:
@@ -52,13 +56,12 @@ class Engine:
         self._held: set[str] = set()
         try:
             self.wait(self._start())
-        except BaseException:
+        except BaseException as error:
             self._end_thread()
+            if _is_being_cancelled():
+                # Ctrl-C reaches vLLM's processes too, and they may end before whoever waits for them is interrupted.
+                raise asyncio.CancelledError from error
             raise
-
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have a coroutine run on the engine's loop."""
-        asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def begin(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Have a coroutine run on the engine's loop, and return what it will return."""
@@ -109,7 +112,12 @@ class Engine:
                 else:
                     self._llm = AsyncLLM.from_vllm_config(self._config, disable_log_stats=True)
         except Exception as error:
-            said = self._heard.words() or in_a_sentence(error)
+            if not (words := self._heard.words()) and (by := stopped_by(error)):
+                raise StartStopped(
+                    f"vLLM's process was ended by {by} while it started: somebody stopped it, or the system did for want of "
+                    "memory. Run the same command again, with less beside it"
+                ) from error
+            said = words or in_a_sentence(error)
             raise BackendFailed(f"vLLM did not start: {said}") from error
 
     async def revived(self) -> None:
@@ -214,6 +222,16 @@ class Engine:
                     future.set_exception(BackendFailed(f"the worker could not follow this request: {reason}"))
                 else:
                     future.set_result(load(bytes(data)))
+
+
+def _is_being_cancelled() -> bool:
+    """Whether the task that this is called in, if any, has been asked to end."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        # No loop runs in this thread.
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def _text(error: BaseException) -> str:

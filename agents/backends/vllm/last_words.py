@@ -3,6 +3,7 @@
 import linecache
 import os
 import re
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,12 @@ from typing import Any
 from agents.backends.vllm.environment import variable
 from agents.backends.vllm.stages import begin
 
+# Signals that come from outside of a process, by number; what its own code runs into, as SIGSEGV, is not among them.
+FROM_OUTSIDE = {
+    int(number): number.name
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM)
+}
+_ENDED = re.compile(r"Failed core proc\(s\): \{(.*?)\}")
 VARIABLE = "CIPHER_DEBATE_VLLM_LAST_WORDS"
 
 
@@ -86,6 +93,18 @@ def written() -> Iterator[None]:
             with suppress(OSError):
                 Path(file).write_text(in_a_sentence(error), encoding="utf-8")
         raise
+
+
+def stopped_by(error: BaseException) -> str:
+    """Return by what vLLM's process was ended from outside while it started, e.g. `SIGKILL`; empty where it failed by itself.
+
+    vLLM tells the exit codes of the processes that ended; one that is asked to end by a signal that it handles ends with 0.
+    """
+    found = _ENDED.search(str(error))
+    codes = [int(code) for code in re.findall(r": (-?\d+)", found[1])] if found else []
+    if not codes or not all(code == 0 or -code in FROM_OUTSIDE for code in codes):
+        return ""
+    return next((FROM_OUTSIDE[-code] for code in codes if code), "a request to end")
 
 
 def in_a_sentence(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from agents.attention.row_attention import RowAttention
+from agents.attention.row_attention import Notes, NotingAttention
 from agents.errors import ConfigError
 from agents.models.atlas.features import polynomial_features
 from agents.models.atlas.memory import State, Writes, bounded_steps, empty_state, read_in_chunks, read_step_by_step
@@ -31,8 +31,8 @@ TAPS = 4
 GATES = 4
 # Added to the gate of what is kept of a memory, which is nearly everything at first.
 KEEPS = 6.0
-# Segments whose states are remembered, of all rows of a layer together.
-KEPT = 256
+# Bytes of the states that are remembered, of all rows of a layer together.
+KEPT_BYTES = 64 << 20
 # Names of attention that a model has where nobody asked for another.
 OWN = (None, "eager", "sdpa")
 
@@ -75,7 +75,7 @@ class AtlasConfig(LlamaConfig):  # type: ignore[misc]
         super().__post_init__(**kwargs)
 
 
-class MemoryMixer(nn.Module, RowAttention):
+class MemoryMixer(nn.Module, NotingAttention):
     """The part of a block that hears other positions; H heads of width D, F features.
 
     Args:
@@ -96,6 +96,7 @@ class MemoryMixer(nn.Module, RowAttention):
         self.norm = nn.RMSNorm(self.width, eps=config.rms_norm_eps)
         self.o_proj = nn.Linear(inner, config.hidden_size, bias=False)
         self._states: OrderedDict[bytes, State] = OrderedDict()
+        self._held = 0
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, past_key_values: Any = None, **kwargs: Any
@@ -130,27 +131,26 @@ class MemoryMixer(nn.Module, RowAttention):
         scaling: float,
         layer: int,
         queries: Tensor | None = None,
+        notes: Notes | None = None,
     ) -> Tensor:
-        """Return what the last positions of one row hear [H, Q, D], of what its cache holds; see `RowAttention`."""
-        return self._read(key[None], value[None], query.shape[1])[0].to(query)
+        """Return what the last positions of one row hear [H, Q, D], of what its cache holds; see `NotingAttention`."""
+        return self._read(key[None], value[None], query.shape[1], notes)[0].to(query)
 
-    def _read(self, keys: Tensor, values: Tensor, count: int) -> Tensor:
+    def _read(self, keys: Tensor, values: Tensor, count: int, notes: Notes | None = None) -> Tensor:
         """Return y [B, H, count, D] of the last positions of L, in float32 at least."""
-        wide = torch.promote_types(keys.dtype, torch.float32)
-        keys, values = keys.to(wide), values.to(wide)
         length = keys.shape[2]
         start = (length - count) // SEGMENT * SEGMENT
-        state, heard = self._state_at(keys, values, start), []
+        state, heard = self._state_at(keys, values, start, notes), []
         for first in range(start, length, SEGMENT):
             y, state = self._segment(keys, values, first, min(first + SEGMENT, length), state)
             heard.append(y)
         return torch.cat(heard, 2)[:, :, -count:]
 
-    def _state_at(self, keys: Tensor, values: Tensor, start: int) -> State | None:
+    def _state_at(self, keys: Tensor, values: Tensor, start: int, notes: Notes | None) -> State | None:
         """Return the state before a segment's first position, from the last segment before whose state is remembered."""
         remembers = len(keys) == 1 and not torch.is_grad_enabled()
-        names = self._names(keys[0], values[0], start) if remembers else []
-        known = max((place for place, name in enumerate(names) if name in self._states), default=-1)
+        names = self._names(keys[0], values[0], start, notes) if remembers else []
+        known = next((place for place in reversed(range(len(names))) if names[place] in self._states), -1)
         state = None
         if known >= 0:
             # What is in use is forgotten last.
@@ -159,29 +159,45 @@ class MemoryMixer(nn.Module, RowAttention):
         for place in range(known + 1, start // SEGMENT):
             _, state = self._segment(keys, values, place * SEGMENT, (place + 1) * SEGMENT, state)
             if remembers:
-                self._states[names[place]] = state
-        while len(self._states) > KEPT:
-            self._states.popitem(last=False)
+                self._remember(names[place], state)
         return state
 
-    def _names(self, keys: Tensor, values: Tensor, start: int) -> list[bytes]:
-        """Return a hash of all that the state after each segment before a position depends on."""
-        sha, names = hashlib.sha256(_bytes(self.taps)), []
-        for first in range(0, start, SEGMENT):
+    def _remember(self, name: bytes, state: State) -> None:
+        """Keep a state, and no more bytes of states than `KEPT_BYTES`; the one that was used longest ago goes first."""
+        # Of tensors of their own: a part of a window would keep the whole. A rule without a momentum reads none.
+        has_momentum = self.config.rule == "atlas"
+        momentum = state.momentum if has_momentum else state.momentum.new_zeros(0)
+        own = State(*(x.clone() for x in state._replace(momentum=momentum)))
+        self._states[name] = own
+        self._held += _size(own)
+        while self._held > KEPT_BYTES and len(self._states) > 1:
+            self._held -= _size(self._states.popitem(last=False)[1])
+
+    def _names(self, keys: Tensor, values: Tensor, start: int, notes: Notes | None) -> list[bytes]:
+        """Return a hash of all that the state after each segment before a position depends on, each made of the one before.
+
+        A segment that is noted is hashed no second time.
+        """
+        names = [name for end, name in notes or () if end <= start]
+        for first in range(len(names) * SEGMENT, start, SEGMENT):
+            sha = hashlib.sha256(names[-1] if names else _bytes(self.taps))
             for part in (keys, values):
                 sha.update(_bytes(part[:, first : first + SEGMENT]))
             names.append(sha.digest())
+            if notes is not None:
+                notes.append((first + SEGMENT, names[-1]))
         return names
 
     def _segment(self, keys: Tensor, values: Tensor, first: int, end: int, state: State | None) -> tuple[Tensor, State]:
         """Return y [B, H, end − first, D] and the state after, given the state before; None: at the beginning."""
-        written = keys[:, :, max(0, first - TAPS + 1) : end]
+        wide = torch.promote_types(keys.dtype, torch.float32)
+        written = keys[:, :, max(0, first - TAPS + 1) : end].to(wide)
         written = functional.pad(written, (0, 0, TAPS - 1 - min(first, TAPS - 1), 0))
         key, query = (
             polynomial_features(_convolved(part, taps), self.config.degree)
-            for part, taps in zip(written.chunk(2, -1), self.taps.to(keys), strict=True)
+            for part, taps in zip(written.chunk(2, -1), self.taps.to(written), strict=True)
         )
-        now = values[:, :, first:end]
+        now = values[:, :, first:end].to(wide)
         value, gates = now[..., : self.width], now[..., self.width :]
         keep, *others = gates.unbind(-1)
         alpha, theta, eta, gamma = map(torch.sigmoid, (keep + KEEPS, *others))
@@ -226,6 +242,10 @@ def _refuse_padding(mask: Tensor | None) -> None:
         raise NotImplementedError(
             "a memory reads every position that it is given: rows behind padding are read one by one"
         )
+
+
+def _size(state: State) -> int:
+    return sum(x.nbytes for x in state)
 
 
 def _bytes(x: Tensor) -> bytes:

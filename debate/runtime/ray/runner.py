@@ -16,6 +16,7 @@ from typing import Any
 from agents.errors import BackendFailed, OutOfMemory, portable
 from agents.question import Question
 from agents.supervision.replicas import Replicas
+from debate.memory import Earlier
 from debate.orchestrator import Debate, play
 from debate.run_folder.turn_record import Cost
 from debate.runtime.faults import TurnFailure, take_in_time
@@ -37,12 +38,14 @@ class Job:
         number: the driver's, in events.
         debate: number among the debates given to the runner.
         question, before: the question, and its turns so far.
+        earlier: what agents with memory: questions remember of the questions before it.
     """
 
     number: int
     debate: int
     question: Question
     before: Mapping[TurnKey, Turn]
+    earlier: Earlier | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ class RunnerActor:
                 await asyncio.shield(self._debates[job.debate]),
                 job.question,
                 before=job.before,
+                earlier=job.earlier,
                 take=partial(self._take, job.number),
                 on_start=lambda _, key: self._tell(TurnStarted(job.number, key)),
             )

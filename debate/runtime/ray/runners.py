@@ -19,6 +19,7 @@ from agents.question import Question
 from agents.supervision.replicas import Replicas
 from agents.supervision.supervised import Supervised
 from debate.config.execution import ExecutionConfig
+from debate.memory import Earlier
 from debate.orchestrator import Debate, OnStart, OnTurn, play
 from debate.runtime.faults import Faults
 from debate.runtime.ray.borrowed import Lease, Model, borrowed
@@ -42,6 +43,7 @@ class Work:
 
     question: Question
     said: dict[TurnKey, Turn]
+    earlier: Earlier | None
     faults: Faults
     on_start: OnStart
     on_turn: OnTurn
@@ -93,6 +95,7 @@ class Runners:
         debate: Debate,
         question: Question,
         before: Mapping[TurnKey, Turn],
+        earlier: Earlier | None = None,
         *,
         faults: Faults,
         on_start: OnStart,
@@ -105,7 +108,7 @@ class Runners:
         """
         said = dict(before)
         while True:
-            work = Work(question, said, faults, on_start, on_turn)
+            work = Work(question, said, earlier, faults, on_start, on_turn)
             try:
                 trouble = await self._handed_out(debate, work)
             except RunnerDied:
@@ -113,7 +116,9 @@ class Runners:
             if trouble is None:
                 return Transcript.of(question, said.values())
             await faults.record_failure(debate, question, trouble.key, trouble.failure)
-            return await play(debate, question, before=said, take=faults.take, on_start=on_start, on_turn=on_turn)
+            return await play(
+                debate, question, before=said, earlier=earlier, take=faults.take, on_start=on_start, on_turn=on_turn
+            )
 
     async def ready(self) -> None:
         """Wait until all of them are there; `play` waits for one only."""
@@ -161,7 +166,7 @@ class Runners:
         if number not in runner.debates:
             runner.debates.add(number)
             runner.actor.learn.remote(number, self._models(), [self._debates[number][1]])
-        runner.outbox.append(Job(job, number, work.question, dict(work.said)))
+        runner.outbox.append(Job(job, number, work.question, dict(work.said), work.earlier))
         if runner.sending is None or runner.sending.done():
             runner.sending = self._spawn(self._send(runner))
         try:

@@ -259,8 +259,10 @@ def small(rule="omega", chunk=1, layers=2):
 
 
 def test_a_state_in_use_is_forgotten_last(monkeypatch):
-    monkeypatch.setattr(atlas_model, "KEPT", 2)
     mixer, asked = small(chunk=8, layers=1).model.layers[0].self_attn, []
+    # A memory of two heads, each [8, 44], and the seven positions before of its window.
+    one = 4 * 2 * (8 * 44 + 7 * (44 + 8 + 1))
+    monkeypatch.setattr(atlas_model, "KEPT_BYTES", 2 * one)
     segment = mixer._segment
     monkeypatch.setattr(mixer, "_segment", lambda *given: asked.append(given[2]) or segment(*given))
     rows = [
@@ -274,6 +276,9 @@ def test_a_state_in_use_is_forgotten_last(monkeypatch):
             keys, values = kept_of(mixer, rows[0])
             again = mixer._read(keys, values, 1)
             mixer._read(*kept_of(mixer, other), 1)
+    assert (
+        mixer._held == sum(x.untyped_storage().nbytes() for state in mixer._states.values() for x in state) == 2 * one
+    )
     # The row's own first segment is read no second time, whichever rows come and go.
     assert asked == [64, 0, 64] * 3
     torch.testing.assert_close(mixer.o_proj(mixer.norm(again.transpose(1, 2)).flatten(2)), first[:, -1:])

@@ -10,6 +10,7 @@ from support.plain_loops import plain_cipher_loop
 
 from agents.backend import Prompt, Request, Sampling
 from agents.errors import RequestError
+from debate.bench import reference_loop
 from debate.bench.peers import Factors, Work, arithmetic_limit, bench_peers, factors
 from debate.bench.reference_loop import ReferenceLoop, Spent
 
@@ -58,6 +59,17 @@ def test_what_lies_behind_an_end_token_is_cut_away(loop, monkeypatch):
     assert cut.usage.generated_tokens == 6
     heard = Request(Prompt.of("1+2=", whole.message, "3+"), request.sampling, "expectation")
     assert len(loop.embedded(heard)) == len(loop.embedded(asked("1+2=3+"))) + 6
+
+
+def test_a_batch_that_takes_long_says_how_far_it_is(monkeypatch):
+    told = []
+    loop = ReferenceLoop("tiny/ada", "float32", told.append)
+    told.clear()
+    loop.say([asked("12+3*45=")])
+    assert told == []
+    monkeypatch.setattr(reference_loop, "TELL_EVERY_S", 0.0)
+    loop.say([asked("12+3*45=")])
+    assert told == [f"the published code's loop: batch 2, step {step} of 6" for step in range(1, 7)]
 
 
 def test_a_batch_of_different_requests_is_refused(loop):

@@ -9,7 +9,11 @@ from debate.config.load import load_config, validate
 from debate.orchestrator import play
 from debate.preview.rehearsal import rehearse, seconds_of
 from debate.protocol.exchange import build_exchange
+from debate.run_folder.reader import read_method
 from debate.runtime.backends import Backends
+from debate.transcript import TurnKey
+from evals.evaluation import evaluate
+from evals.sample import Sample
 
 QUESTION = "What is 1+2*3?"
 
@@ -46,6 +50,40 @@ def test_no_prompt_of_a_debate_is_longer_than_the_rehearsed_one(run, tiny, backe
     first = min(counted.values())
     alone = rehearsed(played.model_copy(update={"rounds": 1}), QUESTION).prompts[0]
     assert alone.tokens == first
+
+
+@pytest.mark.parametrize("message", ["text", "cipher"])
+@pytest.mark.parametrize(("memory", "count"), [("debate", 3), ("questions", 1), ("questions", 2), ("questions", 4)])
+@pytest.mark.parametrize("prompts", ["tiny", "arithmetic"])
+def test_what_is_remembered_is_measured(run, tmp_path, message, memory, count, prompts):
+    played = config(
+        agents={"ada": {"memory": memory}, "ben": {}}, message=message, max_tokens=24, rounds=3, prompts=prompts,
+        task="arithmetic", methods={message: {}},
+    )  # fmt: skip
+    asked = [Sample(f"q{n}", QUESTION if n % 2 else "1+1?", "7") for n in range(count, 0, -1)]
+    found = rehearsed(played, *(sample.question for sample in asked))
+    run(evaluate(played, out=tmp_path / "run", samples=asked))
+    read = [
+        turn.usage.prompt_tokens
+        for debate in read_method(tmp_path / "run" / message)
+        for turn in debate.transcript.turns
+    ]
+    assert max(read) <= found.prompts[0].tokens
+    assert found.prompts[0].turn == TurnKey(3, "ada")
+    assert sum(read) <= count * found.prompt_tokens
+    plain = rehearsed(config(message=message, max_tokens=24, rounds=3, prompts=prompts), QUESTION).prompts[0]
+    # Questions and messages that are shorter than they may be are all that it is too high by.
+    spared = len(read) * (24 + len(QUESTION)) * 3
+    assert plain.tokens < found.prompts[0].tokens <= max(read) + spared
+
+
+def test_of_a_memory_that_is_too_long_one_hears_before(cli):
+    raw = ("topology", "check", "minds/related", "--set", "overflow=fail", "--set", "agents.atlas.model=tiny/dee")
+    raw += ("--set", "agents.dee.memory=questions")
+    code, out, _ = cli(*raw)
+    assert (code, "the longest prompt" in out) == (0, False)
+    code, out, _ = cli(*raw, "--questions", 50)
+    assert (code, "a question whose prompt is too long fails" in out) == (0, True)
 
 
 def test_what_may_not_fit_is_warned_of_and_what_cannot_is_an_error(run):

@@ -34,6 +34,17 @@ def test_no_number_is_taken_out_of_what_is_none(form, said):
     assert stated_number(form.format(said)) is None
 
 
+@pytest.mark.parametrize("count", [5, 19, 20, 21, 60, 150])
+def test_a_sign_before_many_brackets_stays(count):
+    for opens, closes in ("()", "[]"):
+        deep = f"{opens * count}5{closes * count}"
+        assert stated_number(f"Answer: {deep}") == "5"
+        assert stated_number(f"Answer: -{deep}") == stated_number(f"The answer is \u2212{deep}.") == "-5"
+    assert stated_number(f"Answer: 3+{'(' * count}5{')' * count}*2") == "13"
+    # What does not match is left as it is.
+    assert stated_number(f"Answer: {'(' * count}1+{'(' * count}2{')' * count}{')' * count}") == "3"
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     ("said", "value"),

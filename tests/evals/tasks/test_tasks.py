@@ -1,6 +1,8 @@
 """Tasks and how answers are read out of responses."""
 
 import json
+import re
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from agents.errors import TaskError, UnknownName
 from evals.scoring.numbers import normalised, stated_number
 from evals.task import create_task
+from evals.tasks.sums import split_of
 
 
 def test_arithmetic_is_the_papers_form_and_right():
@@ -32,6 +35,25 @@ def test_arithmetic_is_seeded_and_a_limit_takes_the_first():
     assert create_task("arithmetic", seed=1).samples(5) == create_task("arithmetic", seed=1).samples(9)[:5]
     assert create_task("arithmetic", seed=1).samples(5) != create_task("arithmetic", seed=2).samples(5)
     assert len(create_task("arithmetic").samples(None)) == 200
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_related_questions_share_eight_products_and_are_held_out(split):
+    asked = create_task("arithmetic:related", seed=3, split=split).samples(200)
+    counts = Counter()
+    for sample in asked:
+        expression = sample.question.removeprefix("What is the result of ").removesuffix("?")
+        assert split_of(expression) == split
+        b, c, e, f = (int(number) for number in re.findall(r"(\d+)\*(\d+)\+\d+-(\d+)\*(\d+)", expression)[0])
+        counts.update([(b, c), (e, f)])
+        assert (b, c) != (e, f)
+        assert min(b, c, e, f) >= 10
+        a, d = int(expression.split("+")[0]), int(expression.split("+")[2].split("-")[0])
+        assert int(sample.target) == a + b * c + d - e * f
+    assert len(counts) == 8
+    assert all(30 < count < 70 for count in counts.values())
+    other = create_task("arithmetic:related", seed=4, split=split).samples(2)
+    assert [sample.question for sample in other] != [sample.question for sample in asked[:2]]
 
 
 @pytest.mark.parametrize(

@@ -28,3 +28,23 @@ def test_a_turn_that_remembered(tmp_path):
     slots = [third[len(first)]["parts"][0]["slot"], third[len(second)]["parts"][0]["slot"]]
     assert [(slot["round"], slot["agent"]) for slot in slots] == [(1, "ada"), (2, "ada")]
     assert not any("slot" in turn["parts"][0] for turn in shown[3, "ben"] if turn["role"] == "assistant")
+
+
+def test_what_a_prompt_had_no_room_for_is_not_shown_in_it(tmp_path):
+    plain = {**CONFIG, "agents": {"ada": {}, "ben": {}}, "prompts": "tiny", "rounds": 2}
+    asyncio.run(evaluate(validate(plain, source="x"), out=tmp_path / "whole", limit=1))
+    (sample,) = read_samples(tmp_path / "whole")
+    first = RunView(tmp_path / "whole").debate("plain", sample.id)["turns"][0]["promptTokens"]
+    tight = {**plain, "overflow": "truncate-oldest", "options": {"context": first + 16}}
+    asyncio.run(evaluate(validate(tight, source="x"), out=tmp_path / "tight", limit=1))
+    slots = {
+        name: [
+            part["slot"]["agent"]
+            for turn in RunView(tmp_path / name).message("plain", sample.id, TurnKey(2, "ada"))["prompt"]["turns"]
+            for part in turn["parts"]
+            if "slot" in part
+        ]
+        for name in ("whole", "tight")
+    }
+    # Its own words go last, and they went too.
+    assert slots == {"whole": ["ben", "ada"], "tight": []}

@@ -1,0 +1,43 @@
+"""Answers that are equal in value and differ in spelling, as one candidate of a vote."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from debate.decision.decision import Reader
+    from debate.transcript import Transcript
+
+Same = Callable[[str, str], bool]
+
+
+def by_value(transcript: "Transcript", extract: "Reader", same: Same) -> "Reader":
+    """Return a reader that gives every answer of a debate in one spelling for those that are the same.
+
+    Of several the longest spelling stands for all, which names a unit where any does, and the first of equally long ones: in that
+    order an answer joins the first that it is the same as.
+
+    Args:
+        transcript: of the debate, whose every message is read.
+        extract: a response → the answer in it.
+        same: whether two answers are.
+    """
+    read = (extract(turn.message.text) for turn in transcript.turns)
+    found = dict.fromkeys(answer for answer in read if answer is not None)
+    chosen: list[str] = []
+    spelling: dict[str, str] = {}
+
+    def one_of(answer: str) -> str:
+        if answer not in spelling:
+            spelling[answer] = next((known for known in chosen if same(answer, known)), answer)
+            if spelling[answer] == answer:
+                chosen.append(answer)
+        return spelling[answer]
+
+    for answer in sorted(found, key=len, reverse=True):
+        one_of(answer)
+
+    def reader(response: str) -> str | None:
+        answer = extract(response)
+        return None if answer is None else one_of(answer)
+
+    return reader
