@@ -45,6 +45,7 @@ class AttributeClassifier(nn.Module):
         found: Tensor = torch.log_softmax(self.layers(states.to(weight.dtype)), -1)
         return found.view(len(states), 2, self.horizon + 1)
 
+    @torch.no_grad()
     def log_q(self, states: Tensor, least: int, most: int, *, loop: int = 0) -> Tensor:
         """Return log q [n] float64: from `least` to `most` tokens are still to come, and no loop where `loop` is above 0.
 

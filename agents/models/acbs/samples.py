@@ -1,7 +1,7 @@
 """A model's own samples with all their prefixes, and what is known of each: what a classifier of attributes learns from.
 
 Samples and no clean texts, since a search is among what the model may say: a prefix that went wrong does not end as one of the
-training text does. Of a text that was cut off by a limit it is known only that no fewer tokens were to come.
+training text does. Of a text that was cut off by a limit it is known only that more tokens were to come.
 
 S samples, M prefixes of them, D width of a state, H horizon.
 """
@@ -25,7 +25,7 @@ class Sampled:
 
     Attributes:
         prompt, tokens: token numbers; the end is none of them.
-        complete: whether an end stood behind it; else a limit cut it off.
+        complete: whether an end stood behind it; else a limit cut it off before one token more at least.
     """
 
     prompt: tuple[int, ...]
@@ -58,7 +58,8 @@ def known_of(text: Sampled, horizon: int, loop: int) -> list[Tensor]:
         left = len(text.tokens) - count
         kind = True if looped else False if text.complete else None
         # Place H is of H tokens or more.
-        found.append(cells(horizon, left, left if text.complete and left < horizon else None, loops=kind))
+        least = left if text.complete else left + 1
+        found.append(cells(horizon, least, least if text.complete and least < horizon else None, loops=kind))
     return found
 
 

@@ -10,9 +10,7 @@ the value and the gates. The memory is a function of these, computed in segments
 that it is the same, number for number, whatever was cached, and whichever cache of keys and values holds them.
 """
 
-import hashlib
 import math
-from collections import OrderedDict
 from typing import Any, Literal
 
 import torch
@@ -21,10 +19,11 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from agents.attention.row_attention import RowAttention
+from agents.attention.row_attention import RowAttention, refuse_padding
 from agents.errors import ConfigError
 from agents.models.atlas.features import polynomial_features
 from agents.models.atlas.memory import State, Writes, bounded_steps, empty_state, read_in_chunks, read_step_by_step
+from agents.models.remembered import Remembered, names_of
 
 SEGMENT = 64
 TAPS = 4
@@ -95,7 +94,7 @@ class MemoryMixer(nn.Module, RowAttention):
         # Of each head by itself: what a memory gives is small while it knows little.
         self.norm = nn.RMSNorm(self.width, eps=config.rms_norm_eps)
         self.o_proj = nn.Linear(inner, config.hidden_size, bias=False)
-        self._states: OrderedDict[bytes, State] = OrderedDict()
+        self._states: Remembered[State] = Remembered(KEPT)
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, past_key_values: Any = None, **kwargs: Any
@@ -114,7 +113,7 @@ class MemoryMixer(nn.Module, RowAttention):
         if past_key_values is not None:
             keys, values = past_key_values.update(keys, values, self.layer_idx)
         if (name := self.config._attn_implementation) in OWN:
-            _refuse_padding(attention_mask)
+            refuse_padding(attention_mask, "a memory")
             heard = self._read(keys, values, query.shape[2]).to(query).transpose(1, 2)
         else:
             # Whoever registered this name knows which rows are read, and calls `attend` for each.
@@ -149,29 +148,14 @@ class MemoryMixer(nn.Module, RowAttention):
     def _state_at(self, keys: Tensor, values: Tensor, start: int) -> State | None:
         """Return the state before a segment's first position, from the last segment before whose state is remembered."""
         remembers = len(keys) == 1 and not torch.is_grad_enabled()
-        names = self._names(keys[0], values[0], start) if remembers else []
-        known = max((place for place, name in enumerate(names) if name in self._states), default=-1)
-        state = None
-        if known >= 0:
-            # What is in use is forgotten last.
-            state = self._states[names[known]]
-            self._states.move_to_end(names[known])
+        names = names_of(self.taps, (keys[0], values[0]), SEGMENT, start) if remembers else []
+        known, state = self._states.latest(names)
         for place in range(known + 1, start // SEGMENT):
             _, state = self._segment(keys, values, place * SEGMENT, (place + 1) * SEGMENT, state)
             if remembers:
-                self._states[names[place]] = state
-        while len(self._states) > KEPT:
-            self._states.popitem(last=False)
+                self._states.keep(names[place], state)
+        self._states.trim()
         return state
-
-    def _names(self, keys: Tensor, values: Tensor, start: int) -> list[bytes]:
-        """Return a hash of all that the state after each segment before a position depends on."""
-        sha, names = hashlib.sha256(_bytes(self.taps)), []
-        for first in range(0, start, SEGMENT):
-            for part in (keys, values):
-                sha.update(_bytes(part[:, first : first + SEGMENT]))
-            names.append(sha.digest())
-        return names
 
     def _segment(self, keys: Tensor, values: Tensor, first: int, end: int, state: State | None) -> tuple[Tensor, State]:
         """Return y [B, H, end − first, D] and the state after, given the state before; None: at the beginning."""
@@ -219,17 +203,6 @@ def _convolved(written: Tensor, taps: Tensor) -> Tensor:
     count = written.shape[2] - TAPS + 1
     parts = (written[:, :, tap : tap + count] * taps[:, tap : tap + 1] for tap in range(TAPS))
     return torch.stack(list(parts)).sum(0)
-
-
-def _refuse_padding(mask: Tensor | None) -> None:
-    if mask is not None and not (mask[..., -1, :] if mask.dtype == torch.bool else mask[..., -1, :] == 0).all():
-        raise NotImplementedError(
-            "a memory reads every position that it is given: rows behind padding are read one by one"
-        )
-
-
-def _bytes(x: Tensor) -> bytes:
-    return x.detach().to("cpu").contiguous().view(torch.uint8).numpy().tobytes()
 
 
 AutoConfig.register("atlas", AtlasConfig)
