@@ -75,6 +75,14 @@ def full_scores(length: int) -> int:
     return length * (length + 1) // 2
 
 
+def refuse_padding(mask: torch.Tensor | None, what: str) -> None:
+    """Raise NotImplementedError where a mask [..., Q, L], bool or added to scores, hides a position from the last query."""
+    if mask is not None and not (mask[..., -1, :] if mask.dtype == torch.bool else mask[..., -1, :] == 0).all():
+        raise NotImplementedError(
+            f"{what} reads every position that it is given: rows behind padding are read one by one"
+        )
+
+
 def visible(num_queries: int, length: int, device: Any = None) -> torch.Tensor:
     """Return the causal mask [Q, L] of the last positions: True where a query sees a key."""
     places = torch.arange(length - num_queries, length, device=device)

@@ -5,8 +5,8 @@ by log p(y | x) + α log q(a | y, x), where q is the probability that a text whi
 finished text has it or has not, so that texts are chosen by log p alone: nothing is divided by a length. The equations are
 our reading.
 
-q comes from whoever calls, e.g. a classifier on the model's states. Without one the search knows of a prefix only what is
-certain: that it is too short to end, too long to go on, or loops already.
+q comes from whoever calls, e.g. a classifier on the model's states (agents/decoding/attributes.py). Without one the search knows
+of a prefix only what is certain: that it is too short to end, too long to go on, or loops already.
 
 V vocabulary, n prefixes.
 """
@@ -20,6 +20,7 @@ import torch
 from agents.errors import ConfigError
 
 TIMES = 3
+AHEAD, MOST_CONSIDERED = 4, 256
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class ConditionalBeam:
         most: maximum number of tokens; 0 for the request's own limit, which is never passed.
         loop: a text in which one run of this many tokens or more stands three times on end is none; 0 allows it.
         weight: α.
+        classifier: file of the classifier that q comes from; empty for none.
+        considered: continuations that go through the model at each step before q decides which are kept; 0 for four times
+            the width with a classifier, and for the width without.
 
     Raises:
         ConfigError: a number out of range.
@@ -42,6 +46,8 @@ class ConditionalBeam:
     most: int = 0
     loop: int = 0
     weight: float = 1.0
+    classifier: str = ""
+    considered: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.width <= 64:
@@ -50,11 +56,25 @@ class ConditionalBeam:
             raise ConfigError(
                 f"decoding acbs: least, loop and weight are at least 0; got {self.least}, {self.loop} and {self.weight}"
             )
+        if self.considered and not self.width <= self.considered <= MOST_CONSIDERED:
+            raise ConfigError(
+                f"decoding acbs: considered is 0, or lies between the width and {MOST_CONSIDERED}; got {self.considered} and "
+                f"{self.width}"
+            )
         if self.most and self.most < max(self.least, 1):
             raise ConfigError(
                 f"decoding acbs: most is 0 (the message's own limit), or at least 1 and not below least; got {self.most} and "
                 f"{self.least}"
             )
+
+    @property
+    def wide(self) -> int:
+        """Prefixes that go through the model at each step."""
+        return self.considered or self.width * (AHEAD if self.classifier else 1)
+
+    def to_come(self, written: int, limit: int) -> tuple[int, int]:
+        """Return how many tokens may still come behind so many, at least and at most, of a message of `limit` with its end."""
+        return self.least - written, min(self.most or limit, limit - 1) - written
 
 
 @dataclass(frozen=True)
@@ -119,7 +139,7 @@ def conditional_beam(
         ends: tokens that end a text.
         limit: most tokens of a message, its end included.
         cut: tokens → how many of them are the text, where a stop string is complete in them; else None.
-        considered: continuations that are looked at before q decides; as many as are kept by default.
+        considered: continuations that are looked at before q decides; what the settings say by default.
     """
     steps = beam_steps(first, settings, ends=ends, limit=limit, cut=cut, considered=considered)
     try:
@@ -145,7 +165,7 @@ def beam_steps(
     Whoever drives it may stop after any step.
     """
     most = min(limit, settings.most or limit)
-    wide = max(considered or settings.width, settings.width)
+    wide = max(considered or settings.wide, settings.width)
     kept, likely = [_Prefix()], first[None].double()
     best: Found | None = None
     decoded = 0

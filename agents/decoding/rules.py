@@ -5,7 +5,7 @@ from collections.abc import Callable
 from agents.decoding.acbs import ConditionalBeam
 from agents.decoding.future_blocks import Feed, FutureBlocks
 from agents.decoding.hso import HiddenStateOptimisation
-from agents.errors import DebateError, RequestError, UnknownName
+from agents.errors import ConfigError, DebateError, RequestError, UnknownName
 from agents.registry import check_parameters, parse_named
 
 Decoding = HiddenStateOptimisation | ConditionalBeam | FutureBlocks
@@ -16,9 +16,26 @@ def hso(*, steps: int = 1, rate: float = 0.01, bound: float = 0.1, window: int =
     return HiddenStateOptimisation(steps, rate, bound, window)
 
 
-def acbs(*, width: int = 4, least: int = 1, most: int = 0, loop: int = 0) -> ConditionalBeam:
-    """Conditional beam search for a text; see `agents/decoding/acbs.py`."""
-    return ConditionalBeam(width, least, most, loop)
+def acbs(
+    *,
+    width: int = 4,
+    least: int = 1,
+    most: int = 0,
+    loop: int = 0,
+    classifier: str = "",
+    considered: int = 0,
+    weight: float = 1.0,
+) -> ConditionalBeam:
+    """Conditional beam search for a text; see `agents/decoding/acbs.py`.
+
+    Raises:
+        ConfigError: a value out of range, or one that only a classifier has a use for, without one.
+    """
+    if not classifier and (considered or weight != 1.0):
+        raise ConfigError(
+            'decoding acbs: considered and weight are of a classifier: name its file, classifier="…", or leave them out'
+        )
+    return ConditionalBeam(width, least, most, loop, weight, classifier, considered)
 
 
 def ftp_blocks(*, n: int = 4, feed: Feed = "argmax") -> FutureBlocks:

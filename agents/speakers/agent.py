@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from agents.adapter import find_adapter
 from agents.backend import Pending, Prompt, Request, Sampling
 from agents.decoding.acbs import ConditionalBeam
+from agents.decoding.attributes import refusal as refusal_of_classifier
 from agents.decoding.future_blocks import FutureBlocks, refusal
 from agents.decoding.rules import parse_decoding
 from agents.errors import ConfigError, DebateError, PromptTooLong, RequestError
@@ -85,6 +86,13 @@ class Agent(Speaker):
                     f"agent {self.name!r}: its backend decodes in its own way alone. The backend transformers takes `decoding`; "
                     "leave it out for the others."
                 )
+            if isinstance(way, ConditionalBeam):
+                try:
+                    why = refusal_of_classifier(way, self.backend.fingerprint, adapted=self.adapter is not None)
+                except ConfigError as error:
+                    raise ConfigError(f"agent {self.name!r}: {error}") from error
+                if why:
+                    raise ConfigError(f"agent {self.name!r}: {why}")
             if isinstance(way, FutureBlocks) and (why := refusal(way, self.backend.capabilities.horizon)):
                 raise ConfigError(f"agent {self.name!r}: {why}")
         if self.encoder is not None and not self.backend.capabilities.vectors_out:

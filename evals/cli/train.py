@@ -106,6 +106,9 @@ def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: in
     folder = out or RUNS / loaded.name
     torch.set_num_threads(threads)
     made = run_training(loaded, folder, say=options.progress)
+    if loaded.classifier is not None:
+        options.console.print(f"the classifier: {made}", markup=False)
+        return
     for line in finish(loaded, folder, questions=questions):
         options.console.print(line, markup=False)
     options.console.print(f"the model: {made}", markup=False)

@@ -25,7 +25,7 @@ def build(recipe: Recipe) -> tuple[Any, Any]:
     """
     peft = _peft()
     assert recipe.lora is not None
-    model, tokenizer = _base(recipe)
+    model, tokenizer = base(recipe)
     config = peft.LoraConfig(
         r=recipe.lora.rank,
         lora_alpha=recipe.lora.alpha,
@@ -68,11 +68,16 @@ def save(model: Any, tokenizer: Any, recipe: Recipe, folder: Path) -> None:
 
 def load(recipe: Recipe, folder: Path) -> tuple[Any, Any]:
     """Return the base model in float32 with the trained adapter of a folder, and its tokenizer."""
-    model, tokenizer = _base(recipe)
+    model, tokenizer = base(recipe)
     return _peft().PeftModel.from_pretrained(model, folder), tokenizer
 
 
-def _base(recipe: Recipe) -> tuple[Any, Any]:
+def base(recipe: Recipe) -> tuple[Any, Any]:
+    """Return the model that a recipe begins with, in float32, and its tokenizer.
+
+    Raises:
+        ModelError: its tokenizer has no token that ends or pads a message.
+    """
     from transformers import AutoModelForCausalLM
 
     assert recipe.begin is not None

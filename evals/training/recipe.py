@@ -101,8 +101,23 @@ class LoRA(Frozen):
     """Which linear layers, by the end of their name."""
 
 
+class Classifier(Frozen):
+    """What tells from a model's states how its texts will end, for `acbs(classifier=…)` (agents/decoding/attributes.py)."""
+
+    samples: int = Field(default=1200, ge=1)
+    """Texts of the model's own that it learns from."""
+    mixture: dict[Kind, float] = Field(default={"solve": 2, "debate": 1}, min_length=1)
+    """Kind of prompt that they answer → weight."""
+    loop: int = Field(default=2, ge=1)
+    """Fewest tokens of a run that is a loop where it stands three times on end."""
+    hidden: int = Field(default=64, ge=1)
+    """Units."""
+    steps: int = Field(default=1500, ge=1)
+    """Of its training."""
+
+
 class Recipe(Frozen):
-    """A training run, from random weights or a trained debater's, or of an adapter over any model."""
+    """A training run, from random weights or a trained debater's, or of an adapter or a classifier over any model."""
 
     name: str
     """Of the debater."""
@@ -121,6 +136,8 @@ class Recipe(Frozen):
     """The model whose weights it begins with, as configs name one: `tiny/dee`, or a folder. Random weights by default."""
     lora: LoRA | None = None
     """Trains an adapter over the model that it begins with, in place of the model; that may then be any causal one."""
+    classifier: Classifier | None = None
+    """Trains a classifier of the states of the model that it begins with, and nothing else: without stages."""
     format: Literal["plain", "chat"] = "plain"
     """Of the prompts: as tiny debaters read them, or in the chat template of the model."""
     longest: int = Field(default=80, ge=1)
@@ -128,7 +145,8 @@ class Recipe(Frozen):
     table: str | None = None
     """The model, likewise named, whose embedding table is taken and stays as it is: debaters of one table hear each other's
     vectors."""
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: tuple[Stage, ...] = ()
+    """At least one, but of a classifier."""
     row_tokens: int = Field(default=384, ge=64)
     """Tokens of a row, filled with as many examples as it takes."""
     rows: int = Field(default=8, ge=1)
@@ -139,6 +157,19 @@ class Recipe(Frozen):
     """Steps between looks at held-out loss and accuracy."""
     questions: int = Field(default=200, ge=1)
     """Held-out questions of each look."""
+
+    @model_validator(mode="after")
+    def _trains_something(self) -> "Recipe":
+        if self.classifier is None and not self.stages:
+            raise ValueError("stages: a recipe has at least one; give it one with steps and a mixture")
+        if self.classifier is not None and (
+            self.stages or self.lora or self.future or self.table or self.begin is None
+        ):
+            raise ValueError(
+                "classifier: is of the states of a model as it is: name that by `begin`, and leave out stages, lora, future and "
+                "table"
+            )
+        return self
 
     @model_validator(mode="after")
     def _begins_once(self) -> "Recipe":
@@ -168,7 +199,8 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _teaches_one_subject(self) -> "Recipe":
         kinds = OF_WITNESSES if self.worlds else OF_ARITHMETIC
-        if strange := sorted({kind for stage in self.stages for kind in stage.mixture} - set(kinds)):
+        taught = [*self.stages, *([self.classifier] if self.classifier else [])]
+        if strange := sorted({kind for stage in taught for kind in stage.mixture} - set(kinds)):
             subject = "witnesses" if self.worlds else "arithmetic"
             raise ValueError(f"mixture: {strange[0]} is nothing that is taught in {subject}; it has {', '.join(kinds)}")
         if not self.worlds:

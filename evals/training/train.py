@@ -12,7 +12,7 @@ import torch
 
 from agents.atomic_file import open_atomic, replacing
 from agents.errors import MissingDependency
-from evals.training import adapter, whole
+from evals.training import adapter, attributes, whole
 from evals.training.recipe import Pool, Recipe, Stage
 from evals.training.rows import PackedRows, collate, embedded
 from evals.training.soft import Sender
@@ -30,7 +30,7 @@ TIMED_STEPS = 20
 
 
 def train(recipe: Recipe, out: Path, *, say: Say = lambda _: None) -> Path:
-    """Return the folder of what was trained: OUT/model, or OUT/adapter. What is there of an earlier run is gone on with.
+    """Return where what was trained is: OUT/model, OUT/adapter or a classifier's file. An earlier run is gone on with.
 
     Args:
         recipe: what to do.
@@ -41,6 +41,8 @@ def train(recipe: Recipe, out: Path, *, say: Say = lambda _: None) -> Path:
         MissingDependency: the extra `train` is not installed.
         ModelError, UnknownName: the model that it begins with, or takes its table from, is not there or of another shape.
     """
+    if recipe.classifier is not None:
+        return attributes.train(recipe, recipe.classifier, out, say=say)
     done: Path = out / form(recipe).MODEL
     if done.is_dir():
         say(f"{recipe.name} is trained already: {done}")

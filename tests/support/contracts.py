@@ -124,6 +124,19 @@ def small_text_encoder(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_cloze(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random masked WideNet over a few words."""
+    from agents.models.blocks.config import EncoderConfig
+    from agents.models.text_encoder.cloze import TextEncoderCloze
+    from agents.models.text_encoder.masked import SPECIAL, MaskedWords, MaskedWordsConfig
+
+    torch.manual_seed(seed)
+    encoder = EncoderConfig(8, 2, 2, 4, 8, experts=4, chosen=2, shared=True)
+    model = MaskedWords(MaskedWordsConfig((*SPECIAL, *"abcde"), 8, encoder))
+    TextEncoderCloze(_shaken(model), temperature=0.7).save_pretrained(folder)  # type: ignore[arg-type]
+    return {"checkpoint": str(folder)}
+
+
 def order_cases() -> list[Question]:
     """Return solutions in orders to choose from, of different numbers and lengths, and options that are none."""
     texts = ("1+2=3\n3*4=12", "3*4=12\n1+2=3")
@@ -295,6 +308,22 @@ CONTRACTS = {
         Text(" "),
         (),
         prepare=small_text_encoder,
+    ),
+    "text_encoder_cloze": Contract(
+        "text_encoder_cloze",
+        {},
+        lambda: [
+            Question("case", "?", (Text(text),), ("A", "B", "C")[: len(options)], options)
+            for text, options in (
+                ("a ___ c?", ("b", "d e")),
+                ("___", ("a", "b", "c")),
+                ("e d c b a b c d e ___ z a b c", ("a b", "zebra")),
+                ("d ___", ("e", "d")),
+            )
+        ],
+        Text(" "),
+        ((Text("a b c"), "fills in one gap, ___; the text has 0"), (Text("___ ___"), "the text has 2")),
+        prepare=small_cloze,
     ),
     "passt_scenes": Contract(
         "passt_scenes",

@@ -24,6 +24,8 @@ class Adapters:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._layers = dict(model.named_modules())
+        # A model may say that it takes none.
+        self.are_taken = bool(getattr(model, "takes_adapters", True))
         self._loaded: dict[str, dict[str, LoraPair]] = {}
         self._hooked: set[str] = set()
         self._active: Sequence[str | None] = ()
@@ -36,6 +38,8 @@ class Adapters:
         """
         if folder in self._loaded:
             return
+        if not self.are_taken:
+            raise RequestError(f"this model takes no adapters, and the request has {folder!r}: leave `adapter` out")
         ready: dict[str, LoraPair] = {}
         for name, low in read_adapter(folder).items():
             layer = self._layers.get(name)

@@ -124,7 +124,7 @@ class TransformersBackend(Backend):
             text=True,
             vectors_in=True,
             vectors_out=True,
-            adapters=True,
+            adapters=model.adapters.are_taken,
             weighs=model.stair is None,
             renders=True,
             forces=True,

@@ -225,6 +225,19 @@ class Decoder:
                 found[row] = line
         return torch.stack([line for line in found if line is not None])
 
+    def decode_with_states(self, *asked: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what `decode` returns, and the states [n, D] of the rows, which the model's head reads."""
+        seen: list[torch.Tensor] = []
+        hook = self.model.get_output_embeddings().register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs[0].flatten(1, -2)[:, -1])
+        )
+        try:
+            logits = self.decode(*asked)
+        finally:
+            hook.remove()
+        # Rows that pad a step out are the last.
+        return logits, torch.cat(seen)[: len(logits)]
+
     def _together(
         self, cache: SlotCache, slots: Sequence[int] | None, inputs: torch.Tensor, positions: torch.Tensor
     ) -> torch.Tensor:

@@ -106,7 +106,7 @@ class Engine:
             keys=keys,
             prompt=torch.cat(parts),
             heard=heard,
-            beam=beam_of(request, decoding),
+            beam=beam_of(request, decoding, self.model.fingerprint),
             blocks=blocks_of(request, decoding, self.model.horizon),
             choices=choices,
             closing=closing,

@@ -13,15 +13,17 @@ from agents.backends.transformers.cache import SlotCache
 from agents.backends.transformers.model import LoadedModel
 from agents.backends.transformers.row import Row
 from agents.decoding.acbs import ConditionalBeam, Found, beam_steps
+from agents.decoding.attributes import read_classifier, refusal
 from agents.decoding.ending import kept_before_stop
 from agents.decoding.rules import Decoding
-from agents.errors import RequestError
+from agents.errors import ConfigError, RequestError
+from agents.fingerprint import ModelFingerprint
 from kernels.belief import check_maxima
 from kernels.errors import InvalidBelief
 
 
-def beam_of(request: Request, decoding: Decoding | None) -> ConditionalBeam | None:
-    """Return what a request's text is searched for by; None where nothing is searched for, as of what is read or forced.
+def beam_of(request: Request, decoding: Decoding | None, model: ModelFingerprint) -> ConditionalBeam | None:
+    """Return what a request's text is searched for by, on a model; None where nothing is, as of what is read or forced.
 
     Raises:
         RequestError: a text cannot be searched for as the request asks.
@@ -36,6 +38,14 @@ def beam_of(request: Request, decoding: Decoding | None) -> ConditionalBeam | No
         )
     if sampling.top_p is not None or sampling.top_k is not None:
         raise RequestError("decoding acbs draws no token, so that top_p and top_k mean nothing to it: leave them out")
+    if decoding.classifier and sampling.ignore_eos:
+        raise RequestError("decoding acbs: a classifier knows of texts that end: leave ignore_eos out, or `classifier`")
+    try:
+        why = refusal(decoding, model, adapted=request.adapter is not None)
+    except ConfigError as error:
+        raise RequestError(str(error)) from error
+    if why:
+        raise RequestError(why)
     return decoding
 
 
@@ -55,7 +65,7 @@ def search(
     if model.crosses(length + sampling.max_tokens, since=length):
         row.fail("its model reads a text anew beyond some length, which a search cannot do")
         return
-    width = settings.width
+    width, q = settings.wide, read_classifier(settings.classifier)[0] if settings.classifier else None
     cache.reserve(slot + 1 + 2 * width, length + sampling.max_tokens)
     step, row.decoded = 0, 1
 
@@ -78,14 +88,24 @@ def search(
             for place, parent in enumerate(parents):
                 cache.copy(bank(step - 1)[parent] if step else slot, new[place], position)
             inputs = model.table.weight[torch.tensor(tokens, device=model.device)]
-            found = []
+            found, states = [], []
             for start in range(0, len(tokens), model.rows or width):
                 part = slice(start, start + (model.rows or width))
                 slots = list(new[: len(tokens)][part])
                 positions = torch.full((len(slots),), position, device=model.device)
-                found.append(model.decode(cache, inputs[part], positions, [row.request.adapter] * len(slots), slots))
+                asked = (cache, inputs[part], positions, [row.request.adapter] * len(slots), slots)
+                if q is None:
+                    found.append(model.decode(*asked))
+                else:
+                    logits, state = model.decode_with_states(*asked)
+                    found.append(logits)
+                    states.append(state)
             step, row.decoded = step + 1, row.decoded + len(tokens)
-            parents, tokens = steps.send((_likely(torch.cat(found)), None))
+            log_q = None
+            if q is not None:
+                left = settings.to_come(step, sampling.max_tokens)
+                log_q = q.log_q(torch.cat(states).cpu(), *left, loop=settings.loop)
+            parents, tokens = steps.send((_likely(torch.cat(found)), log_q))
             yield
     except InvalidBelief as error:
         row.fail(f"step {step}: {error}")

@@ -10,9 +10,7 @@ the value and the gates. The memory is a function of these, computed in segments
 that it is the same, number for number, whatever was cached, and whichever cache of keys and values holds them.
 """
 
-import hashlib
 import math
-from collections import OrderedDict
 from typing import Any, Literal
 
 import torch
@@ -21,10 +19,11 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from agents.attention.row_attention import Notes, NotingAttention
+from agents.attention.row_attention import Notes, NotingAttention, refuse_padding
 from agents.errors import ConfigError
 from agents.models.atlas.features import polynomial_features
 from agents.models.atlas.memory import State, Writes, bounded_steps, empty_state, read_in_chunks, read_step_by_step
+from agents.models.remembered import Remembered, names_of
 
 SEGMENT = 64
 TAPS = 4
@@ -95,8 +94,7 @@ class MemoryMixer(nn.Module, NotingAttention):
         # Of each head by itself: what a memory gives is small while it knows little.
         self.norm = nn.RMSNorm(self.width, eps=config.rms_norm_eps)
         self.o_proj = nn.Linear(inner, config.hidden_size, bias=False)
-        self._states: OrderedDict[bytes, State] = OrderedDict()
-        self._held = 0
+        self._states = Remembered(KEPT_BYTES)
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, past_key_values: Any = None, **kwargs: Any
@@ -115,7 +113,7 @@ class MemoryMixer(nn.Module, NotingAttention):
         if past_key_values is not None:
             keys, values = past_key_values.update(keys, values, self.layer_idx)
         if (name := self.config._attn_implementation) in OWN:
-            _refuse_padding(attention_mask)
+            refuse_padding(attention_mask, "a memory")
             heard = self._read(keys, values, query.shape[2]).to(query).transpose(1, 2)
         else:
             # Whoever registered this name knows which rows are read, and calls `attend` for each.
@@ -149,44 +147,16 @@ class MemoryMixer(nn.Module, NotingAttention):
     def _state_at(self, keys: Tensor, values: Tensor, start: int, notes: Notes | None) -> State | None:
         """Return the state before a segment's first position, from the last segment before whose state is remembered."""
         remembers = len(keys) == 1 and not torch.is_grad_enabled()
-        names = self._names(keys[0], values[0], start, notes) if remembers else []
-        known = next((place for place in reversed(range(len(names))) if names[place] in self._states), -1)
-        state = None
-        if known >= 0:
-            # What is in use is forgotten last.
-            state = self._states[names[known]]
-            self._states.move_to_end(names[known])
+        names = names_of(self.taps, (keys[0], values[0]), SEGMENT, start, notes) if remembers else []
+        known, kept = self._states.latest(names)
+        state = None if kept is None else State(*kept)
         for place in range(known + 1, start // SEGMENT):
             _, state = self._segment(keys, values, place * SEGMENT, (place + 1) * SEGMENT, state)
             if remembers:
-                self._remember(names[place], state)
+                # A rule without a momentum reads none.
+                momentum = state.momentum if self.config.rule == "atlas" else state.momentum.new_zeros(0)
+                self._states.keep(names[place], *state._replace(momentum=momentum))
         return state
-
-    def _remember(self, name: bytes, state: State) -> None:
-        """Keep a state, and no more bytes of states than `KEPT_BYTES`; the one that was used longest ago goes first."""
-        # Of tensors of their own: a part of a window would keep the whole. A rule without a momentum reads none.
-        has_momentum = self.config.rule == "atlas"
-        momentum = state.momentum if has_momentum else state.momentum.new_zeros(0)
-        own = State(*(x.clone() for x in state._replace(momentum=momentum)))
-        self._states[name] = own
-        self._held += _size(own)
-        while self._held > KEPT_BYTES and len(self._states) > 1:
-            self._held -= _size(self._states.popitem(last=False)[1])
-
-    def _names(self, keys: Tensor, values: Tensor, start: int, notes: Notes | None) -> list[bytes]:
-        """Return a hash of all that the state after each segment before a position depends on, each made of the one before.
-
-        A segment that is noted is hashed no second time.
-        """
-        names = [name for end, name in notes or () if end <= start]
-        for first in range(len(names) * SEGMENT, start, SEGMENT):
-            sha = hashlib.sha256(names[-1] if names else _bytes(self.taps))
-            for part in (keys, values):
-                sha.update(_bytes(part[:, first : first + SEGMENT]))
-            names.append(sha.digest())
-            if notes is not None:
-                notes.append((first + SEGMENT, names[-1]))
-        return names
 
     def _segment(self, keys: Tensor, values: Tensor, first: int, end: int, state: State | None) -> tuple[Tensor, State]:
         """Return y [B, H, end − first, D] and the state after, given the state before; None: at the beginning."""
@@ -235,21 +205,6 @@ def _convolved(written: Tensor, taps: Tensor) -> Tensor:
     count = written.shape[2] - TAPS + 1
     parts = (written[:, :, tap : tap + count] * taps[:, tap : tap + 1] for tap in range(TAPS))
     return torch.stack(list(parts)).sum(0)
-
-
-def _refuse_padding(mask: Tensor | None) -> None:
-    if mask is not None and not (mask[..., -1, :] if mask.dtype == torch.bool else mask[..., -1, :] == 0).all():
-        raise NotImplementedError(
-            "a memory reads every position that it is given: rows behind padding are read one by one"
-        )
-
-
-def _size(state: State) -> int:
-    return sum(x.nbytes for x in state)
-
-
-def _bytes(x: Tensor) -> bytes:
-    return x.detach().to("cpu").contiguous().view(torch.uint8).numpy().tobytes()
 
 
 AutoConfig.register("atlas", AtlasConfig)

@@ -1,4 +1,4 @@
-"""The card of the classifier of texts."""
+"""The cards of the encoder of texts: telling their kind, and filling in a word."""
 
 from agents.beliefs.cards import Card
 
@@ -12,4 +12,15 @@ CARD = Card(
     backend="agents.models.text_encoder.backend:TextEncoderBackend",
     training="agents.models.text_encoder.widenet:claims",
     recipes=(("wide", "Brown et al., 2022, arXiv:2210.00640", "agents.models.text_encoder.wide:claims"),),
+)
+
+CLOZE = Card(
+    name="text_encoder_cloze",
+    paper="Xue et al., 2021, arXiv:2107.11817",
+    modality="text",
+    message="belief over the words that may stand in a gap",
+    checkpoint="none shipped: debate train text_encoder_cloze --data FOLDER (SST-2)",
+    licence="Apache-2.0 (code); SST-2 states none",
+    backend="agents.models.text_encoder.cloze:TextEncoderCloze",
+    training="agents.models.text_encoder.cloze_training:claims",
 )

@@ -13,7 +13,6 @@ from agents.backends.transformers import TransformersBackend
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
 from agents.errors import ConfigError
-from agents.models.atlas import model as atlas_model
 from agents.models.atlas import training
 from agents.models.atlas.features import num_features, polynomial_features
 from agents.models.atlas.memory import (
@@ -262,7 +261,7 @@ def test_a_state_in_use_is_forgotten_last(monkeypatch):
     mixer, asked = small(chunk=8, layers=1).model.layers[0].self_attn, []
     # A memory of two heads, each [8, 44], and the seven positions before of its window.
     one = 4 * 2 * (8 * 44 + 7 * (44 + 8 + 1))
-    monkeypatch.setattr(atlas_model, "KEPT_BYTES", 2 * one)
+    monkeypatch.setattr(mixer._states, "most", 2 * one)
     segment = mixer._segment
     monkeypatch.setattr(mixer, "_segment", lambda *given: asked.append(given[2]) or segment(*given))
     rows = [
@@ -277,7 +276,9 @@ def test_a_state_in_use_is_forgotten_last(monkeypatch):
             again = mixer._read(keys, values, 1)
             mixer._read(*kept_of(mixer, other), 1)
     assert (
-        mixer._held == sum(x.untyped_storage().nbytes() for state in mixer._states.values() for x in state) == 2 * one
+        mixer._states.held
+        == sum(x.untyped_storage().nbytes() for state in mixer._states._states.values() for x in state)
+        == 2 * one
     )
     # The row's own first segment is read no second time, whichever rows come and go.
     assert asked == [64, 0, 64] * 3

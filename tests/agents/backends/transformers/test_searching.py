@@ -11,6 +11,7 @@ from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
 from agents.decoding.acbs import conditional_beam
+from agents.decoding.attributes import AttributeClassifier, read_classifier, write_classifier
 from agents.decoding.ending import kept_before_stop
 from agents.decoding.rules import parse_decoding
 from agents.errors import RequestError
@@ -32,17 +33,27 @@ def searched_plainly(model, request):
     ids = model.tokenizer(request.prompt.turns[0].parts[0], add_special_tokens=False).input_ids
     ids += model.tokenizer("\nAnswer:").input_ids
     held = {"prefixes": [()]}
+    settings = parse_decoding(request.decoding)
+    q = read_classifier(settings.classifier)[0] if settings.classifier else None
 
-    def likely(prefix):
-        logits = model.model(input_ids=torch.tensor([[*ids, *prefix]]), use_cache=False).logits[0, -1]
-        return torch.log_softmax(logits.double(), dim=0)
+    def read(prefix):
+        inputs = torch.tensor([[*ids, *prefix]])
+        found = model.model(input_ids=inputs, use_cache=False, output_hidden_states=True)
+        return torch.log_softmax(found.logits[0, -1].double(), dim=0), found.hidden_states[-1][:, -1]
 
     def advance(parents, tokens):
         held["prefixes"] = [(*held["prefixes"][at], token) for at, token in zip(parents, tokens, strict=True)]
-        return torch.stack([likely(prefix) for prefix in held["prefixes"]]), None
+        likely, states = zip(*map(read, held["prefixes"]), strict=True)
+        if q is None:
+            return torch.stack(likely), None
+        left = [
+            bound - len(held["prefixes"][0])
+            for bound in (settings.least, settings.most or request.sampling.max_tokens - 1)
+        ]
+        return torch.stack(likely), q.log_q(torch.cat(states), *left, loop=settings.loop)
 
     return conditional_beam(
-        likely(()), advance, parse_decoding(request.decoding), ends=model.stop_ids, limit=request.sampling.max_tokens,
+        read(())[0], advance, settings, ends=model.stop_ids, limit=request.sampling.max_tokens,
         cut=lambda tokens: kept_before_stop(tokens, request.sampling.stop, model.tokenizer),
     )  # fmt: skip
 
@@ -59,6 +70,46 @@ def test_it_is_the_search_over_uncached_passes(tiny, architecture, decoding):
     assert ours.message.token_ids == plain.tokens[: plain.kept]
     assert ours.finish_reason == plain.finish
     assert ours.log_likelihood == pytest.approx(plain.log_probability, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """Return what writes a classifier of random weights for a model, of whose texts nothing it says is true."""
+    folder = tmp_path_factory.mktemp("classifiers")
+
+    def written(model):
+        torch.manual_seed(0)
+        made = AttributeClassifier(model.table.weight.shape[1], 12, 1)
+        with torch.no_grad():
+            made.layers[-1].weight.mul_(30)
+        path = folder / f"{model.name}.safetensors"
+        write_classifier(made, path, model.fingerprint)
+        return path
+
+    return written
+
+
+@pytest.mark.parametrize("more", ["", ", least=6, loop=1", ", least=5, most=5, considered=9, weight=3.0"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_with_a_classifier_too(tiny, architecture, more, classifier):
+    model = load(tiny(architecture), rows=4)
+    request = asked(decoding=f'acbs(width=2, classifier="{classifier(model)}"{more})')
+    without = asked(decoding=f"acbs(width=2{more.partition(', considered')[0]})")
+    ours, other = (generate(Engine(model, max_num_seqs=4), [one])[0] for one in (request, without))
+    plain = searched_plainly(model, request)
+    assert ours.message.token_ids == plain.tokens[: plain.kept]
+    assert ours.finish_reason == plain.finish
+    assert ours.usage.generated_tokens > other.usage.generated_tokens
+
+
+def test_a_classifier_of_another_model_is_refused(tiny, classifier):
+    model, other = load(tiny("llama")), load(tiny("qwen3"))
+    with pytest.raises(RequestError, match="has other weights: train one on its own states"):
+        Engine(model).prepare(asked(decoding=f'acbs(classifier="{classifier(other)}")'))
+    with pytest.raises(RequestError, match="there is no classifier"):
+        Engine(model).prepare(asked(decoding='acbs(classifier="nowhere")'))
+    with pytest.raises(RequestError, match="knows of texts that end"):
+        Engine(model).prepare(asked(decoding=f'acbs(classifier="{classifier(model)}")', ignore_eos=True))
 
 
 @pytest.mark.parametrize(("architecture", "dtype"), [*((name, "float32") for name in INVARIANT), ("llama", "bfloat16")])

@@ -1,0 +1,86 @@
+"""A classifier of how a debater's texts will end: trained by its recipe, kept, and used by the engine; recipes that cannot be."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+from support.plain_loops import generate
+
+from agents.backend import Prompt, Request, Sampling
+from agents.backends.transformers.engine import Engine
+from agents.backends.transformers.model import LoadedModel
+from agents.decoding.attributes import read_classifier
+from agents.pretrained import locate
+from debate.config.shipped import configs_folder
+from evals.training import attributes
+from evals.training import train as training
+from evals.training.recipe import Recipe, load_recipe
+
+SMALL = Recipe(name="small", begin="tiny/ben", classifier={"samples": 12, "steps": 3}, longest=30)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    told = []
+    return training.train(SMALL, tmp_path_factory.mktemp("attributes"), say=told.append), told
+
+
+def test_it_learns_of_the_models_own_texts_and_is_kept(trained):
+    path, told = trained
+    assert path.name == "attributes.safetensors"
+    assert told[0].startswith("12 texts of tiny/ben, ")
+    classifier, of = read_classifier(str(path))
+    assert (classifier.horizon, classifier.loop, classifier.width) == (30, 2, 192)
+    assert of["model"] == "tiny/ben"
+    again = []
+    assert training.train(SMALL, path.parent, say=again.append) == path
+    assert "is trained already" in again[0]
+
+
+def test_the_same_recipe_gives_the_same_classifier(trained, tmp_path):
+    first, second = (read_classifier(str(path))[0] for path in (trained[0], training.train(SMALL, tmp_path)))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_the_engine_searches_with_it(trained):
+    model = LoadedModel(locate("tiny/ben"), name="tiny/ben", dtype="float32", device="cpu", rows=4)
+    asked = Request(
+        Prompt.of("What is the result of 1+2*3+4-5*6?"),
+        Sampling(max_tokens=6, likelihood=True),
+        decoding=f'acbs(width=2, classifier="{trained[0]}")',
+    )
+    (found,) = generate(Engine(model, max_num_seqs=4), [asked])
+    assert found.usage.generated_tokens > 6
+    assert found.log_likelihood < 0
+
+
+def test_samples_are_of_several_prompts_and_texts_end_where_the_model_ends_them():
+    model, tokenizer = attributes.base(SMALL)
+    texts = attributes._samples(SMALL, SMALL.classifier, model.eval(), tokenizer)
+    assert len({text.prompt for text in texts}) > 6
+    assert all(tokenizer.eos_token_id not in text.tokens for text in texts)
+    assert all(text.complete or len(text.tokens) == 30 for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({}, "a recipe has at least one"),
+        ({"classifier": {}}, "name that by `begin`"),
+        (
+            {"classifier": {}, "begin": "tiny/ben", "stages": [{"steps": 1, "mixture": {"solve": 1}}]},
+            "leave out stages",
+        ),
+        (
+            {"classifier": {"mixture": {"weigh": 1}}, "begin": "tiny/ben"},
+            "weigh is nothing that is taught in arithmetic",
+        ),
+    ],
+)
+def test_what_cannot_be_a_recipe(wrong, match):
+    with pytest.raises(ValidationError, match=match):
+        Recipe.model_validate({"name": "x", **wrong})
+
+
+def test_the_shipped_recipe_is_of_dee():
+    recipe = load_recipe(configs_folder() / "training" / "dee_acbs.yaml")
+    assert (recipe.begin, recipe.stages) == ("tiny/dee", ())
