@@ -176,8 +176,7 @@ class RecurrentAttention(WindowAttention):
     def _vector_at(self, value: Tensor, start: int) -> Tensor | None:
         """See the class above; vectors are taken from the last window before whose own is remembered."""
         remembers = len(value) == 1 and not torch.is_grad_enabled()
-        weights = self.recurrence[-1].weight
-        names = names_of(weights, (value[0],), self.window, start) if remembers and start else []
+        names = names_of(self.o_proj.weight, (value[0],), self.window, start) if remembers and start else []
         known, vector = self._vectors.latest(names)
         for place in range(known + 1, start // self.window):
             vector = self._after(value[:, :, place * self.window : (place + 1) * self.window], vector, place)
