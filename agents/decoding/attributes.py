@@ -41,8 +41,8 @@ class AttributeClassifier(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Return log-probabilities [n, 2, H + 1] of states [n, D]: without a loop and with one, of 0 … H tokens to come."""
-        weight = self.layers[1].weight
-        found: Tensor = torch.log_softmax(self.layers(states.to(weight.dtype)), -1)
+        # Of a model in half precision too.
+        found: Tensor = torch.log_softmax(self.layers(states.float()), -1)
         return found.view(len(states), 2, self.horizon + 1)
 
     @torch.no_grad()
@@ -52,7 +52,8 @@ class AttributeClassifier(nn.Module):
         A range that goes up to the horizon or beyond has in it all texts that go beyond.
         """
         asked = cells(self.horizon, least, most, loops=None if loop == 0 else False)
-        return self(states).double().masked_fill(~asked.to(states.device), -torch.inf).flatten(1).logsumexp(1)
+        found: Tensor = self(states).double().masked_fill(~asked.to(states.device), -torch.inf).flatten(1).logsumexp(1)
+        return found
 
 
 def cells(horizon: int, least: int, most: int | None, *, loops: bool | None) -> Tensor:

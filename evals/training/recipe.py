@@ -199,7 +199,7 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _teaches_one_subject(self) -> "Recipe":
         kinds = OF_WITNESSES if self.worlds else OF_ARITHMETIC
-        taught = [*self.stages, *([self.classifier] if self.classifier else [])]
+        taught: list[Stage | Classifier] = [*self.stages, *([self.classifier] if self.classifier else [])]
         if strange := sorted({kind for stage in taught for kind in stage.mixture} - set(kinds)):
             subject = "witnesses" if self.worlds else "arithmetic"
             raise ValueError(f"mixture: {strange[0]} is nothing that is taught in {subject}; it has {', '.join(kinds)}")

@@ -104,7 +104,7 @@ def prefixes_of(model: Any, texts: Sequence[Sampled], horizon: int, loop: int, *
 
 def surprise(classifier: AttributeClassifier, prefixes: Prefixes) -> Tensor:
     """Return the mean −log P of what is known of prefixes, in nats a prefix."""
-    found = classifier(prefixes.states).masked_fill(~prefixes.known, -torch.inf)
+    found: Tensor = classifier(prefixes.states).masked_fill(~prefixes.known, -torch.inf)
     return -found.flatten(1).logsumexp(1).mean()
 
 

@@ -144,7 +144,7 @@ def classifiers(
 
     def own_lines(text: Tensor, count: int) -> list[Sampled]:
         prompts = prompts_of(text, end, recipe, count)
-        parts = (draw_samples(model, part, {end}, recipe.horizon, generator) for part in prompts.split(250))
+        parts = (draw_samples(model, part, {end}, recipe.horizon, generator) for part in torch.split(prompts, 250))
         return [line for part in parts for line in part]
 
     lines, others = own_lines(learned, recipe.samples), own_lines(unseen, recipe.looked_at)

@@ -8,13 +8,15 @@ which letters follow each other before it has learned to listen; most of that is
 whose encoder alone was begun so as well, by 2 points.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.beliefs.claims import Claim
@@ -33,6 +35,8 @@ from agents.pretrained import Progress
 KINDS = ("masked", "encoder", "scratch")
 VOWELS = frozenset("aeiouAEIOU")
 START = 1
+M = TypeVar("M", bound=nn.Module)
+Loss = Callable[[list[str], torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -84,14 +88,12 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     learned, unseen = (lines_of(part, recipe) for part in (text[:-held], text[-held:]))
     found: dict[str, list[Measured]] = {kind: [] for kind in KINDS}
     for seed in range(seeds):
-        begun = of_folder(out / f"mlm-{seed}", masked_model(recipe, len(tokenizer), seed), lambda model, at=seed: (
-            train_masked(model, learned, tokenizer, recipe, at)
-        ))  # fmt: skip
+        how = {"lines": learned, "tokenizer": tokenizer, "recipe": recipe, "seed": seed}
+        plain = masked_model(recipe, len(tokenizer), seed)
+        begun = of_folder(out / f"mlm-{seed}", plain, partial(train_masked, **how))
         for kind, measures in found.items():
             model = build(kind, recipe, len(tokenizer), begun, seed)
-            model = of_folder(
-                out / f"{kind}-{seed}", model, lambda model, at=seed: train(model, learned, tokenizer, recipe, at)
-            )
+            model = of_folder(out / f"{kind}-{seed}", model, partial(train, **how))
             measures.append(measured(model, unseen[:: max(1, len(unseen) // recipe.measured)], tokenizer))
             progress(f"seed {seed}: {kind}: {measures[-1]}")
 
@@ -131,7 +133,7 @@ def build(kind: str, recipe: Recipe, rows: int, begun: MaskedEncoder, seed: int)
     return model
 
 
-def of_folder(folder: Path, model: Any, train: Any) -> Any:
+def of_folder(folder: Path, model: M, train: Callable[[M], M]) -> M:
     """Return a model with the weights of a folder, trained first where there are none."""
     path = folder / "model.safetensors"
     if not path.is_file():
@@ -151,7 +153,8 @@ def train_masked(model: MaskedEncoder, lines: list[str], tokenizer: Any, recipe:
         asked = wanted != -100
         return functional.cross_entropy(model.scores(model.states(shown, there)[asked]), wanted[asked])
 
-    return _trained(model, lines, loss, recipe, recipe.masked_steps, seed)
+    _learn(model, lines, loss, recipe, recipe.masked_steps, seed)
+    return model.eval()
 
 
 def train(model: NonAutoregressive, lines: list[str], tokenizer: Any, recipe: Recipe, seed: int) -> NonAutoregressive:
@@ -161,17 +164,17 @@ def train(model: NonAutoregressive, lines: list[str], tokenizer: Any, recipe: Re
         return model.loss(*paired(chosen, tokenizer))
 
     few = lines[:: max(1, len(lines) // recipe.pairs)]
-    return _trained(model, few, loss, recipe, recipe.steps, seed)
+    _learn(model, few, loss, recipe, recipe.steps, seed)
+    return model.eval()
 
 
-def _trained(model: Any, lines: list[str], loss: Any, recipe: Recipe, steps: int, seed: int) -> Any:
+def _learn(model: nn.Module, lines: list[str], loss: Loss, recipe: Recipe, steps: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=0.01)
     model.train()
     for step in range(steps):
         chosen = [lines[place] for place in torch.randint(len(lines), (recipe.batch,), generator=generator).tolist()]
         train_step(optimiser, loss(chosen, generator), model, recipe.rate, step, steps)
-    return model.eval()
 
 
 def without_vowels(line: str) -> str:

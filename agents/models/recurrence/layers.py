@@ -177,7 +177,7 @@ class RecurrentAttention(WindowAttention):
     def _vector_at(self, value: Tensor, start: int, notes: Notes | None) -> Tensor | None:
         """See the class above; vectors are taken from the last window before whose own is remembered."""
         remembers = len(value) == 1 and not torch.is_grad_enabled()
-        weights = self.recurrence[-1].weight
+        weights = self.o_proj.weight
         names = names_of(weights, (value[0],), self.window, start, notes) if remembers and start else []
         known, kept = self._vectors.latest(names)
         vector = None if kept is None else kept[0]

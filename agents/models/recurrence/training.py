@@ -119,5 +119,5 @@ def loss_on(model: Any, text: Tensor, recipe: Recipe, *, strange: bool = False) 
     scored = 2 * recipe.window
     if strange:
         rows = torch.cat([rows.roll(recipe.measured // 2, 0)[:, : -scored - 1], rows[:, -scored - 1 :]], 1)
-    logits = torch.cat([model(part, use_cache=False).logits[:, -scored:] for part in rows[:, :-1].split(50)])
+    logits = torch.cat([model(part, use_cache=False).logits[:, -scored:] for part in torch.split(rows[:, :-1], 50)])
     return float(surprise(logits, rows[:, -scored:]))

@@ -147,7 +147,8 @@ def gaps_of(model: MaskedWords, texts: list[str], recipe: Recipe) -> list[tuple[
     Raises:
         ModelError: there is no such text.
     """
-    generator, found = torch.Generator().manual_seed(0), []
+    generator = torch.Generator().manual_seed(0)
+    found: list[tuple[str, list[int]]] = []
 
     def drawn(size: int) -> int:
         return int(torch.randint(size, (), generator=generator))

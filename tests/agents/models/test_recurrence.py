@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from support.minds import assert_hears_alone_as_in_company, assert_says_what_a_plain_loop_says, keep_sharpened
+from support.minds import assert_hears_alone_as_in_company, assert_says_what_a_plain_loop_says
 
 from agents.backends.transformers import TransformersBackend
 from agents.backends.transformers.model import LoadedModel
@@ -128,7 +128,8 @@ def test_gradients_go_back_over_so_many_windows(truncated):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("recurrence")
-    keep_sharpened(small(window=16), TOKENIZER, path)
+    small(window=16).save_pretrained(path)
+    TOKENIZER.save_pretrained(path)
     return path
 
 
