@@ -108,5 +108,9 @@ Architecture = Annotated[
     | Annotated[FTP, Tag("ftp")]
     | Annotated[Atlas, Tag("atlas")]
     | Annotated[MemoryFormer, Tag("memoryformer")],
-    Discriminator(_named),
+    Discriminator(
+        _named,
+        custom_error_type="architecture",
+        custom_error_message="an architecture has a type, one of llama, ftp, atlas and memoryformer: say `type: atlas`",
+    ),
 ]

@@ -98,8 +98,9 @@ def _what(recipe: Recipe, parameters: int) -> str:
         )
     shape, begun = recipe.shape, f"the weights of `{recipe.begin}`" if recipe.begin else "random weights"
     return (
-        f"A tiny debater: a {recipe.architecture.described()} of {parameters:,} parameters ({shape.num_hidden_layers} layers, width {shape.hidden_size}, "
-        f"context {shape.max_position_embeddings}), trained from {begun} {task}. It can do nothing else."
+        f"A tiny debater: a {recipe.architecture.described()} of {parameters:,} parameters ({shape.num_hidden_layers} layers, "
+        f"width {shape.hidden_size}, context {shape.max_position_embeddings}), trained from {begun} {task}. "
+        "It can do nothing else."
     )
 
 

@@ -62,7 +62,7 @@ def complete(
 
 
 def _batches(model: Any, lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the numbers of prompts that are read together: in order, or of one length where a layer reads no row behind padding."""
+    """Yield the numbers of prompts that are read together: of one length where a layer refuses padding."""
     alike: dict[int, list[int]] = {}
     of_one_length = any(isinstance(module, RowAttention) for module in model.modules())
     for place, length in enumerate(lengths):

@@ -152,7 +152,7 @@ class MemoryMixer(nn.Module, RowAttention):
         return torch.cat(heard, 2)[:, :, -count:]
 
     def _read_apart(self, keys: Tensor, values: Tensor, begins: Tensor) -> Tensor:
-        """Return y [B, T, H, D] of rows of several texts, which begin where `begins` [B, T] says: each has a memory of its own."""
+        """Return y [B, T, H, D] of rows of texts that begin where `begins` [B, T] says: each has a memory of its own."""
         first = begins.flatten().nonzero()[:, 0]
         text = begins.flatten().cumsum(0) - 1
         place = torch.arange(len(text), device=text.device) - first[text]
