@@ -97,14 +97,10 @@ def _what(recipe: Recipe, parameters: int) -> str:
             f"{', '.join(recipe.lora.layers)}, trained {task}. A config names it as an agent's `adapter`."
         )
     shape, begun = recipe.shape, f"the weights of `{recipe.begin}`" if recipe.begin else "random weights"
-    kind = (
-        "Llama"
-        if recipe.future is None
-        else f"model that foretells {recipe.future.horizon} tokens of a position, a Llama"
-    )
     return (
-        f"A tiny debater: a {kind} of {parameters:,} parameters ({shape.num_hidden_layers} layers, width {shape.hidden_size}, "
-        f"context {shape.max_position_embeddings}), trained from {begun} {task}. It can do nothing else."
+        f"A tiny debater: a {recipe.architecture.described()} of {parameters:,} parameters ({shape.num_hidden_layers} layers, "
+        f"width {shape.hidden_size}, context {shape.max_position_embeddings}), trained from {begun} {task}. "
+        "It can do nothing else."
     )
 
 

@@ -9,6 +9,7 @@ from agents.errors import ConfigError, DebateError
 from agents.yaml_file import read_yaml
 from debate.config.frozen import Frozen
 from evals.tasks.evidence import load_world
+from evals.training.architecture import Architecture, Llama
 from kernels.encoders import parse
 
 Kind = Literal["steps", "solve", "debate", "shares", "weigh"]
@@ -26,21 +27,6 @@ class Shape(Frozen):
     num_attention_heads: int = Field(default=6, ge=1)
     intermediate_size: int = Field(default=640, ge=32)
     max_position_embeddings: int = Field(default=512, ge=64)
-
-
-class Future(Frozen):
-    """A decoder of several tokens in place of the head (Walker, 2024, arXiv:2410.18160; agents/models/ftp)."""
-
-    horizon: int = Field(default=8, ge=1)
-    """Tokens that are foretold of one position."""
-    memory: int = Field(default=4, ge=1)
-    """Vectors that its state becomes."""
-    layers: int = Field(default=1, ge=1)
-    """Of the decoder."""
-    discount: float = Field(default=0.8, gt=0, le=1)
-    """Of the loss of each further token."""
-    chosen: int = Field(default=64, ge=0)
-    """Positions of a row that a step foretells from; 0 for all."""
 
 
 class Pool(Frozen):
@@ -130,8 +116,8 @@ class Recipe(Frozen):
     knows: Knows | None = None
     """An expert: taught the products whose first factor is even, or odd, and to trust the other expert with the rest."""
     shape: Shape = Shape()
-    future: Future | None = None
-    """Foretells several tokens of a position; of what `begin` names it then takes all but that."""
+    architecture: Architecture = Llama()
+    """What it is if not a plain Llama; of one that `begin` names it then takes all but what only this architecture has."""
     begin: str | None = None
     """The model whose weights it begins with, as configs name one: `tiny/dee`, or a folder. Random weights by default."""
     lora: LoRA | None = None
@@ -184,8 +170,8 @@ class Recipe(Frozen):
     def _adapts_something(self) -> "Recipe":
         if self.lora is not None and self.begin is None:
             raise ValueError("lora: an adapter is over a model; name it by `begin`")
-        if self.lora is not None and self.future is not None:
-            raise ValueError("future: is of a model that is trained whole; leave it out, or `lora`")
+        if self.lora is not None and self.architecture != Llama():
+            raise ValueError("architecture: is of a model that is trained whole; leave it out, or `lora`")
         return self
 
     @model_validator(mode="after")

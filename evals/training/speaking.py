@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from agents.attention.row_attention import RowAttention
 from agents.prompts import Prompts
 from evals.tasks.arithmetic import OPERANDS
 from evals.tasks.sums import paper_form, split_of, worked, written
@@ -30,19 +31,21 @@ def complete(
         temperature: 0 takes the most probable token.
         seed: of the sampling.
     """
-    said: list[str] = []
+    said: dict[int, str] = {}
     was_training = model.training
     model.eval()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for start in range(0, len(turns), BATCH):
-            encoded = [encode(turn, tokenizer) for turn in turns[start : start + BATCH]]
-            prompts = [ids[:shown] for ids, shown, _ in encoded]
+        encoded = [encode(turn, tokenizer) for turn in turns]
+        for together in _batches(model, [shown for _, shown, _ in encoded]):
+            prompts = [encoded[place].ids[: encoded[place].shown] for place in together]
             width = max(map(len, prompts))
             padded = torch.tensor([[tokenizer.pad_token_id] * (width - len(ids)) + ids for ids in prompts])
             mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts])
             heard = [
-                (row, width - shown + at, message) for row, (_, shown, ms) in enumerate(encoded) for at, message in ms
+                (row, width - len(prompts[row]) + at, message)
+                for row, place in enumerate(together)
+                for at, message in encoded[place].heard
             ]
             read = {"inputs_embeds": _spliced(model, padded, heard)} if heard else {"input_ids": padded}
             drawn: dict[str, Any] = (
@@ -52,9 +55,21 @@ def complete(
             )
             out = model.generate(**read, attention_mask=mask, max_new_tokens=longest, use_cache=True, **drawn)
             # Of embeddings a model returns what it says alone, of tokens the prompt before it.
-            said += tokenizer.batch_decode(out if heard else out[:, width:], skip_special_tokens=True)
+            texts = tokenizer.batch_decode(out if heard else out[:, width:], skip_special_tokens=True)
+            said |= dict(zip(together, texts, strict=True))
     model.train(was_training)
-    return said
+    return [said[place] for place in range(len(turns))]
+
+
+def _batches(model: Any, lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the numbers of prompts that are read together: of one length where a layer refuses padding."""
+    alike: dict[int, list[int]] = {}
+    of_one_length = any(isinstance(module, RowAttention) for module in model.modules())
+    for place, length in enumerate(lengths):
+        alike.setdefault(length if of_one_length else 0, []).append(place)
+    for places in alike.values():
+        for start in range(0, len(places), BATCH):
+            yield places[start : start + BATCH]
 
 
 def _spliced(model: Any, ids: torch.Tensor, heard: Sequence[tuple[int, int, torch.Tensor]]) -> torch.Tensor:

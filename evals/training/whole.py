@@ -1,4 +1,4 @@
-"""What is trained whole: a Llama with tied tables, or one that foretells several tokens, from random weights or a debater's.
+"""What is trained whole: a Llama with tied tables, or another architecture made of one, from random weights or a debater's.
 
 `adapter.py` is the other form.
 """
@@ -11,6 +11,7 @@ import torch
 
 from agents.errors import ModelError
 from agents.pretrained import locate
+from evals.training.architecture import Design, Llama
 from evals.training.recipe import Recipe, Stage
 from evals.training.vocabulary import make_tokenizer
 
@@ -50,19 +51,8 @@ def load_kept(model: Any, path: Path) -> None:
 
 def load(recipe: Recipe, folder: Path) -> tuple[Any, Any]:
     """Return the trained model of a folder in float32, and its tokenizer."""
-    of, _ = _architecture(recipe)
+    of, _ = recipe.architecture.classes()
     return of.from_pretrained(folder, dtype=torch.float32), make_tokenizer()
-
-
-def _architecture(recipe: Recipe) -> tuple[Any, Any]:
-    """Return the classes of a recipe's model and of its config."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    if recipe.future is None:
-        return LlamaForCausalLM, LlamaConfig
-    from agents.models.ftp.model import FTPConfig, FTPForCausalLM
-
-    return FTPForCausalLM, FTPConfig
 
 
 def build_model(recipe: Recipe, tokenizer: Any) -> Any:
@@ -72,10 +62,23 @@ def build_model(recipe: Recipe, tokenizer: Any) -> Any:
         ModelError: that model, or the one whose table is taken, is of another shape, or there is none.
         UnknownName: it is no debater of this package.
     """
-    of, of_config = _architecture(recipe)
-    shape = recipe.shape.model_dump()
-    if recipe.future is not None:
-        shape |= recipe.future.model_dump(exclude={"layers"}) | {"decoder_layers": recipe.future.layers}
+    model = _random(recipe, recipe.architecture, tokenizer)
+    if recipe.begin is not None:
+        weights, into = _weights(recipe.begin), dict(model.named_parameters())
+        with torch.device("meta"):
+            shared = dict(_random(recipe, Llama(), tokenizer).named_parameters())
+        if not weights.keys() & (into.keys() - shared.keys()):
+            into = {name: tensor for name, tensor in into.items() if name in shared}
+        _copy(weights, into, f"{recipe.name} begins with {recipe.begin}")
+    if recipe.table is not None:
+        table = {name: tensor for name, tensor in _weights(recipe.table).items() if name == TABLE}
+        _copy(table, {TABLE: model.get_input_embeddings().weight}, f"{recipe.name} takes the table of {recipe.table}")
+    return model
+
+
+def _random(recipe: Recipe, architecture: Design, tokenizer: Any) -> Any:
+    """Return a model of the recipe's shape with random weights."""
+    of, of_config = architecture.classes()
     config = of_config(
         vocab_size=len(tokenizer),
         num_key_value_heads=recipe.shape.num_attention_heads,
@@ -85,23 +88,10 @@ def build_model(recipe: Recipe, tokenizer: Any) -> Any:
         pad_token_id=tokenizer.pad_token_id,
         use_cache=False,
         attn_implementation="sdpa",
-        **shape,
+        **recipe.shape.model_dump(),
+        **architecture.sizes(),
     )
-    model = of(config)
-    if recipe.begin is not None:
-        weights, into = _weights(recipe.begin), dict(model.named_parameters())
-        if recipe.future is not None and not any(map(is_of_future, weights)):
-            into = {name: tensor for name, tensor in into.items() if not is_of_future(name)}
-        _copy(weights, into, f"{recipe.name} begins with {recipe.begin}")
-    if recipe.table is not None:
-        table = {name: tensor for name, tensor in _weights(recipe.table).items() if name == TABLE}
-        _copy(table, {TABLE: model.get_input_embeddings().weight}, f"{recipe.name} takes the table of {recipe.table}")
-    return model
-
-
-def is_of_future(name: str) -> bool:
-    """Whether a weight is of what foretells."""
-    return name.startswith("future.")
+    return of(config)
 
 
 def _weights(model: str) -> dict[str, torch.Tensor]:

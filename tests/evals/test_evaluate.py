@@ -173,7 +173,9 @@ NEED_DATA = {
         # They need data sets and trained models, and have tests of their own (tests/agents/speakers/test_specialist.py,
         # tests/agents/models/test_shipped_debates.py).
         if path.stem not in NEED_DATA
-    ),
+    )
+    # What decodes beyond sampling plays on transformers alone (tests/debate/test_decoding.py).
+    + sorted(path for path in configs_folder().glob("minds/*.yaml") if "decoding:" not in path.read_text()),
     ids=lambda path: path.name,
 )
 def test_every_shipped_config_runs_on_mock(tmp_path, run, path):

@@ -14,6 +14,7 @@ than of a pair, are our reading.
 T positions, c of the window, V values, F features; `...` are rows and heads.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -45,10 +46,11 @@ class Writes(NamedTuple):
     eta: Tensor
     theta: Tensor | None = None
 
-    def part(self, start: int, end: int) -> "Writes":
-        """Return those of the positions [start, end)."""
-        vectors = (x[..., start:end, :] for x in self[:3])
-        return Writes(*vectors, *(None if x is None else x[..., start:end] for x in self[3:]))
+    def parts(self, size: int) -> "Iterator[Writes]":
+        """Yield those of so many positions at a time; the last may be fewer."""
+        vectors = (x.split(size, -2) for x in self[:3])
+        count = -(-self.keys.shape[-2] // size)
+        return map(Writes, *vectors, *([None] * count if x is None else x.split(size, -1) for x in self[3:]))
 
 
 class State(NamedTuple):
@@ -125,8 +127,7 @@ def bounded_steps(rate: Tensor, keys: Tensor, gamma: Tensor, state: State) -> Te
 def read_step_by_step(state: State, writes: Writes, *, muon: bool = False) -> tuple[Tensor, State]:
     """Return y [..., T, V] and the state after the last position, each gradient taken at the memory before its position."""
     heard = []
-    for t in range(writes.keys.shape[-2]):
-        now = writes.part(t, t + 1)
+    for now in writes.parts(1):
         seen = torch.cat([state.keys, now.keys], -2)
         values = torch.cat([state.values, now.values], -2)
         weights = torch.cat([state.gamma, now.gamma], -1)
@@ -157,8 +158,8 @@ def read_in_chunks(state: State, writes: Writes, *, chunk: int, muon: bool = Fal
         muon: orthogonalise the steps.
     """
     heard = []
-    for start in range(0, writes.keys.shape[-2], chunk):
-        y, state = _chunk(state, writes.part(start, start + chunk), muon=muon)
+    for now in writes.parts(chunk):
+        y, state = _chunk(state, now, muon=muon)
         heard.append(y)
     return torch.cat(heard, -2), state
 

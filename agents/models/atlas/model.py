@@ -101,6 +101,8 @@ class MemoryMixer(nn.Module, NotingAttention):
     ) -> tuple[Tensor, None]:
         """Return what is heard [B, T, hidden]; see transformers' attention layers for the arguments.
 
+        Without a cache a row may have several texts, one where its position ids do not go on (packed rows, in training).
+
         Raises:
             NotImplementedError: rows behind padding.
         """
@@ -113,8 +115,11 @@ class MemoryMixer(nn.Module, NotingAttention):
         if past_key_values is not None:
             keys, values = past_key_values.update(keys, values, self.layer_idx)
         if (name := self.config._attn_implementation) in OWN:
-            refuse_padding(attention_mask, "a memory")
-            heard = self._read(keys, values, query.shape[2]).to(query).transpose(1, 2)
+            if past_key_values is None and (begins := _beginnings(kwargs.get("position_ids"))) is not None:
+                heard = self._read_apart(keys, values, begins).to(query)
+            else:
+                refuse_padding(attention_mask, "a memory")
+                heard = self._read(keys, values, query.shape[2]).to(query).transpose(1, 2)
         else:
             # Whoever registered this name knows which rows are read, and calls `attend` for each.
             heard, _ = ALL_ATTENTION_FUNCTIONS[name](self, query, keys, values, attention_mask)
@@ -143,6 +148,20 @@ class MemoryMixer(nn.Module, NotingAttention):
             y, state = self._segment(keys, values, first, min(first + SEGMENT, length), state)
             heard.append(y)
         return torch.cat(heard, 2)[:, :, -count:]
+
+    def _read_apart(self, keys: Tensor, values: Tensor, begins: Tensor) -> Tensor:
+        """Return y [B, T, H, D] of rows of texts that begin where `begins` [B, T] says: each has a memory of its own."""
+        first = begins.flatten().nonzero()[:, 0]
+        text = begins.flatten().cumsum(0) - 1
+        place = torch.arange(len(text), device=text.device) - first[text]
+        longest = int(place.max()) + 1
+        apart = []
+        for part in (keys, values):
+            filled = part.new_zeros(len(first), longest, part.shape[1], part.shape[3])
+            filled[text, place] = part.transpose(1, 2).flatten(0, 1)
+            apart.append(filled.transpose(1, 2))
+        heard = self._read(*apart, longest).transpose(1, 2)[text, place]
+        return heard.unflatten(0, begins.shape)
 
     def _state_at(self, keys: Tensor, values: Tensor, start: int, notes: Notes | None) -> State | None:
         """Return the state before a segment's first position, from the last segment before whose state is remembered."""
@@ -205,6 +224,13 @@ def _convolved(written: Tensor, taps: Tensor) -> Tensor:
     count = written.shape[2] - TAPS + 1
     parts = (written[:, :, tap : tap + count] * taps[:, tap : tap + 1] for tap in range(TAPS))
     return torch.stack(list(parts)).sum(0)
+
+
+def _beginnings(positions: Tensor | None) -> Tensor | None:
+    """Return where texts begin in rows [B, T] of positions that do not go on throughout; None where every row is one text."""
+    if positions is None or bool((positions.diff(dim=-1) == 1).all()):
+        return None
+    return functional.pad(positions.diff(dim=-1) != 1, (1, 0), value=True)
 
 
 AutoConfig.register("atlas", AtlasConfig)

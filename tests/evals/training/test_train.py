@@ -128,28 +128,6 @@ def test_a_recipe_begins_with_the_weights_of_another_model(smoke, trained, tmp_p
     assert "| training | from there 3 steps" in card
 
 
-def test_one_that_foretells_learns_on_the_layers_and_the_table_of_another_and_is_loaded_again(smoke, trained, tmp_path):
-    future = {"horizon": 3, "memory": 2, "chosen": 16}
-    recipe = made_from(smoke, begin=str(trained[0] / "model"), future=future)
-    one = load_file(trained[0] / "model" / WEIGHTS)
-    folder = training.train(recipe, tmp_path)
-    two = load_file(folder / WEIGHTS)
-    assert torch.equal(two[TABLE], one[TABLE])
-    assert 0 < (two[LAYER] - one[LAYER]).float().std() < 0.5 * one[LAYER].float().std()
-    assert two.keys() - one.keys() == {name for name in two if whole.is_of_future(name)} != set()
-    model, _ = whole.load(recipe, folder)
-    assert (model.horizon, model.config.memory) == (3, 2)
-    on = made_from(smoke, begin=str(folder), future=future)
-    again = whole.build_model(on, make_tokenizer()).state_dict()
-    assert all(torch.equal(again[name], tensor.float()) for name, tensor in two.items())
-    write_card(folder, recipe, training.read_history(tmp_path), right=1, questions=8, parameters=9)
-    assert (
-        "a model that foretells 3 tokens of a position, a Llama of 9 parameters" in (folder / "README.md").read_text()
-    )
-    with pytest.raises(ValidationError, match="future: is of a model that is trained whole"):
-        made_from(smoke, begin="tiny/dee", future=future, lora={})
-
-
 def test_a_model_of_another_shape_or_name_is_refused(smoke):
     for key in ("begin", "table"):
         with pytest.raises(ModelError, match=r"tiny/dee, whose model\..* is \[.*\], and the recipe needs \["):
