@@ -16,9 +16,9 @@ class Maps:
 
     Attributes:
         macs: multiply-accumulates of one token in them: the weights that they have. Attention, norms and tables are left out.
-        used: those that a token needs: of rows and columns that are not all zeros, and where a layer keeps its largest activations
-            alone, of as many of them. What removal leaves of a layer that is narrower than the widest one is filled up with
-            zeros, which an engine computes and nobody needs; and so are activations that are put to zero.
+        used: those that a token needs: of rows and columns that are not all zeros, and of as many as there are activations that
+            a layer keeps. What removal leaves of a layer that is narrower than the widest one is filled up with zeros, which an
+            engine computes and nobody needs; likewise activations that are put to zero.
     """
 
     macs: int

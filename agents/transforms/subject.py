@@ -57,8 +57,8 @@ def layers_of(subject: Subject, transform: str) -> list[Any]:
     family = subject.model.config.model_type
     if getattr(subject.model.config, "kept_units", 0):
         raise ModelError(
-            f"{subject.name} keeps the largest activations of its feed-forward layers (topk), and {transform} knows layers that keep "
-            "all; name topk last"
+            f"{subject.name} keeps the largest activations of its feed-forward layers (topk), and {transform} knows layers that "
+            "keep all; name topk last"
         )
     if family not in FAMILIES:
         raise ModelError(

@@ -1,8 +1,8 @@
 """How few activations of a model's feed-forward layers are at work: over depth, and over the positions of texts.
 
-The Lazy Neuron Phenomenon (Li et al., ICLR 2023, arXiv:2210.06313) counts activations of a ReLU that are not zero. What is counted
-here is what the last map of a feed-forward layer reads: of a layer without a gate what its activation function gives, of a
-gated one the product of both branches. T positions of a text, F units of a layer.
+The Lazy Neuron Phenomenon (Li et al., ICLR 2023, arXiv:2210.06313) counts activations of a ReLU that are not zero. What is
+counted here is what the last map of a feed-forward layer reads: of a layer without a gate what its activation function gives,
+of a gated one the product of both branches. T positions of a text, F units of a layer.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -147,7 +147,7 @@ def sparsity(
 
 
 def last_maps(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield path and module of the last map of every feed-forward layer, in order: what is in a numbered block, outside attention."""
+    """Yield path and module of the last map of every feed-forward layer, in order: in numbered blocks, outside attention."""
     from transformers.pytorch_utils import Conv1D
 
     for path, module in model.named_modules():
