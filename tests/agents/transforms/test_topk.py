@@ -150,7 +150,7 @@ def test_what_cannot_be_kept_is_refused():
         with pytest.raises(ConfigError, match=f"k is from 1 to the 10 units of a feed-forward layer of llama; got {k}"):
             topk(subject(), k=k)
     with pytest.raises(ConfigError, match="at is one of product, gate; got 'up'"):
-        topk(subject(), at="up")
+        topk(subject(), k=4, at="up")
     with pytest.raises(ConfigError, match="kept_units is from 1 to intermediate_size, 10"):
         TopKLlamaForCausalLM(TopKLlamaConfig(**FAMILIES["llama"].to_dict() | {"kept_units": 0}))
 
