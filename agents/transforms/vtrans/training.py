@@ -18,7 +18,7 @@ from agents.transforms.vtrans.bottleneck import Bottleneck
 # Of the bound on information, in nats a factor.
 BETA = 0.01
 # Steps of Adam: of means, of log variances, of Lagrange's multipliers and of weights.
-MEAN_RATE, VARIANCE_RATE, MULTIPLIER_RATE, WEIGHT_RATE = 0.01, 0.2, 10.0, 1e-4
+MEAN_RATE, VARIANCE_RATE, MULTIPLIER_RATE, WEIGHT_RATE = 0.01, 0.1, 1.0, 1e-4
 
 
 @dataclass(frozen=True)

