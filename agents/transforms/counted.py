@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from agents.model_folder import stored_weights
+from agents.transforms.topk.layer import TopKFeedForward
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,9 @@ class Maps:
 
     Attributes:
         macs: multiply-accumulates of one token in them: the weights that they have. Attention, norms and tables are left out.
-        used: those of rows and columns that are not all zeros. What removal leaves of a layer that is narrower than the widest
-            one is filled up with zeros, which an engine computes and nobody needs.
+        used: those that a token needs: of rows and columns that are not all zeros, and of as many as there are activations that
+            a layer keeps. What removal leaves of a layer that is narrower than the widest one is filled up with zeros, which an
+            engine computes and nobody needs; likewise activations that are put to zero.
     """
 
     macs: int
@@ -28,6 +30,12 @@ def counted_maps(model: Any) -> Maps:
     from transformers.pytorch_utils import Conv1D
 
     output = model.get_output_embeddings()
+    needed = {
+        linear: most
+        for module in model.modules()
+        if isinstance(module, TopKFeedForward)
+        for linear, most in module.needed().items()
+    }
     macs = used = 0
     for module in model.modules():
         if module is output or not isinstance(module, nn.Linear | Conv1D):
@@ -35,7 +43,8 @@ def counted_maps(model: Any) -> Maps:
         weight: Tensor = module.weight.detach()
         full = weight != 0
         macs += weight.numel()
-        used += int(full.any(1).sum()) * int(full.any(0).sum())
+        rows, columns = needed.get(module, tuple(weight.shape))
+        used += min(rows, int(full.any(1).sum())) * min(columns, int(full.any(0).sum()))
     return Maps(macs, used)
 
 

@@ -19,6 +19,8 @@ from agents.transforms.dsformer.transform import dsformer, svd
 from agents.transforms.optin.transform import optin
 from agents.transforms.repquant.transform import repquant
 from agents.transforms.subject import Outcome, Subject
+from agents.transforms.topk.transform import topk
+from agents.transforms.vtrans.transform import vtrans
 from kernels.names import Named
 
 GROUP = "debate.transforms"
@@ -29,6 +31,8 @@ TRANSFORMS: dict[str, Callable[..., Outcome]] = {
     "optin": optin,
     "repquant": repquant,
     "svd": svd,
+    "topk": topk,
+    "vtrans": vtrans,
 }
 
 

@@ -55,6 +55,11 @@ def layers_of(subject: Subject, transform: str) -> list[Any]:
         ModelError: it is of another family, or has no blocks.
     """
     family = subject.model.config.model_type
+    if getattr(subject.model.config, "kept_units", 0):
+        raise ModelError(
+            f"{subject.name} keeps the largest activations of its feed-forward layers (topk), and {transform} knows layers that "
+            "keep all; name topk last"
+        )
     if family not in FAMILIES:
         raise ModelError(
             f"{transform} knows the blocks of {', '.join(FAMILIES[:-1])} and {FAMILIES[-1]} models; {subject.name} is of type "

@@ -52,6 +52,17 @@ def curves(drawn: Curves) -> str:
     return _svg(figure)
 
 
+def lines(across: str, up: str, rows: Mapping[str, Sequence[float]]) -> str:
+    """A line for each name, its figures at 0, 1, 2 … of the axis across; lines may end at different places."""
+    figure, axes = _axes(across, up)
+    for place, (name, values) in enumerate(rows.items()):
+        again = place >= len(COLOURS)
+        look = {"color": COLOURS[place % len(COLOURS)], "linestyle": "--" if again else "-"}
+        axes.plot(range(len(values)), values, marker=MARKERS[place % len(MARKERS)], markersize=3, label=name, **look)
+    axes.set_ylim(bottom=0)
+    return _svg(figure)
+
+
 def _axes(x: str, y: str, *, height: float = 3.6) -> tuple[Any, Any]:
     try:
         from matplotlib.backends.backend_svg import FigureCanvasSVG

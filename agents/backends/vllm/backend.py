@@ -26,7 +26,7 @@ from agents.backend import (
     refuse_decoding,
 )
 from agents.backends.vllm import stages, versions
-from agents.backends.vllm.check import Check
+from agents.backends.vllm.check import Check, refuse_masked
 from agents.backends.vllm.directive import MAX_BELIEFS, Directive
 from agents.backends.vllm.draw import Draw
 from agents.backends.vllm.engine import Engine
@@ -108,6 +108,7 @@ class VLLMBackend(Backend):
         # What is wrong with the folder is said before vLLM sees it.
         self.tokenizer, self._stop_ids = _tokenizer(folder, model, trust_remote_code)
         own_config = read_config(folder, name=model, trust_remote_code=trust_remote_code)
+        refuse_masked(own_config, model)
         refuse_damaged(folder, own_config, model)
         weights = weights_hash(folder, model)
         refuse_not_finite(stored_weights(folder, model), model)

@@ -133,6 +133,16 @@ class Check:
             )
 
 
+def refuse_masked(config: Any, name: str) -> None:
+    """Raise ModelError for a model whose feed-forward layers keep their largest activations alone (the transform `topk`)."""
+    if kept := getattr(config, "kept_units", 0):
+        units = config.intermediate_size
+        reason = (
+            f"it keeps the {kept} largest of a feed-forward layer's {units} activations, and vLLM's layers keep all"
+        )
+        raise versions.does_not_run(f"{name} ({config.model_type})", reason)
+
+
 def windows_of(config: Any) -> list[int | None]:
     """Return after how many positions each layer forgets by a config; None: never."""
     text = config.get_text_config()

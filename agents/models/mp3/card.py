@@ -12,6 +12,8 @@ CARD = Card(
     licence="Apache-2.0 (code); CC BY 4.0 (UCI's digits)",
     backend="agents.models.mp3.backend:MP3Backend",
     training="agents.models.mp3.training:claims",
+    # No network of MP3's: it has the written digits in common with it.
+    recipes=(("lazy", "Li et al., 2022, arXiv:2210.06313", "agents.models.lazy.training:claims"),),
 )
 ORDER = Card(
     name="mp3_order",
