@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,32 @@ def written() -> Iterator[None]:
 def stopped_by(error: BaseException) -> str:
     """Return by what vLLM's process was ended from outside while it started, e.g. `SIGKILL`; empty where it failed by itself.
 
-    vLLM tells the exit codes of the processes that ended; one that is asked to end by a signal that it handles ends with 0.
+    vLLM tells the exit codes of the processes that ended, but for one that ended this very moment: that is asked again. A process
+    that is asked to end by a signal that it handles ends with 0.
     """
     found = _ENDED.search(str(error))
     codes = [int(code) for code in re.findall(r": (-?\d+)", found[1])] if found else []
+    if found and not codes:
+        codes = [process.exitcode for process in _processes(error) if process.exitcode is not None]
     if not codes or not all(code == 0 or -code in FROM_OUTSIDE for code in codes):
         return ""
     return next((FROM_OUTSIDE[-code] for code in codes if code), "a request to end")
+
+
+def _processes(error: BaseException) -> list[BaseProcess]:
+    """Return the engine's processes, as those who raised an error had them at hand, once they have had time to end."""
+    known: dict[int, BaseProcess] = {}
+    trace = error.__traceback__
+    while trace is not None:
+        for value in trace.tb_frame.f_locals.values():
+            manager = getattr(value, "engine_manager", value)
+            for process in getattr(manager, "processes", None) or ():
+                if isinstance(process, BaseProcess):
+                    known[id(process)] = process
+        trace = trace.tb_next
+    for process in known.values():
+        process.join(timeout=1.0)
+    return list(known.values())
 
 
 def in_a_sentence(error: BaseException) -> str:

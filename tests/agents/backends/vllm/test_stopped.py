@@ -1,7 +1,9 @@
 """A start that somebody stopped is no fault of the model, and closing an engine hides no error."""
 
 import asyncio
+import multiprocessing
 import sys
+import time
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -65,6 +67,24 @@ def test_a_start_that_is_stopped_from_outside_is_told_apart_from_one_that_fails(
     else:
         assert type(caught.value) is BackendFailed
         assert "vLLM did not start: Engine core initialization failed" in str(caught.value)
+
+
+def _wait_for(launch):
+    # vLLM may have looked before the exit code was there.
+    assert launch.engine_manager.processes
+    raise failed({})
+
+
+def test_a_process_that_ended_this_very_moment_is_asked_again(starting):
+    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(100,))
+    process.start()
+
+    def killed():
+        process.kill()
+        _wait_for(SimpleNamespace(engine_manager=SimpleNamespace(processes=[process])))
+
+    with pytest.raises(StartStopped, match="ended by SIGKILL"):
+        starting({}, meanwhile=killed)
 
 
 def test_ctrl_c_that_ends_the_processes_first_is_ctrl_c(starting):
