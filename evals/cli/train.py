@@ -76,10 +76,10 @@ def train(
             _train_backend(name, out or RUNS / name.replace(":", "-"), seeds or SEEDS, data, published)
         else:
             _refuse(name, "debater", {"--seeds": seeds, "--data": data, "--published": published or None})
-            _train_debater(Path(name), out, seed, threads or THREADS, questions or QUESTIONS)
+            _train_debater(Path(name), out, seed, threads or THREADS, questions)
 
 
-def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: int, questions: int) -> None:
+def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: int, questions: int | None) -> None:
     import torch
 
     from agents.beliefs.cards import GROUP
@@ -103,13 +103,15 @@ def _train_debater(recipe: Path, out: Path | None, seed: int | None, threads: in
     loaded = load_recipe(path)
     if seed is not None:
         loaded = loaded.model_copy(update={"seed": seed})
+    if loaded.classifier is not None:
+        _refuse(recipe.stem, "classifier", {"--questions": questions})
     folder = out or RUNS / loaded.name
     torch.set_num_threads(threads)
     made = run_training(loaded, folder, say=options.progress)
     if loaded.classifier is not None:
         options.console.print(f"the classifier: {made}", markup=False)
         return
-    for line in finish(loaded, folder, questions=questions):
+    for line in finish(loaded, folder, questions=questions or QUESTIONS):
         options.console.print(line, markup=False)
     options.console.print(f"the model: {made}", markup=False)
 
