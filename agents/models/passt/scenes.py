@@ -118,7 +118,7 @@ class PaSSTScenes(BeliefBackend):
         with explained(f"no known recordings in {folder}"):
             stored = typed(cls, read_stored(folder / SCENES))
             vectors = load_file(folder / VECTORS)["vectors"]
-            return cls(embedding, vectors, **{**stored, **own})
+        return cls(embedding, vectors, **{**stored, **own})
 
     def save_pretrained(self, folder: Path) -> None:
         """Write PaSST's folder, the known recordings' vectors and their classes; no sound."""
