@@ -3,7 +3,6 @@
 r is the rank, D_in and D_out the widths of a layer.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from agents.errors import RequestError
+from agents.json_text import parse_json
+from agents.ordinary_file import read_ordinary
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
+LARGEST_CONFIG, LARGEST_ALPHA = 10_000_000, 1e9
 # What an adapter may ask for beyond y + scale * B A x, and what of it is no more than that.
 PLAIN: dict[str, tuple[Any, ...]] = {
     "use_dora": (None, False),
@@ -51,10 +53,10 @@ def find_adapter(folder: str) -> Path:
     config = _config(path)
     if str(config.get("peft_type", "")).upper() != "LORA":
         raise RequestError(f"the adapter {folder!r} is of type {config.get('peft_type')!r}; only LORA is supported")
-    targets: list[str] = []
+    targets: list[Any] = []
     for key in ("target_modules", "modules_to_save"):
         given = config.get(key) or []
-        targets += [given] if isinstance(given, str) else list(given)
+        targets += given if isinstance(given, list) else [given]
     if any("embed" in str(name) for name in targets):
         raise RequestError(
             f"the adapter {folder!r} changes the embeddings, so its messages would be on a table of its own; merge it into the "
@@ -76,6 +78,9 @@ def read_adapter(folder: str) -> dict[str, LoraPair]:
             raise RequestError(
                 f"the adapter {folder!r} sets {key}: {config[key]!r}; plain LoRA is supported, without it"
             )
+    alpha = config.get("lora_alpha")
+    if alpha is not None and (type(alpha) not in (int, float) or not abs(alpha) < LARGEST_ALPHA):
+        raise RequestError(f"the adapter {folder!r} sets lora_alpha: {str(alpha)[:60]}; it is a finite number")
     try:
         tensors = load_file(path / WEIGHTS)
     except (OSError, SafetensorError) as error:
@@ -88,11 +93,13 @@ def read_adapter(folder: str) -> dict[str, LoraPair]:
         if kind == "B.weight":
             continue
         b = tensors.get(name.replace(".lora_A.", ".lora_B."))
-        if b is None or b.shape[1:] != a.shape[:1]:
+        if b is None or a.ndim != 2 or not len(a) or b.ndim != 2 or b.shape[1] != len(a):
             raise RequestError(f"{path / WEIGHTS}: {name} {list(a.shape)} has no lora_B of its rank")
+        if not all(low.is_floating_point() and bool(low.isfinite().all()) for low in (a, b)):
+            raise RequestError(f"{path / WEIGHTS}: {name} or its lora_B holds what is no finite number")
         rank = len(a)
         root = rank**0.5 if config.get("use_rslora") else rank
-        found[layer] = LoraPair(a, b, float(config.get("lora_alpha", rank)) / root)
+        found[layer] = LoraPair(a, b, float(rank if alpha is None else alpha) / root)
     if not found:
         raise RequestError(f"{path / WEIGHTS} holds no lora_A weights")
     return found
@@ -100,7 +107,7 @@ def read_adapter(folder: str) -> dict[str, LoraPair]:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads((path / CONFIG).read_text())
+        config = parse_json(read_ordinary(path / CONFIG, most=LARGEST_CONFIG))
     except (OSError, ValueError) as error:
         raise RequestError(f"cannot read {path / CONFIG}: {error}") from error
     if not isinstance(config, dict):

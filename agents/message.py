@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agents.errors import MessageError
 from agents.fingerprint import ModelFingerprint
 from agents.message_header import CIPHER_TENSORS, RENDERED, MessageHeader
+from agents.valid_text import valid_text
 
 if TYPE_CHECKING:
     # Imported where a message has tensors: a text is written, read and shown without it.
@@ -139,7 +140,8 @@ class Message:
     """What one agent said in one turn.
 
     Attributes:
-        text: the text that was said; for a CIPHER message its reading, i.e. the nearest tokens decoded.
+        text: the text that was said; for a CIPHER message its reading, i.e. the nearest tokens decoded. A half of a character,
+            which no file holds, is U+FFFD in it, and in the thinking.
         model: the sender's fingerprint.
         temperature: the sender's temperature.
         token_ids: the sampled tokens; for a CIPHER message the nearest ones.
@@ -159,6 +161,10 @@ class Message:
     thinking_tokens: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("text", "thinking"):
+            given = getattr(self, name)
+            if (valid := valid_text(given)) is not given:
+                object.__setattr__(self, name, valid)
         if not 0 <= self.thinking_tokens <= len(self.token_ids):
             raise MessageError(f"{self.thinking_tokens} tokens of thinking in a message of {len(self.token_ids)}")
         if (self.cipher is None) != (self.encoder is None):

@@ -8,12 +8,14 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import ModelError
+from agents.json_text import parse_json
 from agents.printable import printable
 from agents.registry import load, names
 
@@ -40,6 +42,9 @@ KINDS = {
 POINTER = b"version https://git-lfs.github.com/"
 # Of a model that transforms made: what it was made of, and how.
 TRANSFORM = "transform.json"
+MOST_LAYERS = 10_000
+# Numbers that a scheme of quantisation may have put into one of a file's.
+PACKED = 16
 # Of a config: what changes no result.
 NAMES = ("_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures", "auto_map")
 
@@ -78,6 +83,7 @@ def read_config(folder: Path, *, name: str = "", trust_remote_code: bool = False
     if not trust_remote_code:
         _refuse_nested_code(folder, name)
     _import_architecture(folder)
+    _refuse_endless(folder, name)
     try:
         with quiet():
             return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
@@ -85,10 +91,27 @@ def read_config(folder: Path, *, name: str = "", trust_remote_code: bool = False
         raise unreadable("the config", name, folder, error) from error
 
 
+def _refuse_endless(folder: Path, name: str) -> None:
+    """Raise ModelError for a config that speaks of more layers than any model has: transformers has a list of them."""
+    path = folder / "config.json"
+    left: list[Any] = [read_json(path)] if _is_file(path) else []
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            left += value
+        elif isinstance(value, dict):
+            left += value.values()
+            for key, count in value.items():
+                if "layer" in key and isinstance(count, int | float) and count > MOST_LAYERS:
+                    raise ModelError(
+                        f"{name}: {path.name} has {key}: {count:g}; no model has more than {MOST_LAYERS:,}"
+                    )
+
+
 def _import_architecture(folder: Path) -> None:
     """Import the architecture that a model's config names, where it is one that an installed package registers."""
     with contextlib.suppress(OSError, ValueError):
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
         kind = config.get("model_type") if isinstance(config, dict) else None
         if isinstance(kind, str) and kind in names(ARCHITECTURES):
             load(kind, "architecture", ARCHITECTURES)
@@ -221,6 +244,29 @@ def stored_weights(folder: Path, name: str) -> Iterator[tuple[str, "Tensor"]]:
             raise unreadable(path.name, name, folder, error) from error
 
 
+def held(folder: Path, name: str, *, packed: bool = False) -> tuple[int, int]:
+    """Return how many tensors a model's files hold, and how many numbers.
+
+    Args:
+        folder, name: of the model.
+        packed: whether a scheme of quantisation may have put several numbers into one.
+
+    Raises:
+        ModelError: they cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    tensors = numbers = 0
+    for path in weight_files(folder, name):
+        try:
+            with safe_open(path, "pt") as file:
+                for key in file.keys():  # noqa: SIM118 (no mapping)
+                    tensors, numbers = tensors + 1, numbers + math.prod(file.get_slice(key).get_shape())
+        except (SafetensorError, OSError) as error:
+            raise unreadable(path.name, name, folder, error) from error
+    return tensors, numbers * (PACKED if packed else 1)
+
+
 def refuse_incomplete(name: str, report: Mapping[str, Any]) -> None:
     """Raise ModelError where transformers' report of a load tells of weights that are not the model's own."""
     sentences: dict[str, Callable[[str], str]] = {
@@ -265,8 +311,8 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: it cannot be read, or is none.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path}: {error}") from error
     if not isinstance(found, dict):
         raise ModelError(f"{path}: a mapping was expected; got a {type(found).__name__}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.model_folder import quiet, refuse_incomplete, unreadable
+from agents.model_folder import held, quiet, refuse_incomplete, unreadable
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +28,11 @@ def whole_model(
     import torch
     from transformers import AutoModelForCausalLM
 
+    from agents.hollow import no_larger_than
+
+    packed = getattr(config, "quantization_config", None) is not None
     try:
-        with quiet():
+        with quiet(), no_larger_than(*held(folder, name, packed=packed)):
             model, report = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from agents.errors import ConfigError, DebateError, MissingDependency
+from agents.errors import ConfigError, DebateError, MissingDependency, ModelError
 from agents.registry import check_options, load, names
 from kernels.registry import is_path
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from agents.beliefs.belief_backend import BeliefBackend, EmbeddingBackend
 
 GROUP = "debate.belief_backends"
+# What values of a strange kind raise where they are used; what a user can mend is none of them.
+FAULTS = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,19 @@ def create_belief_backend(name: str, *, checkpoint: str | None = None, **options
     Raises:
         MissingDependency: a package that it needs, with the install line.
         ConfigError: an option that it does not take.
+        ModelError: a checkpoint that holds something else, or an option of another kind.
     """
     known = card(name)
     made = known.resolve(known.backend)
     check_options(f"belief backend {name!r}", options, made.from_pretrained, passed_on_to=made)
-    backend: BeliefBackend = made.from_pretrained(checkpoint, **options)
+    try:
+        backend: BeliefBackend = made.from_pretrained(checkpoint, **options)
+    except FAULTS as error:
+        reason = (str(error).splitlines() or [""])[0][:300]
+        raise ModelError(
+            f"belief backend {name!r} cannot be made of {checkpoint or 'its own checkpoint'} and its options: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
     return backend
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agents.errors import ConfigError, ModelError
+from agents.json_text import parse_json
 
 SUFFIX = ".curves.json"
 """Ending of a file of curves in a recipe's output folder; `debate train` draws each beside it."""
@@ -56,7 +57,7 @@ def read_curves(path: Path) -> Curves:
         ModelError: no curves there.
     """
     try:
-        stored = json.loads(path.read_text())
+        stored = parse_json(path.read_text())
         stored["places"] = tuple(stored["places"])
         return Curves(**stored)
     except (OSError, ValueError, TypeError, KeyError, ConfigError) as error:

@@ -13,52 +13,86 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from agents.errors import ConfigError, ModelError
-from agents.ordinary_file import read_ordinary_text
+from agents.errors import BeliefError, ConfigError, ModelError
+from agents.hollow import no_larger_than
+from agents.models.stored import read_stored, typed
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-LARGEST_CONFIG = 10_000_000
 MOST_BLOCKS = 32
 """Of one kind in a published model; those that are read have 12 at most."""
 M = TypeVar("M", bound=nn.Module)
 
 
-def load_model(folder: str | Path, what: str, make: Callable[[dict[str, Any]], M]) -> tuple[M, dict[str, Any]]:
+def load_model(
+    folder: str | Path, what: str, make: Callable[[Any], M], *, options_of: Callable[..., object] | None = None
+) -> tuple[M, dict[str, Any]]:
     """Return the model of a folder, made of its sizes, and the options that lie beside them.
 
+    Args:
+        folder: where it is.
+        what: the model is called, for errors.
+        make: returns an untrained model of the sizes.
+        options_of: the class whose options they are, by which they are checked.
+
     Raises:
-        ModelError: no such model there.
+        ModelError: no such model there, or one whose weights or options are not those that its config describes.
     """
-    from safetensors import SafetensorError
+    folder = located(folder)
+    with explained(f"no {what} in {folder}"):
+        stored = read_stored(folder / CONFIG)
+        model = built(make, stored.pop("model"), folder / WEIGHTS)
+        return model, stored if options_of is None else typed(options_of, stored)
+
+
+def built(make: Callable[[Any], M], sizes: Any, weights: Path) -> M:
+    """Return a model of some sizes with the weights of a file; one of far more weights is not built.
+
+    Raises:
+        ValueError, RuntimeError and others of `explained`: they do not fit, or are no numbers.
+    """
     from safetensors.torch import load_file
 
-    folder = located(folder)
+    found = load_file(weights)
+    if wrong := next((name for name, tensor in found.items() if not bool(tensor.isfinite().all())), None):
+        raise ValueError(f"its tensor {wrong} holds what is no number")
+    with no_larger_than(len(found), sum(tensor.numel() for tensor in found.values())):
+        model = make(sizes)
+    model.load_state_dict(found)
+    return model
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Say in a sentence what is wrong with a checkpoint that is read within.
+
+    Raises:
+        ModelError: `what`, and why.
+    """
+    from safetensors import SafetensorError
+
     try:
-        stored = json.loads((folder / CONFIG).read_text())
-        model = make(stored.pop("model"))
-        weights = load_file(folder / WEIGHTS)
-        if wrong := next((name for name, tensor in weights.items() if bool(tensor.isnan().any())), None):
-            raise ValueError(f"its tensor {wrong} holds what is no number")
-        model.load_state_dict(weights)
+        yield
     except (
         OSError,
         ValueError,
         KeyError,
         TypeError,
         AttributeError,
-        OverflowError,
+        IndexError,
+        ArithmeticError,
         RuntimeError,
+        MemoryError,
         SafetensorError,
         # Sizes that do not fit together, by the model's own config.
         ConfigError,
         ModelError,
+        BeliefError,
     ) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"no {what} in {folder}: {reason[:300]}") from error
-    return model, stored
+        raise ModelError(f"{what}: {reason[:300]}") from error
 
 
 def save_model(folder: Path, model: nn.Module, sizes: Mapping[str, object], **options: object) -> None:
@@ -79,10 +113,9 @@ def json_fields(config: "DataclassInstance") -> dict[str, object]:
 def is_ours(folder: Path) -> bool:
     """Return whether a folder has a config.json that `save_model` wrote; published ones hold no sizes under `model`."""
     try:
-        stored = json.loads(read_ordinary_text(folder / CONFIG, most=LARGEST_CONFIG))
-    except (OSError, ValueError, RecursionError):
+        return isinstance(read_stored(folder / CONFIG).get("model"), dict)
+    except (OSError, ValueError):
         return False
-    return isinstance(stored, dict) and isinstance(stored.get("model"), dict)
 
 
 @contextmanager

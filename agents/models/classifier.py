@@ -94,7 +94,7 @@ class Classifier(BeliefBackend):
             raise ModelError(f"labels are for official {files} files; a folder has its own")
         if own := sorted(options.keys() & set(cls.published_options)):
             raise ModelError(f"{own[0]} is for official {files} files; a folder has its own")
-        model, stored = load_model(path, cls.what, cls.made)
+        model, stored = load_model(path, cls.what, cls.made, options_of=cls)
         return cls(model, **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """What is known of an agent's engine without starting it: its tokenizer, its context, how large it is. Nothing is fetched."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from agents.backend import Backend
 from agents.byte_tokens import ByteTokenizer
 from agents.errors import ConfigError, DebateError
+from agents.json_text import parse_json
 from agents.model_folder import read_tokenizer
 from agents.pretrained import TINY, WHEEL_MODELS, base_of, here, locate
 from agents.registry import GROUP, check_options, load_class
@@ -65,7 +65,7 @@ def known_engine(config: DebateConfig, backend: str, model: str, own: Mapping[st
     folder = model_folder(model)
     if folder is None:
         return KnownEngine(model, remark="it is not on this machine yet; it is fetched when a run begins")
-    sizes = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    sizes = parse_json((folder / "config.json").read_text(encoding="utf-8"))
     sizes = {**sizes, **(sizes.get("text_config") or {})}
     context = options.get("max_model_len") or sizes.get("max_position_embeddings") or sizes.get("n_positions")
     return KnownEngine(

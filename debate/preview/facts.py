@@ -1,6 +1,5 @@
 """What a topology costs and how it is connected, before anything runs: counted from the plan, not estimated, but for tokens."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import networkx as nx
 
 from agents.errors import DebateError
+from agents.json_text import parse_json
 from debate.preview.heard import most_heard
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _width(model: str) -> int | None:
         folder = model_folder(model)
         if folder is None:
             return None
-        found = json.loads((folder / "config.json").read_text())
+        found = parse_json((folder / "config.json").read_text())
         found = {**found, **(found.get("text_config") or {})}
     except (OSError, ValueError, DebateError):
         return None

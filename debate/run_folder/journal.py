@@ -27,6 +27,7 @@ from typing import Any, BinaryIO, Literal
 
 from agents.atomic_file import write_atomic
 from agents.errors import RunError, writing_failed
+from agents.valid_text import valid_text
 from debate.run_folder.chain import STATUS, Chain, Seal, unlinked
 from debate.run_folder.contents import JOURNAL, open_inside
 
@@ -106,6 +107,11 @@ class Journal:
         """
         self.refuse_if_elsewhere()
         line, offset = _encode(record, self._chain if self._is_linked else None), self._end
+        if len(line) > LARGEST_RECORD:
+            raise RunError(
+                f"{self.path}: a record of {len(line):,} bytes is not written, since none above {LARGEST_RECORD:,} can be read "
+                "again. Look at what was said in so many words, and allow fewer tokens"
+            )
         try:
             written = os.write(self._file, line)
             while written < len(line):
@@ -315,7 +321,8 @@ class JournalReader:
 
 def _encode(record: Mapping[str, Any], chain: Chain | None) -> bytes:
     """Return the line of a record, linked to those before it where there is a chain."""
-    body = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+    # An error may repeat any words.
+    body = valid_text(json.dumps(record, ensure_ascii=False, separators=(",", ":"))).encode()
     if chain is not None:
         body = chain.linked(body)
     return b"%08x %s\n" % (zlib.crc32(body), body)

@@ -1,6 +1,5 @@
 """The measured effects of controls as a table: by edge and control, with intervals over questions. Pure; nothing is played."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from agents.errors import RunError
+from agents.json_text import parse_json
 from evals.analysis import stats
 from evals.analysis.blocks import Block, heading, note, table
 from evals.analysis.stats import Interval
@@ -110,7 +110,7 @@ def read_effects(path: Path) -> Effects | None:
     if not file.is_file():
         return None
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = parse_json(file.read_text(encoding="utf-8"))
         rows = [Effect(q, int(r), s, h, c, tuple(map(float, d))) for q, r, s, h, c, d in found["rows"]]
         return Effects(str(found["method"]), int(found["steps"]), tuple(rows))
     except (ValueError, KeyError, TypeError) as error:

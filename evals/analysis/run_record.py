@@ -4,7 +4,6 @@ Everything comes from the run folder: transcripts through `debate.run_folder.rea
 method's resolved config from METHOD/config.yaml. A folder that holds several runs (one a task) is read run by run.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import DebateError, RunError
+from agents.json_text import parse_json
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
 from debate.decision.belief_rules import probability, stated
@@ -340,7 +340,7 @@ def _seconds(folder: Path) -> dict[tuple[str, int, str], float]:
     found = {}
     for line in file.read_text(encoding="utf-8").splitlines():
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             found[row["question"], row["round"], row["agent"]] = float(row["seconds"])
         except (ValueError, KeyError, TypeError):
             # A torn last line of a run that was killed; times are no part of a result.

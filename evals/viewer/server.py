@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import DebateError, MissingDependency
+from agents.json_text import parse_json
 from debate.listening import listening_socket
 from debate.transcript import TurnKey
 from evals.analysis.blocks import Block
@@ -234,7 +235,7 @@ class Viewer:
         """Return what turns that are not in the journal yet have said, by question, round and agent."""
         partial = self._partial.get(name, {})
         for key in list(partial):
-            question, number, agent = json.loads(key)
+            question, number, agent = parse_json(key)
             if index.has_turn(question, TurnKey(number, agent)):
                 partial.pop(key, None)
         return dict(partial)

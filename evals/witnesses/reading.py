@@ -4,7 +4,6 @@ Q questions, L places, A symbols.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import RunError
+from agents.json_text import parse_json
 from agents.message import Message
 from debate.config.load import load_config
 from debate.run_folder.reader import DebateRecord, RunReader
@@ -153,7 +153,7 @@ def _said(run: RunReader, method: str) -> dict[str, _Said]:
     """Return question → what its debate came to."""
     found: dict[str, _Said] = {}
     for line in run.transcript_lines(method):
-        record = json.loads(line)
+        record = parse_json(line)
         debate = found.setdefault(record["question"], _Said())
         if record["kind"] == "turn":
             debate.texts.append(record["text"])

@@ -103,6 +103,40 @@ def test_damaged_adapters_are_refused_with_a_sentence(tiny, tmp_path):
         read_adapter(str(adapter))
 
 
+@pytest.mark.parametrize(
+    ("config", "tensors", "said"),
+    [
+        ({"lora_alpha": "x"}, {}, "lora_alpha: x; it is a finite number"),
+        ({"lora_alpha": float("nan")}, {}, "lora_alpha: nan"),
+        ({"lora_alpha": 10**400}, {}, "lora_alpha: 1000"),
+        ({"lora_alpha": True}, {}, "lora_alpha: True"),
+        ({"target_modules": 5}, {}, None),
+        ({}, {"A": torch.zeros(0, 4), "B": torch.zeros(3, 0)}, "has no lora_B of its rank"),
+        ({}, {"A": torch.zeros(2), "B": torch.zeros(3, 2)}, "has no lora_B of its rank"),
+        ({}, {"A": torch.full((2, 4), torch.inf)}, "no finite number"),
+        ({}, {"B": torch.full((3, 2), torch.nan)}, "no finite number"),
+        ({}, {"A": torch.zeros(2, 4, dtype=torch.int8)}, "no finite number"),
+    ],
+)
+def test_an_adapter_of_lies_is_refused_with_a_sentence(tmp_path, config, tensors, said):
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "lora_alpha": 4, **config}))
+    low = {"A": torch.ones(2, 4), "B": torch.ones(3, 2), **tensors}
+    save_file(
+        {f"base_model.model.x.lora_{kind}.weight": low[kind] for kind in low}, tmp_path / "adapter_model.safetensors"
+    )
+    if said is None:
+        assert read_adapter(str(tmp_path))["x"].scale == 2
+        return
+    with pytest.raises(RequestError, match=said):
+        read_adapter(str(tmp_path))
+
+
+def test_an_adapter_s_config_that_is_nested_without_end_is_refused(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("[" * 100_000)
+    with pytest.raises(RequestError, match="nested too deeply"):
+        read_adapter(str(tmp_path))
+
+
 def test_rank_stabilised_scale(tiny, tmp_path):
     """alpha / sqrt(r) in place of alpha / r (Kalajdzievski, 2023, arXiv:2312.03732)."""
     plain, _ = save_adapter(tmp_path, tiny(), 5, rank=4, alpha=8)

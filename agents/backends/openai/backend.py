@@ -16,6 +16,7 @@ import openai
 from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request, Usage
 from agents.backends.endpoint import Endpoint, find_endpoint
 from agents.backends.openai import chat
+from agents.backends.openai.bounded import BoundedClient
 from agents.backends.openai.failures import Failures, is_passing, retry_after
 from agents.backends.openai.pace import Pace
 from agents.decoding.thinking import thinking_end
@@ -24,6 +25,7 @@ from agents.fingerprint import ModelFingerprint, remote_fingerprint
 from agents.message import Message
 from agents.pretrained import Progress
 from agents.secrets import refuse_secrets
+from agents.valid_text import valid_text
 
 # Between attempts: doubled each time up to the longest, of which the jitter takes up to half.
 LONGEST_BACKOFF_S = 30.0
@@ -206,14 +208,15 @@ class OpenAIBackend(Backend):
         if reply.usage is not None:
             self._pace.settle(tokens, usage.prompt_tokens + usage.generated_tokens)
         finish = reply.finish_reason
-        text = self._failures.hide(reply.text)
+        text = self._failures.hide(reply.text + valid_text(reply.half))
         call.show(text)
         self.load.prompt_tokens += usage.prompt_tokens
         self.load.generated_tokens += usage.generated_tokens
         return Generation(self._message(text, request, self._failures.hide(reply.thinking)), usage, finish)
 
     async def _whole(self, fields: dict[str, Any]) -> chat.Reply:
-        return chat.read_reply(await self._client.chat.completions.create(**fields, extra_headers=self._withheld))
+        asked = self._client.chat.completions.with_raw_response
+        return chat.read_reply(chat.completion((await asked.create(**fields, extra_headers=self._withheld)).content))
 
     async def _streamed(self, call: PendingChat, fields: dict[str, Any]) -> chat.Reply:
         """Ask for the answer in pieces and show them as they come."""
@@ -284,7 +287,7 @@ def _client(endpoint: Endpoint, timeout_s: float) -> openai.AsyncOpenAI:
         timeout=timeout_s,
         max_retries=0,
         # What runs on this machine is not reached through a proxy.
-        http_client=openai.DefaultAsyncHttpxClient(trust_env=not endpoint.is_loopback),
+        http_client=BoundedClient(trust_env=not endpoint.is_loopback),
     )
 
 

@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from openai.types.chat import ChatCompletion
+
 from agents.backend import FinishReason, Request, Usage, refuse_decoding
 from agents.errors import ConfigError, RequestError
+from agents.json_text import parse_json
 from agents.message import Message
+from agents.valid_text import valid_text, without_half
 
 TokenLimit = Literal["max_tokens", "max_completion_tokens"]
 # Of the protocol; a debate sets them, and two values for one would be a riddle.
@@ -22,6 +26,8 @@ SEED_BITS = 31
 CHARACTERS_PER_TOKEN = 4
 # Of one answer; more is a mistake of the server's.
 MOST_TOKENS = 1 << 40
+# Characters of an answer, thinking included: more than any model says at once, and what a journal's record holds in any script.
+LONGEST_TEXT = 1 << 22
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -43,6 +49,7 @@ class Reply:
 
     Attributes:
         text: of the message.
+        half: what follows it where an answer in pieces was cut within a character.
         thinking: what a reasoning model thought before, where the server tells it apart.
         finish: why it ended; None while it has not.
         usage: as counted by the server; None where it did not say.
@@ -52,6 +59,19 @@ class Reply:
     thinking: str = ""
     finish: str | None = None
     usage: Usage | None = None
+    half: str = ""
+
+    def add(self, piece: str) -> None:
+        """Add to the text."""
+        piece = self.half + piece
+        whole = without_half(piece)
+        self.half = piece[len(whole) :]
+        self.text += valid_text(whole)
+
+    def refuse_too_long(self) -> None:
+        """Raise BrokenReply for more words than an answer has."""
+        if len(self.text) + len(self.thinking) > LONGEST_TEXT:
+            raise BrokenReply(f"the answer has more than {LONGEST_TEXT:,} characters, which none has")
 
     @property
     def finish_reason(self) -> FinishReason:
@@ -141,6 +161,21 @@ def guessed_tokens(request: Request) -> float:
     return characters / CHARACTERS_PER_TOKEN + request.sampling.max_tokens
 
 
+def completion(body: bytes) -> Any:
+    """Return a whole answer as the client's library has it, unchecked: of its choices the first, which alone is read.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    found = parse_json(body)
+    if not isinstance(found, dict):
+        return found
+    choices = found.get("choices")
+    if isinstance(choices, list):
+        found["choices"] = choices[:1]
+    return ChatCompletion.construct(**found)
+
+
 def read_reply(completion: Any) -> Reply:
     """Return what a whole answer holds.
 
@@ -157,7 +192,10 @@ def read_reply(completion: Any) -> Reply:
     if not isinstance(text, str):
         raise BrokenReply(f"the answer's content is a {type(text).__name__}, not text")
     _check_finish(finish)
-    return Reply(text, _thinking(message), finish, _usage(getattr(completion, "usage", None)))
+    reply = Reply("", _thinking(message), finish, _usage(getattr(completion, "usage", None)))
+    reply.add(text)
+    reply.refuse_too_long()
+    return reply
 
 
 def _thinking(message: Any) -> str:
@@ -175,8 +213,9 @@ def add_chunk(reply: Reply, chunk: Any) -> None:
     try:
         for choice in chunk.choices or ():
             reply.thinking += _thinking(choice.delta)
-            reply.text += choice.delta.content or getattr(choice.delta, "refusal", None) or ""
+            reply.add(choice.delta.content or getattr(choice.delta, "refusal", None) or "")
             _check_finish(choice.finish_reason)
+            reply.refuse_too_long()
             reply.finish = choice.finish_reason or reply.finish
         reply.usage = _usage(chunk.usage) or reply.usage
     except (AttributeError, TypeError) as error:

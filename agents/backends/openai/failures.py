@@ -18,6 +18,8 @@ from agents.errors import ConfigError, DebateError, ModelError, PromptTooLong, R
 
 AGAIN = frozenset({408, 409, 429})
 LONGEST_SENTENCE = 400
+# In an error's body, one in another; what lies deeper is no sentence.
+DEEPEST_LISTS = 4
 _TOO_LONG = re.compile(
     r"context[ _](length|window|size)|maximum model length|max_model_len|prompt is too long|too many tokens",
     re.IGNORECASE,
@@ -98,8 +100,8 @@ class Failures:
 
 def is_passing(error: Exception) -> bool:
     """Whether an error is one that a server can cause, rather than a mistake of ours."""
-    # ValueError: JSON that is none.
-    return isinstance(error, openai.APIError | TimeoutError | BrokenReply | ValueError)
+    # ValueError: JSON that is none; RecursionError: JSON that is nested without end.
+    return isinstance(error, openai.APIError | TimeoutError | BrokenReply | ValueError | RecursionError)
 
 
 def retry_after(error: Exception) -> float | None:
@@ -115,7 +117,10 @@ def retry_after(error: Exception) -> float | None:
         if 0 <= seconds < float("inf"):
             return seconds
     moment = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    return None if moment is None else max(0.0, email.utils.mktime_tz(moment) - time.time())
+    try:
+        return None if moment is None else max(0.0, email.utils.mktime_tz(moment) - time.time())
+    except (ValueError, OverflowError):  # a moment that no calendar has
+        return None
 
 
 def _is_too_long(error: openai.APIStatusError, said: str) -> bool:
@@ -136,12 +141,13 @@ def _number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
-def _said(body: Any) -> str:
+def _said(body: Any, depth: int = DEEPEST_LISTS) -> str:
     """Return the sentence in an error's body, as servers nest it differently."""
     while isinstance(body, dict):
         body = next((body[name] for name in ("message", "error", "detail") if body.get(name)), "")
     if isinstance(body, list):
-        return "; ".join(_said(item.get("msg", item) if isinstance(item, dict) else item) for item in body)
+        items = (item.get("msg", item) if isinstance(item, dict) else item for item in body * bool(depth))
+        return "; ".join(_said(item, depth - 1) for item in items)
     return str(body or "")
 
 

@@ -8,6 +8,7 @@ import httpx
 from agents.backend import Capabilities
 from agents.errors import BackendFailed, ConfigError, DebateError, PromptTooLong, RequestError
 from agents.fingerprint import ModelFingerprint
+from agents.json_text import parse_json
 
 LONGEST_WAIT_S = 60.0
 LONGEST_SENTENCE = 400
@@ -90,7 +91,7 @@ def later(answer: httpx.Response, backoff_s: float) -> float | None:
 def failure(answer: httpx.Response, host: str) -> Exception:
     """Return the error that a refusal is here."""
     try:
-        error = answer.json()["error"]
+        error = parse_json(answer.content)["error"]
         code, said = error.get("code"), str(error["message"])[:LONGEST_SENTENCE]
         detail = error.get("detail") or {}
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -16,6 +16,7 @@ from agents.backends.endpoint import Endpoint, find_endpoint
 from agents.backends.remote.answers import Body, Forgotten, failure, fingerprint_of, later
 from agents.errors import BackendFailed, ConfigError, DebateError, MessageError
 from agents.fingerprint import ModelFingerprint
+from agents.json_text import parse_json
 from agents.message import Message
 from agents.message_file import from_bytes, to_bytes
 from agents.pretrained import Progress
@@ -146,7 +147,7 @@ class RemoteBackend(Backend):
         source = f"{self.model} at {self.endpoint.host}"
         try:
             message = from_bytes(answer.content, source=source)
-            usage, finish = read_usage(json.loads(answer.headers[USAGE])), FINISHES[answer.headers[FINISH]]
+            usage, finish = read_usage(parse_json(answer.headers[USAGE])), FINISHES[answer.headers[FINISH]]
         except (MessageError, ValueError, KeyError) as error:
             raise BackendFailed(f"{source} gave no message: {error}") from error
         if message.model != self._fingerprint:
@@ -199,7 +200,7 @@ class RemoteBackend(Backend):
             answer = read.response(opened)
             if answer.status_code != 200:
                 raise failure(answer, self.endpoint.host)
-            found = answer.json()
+            found = parse_json(answer.content)
         except httpx.HTTPError as error:
             raise ConfigError(f"{self.endpoint.host} cannot be reached: {type(error).__name__}: {error}") from error
         except ValueError as error:

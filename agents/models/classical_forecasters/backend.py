@@ -7,6 +7,7 @@ from agents.errors import ModelError
 from agents.models.checkpoint import load_model, save_model
 from agents.models.classical_forecasters.model import LinearForecast
 from agents.models.forecasts.backend import ForecastBackend
+from agents.models.stored import made_of
 
 
 class ClassicalForecaster(ForecastBackend):
@@ -24,7 +25,9 @@ class ClassicalForecaster(ForecastBackend):
                 "classical_forecasters ships no weights: give checkpoint: FOLDER/ridge or FOLDER/seasonal_naive, made by "
                 "`debate train classical_forecasters --out FOLDER`"
             )
-        model, stored = load_model(checkpoint, "linear forecaster", lambda sizes: LinearForecast(**sizes))
+        model, stored = load_model(
+            checkpoint, "linear forecaster", lambda sizes: made_of(LinearForecast, sizes), options_of=cls
+        )
         return cls(model, **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:

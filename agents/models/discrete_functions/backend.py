@@ -18,11 +18,13 @@ from torch import Tensor
 
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
-from agents.errors import ConfigError, ModelError, RequestError, UnknownName
+from agents.errors import ConfigError, RequestError, UnknownName
+from agents.models.checkpoint import built, explained
 from agents.models.discrete_functions.config import LearnerConfig
 from agents.models.discrete_functions.families import Points
 from agents.models.discrete_functions.model import Learner
 from agents.models.discrete_functions.optimal import Evidence, bayes, elimination, neighbours
+from agents.models.stored import made_of, read_stored, typed
 from agents.observation import Observation, Table
 from agents.question import Question
 
@@ -105,22 +107,16 @@ class DiscreteFunctions(BeliefBackend):
             folder = Path(checkpoint).expanduser()
         if options.get("rule", "learner") != "learner" and (checkpoint is None or not (folder / CONFIG).is_file()):
             return cls(**options)
-        try:
-            stored: dict[str, Any] = json.loads((folder / CONFIG).read_text())
-        except (OSError, ValueError) as error:
-            known = ", ".join(sorted(path.name for path in SHIPPED.glob("*")))
-            raise ModelError(f"no checkpoint {checkpoint!r}: {error}. Shipped: {known}, or give a folder.") from error
-        sizes = stored.pop("learner")
-        options = {**stored, **options}
-        if sizes is None or options["rule"] != "learner":
+        known = ", ".join(sorted(path.name for path in SHIPPED.glob("*")))
+        missing = f"no checkpoint {checkpoint!r}. Shipped: {known}, or give a folder"
+        with explained(missing):
+            stored = read_stored(folder / CONFIG)
+            sizes = stored.pop("learner")
+            options = {**typed(cls, stored), **options}
+        if sizes is None or options.get("rule", "learner") != "learner":
             return cls(**options)
-        from safetensors.torch import load_file
-
-        learner = Learner(LearnerConfig(**sizes))
-        try:
-            learner.load_state_dict(load_file(folder / WEIGHTS))
-        except (OSError, RuntimeError) as error:
-            raise ModelError(f"{folder / WEIGHTS} does not fit its config: {str(error).splitlines()[0]}") from error
+        with explained(missing):
+            learner = built(lambda given: Learner(made_of(LearnerConfig, given)), sizes, folder / WEIGHTS)
         return cls(**options, learner=learner.eval())
 
     def save_pretrained(self, folder: Path) -> None:

@@ -20,6 +20,7 @@ from agents.models.fusion.config import AUDIO, NOT_CLINICAL, FusionConfig
 from agents.models.fusion.model import FusionModel, broken
 from agents.models.fusion.pool import FOLDER as POOL
 from agents.models.fusion.pool import attributions, save_pool
+from agents.models.stored import made_of
 from agents.observation import Audio, Observation, Series
 from agents.question import Question
 
@@ -84,7 +85,7 @@ class FusionBackend(BeliefBackend):
             raise ModelError(
                 "fusion ships no weights: give checkpoint: FOLDER, made by `debate train fusion --data DIR`"
             )
-        model, _ = load_model(checkpoint, "fusion", lambda sizes: FusionModel(FusionConfig(**sizes)))
+        model, _ = load_model(checkpoint, "fusion", lambda sizes: FusionModel(made_of(FusionConfig, sizes)))
         return cls(model, **options)
 
     def save_pretrained(self, folder: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from agents.errors import ModelError
+from agents.models.sounds.ranges import check_ranges
 
 NOT_CLINICAL = "Not for clinical use."
 AUDIO, SERIES = "audio", "series"
@@ -33,6 +34,8 @@ class FusionConfig:
             raise ModelError("a fusion has two labels or more, and a channel or more")
         if self.modality not in (AUDIO, SERIES):
             raise ModelError(f"a fusion looks at {AUDIO} or {SERIES}; got {self.modality!r}")
+        if wrong := check_ranges(self):
+            raise ModelError(wrong)
         if not all(self.channels.values()) or len(set(self.columns)) < len(self.columns):
             raise ModelError("each channel of a fusion has a column or more, and no column is in two channels")
         # JSON has lists of both.

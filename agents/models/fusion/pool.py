@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.models.checkpoint import load_model, save_model
+from agents.models.stored import made_of
 
 FLOOR = 1e-3
 """The least probability that a belief gives a label, so that nobody's certainty is a veto; as of the pool `product`."""
@@ -181,7 +182,7 @@ def load_pool(folder: Path) -> TrainedPool:
     """
 
     def make(sizes: Mapping[str, Any]) -> TrainedPool:
-        return TrainedPool(**sizes)
+        return made_of(TrainedPool, sizes)
 
     inner = folder / FOLDER
     pool, _ = load_model(inner if inner.is_dir() else folder, "trained pool", make)

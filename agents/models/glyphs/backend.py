@@ -1,6 +1,5 @@
 """An agent that finds an option likely or not, letter by letter; its model is also one for the `transformers` backend."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +10,10 @@ import torch
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError, RequestError
-from agents.model_folder import read_tokenizer
+from agents.hollow import no_larger_than
+from agents.model_folder import held, read_config, read_tokenizer
 from agents.models.sentences.folder import save_model, write_settings
+from agents.models.stored import read_stored
 from agents.observation import Observation, Text
 from agents.question import Question
 
@@ -44,10 +45,12 @@ class Glyphs(BeliefBackend):
 
         folder = Path(checkpoint).expanduser()
         try:
-            stored = json.loads((folder / STORED).read_text())
-            model = LlamaForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
-            )
+            stored = read_stored(folder / STORED)
+            read_config(folder)
+            with no_larger_than(*held(folder, str(folder))):
+                model = LlamaForCausalLM.from_pretrained(
+                    folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+                )
             tokenizer = read_tokenizer(folder)
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"no language model on glyphs in {folder}: {str(error).splitlines()[0]}") from error

@@ -18,7 +18,7 @@ from torch import Tensor
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import ConfigError, ModelError, RequestError, UnknownName
-from agents.models.checkpoint import CONFIG, save_model
+from agents.models.checkpoint import CONFIG, explained, save_model
 from agents.models.in_context import estimators
 from agents.models.in_context.bins import LETTERS, over_letters
 from agents.models.in_context.families import MIXTURES, Kind, kinds_of
@@ -27,6 +27,7 @@ from agents.models.in_context.looped import LoopedLearner
 from agents.models.in_context.model import Learner
 from agents.models.in_context.posterior import Predictive, bayes, families, gaussian
 from agents.models.in_context.training import load_learner
+from agents.models.stored import read_stored, typed
 from agents.observation import Observation, Table
 from agents.question import Question
 from agents.registry import check_parameters, parse_named
@@ -112,10 +113,8 @@ class InContext(BeliefBackend):
             folder = Path(checkpoint).expanduser()
         stored: dict[str, Any] = {}
         if (folder / OPTIONS).is_file():
-            try:
-                stored = json.loads((folder / OPTIONS).read_text())
-            except (OSError, ValueError) as error:
-                raise ModelError(f"{folder / OPTIONS} cannot be read: {error}") from error
+            with explained(f"{folder / OPTIONS} cannot be read"):
+                stored = typed(cls, read_stored(folder / OPTIONS))
         options = {**stored, **options}
         if options.get("rule", "learner") != "learner":
             return cls(**options)

@@ -22,6 +22,7 @@ from agents.errors import ConfigError
 from agents.models.discrete_functions.model import Block, refuse_size
 from agents.models.in_context.config import LearnerConfig
 from agents.models.in_context.model import HIGHEST, LOWEST, Learner, Said, tokens
+from agents.models.stored import made_of
 
 MOST_LOOPS = 1000
 """Most loops in use: what is asked of an agent has to end."""
@@ -138,4 +139,4 @@ class LoopedLearner(Learner):
 
 def learner_of(sizes: dict[str, Any]) -> Learner:
     """Return an untrained learner of the sizes that one was saved with, one that loops where they say how often."""
-    return LoopedLearner(LoopedConfig(**sizes)) if "loops" in sizes else Learner(LearnerConfig(**sizes))
+    return LoopedLearner(made_of(LoopedConfig, sizes)) if "loops" in sizes else Learner(made_of(LearnerConfig, sizes))

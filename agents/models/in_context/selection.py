@@ -26,6 +26,7 @@ from torch import Tensor
 
 from agents.beliefs.claims import Claim, claims_of
 from agents.errors import MissingDependency, ModelError
+from agents.json_text import parse_json
 from agents.models.in_context.bins import LETTERS, letter, probabilities
 from agents.models.in_context.claims import FRESH_SEED, Pairs
 from agents.models.in_context.families import draw, kinds_of
@@ -234,7 +235,7 @@ def load_head(path: Path) -> tuple[tuple[str, ...], Tensor]:
     """
     file = path / HEAD if path.is_dir() else path
     try:
-        stored = json.loads(file.read_text())
+        stored = parse_json(file.read_text())
         options = tuple(str(option) for option in stored["options"])
         w = torch.tensor(stored["weights"], dtype=torch.float64)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -8,6 +8,7 @@ from agents.models.checkpoint import load_model, save_model
 from agents.models.forecasts.backend import ForecastBackend
 from agents.models.itransformer.config import ITransformerConfig
 from agents.models.itransformer.model import ITransformer
+from agents.models.stored import made_of
 
 
 class ITransformerBackend(ForecastBackend):
@@ -24,7 +25,9 @@ class ITransformerBackend(ForecastBackend):
         """Return the backend of a folder."""
         if checkpoint is None:
             raise ModelError("itransformer ships no weights: give checkpoint: FOLDER, made by `debate train`")
-        model, stored = load_model(checkpoint, "iTransformer", lambda sizes: ITransformer(ITransformerConfig(**sizes)))
+        model, stored = load_model(
+            checkpoint, "iTransformer", lambda sizes: ITransformer(made_of(ITransformerConfig, sizes)), options_of=cls
+        )
         return cls(model, **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:

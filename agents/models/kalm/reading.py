@@ -4,13 +4,13 @@ Whether attention is causal stands in transformers' `config.json` (`is_causal`),
 checkpoint has attention in code of its own, which is not run, it has to be said.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from agents.errors import ModelError
 from agents.models.kalm.model import Reading
 from agents.models.sentences import published
+from agents.models.stored import read_stored
 
 POOLINGS = {"mean": "mean", "lasttoken": "last"}
 """sentence-transformers' name → ours."""
@@ -40,7 +40,7 @@ def published_reading(folder: Path, given: dict[str, Any]) -> tuple[Reading, str
 
 
 def _bidirectional(folder: Path) -> bool:
-    config = json.loads((folder / "config.json").read_text())
+    config = read_stored(folder / "config.json")
     if "is_causal" in config:
         return not config["is_causal"]
     if config.get("auto_map"):

@@ -15,6 +15,7 @@ from agents.models.lmuformer.network import network
 from agents.models.lmuformer.official import from_official
 from agents.models.lmuformer.stream import State, Streamed
 from agents.models.sounds.backend import SoundBackend
+from agents.models.stored import made_of
 from agents.observation import Audio
 from agents.question import Question
 
@@ -50,7 +51,7 @@ class LMUFormerBackend(SoundBackend):
     @classmethod
     def made(cls, sizes: dict[str, Any]) -> Streamed:
         """Return a model of the sizes that a folder holds."""
-        return network(LMUFormerConfig(**sizes))
+        return network(made_of(LMUFormerConfig, sizes))
 
     @classmethod
     def published(cls, path: Path, labels: Sequence[str] | str | None, **options: Any) -> Streamed:

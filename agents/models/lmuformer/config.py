@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from agents.errors import ConfigError
+from agents.models.sounds.ranges import check_ranges
 
 KALDI_HZ = 16_000
 
@@ -45,6 +46,8 @@ class LMUFormerConfig:
         object.__setattr__(self, "labels", tuple(self.labels))
         if min(self.rate_hz, self.window, self.hop, self.mels, self.width, self.theta, self.expansion) < 1:
             raise ConfigError(f"sizes are at least 1; got {self.sizes}")
+        if wrong := check_ranges(self):
+            raise ConfigError(wrong)
         if self.frames < 0 or not self.deviation > 0:
             raise ConfigError(f"frames are at least 0 and deviation is above 0; got {self.frames} and {self.deviation}")
         if self.kaldi and self.rate_hz != KALDI_HZ:

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from agents.models.mp3.config import MP3Config
 from agents.models.mp3.model import MP3
+from agents.models.stored import made_of
 from agents.models.vision.backend import PictureBackend
 
 
@@ -17,4 +18,4 @@ class MP3Backend(PictureBackend):
     @classmethod
     def made(cls, sizes: dict[str, Any]) -> MP3:
         """Return a model of the sizes that a folder holds."""
-        return MP3(MP3Config(**sizes))
+        return MP3(made_of(MP3Config, sizes))

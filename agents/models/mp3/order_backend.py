@@ -11,6 +11,7 @@ from agents.errors import BeliefError
 from agents.models.checkpoint import load_model, save_model
 from agents.models.mp3.order import OrderConfig, StepOrder
 from agents.models.mp3.steps import steps_of
+from agents.models.stored import made_of
 from agents.observation import Observation
 from agents.question import Question
 
@@ -27,7 +28,8 @@ def load_judge(checkpoint: str | None = None) -> tuple[StepOrder, dict[str, Any]
     model, stored = load_model(
         SHIPPED / DEFAULT if checkpoint is None else checkpoint,
         "judge of order",
-        lambda sizes: StepOrder(OrderConfig(**sizes)),
+        lambda sizes: StepOrder(made_of(OrderConfig, sizes)),
+        options_of=OrderJudge,
     )
     return model.eval(), stored
 

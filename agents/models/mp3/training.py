@@ -19,6 +19,7 @@ from agents.models.mp3.config import MP3Config
 from agents.models.mp3.model import MP3, PlaceTeller, place_accuracy
 from agents.models.mp3.positions import drawn_context, position_loss
 from agents.models.seeded import seeded
+from agents.models.stored import made_of
 from agents.models.vision.digits import LABELS, read_digits
 from agents.models.vision.measures import accuracy, fitted_temperature, scores_of
 from agents.models.vision.pixels import standardised
@@ -169,7 +170,7 @@ def _told_first(
     if not (folder / CONFIG).is_file():
         progress(f"seed {seed}: telling positions")
         save_model(folder, told(seeded(lambda: MP3(config), seed), pixels, recipe, seed=seed), config.sizes)
-    return load_model(folder, MP3Backend.what, lambda sizes: PlaceTeller(MP3(MP3Config(**sizes))))[0]
+    return load_model(folder, MP3Backend.what, lambda sizes: PlaceTeller(MP3(made_of(MP3Config, sizes))))[0]
 
 
 def _drawn(count: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:

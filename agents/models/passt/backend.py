@@ -13,6 +13,7 @@ from agents.models.passt.features import spectrogram
 from agents.models.passt.model import PaSST
 from agents.models.passt.official import from_official
 from agents.models.sounds.backend import SoundBackend
+from agents.models.stored import made_of
 from agents.observation import Audio
 
 WINDOWS_APART_S = 2.5
@@ -47,7 +48,7 @@ class PaSSTBackend(SoundBackend):
     @classmethod
     def made(cls, sizes: dict[str, Any]) -> PaSST:
         """Return a model of the sizes that a folder holds."""
-        return PaSST(PaSSTConfig(**sizes))
+        return PaSST(made_of(PaSSTConfig, sizes))
 
     @classmethod
     def published(cls, path: Path, labels: Sequence[str] | str | None, **options: Any) -> PaSST:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from agents.errors import ConfigError
+from agents.models.sounds.ranges import check_ranges
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class PaSSTConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
+        if wrong := check_ranges(self):
+            raise ConfigError(wrong)
         if self.longest < 0 or (self.longest and self.longest < self.shortest):
             raise ConfigError(f"longest is 0 or at least a patch, {self.shortest} samples; got {self.longest}")
         if min(self.rate_hz, self.window, self.hop, self.stride, self.depth, self.heads) < 1 or self.width % self.heads:

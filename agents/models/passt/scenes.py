@@ -16,9 +16,11 @@ from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend, EmbeddingBackend
 from agents.beliefs.sound_files import resampled
 from agents.errors import BeliefError, ModelError, RequestError
+from agents.models.checkpoint import explained
 from agents.models.passt.backend import PaSSTBackend, pieces
 from agents.models.passt.features import spectrogram
 from agents.models.sounds.examples import read_examples
+from agents.models.stored import read_stored, typed
 from agents.observation import Audio, Observation
 from agents.question import Question
 
@@ -113,9 +115,10 @@ class PaSSTScenes(BeliefBackend):
             )
         from safetensors.torch import load_file
 
-        stored = json.loads((folder / SCENES).read_text())
-        vectors = load_file(folder / VECTORS)["vectors"]
-        return cls(embedding, vectors, stored.pop("classes"), **{**stored, **own})
+        with explained(f"no known recordings in {folder}"):
+            stored = typed(cls, read_stored(folder / SCENES))
+            vectors = load_file(folder / VECTORS)["vectors"]
+        return cls(embedding, vectors, **{**stored, **own})
 
     def save_pretrained(self, folder: Path) -> None:
         """Write PaSST's folder, the known recordings' vectors and their classes; no sound."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from agents.beliefs.belief_backend import Similarity
 from agents.errors import ModelError, RequestError
+from agents.models.sentences import published
 from agents.models.sentences.embedding import SentenceEmbedding
 from agents.models.sentences.folder import read_settings, write_settings
 from agents.pretrained import locate
@@ -76,6 +77,7 @@ class SentenceTransformers(Similarity):
         folder = locate(checkpoint)
         try:
             stored = read_settings(folder / STORED)
+            _refuse_code(folder)
             model = SentenceTransformer(
                 str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
             )
@@ -93,3 +95,14 @@ class SentenceTransformers(Similarity):
             "temperature": self.temperature,
         }
         write_settings(folder / STORED, stored)
+
+
+def _refuse_code(folder: Path) -> None:
+    """Raise ModelError for a module of another package, which some versions of sentence-transformers run unasked from a folder.
+
+    Raises:
+        OSError, ValueError: the file of modules cannot be read.
+    """
+    for module in published.modules(folder):
+        if not module["type"].startswith("sentence_transformers."):
+            raise ModelError(f"{folder} has a module {module['type']}: code that comes with a model is not run")

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from agents.errors import ModelError
-from agents.model_folder import read_tokenizer
+from agents.hollow import no_larger_than
+from agents.model_folder import held, read_config, read_tokenizer
+from agents.models.stored import read_stored
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -17,7 +19,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         OSError, ValueError: the file cannot be read.
     """
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+    return read_stored(path) if path.is_file() else {}
 
 
 def write_settings(path: Path, settings: Mapping[str, object]) -> None:
@@ -42,18 +44,20 @@ def load_encoder(
         ModelError: another kind of model, or none, or one that lacks weights.
     """
     try:
-        found = json.loads((folder / "config.json").read_text()).get("model_type")
+        found = read_stored(folder / "config.json").get("model_type")
         if found != kind:
             raise ModelError(f"{backend} reads models of type {kind}; {folder} holds {found!r}")
-        body, report = made_of.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-            use_safetensors=True,
-            local_files_only=True,
-            **options,
-        )
+        read_config(folder)
+        with no_larger_than(*held(folder, str(folder))):
+            body, report = made_of.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+                use_safetensors=True,
+                local_files_only=True,
+                **options,
+            )
         tokenizer = read_tokenizer(folder)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise ModelError(f"no {what} in {folder}: {str(error).splitlines()[0]}") from error

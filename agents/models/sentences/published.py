@@ -4,12 +4,14 @@
 `config_sentence_transformers.json` the prompts.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from agents.errors import ModelError
+from agents.json_text import parse_json
 from agents.models.sentences.folder import read_settings
+from agents.models.stored import LARGEST_CONFIG, read_stored
+from agents.ordinary_file import read_ordinary
 
 TAKEN = ("Transformer", "Pooling", "Normalize")
 _OLD = {
@@ -23,6 +25,22 @@ _OLD = {
 """Kinds of pooling in files of before version 6, `pooling_mode_…: true`, → their names now."""
 
 
+def modules(folder: Path) -> list[dict[str, str]]:
+    """Return type and path of each of a model's modules; none of a model without such a file.
+
+    Raises:
+        OSError, ValueError: a file that cannot be read, or is no list of modules.
+    """
+    if not (folder / "modules.json").is_file():
+        return []
+    found = parse_json(read_ordinary(folder / "modules.json", most=LARGEST_CONFIG))
+    if not isinstance(found, list) or not all(
+        isinstance(each, dict) and {"type", "path"} <= each.keys() for each in found
+    ):
+        raise ValueError("modules.json is no list of modules with type and path")
+    return [{"type": str(each["type"]), "path": str(each["path"])} for each in found]
+
+
 def pooling_folder(folder: Path, backend: str) -> Path | None:
     """Return the folder of a model's pooling; None of a model without such files.
 
@@ -30,12 +48,9 @@ def pooling_folder(folder: Path, backend: str) -> Path | None:
         ModelError: it has modules that a backend does not know, by name.
         OSError, ValueError, KeyError: a file that cannot be read.
     """
-    if not (folder / "modules.json").is_file():
+    kinds = {module["type"].rpartition(".")[2]: module["path"] for module in modules(folder)}
+    if not kinds:
         return None
-    kinds = {
-        str(module["type"]).rpartition(".")[2]: str(module["path"])
-        for module in json.loads((folder / "modules.json").read_text())
-    }
     if odd := [kind for kind in kinds if kind not in TAKEN]:
         raise ModelError(
             f"{folder} has a module {odd[0]}; {backend} reads {', '.join(TAKEN)}. Use sentence_transformers."
@@ -58,7 +73,7 @@ def pooling(folder: Path, backend: str, taken: Mapping[str, str]) -> str | None:
     place = pooling_folder(folder, backend)
     if place is None:
         return None
-    config = json.loads((place / "config.json").read_text())
+    config = read_stored(place / "config.json")
     if not config.get("include_prompt", True):
         raise ModelError(
             f"{folder} leaves its prompt out of the pooling, which {backend} does not. Use sentence_transformers."

@@ -1,7 +1,6 @@
 """Recordings whose classes are known: a table, or files that are named after their class."""
 
 import csv
-import json
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from agents.beliefs.sound_files import read_sound
 from agents.errors import ModelError
+from agents.json_text import parse_json
 from agents.models.sounds.spoken_digits import DIGITS
 from agents.observation import Audio
 
@@ -49,7 +49,7 @@ def read_examples(path: Path, *, each: int = 0) -> list[tuple[str, Audio]]:
 def _recordings(path: Path) -> Iterator[Recording]:
     if path.suffix in (".csv", ".jsonl"):
         text = path.read_text(encoding="utf-8-sig")
-        rows = csv.DictReader(text.splitlines()) if path.suffix == ".csv" else map(json.loads, text.splitlines())
+        rows = csv.DictReader(text.splitlines()) if path.suffix == ".csv" else map(parse_json, text.splitlines())
         for row in rows:
             file = path.parent / str(row["audio"])
             yield str(row["answer"]), str(file), file.read_bytes

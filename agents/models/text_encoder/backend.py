@@ -7,6 +7,7 @@ import torch
 
 from agents.beliefs.belief import Belief
 from agents.models.classifier import Classifier
+from agents.models.stored import made_of
 from agents.models.text_encoder.config import TextEncoderConfig
 from agents.models.text_encoder.model import TextEncoder
 from agents.observation import Observation
@@ -24,7 +25,7 @@ class TextEncoderBackend(Classifier):
     @classmethod
     def made(cls, sizes: dict[str, Any]) -> TextEncoder:
         """Return a model of the sizes that a folder holds."""
-        return TextEncoder(TextEncoderConfig(**sizes))
+        return TextEncoder(made_of(TextEncoderConfig, sizes))
 
     def check(self, observation: Observation) -> None:
         """Take any text."""

@@ -9,6 +9,7 @@ from typing import Any, Self
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError
+from agents.json_text import parse_json
 from agents.models.transformer_programs.config import ProgramConfig
 from agents.models.transformer_programs.emit import python_source
 from agents.models.transformer_programs.program import Head, Layer, Lookup, Program
@@ -43,7 +44,7 @@ class TransformerPrograms(BeliefBackend):
             raise ModelError("transformer_programs ships no program: give checkpoint: FOLDER, made by `debate train`")
         path = Path(checkpoint).expanduser() / STORED
         try:
-            stored = json.loads(path.read_text())
+            stored = parse_json(path.read_text())
             if stored["format"] != FORMAT:
                 raise ValueError(f"format {stored['format']}, and this version reads {FORMAT}")
             program = _read(stored["program"])

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from agents.models.checkpoint import filled, official
+from agents.models.stored import made_of
 from agents.models.vision.backend import PictureBackend
 
 
@@ -58,7 +59,7 @@ class PublishedPictures(PictureBackend):
     @classmethod
     def made(cls, sizes: dict[str, Any]) -> nn.Module:
         """Return a model of the sizes that a folder holds."""
-        return cls.network(cls.config_type(**sizes))
+        return cls.network(made_of(cls.config_type, sizes))
 
     @classmethod
     def published(cls, path: Path, labels: Sequence[str] | str | None = None, **options: Any) -> nn.Module:

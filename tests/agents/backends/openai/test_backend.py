@@ -190,6 +190,11 @@ PASSING = {
         change=lambda answer: {**answer, "choices": [{**c, "finish_reason": "error"} for c in answer["choices"]]}
     ),
     "error in a 200": Fault(raw='{"error": {"message": "upstream died", "code": 502}}'),
+    "nested without end": Fault(raw='{"choices": ' + "[" * 100_000 + "]" * 100_000 + "}"),
+    "an event nested without end": Fault(
+        raw="data: " + "[" * 100_000 + "\n\n", headers={"content-type": "text/event-stream"}
+    ),
+    "a moment that no calendar has": Fault(429, "slow", headers={"retry-after": "Mon, 01 Jan 99999 00:00:00 GMT"}),
 }
 
 
@@ -224,7 +229,52 @@ def test_after_the_last_attempt_there_is_one_clear_error(server, ask, name):
     assert len(server.seen) == 3
 
 
+@pytest.mark.parametrize("follow", [False, True], ids=["whole", "streamed"])
+def test_an_answer_without_end_is_given_up(server, ask, monkeypatch, follow):
+    monkeypatch.setattr("agents.backends.openai.bounded.LARGEST_BODY", 100_000)
+    server.reply = lambda text, request: "word " * 20_000
+    with pytest.raises(BackendFailed, match="more than 100,000 bytes"):
+        ask(asked(max_tokens=20_000), follow=follow, max_retries=0)
+
+
+@pytest.mark.parametrize("follow", [False, True], ids=["whole", "streamed"])
+def test_halves_of_characters_are_put_together_or_replaced(server, ask, follow):
+    server.reply = lambda text, request: "a\ud83d \ude00b 7\ud83d"
+    server.faults = [Fault(change=without_spaces)]
+    (outcome,) = ask(asked(), follow=follow)
+    generation = outcome[0] if follow else outcome
+    assert generation.message.text == "a😀b7\ufffd"
+    if follow:
+        assert "".join(outcome[1]) == generation.message.text
+
+
+def without_spaces(answer):
+    """Join the words, so that the halves of a character are neighbours, each in a piece of its own."""
+    for choice in answer["choices"]:
+        said = choice.get("message") or choice["delta"]
+        if said.get("content"):
+            said["content"] = said["content"].replace(" ", "")
+    return answer
+
+
+@pytest.mark.parametrize("follow", [False, True], ids=["whole", "streamed"])
+def test_more_words_than_a_journal_holds_are_no_answer(server, ask, monkeypatch, follow):
+    monkeypatch.setattr("agents.backends.openai.chat.LONGEST_TEXT", 1000)
+    server.reply = lambda text, request: "word " * 300
+    with pytest.raises(BackendFailed, match="more than 1,000 characters"):
+        ask(asked(max_tokens=300), follow=follow, max_retries=0)
+
+
+def test_a_whole_answer_with_very_many_choices_takes_no_time(server, ask):
+    server.faults = [Fault(change=lambda answer: {**answer, "choices": answer["choices"] * 50_000})]
+    start = time.thread_time()
+    (generation,) = ask(asked())
+    assert generation.message.text.startswith("2*3=6")
+    assert time.thread_time() - start < 2
+
+
 FINAL = {
+    "lists in lists": (Fault(400, raw='{"error": ' + "[" * 900 + "]" * 900 + "}"), RequestError, "400, Bad Request"),
     "401": (Fault(401, "Incorrect API key"), ConfigError, r"refuses requests without a key.*401, Incorrect API key"),
     "403": (Fault(403, "not for you"), ConfigError, "403, not for you"),
     "402": (Fault(402, "insufficient credits"), RequestError, "402, insufficient credits"),

@@ -1,0 +1,142 @@
+"""Checkpoints whose files hold something else: a sentence, before their sizes cost time or memory."""
+
+import copy
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from support.contracts import CONTRACTS
+
+from agents.beliefs.cards import card, create_belief_backend
+from agents.errors import DebateError, ModelError
+from agents.hollow import no_larger_than
+from agents.models.stored import made_of, typed
+
+NAMES = (
+    "fusion-sound", "lmuformer", "itransformer", "classical_forecasters", "passt", "crossvit", "tnt", "mp3", "mp3_order",
+    "text_encoder", "glyphs", "kalm", "functions-learner", "in-context-learner",
+)  # fmt: skip
+HUGE, LONGEST_S = 10**9, 2.0
+
+
+def places(value, at=()):
+    """Yield the path of each value."""
+    yield at
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield from places(each, (*at, key))
+
+
+def at(value, place):
+    for key in place:
+        value = value[key]
+    return value
+
+
+def changed(value, place, new):
+    value = copy.deepcopy(value)
+    at(value, place[:-1])[place[-1]] = new
+    return value
+
+
+@pytest.fixture(params=NAMES)
+def checkpoint(request, tmp_path):
+    """A sound folder, and a function that makes the backend of it and asks it."""
+    contract = CONTRACTS[request.param]
+    for package in card(contract.backend).packages:
+        pytest.importorskip(package)
+    options = {**contract.options, **contract.prepare(tmp_path / "prepared")}
+    if "checkpoint" not in options:
+        create_belief_backend(contract.backend, **options).save_pretrained(tmp_path / "saved")
+        options["checkpoint"] = str(tmp_path / "saved")
+    case = contract.cases()[0]
+    return Path(options["checkpoint"]), lambda: create_belief_backend(contract.backend, **options).believe([case])
+
+
+def test_numbers_and_kinds_that_are_none_are_refused_in_a_moment(checkpoint):
+    folder, believe = checkpoint
+    believe()
+    path = folder / "config.json"
+    sound = json.loads(path.read_text())
+    numbers = [each for each in places(sound) if each and type(at(sound, each)) in (int, float)]
+    for place in [each for each in places(sound) if each and "labels" in each[-2:-1]] + numbers:
+        for new in ([[]], HUGE) if place in numbers else ([[]],):
+            path.write_text(json.dumps(changed(sound, place, new)))
+            start = time.thread_time()
+            with suppress(DebateError):
+                believe()
+            assert time.thread_time() - start < LONGEST_S, (place, new)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "[" * 100_000, '{"model":' * 50_000, '{"model": null}', '{"model": {"depth": NaN}}', "\ud800"]
+)
+def test_what_is_no_config_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    save_file({"a": torch.ones(1)}, tmp_path / "model.safetensors")
+    for backend in ("itransformer", "tnt", "fusion", "in_context", "discrete_functions", "mp3_order"):
+        with pytest.raises(DebateError):
+            create_belief_backend(backend, checkpoint=str(tmp_path))
+
+
+def test_options_beside_the_weights_are_checked(tmp_path):
+    CONTRACTS["itransformer"].prepare(tmp_path)
+    sound = json.loads((tmp_path / "config.json").read_text())
+    for change, sentence in (
+        ({"zz": 1}, "'zz' is none of its options"),
+        ({"step": "x\x1b[31m"}, r"step is 'x\\x1b\[31m'"),
+        ({"labels": 5}, "labels is '5'"),
+        ({"borders": [0.0, 1e999, 2.0]}, "not finite"),
+        ({"step": 10**30}, "beyond"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps({**sound, **change}))
+        with pytest.raises(ModelError, match=sentence):
+            create_belief_backend("itransformer", checkpoint=str(tmp_path))
+
+
+def test_an_option_of_another_kind_is_a_sentence(tmp_path):
+    CONTRACTS["itransformer"].prepare(tmp_path)
+    with pytest.raises(ModelError, match=r"belief backend 'itransformer' cannot be made of .* TypeError"):
+        create_belief_backend("itransformer", checkpoint=str(tmp_path), step="x")
+
+
+def test_an_infinite_weight_is_refused(tmp_path):
+    CONTRACTS["itransformer"].prepare(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file({**weights, "spread": torch.full_like(weights["spread"], torch.inf)}, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match="spread holds what is no number"):
+        create_belief_backend("itransformer", checkpoint=str(tmp_path))
+
+
+def test_more_weights_than_the_files_hold_are_not_built():
+    with no_larger_than(2, 6):
+        torch.nn.Linear(3, 2)
+    for build in (
+        lambda: torch.nn.Linear(HUGE, 2),
+        lambda: torch.nn.ModuleList([torch.nn.Linear(1, 1) for _ in iter(int, 1)]),
+        lambda: [torch.nn.Linear(1, 1) for _ in iter(int, 1)],
+        lambda: torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(2, 1, 2), HUGE),
+        lambda: torch.randn(HUGE, 2),
+        lambda: torch.zeros((HUGE,)),
+        lambda: torch.arange(HUGE),
+    ):
+        with pytest.raises(ValueError, match="far more weights than its files hold"), no_larger_than(2, 6):
+            build()
+    torch.nn.Linear(3000, 3000)
+
+
+def test_a_class_is_made_of_values_of_its_types():
+    class Pair:
+        def __init__(self, first: int, second: tuple[str, ...] = ()) -> None:
+            self.both = first, second
+
+    assert made_of(Pair, {"first": 1, "second": ["a"]}).both == (1, ("a",))
+    for wrong in ({"first": True}, {"first": 1.5}, {"first": "1"}, {"first": 1, "second": "a"}, {"third": 1}):
+        with pytest.raises(ValueError, match="is"):
+            typed(Pair, wrong)
+    with pytest.raises(ValueError, match="in place of a mapping"):
+        made_of(Pair, [1])
