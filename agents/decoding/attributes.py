@@ -18,8 +18,12 @@ from torch import Tensor, nn
 from agents.decoding.acbs import ConditionalBeam
 from agents.errors import ConfigError
 from agents.fingerprint import ModelFingerprint
+from agents.json_text import parse_json
+from agents.ordinary_file import open_ordinary
 
 FORMAT = "cipher-debate attributes 1"
+SIZES, LARGEST = ("width", "horizon", "loop", "hidden"), 1 << 20
+LARGEST_FILE = 1 << 28
 
 
 class AttributeClassifier(nn.Module):
@@ -70,7 +74,7 @@ def write_classifier(classifier: AttributeClassifier, path: Path, model: ModelFi
     """Write a classifier of a model's states as one safetensors file, its sizes and its model beside the weights."""
     from safetensors.torch import save_file
 
-    sizes = {name: getattr(classifier, name) for name in ("width", "horizon", "loop", "hidden")}
+    sizes = {name: getattr(classifier, name) for name in SIZES}
     told = {"format": FORMAT, "sizes": json.dumps(sizes), "model": model.model, "weights": model.weights}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(classifier.state_dict(), path, metadata=told)
@@ -84,10 +88,12 @@ def read_classifier(path: str) -> tuple[AttributeClassifier, dict[str, str]]:
     """
     found = Path(path).expanduser()
     try:
-        return _read(found, found.stat().st_mtime_ns)
+        with open_ordinary(found, most=LARGEST_FILE):
+            return _read(found, found.stat().st_mtime_ns)
     except OSError as error:
         raise ConfigError(
-            f"decoding acbs: there is no classifier {path}: `debate train glyphs:acbs` writes such files, attributes.safetensors"
+            f"decoding acbs: there is no classifier {path} ({error.strerror}): `debate train glyphs:acbs` writes such files, "
+            "attributes.safetensors"
         ) from error
 
 
@@ -100,8 +106,21 @@ def _read(path: Path, changed: int) -> tuple[AttributeClassifier, dict[str, str]
             told = dict(file.metadata() or {})
             if told.get("format") != FORMAT:
                 raise ValueError("its header names another kind of file")
-            classifier = AttributeClassifier(**json.loads(told["sizes"]))
-            classifier.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            sizes = parse_json(told["sizes"])
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            if not (
+                isinstance(sizes, dict)
+                and sizes.keys() == set(SIZES)
+                and all(type(size) is int and 0 <= size <= LARGEST for size in sizes.values())
+                and shapes.get("layers.1.weight") == (sizes["hidden"], sizes["width"])
+                and shapes.get("layers.3.weight") == (2 * (sizes["horizon"] + 1), sizes["hidden"])
+                and told.keys() >= {"model", "weights"}
+            ):
+                raise ValueError("the sizes in its header are not those of its weights, or no model is named there")
+            classifier = AttributeClassifier(**sizes)
+            classifier.load_state_dict({name: file.get_tensor(name) for name in shapes})
+            if not all(weight.isfinite().all() for weight in classifier.parameters()):
+                raise ValueError("some of its weights are not finite")
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ConfigError(
             f"decoding acbs: {path} is no classifier of attributes: {str(error).splitlines()[0]}"

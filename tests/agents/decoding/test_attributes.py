@@ -1,14 +1,16 @@
 """The classifier of a conditional beam: against enumeration on a chain whose attributes are known, and what it refuses."""
 
 import itertools
+import json
 import math
+import os
 
 import pytest
 import torch
 from support.chains import END, Chain, beam, exact_q
 
 from agents.decoding.acbs import ConditionalBeam, loops
-from agents.decoding.attributes import AttributeClassifier, cells, read_classifier, refusal, write_classifier
+from agents.decoding.attributes import FORMAT, AttributeClassifier, cells, read_classifier, refusal, write_classifier
 from agents.decoding.rules import parse_decoding
 from agents.errors import ConfigError
 from agents.fingerprint import ModelFingerprint
@@ -141,6 +143,9 @@ def test_a_file_holds_it_and_names_its_model(tmp_path, trained):
 def test_what_is_no_classifier_is_a_sentence(tmp_path):
     with pytest.raises(ConfigError, match="there is no classifier .*nowhere"):
         read_classifier(str(tmp_path / "nowhere"))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe .*no ordinary file"):
+        read_classifier(str(tmp_path / "pipe"))
     (tmp_path / "junk").write_bytes(b"junk" * 10)
     with pytest.raises(ConfigError, match="junk is no classifier of attributes"):
         read_classifier(str(tmp_path / "junk"))
@@ -149,6 +154,33 @@ def test_what_is_no_classifier_is_a_sentence(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "weights")
     with pytest.raises(ConfigError, match="another kind of file"):
         read_classifier(str(tmp_path / "weights"))
+
+
+SOUND = {"width": 10, "horizon": 6, "loop": 1, "hidden": 64}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "why"),
+    [
+        ({"hidden": 10**12}, "not those of its weights"),
+        ({"width": -1}, "not those of its weights"),
+        ({"loop": True}, "not those of its weights"),
+        ({"loop": 10**30}, "not those of its weights"),
+        ({"more": 1}, "not those of its weights"),
+        ({}, "not finite"),
+    ],
+)
+def test_a_file_of_lies_is_a_sentence(tmp_path, sizes, why):
+    from safetensors.torch import save_file
+
+    classifier = AttributeClassifier(**SOUND)
+    state = classifier.state_dict()
+    if not sizes:
+        state["layers.1.bias"][0] = float("nan")
+    told = {"format": FORMAT, "sizes": json.dumps(SOUND | sizes), "model": "m", "weights": "w"}
+    save_file(state, tmp_path / "lies", metadata=told)
+    with pytest.raises(ConfigError, match=why):
+        read_classifier(str(tmp_path / "lies"))
 
 
 def test_what_only_a_classifier_has_a_use_for():
