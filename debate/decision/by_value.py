@@ -7,10 +7,10 @@ if TYPE_CHECKING:
     from debate.transcript import Transcript
 
 Same = Callable[[str, str], bool]
-Reader = Callable[[str], str | None]
+Read = Callable[[str], str | None]
 
 
-def by_value(transcript: "Transcript", extract: Reader, same: Same) -> Reader:
+def by_value(transcript: "Transcript", extract: Read, same: Same) -> Read:
     """Return a reader that gives every answer of a debate in one spelling for those that are the same.
 
     Of several the longest spelling stands for all, which names a unit where any does, and the first of equally long ones: in that

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from agents.fingerprint import ModelFingerprint
 from debate.config.electorate import Electorate
-from debate.decision.by_value import Reader, Same, by_value
+from debate.decision.by_value import Same, by_value
 
 if TYPE_CHECKING:
     from agents.message import Message
     from debate.transcript import Transcript
 
+Reader = Callable[[str], str | None]
 Decode = Callable[[ModelFingerprint, int], str | None]
 
 

@@ -149,11 +149,11 @@ class Recipe(Frozen):
         if self.classifier is None and not self.stages:
             raise ValueError("stages: a recipe has at least one; give it one with steps and a mixture")
         if self.classifier is not None and (
-            self.stages or self.lora or self.future or self.table or self.begin is None
+            self.stages or self.lora or self.architecture != Llama() or self.table or self.begin is None
         ):
             raise ValueError(
-                "classifier: is of the states of a model as it is: name that by `begin`, and leave out stages, lora, future and "
-                "table"
+                "classifier: is of the states of a model as it is: name that by `begin`, and leave out stages, lora, "
+                "architecture and table"
             )
         return self
 

@@ -124,6 +124,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def _strike(self, window: Window) -> None:
         """Strike what is noted of positions that a window writes over."""
+        starts: dict[int | None, int]
         if window.packing is not None:
             starts = {run.slot: run.start for run in window.packing.runs}
         elif window.positions is None:
@@ -132,7 +133,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
             slots = range(window.first, window.last) if window.slots is None else window.slots
             starts = dict(zip(slots, window.positions.tolist(), strict=True))
         for slot, start in starts.items():
-            notes = self._notes.get(slot, [])
+            notes = [] if slot is None else self._notes.get(slot, [])
             while notes and notes[-1][0] > start:
                 notes.pop()
 
