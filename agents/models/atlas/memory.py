@@ -48,9 +48,9 @@ class Writes(NamedTuple):
 
     def parts(self, size: int) -> "Iterator[Writes]":
         """Yield those of so many positions at a time; the last may be fewer."""
-        vectors = (x.split(size, -2) for x in self[:3])
+        vectors = (torch.split(x, size, -2) for x in self[:3])
         count = -(-self.keys.shape[-2] // size)
-        return map(Writes, *vectors, *([None] * count if x is None else x.split(size, -1) for x in self[3:]))
+        return map(Writes, *vectors, *([None] * count if x is None else torch.split(x, size, -1) for x in self[3:]))
 
 
 class State(NamedTuple):

@@ -157,13 +157,14 @@ class MemoryMixer(nn.Module, RowAttention):
         text = begins.flatten().cumsum(0) - 1
         place = torch.arange(len(text), device=text.device) - first[text]
         longest = int(place.max()) + 1
-        apart = []
-        for part in (keys, values):
+
+        def apart(part: Tensor) -> Tensor:
             filled = part.new_zeros(len(first), longest, part.shape[1], part.shape[3])
             filled[text, place] = part.transpose(1, 2).flatten(0, 1)
-            apart.append(filled.transpose(1, 2))
-        heard = self._read(*apart, longest).transpose(1, 2)[text, place]
-        return heard.unflatten(0, begins.shape)
+            return filled.transpose(1, 2)
+
+        heard: Tensor = self._read(apart(keys), apart(values), longest).transpose(1, 2)[text, place]
+        return heard.reshape(*begins.shape, *heard.shape[1:])
 
     def _state_at(self, keys: Tensor, values: Tensor, start: int) -> State | None:
         """Return the state before a segment's first position, from the last segment before whose state is remembered."""
