@@ -161,8 +161,8 @@ class MemoryMixer(nn.Module, NotingAttention):
             filled[text, place] = part.transpose(1, 2).flatten(0, 1)
             return filled.transpose(1, 2)
 
-        heard = self._read(apart(keys), apart(values), longest).transpose(1, 2)[text, place]
-        return heard.view(*begins.shape, *heard.shape[1:])
+        heard: Tensor = self._read(apart(keys), apart(values), longest).transpose(1, 2)[text, place]
+        return heard.reshape(*begins.shape, *heard.shape[1:])
 
     def _state_at(self, keys: Tensor, values: Tensor, start: int, notes: Notes | None) -> State | None:
         """Return the state before a segment's first position, from the last segment before whose state is remembered."""
