@@ -125,7 +125,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
     def _strike(self, window: Window) -> None:
         """Strike what is noted of positions that a window writes over."""
         if window.packing is not None:
-            starts = {run.slot: run.start for run in window.packing.runs}
+            starts = {run.slot: run.start for run in window.packing.runs if run.slot is not None}
         elif window.positions is None:
             starts = dict.fromkeys(range(window.first, window.last), window.start)
         else:
