@@ -29,6 +29,6 @@ def pooled(records: Sequence[RunRecord], against: str) -> list[Comparison]:
                     f"{record.path} asks question {again[0]!r}, as another run does: it would be counted twice"
                 )
             outcomes[name] |= own
-    hang = set().union(*(dependent(record.methods) for record in records))
+    hang = {name for record in records for name in dependent(record.methods)}
     wanted = [(name, against) for name in outcomes if name != against]
     return stats.compare_all(outcomes, wanted, dependent=hang)

@@ -226,7 +226,8 @@ def compare_methods(
     matched: Sequence[tuple[MethodRecord, MethodRecord]], labels: tuple[str, str] = ("", "")
 ) -> list[Comparison]:
     """Return the paired comparison of each pair of methods, corrected together; labels tell runs apart."""
-    outcomes, wanted, hang = {}, [], set()
+    outcomes, wanted = {}, []
+    hang: set[str] = set()
     for a, b in matched:
         names = (f"{labels[0]}{a.name}", f"{labels[1]}{b.name}")
         outcomes[names[0]], outcomes[names[1]] = a.outcomes(), b.outcomes()

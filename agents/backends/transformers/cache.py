@@ -126,7 +126,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         """Strike what is noted of positions that a window writes over."""
         starts: dict[int | None, int]
         if window.packing is not None:
-            starts = {run.slot: run.start for run in window.packing.runs}
+            starts = {run.slot: run.start for run in window.packing.runs if run.slot is not None}
         elif window.positions is None:
             starts = dict.fromkeys(range(window.first, window.last), window.start)
         else:
