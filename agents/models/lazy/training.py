@@ -150,7 +150,7 @@ def trained(
     for epoch in range(1, recipe.epochs + 1):
         for chosen in torch.randperm(len(labels), generator=order).split(recipe.batch):
             optimiser.zero_grad()
-            functional.cross_entropy(model(pixels[chosen]), labels[chosen]).backward()
+            functional.cross_entropy(model(pixels[chosen]), labels[chosen]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         if epoch in recipe.looks:
             looks.append(model.non_zero(test))

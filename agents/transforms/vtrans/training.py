@@ -101,7 +101,7 @@ class Learner:
     def _descend(loss: Tensor, optimisers: Iterable[torch.optim.Optimizer]) -> None:
         for each in optimisers:
             each.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for each in optimisers:
             each.step()
 
