@@ -5,7 +5,7 @@ a layer, F units a layer, D width, d_h width of a head.
 """
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,19 +70,19 @@ def shape_of(subject: Subject, transform: str) -> Shape:
 
 
 @contextmanager
-def masked(subject: Subject, heads: Iterable[Tensor], units: Iterable[Tensor]) -> Iterator[None]:
-    """Within it a model computes with factors of heads and units; they come before the maps that sum them up.
+def masked(subject: Subject, heads: Tensor, units: Tensor) -> Iterator[None]:
+    """Within it a model computes without some heads and units; they are taken out before the maps that sum them up.
 
     Args:
         subject: the model.
-        heads: for each layer factors [G], 1 for what stays and 0 for what does not; or [B, 1, G], with one of each row.
-        units: likewise of [F].
+        heads: [L, G], 1 for what stays.
+        units: [L, F] likewise.
     """
     handles = []
     for layer, kept_heads, kept_units in zip(layers_of(subject, "masking"), heads, units, strict=True):
         attention, feed_forward = layer.self_attn.o_proj, layer.mlp.down_proj
-        each = attention.in_features // kept_heads.shape[-1]
-        handles.append(_times(attention, kept_heads.repeat_interleave(each, -1)))
+        each = attention.in_features // len(kept_heads)
+        handles.append(_times(attention, kept_heads.repeat_interleave(each)))
         handles.append(_times(feed_forward, kept_units))
     try:
         yield
