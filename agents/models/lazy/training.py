@@ -148,7 +148,7 @@ def trained(
     order = torch.Generator().manual_seed(seed)
     looks = [model.non_zero(test)]
     for epoch in range(1, recipe.epochs + 1):
-        for chosen in torch.randperm(len(labels), generator=order).split(recipe.batch):
+        for chosen in torch.split(torch.randperm(len(labels), generator=order), recipe.batch):
             optimiser.zero_grad()
             functional.cross_entropy(model(pixels[chosen]), labels[chosen]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
