@@ -89,8 +89,9 @@ async def play_questions(
     earlier: Earlier | None = {} if debate.remembers_questions else None
     if record is not None:
         record.open(len(questions), debate.protocol.num_turns)
-        for transcript in record.decided(questions) if earlier is not None else ():
-            earlier = await debate.remembered(transcript, earlier)
+        if earlier is not None:
+            for decided in record.decided(questions):
+                earlier = await debate.remembered(decided, earlier)
         questions = [question for question in questions if not record.is_over(question)]
     waiting = iter(questions)
 
