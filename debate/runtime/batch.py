@@ -90,8 +90,8 @@ async def play_questions(
     if record is not None:
         record.open(len(questions), debate.protocol.num_turns)
         if earlier is not None:
-            for transcript in record.decided(questions):
-                earlier = await debate.remembered(transcript, earlier)
+            for decided in record.decided(questions):
+                earlier = await debate.remembered(decided, earlier)
         questions = [question for question in questions if not record.is_over(question)]
     waiting = iter(questions)
 
