@@ -11,7 +11,7 @@ from agents.backends.openai.chat import BrokenReply
 LARGEST_BODY = 1 << 26
 
 
-class BoundedClient(openai.DefaultAsyncHttpxClient):  # type: ignore[misc]
+class BoundedClient(openai.DefaultAsyncHttpxClient):
     """An HTTP client that reads no answer of more than `LARGEST_BODY` bytes, counted after they were decompressed."""
 
     async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
@@ -32,7 +32,8 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):  # type: ignore[misc]
                     raise BrokenReply(f"the answer has more than {LARGEST_BODY:,} bytes, which none has")
                 yield piece
 
-        response.aiter_bytes = bounded
+        # Of this answer alone: reading it whole goes through here too.
+        setattr(response, "aiter_bytes", bounded)  # noqa: B010
         if not stream:
             await response.aread()
         return response

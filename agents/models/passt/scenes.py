@@ -102,7 +102,7 @@ class PaSSTScenes(BeliefBackend):
         Raises:
             ModelError: no such checkpoint, or no recordings.
         """
-        own = {key: options.pop(key) for key in ("neighbours", "temperature") if key in options}
+        own: dict[str, Any] = {key: options.pop(key) for key in ("neighbours", "temperature") if key in options}
         backend = PaSSTBackend.from_pretrained(checkpoint, **options)
         assert checkpoint is not None
         folder, embedding = Path(checkpoint).expanduser(), PaSSTEmbedding(backend)
@@ -118,7 +118,7 @@ class PaSSTScenes(BeliefBackend):
         with explained(f"no known recordings in {folder}"):
             stored = typed(cls, read_stored(folder / SCENES))
             vectors = load_file(folder / VECTORS)["vectors"]
-        return cls(embedding, vectors, **{**stored, **own})
+        return cls(embedding, vectors, **(stored | own))
 
     def save_pretrained(self, folder: Path) -> None:
         """Write PaSST's folder, the known recordings' vectors and their classes; no sound."""
