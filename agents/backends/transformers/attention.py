@@ -172,6 +172,9 @@ def attend_rows(
         if rows is not None:
             slot = place = row if rows.slots is None else rows.slots[row]
             length = rows.lengths[row]
+            if cache is not None and cache.window.slots is not None:
+                # Of keys that were gathered a row's place is not its slot.
+                slot = cache.window.slots[row]
         elif cache is not None:
             slot = cache.window.first + row
         start, queries = length - query.shape[2], None

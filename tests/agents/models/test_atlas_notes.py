@@ -6,8 +6,10 @@ from support.plain_loops import generate
 
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers.cache import SlotCache, SlotLayer, Window
+from agents.backends.transformers.decoder import Decoder
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
+from agents.models import remembered
 from agents.models.atlas import model as atlas_model
 from agents.models.atlas.model import AtlasConfig, AtlasForCausalLM, MemoryMixer
 from agents.models.glyphs.table import character_tokenizer
@@ -37,8 +39,8 @@ def test_a_position_is_hashed_once_a_row_and_layer_and_a_shared_beginning_once_i
         for n, end in enumerate(("a", "b"))
     ]
     hashed = []
-    plain = atlas_model._bytes
-    monkeypatch.setattr(atlas_model, "_bytes", lambda x: hashed.append(x.shape[-2]) or plain(x))
+    plain = remembered._bytes
+    monkeypatch.setattr(remembered, "_bytes", lambda x: hashed.append(x.shape[-2]) or plain(x))
     for module in loaded.model.modules():
         if isinstance(module, MemoryMixer):
             module._states.clear()
@@ -77,3 +79,23 @@ def test_notes_are_struck_where_their_positions_are_written_over_and_copied_with
     assert (layer.notes_of(0), layer.notes_of(1)) == ([(64, "a"), (128, "b")], [(64, "a")])
     write(1, 63)
     assert (len(layer.notes_of(0)), layer.notes_of(1)) == (2, [])
+
+
+def test_a_row_whose_keys_are_gathered_reads_the_notes_of_its_own_slot(loaded, monkeypatch):
+    """On a GPU rows that are no first slots, as those of a search, are given to attention without the others' keys."""
+    length = atlas_model.SEGMENT + 6
+    rows = torch.randn(3, length + 1, 16, generator=torch.Generator().manual_seed(0))
+    heard = {}
+    for by_row in (True, False):
+        monkeypatch.setattr(Decoder, "_by_row", by_row)
+        cache = loaded.new_cache()
+        cache.reserve(3, length + 1)
+        with torch.inference_mode():
+            for slot, row in enumerate(rows):
+                loaded.prefill(cache, slot, 0, row[:length])
+            heard[by_row] = [
+                loaded.decode(cache, rows[slots, length], torch.full((len(slots),), length), [None] * len(slots), slots)
+                for slots in ([0], [2, 1])
+            ]
+    for own, gathered in zip(heard[True], heard[False], strict=True):
+        torch.testing.assert_close(gathered, own)
