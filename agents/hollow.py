@@ -42,6 +42,54 @@ class _Bounded(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+class _Count:
+    """What a model that is being built has so far.
+
+    Args:
+        tensors, numbers: that its files hold.
+    """
+
+    def __init__(self, tensors: int, numbers: int) -> None:
+        self.most_tensors, self.most_numbers = TIMES * tensors + MORE_TENSORS, TIMES * numbers + MORE_NUMBERS
+        self.refusal = ValueError(
+            f"its config describes a model of far more weights than its files hold ({tensors:,} tensors, {numbers:,} numbers)"
+        )
+        self._tensors = self._numbers = self._modules = 0
+
+    def tensor(self, numbers: int) -> None:
+        self._tensors, self._numbers = self._tensors + 1, self._numbers + numbers
+        if self._tensors > self.most_tensors or self._numbers > self.most_numbers:
+            raise self.refusal
+
+    def module(self) -> None:
+        self._modules += 1
+        if self._modules > MODULES_A_TENSOR * self.most_tensors:
+            raise self.refusal
+
+
+class _Now(threading.local):
+    counts: tuple[_Count, ...] = ()
+
+
+_now = _Now()
+
+
+def _on_parameter(module: Any, name: str, parameter: Any) -> None:
+    if parameter is not None:
+        for count in _now.counts:
+            count.tensor(parameter.numel())
+
+
+def _on_module(module: Any, name: str, part: Any) -> None:
+    for count in _now.counts:
+        count.module()
+
+
+# Once and for good: torch goes through these hooks while other threads build, and they may not change meanwhile.
+register_module_parameter_registration_hook(_on_parameter)
+register_module_module_registration_hook(_on_module)
+
+
 @contextmanager
 def no_larger_than(tensors: int, numbers: int) -> Iterator[None]:
     """Refuse a model of far more weights than some, as soon as it has them; another thread's models are its own affair.
@@ -52,36 +100,10 @@ def no_larger_than(tensors: int, numbers: int) -> Iterator[None]:
     Raises:
         ValueError: from where a part too many is built.
     """
-    here, most = threading.get_ident(), TIMES * tensors + MORE_TENSORS
-    built = registered = size = 0
-
-    def count(more: int) -> None:
-        nonlocal registered, size
-        registered, size = registered + 1, size + more
-        if registered > most or size > TIMES * numbers + MORE_NUMBERS:
-            raise refusal
-
-    def on_parameter(module: Any, name: str, parameter: Any) -> None:
-        if parameter is not None and threading.get_ident() == here:
-            count(parameter.numel())
-
-    def on_module(module: Any, name: str, part: Any) -> None:
-        nonlocal built
-        if threading.get_ident() == here:
-            built += 1
-            if built > MODULES_A_TENSOR * most:
-                raise refusal
-
-    refusal = ValueError(
-        f"its config describes a model of far more weights than its files hold ({tensors:,} tensors, {numbers:,} numbers)"
-    )
-    handles = [
-        register_module_parameter_registration_hook(on_parameter),
-        register_module_module_registration_hook(on_module),
-    ]
+    count, before = _Count(tensors, numbers), _now.counts
+    _now.counts = (*before, count)
     try:
-        with _Bounded(TIMES * numbers + MORE_NUMBERS, refusal, count):
+        with _Bounded(count.most_numbers, count.refusal, count.tensor):
             yield
     finally:
-        for handle in handles:
-            handle.remove()
+        _now.counts = before

@@ -102,7 +102,8 @@ def _refuse_endless(folder: Path, name: str) -> None:
         elif isinstance(value, dict):
             left += value.values()
             for key, count in value.items():
-                if "layer" in key and isinstance(count, int | float) and count > MOST_LAYERS:
+                # Gemma 3n's `vocab_size_per_layer_input` counts no layers.
+                if "layer" in key and "per_layer" not in key and isinstance(count, int | float) and count > MOST_LAYERS:
                     raise ModelError(
                         f"{name}: {path.name} has {key}: {count:g}; no model has more than {MOST_LAYERS:,}"
                     )

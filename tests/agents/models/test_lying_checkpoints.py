@@ -2,6 +2,7 @@
 
 import copy
 import json
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from support.contracts import CONTRACTS
 from agents.beliefs.cards import card, create_belief_backend
 from agents.errors import DebateError, ModelError
 from agents.hollow import no_larger_than
+from agents.model_folder import read_config
 from agents.models.stored import made_of, typed
 
 NAMES = (
@@ -140,3 +142,37 @@ def test_a_class_is_made_of_values_of_its_types():
             typed(Pair, wrong)
     with pytest.raises(ValueError, match="in place of a mapping"):
         made_of(Pair, [1])
+
+
+def test_a_model_is_bounded_while_another_thread_builds_one():
+    """Engines are started in threads of their own, and torch's hooks are everybody's."""
+    begun, over = threading.Event(), threading.Event()
+
+    def elsewhere():
+        with no_larger_than(2, 6):
+            begun.set()
+            over.wait(10)
+
+    class Slow(torch.nn.Parameter):
+        def numel(self):
+            over.set()
+            other.join()
+            return super().numel()
+
+    other = threading.Thread(target=elsewhere)
+    with no_larger_than(2, 6):
+        other.start()
+        assert begun.wait(10)
+        torch.nn.Module().register_parameter("weight", Slow(torch.ones(2)))
+        with pytest.raises(ValueError, match="far more weights"):
+            torch.nn.Linear(HUGE, 2)
+
+
+def test_more_layers_than_any_model_has_are_refused_and_a_table_for_each_layer_is_none(tmp_path):
+    def read(**fields):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": "gemma3n_text", **fields}))
+        return read_config(tmp_path, name="m")
+
+    assert read(num_hidden_layers=2, vocab_size_per_layer_input=262144, layer_types=["full_attention"] * 2)
+    with pytest.raises(ModelError, match="num_hidden_layers: 1e\\+09; no model has more"):
+        read(num_hidden_layers=HUGE)
