@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import ModelError
-from agents.json_text import parse_json
+from agents.json_text import is_deeper_than, parse_json
 from agents.printable import printable
 from agents.registry import load, names
 
@@ -38,6 +38,7 @@ KINDS = {
     "ForRewardModel": "a reward model",
     "RewardModel": "a reward model",
 }
+MOST_LEVELS = 64
 # What a large file begins with that was not fetched with its repository.
 POINTER = b"version https://git-lfs.github.com/"
 # Of a model that transforms made: what it was made of, and how.
@@ -316,6 +317,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ModelError(f"cannot read {path}: {error}") from error
     if not isinstance(found, dict):
         raise ModelError(f"{path}: a mapping was expected; got a {type(found).__name__}")
+    if is_deeper_than(found, MOST_LEVELS):
+        raise ModelError(f"{path}: its JSON is nested more than {MOST_LEVELS} levels deep, which no model's is")
     return found
 
 

@@ -3,7 +3,11 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import agents
+from agents.errors import ModelError
+from agents.model_folder import read_config
 
 ROOT = Path(agents.__file__).resolve().parent.parent
 SOURCES = sorted(path for room in ("agents", "debate", "evals") for path in (ROOT / room).rglob("*.py"))
@@ -27,3 +31,12 @@ def test_whoever_lets_transformers_choose_a_class_says_that_no_code_is_run_and_n
                     careless.append(path.relative_to(ROOT).as_posix())
     assert careless == []
     assert {"model_folder.py", "whole_model.py"} <= found
+
+
+@pytest.mark.parametrize("depth", [100, 600, 900, 100_000])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_json_of_any_depth_is_a_sentence(tmp_path, depth, name):
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / name).write_text('{"model_type": "llama", "x": ' + "[" * depth + "]" * depth + "}")
+    with pytest.raises(ModelError, match="nested"):
+        read_config(tmp_path)
