@@ -34,7 +34,7 @@ def read_wav(blob: bytes, *, source: str) -> Audio:
         with wave.open(io.BytesIO(blob)) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             raw = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last where a part says that it is longer than the file
         raise NotWav(f"{source}: not a WAV file ({error})") from error
     if (channels, width) != (1, 2):
         raise NotWav(f"{source}: one channel of 16 bits is read; this has {channels} of {8 * width}")

@@ -84,6 +84,14 @@ def test_half_a_sample_at_the_end_of_a_wav_is_cut():
     assert read_sound(wav_that_says(1000, b"\1\0" * 16 + b"\1"), source="x").samples.shape == (16,)
 
 
+def test_a_part_of_a_wav_that_says_that_it_is_longer_than_the_file_is_a_sentence():
+    blob = bytearray(wav_that_says(10, b"\1\0" * 10))
+    # The fourth byte of the length of `fmt `.
+    blob[19] = 1
+    with pytest.raises(ObservationError, match="x: not a sound file that can be read"):
+        read_sound(bytes(blob), source="x")
+
+
 @pytest.mark.parametrize("said", [0, (1 << 36) - 1])
 def test_what_a_head_says_of_a_sounds_length_is_not_relied_on(tmp_path, said):
     blob = bytearray(written(tmp_path / "x.flac", torch.zeros(5000), 8000).read_bytes())
