@@ -62,9 +62,12 @@ def read_config(path: Path, overrides: Sequence[str] = (), *, is_record: bool = 
     for override in overrides:
         # A topology file's nodes are agents too.
         raw = _override(raw, override, known=_with_file(raw, path.parent))
-    # Before a path that is not found is repeated.
+    # Before a path that is not found is repeated: the topology file's own, and those in it.
     refuse_keys(raw, source=str(path))
-    raw = _with_file(raw, path.parent)
+    whole = _with_file(raw, path.parent)
+    if whole is not raw:
+        refuse_keys(whole, source=str(path))
+    raw = whole
     if not is_record:
         raw = with_paths(raw, path.parent)
         check_paths(raw, path.parent, source=str(path))

@@ -280,6 +280,13 @@ def test_a_key_in_a_config_is_not_repeated_in_the_error_itself(written, key):
     assert TOKEN not in str(refused.value)
 
 
+def test_a_key_in_a_topology_file_is_not_repeated(written, tmp_path):
+    (tmp_path / "t.yaml").write_text(f"agents: {{zoe: {{prompts: ./{TOKEN}}}}}\n")
+    with pytest.raises(ConfigError, match="a key has no place in a config") as refused:
+        load_config(written("topology: {file: t.yaml}\n"))
+    assert TOKEN not in str(refused.value)
+
+
 def test_the_home_of_a_user_that_is_not_there_is_a_sentence(written):
     with pytest.raises(ConfigError, match=r"cannot read the topology ~nobody-of-that-name/x\.yaml: no such file"):
         load_config(written("topology: {file: ~nobody-of-that-name/x.yaml}\n"))
