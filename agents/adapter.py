@@ -47,7 +47,7 @@ def find_adapter(folder: str) -> Path:
     Raises:
         RequestError: no such folder, a kind that is not plain LoRA, or one that changes the embeddings.
     """
-    path = Path(folder).expanduser()
+    path = Path(os.path.expanduser(folder))
     if not os.path.isfile(path / CONFIG):
         raise RequestError(f"the adapter {folder!r} is no folder with an {CONFIG} (peft's layout)")
     config = _config(path)

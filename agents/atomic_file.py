@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agents.errors import writing_failed
+from agents.errors import RunError, writing_failed
 
 
 def write_atomic(path: Path, content: str | bytes, *, durable: bool = False) -> Path:
@@ -33,8 +33,10 @@ def open_atomic(path: Path, *, binary: bool = False, durable: bool = False) -> I
         durable: wait until the disk has the content before the rename, and the new name after it.
 
     Raises:
-        RunError: the disk does not take it.
+        RunError: the disk does not take it, or a folder stands where it is written first: no file of ours left that.
     """
+    if _is_folder(aside := _beside(path)):
+        raise RunError(f"{aside} is a folder, where a file is written before it becomes {path.name}: move it elsewhere")
     # A new file, and never one behind a link that somebody put there.
     with (
         replacing(path, durable=durable) as aside,
@@ -59,7 +61,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Raises:
         RunError: the disk does not take it.
     """
-    aside = path.with_name(f".{path.name}.part")
+    aside = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # What a killed process left would mix with the new one.
@@ -73,6 +75,10 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise writing_failed(path, error) from error
         raise
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
 
 
 def _remove(path: Path) -> None:

@@ -7,6 +7,7 @@ the characters that they are written with.
 
 import bisect
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -89,6 +90,16 @@ class ControlTokens:
                 f"template's own: {text[:80]!r}"
             )
         return found
+
+    def disarmed(self, text: str) -> str:
+        """Return a text with a space within every name of a control token, for a tokenizer that is given texts whole.
+
+        A name in characters of another width, which some tokenizers take for these, is one too.
+        """
+        plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+        if not self.names or not self._pattern.search(plain):
+            return text
+        return " ".join(plain[start:end] for start, end in _between(self.cuts(plain, ()), len(plain)))
 
     def _has_more(self, ids: Sequence[int], text: str, own: Sequence[tuple[int, int]]) -> bool:
         """Whether there are more control tokens than their names in the template's own stretches."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import MissingDependency, ModelError
+from agents.gguf_head import refuse_lying_head
 from agents.gguf_tokenizer import facts, give_cut
 from agents.model_folder import quiet, refuse_incomplete, unreadable
 
@@ -31,6 +32,7 @@ def convert_gguf(gguf: Path, into: Path, progress: Callable[[str], None]) -> Non
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    refuse_lying_head(gguf)
     try:
         found = facts(gguf)
     except (ValueError, OSError, KeyError, IndexError) as error:

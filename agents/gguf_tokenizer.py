@@ -78,8 +78,8 @@ def facts(file: Path) -> dict[str, Any]:
     fields = GGUFReader(file).fields
     names = ("model", "pre", "add_bos_token", "bos_token_id")
     found = {name: field.contents() for name in names if (field := fields.get(f"tokenizer.ggml.{name}")) is not None}
-    if found.get("model") == "gpt2" and found.get("pre") not in KNOWN:
-        named = f"names {found['pre']!r} in {PRE}" if "pre" in found else f"has no {PRE}"
+    if found.get("model") == "gpt2" and str(found.get("pre")) not in KNOWN:
+        named = f"names {str(found['pre'])[:40]!r} in {PRE}" if "pre" in found else f"has no {PRE}"
         raise ModelError(
             f"{file.name} {named}, so how its texts are cut into tokens is not known. Known are {', '.join(sorted(KNOWN))}. "
             "Get the model in transformers' layout, or a newer conversion of it"

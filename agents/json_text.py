@@ -14,3 +14,14 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("its JSON is nested too deeply") from None
+
+
+def is_deeper_than(value: Any, most: int) -> bool:
+    """Whether a JSON value has more levels of mappings and lists, which what calls itself for each could not go through."""
+    level = [value]
+    for _ in range(most + 1):
+        inner = (held.values() if isinstance(held, dict) else held for held in level if isinstance(held, dict | list))
+        level = [each for values in inner for each in values]
+        if not level:
+            return False
+    return True

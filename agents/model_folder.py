@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import ModelError
-from agents.json_text import parse_json
+from agents.json_text import is_deeper_than, parse_json
 from agents.printable import printable
 from agents.registry import load, names
 
@@ -38,6 +38,9 @@ KINDS = {
     "ForRewardModel": "a reward model",
     "RewardModel": "a reward model",
 }
+MOST_LEVELS = 64
+# Of multiply-accumulates.
+LARGEST_COUNT = 1 << 80
 # What a large file begins with that was not fetched with its repository.
 POINTER = b"version https://git-lfs.github.com/"
 # Of a model that transforms made: what it was made of, and how.
@@ -222,14 +225,24 @@ def transform_record(folder: Path) -> dict[str, Any] | None:
         record = read_json(folder / TRANSFORM)
     except ModelError:
         return None
-    steps = record.get("recipe")
-    texts = [
-        record.get("base"),
-        record.get("base_weights"),
-        record.get("digest"),
-        *(steps if isinstance(steps, list) else [None]),
-    ]
-    return record if all(isinstance(text, str) for text in texts) else None
+    return record if _is_record(record) else None
+
+
+def _is_record(found: Any) -> bool:
+    """Whether a record, and those of what its base was made of, has texts and numbers where others read them."""
+    if not isinstance(found, dict) or ("base_made_by" in found and not _is_record(found["base_made_by"])):
+        return False
+    recipe, steps, whole = found.get("recipe"), found.get("steps", []), found.get("whole")
+    if not (isinstance(recipe, list) and isinstance(steps, list) and all(isinstance(step, dict) for step in steps)):
+        return False
+    texts = [*(found.get(key) for key in ("base", "base_weights", "digest")), *recipe]
+    if not all(isinstance(text, str) for text in texts) or not (whole is None or isinstance(whole, dict)):
+        return False
+    kept = [step["macs_kept"] for step in steps if "macs_kept" in step]
+    counts = [] if whole is None else [whole.get(key) for key in ("map_macs", "map_macs_used", "map_macs_before")]
+    return all(type(share) in (int, float) and 0 <= share < math.inf for share in kept) and all(
+        type(count) is int and 0 <= count < LARGEST_COUNT for count in counts
+    )
 
 
 def stored_weights(folder: Path, name: str) -> Iterator[tuple[str, "Tensor"]]:
@@ -317,6 +330,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ModelError(f"cannot read {path}: {error}") from error
     if not isinstance(found, dict):
         raise ModelError(f"{path}: a mapping was expected; got a {type(found).__name__}")
+    if is_deeper_than(found, MOST_LEVELS):
+        raise ModelError(f"{path}: its JSON is nested more than {MOST_LEVELS} levels deep, which no model's is")
     return found
 
 

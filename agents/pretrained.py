@@ -76,7 +76,7 @@ def cache_home() -> Path:
     """Return the folder for models and compiled kernels: $CIPHER_DEBATE_HOME, or the user's cache folder."""
     named = os.environ.get("CIPHER_DEBATE_HOME")
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cipher-debate"
 
 

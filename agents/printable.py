@@ -15,8 +15,17 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        "\ufffd" if character not in KEPT and (character in BIDI or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"))
-        else character
-        for character in text
-    )  # fmt: skip
+    return "".join("\ufffd" if _is_command(character) else character for character in text)
+
+
+def printable_json(text: str) -> str:
+    """Return a JSON text of the same value with these characters escaped: one of ours has them in its strings alone."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(f"\\u{ord(character):04x}" if _is_command(character) else character for character in text)
+
+
+def _is_command(character: str) -> bool:
+    if character in KEPT:
+        return False
+    return character in BIDI or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")

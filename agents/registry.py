@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from agents.backend import Backend
-from agents.errors import ConfigError, MissingDependency, UnknownName
+from agents.errors import ConfigError, DebateError, MissingDependency, UnknownName
 from agents.moved import moved, new_paths
 from kernels import errors as kernels_errors
 from kernels.names import Named, keywords, stray
@@ -111,6 +111,20 @@ def load_named(
         )
     check_parameters(named, kind, function, given=tuple(given))
     return function, named
+
+
+def made(function: Callable[..., Any], named: Named, kind: str, *given: Any, **more: Any) -> Any:
+    """Return what a function that a config names makes, with the parameters that the config wrote.
+
+    Raises:
+        ConfigError: the function fails; the text says how, and has its error as the cause.
+    """
+    try:
+        return function(*given, **named.parameters, **more)
+    except DebateError:
+        raise
+    except (Exception, SystemExit) as error:  # anybody's function
+        raise ConfigError(f"{kind} {named.name!r} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def takes(function: Any, positional: int) -> bool:

@@ -122,6 +122,13 @@ def refuse_secrets_anywhere(values: Mapping[str, Any], *, where: str) -> None:
             raise _refused(found.path)
 
 
+def without_keys(text: str) -> str:
+    """Return a text, e.g. an error's, with `[key]` in place of what has the form of a key or is one in the environment."""
+    for key in _keys():
+        text = text.replace(key, HIDDEN)
+    return _SECRET_FORM.sub(HIDDEN, text)
+
+
 def _refused(path: str) -> ConfigError:
     return ConfigError(
         f"{path}: a key has no place in a config, which is copied into run folders. Put it into an environment "

@@ -65,15 +65,15 @@ class SigningKey:
             ConfigError: not there, none, or open to others than its owner.
         """
         with _library():
+            from cryptography.exceptions import UnsupportedAlgorithm
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
             from cryptography.hazmat.primitives.serialization import load_pem_private_key
         try:
             with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
                 mode, blob = stat.S_IMODE(os.fstat(file.fileno()).st_mode), file.read(LARGEST_KEY)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot read the private key {path}: {error.strerror}. `debate keys` makes one."
-            ) from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ConfigError(f"cannot read the private key {path}: {reason}. `debate keys` makes one.") from error
         if mode & 0o077:
             raise ConfigError(
                 f"the private key {path} can be read by others (mode {mode:04o}): make it yours alone, chmod 600 {path}, or "
@@ -81,7 +81,7 @@ class SigningKey:
             )
         try:
             found = load_pem_private_key(blob, password=None)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise ConfigError(
                 f"{path} holds no private key in PEM without a passphrase; `debate keys` makes one"
             ) from error
@@ -205,7 +205,7 @@ def public_key(named: str, *, where: str) -> str:
     if is_public_key(named):
         return named
     try:
-        with open(os.open(Path(named).expanduser(), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        with open(os.open(Path(os.path.expanduser(named)), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
             text = file.read(LARGEST_KEY).decode("ascii", "replace").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

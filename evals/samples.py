@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents import slots
 from agents.atomic_file import open_atomic
-from agents.errors import RunError
+from agents.errors import PromptError, RunError, TaskError
 from agents.observation import Image, Observation
 from agents.ordinary_file import read_ordinary
 from agents.question import Question
@@ -65,7 +66,15 @@ class Kept:
 
 
 def to_question(sample: Sample, task: Task) -> Question:
-    """Return a sample as what is debated."""
+    """Return a sample as what is debated.
+
+    Raises:
+        TaskError: no prompt can hold its question; heard of before any is asked.
+    """
+    try:
+        slots.checked(sample.question)
+    except PromptError as error:
+        raise TaskError(f"question {sample.id!r}: {error}; take them out") from error
     return Question(sample.id, sample.question, sample.observations, task.labels(sample), sample.options)
 
 

@@ -4,9 +4,10 @@ Every place where a name may be written finds what it stands for here; `agents/r
 project does.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -48,7 +49,7 @@ def find(name: str, kind: str, *, group: str, shipped: Mapping[str, Any] | None 
 
     Raises:
         UnknownName: it stands for nothing; the message lists what is known.
-        BadPath: its module has nothing of that name.
+        BadPath: its module has nothing of that name, or it is of Python's standard library, which is made for none of this.
         ModuleNotFoundError: its module needs one that is not installed.
     """
     shipped = shipped or {}
@@ -64,6 +65,7 @@ def find(name: str, kind: str, *, group: str, shipped: Mapping[str, Any] | None 
     if not all(part.isidentifier() for part in module.split(".")):
         # No module can have that name: it is empty, begins with a dot, or has characters of no name.
         raise UnknownName(kind, name, [*shipped, *known])
+    _refuse_standard(module, name, kind)
     try:
         found: Any = import_module(module)
     except ModuleNotFoundError as error:
@@ -76,4 +78,14 @@ def find(name: str, kind: str, *, group: str, shipped: Mapping[str, Any] | None 
             found = getattr(found, part)
     except AttributeError as error:
         raise BadPath(f"{kind} {name!r}: {module} has no {attribute!r}") from error
+    # By way of a module that imports it.
+    made_in = getattr(found.func if isinstance(found, partial) else found, "__module__", None)
+    if callable(found) and isinstance(made_in, str):
+        _refuse_standard(made_in, name, kind)
     return found
+
+
+def _refuse_standard(module: str, name: str, kind: str) -> None:
+    """Refuse what would start programs, remove folders or open windows where a config names it, e.g. `subprocess:Popen`."""
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        raise BadPath(f"{kind} {name!r} is of Python's standard library, which has no {kind}; name one of a package's")

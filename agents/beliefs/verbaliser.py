@@ -21,6 +21,7 @@ from typing import Any, Literal
 import torch
 
 from agents.beliefs.belief import Belief
+from agents.control_tokens import control_tokens
 from agents.errors import ConfigError
 from agents.fingerprint import ModelFingerprint
 from agents.message import Cipher, Message
@@ -145,7 +146,7 @@ class Verbaliser:
         return {}
 
     def _ids(self, text: str) -> list[int]:
-        return [int(i) for i in self.tokenizer(text, add_special_tokens=False).input_ids] if text else []
+        return [int(i) for i in control_tokens(self.tokenizer).ids_of(text, self.tokenizer)]
 
     def _model(self, sender: str) -> ModelFingerprint:
         # Nobody's table, so that every receiver renders the beliefs on its own.

@@ -9,6 +9,7 @@ n prefixes, D width of a state, H horizon.
 """
 
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def read_classifier(path: str) -> tuple[AttributeClassifier, dict[str, str]]:
     Raises:
         ConfigError: there is no such file, or it is no classifier.
     """
-    found = Path(path).expanduser()
+    found = Path(os.path.expanduser(path))
     try:
         with open_ordinary(found, most=LARGEST_FILE):
             return _read(found, found.stat().st_mtime_ns)

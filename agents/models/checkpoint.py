@@ -1,6 +1,7 @@
 """A model in a folder: its sizes and options in config.json, its weights in model.safetensors."""
 
 import json
+import os
 import re
 import struct
 import warnings
@@ -160,7 +161,7 @@ def located(place: str | Path) -> Path:
         ModelError: there is no such user.
     """
     try:
-        return Path(place).expanduser()
+        return Path(os.path.expanduser(place))
     except RuntimeError as error:
         raise ModelError(f"cannot tell where {place} is: {error}") from error
 

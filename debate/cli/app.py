@@ -70,6 +70,7 @@ state = _State()
 def main() -> None:
     """Run the command line. User mistakes: one sentence, exit code 2. Ctrl-C: what was finished is on disk, 130."""
     from agents.errors import DebateError
+    from agents.secrets import without_keys
 
     interruption.current = interruption.Interruption()
     try:
@@ -78,7 +79,7 @@ def main() -> None:
     except DebateError as error:
         if state.debug:
             raise
-        errors.print(f"debate: {error}", markup=False, soft_wrap=True)
+        errors.print(f"debate: {without_keys(str(error))}", markup=False, soft_wrap=True)
         sys.exit(2)
     except OSError as error:
         if state.debug or isinstance(error, BrokenPipeError):

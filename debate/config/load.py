@@ -62,7 +62,12 @@ def read_config(path: Path, overrides: Sequence[str] = (), *, is_record: bool = 
     for override in overrides:
         # A topology file's nodes are agents too.
         raw = _override(raw, override, known=_with_file(raw, path.parent))
-    raw = _with_file(raw, path.parent)
+    # Before a path that is not found is repeated: the topology file's own, and those in it.
+    refuse_keys(raw, source=str(path))
+    whole = _with_file(raw, path.parent)
+    if whole is not raw:
+        refuse_keys(whole, source=str(path))
+    raw = whole
     if not is_record:
         raw = with_paths(raw, path.parent)
         check_paths(raw, path.parent, source=str(path))
@@ -76,7 +81,7 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
         ConfigError: a mistake, or a key of a server in it: a config is copied into run folders.
     """
     # Before anything else, so that no other mistake is explained by repeating the key.
-    _refuse_in_options(raw, source)
+    refuse_keys(raw, source=source)
     try:
         config = DebateConfig.model_validate(raw)
     except ValidationError as error:
@@ -87,7 +92,6 @@ def validate(raw: Mapping[str, Any], *, source: str) -> DebateConfig:
         raise ConfigError("\n".join(dict.fromkeys(_explain(source, raw, detail) for detail in details))) from error
     # Of keys that take anything: the others are told by their types.
     _check_plain(raw, source)
-    refuse_secrets_anywhere(raw, where=source)
     return config
 
 

@@ -1,5 +1,6 @@
 """Where each value of a config comes from: a line of its file, a template, a topology file, an override, or the default."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,7 @@ def _add_topology_file(written: dict[Keys, str], raw: Mapping[str, Any], path: P
     named = _topology_file(path, overrides)
     if named is None:
         return
-    file = Path(named).expanduser()
+    file = Path(os.path.expanduser(named))
     agents, edges = read_topology_file(file if file.is_absolute() else path.parent / file)
     for keys in _paths(agents, ("agents",)):
         written.setdefault(keys, file.name)

@@ -107,7 +107,7 @@ def check_paths(raw: Mapping[str, Any], folder: Path, *, source: str, where: str
 
 def find_file(name: str, folder: Path) -> tuple[Path | None, list[Path]]:
     """Return a file beside a config, where the command runs or among the shipped ones, if any, and where it was looked for."""
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     places = [path] if path.is_absolute() else [folder / path, path, configs_folder() / path]
     looked = list(dict.fromkeys(place.absolute() for place in places))
     try:

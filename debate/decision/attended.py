@@ -4,6 +4,7 @@ The head is trained beforehand (`debate train in_context:selection`). Its tokens
 query the mean of them; its margin is how far its weights are from selecting another message (Tarzanagh et al., 2023).
 """
 
+import os
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ def attended(*, head: str = "", decode: Decode | None = None) -> Rule:
     if decode is None:
         raise ConfigError("decision attended reads tokens, and needs the engines' tokenizers: use it in a config")
     read = decode
-    options, w = load_head(Path(head).expanduser())
+    options, w = load_head(Path(os.path.expanduser(head)))
 
     def rule(poll: Poll) -> Decision:
         rows: dict[str, list[float]] = {}

@@ -3,6 +3,7 @@
 The pool is trained beforehand (`debate train fusion`), for agents of the names that it knows (`agents/models/fusion/pool.py`).
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def fused(*, weights: str = "", decode: Decode | None = None, voters: Sequence[s
     if decode is None:
         raise ConfigError("decision fused reads tokens, and needs the engines' tokenizers: use it in a config")
     read = decode
-    pool = load_pool(Path(weights).expanduser())
+    pool = load_pool(Path(os.path.expanduser(weights)))
     labels, channels = pool.labels, pool.channels
 
     def refuse_strangers(names: Sequence[str]) -> None:

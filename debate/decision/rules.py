@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from agents.errors import ConfigError
-from agents.registry import load_named, takes
+from agents.registry import load_named, made, takes
 from debate.decision import attended, ballots, belief_rules, fused, ordered
 from debate.decision.answers import judge, last_speaker, likeliest, lowest_temperature, majority, verifier
 from debate.decision.decision import Decode, Rule
@@ -25,12 +25,12 @@ def decision_rule(decision: str, decode: Decode | None = None, *, voters: Sequen
         ConfigError: a parameter that it does not take or lacks, or a rule over beliefs without `decode`, or a voter that it does
             not know.
     """
-    made, named = load_named(decision, "decision", GROUP, rules(), given=("decode", "voters"))
-    given: dict[str, Any] = dict(named.parameters)
+    maker, named = load_named(decision, "decision", GROUP, rules(), given=("decode", "voters"))
+    given: dict[str, Any] = {}
     for key, value in (("decode", decode), ("voters", voters)):
-        if key in (getattr(made, "__kwdefaults__", None) or {}):
+        if key in (getattr(maker, "__kwdefaults__", None) or {}):
             given[key] = value
-    return _of_poll(named.name, made(**given))
+    return _of_poll(named.name, made(maker, named, "decision", **given))
 
 
 def _of_poll(name: str, rule: Any) -> Rule:

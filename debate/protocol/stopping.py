@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.errors import ConfigError
-from agents.registry import load_named
+from agents.registry import load_named, made
 from debate.decision.depth import embed
 from debate.protocol.stopped import StoppingRule
 from debate.transcript import SpokenTurns, TurnKey
@@ -198,6 +198,10 @@ def stopping_rule(stopping: str, watch: StoppingContext) -> StoppingRule | None:
         UnknownName: no such rule.
         ConfigError: a parameter that it does not take.
     """
-    made, named = load_named(stopping, "stopping rule", GROUP, {NEVER: fixed, **RULES}, positional=1)
-    rule: StoppingRule | None = made(watch, **named.parameters)
+    maker, named = load_named(stopping, "stopping rule", GROUP, {NEVER: fixed, **RULES}, positional=1)
+    rule: StoppingRule | None = made(maker, named, "stopping rule", watch)
+    if rule is not None and not callable(rule):
+        raise ConfigError(
+            f"stopping rule {named.name!r} makes no rule: a rule is a function, which is asked after each round"
+        )
     return rule

@@ -246,6 +246,11 @@ class JournalReader:
                 self.is_linked = _checked_format(record, self.path) >= LINKED
             if self.is_linked and (complaint := self.chain.complaint(record)):
                 raise self._damaged(complaint)
+            if not self.is_linked and "chain" in record:
+                # Without links what is missing would not be noticed.
+                raise self._damaged(
+                    "its records are linked, and the first says that it is of format 1, which has no links"
+                )
             self._check_seal()
             yield Entry(self.end, unlinked(record))
             self.end += len(line)

@@ -1,7 +1,8 @@
 """RUN/manifest.json: what a finished run is, in checksums, signed.
 
-It covers the journal up to its end, byte for byte, the messages that turns name, and what was derived: results.json and each
-method's transcript. A run that goes on afterwards has it for as far as it went then, until it is finished again.
+It covers the journal up to its end, byte for byte, the messages that turns name, the configs, and what was derived:
+results.json and each method's transcript. A run that goes on afterwards has it for as far as it went then, until it is finished
+again.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from debate.run_folder.facts import LARGEST
 
 FORMAT = 1
 DOMAIN = b"cipher-debate run\n"
-RESULTS, TRANSCRIPT = "results.json", "transcript.jsonl"
+RESULTS, TRANSCRIPT, CONFIG = "results.json", "transcript.jsonl", "config.yaml"
 _CHUNK = 1 << 20
 
 
@@ -38,7 +39,10 @@ def write_manifest(
     Raises:
         RunError: the disk does not take it, or does not give back what is to be signed.
     """
-    names = [RESULTS, *(f"{method}/{TRANSCRIPT}" for method in sorted(methods))]
+    folders = ["", *(f"{method}/" for method in sorted(methods))]
+    # Not every method has a config of its own.
+    configs = [name for folder in folders if (run / (name := f"{folder}{CONFIG}")).is_file()]
+    names = [RESULTS, *configs, *(f"{folder}{TRANSCRIPT}" for folder in folders[1:])]
     try:
         length = (run / JOURNAL).stat().st_size
         body = {

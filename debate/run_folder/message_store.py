@@ -38,7 +38,9 @@ class MessageStore:
     @cached_property
     def _known(self) -> set[str]:
         """The messages that are there; listed when they are first asked for, as a run has tens of thousands."""
-        return {file.stem for file in self.path.glob("*/*.safetensors")} if self.path.is_dir() else set()
+        found = self.path.glob("*/*.safetensors") if self.path.is_dir() else ()
+        # One in another folder than its own is where nobody looks for it.
+        return {file.stem for file in found if file.parent.name == file.stem[:2]}
 
     def file(self, digest: str) -> Path:
         """Return where a message is or would be.

@@ -137,7 +137,7 @@ def require_run(path: Path) -> None:
     """Raise RunError unless a folder is a run, without links."""
     if not (path / journal.NAME).is_file():
         beside = path.parent.glob(f"*/{journal.NAME}") if path.parent.is_dir() else ()
-        known = {run.parent.name: str(run.parent) for run in beside}
+        known = {run.parent.name: str(run.parent) for run in beside if run.is_file()}
         meant = next((f" Did you mean {known[name]!r}?" for name in get_close_matches(path.name, known, n=1)), "")
         raise RunError(f"{path} is not a run: it has no {journal.NAME}.{meant}")
     refuse_all_but_files(path)

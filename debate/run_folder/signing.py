@@ -44,7 +44,9 @@ def signing_key(named: str | None, run: Path | None = None) -> SigningKey | None
     named = named or os.environ.get(VARIABLE, "")
     if named in ("", UNSIGNED):
         return None
-    path = Path(named).expanduser()
+    if "\0" in named:
+        raise ConfigError(f"{named[:80]!r} is no path of a private key; `debate keys` makes one")
+    path = Path(os.path.expanduser(named))
     if run is not None and run.resolve() in path.resolve().parents:
         raise ConfigError(
             f"the private key {path} is in the run folder {run}, which is passed on: keep it elsewhere, and make another pair "

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import networkx as nx
 
 from agents.errors import ConfigError
-from agents.registry import load_named
+from agents.registry import load_named, made
 from kernels.names import Named
 
 Names = Sequence[str]
@@ -194,7 +194,7 @@ def build_graph(topology: str, names: Names, *, seed: int | None = None) -> Grap
     """
     generator, call = find_generator(topology)
     drawn = {"seed": seed} if seed is not None and is_drawn(topology) and "seed" not in call.parameters else {}
-    graph = generator(names, **call.parameters, **drawn)
+    graph = made(generator, call, "topology", names, **drawn)
     if not isinstance(graph, nx.DiGraph) or list(graph.nodes) != list(names):
         raise ConfigError(f"topology {topology!r} must return a networkx.DiGraph whose nodes are the names in order")
     if alone := next(iter(nx.nodes_with_selfloops(graph)), None):

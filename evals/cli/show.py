@@ -35,6 +35,7 @@ def show(
     Example:  debate show runs/first --method cipher --limit 1
     """
     from agents.errors import RunError
+    from agents.printable import printable_json
     from debate.run_folder.reader import RunReader
     from debate.run_folder.status import state_of
     from kernels.names import did_you_mean
@@ -62,7 +63,8 @@ def show(
     kept = {name: [one for one in debates[name] if is_wanted(name, one)][:limit] for name in names}
     if as_json:
         listed = [_as_json(name, record, looked_at) for name, records in kept.items() for record in records]
-        typer.echo(json.dumps({"run": str(run), "state": state_of(run)[0], "debates": listed}, ensure_ascii=False))
+        found_json = json.dumps({"run": str(run), "state": state_of(run)[0], "debates": listed}, ensure_ascii=False)
+        typer.echo(printable_json(found_json))
         return
     options.console.print(f"{run}: {state_of(run)[0]}", markup=False)
     for name, records in kept.items():

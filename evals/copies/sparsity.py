@@ -207,7 +207,7 @@ def _encoder(folder: Any, config: Any, name: str) -> Any:
         with quiet():
             model, report = AutoModel.from_pretrained(
                 folder, config=config, dtype=torch.float32, use_safetensors=True, local_files_only=True,
-                output_loading_info=True,
+                trust_remote_code=False, output_loading_info=True,
             )  # fmt: skip
     except Exception as error:  # whatever a checkpoint makes transformers raise
         raise unreadable("the model", name, folder, error) from error

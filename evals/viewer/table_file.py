@@ -54,7 +54,7 @@ def table_with_hash(folder: Path, digest: str) -> Table | None:
             for table in _tables(file):
                 if table.digest() == digest:
                     return table
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         # No safetensors files: what they say of their own parts is not true.
         return None
     return None
@@ -66,8 +66,12 @@ def _tables(path: Path) -> Iterator[Table]:
         header = json.loads(file.read(length)) if length <= _LARGEST_HEADER else {}
     for name, place in header.items():
         if name.endswith(NAMES) and place["dtype"] in _TYPES:
-            begin = _LENGTH_BYTES + length + place["data_offsets"][0]
-            yield Table(np.memmap(path, _TYPES[place["dtype"]], "r", begin, tuple(place["shape"])))
+            numbers, (begin, end) = np.dtype(_TYPES[place["dtype"]]), place["data_offsets"]
+            rows, width = place["shape"]
+            start = _LENGTH_BYTES + length + begin
+            if min(begin, rows, width) < 0 or start + rows * width * numbers.itemsize > path.stat().st_size:
+                raise ValueError(f"{path} does not hold {name}, up to byte {end}")
+            yield Table(np.memmap(path, numbers, "r", start, (rows, width)))
 
 
 def _halves(values: NDArray[np.float32]) -> NDArray[np.uint16]:

@@ -44,6 +44,14 @@ def test_a_folder_takes_its_place_whole_without_what_a_killed_process_left(tmp_p
     assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == [Path("model"), Path("model/weights")]
 
 
+def test_a_folder_where_a_file_is_written_first_is_not_emptied(tmp_path):
+    (tmp_path / ".file.part").mkdir()
+    (tmp_path / ".file.part" / "thesis").write_text("years of work")
+    with pytest.raises(RunError, match=r"\.file\.part is a folder, where a file is written before it becomes file"):
+        write_atomic(tmp_path / "file", "text")
+    assert (tmp_path / ".file.part" / "thesis").read_text() == "years of work"
+
+
 def test_what_the_disk_does_not_take_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write .*name: File exists. What was finished"):

@@ -176,7 +176,10 @@ def test_gguf_files_that_are_no_whole_model_are_refused(tmp_path, home, llama):
         pretrained.locate(str(part))
     (tmp_path / "cut.gguf").write_bytes((tmp_path / "half.gguf").read_bytes()[:2000])
     (tmp_path / "other.gguf").write_bytes(b"not a model")
-    for name, sentence in (("cut.gguf", "cannot load the model of"), ("other.gguf", "is no GGUF file")):
+    for name, sentence in (
+        ("cut.gguf", "says more than the file has. Get it whole"),
+        ("other.gguf", "is no GGUF file"),
+    ):
         with pytest.raises(ModelError, match=sentence):
             pretrained.locate(str(tmp_path / name))
     assert not [path for path in (home / "models").iterdir() if path.is_dir()]

@@ -1,5 +1,7 @@
 """What a name in a config stands for: shipped, registered, or a dotted path, the same at every seam."""
 
+import sys
+
 import pytest
 
 from agents.beliefs.cards import card, is_belief_backend
@@ -47,6 +49,40 @@ def test_a_dotted_path_leads_to_what_it_names(kind):
 def test_what_a_path_does_not_lead_to_is_a_sentence_and_nothing_is_called(kind, wrong):
     with pytest.raises(DebateError, match=kind):
         SEAMS[kind][0](wrong)
+
+
+@pytest.mark.parametrize("kind", SEAMS)
+@pytest.mark.parametrize(
+    "program",
+    [
+        "subprocess:Popen",
+        "shutil:rmtree",
+        "agents.atomic_file:shutil.rmtree",
+        "agents.atomic_file:Path",
+        "antigravity:x",
+    ],
+)
+def test_nothing_of_pythons_own_library_is_called_or_imported(kind, program):
+    # A topology's function is called with the agents' names: Popen would start the program of the first one's name.
+    with pytest.raises(DebateError, match=f"{kind} .*is of Python's standard library"):
+        SEAMS[kind][0](program)
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize("kind", ["topology", "stopping rule", "decision"])
+def test_a_function_that_fails_is_a_sentence_with_its_error_as_the_cause(kind, monkeypatch, tmp_path):
+    (tmp_path / "failing.py").write_text("def rule(*given):\n    raise TypeError('not like this')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=f"{kind} 'failing:rule' cannot be made: TypeError: not like this") as raised:
+        SEAMS[kind][0]("failing:rule")
+    assert isinstance(raised.value.__cause__, TypeError)
+
+
+def test_what_makes_no_stopping_rule_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "no_rules.py").write_text("def rule(watch):\n    return 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="stopping rule 'no_rules:rule' makes no rule"):
+        SEAMS["stopping rule"][0]("no_rules:rule")
 
 
 @pytest.mark.parametrize("kind", [kind for kind, (_, _, misspelt) in SEAMS.items() if misspelt])

@@ -1,5 +1,6 @@
 """Keys and signed messages: what is changed, said elsewhere, said twice or said by others is refused in a sentence."""
 
+import base64
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import random
 import re
 import stat
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -154,3 +156,20 @@ def test_a_malformed_signature_is_a_malformed_header(key):
         text = json.dumps(table).encode()
         with pytest.raises(MessageError, match=r"the header is malformed"):
             from_bytes(len(text).to_bytes(8, "little") + text + blob[-8:])
+
+
+def test_what_is_no_key_is_a_sentence(tmp_path):
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    known = SigningKey.generate()._private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    # Ed25519 is 1.3.101.112; nobody has an algorithm of the number 122.
+    unknown = base64.encodebytes(known.replace(bytes.fromhex("2b6570"), bytes.fromhex("2b657a"))).decode()
+    path = tmp_path / "key"
+    path.write_text(f"-----BEGIN PRIVATE KEY-----\n{unknown}-----END PRIVATE KEY-----\n")
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match="holds no private key in PEM"):
+        SigningKey.read(path)
+    with pytest.raises(ConfigError, match="cannot read the private key .*null byte"):
+        SigningKey.read(Path("a\0b"))
+    with pytest.raises(ConfigError, match="no public key .* and no file of one"):
+        public_key("~nobody-of-that-name/key.pub", where="--key")

@@ -7,6 +7,7 @@ examples. With `share: [i, n]` an agent sees only every n-th example, from the i
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -104,7 +105,7 @@ class DiscreteFunctions(BeliefBackend):
         """Return the backend of a folder, or of the shipped checkpoint; rules without a network need neither."""
         folder = SHIPPED / (checkpoint or DEFAULT)
         if checkpoint is not None and not (folder / CONFIG).is_file():
-            folder = Path(checkpoint).expanduser()
+            folder = Path(os.path.expanduser(checkpoint))
         if options.get("rule", "learner") != "learner" and (checkpoint is None or not (folder / CONFIG).is_file()):
             return cls(**options)
         known = ", ".join(sorted(path.name for path in SHIPPED.glob("*")))

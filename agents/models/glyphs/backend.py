@@ -1,6 +1,7 @@
 """An agent that finds an option likely or not, letter by letter; its model is also one for the `transformers` backend."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -9,6 +10,7 @@ import torch
 
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
+from agents.control_tokens import control_tokens
 from agents.errors import BeliefError, ModelError, RequestError
 from agents.hollow import no_larger_than
 from agents.model_folder import held, read_config, read_tokenizer
@@ -43,7 +45,7 @@ class Glyphs(BeliefBackend):
             raise ModelError("glyphs ships no weights: give checkpoint: FOLDER, made by `debate train`")
         from transformers import LlamaForCausalLM
 
-        folder = Path(checkpoint).expanduser()
+        folder = Path(os.path.expanduser(checkpoint))
         try:
             stored = read_stored(folder / STORED)
             read_config(folder)
@@ -93,8 +95,8 @@ class Glyphs(BeliefBackend):
         Raises:
             RequestError: together they are longer than the model reads.
         """
-        before = [self.tokenizer.bos_token_id, *self.tokenizer(f"{question}\n")["input_ids"]]
-        said = self.tokenizer(option)["input_ids"]
+        before = [self.tokenizer.bos_token_id, *self._tokens(f"{question}\n")]
+        said = self._tokens(option)
         longest = self.model.config.max_position_embeddings
         if len(before) + len(said) > longest:
             raise RequestError(
@@ -104,3 +106,6 @@ class Glyphs(BeliefBackend):
         logits = self.model(torch.tensor([before + said])).logits[0, len(before) - 1 : -1]
         chosen = torch.log_softmax(logits.double(), -1)[torch.arange(len(said)), torch.tensor(said)]
         return float(chosen.mean())
+
+    def _tokens(self, text: str) -> list[int]:
+        return control_tokens(self.tokenizer).ids_of(text, self.tokenizer)

@@ -8,6 +8,7 @@ With `share: [i, n]` an agent sees every n-th example, from the i-th on; `share:
 """
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -110,7 +111,7 @@ class InContext(BeliefBackend):
             return cls(**options)
         folder = SHIPPED / (checkpoint or DEFAULT)
         if checkpoint is not None and not (folder / CONFIG).is_file():
-            folder = Path(checkpoint).expanduser()
+            folder = Path(os.path.expanduser(checkpoint))
         stored: dict[str, Any] = {}
         if (folder / OPTIONS).is_file():
             with explained(f"{folder / OPTIONS} cannot be read"):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
+from agents.control_tokens import control_tokens
 from agents.errors import BeliefError, ConfigError, RequestError, UnknownName
 from agents.models.langsamp.backend import LangSAMP
 from agents.models.langsamp.model import LANGUAGES, SCRIPTS
@@ -180,8 +181,7 @@ class LangSAMPCloze(BeliefBackend):
         return torch.tensor([row]), 1 + len(before)
 
     def _tokens(self, text: str) -> list[int]:
-        found: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"] if text.strip() else []
-        return found
+        return control_tokens(self.tokenizer).ids_of(text, self.tokenizer) if text.strip() else []
 
 
 def _changed(rows: Tensor, tables: str) -> Tensor:

@@ -5,6 +5,7 @@ arXiv:2211.13956: representations for tasks that the model was not trained on); 
 """
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -105,9 +106,9 @@ class PaSSTScenes(BeliefBackend):
         own: dict[str, Any] = {key: options.pop(key) for key in ("neighbours", "temperature") if key in options}
         backend = PaSSTBackend.from_pretrained(checkpoint, **options)
         assert checkpoint is not None
-        folder, embedding = Path(checkpoint).expanduser(), PaSSTEmbedding(backend)
+        folder, embedding = Path(os.path.expanduser(checkpoint)), PaSSTEmbedding(backend)
         if examples is not None:
-            known = read_examples(Path(examples).expanduser(), each=each)
+            known = read_examples(Path(os.path.expanduser(examples)), each=each)
             return cls(embedding, embedding.embed([sound for _, sound in known]), [name for name, _ in known], **own)
         if not (folder / SCENES).is_file():
             raise ModelError(

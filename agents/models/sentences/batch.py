@@ -6,10 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agents.control_tokens import control_tokens
+
 
 def batch(tokenizer: Any, texts: Sequence[str], longest: int) -> tuple[Tensor, Tensor]:
-    """Return token numbers [B, T] and which are no padding [B, T] bool; padding is on the right, whatever the tokenizer's is."""
-    found = tokenizer(list(texts), padding=True, truncation=True, max_length=longest, padding_side="right")
+    """Return token numbers [B, T] and which are no padding [B, T] bool; padding is on the right, whatever the tokenizer's is.
+
+    The name of a control token in a text is read as words.
+    """
+    control = control_tokens(tokenizer)
+    said = [control.disarmed(text) for text in texts]
+    found = tokenizer(said, padding=True, truncation=True, max_length=longest, padding_side="right")
     return torch.tensor(found["input_ids"]), torch.tensor(found["attention_mask"]).bool()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -42,7 +43,7 @@ class TransformerPrograms(BeliefBackend):
         """Return the backend of a folder with program.json."""
         if checkpoint is None:
             raise ModelError("transformer_programs ships no program: give checkpoint: FOLDER, made by `debate train`")
-        path = Path(checkpoint).expanduser() / STORED
+        path = Path(os.path.expanduser(checkpoint)) / STORED
         try:
             stored = parse_json(path.read_text())
             if stored["format"] != FORMAT:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import struct
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from support.official_passt import official
 from support.small_data import wav
 from typer.testing import CliRunner
 
+from agents.beliefs import sound_files
 from agents.beliefs.cards import create_belief_backend
 from agents.beliefs.sound_files import read_sound, resampled
 from agents.errors import ModelError, ObservationError, TaskError, UnknownName
@@ -69,6 +71,51 @@ def test_what_is_no_sound_is_a_sentence():
     with pytest.raises(ObservationError, match="x: not a sound file that can be read"):
         read_sound(b"spam" * 20, source="x")
     assert read_sound(wav(b"\0\x40"), source="x").samples.tolist() == [0.5]
+
+
+def wav_that_says(count, pcm, rate=8000):
+    """Return a WAV of one channel of 16 bits that says how many samples it has."""
+    form = struct.pack("<HHIIHH", 1, 1, rate, 2 * rate, 2, 16)
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", 2 * count) + pcm
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def test_half_a_sample_at_the_end_of_a_wav_is_cut():
+    assert read_sound(wav_that_says(1000, b"\1\0" * 16 + b"\1"), source="x").samples.shape == (16,)
+
+
+def test_a_part_of_a_wav_that_says_that_it_is_longer_than_the_file_is_a_sentence():
+    blob = bytearray(wav_that_says(10, b"\1\0" * 10))
+    # The fourth byte of the length of `fmt `.
+    blob[19] = 1
+    with pytest.raises(ObservationError, match="x: not a sound file that can be read"):
+        read_sound(bytes(blob), source="x")
+
+
+@pytest.mark.parametrize("said", [0, (1 << 36) - 1])
+def test_what_a_head_says_of_a_sounds_length_is_not_relied_on(tmp_path, said):
+    blob = bytearray(written(tmp_path / "x.flac", torch.zeros(5000), 8000).read_bytes())
+    # Of the 36 bits of STREAMINFO that count the samples.
+    blob[21] = (blob[21] & 0xF0) | said >> 32
+    blob[22:26] = struct.pack(">I", said & 0xFFFFFFFF)
+    try:
+        assert read_sound(bytes(blob), source="x").samples.shape == (5000,)
+    except ObservationError:
+        # As libsndfile's version reads a head that lies.
+        return
+
+
+def test_a_sound_that_unpacks_to_any_length_is_refused_before_it_is_there(tmp_path, monkeypatch):
+    blob = written(tmp_path / "x.flac", torch.zeros(200_000), 8000).read_bytes()
+    assert len(blob) < 2000
+    monkeypatch.setattr(sound_files, "MOST_SAMPLES", 100_000)
+    with pytest.raises(ObservationError, match="more than 100,000 samples are not read"):
+        read_sound(blob, source="x")
+
+
+def test_a_sound_of_one_sample_a_second_that_would_be_days_is_refused():
+    with pytest.raises(ObservationError, match="a sound of 1 Hz of more than 3 hours is not read"):
+        read_sound(wav_that_says(10_801, b"\0" * 2 * 10_801, rate=1), source="x")
 
 
 def test_names_of_classes_are_shipped():

@@ -73,7 +73,7 @@ def test_a_kind_of_ones_own_debates_beside_the_others(run):
             "role 'own_agents:NoAgent' is no class derived from agents.speakers.speaker",
         ),
         ("own_agents:Nobody", ConfigError, "role 'own_agents:Nobody': own_agents has no 'Nobody'"),
-        ("os:system", ConfigError, "role 'os:system' is no class"),
+        ("os:system", ConfigError, "role 'os:system' is of Python's standard library, which has no role"),
         ("nowhere.at:all", UnknownName, "unknown role 'nowhere.at:all'. Known: dummy, expert, misaligned, random"),
         ("exprt", UnknownName, "unknown role 'exprt'. Known: .*Did you mean 'expert'"),
     ],

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from agents.errors import ConfigError
+from debate.cli.app import main
 from debate.config.load import load_config, validate
 from debate.config.topology_file import read_topology_file
 from debate.protocol.exchange import build_exchange
@@ -239,3 +240,53 @@ def test_what_a_run_folder_would_hold_as_something_else_is_refused(tmp_path, opt
 def test_a_topology_file_is_named_in_a_config_file_alone():
     with pytest.raises(ConfigError, match="`file` is read where a config file is loaded"):
         validate({"backend": "mock", "model": "mock", "topology": {"file": "g.json"}}, source="x")
+
+
+TOKEN = "ghp_" + "a1" * 18
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "prompts={}",
+        "agents.ada.prompts=./{}",
+        "agents.ada.role={}",
+        "agents.ada.checkpoint={}",
+        "model={}",
+        "backend={}",
+        "decoding={}",
+        "rounds={}",
+        "format={}",
+        "topology={{file: {}.json}}",
+        "topology={}.json",
+        "agents.{}.temperature=0.5",
+        "{}=1",
+    ],
+)
+def test_a_key_in_the_wrong_place_is_refused_and_repeated_nowhere(written, capsys, monkeypatch, override):
+    monkeypatch.setattr("sys.argv", ["debate", "eval", str(written()), "--set", override.format(TOKEN)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert said.err.startswith("debate: ")
+    assert TOKEN not in said.err + said.out
+
+
+@pytest.mark.parametrize("key", ["prompts", "role", "model", "decoding", "rounds"])
+def test_a_key_in_a_config_is_not_repeated_in_the_error_itself(written, key):
+    with pytest.raises(ConfigError, match="a key has no place in a config") as refused:
+        load_config(written(f"{key}: {TOKEN}\n", base=BASE.replace("model: mock\n", "")))
+    assert TOKEN not in str(refused.value)
+
+
+def test_a_key_in_a_topology_file_is_not_repeated(written, tmp_path):
+    (tmp_path / "t.yaml").write_text(f"agents: {{zoe: {{prompts: ./{TOKEN}}}}}\n")
+    with pytest.raises(ConfigError, match="a key has no place in a config") as refused:
+        load_config(written("topology: {file: t.yaml}\n"))
+    assert TOKEN not in str(refused.value)
+
+
+def test_the_home_of_a_user_that_is_not_there_is_a_sentence(written):
+    with pytest.raises(ConfigError, match=r"cannot read the topology ~nobody-of-that-name/x\.yaml: no such file"):
+        load_config(written("topology: {file: ~nobody-of-that-name/x.yaml}\n"))

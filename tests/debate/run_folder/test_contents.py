@@ -242,6 +242,19 @@ def test_what_is_no_digest_names_no_file(tmp_path, digest):
         MessageStore(tmp_path / "messages").get(digest)
 
 
+def test_a_message_in_another_folder_than_its_own_is_written_again(recorded, tmp_path):
+    _, transcript = recorded
+    message = transcript.turns[0].message
+    store = MessageStore(tmp_path / "messages")
+    store.put(message)
+    file = store.file(message.digest)
+    (tmp_path / "messages" / "zz").mkdir()
+    file.rename(tmp_path / "messages" / "zz" / file.name)
+    again = MessageStore(tmp_path / "messages")
+    again.put(message)
+    assert again.get(message.digest) == message
+
+
 def test_a_message_behind_a_link_is_not_read(recorded, tmp_path):
     path, transcript = recorded
     digest = transcript.turns[0].message.digest

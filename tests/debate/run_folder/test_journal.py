@@ -197,6 +197,13 @@ def test_format_1_is_read_and_continued_as_format_1(tmp_path):
     assert RunReader(path.parent).state.results["m"].total == len(QUESTIONS)
 
 
+def test_linked_records_below_a_head_of_format_1_are_refused(journal):
+    head, *rest = lines(journal)
+    body = head[9:-1].replace(b'"format":2', b'"format":1')
+    journal.write_bytes(b"%08x %s\n" % (zlib.crc32(body), body) + b"".join(rest[:3] + rest[4:]))
+    refused(journal, "its records are linked, and the first says that it is of format 1", 0)
+
+
 @pytest.mark.parametrize(
     "record",
     [

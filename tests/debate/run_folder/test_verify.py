@@ -235,6 +235,17 @@ def test_results_that_are_not_the_journal_s_are_refused(signed, name):
     assert found(signed)[1]["results"][0] == "refused"
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "cipher/config.yaml"])
+@pytest.mark.parametrize(
+    "change", [lambda file: file.write_text(file.read_text() + "# x\n"), lambda file: file.unlink()]
+)
+def test_a_config_that_is_not_the_signed_one_is_refused(signed, name, change):
+    change(signed / name)
+    verdict, checks = found(signed)
+    assert verdict == "refused"
+    assert checks["sealed"] == ("refused", f"not as it was signed: {name}")
+
+
 def test_a_message_that_is_exchanged_or_missing_is_refused(signed):
     one, other = list(signed.glob("messages/*/*.safetensors"))[:2]
     one.write_bytes(other.read_bytes())
@@ -283,6 +294,11 @@ def test_which_key_signs(keys, monkeypatch, tmp_path, cli):
     setting = ("--set", f"execution.sign_with={tmp_path / 'absent'}")
     assert cli(*EVALUATION, *setting, "--sign-with", str(keys[0]), "--out", str(tmp_path / "run"))[0] == 0
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["key"] == ours
+
+
+def test_what_is_no_path_names_no_key(tmp_path):
+    with pytest.raises(ConfigError, match="is no path of a private key"):
+        signing_key("a\0b", tmp_path)
 
 
 def test_a_private_key_is_never_in_a_run_folder(cli, signed):

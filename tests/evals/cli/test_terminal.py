@@ -1,5 +1,6 @@
 """What a person sees in a real terminal: results stay, the panel goes."""
 
+import json
 from importlib.metadata import version
 
 import pytest
@@ -44,6 +45,21 @@ def test_control_characters_of_a_question_reach_no_terminal(cli):
     assert "What is 1+1?" in out
     for forbidden in ("\x1b", "\x07", "\u202e", "\x9b"):
         assert forbidden not in out + err
+
+
+def test_control_characters_of_a_question_are_escaped_in_json(cli, tmp_path):
+    hostile = "What is 1+1?\x9b31m\u202eevil\x7f\u2028é"
+    questions = tmp_path / "q.jsonl"
+    questions.write_text(json.dumps({"question": hostile, "answer": "2"}) + "\n")
+    code, _, err = cli(
+        "eval", "smoke", "--task", "file", "--data", questions, "--methods", "single", "--out", tmp_path / "run"
+    )
+    assert code == 0, err
+    code, out, _ = cli("show", tmp_path / "run", "--json")
+    assert code == 0
+    assert not any(character in out for character in "\x9b\u202e\x7f\u2028")
+    assert "é" in out
+    assert json.loads(out)["debates"][0]["text"] == hostile
 
 
 def test_what_looks_like_markup_is_shown_as_it_was_written(cli, tmp_path):

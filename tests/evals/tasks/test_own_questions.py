@@ -278,3 +278,14 @@ def test_a_json_file_of_one_row_is_one_question_and_another_object_is_refused(tm
     path.write_text(json.dumps({"data": ROWS}), encoding="utf-8")
     with pytest.raises(TaskError, match="no column 'question': the file is one object; questions are an array of rows"):
         create_task("file:text", data=path).samples()
+
+
+def test_a_question_that_no_prompt_can_hold_is_told_before_any_is_asked(cli, tmp_path):
+    """Private-use characters come out of PDFs; two of them mark places in prompts."""
+    rows = [{"question": "1+1?", "answer": "2"}, {"question": "2+2 \ue000?", "answer": "4"}]
+    data, out = tmp_path / "q.jsonl", tmp_path / "run"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, _, err = cli("eval", "smoke", "--task", "file", "--data", data, "--methods", "single", "--out", out)
+    assert code == 2
+    assert "a prompt may not hold the characters U+E000 and U+E001" in " ".join(err.split())
+    assert not out.exists()

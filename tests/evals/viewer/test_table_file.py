@@ -1,5 +1,7 @@
 """Rows of a model's table from its file: those of the tensor, found by the hash that fingerprints have."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -31,6 +33,14 @@ def test_a_folder_without_it_and_damaged_files_have_none(tmp_path):
     for number, blob in enumerate((b"", b"\xff" * 8, (5).to_bytes(8, "little") + b"[[[[[", b"x" * 100)):
         (tmp_path / f"{number}.safetensors").write_bytes(blob)
         assert table_with_hash(tmp_path, "0" * 64) is None
-    place = '{"wte.weight": {"dtype": "F32", "shape": [9, 9], "data_offsets": [0, 324]}}'
-    (tmp_path / "9.safetensors").write_bytes(len(place).to_bytes(8, "little") + place.encode())
+
+
+@pytest.mark.parametrize(
+    ("shape", "offsets"),
+    [([9, 9], [0, 324]), ([2, 2], []), ([2, 2], [1 << 70, 16]), ([2, 2], [-5, 16]), ([1 << 62] * 2, [0, 16]), ([10**300], [0, 0]),
+     ([-1, 4], [0, 16]), ([4], [0, 16]), ("ab", [0, 16]), ([2.5, 1], [0, 16])],
+)  # fmt: skip
+def test_a_table_that_the_file_does_not_hold_is_none(tmp_path, shape, offsets):
+    place = json.dumps({"wte.weight": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}).encode()
+    (tmp_path / "9.safetensors").write_bytes(len(place).to_bytes(8, "little") + place + bytes(16))
     assert table_with_hash(tmp_path, "0" * 64) is None
