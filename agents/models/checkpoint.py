@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from agents.errors import BeliefError, ConfigError, ModelError
 from agents.hollow import no_larger_than
-from agents.models.stored import read_stored, typed
+from agents.models.stored import first_line, read_stored, typed
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -85,6 +85,7 @@ def explained(what: str) -> Iterator[None]:
         IndexError,
         ArithmeticError,
         RuntimeError,
+        AssertionError,
         MemoryError,
         SafetensorError,
         # Sizes that do not fit together, by the model's own config.
@@ -92,8 +93,7 @@ def explained(what: str) -> Iterator[None]:
         ModelError,
         BeliefError,
     ) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{what}: {reason[:300]}") from error
+        raise ModelError(f"{what}: {first_line(error)[:300]}") from error
 
 
 def save_model(folder: Path, model: nn.Module, sizes: Mapping[str, object], **options: object) -> None:

@@ -145,6 +145,7 @@ NEED_DATA = {
         "digits",
         "functions_taught",
         "fusion",
+        "gaps",
         "glyphs",
         "in_context_mixture",
         "instruct",

@@ -15,7 +15,7 @@ from agents.errors import BeliefError, ModelError, RequestError
 from agents.hollow import no_larger_than
 from agents.model_folder import held, read_config, read_tokenizer
 from agents.models.sentences.folder import save_model, write_settings
-from agents.models.stored import read_stored
+from agents.models.stored import first_line, read_stored
 from agents.observation import Observation, Text
 from agents.question import Question
 
@@ -54,8 +54,8 @@ class Glyphs(BeliefBackend):
                     folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
                 )
             tokenizer = read_tokenizer(folder)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"no language model on glyphs in {folder}: {str(error).splitlines()[0]}") from error
+        except (OSError, ValueError, RuntimeError, AssertionError) as error:
+            raise ModelError(f"no language model on glyphs in {folder}: {first_line(error)}") from error
         return cls(model, tokenizer, **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from agents.errors import ModelError
 from agents.hollow import no_larger_than
 from agents.model_folder import held, read_config, read_tokenizer
-from agents.models.stored import read_stored
+from agents.models.stored import first_line, read_stored
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def load_encoder(
                 **options,
             )
         tokenizer = read_tokenizer(folder)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise ModelError(f"no {what} in {folder}: {str(error).splitlines()[0]}") from error
+    except (OSError, ValueError, TypeError, RuntimeError, AssertionError) as error:
+        raise ModelError(f"no {what} in {folder}: {first_line(error)}") from error
     missing = set(report["missing_keys"])
     for name in missing.intersection(zero):
         body.get_parameter(name).data.zero_()

@@ -138,6 +138,7 @@ PREPARED = {
     "sentence_transformers": contracts.small_sentence_transformer,
     "static_vectors": word_vectors,
     "text_encoder": contracts.small_text_encoder,
+    "text_encoder_cloze": contracts.small_cloze,
     "tnt": contracts.small_tnt,
     "transformer_programs": contracts.small_program,
 }

@@ -309,7 +309,7 @@ def test_a_saved_backend_is_the_same(tmp_path, written):
         ("[" * 100_000, ""),
         ('{"temperature": "x"}', "temperature is a number; got 'x'"),
         ('{"temperature": 0}', "temperature must be finite and above 0; got 0"),
-        ('{"temperature": NaN}', "temperature must be finite and above 0; got nan"),
+        ('{"temperature": NaN}', "static_vectors.json holds a number that is not finite"),
         ('{"centred": "false"}', "centred is true or false; got 'false'"),
         ('{"weights": 3}', "weights is even or sif; got 3"),
     ],
