@@ -99,6 +99,7 @@ DATA = {
     "answers": answer_sentences,
     "word_vectors": answer_sentences,
     "fusion": digits,
+    "gaps": tatoeba,
     "glyphs": shakespeare,
     "picture_experts": things,
     "pictures": things,
