@@ -82,7 +82,8 @@ async def _last_request(plan: Plan, transcript: Transcript) -> tuple[Agent, Requ
         raise RequestError("the prompt of the last turn had no room for all that was heard; use shorter messages")
     inbox, said = plan.debate.protocol.inbox(turn.key), {one.key: one for one in transcript.turns}
     if agent.remembers:
-        agent, _ = await plan.debate.recalling(transcript.question, inbox, agent, said)
+        agent, forgotten = await plan.debate.recalling(transcript.question, inbox, agent, said)
+        agent = agent.remembering((agent.past or ())[turn.forgotten - forgotten :])
     heard = [found.content for found in plan.debate.heard(inbox, agent, said)]
     own = None if inbox.own is None else plan.debate.hearing.own(said[inbox.own].message, agent).content
     return agent, agent.request(transcript.question.text, own, heard, turn.seed)

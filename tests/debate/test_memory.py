@@ -159,17 +159,31 @@ def test_an_answer_stands_behind_the_cue_that_it_was_given_to():
     assert RemoteRequest.model_validate(request_body(asked, "eve")).request({}).prompt == found
 
 
-def test_the_last_turn_is_weighed_behind_what_was_remembered(played, run):
-    asked = config()
-    transcript, prompts = played(asked)
+@pytest.fixture
+def weighed(run):
+    """Return a function: config and transcript → the prompt that the deciding agent's last turn is weighed behind."""
 
-    async def go():
-        backends = Backends(asked)
-        try:
-            plan = SimpleNamespace(config=asked, debate=build_debate(asked, backends))
-            _, request = await _last_request(plan, transcript)
-            return request
-        finally:
-            await backends.close()
+    def prompt_of(asked, transcript):
+        async def go():
+            backends = Backends(asked)
+            try:
+                plan = SimpleNamespace(config=asked, debate=build_debate(asked, backends))
+                _, request = await _last_request(plan, transcript)
+                return request.prompt
+            finally:
+                await backends.close()
 
-    assert run(go()).prompt == prompts["ada", 3]
+        return run(go())
+
+    return prompt_of
+
+
+def test_the_last_turn_is_weighed_behind_what_was_remembered(played, weighed):
+    transcript, prompts = played(config())
+    assert weighed(config(), transcript) == prompts["ada", 3]
+    last = next(turn for turn in transcript.turns if turn.key == TurnKey(3, "ada"))
+    tight = config(options={"context": last.usage.prompt_tokens + 20 - 1}, overflow="truncate-oldest")
+    transcript, prompts = played(tight)
+    assert transcript.last_of("ada").forgotten == 1
+    # What was forgotten for want of room in the last turn itself is not weighed either.
+    assert weighed(tight, transcript) == prompts["ada", 3]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from agents.decoding.acbs import loops
 from agents.decoding.attributes import AttributeClassifier, cells
+from agents.errors import ModelError
 from agents.models.seeded import seeded
 from agents.models.sentences.steps import train_step
 
@@ -84,7 +85,12 @@ def draw_samples(
 
 @torch.no_grad()
 def prefixes_of(model: Any, texts: Sequence[Sampled], horizon: int, loop: int, *, batch: int = 64) -> Prefixes:
-    """Return the prefixes of texts, all of whose prompts are equally long, with the model's states."""
+    """Return the prefixes of texts with the model's states.
+
+    Raises:
+        ModelError: the model's head, whose input a search looks at, reads something else than these.
+    """
+    refuse_other_states(model, torch.tensor([texts[0].prompt]))
     states, known = [], []
     for start in range(0, len(texts), batch):
         part = [text for text in texts[start : start + batch] if text.tokens]
@@ -100,6 +106,22 @@ def prefixes_of(model: Any, texts: Sequence[Sampled], horizon: int, loop: int, *
             states.append(row[len(text.prompt) : len(text.prompt) + len(places)])
             known += places
     return Prefixes(torch.cat(states), torch.stack(known))
+
+
+def refuse_other_states(model: Any, tokens: Tensor) -> None:
+    """Raise ModelError where a model's head reads something else than its last states of tokens [B, T]."""
+    read: list[Tensor] = []
+    hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    try:
+        model(tokens, use_cache=False)
+    finally:
+        hook.remove()
+    states = model.model(tokens, use_cache=False).last_hidden_state
+    if len(read) != 1 or read[0].shape != states.shape or not torch.allclose(read[0], states, rtol=1e-3, atol=1e-4):
+        raise ModelError(
+            f"a classifier is of the states that a model's head reads, and {type(model).__name__} makes something else of its "
+            "last states first: take a model without that"
+        )
 
 
 def surprise(classifier: AttributeClassifier, prefixes: Prefixes) -> Tensor:

@@ -9,6 +9,9 @@ from agents.backend import Prompt, Request, Sampling
 from agents.backends.transformers.engine import Engine
 from agents.backends.transformers.model import LoadedModel
 from agents.decoding.attributes import read_classifier
+from agents.errors import ModelError
+from agents.models.acbs.samples import Sampled, prefixes_of
+from agents.models.ftp.model import FTPConfig, FTPForCausalLM
 from agents.pretrained import locate
 from debate.config.shipped import configs_folder
 from evals.training import attributes
@@ -84,3 +87,13 @@ def test_what_cannot_be_a_recipe(wrong, match):
 def test_the_shipped_recipe_is_of_dee():
     recipe = load_recipe(configs_folder() / "training" / "dee_acbs.yaml")
     assert (recipe.begin, recipe.stages) == ("tiny/dee", ())
+
+
+def test_a_model_whose_head_reads_no_last_state_is_refused():
+    """A search looks at what the head reads: of a model that foretells that is its decoder's, and no state of its blocks."""
+    config = FTPConfig(
+        vocab_size=20, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, horizon=2,
+        tie_word_embeddings=True, pad_token_id=0,
+    )  # fmt: skip
+    with pytest.raises(ModelError, match="a model's head reads, and FTPForCausalLM makes something else"):
+        prefixes_of(FTPForCausalLM(config).eval(), [Sampled((3, 4), (5, 6), True)], 4, 2)
