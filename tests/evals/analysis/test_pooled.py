@@ -15,6 +15,7 @@ from evals.reproduce import reproduce
 class Method:
     name: str
     own: dict
+    is_dependent: bool = False
 
     @property
     def debates(self):
@@ -51,6 +52,13 @@ def test_questions_of_all_runs_count_once_each_in_pairs():
         for method in one.methods:
             merged[method.name] |= method.own
     assert [found] == compare_all(merged, [("other", "plain")])
+
+
+def test_questions_that_depend_on_each_other_in_one_run_are_not_tested_over_all():
+    runs = [run_of(0, range(10), range(30)), run_of(1, range(10), range(30))]
+    assert pooled(runs, "plain")[0].is_distinguishable
+    runs[1].methods[1].is_dependent = True
+    assert not pooled(runs, "plain")[0].is_distinguishable
 
 
 def test_what_cannot_be_pooled_is_refused():
