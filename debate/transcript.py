@@ -92,8 +92,7 @@ class Turn:
         reduced: CIPHER messages of which fewer positions were heard, with which.
         place: position among the turns of its round, in the protocol's order.
         left_out: turns that its prompt had no room for, oldest first.
-        forgotten: of an agent with a memory how many of its earlier turns, the oldest, it has forgotten, as no prompt so far had
-            room for more.
+        forgotten: number of the agent's oldest earlier turns that it has forgotten, because no prompt had room for them.
         summary: the summary of turns that its prompt had no room for.
         signature: signature over the message at this place; None where nobody signed it.
         log_likelihood: log-likelihood of a text in nats, where the decision asks for it (`likeliest`).
