@@ -57,7 +57,7 @@ _FAREWELL = re.compile(
 )
 # What an expression may begin with before its first number; before the last one of "2√3", more.
 _OPENING = re.compile(
-    r"(?:-(?=[(√\\|])|[(√∛{|]\s?|\\sqrt\s?(?:\[\d\]\s?)?|sqrt(?=\()|\\[dtc]?frac\s?|(?:π|\\pi\s?)(?=[*/·√(]|\\))*$"
+    r"(?:-(?=[(\[{√\\|])|(?<=-)\[\s?|[(√∛{|]\s?|\\sqrt\s?(?:\[\d\]\s?)?|sqrt(?=\()|\\[dtc]?frac\s?|(?:π|\\pi\s?)(?=[*/·√(]|\\))*$"
 )
 _GLUED = re.compile(r"[\d.,()√∛π^{}\[\]\\*/+sqrtpifacdo-]*$")
 _GLUES = re.compile(
