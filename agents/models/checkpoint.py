@@ -155,15 +155,15 @@ def official(path: Path, what: str) -> Iterator[Any]:
 
 
 def located(place: str | Path) -> Path:
-    """Return a path, `~` and `~user` resolved.
+    """Return a path, `~` and `~user` resolved; a file whose name begins with `~` is written `./~name`.
 
     Raises:
         ModelError: there is no such user.
     """
-    try:
-        return Path(os.path.expanduser(place))
-    except RuntimeError as error:
-        raise ModelError(f"cannot tell where {place} is: {error}") from error
+    expanded = os.path.expanduser(place)
+    if expanded.startswith("~"):
+        raise ModelError(f"cannot tell where {place} is: no user has this name; a file of this name is ./{place}")
+    return Path(expanded)
 
 
 def _tensors(path: Path) -> Any:
