@@ -87,6 +87,8 @@ class Service:
             exception_handlers=dict.fromkeys((ApiError, DebateError, GivenUp, ClientDisconnect, Exception), _failed)
             | {HTTPException: _no_such},
         )
+        # A redirect would name the host that the client wrote, and leave TLS behind a proxy.
+        self.app.router.redirect_slashes = False
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})

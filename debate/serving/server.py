@@ -113,6 +113,8 @@ async def serve(
             service = Service(catalogue, limits, Access(listen.token, (*LOCAL_NAMES, name)), out, observer, keys)
             config = uvicorn.Config(
                 service.app,
+                # Of a head without an end it keeps 64 KiB; the other parser, which engines may bring, keeps all of it.
+                http="h11",
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
