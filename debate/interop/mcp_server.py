@@ -11,7 +11,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from agents.errors import DebateError
 from agents.installed import installed_version
 from debate.serving.growing import told
-from debate.serving.local import Answered, LocalModels
+from debate.serving.local import LocalModels
 from debate.transcript import Turn, turn_fields
 
 NAME = "cipher-debate"
@@ -31,7 +31,8 @@ def server_of(models: LocalModels) -> MCPServer[Any]:
         instructions="Language models that debate a question in rounds, and one answer. Served: "
         + ", ".join(models.ids),
     )
-    kept: OrderedDict[str, Answered] = OrderedDict()
+    # In words: the vectors of so many debates would fill the memory.
+    kept: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     @server.tool()
     async def debate(
@@ -69,7 +70,8 @@ def server_of(models: LocalModels) -> MCPServer[Any]:
             await asyncio.wait([joined, telling], return_when=asyncio.FIRST_COMPLETED)
             joined.cancel()
             telling.cancel()
-        kept[found.id] = found
+        transcript = found.outcome.transcript
+        kept[found.id] = {"question": transcript.question.text, "turns": _turns(transcript.turns)}
         while len(kept) > MOST_KEPT:
             kept.popitem(last=False)
         decision = found.outcome.decision
@@ -79,8 +81,8 @@ def server_of(models: LocalModels) -> MCPServer[Any]:
             "reason": decision.reason,
             "answers": dict(decision.answers),
             "text": found.content,
-            "rounds": found.outcome.transcript.rounds,
-            "tokens": found.outcome.transcript.generated_tokens,
+            "rounds": transcript.rounds,
+            "tokens": transcript.generated_tokens,
         }
 
     @server.tool()
@@ -92,8 +94,7 @@ def server_of(models: LocalModels) -> MCPServer[Any]:
         """
         if id not in kept:
             raise ToolError(f"no debate {id[:80]!r} was played here; the last {MOST_KEPT} are kept")
-        transcript = kept[id].outcome.transcript
-        return {"question": transcript.question.text, "turns": _turns(transcript.turns)}
+        return kept[id]
 
     return server
 

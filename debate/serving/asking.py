@@ -8,7 +8,14 @@ from debate.serving.requests import ChatAsked, CompletionAsked, question_id
 from debate.serving.tokens import texts_of
 
 
-def started(catalogue: Catalogue, player: Player, limits: Limits, asked: ChatAsked | CompletionAsked) -> Job:
+def started(
+    catalogue: Catalogue,
+    player: Player,
+    limits: Limits,
+    asked: ChatAsked | CompletionAsked,
+    *,
+    background: bool = True,
+) -> Job:
     """Begin what a request asks for.
 
     Args:
@@ -16,6 +23,7 @@ def started(catalogue: Catalogue, player: Player, limits: Limits, asked: ChatAsk
         player: who plays.
         limits: what is allowed.
         asked: the request.
+        background: whether a chat interface may ask, whose prompts for itself one agent answers.
 
     Raises:
         ApiError: no such model, something that is not allowed, or no place in the queue.
@@ -23,7 +31,7 @@ def started(catalogue: Catalogue, player: Player, limits: Limits, asked: ChatAsk
     """
     model = catalogue.get(asked.model)
     if isinstance(asked, ChatAsked):
-        plan = model.plan(asked, limits, instructions=asked.instructions, alone=asked.is_background)
+        plan = model.plan(asked, limits, instructions=asked.instructions, alone=background and asked.is_background)
         return player.start(plan, [_question(asked, asked.instructions, asked.question)], follows=asked.stream)
     plan = model.plan(asked, limits)
     return player.start(plan, [_question(asked, "", text) for text in texts_of(asked, plan)], follows=asked.stream)

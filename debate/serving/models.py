@@ -161,6 +161,12 @@ class ServedModel:
                 )
             config = self._single(config, "single", agent=self.agent)
             method = "single"
+        elif method == "single" and changes.get("rounds", 1) != 1:
+            raise ApiError(
+                400,
+                f"debate.rounds is {changes['rounds']}, and the method single is one agent, which speaks once; leave rounds out",
+                param="debate.rounds",
+            )
         elif method is not None:
             if method not in self._rows:
                 raise UnknownName("method", method, self._rows, where="debate.method")

@@ -5,7 +5,8 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
 
 from debate.serving.errors import ApiError
 
@@ -23,15 +24,25 @@ class Checked(Protocol):
 
 M = TypeVar("M", bound=Checked)
 
-# What decides how a model samples. Here the config does: a debate's agents have temperatures of their own.
-SAMPLING = (
-    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias",
+# What says nothing about the answer.
+ASIDE = (
+    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+    "parallel_tool_calls",
 )  # fmt: skip
-# What a model may call, and the key that may say that it has to.
-OFFERED = {"tools": "tool_choice", "functions": "function_call"}
+# What an answer has to look like; of the first, `{"type": "text"}` asks for nothing.
+FORMS = ("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar")
 # Chat interfaces ask for titles, tags and follow-up questions in the background, by prompts that begin so (Open WebUI).
 BACKGROUND = "### Task:"
 Text = Annotated[str, StringConstraints(strict=True)]
+
+
+def _no_truth(given: Any) -> Any:
+    if isinstance(given, bool):
+        raise PydanticCustomError("truth_value", "Input should be a whole number, not true or false")
+    return given
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth)]
 
 
 class Overrides(BaseModel):
@@ -61,11 +72,11 @@ class Asked(BaseModel):
     model: Text
     stream: bool = False
     stream_options: StreamOptions | None = None
-    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    seed: Whole | None = Field(default=None, ge=-(2**63), lt=2**63)
+    max_tokens: Whole | None = Field(default=None, ge=1)
+    max_completion_tokens: Whole | None = Field(default=None, ge=1)
     stop: Text | list[Text] | None = None
-    n: int | None = None
+    n: Whole | None = None
     debate: Overrides = Field(default_factory=Overrides)
 
     @property
@@ -94,10 +105,9 @@ class Asked(BaseModel):
     @property
     def ignored(self) -> list[str]:
         """Keys that were given and change nothing."""
+        known = {*ASIDE, *FORMS, *self.REFUSED, "modalities"}
         given = (self.model_extra or {}).items()
-        return sorted(
-            key for key, value in given if (key in SAMPLING and value is not None) or (key in OFFERED and value)
-        )
+        return sorted(key for key, value in given if key not in known and value not in ([], {}) and _is_said(value))
 
     def check(self) -> None:
         """Raise ApiError where something is asked that is not done."""
@@ -105,8 +115,15 @@ class Asked(BaseModel):
             raise _refused("n", f"n is {self.n}; a request has one answer: ask again with another seed")
         if len(self.stops) > 16 or "" in self.stops:
             raise _refused("stop", "stop has up to 16 texts, none of them empty")
+        extra = self.model_extra or {}
+        for key in ("rounds", "method"):
+            if _is_said(extra.get(key)):
+                raise _refused(key, f'{key} is a key of debate: send "debate": {{"{key}": …}}')
+        for key in FORMS:
+            if _is_said(extra.get(key)) and (key, extra[key]) != ("response_format", {"type": "text"}):
+                raise _refused(key, f"a debate answers in plain text; leave {key} out")
         for key, sentence in self.REFUSED.items():
-            value = (self.model_extra or {}).get(key)
+            value = extra.get(key)
             if value not in (None, False, [], {}, 0, "none", "auto"):
                 raise _refused(key, sentence)
 
@@ -149,11 +166,7 @@ class ChatAsked(Asked):
     def check(self) -> None:
         """Raise ApiError where something is asked that is not done."""
         super().check()
-        extra = self.model_extra or {}
-        form = extra.get("response_format")
-        if form is not None and form != {"type": "text"}:
-            raise _refused("response_format", "a debate answers in plain text; leave response_format out")
-        if extra.get("modalities") not in (None, ["text"]):
+        if (self.model_extra or {}).get("modalities") not in (None, ["text"]):
             raise _refused("modalities", "a debate answers in text; leave modalities out")
         for said in self.messages:
             if said.role not in ("system", "developer", "user", "assistant"):
@@ -181,7 +194,12 @@ class ChatAsked(Asked):
 
     @property
     def is_background(self) -> bool:
-        """Whether a chat interface asks it for itself: a title, tags, what might be asked next."""
+        """Whether a chat interface asks it for itself: a title, tags, what might be asked next.
+
+        Whoever says how to debate does not.
+        """
+        if self.debate.method is not None or self.debate.rounds is not None:
+            return False
         return self.messages[-1].text.lstrip().startswith(BACKGROUND)
 
 
@@ -191,8 +209,8 @@ class CompletionAsked(Asked):
     REFUSED = {"suffix": "a debate does not fill in before a suffix; leave suffix out"}
     prompt: Any
     echo: bool = False
-    best_of: int | None = None
-    logprobs: int | None = None
+    best_of: Whole | None = None
+    logprobs: Whole | None = None
 
     @property
     def is_reading(self) -> bool:
@@ -251,6 +269,10 @@ class DetokenizeAsked(BaseModel):
         """Nothing more is asked of it."""
 
 
+def _is_said(given: Any) -> bool:
+    return given is not None and given is not False
+
+
 def _is_prompt(given: Any) -> bool:
     return _is_tokens(given) or (isinstance(given, str) and bool(given.strip()))
 
@@ -266,7 +288,7 @@ def parsed(kind: type[M], body: bytes) -> M:
         ApiError: 400, it is not one, with the key that is wrong.
     """
     try:
-        raw = json.loads(body, parse_constant=_no_number)
+        raw = json.loads(body, parse_constant=_no_number, object_pairs_hook=_once)
         # Half a character, which JSON can spell, is no text.
         json.dumps(raw, ensure_ascii=False).encode()
     except UnicodeError as error:
@@ -302,6 +324,16 @@ def question_id(asked: Asked, instructions: str, text: str) -> str:
     if asked.debate.id is not None:
         return asked.debate.id
     return "request-" + hashlib.sha256(json.dumps([instructions, text]).encode()).hexdigest()[:16]
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of a key that stands twice nobody knows which is meant."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key[:80]!r} stands twice; give it once")
+        found[key] = value
+    return found
 
 
 def _no_number(text: str) -> Literal[0]:

@@ -72,6 +72,9 @@ def test_mistakes_are_told_to_the_client_in_a_sentence(run):
             assert "no debate 'x'" in found.content[0].text
             alone = await client.call_tool("debate", {"question": SUM, "config": "smoke/ben"})
             assert alone.structured_content["rounds"] == 1
+            # No chat interface asks here for itself.
+            whole = await client.call_tool("debate", {"question": f"### Task:\n{SUM}"})
+            assert whole.structured_content["rounds"] == 3
 
     with LocalModels({"smoke": smoke()}) as models:
         run(main(models))
