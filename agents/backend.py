@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kernels import EmbeddingTable
 
 CHARACTERS_A_TOKEN = 4
+# Below it logits divided by it overflow float32.
+LEAST_TEMPERATURE = 1e-6
 Role = Literal["system", "user", "assistant"]
 Part = str | Message
 C = TypeVar("C")
@@ -73,7 +75,7 @@ class Sampling:
     """How a request is decoded.
 
     Attributes:
-        temperature: temperature of the belief softmax(z / temperature); 0 means greedy.
+        temperature: temperature of the belief softmax(z / temperature), at least 1e-6; 0 means greedy.
         top_p, top_k: restrict the sampled tokens of a text request; a CIPHER request restricts by its encoder.
         max_tokens: maximum number of steps to generate.
         stop: strings that end the message where they begin.
@@ -98,8 +100,12 @@ class Sampling:
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
             raise RequestError(f"temperature must be finite and at least 0; got {self.temperature}")
+        if 0 < self.temperature < LEAST_TEMPERATURE:
+            raise RequestError(f"temperature is 0, or at least {LEAST_TEMPERATURE:g}; got {self.temperature:g}")
         if self.max_tokens < 1:
             raise RequestError(f"max_tokens must be at least 1; got {self.max_tokens}")
+        if "" in self.stop:
+            raise RequestError("stop has an empty text, which would end every message at once; leave it out")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise RequestError(f"top_p must be in (0, 1]; got {self.top_p}")
         if self.top_k is not None and self.top_k < 1:

@@ -16,8 +16,6 @@ from kernels.encoders.registry import names, parse
 from kernels.names import parse_named
 
 FORMAT = 1
-# Below it logits divided by it overflow float32.
-LEAST_TEMPERATURE = 1e-6
 # Headers of the answer, beside the message's own file.
 USAGE, FINISH = "X-Cipher-Usage", "X-Cipher-Finish"
 # Header of a message that is signed for a place.
@@ -97,12 +95,8 @@ class RemoteRequest(BaseModel):
             messages: digest → message, of all that it names.
 
         Raises:
-            RequestError: options that do not go together, no encoder by name, or a temperature too small to divide by.
+            RequestError: options that do not go together, or no encoder by name.
         """
-        if 0 < self.sampling.temperature < LEAST_TEMPERATURE:
-            raise RequestError(
-                f"sampling.temperature is 0, or at least {LEAST_TEMPERATURE:g}; got {self.sampling.temperature:g}"
-            )
         if self.encoder is not None:
             _refuse_encoder(self.encoder)
         turns = tuple(

@@ -39,6 +39,11 @@ def _check(name: str, condition: bool, rule: str, value: object) -> None:
         raise ValueError(f"encoder {name}: {rule}, got {value!r}")
 
 
+def _is_scale(value: float) -> bool:
+    """Whether what is divided or multiplied by a value stays within float32."""
+    return 1e-6 <= value <= 1e6
+
+
 def sample(scaled: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
     """A token from p a row, [B] int64, by inverting the cumulative distribution at one uniform."""
     u = _sampling_uniform(noise.row_keys(seeds, steps)[:, None]).double()
@@ -303,7 +308,7 @@ class Gumbel(Encoder):
     tau: float = 0.5
 
     def __post_init__(self) -> None:
-        _check(self.name, self.tau > 0, "tau must be positive", self.tau)
+        _check(self.name, _is_scale(self.tau), "tau must be positive, from 1e-06 to 1e+06", self.tau)
 
     @property
     def draws(self) -> bool:
@@ -333,7 +338,7 @@ class GumbelTopK(Encoder):
 
     def __post_init__(self) -> None:
         _check(self.name, self.k >= 1, "k must be at least 1", self.k)
-        _check(self.name, self.tau > 0, "tau must be positive", self.tau)
+        _check(self.name, _is_scale(self.tau), "tau must be positive, from 1e-06 to 1e+06", self.tau)
 
     @property
     def draws(self) -> bool:
@@ -354,7 +359,7 @@ class Dirichlet(Encoder):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self.name, self.gamma > 0, "gamma must be positive", self.gamma)
+        _check(self.name, _is_scale(self.gamma), "gamma must be positive, from 1e-06 to 1e+06", self.gamma)
 
     @property
     def draws(self) -> bool:

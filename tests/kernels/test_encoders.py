@@ -377,7 +377,10 @@ def test_empty_batches_and_bad_rows(impl):
         ("topp(p=1.5)", "p must be in"),
         ("minp(p=2)", "p must be in"),
         ("gumbel(tau=0)", "tau must be positive"),
+        ("gumbel(tau=1e-40)", "tau must be positive, from 1e-06"),
+        ("gumbel-topk(tau=1e308)", "tau must be positive, from 1e-06"),
         ("dirichlet(gamma=-1)", "gamma must be positive"),
+        ("dirichlet(gamma=1e308)", "gamma must be positive, from 1e-06"),
         ("mixture(beta=-1)", "beta must not be negative"),
     ],
 )

@@ -146,6 +146,20 @@ def test_bodies_are_limited_in_length_time_and_kind():
         assert served.post(asking(SUM))[0] == 200
 
 
+def test_a_head_without_an_end_is_cut_off():
+    """With either parser of HTTP that is installed beside uvicorn."""
+
+    def send(connection):
+        connection.sendall(b"GET /health HTTP/1.1\r\n")
+        for number in range(3_000):
+            connection.sendall(b"X-%d: %s\r\n" % (number, b"a" * 10_000))
+
+    with serving({"smoke": smoke()}) as served, socket.create_connection(served.address, timeout=10) as connection:
+        with pytest.raises(ConnectionError):
+            send(connection)
+        assert served.send("GET", "/health")[0] == 200
+
+
 def raw(served, headers, body):
     """Return the first bytes of the answer to a request that no client library would send."""
     with socket.create_connection(served.address, timeout=10) as connection:
@@ -213,6 +227,8 @@ def test_what_is_not_here_answers_404_in_the_form_of_openais_errors():
             "/version",
             "/v1/responses",
             "/v1/chat/completions/x",
+            # Nor is anybody sent on to a host that the request names.
+            "/v1/chat/completions/",
             "/docs",
         )
         for path in paths:
@@ -292,6 +308,14 @@ def test_a_server_limits_tokens_rounds_and_overrides():
         assert "allows up to 5" in served.post(asking(SUM, debate={"rounds": 6}))[2]["error"]["message"]
         refused = served.post(asking(SUM, debate={"method": "single"}))[2]["error"]["message"]
         assert refused == "debate.method: this server does not allow it; allowed: rounds"
+    with serving({"smoke": smoke()}) as served:
+        answer = served.post(asking(SUM, debate={"method": "single", "rounds": 2}))
+        assert answer[2]["error"]["param"] == "debate.rounds"
+        assert "one agent, which speaks once; leave rounds out" in answer[2]["error"]["message"]
+        assert served.post(asking(SUM, debate={"method": "single", "rounds": 1}))[0] == 200
+        answer = served.post(asking(SUM, debate={"temperature": 1e-40}))
+        assert code_of(answer) == (400, "invalid_request")
+        assert "temperature is 0, or at least 1e-06; got 1e-40" in answer[2]["error"]["message"]
     with pytest.raises(ConfigError, match="--allow 'agents': choose among rounds"):
         Limits(overrides=("agents",))
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from support.serving import SUM, asking
 from support.serving_inside import Inside, check
 
+from debate.serving.errors import ApiError
 from debate.serving.limits import Limits
-from debate.serving.requests import ChatAsked, Overrides, parsed
+from debate.serving.requests import ChatAsked, CompletionAsked, Overrides, parsed
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,57 @@ def test_a_seed_below_zero_is_one_of_ours():
 
 def test_every_override_can_be_allowed():
     assert set(Overrides.model_fields) == set(Limits().overrides)
+
+
+COMPLETION_ASKED = {"model": "smoke", "prompt": SUM}
+
+
+def test_what_changes_nothing_is_named_whatever_it_is():
+    said = {
+        "temperature": 0, "min_tokens": 5, "stop_token_ids": [1], "best_of": 3, "reasoning_effort": "low", "tools": [{}],
+        "tool_choice": "auto", "user": "me", "metadata": {"a": "b"}, "top_p": None, "functions": [], "echo": False,
+        "response_format": {"type": "text"}, "logprobs": False, "modalities": ["text"],
+    }  # fmt: skip
+    asked = parsed(ChatAsked, json.dumps(asking("?", **said)).encode())
+    assert asked.ignored == ["best_of", "min_tokens", "reasoning_effort", "stop_token_ids", "temperature", "tools"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [(ChatAsked, asking("?")), (CompletionAsked, COMPLETION_ASKED)], ids=["chat", "completion"]
+)
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"response_format": {"type": "json_object"}}, "leave response_format out"),
+        ({"structured_outputs": {"choice": ["1"]}}, "leave structured_outputs out"),
+        ({"guided_choice": ["1"]}, "leave guided_choice out"),
+        ({"rounds": 1}, 'send "debate": {"rounds": …}'),
+        ({"method": "text"}, 'send "debate": {"method": …}'),
+        ({"max_tokens": True}, "max_tokens: Input should be a whole number, not true or false"),
+        ({"max_completion_tokens": True}, "not true or false"),
+        ({"seed": True}, "not true or false"),
+        ({"n": True}, "not true or false"),
+    ],
+)
+def test_what_would_be_another_answer_is_refused(kind, body, more, sentence):
+    with pytest.raises(ApiError) as refused:
+        parsed(kind, json.dumps({**body, **more}).encode())
+    assert refused.value.status == 400
+    assert sentence in refused.value.message
+
+
+def test_a_key_that_stands_twice_is_refused_wherever_it_stands():
+    for body in (b'{"model": "a", "seed": 1, "model": "b"}', b'{"debate": {"seed": 1, "seed": 2}}'):
+        with pytest.raises(ApiError, match="stands twice; give it once"):
+            parsed(ChatAsked, body)
+
+
+def test_prompts_of_chat_interfaces_are_known_by_their_beginning_where_nobody_says_how_to_debate():
+    def is_background(text, **more):
+        return parsed(ChatAsked, json.dumps(asking(text, **more)).encode()).is_background
+
+    assert is_background("### Task:\nA title.")
+    assert is_background("### Task:\nA title.", debate={"seed": 3})
+    assert not is_background("A title.")
+    assert not is_background("### Task:\nA title.", debate={"method": "text"})
+    assert not is_background("### Task:\nA title.", debate={"rounds": 2})

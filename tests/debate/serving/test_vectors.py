@@ -193,6 +193,11 @@ def prompt_of(*parts):
     return {"prompt": {"turns": turns, "cue": "", "close": "", "format": "auto"}}
 
 
+def sampling_of(**changes):
+    body = request_body(Request(Prompt.of(ASKED), Sampling(max_tokens=5)), "smoke/ada")
+    return {"sampling": {**body["sampling"], **changes}}
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [
@@ -207,6 +212,9 @@ def prompt_of(*parts):
         # Encoders by name alone: a path would be imported.
         ({"encoder": "this:s"}, 400),
         ({"encoder": f"topp(p=1{'0' * 400})"}, 400),
+        ({"encoder": "gumbel(tau=1e308)"}, 400),
+        ({"encoder": "dirichlet(gamma=1e-300)"}, 400),
+        (sampling_of(stop=[""]), 400),
     ],
 )
 def test_requests_are_checked(experts, change, status):
