@@ -79,14 +79,6 @@ class Engine:
         found = [list(request.tokens[:1])] if request.tokens else self._segments(request)
         check_rows([*found, list(request.tokens)], self.model.tokenizer, self.model.fingerprint)
         keys = position_keys(found)
-        parts = [
-            rerender(segment, self.model.table.weight, self.model.fingerprint)
-            if isinstance(segment, Message)
-            else self._embedded(segment)
-            for segment in found
-        ]
-        last = found[-1] if found else []
-        closing = None if isinstance(last, Message) else left_open(last, self.model.tokenizer)
         if not keys:
             raise RequestError("the prompt is empty: there is nothing to answer")
         choices = choice_ids(request.choices, self.model.tokenizer)
@@ -95,6 +87,15 @@ class Engine:
             choices = [[*request.tokens[1:], request.tokens[-1]]]
         if len(keys) + (room := _room(request, choices)) > self.model.context:
             raise PromptTooLong(len(keys), room, self.model.context)
+        # Only now: the vectors of a prompt that is far too long may fill the memory.
+        parts = [
+            rerender(segment, self.model.table.weight, self.model.fingerprint)
+            if isinstance(segment, Message)
+            else self._embedded(segment)
+            for segment in found
+        ]
+        last = found[-1] if found else []
+        closing = None if isinstance(last, Message) else left_open(last, self.model.tokenizer)
         heard = heard_in(found, decoding)
         keys = keys if heard is None else heard.keys(keys)
         if request.adapter is not None:

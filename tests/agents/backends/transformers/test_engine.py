@@ -215,8 +215,9 @@ def test_a_message_for_another_table_is_rendered_from_its_beliefs(tiny):
         engine.prepare(Request(Prompt.of("x", vague.message), Sampling(max_tokens=5), "expectation"))
 
 
-def test_too_long_a_prompt_says_by_how_much(tiny):
+def test_too_long_a_prompt_says_by_how_much_before_it_has_vectors(tiny, monkeypatch):
     engine = Engine(load(tiny()))
+    monkeypatch.setattr(engine, "_embedded", pytest.fail)
     with pytest.raises(PromptTooLong, match="context holds 256: 58 too many") as caught:
         engine.prepare(Request(Prompt.of("x" * 290), Sampling(max_tokens=16)))
     assert caught.value.over == 58
