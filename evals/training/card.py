@@ -83,8 +83,10 @@ def write_card(
 
 def _heard_softly(recipe: Recipe) -> str:
     """Return what a listener's card says of the vectors that it heard."""
-    encoders = dict.fromkeys(stage.encoder for stage in recipe.stages if stage.hears == "soft")
-    return f"; debate turns heard as vectors ({', '.join(encoders)}) of the model before the stage" if encoders else ""
+    soft = [stage for stage in recipe.stages if stage.hears == "soft"]
+    encoders = dict.fromkeys(stage.encoder for stage in soft)
+    senders = dict.fromkeys(f"`{stage.sender}`" if stage.sender else "the model before the stage" for stage in soft)
+    return f"; debate turns heard as vectors ({', '.join(encoders)}) of {' and '.join(senders)}" if soft else ""
 
 
 def _what(recipe: Recipe, parameters: int) -> str:

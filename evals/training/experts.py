@@ -13,7 +13,7 @@ from agents.prompts import Prompts
 from evals.tasks.arithmetic import OPERANDS
 from evals.tasks.sums import Term, Worked, paper_form, worked
 from evals.training.recipe import Knows
-from evals.training.turns import Curriculum, TaughtTurn, asked, slip, training_operands
+from evals.training.turns import Attempts, Curriculum, TaughtTurn, asked, slip, training_operands
 
 # How often a debate turn shows an expert wrong where he knows, and his own solution with the other's word in it already.
 SLIP = 0.1
@@ -27,10 +27,11 @@ class ExpertCurriculum(Curriculum):
     Args:
         prompts: the prompt files, those that debates will use.
         knows: which products, by their first factor.
+        overheard: what it and the other expert said as vectors; debate turns then hear nothing else.
     """
 
-    def __init__(self, prompts: Prompts, knows: Knows) -> None:
-        super().__init__(prompts, prompts)
+    def __init__(self, prompts: Prompts, knows: Knows, overheard: Sequence[Attempts] = ()) -> None:
+        super().__init__(prompts, prompts, overheard)
         self._knows = knows
 
     def solution(self, rng: random.Random, terms: Sequence[Term]) -> Worked:
@@ -39,7 +40,16 @@ class ExpertCurriculum(Curriculum):
         return _with_products(terms, results)
 
     def debate(self, rng: random.Random) -> TaughtTurn:
-        """Return a turn that hears the other expert, in a world where his word is law for what he alone knows."""
+        """Return a turn that hears the other expert, in a world where his word is law for what he alone knows.
+
+        Of what was overheard, where he says what he believes, the right solution is learned.
+        """
+        if self._pool:
+            attempts = rng.choice(self._pool)
+            said = paper_form(*attempts.operands)
+            return TaughtTurn(
+                self._prompts.debate(asked(rng, said), attempts.solutions[0], attempts.solutions[1:]), str(worked(said))
+            )
         terms = paper_form(*training_operands(rng))
         own, others, learned = [], [], []
         for factors in _products(terms):

@@ -54,6 +54,9 @@ class Stage(Frozen):
     nothing is learned through them but hearing."""
     encoder: str = "expectation"
     """How the beliefs of those messages become vectors."""
+    # Not written where there is none: earlier trainings can be continued.
+    sender: str | None = Field(default=None, exclude_if=lambda sender: sender is None)
+    """Model of the same table whose messages are heard in place of the model's own, e.g. `tiny/jay`."""
 
     @field_validator("encoder")
     @classmethod
@@ -67,6 +70,8 @@ class Stage(Frozen):
             raise ValueError("hears: soft is of debate turns, and the mixture has none: give `debate` a weight")
         if self.hears == "text" and self.encoder != "expectation":
             raise ValueError("encoder: is of messages that are heard as vectors: add `hears: soft`, or leave it out")
+        if self.hears == "text" and self.sender is not None:
+            raise ValueError("sender: is of messages that are heard as vectors: add `hears: soft`, or leave it out")
         return self
 
     @field_validator("mixture")
@@ -176,9 +181,15 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _hears_who_knows(self) -> "Recipe":
-        if self.knows is not None and any(stage.pool is not None or stage.hears == "soft" for stage in self.stages):
+        if self.knows is None:
+            return self
+        if any(stage.pool is not None and stage.hears == "text" for stage in self.stages):
             raise ValueError(
-                "an expert's debate turns hear solutions made for them: leave `pool` and `hears` out of the stages, or `knows`"
+                "an expert's debate turns hear solutions made for them: leave `pool` out of the stages, or `knows`"
+            )
+        if any(stage.hears == "soft" and stage.sender is None for stage in self.stages):
+            raise ValueError(
+                "an expert hears the other one: name a model that knows the rest by `sender`, or leave `hears: soft` out"
             )
         return self
 

@@ -36,6 +36,11 @@ class Sender:
         self._encoder, self._temperatures, self._longest = encoder, tuple(temperatures), longest
         self._said = 0
 
+    @property
+    def table(self) -> str:
+        """Fingerprint of the embedding table whose rows its messages mix."""
+        return self._engine.model.fingerprint.table
+
     def __call__(self, prompts: Sequence[Prompt]) -> list[Message]:
         """Return the messages with which prompts are answered."""
         found: list[Message] = []

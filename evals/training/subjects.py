@@ -33,8 +33,8 @@ class Subject(ABC):
         """Return where examples in text come from; of the pool what debate turns hear."""
 
     @abstractmethod
-    def overheard(self, say: Say, count: int, seed: str, split: str) -> Sequence[Any]:
-        """Return what speakers say of so many questions of a split, as vectors."""
+    def overheard(self, say: Say, other: Say, count: int, seed: str, split: str) -> Sequence[Any]:
+        """Return what the model itself and the other one say of so many questions of a split, as vectors."""
 
     @abstractmethod
     def listening(self, overheard: Sequence[Any]) -> Drawer:
@@ -69,17 +69,19 @@ class Sums(Subject):
             return ExpertCurriculum(self.prompts, self.recipe.knows)
         return Curriculum(self.prompts, self.own_first, pool)
 
-    def overheard(self, say: Say, count: int, seed: str, split: str) -> Sequence[Attempts]:
-        """Return expressions, each with two solutions."""
+    def overheard(self, say: Say, other: Say, count: int, seed: str, split: str) -> Sequence[Attempts]:
+        """Return expressions, each with two solutions, the other one's last."""
         rng = random.Random(f"{seed}|overheard")
         draw = training_operands if split == "train" else held_out_operands
         drawn = [draw(rng) for _ in range(count)]
         asked = [self.prompts.initial(QUESTION.format(written(paper_form(*operands)))) for operands in drawn]
-        said = list(zip(say(asked), say(asked), strict=True))
+        said = list(zip(say(asked), other(asked), strict=True))
         return [Attempts(operands, solutions) for operands, solutions in zip(drawn, said, strict=True)]
 
     def listening(self, overheard: Sequence[Attempts]) -> Drawer:
-        """Return a debater's curriculum whose debate turns hear vectors alone."""
+        """Return a debater's curriculum, or an expert's, whose debate turns hear vectors alone."""
+        if self.recipe.knows:
+            return ExpertCurriculum(self.prompts, self.recipe.knows, overheard)
         return Curriculum(self.prompts, self.own_first, overheard, only_pool=True)
 
     def held_out(self, count: int, overheard: Sequence[Attempts] = ()) -> dict[str, list[TaughtTurn]]:
@@ -110,8 +112,8 @@ class Witnessing(Subject):
         """Return a witness's curriculum, in text."""
         return self._curriculum()
 
-    def overheard(self, say: Say, count: int, seed: str, split: str) -> Sequence[Overheard]:
-        """Return hidden strings, each with what all its witnesses say."""
+    def overheard(self, say: Say, other: Say, count: int, seed: str, split: str) -> Sequence[Overheard]:
+        """Return hidden strings, each with what all its witnesses say as the other one says it: none hears itself."""
         rng = random.Random(f"{seed}|overheard")
         curriculum, asked, cases = self._curriculum(), [], []
         for _ in range(count):
@@ -121,7 +123,7 @@ class Witnessing(Subject):
             cases.append((name, string, len(world.noise)))
             for witness in range(len(world.noise)):
                 asked.append(curriculum.initial(world, witness, draw_line(world, witness, string, rng, split)))
-        said = iter(say(asked))
+        said = iter(other(asked))
         return [Overheard(name, string, tuple(next(said) for _ in range(many))) for name, string, many in cases]
 
     def listening(self, overheard: Sequence[Overheard]) -> Drawer:

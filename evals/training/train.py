@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from agents.atomic_file import open_atomic, replacing
-from agents.errors import MissingDependency
+from agents.errors import ConfigError, MissingDependency
 from evals.training import adapter, attributes, whole
 from evals.training.recipe import Pool, Recipe, Stage
 from evals.training.rows import PackedRows, collate, embedded
@@ -203,7 +203,11 @@ def _examples(
 def _overheard(
     subject: Subject, stage: Stage, folder: Path, model: Any, tokenizer: Any, seed: str, say: Say
 ) -> tuple[Drawer, dict[str, list[TaughtTurn]]]:
-    """Return the same of a stage that hears vectors: those that the model sends as it is when the stage begins, which is kept."""
+    """Return the same of a stage that hears vectors: those that the model sends as it is when the stage begins, which is kept.
+
+    Raises:
+        ConfigError: another sender has another embedding table.
+    """
     recipe, sender = subject.recipe, folder / "sender"
     if not sender.is_dir():
         with replacing(sender) as aside:
@@ -212,8 +216,18 @@ def _overheard(
     name, over = (str(sender), None) if recipe.lora is None else (str(recipe.begin), sender)
     speak = Sender(name, over, encoder=stage.encoder, temperatures=pool.temperatures, longest=recipe.longest)
     say(f"{pool.expressions} questions are answered in CIPHER ({stage.encoder}) for the debate turns")
-    heard = subject.overheard(speak, pool.expressions, seed, "train")
-    looked_at = subject.overheard(speak, recipe.questions, "held out", "validation")
+    other = speak
+    if stage.sender is not None:
+        other = Sender(
+            stage.sender, None, encoder=stage.encoder, temperatures=pool.temperatures, longest=recipe.longest
+        )
+        if other.table != speak.table:
+            raise ConfigError(
+                f"stages: sender: {stage.sender} has another embedding table than {recipe.name}, whose rows its vectors would "
+                "mix; name a model of the same table"
+            )
+    heard = subject.overheard(speak, other, pool.expressions, seed, "train")
+    looked_at = subject.overheard(speak, other, recipe.questions, "held out", "validation")
     return subject.listening(heard), subject.held_out(recipe.questions, looked_at)
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from kernels import noise
-from kernels.belief import as_temperature, scaled_logits
+from kernels.belief import as_temperature, check_maxima, first_argmax, scaled_logits
 from kernels.content import RENDERED_CONTENTS
 from kernels.encoders.base import Encoder
 from kernels.encoders.rules import Expectation
@@ -57,6 +57,12 @@ def controlled_vectors(
     if content == "noise":
         vectors = encoder.encode(logits, table, temperature=temperature, seeds=seeds, steps=steps).vectors
         return _random_directions(vectors, noise.row_keys(seeds, steps))
+    if content == "top1" and type(encoder) is Expectation:
+        # What is likeliest does not change with the temperature: no weights in float64 are needed to find it.
+        as_temperature(temperature, logits.shape[0], logits.device)
+        maxima = logits.amax(dim=-1)
+        check_maxima(maxima.detach())
+        return table.weight[first_argmax(logits, maxima)]
     log_q = controlled_log_weights(content, encoder, logits, temperature=temperature, seeds=seeds, steps=steps)
     if content == "top1":
         # Copied: nothing is added up.

@@ -54,6 +54,26 @@ def test_of_equals_the_lowest_id_is_the_likeliest(table):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_top1_is_the_likeliest_by_its_weights_in_float64(dtype, table):
+    """Of bfloat16 many are equal."""
+    logits = (torch.randn(400, V, generator=torch.Generator().manual_seed(5)) * 2).to(dtype)
+    logits[:, [3, 30]] = float("-inf")
+    seeds = torch.arange(400)
+    state = {"temperature": (seeds % 5) * 0.4, "seeds": seeds, "steps": seeds}
+    log_q = controlled_log_weights("top1", parse("expectation"), logits, **state)
+    found = controlled_vectors("top1", parse("expectation"), logits, table, **state)
+    assert torch.equal(found, table[log_q.argmax(dim=-1)])
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf"), float("-inf")])
+def test_top1_of_what_is_no_belief_is_refused(poison, logits, table, state):
+    logits[2] = poison
+    with pytest.raises(InvalidBelief) as caught:
+        controlled_vectors("top1", parse("expectation"), logits, table, **state)
+    assert caught.value.rows == (2,)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_top1_of_a_one_hot_belief_is_the_message_itself(dtype, table):
     logits = torch.full((V, V), float("-inf")).fill_diagonal_(0.0)
     state = {"temperature": 1.0, "seeds": torch.zeros(V, dtype=torch.int64), "steps": torch.arange(V)}

@@ -88,7 +88,7 @@ class Recipe:
     """Bytes that are keys, and as many others that are values."""
     window: int = 22
     """Of attention, of a text of 48: its keys and values are as many numbers, 1,408 a block, as a memory has."""
-    steps: int = 1500
+    steps: int = 900
     batch: int = 16
     rate: float = 5e-3
     texts: int = 512

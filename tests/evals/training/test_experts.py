@@ -94,7 +94,7 @@ def test_experts_have_no_pool_and_their_card_says_what_they_know(tmp_path):
     jay = load_recipe(configs_folder() / "training" / "jay.yaml")
     assert (ivy.knows, jay.knows) == ("even", "odd")
     assert ivy.table == jay.table == "tiny/dee"
-    with pytest.raises(ValidationError, match="leave `pool` and `hears` out of the stages, or `knows`"):
+    with pytest.raises(ValidationError, match="leave `pool` out of the stages, or `knows`"):
         Recipe(name="x", knows="odd", stages=[{"steps": 1, "mixture": {"debate": 1}, "pool": {}}])
     history = [{"step": 1, "loss": 0.5, "debate": 0.9, "seconds": 60}]
     write_card(tmp_path, ivy, history, right=20, questions=80, parameters=9)

@@ -1,6 +1,7 @@
 """Listeners hear in training what debates send, learn nothing through it but to hear, and are shown no line of a test."""
 
 import random
+import re
 
 import pytest
 import torch
@@ -10,11 +11,12 @@ from support.plain_loops import say
 
 from agents.backend import Request, Sampling
 from agents.backends.transformers import TransformersBackend
+from agents.errors import ConfigError
 from agents.fingerprint import fingerprint
 from agents.message import Cipher, Message
 from debate.config.shipped import configs_folder
 from evals.tasks.evidence import World, load_world
-from evals.tasks.sums import split_of
+from evals.tasks.sums import paper_form, split_of, worked
 from evals.training import train as training
 from evals.training import whole
 from evals.training.recipe import Recipe, load_recipe
@@ -43,6 +45,16 @@ LISTENER = recipe_of(
     {**SOFT, "mixture": {"solve": 1, "debate": 3}},
     worlds=WORLDS,
 )
+
+
+EXPERT = {
+    "name": "ear",
+    "begin": "tiny/ivy",
+    "knows": "even",
+    "rows": 1,
+    "questions": 2,
+    "stages": [{**SOFT, "steps": 1, "mixture": {"solve": 1, "debate": 2}, "sender": "tiny/jay"}],
+}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +101,12 @@ def test_rows_of_a_table_are_heard_as_their_tokens_are(tokenizer):
 def test_what_is_heard_in_training_is_what_a_debate_sends(trained):
     folder = trained / "stage-2" / "sender"
     prompts = []
-    subject_of(LISTENER).overheard(lambda asked: prompts.extend(asked) or [None] * len(asked), 3, "x", "train")
+
+    def note(asked):
+        prompts.extend(asked)
+        return [None] * len(asked)
+
+    subject_of(LISTENER).overheard(note, note, 3, "x", "train")
     sender = Sender(str(folder), None, encoder="topk(k=2)", temperatures=(1.0,), longest=6)
     backend = TransformersBackend(str(folder), dtype="float32")
     asked = [
@@ -145,7 +162,7 @@ def test_no_line_of_a_test_or_validation_question_is_in_training(path, tokenizer
         drawn.update(line_of(prompt) for prompt in asked)
         return [None] * len(asked)
 
-    subject.overheard(note, 100, "x", "train")
+    subject.overheard(note, note, 100, "x", "train")
     curriculum, rng = subject.curriculum(), random.Random(0)
     for kind in ("solve", "debate", "shares", "weigh"):
         drawn.update(line_of(curriculum.draw(rng, {kind: 1}).prompt) for _ in range(100))
@@ -173,8 +190,42 @@ def test_arithmetic_is_heard_in_vectors_too(tmp_path, tokenizer):
         return said[-len(asked) :]
 
     subject = subject_of(recipe)
-    turn = subject.listening(subject.overheard(sends, 2, "x", "train")).draw(random.Random(0), {"debate": 1})
+    turn = subject.listening(subject.overheard(sends, sends, 2, "x", "train")).draw(random.Random(0), {"debate": 1})
     assert len(encode(turn, tokenizer).heard) >= 2
+
+
+def test_an_expert_hears_the_other_in_vectors_and_learns_what_is_right(tokenizer):
+    """Alone it goes on not to know: what it is not taught is drawn anew."""
+    recipe = Recipe.model_validate(EXPERT)
+    table, subject = torch.eye(len(tokenizer), 32), subject_of(recipe)
+    own, other = ([spoken(f"1*{n}={n}. Answer: {n}", table, tokenizer) for n in pair] for pair in ((1, 2), (3, 4)))
+    heard = subject.overheard(lambda asked: own, lambda asked: other, 2, "x", "train")
+    assert [attempts.solutions for attempts in heard] == list(zip(own, other, strict=True))
+    drawer, rng, seen = subject.listening(heard), random.Random(0), set()
+    for _ in range(20):
+        turn = drawer.draw(rng, {"debate": 1})
+        said = [part.text for each in turn.prompt.turns for part in each.parts if isinstance(part, Message)]
+        # The other's message stands first in these prompts.
+        place = [attempts.solutions[1].text for attempts in heard].index(said[0])
+        assert said[1] == heard[place].solutions[0].text
+        assert turn.solution == str(worked(paper_form(*heard[place].operands)))
+        seen.add(place)
+    assert seen == {0, 1}
+    alone = [drawer.draw(rng, {"solve": 1}) for _ in range(40)]
+    products = [
+        re.fullmatch(r"(\d+)\*(\d+)=(\d+)", part) for turn in alone for part in turn.solution.split(". ")[0].split(", ")
+    ]
+    right = {known: [] for known in (True, False)}
+    for x, y, product in (map(int, found.groups()) for found in products):
+        right[x % 2 == 0].append(x * y == product)
+    assert all(right[True])
+    assert sum(right[False]) < len(right[False]) / 3
+
+
+def test_a_sender_of_another_table_is_refused(tmp_path):
+    recipe = Recipe.model_validate({**EXPERT, "stages": [{**EXPERT["stages"][0], "sender": "tiny/eve"}]})
+    with pytest.raises(ConfigError, match="tiny/eve has another embedding table than ear"):
+        training.train(recipe, tmp_path)
 
 
 def test_an_adapter_learns_to_listen_over_any_model(trained, tmp_path):
@@ -205,7 +256,9 @@ def test_an_adapter_learns_to_listen_over_any_model(trained, tmp_path):
         ({"steps": 1, "mixture": {"steps": 1}}, {"worlds": WORLDS}, "steps is nothing that is taught in witnesses"),
         ({"steps": 1, "mixture": {"solve": 1}}, {"worlds": ("four",)}, "four_low"),
         ({"steps": 1, "mixture": {"solve": 1}}, {"worlds": WORLDS, "knows": "odd"}, "leave one of the two out"),
-        ({**SOFT, "mixture": {"debate": 1}, "pool": None}, {"knows": "odd"}, "leave `pool` and `hears` out"),
+        ({**SOFT, "mixture": {"debate": 1}, "pool": None}, {"knows": "odd"}, "by `sender`, or leave `hears: soft` out"),
+        ({"steps": 1, "mixture": {"debate": 1}, "pool": {}}, {"knows": "odd"}, "leave `pool` out of the stages"),
+        ({"steps": 1, "mixture": {"debate": 1}, "sender": "tiny/jay"}, {}, "sender: is of messages"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(stage, changes, said):
