@@ -221,11 +221,18 @@ def _kept(found: re.Match[str]) -> str:
     return found[1] or found[2] or ""
 
 
+def _signs(text: str) -> str:
+    return "".join(text.split())
+
+
 def same_value(one: str, other: str) -> bool:
     """Return whether two answers are the same number, amount, date or ratio, or are spelled alike; no algebra is done.
 
-    Neither is the right one, so 5 is not taken to mean 5 m, as it is where 5 m is right: it may mean 5 kg as well.
+    Neither is the right one, so 5 is not taken to mean 5 m, as it is where 5 m is right: it may mean 5 kg as well. Of more than
+    `LONGEST` characters are no values: these are compared sign by sign, white space aside.
     """
+    if len(max(one, other, key=len)) > LONGEST:
+        return _signs(one) == _signs(other)
     if spelled(one) == spelled(other):
         return True
     verdict = compared_alike(one, other)
@@ -238,9 +245,14 @@ def same_value(one: str, other: str) -> bool:
 def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | str:
     """Return whether two expressions are equal, or why that cannot be told.
 
+    Where one has more than `LONGEST` characters they are compared sign by sign, white space aside; it cannot be told of others.
+
     Raises:
         MissingDependency: math-verify is not installed and the spellings differ.
     """
+    if len(longer := max(answer, target, key=len)) > LONGEST:
+        which = "answer" if longer is answer else "right answer"
+        return _signs(answer) == _signs(target) or f"the {which} has {len(longer)} characters, of at most {LONGEST}"
     if spelled(answer) == spelled(target):
         return True
     verdict = compared(answer, target)
@@ -258,8 +270,6 @@ def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | s
     # math-verify adds or multiplies numbers that have only a space between them.
     if any(_ROW.search(spelled(side)) for side in verdict):
         return False
-    if len(answer) > LONGEST:
-        return f"the answer has {len(answer)} characters, of at most {LONGEST}"
     if (depth := _depth(answer)) > DEEPEST:
         return f"the answer has {depth} brackets inside each other, of at most {DEEPEST}"
     answer, target = (_MIXED_IN_LINE.sub(_improper, side) for side in (answer, target))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evals.scoring.mathematics import equal, same_value, spelled
+from evals.scoring.mathematics import LONGEST, equal, same_value, spelled
 from evals.scoring.numbers import normalised, stated_number
 
 
@@ -93,3 +93,14 @@ def test_thousands_over_a_number_are_no_mixed_number():
 
 def test_a_fraction_before_a_digit_is_multiplied():
     assert stated_number("Answer: $\\frac{1}{2}3$") == "1.5"
+
+
+def test_answers_that_are_too_long_for_a_value_are_compared_sign_by_sign(monkeypatch):
+    monkeypatch.setattr("evals.scoring.mathematics.spelled", pytest.fail)
+    long = "x+" * LONGEST
+    assert same_value(long + "1", long + " 1")
+    assert not same_value(long + "1", long + "2")
+    assert not same_value(long, "x")
+    assert equal(long, long + " ") is True
+    assert equal(long, "x") == f"the answer has {len(long)} characters, of at most {LONGEST}"
+    assert equal("x", long) == f"the right answer has {len(long)} characters, of at most {LONGEST}"
