@@ -49,6 +49,16 @@ def portable(error: BaseException) -> BaseException:
     return Elsewhere("".join(traceback.format_exception(error)).strip())
 
 
+def first_line(error: BaseException, *, silent: str | None = None) -> str:
+    """Return the first line of what an error says.
+
+    Args:
+        error: of a library, as a rule.
+        silent: what stands for an error without words; its name by default.
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__ if silent is None else silent])[0]
+
+
 def _rebuilt(
     cls: type[DebateError], args: tuple[Any, ...], fields: dict[str, Any], cause: BaseException | None
 ) -> DebateError:

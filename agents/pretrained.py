@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.errors import ModelError, UnknownName
+from agents.errors import ModelError, UnknownName, first_line
 from agents.gguf_model import convert_gguf
 from kernels.names import did_you_mean
 
@@ -191,7 +191,7 @@ def _from_hub(hub_id: str, revision: str | None, progress: Progress) -> Path:
     try:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=FETCHED, etag_timeout=5))
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise ModelError(
             f"cannot get the model {hub_id!r} from the hub ({type(error).__name__}: {reason}). "
             "Check the name and the network, or give a local folder."

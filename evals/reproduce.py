@@ -190,6 +190,11 @@ def _is_about_data(error: DebateError) -> bool:
 
 
 def _lines(experiment: Experiment, task: str, analysis: Analysis) -> list[Line]:
+    hang = {method.name for method in analysis.methods if method.is_dependent}
+    return [replace(line, is_dependent=line.method in hang) for line in _figures(experiment, task, analysis)]
+
+
+def _figures(experiment: Experiment, task: str, analysis: Analysis) -> list[Line]:
     match experiment.figures:
         case "table1":
             return [
@@ -269,9 +274,9 @@ def _pair_lines(task: str, method: MethodRecord, analysis: Analysis) -> list[Lin
     for found in summary.rounds:
         if found.agreement is None:
             continue
-        # Of two agents a question agrees or does not: a share of questions.
-        total = len(method.debates)
-        agreed = Share.of([True] * round(found.agreement * total) + [False] * (total - round(found.agreement * total)))
+        # Of two agents a question agrees or does not: a share of the questions to which both have spoken.
+        alike = round(found.agreement * found.compared)
+        agreed = Share.of([True] * alike + [False] * (found.compared - alike))
         agreement = printed.get("agreement", ())
         figure = agreement[found.number - 1] if found.number <= len(agreement) else None
         lines.append(

@@ -21,6 +21,7 @@ class Line:
         ours: with its interval; None where it was not measured, `note` says why.
         paper: model → printed figure.
         note: what stands between the two.
+        is_dependent: whether a question depends on those before it, so that no interval over questions holds.
     """
 
     task: str
@@ -29,6 +30,7 @@ class Line:
     ours: Share | None
     paper: Mapping[str, Figure] = field(default_factory=dict)
     note: str = ""
+    is_dependent: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def cells(made: Reproduction) -> list[list[str]]:
         ours, interval = "–", "–"
         if line.ours is not None:
             ours = f"{100 * line.ours.value:.1f} ({line.ours.count}/{line.ours.total})"
-            interval = f"{100 * line.ours.interval.low:.0f}–{100 * line.ours.interval.high:.0f}"
+            if line.ours.total and not line.is_dependent:
+                interval = f"{100 * line.ours.interval.low:.0f}–{100 * line.ours.interval.high:.0f}"
         printed = [str(line.paper[model]) if model in line.paper else "" for model in models]
         if is_narrow:
             printed = ["".join(f"{figure} ({model})" for model, figure in line.paper.items())]

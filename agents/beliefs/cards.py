@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from agents.errors import ConfigError, DebateError, MissingDependency, ModelError
+from agents.errors import ConfigError, DebateError, MissingDependency, ModelError, first_line
 from agents.registry import check_options, load, names
 from kernels.registry import is_path
 
@@ -119,7 +119,7 @@ def create_belief_backend(name: str, *, checkpoint: str | None = None, **options
     try:
         backend: BeliefBackend = made.from_pretrained(checkpoint, **options)
     except FAULTS as error:
-        reason = (str(error).splitlines() or [""])[0][:300]
+        reason = first_line(error, silent="no reason given")[:300]
         raise ModelError(
             f"belief backend {name!r} cannot be made of {checkpoint or 'its own checkpoint'} and its options: "
             f"{type(error).__name__}: {reason}"

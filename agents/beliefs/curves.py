@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agents.errors import ConfigError, ModelError
+from agents.errors import ConfigError, ModelError, first_line
 from agents.json_text import parse_json
 
 SUFFIX = ".curves.json"
@@ -61,4 +61,4 @@ def read_curves(path: Path) -> Curves:
         stored["places"] = tuple(stored["places"])
         return Curves(**stored)
     except (OSError, ValueError, TypeError, KeyError, ConfigError) as error:
-        raise ModelError(f"no curves in {path}: {str(error).splitlines()[0][:200]}") from error
+        raise ModelError(f"no curves in {path}: {first_line(error)[:200]}") from error

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.beliefs.png_files import SIGNATURE, missing_pixels
-from agents.errors import MissingDependency, ObservationError
+from agents.errors import MissingDependency, ObservationError, first_line
 from agents.observation import Image
 
 EXTRA = "pictures"
@@ -68,7 +68,7 @@ def read_picture(blob: bytes, *, source: str) -> Image:
                 f"{source}: not a picture that can be read (PNG, JPEG): it is neither, or has no size; convert it"
             ) from error
         except BROKEN as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise ObservationError(f"{source}: not a picture that can be read (PNG, JPEG): {reason[:200]}") from error
 
 

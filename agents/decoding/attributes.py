@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.decoding.acbs import ConditionalBeam
-from agents.errors import ConfigError
+from agents.errors import ConfigError, first_line
 from agents.fingerprint import ModelFingerprint
 from agents.json_text import parse_json
 from agents.ordinary_file import open_ordinary
@@ -123,9 +123,7 @@ def _read(path: Path, changed: int) -> tuple[AttributeClassifier, dict[str, str]
             if not all(weight.isfinite().all() for weight in classifier.parameters()):
                 raise ValueError("some of its weights are not finite")
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ConfigError(
-            f"decoding acbs: {path} is no classifier of attributes: {str(error).splitlines()[0]}"
-        ) from error
+        raise ConfigError(f"decoding acbs: {path} is no classifier of attributes: {first_line(error)}") from error
     return classifier.eval(), told
 
 

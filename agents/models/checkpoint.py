@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from agents.errors import BeliefError, ConfigError, ModelError
+from agents.errors import BeliefError, ConfigError, ModelError, first_line
 from agents.hollow import no_larger_than
-from agents.models.stored import first_line, read_stored, typed
+from agents.models.stored import read_stored, typed
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -145,7 +145,7 @@ def official(path: Path, what: str) -> Iterator[Any]:
         IndexError,
         SafetensorError,
     ) as error:
-        reason = (str(error) or "it is empty").splitlines()[0]
+        reason = first_line(error, silent="it is empty")
         raise ModelError(f"{path} is no official {what}: {type(error).__name__}: {reason}") from error
     except Exception as error:
         # torch's unpickler has errors of its own, which it does not export.

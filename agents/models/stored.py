@@ -39,11 +39,6 @@ def read_stored(path: Path) -> dict[str, Any]:
     return found
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says; its name where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def typed(kind: Callable[..., object], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments for a class, each checked against the type that its constructor names, and lists made tuples.
 

@@ -14,7 +14,7 @@ expectation Σ_v p_v E_v, and the nearest token of the result, which is its read
 from dataclasses import dataclass
 from typing import Any
 
-from agents.errors import ConfigError, ModelError
+from agents.errors import ConfigError, ModelError, first_line
 from debate.bench.devices import Device
 from debate.bench.shape import Shape, shape_of
 
@@ -188,9 +188,7 @@ def counted_of(config: Any, name: str) -> tuple[int, int]:
         if any(hasattr(module, "num_experts") for module in model.modules()):
             model.set_experts_implementation("batched_mm")
     except (ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:
-        raise ConfigError(
-            f"{name}: no causal language model of this config: {str(error).splitlines()[0][:200]}"
-        ) from error
+        raise ConfigError(f"{name}: no causal language model of this config: {first_line(error)[:200]}") from error
     ids = torch.zeros(1, COUNTED_TOKENS, dtype=torch.long, device="meta")
     # A mask that is given, for the code that makes one looks at values.
     mask: Any = torch.zeros(1, 1, COUNTED_TOKENS, COUNTED_TOKENS, device="meta")
@@ -201,6 +199,6 @@ def counted_of(config: Any, name: str) -> tuple[int, int]:
         with counter, torch.no_grad():
             model(input_ids=ids, attention_mask=mask, use_cache=False)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0][:150]
+        reason = first_line(error)[:150]
         raise ModelError(f"{name}: operations of {config.model_type} cannot be counted unloaded: {reason}") from error
     return sum(weights.numel() for weights in model.parameters()), counter.get_total_flops()

@@ -13,8 +13,8 @@ Read = Callable[[str], str | None]
 def by_value(transcript: "Transcript", extract: Read, same: Same) -> Read:
     """Return a reader that gives every answer of a debate in one spelling for those that are the same.
 
-    Of several the longest spelling stands for all, which names a unit where any does, and the first of equally long ones: in that
-    order an answer joins the first that it is the same as.
+    Of several the longest spelling stands for all, and the first of equally long ones: in that order an answer joins the first
+    that it is the same as.
 
     Args:
         transcript: of the debate, whose every message is read.

@@ -54,6 +54,7 @@ class Round:
         deciding: accuracy of the agent whose answer counts by temperature.
         agents: accuracy over all agents whose answers count; its interval takes answers to one question as dependent.
         agreement: mean over questions of the share of pairs of agents with one answer; no answer agrees with nothing.
+        compared: the questions that it is the mean of: those to which several agents have spoken.
         right_to_wrong, wrong_to_right, kept_right, kept_wrong, other_wrong: agents' moves since the round before;
             `other_wrong` went from one wrong answer to another.
     """
@@ -62,6 +63,7 @@ class Round:
     deciding: Share
     agents: Share
     agreement: float | None
+    compared: int = 0
     right_to_wrong: int = 0
     wrong_to_right: int = 0
     kept_right: int = 0
@@ -330,6 +332,7 @@ def _rounds(debates: Sequence[DebateRow], method: MethodRecord) -> tuple[Round, 
                 deciding=Share.of(turn.verdict == CORRECT for turn in now.values() if turn.is_deciding),
                 agents=Share.of_clusters(by_question.values()),
                 agreement=float(np.mean(agreed)) if agreed else None,
+                compared=len(agreed),
                 **moves,
             )
         )

@@ -210,6 +210,11 @@ def _share(model: str) -> float | None:
     return 1.0 if record is None else kept_share(record)
 
 
+def _drift(nats: float) -> str:
+    """Return a drift with three places, and a small one with its first two figures: 0.000 is none."""
+    return f"{nats:.3f}" if nats == 0 or abs(nats) >= 0.01 else f"{nats:.2g}"
+
+
 def markdown(table: Copied) -> str:
     """Return the table as a page."""
     lines = [
@@ -223,10 +228,10 @@ def markdown(table: Copied) -> str:
         + " |",
     ]
     for copy in table.copies:
-        seeds = ", ".join(f"{drift:.3f}" for drift in copy.drift_by_seed)
+        seeds = ", ".join(map(_drift, copy.drift_by_seed))
         lines.append(
-            f"| {copy.name} | {size(copy.facts)} | {copy.drift:.3f} ({copy.interval.low:.3f} to "
-            f"{copy.interval.high:.3f}; seeds {seeds}) | {copy.agreement:.1%} | "
+            f"| {copy.name} | {size(copy.facts)} | {_drift(copy.drift)} ({_drift(copy.interval.low)} to "
+            f"{_drift(copy.interval.high)}; seeds {seeds}) | {copy.agreement:.1%} | "
             + " | ".join(_against(copy.cells[f]) if f in copy.cells else "" for f in FAMILIES)
             + " |"
         )

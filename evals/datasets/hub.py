@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.errors import MissingDependency, TaskError
+from agents.errors import MissingDependency, TaskError, first_line
 from evals.datasets.rows import DataRow
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -60,7 +60,7 @@ def hub_rows(source: HubSource, split: str, revision: str | None = None) -> tupl
         )
     except Exception as error:
         # The libraries raise whatever their transports do; all of it is for the user to mend.
-        first = str(error).strip().split("\n")[0] or type(error).__name__
+        first = first_line(error)
         raise TaskError(
             f"cannot get {source.repository} ({source.config or 'default'}, {split}, {wanted}) from the hub: {first} "
             "Give a local file or folder with --data."

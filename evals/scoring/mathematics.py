@@ -12,7 +12,7 @@ from evals.scoring.bounded import OutOfTime, WorkerDied, worker
 from evals.scoring.characters import plain
 from evals.scoring.numbers import normalised, stated_number
 from evals.scoring.numerals import spelled as fraction
-from evals.scoring.quantities import compared, dollars, with_unit
+from evals.scoring.quantities import compared, compared_alike, dollars, quantity, with_unit
 from evals.scoring.text import after_cues, answer_tags, boxed, boxes, last_line, said
 
 TIMEOUT_S = 10.0
@@ -28,6 +28,18 @@ _SPACES = re.compile(
     r"(\\\\)(?:\[[\d.\s]{1,8}(?:pt|em|ex|mm|cm)\])?|\\[,!;:> ]|\\(?:left|right|displaystyle|limits|quad|qquad)(?![A-Za-z])"
     r"|(\\[A-Za-z]+\s)\s*(?=[A-Za-z])|\s+|~|\{,\}"
 )
+_GAP = r"(?:\s|~|\\[,;:> ]){1,3}"
+# Digits in threes, before the point or behind it; "\\log_2 100" has none.
+_THREES = re.compile(
+    rf"(?<![\d.,_^])(?<![_^]\{{)(?:[1-9]\d{{0,2}}(?:{_GAP}\d{{3}}){{1,99}}|\d{{1,99}}\.\d{{3}}(?:{_GAP}\d{{3}}){{0,99}}{_GAP}\d{{1,3}})"
+    rf"(?![\d/])(?!{_GAP}\d)"
+)
+# Between two numbers: without it they would be one.
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)(?<!\\frac\d)(?<!\\frac \d)(?:\s|~|\\[,;:> ]|\\q?quad(?![A-Za-z])){1,99}(?=\d)")
+# Numbers with spaces between them, as a whole or in a place of a list.
+_ROW = re.compile(r"(?:^|[=(,\[{;])-?[\d.]{1,400}(?: -?[\d.]{1,400}){1,400}(?:$|[)\],;}])")
+# LaTeX's decimal comma; thousands have three digits behind it.
+_DECIMAL_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d{1,2}(?![\d{])|\d{4})")
 _WORDS = re.compile(r"\\(?:text|mathrm|textrm|mbox|operatorname)\s?\{")
 _SYMBOLS = {
     "π": "\\pi ", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ",
@@ -43,6 +55,14 @@ _MIXED = re.compile(
     r"(?<![\d.^_A-Za-z}])(?<![\^_]\{)(?P<whole>\d{1,9})\s{0,2}(?:\\[,;:! ]\s?)?\\[dtc]?frac\s?"
     r"(?:\{\s?(?P<over>\d{1,9})\s?\}|(?P<over1>\d))\s?(?:\{\s?(?P<under>\d{1,9})\s?\}|(?P<under1>\d))"
 )
+_MIXED_IN_LINE = re.compile(
+    r"(?<![\d.^_/A-Za-z}])(?<![\^_]\{)(?P<whole>\d{1,9})(?:\s|\\[,;: ]){1,2}"
+    r"(?P<over>[1-9]\d{0,8})\s?/\s?(?P<under>[1-9]\d{0,8})(?![\d.])"
+)
+# "5k" and "2mn" are products; in prose, thousands and millions.
+_LETTER_BEHIND = re.compile(r"[^$€£¥₹₩₽]{0,400}\d\s?(?:[kKMB]|bn|mn)\W*")
+_SHORT_AMOUNT = re.compile(r"(?P<minus>-?)\\?\$\s?(?P<number>\d[\d.,]{0,40}\s?(?:[kKMB]|bn|mn))")
+_OVER_ZERO = re.compile(r"(?:/\s?-?|\}\s?\{\s?-?|\\[dtc]?frac\s?\d\s?)0{1,400}(?:\.0{0,400})?\s?\}?\s*$")
 _JOINED = re.compile(r"\s(or|and)\s(?![^{}]{0,200}\})")
 _SHORT_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _UNITS = re.compile(r"(?P<number>[-+]?[\d.,/]{1,40})\s?units?")
@@ -109,15 +129,30 @@ def spelled(expression: str) -> str:
     if repeats := repeating_decimal(text):
         return fraction(repeats) or text
     text = _UNITS.sub(r"\g<number>", text) if _UNITS.fullmatch(text) else with_unit(text) or text
-    if (number := normalised(text)) is not None:
+    if (number := _number(text)) is not None:
         return number
-    text = _SPACES.sub(_kept, text) if not _WORDS.search(text) else " ".join(text.split())
-    return normalised(text) or text
+    if quantity(text) is None:
+        text = _MIXED_IN_LINE.sub(_improper, text)
+    text = _closed_up(text) if not _WORDS.search(text) else " ".join(text.split())
+    return _number(text) or text
+
+
+def _number(text: str) -> str | None:
+    """Return the number that an expression is, in one spelling; None of another expression."""
+    return None if _LETTER_BEHIND.fullmatch(text) or _OVER_ZERO.search(text) else normalised(text)
+
+
+def _closed_up(text: str) -> str:
+    """Return an expression without spaces, but for those between digits of two numbers."""
+    text = _THREES.sub(lambda found: re.sub(_GAP, "", found[0]), _DECIMAL_COMMA.sub(".", text))
+    numbers = _BETWEEN_DIGITS.split(text)
+    return " ".join(_SPACES.sub(_kept, number) for number in numbers)
 
 
 def _in_dollars(text: str) -> str | None:
     """Return an amount of dollars in one spelling, "-5.00 dollars" as `-\\$5`; None of anything else."""
-    number = dollars(text)
+    short = _SHORT_AMOUNT.fullmatch(text)
+    number = f"{short['minus']}{normalised(short['number'])}" if short else dollars(text)
     if number is None:
         return None
     amount = spelled(number)
@@ -186,23 +221,38 @@ def _kept(found: re.Match[str]) -> str:
     return found[1] or found[2] or ""
 
 
+def _signs(text: str) -> str:
+    return "".join(text.split())
+
+
 def same_value(one: str, other: str) -> bool:
-    """Return whether two answers are the same number, amount, date or ratio, or are spelled alike; no algebra is done."""
+    """Return whether two answers are the same number, amount, date or ratio, or are spelled alike; no algebra is done.
+
+    Neither is the right one, so 5 is not taken to mean 5 m, as it is where 5 m is right: it may mean 5 kg as well. Of more than
+    `LONGEST` characters are no values: these are compared sign by sign, white space aside.
+    """
+    if len(max(one, other, key=len)) > LONGEST:
+        return _signs(one) == _signs(other)
     if spelled(one) == spelled(other):
         return True
-    verdict = compared(one, other)
+    verdict = compared_alike(one, other)
     if isinstance(verdict, bool):
         return verdict
     first, second = map(spelled, verdict)
-    return first == second or (normalised(first) is not None and normalised(first) == normalised(second))
+    return first == second or (_number(first) is not None and _number(first) == _number(second))
 
 
 def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | str:
     """Return whether two expressions are equal, or why that cannot be told.
 
+    Where one has more than `LONGEST` characters they are compared sign by sign, white space aside; it cannot be told of others.
+
     Raises:
         MissingDependency: math-verify is not installed and the spellings differ.
     """
+    if len(longer := max(answer, target, key=len)) > LONGEST:
+        which = "answer" if longer is answer else "right answer"
+        return _signs(answer) == _signs(target) or f"the {which} has {len(longer)} characters, of at most {LONGEST}"
     if spelled(answer) == spelled(target):
         return True
     verdict = compared(answer, target)
@@ -213,14 +263,16 @@ def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | s
         return True
     if any(_SET.fullmatch(one.strip()) and _TUPLE.fullmatch(other.strip()) for one, other in (verdict, verdict[::-1])):
         return False
-    said, right = normalised(answer), normalised(target)
+    said, right = _number(answer), _number(target)
     # One of them a decimal and the other a fraction that no decimal equals: whether it is rounded is not told here.
     if said is not None and right is not None and ("/" in said) == ("/" in right):
         return said == right
-    if len(answer) > LONGEST:
-        return f"the answer has {len(answer)} characters, of at most {LONGEST}"
+    # math-verify adds or multiplies numbers that have only a space between them.
+    if any(_ROW.search(spelled(side)) for side in verdict):
+        return False
     if (depth := _depth(answer)) > DEEPEST:
         return f"the answer has {depth} brackets inside each other, of at most {DEEPEST}"
+    answer, target = (_MIXED_IN_LINE.sub(_improper, side) for side in (answer, target))
     try:
         reply = worker().ask({"do": "math", "answer": answer, "target": target}, timeout_s)
     except OutOfTime:

@@ -13,6 +13,8 @@ from fractions import Fraction
 
 from evals.scoring.dates import TEMPORAL
 
+# "1 500/600" is a mixed number, "1 000/3" is none.
+_THREE = r"(?:0\d\d(?!\d)|\d{3}(?!\d)(?!\s?/))"
 # Every quantifier over digits is possessive, so a failed match is not tried again at another length.
 _WHOLE = (
     r"(?:\d{1,3}(?:\.\d{3}){2,9}+(?![.\d])"
@@ -20,7 +22,7 @@ _WHOLE = (
     r"|\d{1,2}(?:,\d{2}(?=,)){1,9}+,\d{3}(?!\d)(?:\.\d++)?+"
     # A decimal comma; "1,2,3" and "(1,2)" are lists.
     r"|(?<![,(\[{])\d{1,6},\d{1,2}(?![\d,]|\.\d|\s?[)\]}])"
-    r"|[1-9]\d{0,2}(?:(?P<gap>[ '’_])\d{3}(?!\d)(?!\s?/))(?:(?P=gap)\d{3}(?!\d)(?!\s?/)){0,9}+(?:\.\d++)?+"
+    rf"|[1-9]\d{{0,2}}(?:(?P<gap>[ '’_]){_THREE})(?:(?P=gap){_THREE}){{0,9}}+(?:\.\d++)?+"
     r"|\d++(?:,\d{3}(?!\d)){0,130}+(?:\.\d++)?+"
     r"|\.\d++)"
 )
@@ -42,7 +44,7 @@ NUMBER = re.compile(
     rf"(?P<sign>-?)(?:(?P<currency>[$€£¥₹₩₽])\s?)?(?P<inner>-?)(?P<whole>{_WHOLE})"
     r"(?P<e>[eE][-+]?\d{1,3}(?!\w|\.\d))?+"
     r"(?!(?:\^\{?)?(?:st|nd|rd|th)\b|-[A-Za-z])"
-    r"(?:(?:\s{1,2}|\s(?:and|&)\s)(?P<over>\d{1,9})\s?/\s?(?P<below>\d{1,9})(?![\d.]*\d)|\s(?P<half>and\sa\shalf)\b"
+    r"(?:(?:\s{1,2}|\s(?:and|&)\s)(?P<over>(?!0\d)\d{1,9})\s?/\s?(?P<below>\d{1,9})(?![\d.]*\d)|\s(?P<half>and\sa\shalf)\b"
     rf"|(?:{_TENS}|{_POWER})?"
     r"(?:\s?/\s?(?P<under>-?\d++(?:,\d{3}(?!\d)){0,130}+(?!\.?\d|,\d)))?)"
     rf"(?:{_SCALE})?"

@@ -36,7 +36,10 @@ _KINDS: dict[str, dict[str, Fraction]] = {
         "ml": Fraction(1), "l": Fraction(1000), "gal": Fraction(3785411784, 10**6), "qt": Fraction(3785411784, 4 * 10**6),
         "pt": Fraction(3785411784, 8 * 10**6),
     },
-    "money": {"cent": Fraction(1), "dollar": Fraction(100), "euro": Fraction(0)},
+    "money": {
+        "cent": Fraction(1), "dollar": Fraction(100), "euro": Fraction(0), "gbp": Fraction(0), "yen": Fraction(0),
+        "rupee": Fraction(0), "krw": Fraction(0), "ruble": Fraction(0),
+    },
     "angle": {"degree": Fraction(1), "radian": Fraction(0)},
     "speed": {"mph": Fraction(1609344), "km/h": Fraction(10**6), "m/s": Fraction(3_600_000)},
 }  # fmt: skip
@@ -45,7 +48,8 @@ _SPELLINGS = {
     "in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile", "s": "second sec", "min": "minute", "h": "hour hr",
     "day": "", "week": "", "month": "", "year": "yr", "mg": "milligram", "g": "gram", "kg": "kilogram", "lb": "pound",
     "oz": "ounce", "ml": "milliliter millilitre", "l": "liter litre",
-    "gal": "gallon", "qt": "quart", "pt": "pint", "cent": "¢ \\cent", "dollar": "\\$ $ usd", "euro": "€ eur",
+    "gal": "gallon", "qt": "quart", "pt": "pint", "cent": "¢ \\cent", "dollar": "\\$ $ usd", "euro": "€ eur", "gbp": "£",
+    "yen": "¥ jpy", "rupee": "₹ inr", "krw": "₩", "ruble": "₽ rouble rub",
     "degree": "\\circ ° ^\\circ deg", "radian": "rad", "mph": "", "km/h": "kph kmh", "m/s": "",
 }  # fmt: skip
 _CANONICAL = {name: unit for unit, names in _SPELLINGS.items() for name in (unit, *names.split())}
@@ -55,13 +59,14 @@ _WORD = r"(?:(?:square|cubic|sq\.?|cu\.?)\s)?[A-Za-z]{1,14}(?:/[a-z]{1,6})?\.?"
 _TAIL = re.compile(
     rf"(?:\s|\\[,;:! ]|~)*(?:\\(?:text|mathrm|textrm|mbox|operatorname)\s?\{{\s*(?P<wrapped>{_WORD})\s*"
     r"(?:\^\s?\{?(?P<inside>[23])\}?)?\s*\}"
-    rf"|(?<![A-Za-z\\])(?P<bare>{_WORD})|\s?\^?\s?\{{?\s?(?P<sign>\\circ|°|¢|\\\$|\\cent(?![A-Za-z]))\s?\}}?)(?:\s?\^\s?\{{?\s?(?P<power>[23])\s?\}}?)?\s*$"
+    rf"|(?<![A-Za-z\\])(?P<bare>{_WORD})|\s?\^?\s?\{{?\s?(?P<sign>\\circ|°|[¢€£¥₹₩₽]|\\\$|\\cent(?![A-Za-z]))\s?\}}?)(?:\s?\^\s?\{{?\s?(?P<power>[23])\s?\}}?)?\s*$"
 )
 # Money with its sign in front; "$5$" is a formula, and "$\\frac{1}{2}" may be the beginning of one.
 _DOLLARS = re.compile(
     r"\s*(?P<minus>-?)\s?(?:\$(?=\s?-?[\d.])|\\\$|\\(?:text|mathrm|textrm|mbox)\s?\{\s?\\?\$\s?\})(?:\s|\\[,;:! ]|~)*"
     r"(?=-?[\d.]|\\[dtc]?frac)"
 )
+_OTHER_MONEY = re.compile(r"\s*(?P<minus>-?)\s?(?P<sign>[€£¥₹₩₽])\s?(?=-?[\d.])")
 # A number without unknowns.
 _NUMBER = re.compile(r"(?:[-+\d.,/^{}()\s]|\\(?:[dtc]?frac|sqrt|pi|cdot|times|[,!;: ]))*[\d})]")
 _BASED = re.compile(
@@ -114,6 +119,20 @@ def compared(answer: str, target: str) -> bool | tuple[str, str]:
     return f"({one.number})\\cdot\\frac{{{factor.numerator}}}{{{factor.denominator}}}", other.number
 
 
+def compared_alike(one: str, other: str) -> bool | tuple[str, str]:
+    """Return what `compared` does for two answers of which neither is the right one, in either order.
+
+    A unit or a base that only one of them names is not the other's. Degrees are no unit here: what is measured in them is asked
+    for in them, as what is in percent.
+    """
+    units = [quantity(_PERCENT.sub("", text)) for text in (one, other)]
+    if len({found is None or found.kind.startswith("angle") for found in units}) == 2:
+        return False
+    if _BASED.fullmatch(other.strip()) and not _BASED.fullmatch(one.strip()):
+        one, other = other, one
+    return compared(one, other)
+
+
 def quantity(text: str) -> Quantity | None:
     """Return a number and its known unit; None of anything else."""
     if sign := _DOLLARS.match(text):
@@ -123,6 +142,10 @@ def quantity(text: str) -> Quantity | None:
         if tail and _CANONICAL.get((tail["wrapped"] or tail["bare"] or "").lower().rstrip(".")) == "dollar":
             number = number[: len(number) - len(number[-80:]) + tail.start()].rstrip("\\ ~,;:!")
         return Quantity(_plain(number), "money^1", "dollar", Fraction(100)) if _NUMBER.fullmatch(number) else None
+    if sign := _OTHER_MONEY.match(text):
+        number = sign["minus"] + text[sign.end() :].strip()
+        kept = Quantity(_plain(number), "money^1", _CANONICAL[sign["sign"]], Fraction(0))
+        return kept if _NUMBER.fullmatch(number) else None
     tail = _TAIL.search(text[-80:])
     if tail is None:
         return None
@@ -132,7 +155,7 @@ def quantity(text: str) -> Quantity | None:
     power = int(tail["inside"] or tail["power"] or (0 if area is None else 2 if area[1].startswith("sq") else 3) or 1)
     unit = _CANONICAL.get(name[area.end() :] if area else name)
     # "3x + 5m" has an unknown, and "5s" may be a product with one.
-    if unit is None or not _NUMBER.fullmatch(number) or (tail["bare"] and len(name) == 1 and name != "m"):
+    if unit is None or not _NUMBER.fullmatch(number) or (tail["bare"] and len(name) == 1 and tail["bare"] != "m"):
         return None
     kind, size = _SIZES[unit]
     return Quantity(_plain(number), f"{kind}^{power}", unit, size**power)

@@ -83,7 +83,9 @@ def _unnested(text: str) -> str:
 
 def _written_out(found: re.Match[str]) -> str:
     whole = (found["whole"] or "").strip()
-    return f"{whole}{' ' if whole else ''}{found['over'] or found['over1']}/{found['under'] or found['under1']}"
+    # "\\frac{1}{2}3" is no 23rd.
+    times = "*" if found.string[found.end() : found.end() + 1].isdigit() else ""
+    return f"{whole}{' ' if whole else ''}{found['over'] or found['over1']}/{found['under'] or found['under1']}{times}"
 
 
 def _thinned(found: re.Match[str]) -> str:

@@ -18,6 +18,9 @@ OF_ARITHMETIC: tuple[Kind, ...] = ("steps", "solve", "debate")
 OF_WITNESSES: tuple[Kind, ...] = ("solve", "debate", "shares", "weigh")
 Knows = Literal["even", "odd"]
 
+# Texts that a classifier of attributes learns from.
+FEWEST_SAMPLES = 20
+
 
 class Shape(Frozen):
     """A Llama with tied tables."""
@@ -95,8 +98,8 @@ class LoRA(Frozen):
 class Classifier(Frozen):
     """What tells from a model's states how its texts will end, for `acbs(classifier=…)` (agents/decoding/attributes.py)."""
 
-    samples: int = Field(default=1200, ge=1)
-    """Texts of the model's own that it learns from."""
+    samples: int = 1200
+    """Texts of the model's own that it learns from; a tenth of them is kept apart."""
     mixture: dict[Kind, float] = Field(default={"solve": 2, "debate": 1}, min_length=1)
     """Kind of prompt that they answer → weight."""
     loop: int = Field(default=2, ge=1)
@@ -105,6 +108,16 @@ class Classifier(Frozen):
     """Units."""
     steps: int = Field(default=1500, ge=1)
     """Of its training."""
+
+    @field_validator("samples")
+    @classmethod
+    def _learns_from_several(cls, samples: int) -> int:
+        if samples < FEWEST_SAMPLES:
+            raise ValueError(
+                f"a classifier learns from at least {FEWEST_SAMPLES} texts, of which a tenth is kept apart; this is {samples}: "
+                "give more, e.g. 1200"
+            )
+        return samples
 
 
 class Recipe(Frozen):

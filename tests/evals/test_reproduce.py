@@ -1,6 +1,7 @@
 """The paper's experiments: every one runs, prints the paper's figures as printed, and says what cannot be compared."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -8,9 +9,10 @@ import yaml
 from agents.errors import TaskError, UnknownName
 from debate.config.shipped import configs_folder
 from evals import paper
+from evals.analysis.summary import Round, Share
 from evals.experiment import experiment_config, experiments, load_experiment
-from evals.reproduce import is_the_papers_model, reproduce
-from evals.reproduction import markdown
+from evals.reproduce import _lines, is_the_papers_model, reproduce
+from evals.reproduction import Line, Reproduction, cells, markdown
 
 MOCK = {"backend": "mock", "model": "mock", "max_tokens": 64}
 
@@ -221,3 +223,34 @@ def test_rows_are_compared_with_samples_whose_temperature_is_their_task_s(tmp_pa
     assert [sentence.partition(" = ")[0] for _, sentence in made.sentences] == [
         f"{row} − self-consistency(k=5, temperature=0.6)" for row in ("single", "text", "cipher")
     ]
+
+
+def test_a_share_of_questions_that_depend_on_each_other_has_no_interval():
+    share = Share.of([True] * 3 + [False])
+    lines = tuple(
+        Line("gsm8k", name, "accuracy", share, is_dependent=name == "remembers") for name in ("single", "remembers")
+    )
+    _, single, remembers = cells(Reproduction("x", "X", "tiny/ada", 4, lines, (), ()))
+    assert single[3:5] == ["75.0 (3/4)", "30–95"]
+    assert remembers[3:5] == ["75.0 (3/4)", "–"]
+
+
+def test_an_agreement_is_of_the_questions_to_which_both_have_spoken():
+    share = Share.of([True] * 3)
+    spoken = [
+        SimpleNamespace(turns=[SimpleNamespace(agent=agent, round=1, verdict="correct") for agent in "ab"])
+        for _ in range(3)
+    ]
+    config = SimpleNamespace(engines=[("tiny/ada", "", "")], agents=("a", "b"), rounds=1, model_of=lambda _: "tiny/ada")
+    method = SimpleNamespace(name="text", config=config, debates=[*spoken, SimpleNamespace(turns=[])])
+    summary = SimpleNamespace(
+        name="text", rounds=[Round(1, share, share, agreement=2 / 3, compared=3)], is_dependent=True
+    )
+    analysis = SimpleNamespace(record=SimpleNamespace(methods=[method]), methods=[summary])
+    *_, agreed = _lines(SimpleNamespace(figures="table2"), "gsm8k", analysis)
+    assert (agreed.what, agreed.ours.count, agreed.ours.total, agreed.is_dependent) == (
+        "agreement after round 1",
+        2,
+        3,
+        True,
+    )

@@ -139,12 +139,12 @@ def test_a_text_that_no_file_can_hold_is_written(tmp_path):
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
-        (["35", "\\$36", "36"], "\\$36"),
-        (["35", "36", "\\$36.00"], "\\$36"),
+        (["35", "\\$36", "36.00 dollars"], "\\$36"),
+        # An answer without a unit is not one with a unit.
+        (["36", "\\$36", "36.0"], "36"),
         (["1", "0.5", "\\frac{1}{2}"], "0.5"),
         (["1", "x+1", "2 cm", "20\\text{ mm}"], "20\\text{ mm}"),
-        # Of two units neither stands for the other, and the one without a unit joins one of them.
-        (["3 cm", "3 m", "3"], "3\\text{ cm}"),
+        (["3 cm", "3 m", "3", "300\\text{ cm}"], "300\\text{ cm}"),
         # Other expressions go by their spelling.
         (["7", "x+1", "1+x", "1+x"], "1+x"),
     ],

@@ -9,7 +9,7 @@ import torch
 
 from agents.backends.transformers import attention
 from agents.backends.transformers.miniature import SWITCH, Miniature
-from agents.errors import ModelError
+from agents.errors import ModelError, first_line
 
 # Of the difference of two rows of logits, over the spread of the right one. float32 leaves some 1e-6 in so few layers.
 TOLERANCE = 1e-3
@@ -143,7 +143,7 @@ def spread_error(found: torch.Tensor, right: torch.Tensor) -> float:
 
 def in_words(error: Exception) -> str:
     """Return an exception of a model's own code, or of ours, in words."""
-    text = (str(error).strip().splitlines() or ["without a word"])[0][:200]
+    text = first_line(error, silent="without a word")[:200]
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
         return "there is no memory left for it"

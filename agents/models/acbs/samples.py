@@ -88,7 +88,7 @@ def prefixes_of(model: Any, texts: Sequence[Sampled], horizon: int, loop: int, *
     """Return the prefixes of texts with the model's states.
 
     Raises:
-        ModelError: the model's head, whose input a search looks at, reads something else than these.
+        ModelError: the model's head, whose input a search looks at, reads something else than these; or no text has a token.
     """
     refuse_other_states(model, torch.tensor([texts[0].prompt]))
     states, known = [], []
@@ -105,6 +105,11 @@ def prefixes_of(model: Any, texts: Sequence[Sampled], horizon: int, loop: int, *
             places = known_of(text, horizon, loop)
             states.append(row[len(text.prompt) : len(text.prompt) + len(places)])
             known += places
+    if not states:
+        raise ModelError(
+            f"a classifier learns from what a model says, and {type(model).__name__} ends each of {len(texts)} texts before its "
+            "first token: sample more texts, or take another model"
+        )
     return Prefixes(torch.cat(states), torch.stack(known))
 
 

@@ -11,11 +11,11 @@ import torch
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.control_tokens import control_tokens
-from agents.errors import BeliefError, ModelError, RequestError
+from agents.errors import BeliefError, ModelError, RequestError, first_line
 from agents.hollow import no_larger_than
 from agents.model_folder import held, read_config, read_tokenizer
 from agents.models.sentences.folder import save_model, write_settings
-from agents.models.stored import first_line, read_stored
+from agents.models.stored import read_stored
 from agents.observation import Observation, Text
 from agents.question import Question
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from agents.beliefs.claims import Claim, claims_of
-from agents.errors import MissingDependency, ModelError
+from agents.errors import MissingDependency, ModelError, first_line
 from agents.json_text import parse_json
 from agents.models.in_context.bins import LETTERS, letter, probabilities
 from agents.models.in_context.claims import FRESH_SEED, Pairs
@@ -239,7 +239,7 @@ def load_head(path: Path) -> tuple[tuple[str, ...], Tensor]:
         options = tuple(str(option) for option in stored["options"])
         w = torch.tensor(stored["weights"], dtype=torch.float64)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"no attention head in {file}: {str(error).splitlines()[0][:200]}") from error
+        raise ModelError(f"no attention head in {file}: {first_line(error)[:200]}") from error
     if w.shape != (len(options), len(options)) or not bool(torch.isfinite(w).all()):
         raise ModelError(f"{file}: weights are a square of finite numbers, one row an option; got {list(w.shape)}")
     return options, w

@@ -7,7 +7,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from agents.beliefs.belief_backend import Similarity
-from agents.errors import ConfigError, ModelError
+from agents.errors import ConfigError, ModelError, first_line
 from agents.models.kalm.model import Encoder, Reading
 from agents.models.kalm.reading import published_reading
 from agents.models.sentences.batch import batch
@@ -92,7 +92,7 @@ class KaLM(Similarity):
             else:
                 reading, stored["instruction"] = published_reading(folder, given)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"no KaLM in {folder}: {str(error).splitlines()[0]}") from error
+            raise ModelError(f"no KaLM in {folder}: {first_line(error)}") from error
         body, tokenizer = load_encoder(folder, Qwen2Model, kind="qwen2", backend="kalm", what="KaLM")
         return cls(Encoder(body, reading), tokenizer, **{**stored, **options})
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.beliefs.belief_backend import Similarity
-from agents.errors import ModelError
+from agents.errors import ModelError, first_line
 from agents.models.langsamp.model import LANGUAGES, SCRIPTS, MaskedModel
 from agents.models.sentences.encoder import LayerEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
@@ -72,7 +72,7 @@ class LangSAMP(Similarity):
             stored = read_settings(folder / STORED)
             tables = _tables(folder)
         except (OSError, ValueError) as error:
-            raise ModelError(f"no XLM-R in {folder}: {str(error).splitlines()[0]}") from error
+            raise ModelError(f"no XLM-R in {folder}: {first_line(error)}") from error
         # Its own name is kept, which is written into what it saves; only that tables are no surprise is new.
         ours = {"_keys_to_ignore_on_load_unexpected": [LANGUAGES, SCRIPTS]}
         made_of = type("XLMRobertaForMaskedLM", (XLMRobertaForMaskedLM,), ours)

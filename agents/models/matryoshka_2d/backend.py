@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agents.beliefs.belief_backend import Similarity
-from agents.errors import ModelError
+from agents.errors import ModelError, first_line
 from agents.models.sentences import published
 from agents.models.sentences.encoder import Encoder, LayerEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
@@ -68,7 +68,7 @@ class Matryoshka2D(Similarity):
         try:
             stored = read_settings(folder / STORED) or {"encoder": _published(folder)}
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"no BERT in {folder}: {str(error).splitlines()[0]}") from error
+            raise ModelError(f"no BERT in {folder}: {first_line(error)}") from error
         body, tokenizer = load_encoder(
             folder, BertModel, kind="bert", backend="matryoshka_2d", what="BERT", add_pooling_layer=False
         )

@@ -6,7 +6,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from agents.beliefs.belief_backend import Similarity
-from agents.errors import ModelError, RequestError
+from agents.errors import ModelError, RequestError, first_line
 from agents.models.sentences import published
 from agents.models.sentences.embedding import SentenceEmbedding
 from agents.models.sentences.folder import read_settings, write_settings
@@ -82,7 +82,7 @@ class SentenceTransformers(Similarity):
                 str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
             )
         except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"no model of sentence-transformers in {folder}: {str(error).splitlines()[0]}") from error
+            raise ModelError(f"no model of sentence-transformers in {folder}: {first_line(error)}") from error
         return cls(model.eval(), **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from agents.errors import ModelError
+from agents.errors import ModelError, first_line
 from agents.hollow import no_larger_than
 from agents.model_folder import held, read_config, read_tokenizer
-from agents.models.stored import first_line, read_stored
+from agents.models.stored import read_stored
 
 
 def read_settings(path: Path) -> dict[str, Any]:

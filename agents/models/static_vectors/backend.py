@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import Similarity
-from agents.errors import BeliefError, ConfigError, ModelError
+from agents.errors import BeliefError, ConfigError, ModelError, first_line
 from agents.models.sentences.embedding import SentenceEmbedding
 from agents.models.sentences.folder import read_settings, write_settings
 from agents.models.static_vectors.files import MOST_WORDS, Form, WordVectors, form_of, read_vectors, write_vectors
@@ -191,5 +191,5 @@ def _settings(folder: Path) -> dict[str, Any]:
         # Of one word, for what is checked is what is said and not the vectors.
         StaticVectors(WordVectors({"": 0}, np.zeros((1, 1), dtype=np.float32)), **stored)
     except (OSError, ValueError, TypeError, OverflowError, RecursionError, ConfigError, BeliefError) as error:
-        raise ModelError(f"no settings of static_vectors in {folder}: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"no settings of static_vectors in {folder}: {first_line(error)}") from error
     return stored

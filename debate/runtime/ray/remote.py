@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, ObjectStoreFullError, RayActorError, RayError
 
 from agents.backend import Backend, Capabilities, Generation, Load, Pending, Request
-from agents.errors import BackendFailed, DebateError, EngineLost, OutOfMemory, portable
+from agents.errors import BackendFailed, DebateError, EngineLost, OutOfMemory, first_line, portable
 from agents.fingerprint import ModelFingerprint
 from debate.runtime.ray.actor import Description
 from debate.runtime.ray.placement import nodes
@@ -222,4 +222,4 @@ def reason(error: Exception) -> str:
         return "its node went away" if NODE_DIED in str(error) else "its process died"
     if isinstance(error, GetTimeoutError):
         return "it did not answer in time"
-    return " ".join(str(error).split("\n")[0].split()) or type(error).__name__
+    return " ".join(first_line(error).split())

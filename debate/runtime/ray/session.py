@@ -16,7 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.errors import BackendFailed, ConfigError, DebateError, EngineLost, MissingDependency, RunError, portable
+from agents.errors import (
+    BackendFailed,
+    ConfigError,
+    DebateError,
+    EngineLost,
+    MissingDependency,
+    RunError,
+    first_line,
+    portable,
+)
 from agents.pretrained import Progress
 from agents.private_folder import private_folder
 from agents.supervision.replicas import Replicas
@@ -215,7 +224,7 @@ class RaySession:
             self._ray.init(log_to_driver=False, logging_level=logging.ERROR, namespace="cipher-debate", **options)
         except (ConnectionError, RuntimeError, OSError, ValueError) as error:
             self.close()
-            sentence = " ".join(str(error).split("\n")[0].split())
+            sentence = " ".join(first_line(error).split())
             raise RunError(f"Ray does not start or connect: {sentence}") from error
         self._owns = True
 

@@ -17,7 +17,7 @@ from debate.config.shipped import configs_folder
 from evals.analysis.run_record import read_run
 from evals.copies.drift import Scored, Whole, held_out_turns, scored_texts, texts_of
 from evals.copies.experiment import config_of_seed, copies, play, seeded
-from evals.copies.table import markdown, size, tabulate
+from evals.copies.table import _drift, markdown, size, tabulate
 
 CUT = "optin(macs=0.8, score='random')"
 WHOLE = "optin(macs=1.0)"
@@ -244,3 +244,18 @@ def test_a_cache_whose_chunk_is_never_full_does_not_drift(home):
     same = whole.drift("tiny/dee", cache="uniform(bits=2, chunk=500)")
     assert max(same.divergences) < 1e-7
     assert whole.drift("tiny/dee", attention="combiner(segment=500)").agreement == 1
+
+
+@pytest.mark.parametrize(
+    ("nats", "shown"),
+    [
+        (0, "0.000"),
+        (1.23456, "1.235"),
+        (0.0123, "0.012"),
+        (0.00123, "0.0012"),
+        (0.0003, "0.0003"),
+        (1.26e-7, "1.3e-07"),
+    ],
+)
+def test_a_small_drift_is_not_shown_as_none(nats, shown):
+    assert _drift(nats) == shown
