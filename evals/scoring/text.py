@@ -83,9 +83,14 @@ def _unnested(text: str) -> str:
 
 def _written_out(found: re.Match[str]) -> str:
     whole = (found["whole"] or "").strip()
-    # "\\frac{1}{2}3" is no 23rd.
-    times = "*" if found.string[found.end() : found.end() + 1].isdigit() else ""
-    return f"{whole}{' ' if whole else ''}{found['over'] or found['over1']}/{found['under'] or found['under1']}{times}"
+    # "\\frac{1}{2}3" is no 23rd, and "2^3\\frac12" no power of 31.
+    before, behind = (
+        found.string[max(0, found.start() - 1) : found.start()],
+        found.string[found.end() : found.end() + 1],
+    )
+    first = f"{whole} " if whole else "*" if before.isdigit() or before == "}" else ""
+    last = "*" if behind.isdigit() else ""
+    return f"{first}{found['over'] or found['over1']}/{found['under'] or found['under1']}{last}"
 
 
 def _thinned(found: re.Match[str]) -> str:

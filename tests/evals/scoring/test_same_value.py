@@ -91,8 +91,19 @@ def test_thousands_over_a_number_are_no_mixed_number():
     assert normalised("12 1/2") == "12.5"
 
 
-def test_a_fraction_before_a_digit_is_multiplied():
-    assert stated_number("Answer: $\\frac{1}{2}3$") == "1.5"
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("\\frac{1}{2}3", "1.5"),
+        ("2^3\\frac12", "4"),
+        ("2^{3}\\frac{1}{2}", "4"),
+        ("0.5\\frac12", "0.25"),
+        ("2\\frac12", "2.5"),
+    ],
+)
+def test_a_fraction_beside_a_number_is_multiplied_unless_both_are_a_mixed_number(said, value):
+    assert stated_number(f"Answer: ${said}$") == value
+    assert spelled(said) in (said, value)
 
 
 def test_answers_that_are_too_long_for_a_value_are_compared_sign_by_sign(monkeypatch):
