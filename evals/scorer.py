@@ -84,7 +84,7 @@ def same_of(task: Task) -> Same | None:
     if type(task).same is Task.same:
         return None
 
-    def same(one: str, other: str) -> bool:
+    def same(one: str, other: str) -> bool | None:
         try:
             return task.same(one, other)
         except MissingDependency:

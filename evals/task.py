@@ -175,8 +175,11 @@ class Task(ABC):
         """Return the answer in the form that the task asks for, or None; as lenient as `extract` by default."""
         return self.extract(response, options)
 
-    def same(self, one: str, other: str) -> bool:
-        """Return whether two extracted answers are one to a vote; equal spellings alone by default."""
+    def same(self, one: str, other: str) -> bool | None:
+        """Return whether two extracted answers are one to a vote; equal spellings alone by default.
+
+        None: they may be, and are where there is no third that either of them may be.
+        """
         return one == other
 
     def score(self, answer: str | None, target: str) -> Score:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from debate.transcript import Transcript
 
-Same = Callable[[str, str], bool]
+# None: the two may be the same, for one leaves out what the other says.
+Same = Callable[[str, str], bool | None]
 Read = Callable[[str], str | None]
 
 
@@ -14,7 +15,8 @@ def by_value(transcript: "Transcript", extract: Read, same: Same) -> Read:
     """Return a reader that gives every answer of a debate in one spelling for those that are the same.
 
     Of several the longest spelling stands for all, and the first of equally long ones: in that order an answer joins the first
-    that it is the same as.
+    that it is the same as. One that may be the same as another joins it where there is no third for either: 5 joins 5 m, where
+    nobody says 5 kg.
 
     Args:
         transcript: of the debate, whose every message is read.
@@ -35,6 +37,19 @@ def by_value(transcript: "Transcript", extract: Read, same: Same) -> Read:
 
     for answer in sorted(found, key=len, reverse=True):
         one_of(answer)
+    alike = {known: [answer for answer in found if spelling[answer] == known] for known in chosen}
+    near = {
+        one: [
+            other
+            for other in chosen
+            if other != one and any(same(x, y) is None for x in alike[one] for y in alike[other])
+        ]
+        for one in chosen
+    }
+    for place, one in enumerate(chosen):
+        for other in chosen[place + 1 :]:
+            if near[one] == [other] and near[other] == [one]:
+                spelling |= {answer: one for answer, known in spelling.items() if known == other}
 
     def reader(response: str) -> str | None:
         answer = extract(response)

@@ -323,8 +323,11 @@ class MathematicsTask(DatasetTask):
         """Return the expression of a response whose last line has a box or ends in `Answer: …`."""
         return boxed_expression(response)
 
-    def same(self, one: str, other: str) -> bool:
-        """Return whether two expressions are one number or amount; other expressions go by their spelling."""
+    def same(self, one: str, other: str) -> bool | None:
+        """Return whether two expressions are one number or amount; other expressions go by their spelling.
+
+        None where one of them leaves out a unit that the other names.
+        """
         return same_value(one, other)
 
     def score(self, answer: str | None, target: str) -> Score:

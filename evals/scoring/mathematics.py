@@ -12,7 +12,7 @@ from evals.scoring.bounded import OutOfTime, WorkerDied, worker
 from evals.scoring.characters import plain
 from evals.scoring.numbers import normalised, stated_number
 from evals.scoring.numerals import spelled as fraction
-from evals.scoring.quantities import compared, compared_alike, dollars, quantity, with_unit
+from evals.scoring.quantities import compared, compared_alike, dollars, is_unit_left_out, quantity, with_unit
 from evals.scoring.text import after_cues, answer_tags, boxed, boxes, last_line, said
 
 TIMEOUT_S = 10.0
@@ -225,11 +225,11 @@ def _signs(text: str) -> str:
     return "".join(text.split())
 
 
-def same_value(one: str, other: str) -> bool:
+def same_value(one: str, other: str) -> bool | None:
     """Return whether two answers are the same number, amount, date or ratio, or are spelled alike; no algebra is done.
 
-    Neither is the right one, so 5 is not taken to mean 5 m, as it is where 5 m is right: it may mean 5 kg as well. Of more than
-    `LONGEST` characters are no values: these are compared sign by sign, white space aside.
+    Neither is the right one, so of 5 and 5 m it is not known, and None is returned: 5 may mean 5 kg as well. Answers of more than
+    `LONGEST` characters are no values: they are compared sign by sign, white space aside.
     """
     if len(max(one, other, key=len)) > LONGEST:
         return _signs(one) == _signs(other)
@@ -237,9 +237,11 @@ def same_value(one: str, other: str) -> bool:
         return True
     verdict = compared_alike(one, other)
     if isinstance(verdict, bool):
-        return verdict
-    first, second = map(spelled, verdict)
-    return first == second or (_number(first) is not None and _number(first) == _number(second))
+        found = verdict
+    else:
+        first, second = map(spelled, verdict)
+        found = first == second or (_number(first) is not None and _number(first) == _number(second))
+    return None if found and is_unit_left_out(one, other) else found
 
 
 def equal(answer: str, target: str, *, timeout_s: float = TIMEOUT_S) -> bool | str:

@@ -122,15 +122,20 @@ def compared(answer: str, target: str) -> bool | tuple[str, str]:
 def compared_alike(one: str, other: str) -> bool | tuple[str, str]:
     """Return what `compared` does for two answers of which neither is the right one, in either order.
 
-    A unit or a base that only one of them names is not the other's. Degrees are no unit here: what is measured in them is asked
-    for in them, as what is in percent.
+    A base that only one of them names is not the other's.
     """
-    units = [quantity(_PERCENT.sub("", text)) for text in (one, other)]
-    if len({found is None or found.kind.startswith("angle") for found in units}) == 2:
-        return False
     if _BASED.fullmatch(other.strip()) and not _BASED.fullmatch(one.strip()):
         one, other = other, one
     return compared(one, other)
+
+
+def is_unit_left_out(one: str, other: str) -> bool:
+    """Return whether one of two answers names a unit and the other none.
+
+    Degrees are no unit here: what is measured in them is asked for in them, as what is in percent.
+    """
+    units = [quantity(_PERCENT.sub("", text)) for text in (one, other)]
+    return len({found is None or found.kind.startswith("angle") for found in units}) == 2
 
 
 def quantity(text: str) -> Quantity | None:

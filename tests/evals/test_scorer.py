@@ -140,11 +140,13 @@ def test_a_text_that_no_file_can_hold_is_written(tmp_path):
     ("said", "answer"),
     [
         (["35", "\\$36", "36.00 dollars"], "\\$36"),
-        # An answer without a unit is not one with a unit.
-        (["36", "\\$36", "36.0"], "36"),
+        (["35", "\\$36", "36"], "\\$36"),
+        (["35", "36", "36.0", "\\$36.00"], "\\$36"),
         (["1", "0.5", "\\frac{1}{2}"], "0.5"),
         (["1", "x+1", "2 cm", "20\\text{ mm}"], "20\\text{ mm}"),
+        # Of two units an answer without one joins neither.
         (["3 cm", "3 m", "3", "300\\text{ cm}"], "300\\text{ cm}"),
+        (["3 cm", "3 kg", "3", "3"], "3"),
         # Other expressions go by their spelling.
         (["7", "x+1", "1+x", "1+x"], "1+x"),
     ],
