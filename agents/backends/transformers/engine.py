@@ -79,6 +79,11 @@ class Engine:
         found = [list(request.tokens[:1])] if request.tokens else self._segments(request)
         check_rows([*found, list(request.tokens)], self.model.tokenizer, self.model.fingerprint)
         keys = position_keys(found)
+        messages = {
+            place: rerender(segment, self.model.table.weight, self.model.fingerprint)
+            for place, segment in enumerate(found)
+            if isinstance(segment, Message)
+        }
         if not keys:
             raise RequestError("the prompt is empty: there is nothing to answer")
         choices = choice_ids(request.choices, self.model.tokenizer)
@@ -89,10 +94,8 @@ class Engine:
             raise PromptTooLong(len(keys), room, self.model.context)
         # Only now: the vectors of a prompt that is far too long may fill the memory.
         parts = [
-            rerender(segment, self.model.table.weight, self.model.fingerprint)
-            if isinstance(segment, Message)
-            else self._embedded(segment)
-            for segment in found
+            messages[place] if isinstance(segment, Message) else self._embedded(segment)
+            for place, segment in enumerate(found)
         ]
         last = found[-1] if found else []
         closing = None if isinstance(last, Message) else left_open(last, self.model.tokenizer)
