@@ -1,6 +1,8 @@
 """JSON of files and servers that may hold anything: the value in it, or a ValueError."""
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 
@@ -14,6 +16,23 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("its JSON is nested too deeply") from None
+
+
+def named_once(sentence: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """Return an `object_pairs_hook` of json.loads, which raises ValueError where a key stands twice in an object.
+
+    Args:
+        sentence: that is then said, with the key for `{!r}`.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            seen = Counter(name for name, _ in pairs)
+            raise ValueError(sentence.format(next(name for name in found if seen[name] > 1)[:80]))
+        return found
+
+    return once
 
 
 def is_deeper_than(value: Any, most: int) -> bool:

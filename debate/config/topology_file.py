@@ -7,7 +7,6 @@ nothing.
 
 import json
 import warnings
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from xml.parsers import expat
 import networkx as nx
 
 from agents.errors import ConfigError
+from agents.json_text import named_once
 from agents.yaml_file import one_line, read_yaml
 from kernels.names import did_you_mean
 
@@ -92,7 +92,9 @@ def _has_doctype(content: bytes) -> bool:
 
 
 def _from_node_link(path: Path) -> Any:
-    found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+    found = json.loads(
+        path.read_text(encoding="utf-8"), object_pairs_hook=named_once("the key {!r} stands twice in one mapping")
+    )
     if not isinstance(found, dict) or "nodes" not in found:
         raise ConfigError(
             f"{path}: node-link JSON is a mapping with nodes and edges, as networkx.node_link_data writes it"
@@ -111,15 +113,6 @@ def _from_node_link(path: Path) -> Any:
                 f"{did_you_mean(str(name), map(str, stated))}"
             )
     return graph
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        seen = Counter(names)
-        raise ValueError(f"the key {next(name for name in names if seen[name] > 1)!r} stands twice in one mapping")
-    return found
 
 
 def _from_yaml(path: Path) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:

@@ -1,6 +1,8 @@
 """Answers that are equal in value and differ in spelling, as one candidate of a vote."""
 
+from collections import Counter
 from collections.abc import Callable
+from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,18 +40,15 @@ def by_value(transcript: "Transcript", extract: Read, same: Same) -> Read:
     for answer in sorted(found, key=len, reverse=True):
         one_of(answer)
     alike = {known: [answer for answer in found if spelling[answer] == known] for known in chosen}
-    near = {
-        one: [
-            other
-            for other in chosen
-            if other != one and any(same(x, y) is None for x in alike[one] for y in alike[other])
-        ]
-        for one in chosen
-    }
-    for place, one in enumerate(chosen):
-        for other in chosen[place + 1 :]:
-            if near[one] == [other] and near[other] == [one]:
-                spelling |= {answer: one for answer, known in spelling.items() if known == other}
+    near = [
+        (one, other)
+        for one, other in combinations(chosen, 2)
+        if any(same(x, y) is None for x in alike[one] for y in alike[other])
+    ]
+    times = Counter(chain.from_iterable(near))
+    for one, other in near:
+        if times[one] == times[other] == 1:
+            spelling |= dict.fromkeys(alike[other], one)
 
     def reader(response: str) -> str | None:
         answer = extract(response)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
+from agents.json_text import named_once
 from debate.serving.errors import ApiError
 
 
@@ -34,6 +35,8 @@ FORMS = ("response_format", "structured_outputs", "guided_json", "guided_regex",
 # Chat interfaces ask for titles, tags and follow-up questions in the background, by prompts that begin so (Open WebUI).
 BACKGROUND = "### Task:"
 Text = Annotated[str, StringConstraints(strict=True)]
+# Of a key that stands twice nobody knows which is meant.
+_ONCE = named_once("the key {!r} stands twice; give it once")
 
 
 def _no_truth(given: Any) -> Any:
@@ -288,7 +291,7 @@ def parsed(kind: type[M], body: bytes) -> M:
         ApiError: 400, it is not one, with the key that is wrong.
     """
     try:
-        raw = json.loads(body, parse_constant=_no_number, object_pairs_hook=_once)
+        raw = json.loads(body, parse_constant=_no_number, object_pairs_hook=_ONCE)
         # Half a character, which JSON can spell, is no text.
         json.dumps(raw, ensure_ascii=False).encode()
     except UnicodeError as error:
@@ -324,16 +327,6 @@ def question_id(asked: Asked, instructions: str, text: str) -> str:
     if asked.debate.id is not None:
         return asked.debate.id
     return "request-" + hashlib.sha256(json.dumps([instructions, text]).encode()).hexdigest()[:16]
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object; of a key that stands twice nobody knows which is meant."""
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {key[:80]!r} stands twice; give it once")
-        found[key] = value
-    return found
 
 
 def _no_number(text: str) -> Literal[0]:

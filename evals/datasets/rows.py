@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import MissingDependency, TaskError
+from agents.json_text import named_once
 from agents.ordinary_file import read_ordinary
 
 # A small file can unzip to any size.
@@ -152,14 +153,7 @@ def _loaded(text: str) -> Any:
     Raises:
         ValueError: no JSON, or an object that gives one name two values, of which a reader would keep either.
     """
-    return json.loads(text, object_pairs_hook=_named_once)
-
-
-def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"{_twice([name for name, _ in pairs])!r} stands twice in one object; keep one")
-    return found
+    return json.loads(text, object_pairs_hook=named_once("{!r} stands twice in one object; keep one"))
 
 
 def _twice(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -214,13 +215,11 @@ def _overheard(
             form(recipe).save(model, tokenizer, recipe, aside)
     pool = stage.pool or Pool()
     name, over = (str(sender), None) if recipe.lora is None else (str(recipe.begin), sender)
-    speak = Sender(name, over, encoder=stage.encoder, temperatures=pool.temperatures, longest=recipe.longest)
+    sends = partial(Sender, encoder=stage.encoder, temperatures=pool.temperatures, longest=recipe.longest)
+    speak = other = sends(name, over)
     say(f"{pool.expressions} questions are answered in CIPHER ({stage.encoder}) for the debate turns")
-    other = speak
     if stage.sender is not None:
-        other = Sender(
-            stage.sender, None, encoder=stage.encoder, temperatures=pool.temperatures, longest=recipe.longest
-        )
+        other = sends(stage.sender, None)
         if other.table != speak.table:
             raise ConfigError(
                 f"stages: sender: {stage.sender} has another embedding table than {recipe.name}, whose rows its vectors would "

@@ -39,9 +39,9 @@ def _check(name: str, condition: bool, rule: str, value: object) -> None:
         raise ValueError(f"encoder {name}: {rule}, got {value!r}")
 
 
-def _is_scale(value: float) -> bool:
-    """Whether what is divided or multiplied by a value stays within float32."""
-    return 1e-6 <= value <= 1e6
+def _check_scale(name: str, option: str, value: float) -> None:
+    """Refuse what, divided or multiplied by, would leave float32."""
+    _check(name, 1e-6 <= value <= 1e6, f"{option} must be positive, from 1e-06 to 1e+06", value)
 
 
 def sample(scaled: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
@@ -308,7 +308,7 @@ class Gumbel(Encoder):
     tau: float = 0.5
 
     def __post_init__(self) -> None:
-        _check(self.name, _is_scale(self.tau), "tau must be positive, from 1e-06 to 1e+06", self.tau)
+        _check_scale(self.name, "tau", self.tau)
 
     @property
     def draws(self) -> bool:
@@ -338,7 +338,7 @@ class GumbelTopK(Encoder):
 
     def __post_init__(self) -> None:
         _check(self.name, self.k >= 1, "k must be at least 1", self.k)
-        _check(self.name, _is_scale(self.tau), "tau must be positive, from 1e-06 to 1e+06", self.tau)
+        _check_scale(self.name, "tau", self.tau)
 
     @property
     def draws(self) -> bool:
@@ -359,7 +359,7 @@ class Dirichlet(Encoder):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self.name, _is_scale(self.gamma), "gamma must be positive, from 1e-06 to 1e+06", self.gamma)
+        _check_scale(self.name, "gamma", self.gamma)
 
     @property
     def draws(self) -> bool:
