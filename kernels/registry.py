@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
+from operator import attrgetter
 from typing import Any
 
 from kernels.errors import BadPath, UnknownName
@@ -80,9 +81,19 @@ def find(name: str, kind: str, *, group: str, shipped: Mapping[str, Any] | None 
         raise BadPath(f"{kind} {name!r}: {module} has no {attribute!r}") from error
     # By way of a module that imports it.
     made_in = getattr(found.func if isinstance(found, partial) else found, "__module__", None)
-    if callable(found) and isinstance(made_in, str):
+    if callable(found) and isinstance(made_in, str) and not _is_elsewhere(found, made_in):
         _refuse_standard(made_in, name, kind)
     return found
+
+
+def _is_elsewhere(found: Any, made_in: str) -> bool:
+    """Return whether this is a class that its module does not have: what `type` makes of an abstract class is said to be of `abc`."""
+    if not isinstance(found, type):
+        return False
+    try:
+        return attrgetter(found.__qualname__)(sys.modules[made_in]) is not found
+    except (AttributeError, KeyError):
+        return True
 
 
 def _refuse_standard(module: str, name: str, kind: str) -> None:
