@@ -87,7 +87,7 @@ def find(name: str, kind: str, *, group: str, shipped: Mapping[str, Any] | None 
 
 
 def _is_elsewhere(found: Any, made_in: str) -> bool:
-    """Return whether this is a class that its module does not have: what `type` makes of an abstract class is said to be of `abc`."""
+    """Return whether this is a class that its module does not have: what `type` makes of an abstract class is of `abc`."""
     if not isinstance(found, type):
         return False
     try:
