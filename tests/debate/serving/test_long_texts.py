@@ -1,5 +1,6 @@
 """Long texts, slow heads and faults of ours: whoever asks beside them is answered, and the counters say what happened."""
 
+import itertools
 import json
 import socket
 import threading
@@ -89,7 +90,7 @@ def test_many_names_of_control_tokens_are_one_call_of_the_tokenizer(monkeypatch)
     text = "<|start|> a <|end|>" * 200
     control = control_tokens(tokenizer)
     cuts = [0, *control.cuts(text, ()), len(text)]
-    apart = [id for a, b in zip(cuts, cuts[1:], strict=False) for id in tokenizer(text[a:b]).input_ids]
+    apart = [id for a, b in itertools.pairwise(cuts) for id in tokenizer(text[a:b]).input_ids]
     calls = []
     own = type(tokenizer).__call__
     monkeypatch.setattr(
