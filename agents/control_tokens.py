@@ -83,7 +83,7 @@ class ControlTokens:
             PromptError: this tokenizer makes a control token of a text whichever way it is cut.
         """
         cuts = self.cuts(text, own)
-        found = [token for start, end in _between(cuts, len(text)) for token in _ids(tokenizer, text[start:end])]
+        found = _ids(tokenizer, [text[start:end] for start, end in _between(cuts, len(text)) if end > start])
         if self.names and not self._is_literal and self._has_more(found, text, own):
             raise PromptError(
                 "a text of the prompt reads as a control token of the model's tokenizer, and cannot be told apart from the chat "
@@ -111,12 +111,15 @@ def _between(cuts: Sequence[int], length: int) -> Iterator[tuple[int, int]]:
     yield from zip((0, *cuts), (*cuts, length), strict=True)
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
+def _ids(tokenizer: Any, pieces: list[str]) -> list[int]:
+    """Return the tokens of pieces, one after the other; of several at once, since a call costs more than a short piece."""
     try:
-        return list(tokenizer(text, add_special_tokens=False).input_ids) if text else []
+        if len(pieces) <= 1:
+            return list(tokenizer(pieces[0], add_special_tokens=False).input_ids) if pieces else []
+        return [token for ids in tokenizer(pieces, add_special_tokens=False).input_ids for token in ids]
     except Exception as error:  # tokenizers raise nothing more special
         raise PromptError(
-            f"the model's tokenizer cannot read a text of the prompt ({' '.join(str(error).split())}): {text[:80]!r}"
+            f"the model's tokenizer cannot read a text of the prompt ({' '.join(str(error).split())}): {''.join(pieces)[:80]!r}"
         ) from error
 
 

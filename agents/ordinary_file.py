@@ -49,3 +49,23 @@ def read_ordinary_text(path: Path, *, most: int) -> str:
         UnicodeDecodeError: it is not UTF-8.
     """
     return io.TextIOWrapper(io.BytesIO(read_ordinary(path, most=most)), encoding="utf-8").read()
+
+
+def path_inside(text: str, folder: Path) -> Path:
+    """Return the path that somebody else's text names, without links, if it lies in a folder.
+
+    Raises:
+        ValueError: it is no path, or lies elsewhere.
+    """
+    if "\0" in text:
+        raise ValueError("a path has no null character")
+    try:
+        text.encode()
+        path = folder / Path(text).expanduser()
+    except (ValueError, RuntimeError) as error:
+        # Half a character, or the folder of a user that is not there.
+        raise ValueError(f"{text!a} is no path: {error}") from error
+    home, found = os.path.realpath(folder), os.path.realpath(path)
+    if os.path.commonpath([home, found]) != home:
+        raise ValueError(f"{path} lies outside {folder}: what a table shows lies beside it, or in a folder below")
+    return Path(found)

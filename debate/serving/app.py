@@ -30,7 +30,7 @@ from debate.serving.models import Catalogue
 from debate.serving.openapi import description
 from debate.serving.requests import Asked, ChatAsked, CompletionAsked, DetokenizeAsked, TokenizeAsked, parsed
 from debate.serving.streams import JSON, Chunks, JobStream, done_or_gone, outcomes_or_gone, read_body
-from debate.serving.tokens import Tokenizer, common_tokenizer, read_prompts, texts_of, tokenizer_info
+from debate.serving.tokens import Tokenizer, common_tokenizer, read_prompts, tokenizer_info
 from debate.serving.vectors import Ears, card, speaking_agent, spoken, tokenizer_card
 
 log = logging.getLogger("debate.serving")
@@ -84,7 +84,7 @@ class Service:
                 Route("/detokenize", self._detokenize, methods=["POST"]),
             ],
             middleware=[Middleware(_Door, self._access, self._counters)],
-            exception_handlers=dict.fromkeys((ApiError, DebateError, GivenUp, ClientDisconnect, Exception), _failed)
+            exception_handlers=dict.fromkeys((ApiError, DebateError, GivenUp, ClientDisconnect), _failed)
             | {HTTPException: _no_such},
         )
         # A redirect would name the host that the client wrote, and leave TLS behind a proxy.
@@ -110,7 +110,7 @@ class Service:
 
     async def _chat(self, request: Request) -> Response:
         asked = parsed(ChatAsked, await self._body(request))
-        job = started(self.catalogue, self.player, self._limits, asked)
+        job = await started(self.catalogue, self.player, self._limits, asked)
         if asked.stream:
             return self._stream(job, replies.ChatChunks(job, asked))
         outcomes = await outcomes_or_gone(request, job)
@@ -124,8 +124,8 @@ class Service:
             reading = read_prompts(self.catalogue.get(asked.model), self.player, self._limits, asked)
             body = await done_or_gone(request, asyncio.ensure_future(reading))
             return Response(status_code=GONE) if body is None else JSONResponse(body)
-        job = started(self.catalogue, self.player, self._limits, asked)
-        before = texts_of(asked, job.plan) if asked.echo else [""] * len(asked.prompts)
+        job = await started(self.catalogue, self.player, self._limits, asked)
+        before = [question.text for question in job.questions] if asked.echo else [""] * len(asked.prompts)
         if asked.stream:
             return self._stream(job, replies.CompletionChunks(job, asked, before[0]))
         outcomes = await outcomes_or_gone(request, job)
@@ -161,12 +161,19 @@ class Service:
 
     async def _tokenize(self, request: Request) -> Response:
         asked = parsed(TokenizeAsked, await self._body(request))
-        ids = self._tokenizer(asked.model).ids(asked.prompt, special=asked.add_special_tokens)
-        return JSONResponse({"tokens": ids, "count": len(ids)})
+        tokenizer = self._tokenizer(asked.model)
+
+        def answer() -> Response:
+            ids = tokenizer.ids(asked.prompt, special=asked.add_special_tokens)
+            return JSONResponse({"tokens": ids, "count": len(ids)})
+
+        return await self.player.long_texts.read(len(asked.prompt), answer)
 
     async def _detokenize(self, request: Request) -> Response:
         asked = parsed(DetokenizeAsked, await self._body(request))
-        return JSONResponse({"prompt": self._tokenizer(asked.model).text(asked.tokens)})
+        tokenizer = self._tokenizer(asked.model)
+        text = await self.player.long_texts.read(len(asked.tokens), lambda: tokenizer.text(asked.tokens))
+        return JSONResponse({"prompt": text})
 
     def _tokenizer(self, model: str | None) -> Tokenizer:
         """Return the tokenizer of a model's deciding agent, or the only one that is served."""
@@ -241,6 +248,10 @@ class _Door:
             else:
                 known = ApiError(403, refusal, code="wrong_host")
                 await JSONResponse(known.body, status_code=403)(scope, receive, counted)
+        except Exception as error:
+            if status:
+                raise
+            await (await _failed(Request(scope), error))(scope, receive, counted)
         finally:
             self.counters.answered(path, status or GONE)
 

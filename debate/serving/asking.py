@@ -8,7 +8,7 @@ from debate.serving.requests import ChatAsked, CompletionAsked, question_id
 from debate.serving.tokens import texts_of
 
 
-def started(
+async def started(
     catalogue: Catalogue,
     player: Player,
     limits: Limits,
@@ -34,7 +34,9 @@ def started(
         plan = model.plan(asked, limits, instructions=asked.instructions, alone=background and asked.is_background)
         return player.start(plan, [_question(asked, asked.instructions, asked.question)], follows=asked.stream)
     plan = model.plan(asked, limits)
-    return player.start(plan, [_question(asked, "", text) for text in texts_of(asked, plan)], follows=asked.stream)
+    length = sum(map(len, asked.prompts))
+    texts = await player.long_texts.read(length, lambda: texts_of(asked, plan, limits.max_body))
+    return player.start(plan, [_question(asked, "", text) for text in texts], follows=asked.stream)
 
 
 def _question(asked: ChatAsked | CompletionAsked, instructions: str, text: str) -> Question:

@@ -23,6 +23,7 @@ from debate.runtime.observer import Observer
 from debate.serving.admission import Admission
 from debate.serving.errors import ApiError
 from debate.serving.limits import Limits
+from debate.serving.long_texts import LongTexts
 from debate.serving.models import Plan
 from debate.transcript import Transcript, Turn, TurnKey
 
@@ -109,13 +110,14 @@ class Job:
     Attributes:
         id: of the response and, with `--out`, of the stored debates.
         task: ends with the outcomes, in the order of the questions.
+        questions: what is debated.
         events: turns as they are said, and before that as they grow if it follows them; None when it is over.
     """
 
     def __init__(self, player: "Player", plan: Plan, questions: Sequence[Question], *, follows: bool = False) -> None:
         self.id = f"debate-{secrets.token_hex(12)}"
         self.created = int(time.time())
-        self.plan, self.follows = plan, follows
+        self.plan, self.questions, self.follows = plan, questions, follows
         self.events: asyncio.Queue[Turn | Growing | None] = asyncio.Queue()
         names = [self.id if len(questions) == 1 else f"{self.id}-{place}" for place in range(len(questions))]
         self.task = asyncio.create_task(player.play_all(self, list(zip(names, questions, strict=True))))
@@ -151,6 +153,7 @@ class Player:
         self._limits, self._tally, self._out = limits, tally or Tally(), out
         self._observer = observer or Observer()
         self.admission = Admission(limits.max_concurrent, limits.max_queue)
+        self.long_texts = LongTexts()
         self._jobs: set[asyncio.Task[list[Outcome]]] = set()
 
     def start(self, plan: Plan, questions: Sequence[Question], *, follows: bool = False) -> Job:
@@ -274,6 +277,7 @@ class Player:
                 tell(turn)
                 return turn
 
+            await self.long_texts.check(plan, question.text)
             transcript = await play(debate, question, take=faults.take, on_start=observer.turn_started, on_turn=on_turn)
             decision = plan.decide(transcript)
             if record is not None:
@@ -298,3 +302,4 @@ class Player:
             task.cancel()
         with contextlib.suppress(DebateError):
             await asyncio.gather(*jobs, return_exceptions=True)
+        self.long_texts.close()

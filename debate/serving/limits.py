@@ -22,7 +22,7 @@ class Limits:
         max_rounds: rounds that a request may ask for; None for those of the config.
         overrides: keys of `debate` that a request may have.
         heartbeat_s: seconds without a word after which a stream sends a comment, so that proxies keep it open.
-        read_s: seconds in which a request's body must arrive, and each piece of a stream be taken.
+        read_s: seconds in which a request's head must arrive, then its body, and each piece of a stream be taken.
     """
 
     max_concurrent: int = 32

@@ -124,7 +124,7 @@ class LocalModels:
             asked = checked(ChatAsked, dict(body))
             if epoch > 1:
                 asked.debate.id = f"{question_id(asked, asked.instructions, asked.question)}#{epoch}"
-            job = started(self._catalogue, self._player, self._limits, asked, background=False)
+            job = await started(self._catalogue, self._player, self._limits, asked, background=False)
             try:
                 while (event := await job.events.get()) is not None:
                     if isinstance(event, Turn):

@@ -44,6 +44,7 @@ class Plan:
         method: the row of `debate eval` that it is, for the record.
         reader: a response → the answer in it.
         backends: the engines.
+        instructions: what whoever asks says to every agent.
     """
 
     config: DebateConfig
@@ -51,6 +52,7 @@ class Plan:
     method: str
     reader: Reader
     backends: PooledBackends
+    instructions: str = ""
 
     @property
     def most_tokens(self) -> int:
@@ -140,7 +142,7 @@ class ServedModel:
             instructions=instructions,
             read=self._read,
         )
-        plan = Plan(config, debate, method, self._reader, self._backends)
+        plan = Plan(config, debate, method, self._reader, self._backends, instructions)
         if limits.max_tokens is not None and plan.most_tokens > limits.max_tokens:
             raise ApiError(
                 400,

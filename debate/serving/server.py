@@ -14,6 +14,7 @@ from agents.errors import ConfigError
 from agents.pretrained import Progress
 from debate.access import LOCAL_NAMES, LOOPBACK, Access, is_loopback
 from debate.config.schema import DebateConfig
+from debate.http_server import server_config
 from debate.listening import listening_socket
 from debate.runtime.observer import Observer
 from debate.serving.app import Service
@@ -111,16 +112,11 @@ async def serve(
         name = f"[{listen.host}]" if ":" in listen.host else listen.host
         try:
             service = Service(catalogue, limits, Access(listen.token, (*LOCAL_NAMES, name)), out, observer, keys)
-            config = uvicorn.Config(
+            config = server_config(
                 service.app,
-                # Of a head without an end it keeps 64 KiB; the other parser, which engines may bring, keeps all of it.
-                http="h11",
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                ws="none",
+                drain_s=listen.drain_s,
+                head_s=limits.read_s,
                 server_header=False,
-                timeout_graceful_shutdown=max(1, round(listen.drain_s)),
                 ssl_certfile=listen.tls_cert,
                 ssl_keyfile=None if listen.tls_key is None else str(listen.tls_key),
             )

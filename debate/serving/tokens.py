@@ -84,15 +84,27 @@ def tokenizer_info(tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
-def texts_of(asked: CompletionAsked, plan: Plan) -> list[str]:
+def texts_of(asked: CompletionAsked, plan: Plan, most: int) -> list[str]:
     """Return the prompts of a request as texts; tokens are the deciding agent's.
 
+    Args:
+        asked: the request.
+        plan: what it plays.
+        most: characters of one, which a few tokens may spell many of.
+
     Raises:
-        ApiError: 400, tokens of a tokenizer that is not known, or which it does not have.
+        ApiError: 400, tokens of a tokenizer that is not known, or which it does not have; 413, too long a text.
     """
     texts = [prompt if isinstance(prompt, str) else common_tokenizer([plan]).text(prompt) for prompt in asked.prompts]
     if not all(text.strip() for text in texts):
         raise ApiError(400, "prompt: tokens that are no text", param="prompt")
+    if (longest := max(map(len, texts))) > most:
+        raise ApiError(
+            413,
+            f"the prompt's tokens are a text of {longest} characters, and this server takes {most}; send fewer",
+            code="body_too_large",
+            param="prompt",
+        )
     return texts
 
 
@@ -120,12 +132,17 @@ async def read_prompts(model: ServedModel, player: Player, limits: Limits, asked
             param="logprobs",
         )
     tokenizer = common_tokenizer([plan])
-    prompts = [tokenizer.ids(prompt) if isinstance(prompt, str) else prompt for prompt in asked.prompts]
+    prompts = await player.long_texts.read(
+        sum(map(len, asked.prompts)),
+        lambda: [tokenizer.ids(prompt) if isinstance(prompt, str) else prompt for prompt in asked.prompts],
+    )
     for ids in prompts:
         tokenizer.check(ids)
     read = await player.side_by_side([_read(plan, ids, place) for place, ids in enumerate(prompts)])
-    choices = [_choice(place, tokenizer.own, found) for place, found in enumerate(read)]
     count = sum(map(len, prompts))
+    choices = await player.long_texts.read(
+        count, lambda: [_choice(place, tokenizer.own, found) for place, found in enumerate(read)]
+    )
     return {
         "id": f"read-{time.time_ns():x}",
         "object": "text_completion",

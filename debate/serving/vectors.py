@@ -208,6 +208,7 @@ async def spoken(
         # It was heard by an agent, and need not be one that this agent understands.
         check_receiver(message, agent.backend.fingerprint)
     request = asked.request(heard)
+    await player.long_texts.check_prompt(agent.backend, request.prompt, request.sampling.max_tokens)
     found: Generation
     (found,) = await player.side_by_side([answered_by(agent.backend, request, f"remote-{asked.sampling.seed}")])
     if found.finish_reason == "cancelled":

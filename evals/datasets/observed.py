@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.errors import ObservationError
 from agents.observation import Observation
-from agents.ordinary_file import read_ordinary
+from agents.ordinary_file import path_inside, read_ordinary
 from evals.datasets.rows import DataRow
 
 AUDIO, IMAGE = "audio", "image"
@@ -90,15 +90,7 @@ def _path_text(row: DataRow, column: str, value: Any) -> str:
 
 def _inside(row: DataRow, text: str, folder: Path) -> Path:
     """Return the path of a row's file without links, if it lies in the folder: a table of somebody else's names no others."""
-    if "\0" in text:
-        raise row.error("a path has no null character")
     try:
-        text.encode()
-        path = folder / Path(text).expanduser()
-    except (ValueError, RuntimeError) as error:
-        # Half a character, or the folder of a user that is not there.
-        raise row.error(f"{text!a} is no path: {error}") from error
-    home, found = os.path.realpath(folder), os.path.realpath(path)
-    if os.path.commonpath([home, found]) != home:
-        raise row.error(f"{path} lies outside {folder}: what a table shows lies beside it, or in a folder below")
-    return Path(found)
+        return path_inside(text, folder)
+    except ValueError as error:
+        raise row.error(str(error)) from error

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from agents.beliefs.sound_files import with_noise
-from agents.errors import ModelError, TaskError
+from agents.errors import ModelError, ObservationError, TaskError
 from agents.models.sounds.spoken_digits import DIGITS, read_digits
 from evals.sample import Loaded, Sample
 from evals.scoring.digits import stated_digit
@@ -44,7 +44,7 @@ class SpokenDigits(Task):
             raise TaskError("spoken_digits has no hub source: give a folder with train.zip and test.zip with --data")
         try:
             clips = read_digits(self.data, self.split)
-        except ModelError as error:
+        except (ModelError, ObservationError) as error:
             raise TaskError(str(error)) from error
         samples: list[Sample] = []
         for place in torch.randperm(len(clips), generator=torch.Generator().manual_seed(self.seed)).tolist():

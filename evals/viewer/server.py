@@ -35,6 +35,8 @@ try:
         StreamingResponse,
     )
     from starlette.routing import Route
+
+    from debate.http_server import server_config
 except ModuleNotFoundError as error:
     raise MissingDependency("debate view", error.name or "starlette", "view") from error
 
@@ -113,10 +115,7 @@ class Viewer:
 
     async def serve(self) -> None:
         """Serve until the task is cancelled."""
-        config = uvicorn.Config(
-            self.app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
-        )
-        self._server = server = uvicorn.Server(config)
+        self._server = server = uvicorn.Server(server_config(self.app, drain_s=1))
         # It may have been stopped before it began: a debate can be over sooner.
         server.should_exit = self._is_stopping
         threading.Thread(target=self._warm, name="debate-view-warm", daemon=True).start()

@@ -1,7 +1,6 @@
 """Recordings whose classes are known: a table, or files that are named after their class."""
 
 import csv
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,8 +11,12 @@ from agents.errors import ModelError
 from agents.json_text import parse_json
 from agents.models.sounds.spoken_digits import DIGITS
 from agents.observation import Audio
+from agents.ordinary_file import path_inside, read_ordinary, read_ordinary_text
+from agents.zip_files import open_zip
 
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+# Bytes of a sound, or of all in an archive; and of a table.
+LARGEST_SOUND, LARGEST_TABLE = 2_000_000_000, 100_000_000
 # Its class, where it is, and how it is read: only what is taken is.
 Recording = tuple[str, str, Callable[[], bytes]]
 
@@ -22,8 +25,8 @@ def read_examples(path: Path, *, each: int = 0) -> list[tuple[str, Audio]]:
     """Return recordings with their classes, in the order of the table or of their names.
 
     Args:
-        path: a table (`.csv`, `.jsonl`) with columns `audio`, a path beside it, and `answer`; or a folder or zip of sound files
-            <class>_….wav, where a digit is its word.
+        path: a table (`.csv`, `.jsonl`) with columns `audio`, a path beside it or below, and `answer`; or a folder
+            or zip of sound files <class>_….wav, where a digit is its word.
         each: how many of a class are taken, the first; 0 for all.
 
     Raises:
@@ -37,7 +40,7 @@ def read_examples(path: Path, *, each: int = 0) -> list[tuple[str, Audio]]:
             if not each or taken[name] < each:
                 taken[name] += 1
                 found.append((name, read_sound(read(), source=place)))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         raise ModelError(f"no recordings with classes in {path}: {type(error).__name__}: {error}") from error
     if not found:
         raise ModelError(
@@ -48,20 +51,19 @@ def read_examples(path: Path, *, each: int = 0) -> list[tuple[str, Audio]]:
 
 def _recordings(path: Path) -> Iterator[Recording]:
     if path.suffix in (".csv", ".jsonl"):
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_ordinary_text(path, most=LARGEST_TABLE).removeprefix("\ufeff")
         rows = csv.DictReader(text.splitlines()) if path.suffix == ".csv" else map(parse_json, text.splitlines())
         for row in rows:
-            file = path.parent / str(row["audio"])
-            yield str(row["answer"]), str(file), file.read_bytes
+            file = path_inside(str(row["audio"]), path.parent)
+            yield str(row["answer"]), str(file), partial(read_ordinary, file, most=LARGEST_SOUND, follow=False)
     elif path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            for inside in sorted(archive.namelist()):
-                if Path(inside).suffix.lower() in SOUNDS:
-                    yield _class(inside), f"{path}:{inside}", partial(archive.read, inside)
+        with open_zip(path) as archive:
+            for inside in archive.names(SOUNDS, most=LARGEST_SOUND):
+                yield _class(inside), f"{path}:{inside}", partial(archive.read, inside, most=LARGEST_SOUND)
     else:
         for file in sorted(path.iterdir()):
             if file.suffix.lower() in SOUNDS:
-                yield _class(file.name), str(file), file.read_bytes
+                yield _class(file.name), str(file), partial(read_ordinary, file, most=LARGEST_SOUND)
 
 
 def _class(name: str) -> str:

@@ -1,13 +1,17 @@
 """The Free Spoken Digit Dataset (github Jakobovski/free-spoken-digit-dataset), which the recipes of models that hear train on."""
 
-import zipfile
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from agents.beliefs.sound_files import read_wav
 from agents.errors import ModelError
 from agents.observation import Audio
+from agents.zip_files import open_zip
 
+# Bytes of a clip: a minute of a CD.
+LARGEST_CLIP = 10_000_000
+_NAME = re.compile(r"[0-9]_[^_]+_[0-9]+")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -33,7 +37,8 @@ def read_digits(data: Path | None, split: str) -> list[Clip]:
     """Return the clips of a split, by name, of a folder with train.zip and test.zip, or with such a folder `fsdd`.
 
     Raises:
-        ModelError: it is not there.
+        ModelError: it is not there, is damaged, too large, or holds something else.
+        ObservationError: a file that is no sound.
     """
     tried = [] if data is None else [data / f"{split}.zip", data / "fsdd" / f"{split}.zip"]
     path = next((each for each in tried if each.is_file()), None)
@@ -42,6 +47,13 @@ def read_digits(data: Path | None, split: str) -> list[Clip]:
             f"the spoken digits are not there: give --data with {split}.zip of WAV files <digit>_<speaker>_<take>.wav "
             "(github Jakobovski/free-spoken-digit-dataset; takes 0 to 4 are its test set)"
         )
-    with zipfile.ZipFile(path) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".wav"))
-        return [Clip(Path(name).stem, read_wav(archive.read(name), source=f"{path}:{name}")) for name in names]
+    with open_zip(path) as archive:
+        names = archive.names([".wav"])
+        if stray := next((name for name in names if not _NAME.fullmatch(Path(name).stem)), None):
+            raise ModelError(f"{path}:{stray}: a clip is called <digit>_<speaker>_<take>.wav")
+        if not names:
+            raise ModelError(f"{path}: no .wav in it")
+        return [
+            Clip(Path(name).stem, read_wav(archive.read(name, most=LARGEST_CLIP), source=f"{path}:{name}"))
+            for name in names
+        ]

