@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.attention.harmonic import slopes
+from agents.errors import ModelError
 from agents.models.seqpe.encoder import SequentialEncoder
 
 BLOCK = 64
@@ -147,7 +148,16 @@ class AlibiPositions(nn.Module):
         self.heads, self.scale = config.num_attention_heads, math.sqrt(config.head_dim)
 
     def forward(self, x: Tensor, position_ids: Tensor) -> Places:
-        """Return two more numbers of queries and keys for positions [B, T]."""
+        """Return two more numbers of queries and keys for positions [B, T].
+
+        Raises:
+            ModelError: fewer bits than float32's, in which distant positions are not whole numbers.
+        """
+        if x.dtype in (torch.bfloat16, torch.float16):
+            raise ModelError(
+                f"positions alibi are exact in float32 and above, and the model is in {str(x.dtype).removeprefix('torch.')}: "
+                "give it dtype: float32"
+            )
         at = position_ids[..., None].to(x.dtype).expand(*position_ids.shape, self.heads)
         slope = slopes(self.heads).to(x)
         query = torch.stack([-at, torch.ones_like(at)], -1) * self.scale

@@ -1,5 +1,6 @@
 """SeqPE: encoder, scores and regularisers against their definitions, the model in the engine as any other, its recipe."""
 
+import asyncio
 import math
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from support.minds import assert_hears_alone_as_in_company, assert_says_what_a_plain_loop_says
 
 from agents.backends.transformers.model import LoadedModel
-from agents.errors import ConfigError
+from agents.errors import ConfigError, ModelError
 from agents.models.glyphs.table import character_tokenizer
 from agents.models.seeded import seeded
 from agents.models.seqpe import training
@@ -23,6 +24,10 @@ from agents.models.seqpe.regularisers import (
     edited,
     nearest_of,
 )
+from debate.config.load import load_config
+from debate.config.shipped import configs_folder
+from debate.run_folder.reader import read_method
+from evals.evaluation import evaluate
 
 KINDS = ("seqpe", "learned", "sinusoidal", "alibi", "rotary")
 TOKENIZER = character_tokenizer()
@@ -142,6 +147,23 @@ def test_the_encoder_is_its_definition():
     assert (encoder(torch.tensor([7, 6543])) - want[[1, 4]]).abs().amax(1).gt(1e-9).tolist() == [True, False]
 
 
+@torch.no_grad()
+def test_the_encoder_says_what_the_published_one_says():
+    """Numbers of ghrua/seqpe @ 4c4b908, `SequentialPE(16, 2, 2, 4, use_last_layernorm=True, mask_padding=False)`."""
+    encoder = SequentialEncoder(16, 2, 4).eval()
+    for number, weight in enumerate(encoder.parameters()):
+        each = torch.arange(weight.numel(), dtype=torch.float64)
+        weight.copy_((0.4 * torch.sin(each * (number + 1) + number)).view(weight.shape))
+    published = [
+        [-0.847901, -0.116636, -0.284176],
+        [-0.883044, -0.066073, -0.328694],
+        [-0.900724, -0.046036, -0.342582],
+        [-0.844092, -0.100386, -0.313586],
+    ]
+    found = encoder(torch.tensor([0, 7, 907, 1023]))[:, :3]
+    torch.testing.assert_close(found, torch.tensor(published), rtol=0, atol=2e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
 def test_the_model_is_its_definition(kind):
@@ -205,7 +227,7 @@ def test_regularisers_are_their_definitions_and_the_teacher_learns_nothing():
             total += float((p * (p / q).log() + q * (q / p).log()).sum().detach())
     loss = distillation_loss(teacher, student, 3)
     # Over all entries: heads, rows and columns.
-    torch.testing.assert_close(float(loss), total / (2 * 3 * 5 * 5))
+    torch.testing.assert_close(float(loss.detach()), total / (2 * 3 * 5 * 5))
     loss.backward()
     assert teacher.grad is None
     assert student.grad.abs().sum() > 0
@@ -288,6 +310,8 @@ def test_sizes_that_do_not_fit_are_refused():
         SeqPEConfig(positions="learned", reach=99, max_position_embeddings=100)
     with pytest.raises(ConfigError, match="encoder_dropout is 0 or more and below 1"):
         SeqPEConfig(encoder_dropout=1.0, max_position_embeddings=1024)
+    with pytest.raises(ModelError, match="alibi are exact in float32 and above, and the model is in bfloat16"):
+        small("alibi").bfloat16()(torch.tensor([[5, 6]]))
     with pytest.raises(ConfigError, match="keys of their own"):
         SeqPEForCausalLM(
             SeqPEConfig(hidden_size=16, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=64)
@@ -344,3 +368,25 @@ def test_the_recipe_trains_and_keeps(tmp_path, monkeypatch):
     assert "at 32; ratio" in told[0]
     again = training.claims(tmp_path / "out", seeds=2, data=data)
     assert [claim.ours for claim in again] == [claim.ours for claim in claims]
+
+
+def test_its_debate_is_played_in_prompts_longer_than_it_was_trained_on(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    lines = (f"And then came number {n} to the king," for n in range(2000))
+    (data / "input.txt").write_text("\n".join(lines))
+    rows = ("single", "cipher", "sinusoidal")
+    for kind in ("seqpe", "sinusoidal"):
+        small(kind, reach=900).save_pretrained(tmp_path / kind)
+        TOKENIZER.save_pretrained(tmp_path / kind)
+    models = {"model": "seqpe", "agents.bob.model": "seqpe"}
+    models |= {f"methods.sinusoidal.agents.{name}.model": "sinusoidal" for name in ("ann", "bob")}
+    shipped = configs_folder() / "minds" / "seqpe.yaml"
+    config = load_config(shipped, [f"{key}={tmp_path / kind}" for key, kind in models.items()])
+    asyncio.run(evaluate(config, out=tmp_path / "run", limit=2, methods=rows, data=data))
+    played = list(read_method(tmp_path / "run" / "cipher"))
+    assert len(played) == 2
+    for debate in played:
+        said = debate.transcript.last_of("ann")
+        assert said.usage.prompt_tokens > 150
+        assert said.message.cipher is not None
