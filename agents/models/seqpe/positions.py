@@ -60,10 +60,10 @@ class SequentialPositions(nn.Module):
     def forward(self, x: Tensor, position_ids: Tensor) -> Places:
         """Return what queries and keys have beside their own numbers, for positions [B, T]."""
         if self.training or (torch.is_grad_enabled() and self.projected.weight.requires_grad):
-            each, where = position_ids.unique(return_inverse=True)
+            each, where = torch.unique(position_ids, return_inverse=True)
             made = self.projected(self.encoder(each))
         else:
-            numbers, place = (position_ids // BLOCK).unique(return_inverse=True)
+            numbers, place = torch.unique(position_ids // BLOCK, return_inverse=True)
             made = torch.cat([self._block(number) for number in numbers.tolist()])
             where = place * BLOCK + position_ids % BLOCK
         query, key = made[where].to(x.dtype).chunk(2, -1)

@@ -39,7 +39,7 @@ def distillation_loss(teacher: Tensor, student: Tensor, heads: int) -> Tensor:
 
 
 def _log_alike(vectors: Tensor, heads: int) -> Tensor:
-    own = vectors.unflatten(-1, (heads, -1)).transpose(-3, -2)
+    own = vectors.reshape(*vectors.shape[:-1], heads, -1).transpose(-3, -2)
     return torch.log_softmax(own @ own.mT, -1)
 
 

@@ -170,6 +170,6 @@ def perplexities(model: Any, text: Tensor, recipe: Recipe) -> dict[int, float]:
             model.model.rotary_emb.stretched = length
         read, wanted = cut[:-1].view(-1, length), cut[1:].view(-1, length)
         rows = max(1, 4096 // length)
-        logits = torch.cat([model(part, use_cache=False).logits for part in read.split(rows)])
+        logits = torch.cat([model(part, use_cache=False).logits for part in torch.split(read, rows)])
         found[length] = math.exp(float(surprise(logits, wanted)))
     return found
