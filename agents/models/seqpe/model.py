@@ -111,6 +111,8 @@ class SeqPEForCausalLM(LlamaForCausalLM):  # type: ignore[misc]
 
     config_class = SeqPEConfig
     config: SeqPEConfig
+    # Keys may be wider than values, which these do not take.
+    _supports_flash_attn = _supports_flex_attn = False
 
     def __init__(self, config: SeqPEConfig) -> None:
         if config.num_attention_heads != config.num_key_value_heads or (
