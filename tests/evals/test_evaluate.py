@@ -154,6 +154,7 @@ NEED_DATA = {
         "questions",
         "scenes",
         "sentiment",
+        "seqpe",
         "series",
         "sounds",
         "spoken_digits",
@@ -176,7 +177,11 @@ NEED_DATA = {
         if path.stem not in NEED_DATA
     )
     # What decodes beyond sampling plays on transformers alone (tests/debate/test_decoding.py).
-    + sorted(path for path in configs_folder().glob("minds/*.yaml") if "decoding:" not in path.read_text()),
+    + sorted(
+        path
+        for path in configs_folder().glob("minds/*.yaml")
+        if path.stem not in NEED_DATA and "decoding:" not in path.read_text()
+    ),
     ids=lambda path: path.name,
 )
 def test_every_shipped_config_runs_on_mock(tmp_path, run, path):
