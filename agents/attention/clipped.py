@@ -1,14 +1,13 @@
 """Clipped softmax (Bondarenko et al., Quantizable Transformers, NeurIPS 2023, arXiv:2306.12929).
 
-p = clip((ζ − γ) softmax(x) + γ, 0, 1) with γ ≤ 0 and ζ ≥ 1: a share under −γ / (ζ − γ) is exactly 0 at scores that are finite, so
-that a head can hear nothing without ever larger scores. What is clipped teaches nothing. Rows do not add up to 1 any more, and are
-not made to: a head that hears less is what is wanted.
+p = clip((ζ − γ) softmax(x) + γ, 0, 1) with γ ≤ 0 and ζ ≥ 1: a share under −γ / (ζ − γ) is exactly 0 at scores that are finite,
+so that a head can hear nothing without ever larger scores. What is clipped teaches nothing. Rows do not add up to 1 any more, and
+are not made to: a head that hears less is what is wanted.
 """
 
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from agents.attention.row_attention import RowAttention, visible

@@ -63,9 +63,7 @@ class QuantizableAttention(nn.Module, RowAttention):
             heard = self._read(query, key, value, seen, self.scaling).transpose(1, 2)
         else:
             # Whoever registered this name knows which rows are read, and calls `attend` for each.
-            heard, _ = ALL_ATTENTION_FUNCTIONS[name](
-                self, query, key, value, attention_mask, scaling=self.scaling
-            )
+            heard, _ = ALL_ATTENTION_FUNCTIONS[name](self, query, key, value, attention_mask, scaling=self.scaling)
         if self.gate is not None:
             heard = heard * self.gate(hidden_states)
         return self.o_proj(heard.flatten(2)), None
@@ -131,15 +129,15 @@ class QuantizableBlock(LlamaDecoderLayer):  # type: ignore[misc]
 
     def forward(self, hidden_states: Tensor, **kwargs: Any) -> Tensor:
         """Return [B, Q, D] of [B, Q, D]; see transformers' Llama."""
-        x = hidden_states if self.given_at is None else self.given_at(hidden_states)
+        x: Tensor = hidden_states if self.given_at is None else self.given_at(hidden_states)
         first, second = self.input_layernorm, self.post_attention_layernorm
         if self.post_norm:
             x = first(self.heard_sum_at(x + self.self_attn(x, **kwargs)[0]))
-            found: Tensor = second(self.sum_at(x + self.mlp(x)))
-            return found
-        x = self.heard_sum_at(x + self.self_attn(first(x), **kwargs)[0])
-        found = self.sum_at(x + self.mlp(second(x)))
-        return found
+            x = second(self.sum_at(x + self.mlp(x)))
+        else:
+            x = self.heard_sum_at(x + self.self_attn(first(x), **kwargs)[0])
+            x = self.sum_at(x + self.mlp(second(x)))
+        return x
 
 
 def _seen(mask: Tensor | None, count: int, length: int, device: Any) -> Tensor:

@@ -57,7 +57,13 @@ def outliers(model: Any, batches: Iterable[Tensor]) -> Outliers:
 
     watched: list[tuple[str, nn.Module, Callable[[str, Tensor], None]]] = []
     for number, layer in enumerate(model.model.layers):
-        parts = layer, layer.mlp.down_proj, layer.self_attn.o_proj, layer.input_layernorm, layer.post_attention_layernorm
+        parts = (
+            layer,
+            layer.mlp.down_proj,
+            layer.self_attn.o_proj,
+            layer.input_layernorm,
+            layer.post_attention_layernorm,
+        )
         watched += [(f"{number}.{place}", part, note) for place, part in enumerate(parts)]
         watched.append((f"{number}", layer.self_attn.shares_at, count))
     if isinstance(model.model.norm, RoundedLayerNorm):
@@ -65,9 +71,7 @@ def outliers(model: Any, batches: Iterable[Tensor]) -> Outliers:
     with _hooked(watched), torch.no_grad():
         for batch in batches:
             model(batch, use_cache=False)
-    return Outliers(
-        max(map(fmean, norms.values())), fmean(map(fmean, peaks.values())), fmean(zeros)
-    )
+    return Outliers(max(map(fmean, norms.values())), fmean(map(fmean, peaks.values())), fmean(zeros))
 
 
 @dataclass(frozen=True)
@@ -106,5 +110,3 @@ def _hooked(watched: list[tuple[str, nn.Module, Callable[[str, Tensor], None]]])
     finally:
         for handle in handles:
             handle.remove()
-
-

@@ -1,10 +1,10 @@
 """A causal language model of transformers whose heads can do nothing (Quantizable Transformers, arXiv:2306.12929).
 
-A head that wants to hear nothing has to put its shares on tokens without a meaning and needs ever larger scores for that, and
-large numbers grow in the feed-forward parts where such tokens are read: outliers, which make one range for a whole tensor coarse. A
-clipped softmax and gates let a head hear nothing at small scores. Blocks are those of the published code's OPT: LayerNorms behind each sum
-(as OPT-350m and BERT have them; `post_norm: false` puts them before each part), biases, two maps with a ReLU between them. Positions are
-rotary here, and what is around the blocks is transformers' Llama.
+A head that wants to hear nothing has to put its shares on tokens without a meaning, needs ever larger scores for that, and large
+numbers grow in the feed-forward parts where such tokens are read: outliers, which make one range for a whole tensor coarse. A
+clipped softmax and gates let a head hear nothing at small scores. Blocks are those of the published code's OPT: LayerNorms behind
+each sum (as OPT-350m and BERT have them; `post_norm: false` puts them before each part), biases, two maps with a ReLU between
+them. Positions are rotary here, and what is around the blocks is transformers' Llama.
 
 γ = −alpha / trained_length stays with the model: at inference a text may have any length.
 """

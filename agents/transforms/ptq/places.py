@@ -5,6 +5,7 @@ A model without bits computes as if none of this were here.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -96,14 +97,14 @@ def of_tensor(weight: Tensor, bits: int) -> Uniform:
     return between(weight.new_zeros(()), weight.max(), bits)
 
 
-def round_weights(parts: nn.Module, bits: int) -> None:
-    """Round the weights of all linear maps and norms in some parts of a model; biases stay."""
-    for module in rounded_modules(parts):
+def round_weights(model: Any, bits: int) -> None:
+    """Round the weights of all linear maps and norms between a causal model's tables; biases stay, and so do gates."""
+    for module in mapping_modules(model):
         module.weight.data = of_tensor(module.weight.data, bits)(module.weight.data)
 
 
-def rounded_modules(parts: nn.Module) -> Iterator[nn.Linear | nn.LayerNorm]:
-    """Yield the linear maps and norms whose weights are rounded."""
-    for module in parts.modules():
-        if isinstance(module, RoundedLinear | RoundedLayerNorm):
+def mapping_modules(model: Any) -> Iterator[nn.Linear | nn.LayerNorm]:
+    """Yield the linear maps and norms between a causal model's tables."""
+    for module in model.get_decoder().modules():
+        if isinstance(module, nn.Linear | nn.LayerNorm):
             yield module

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from agents.errors import ConfigError, ModelError
 from agents.transforms.calibration import OWN, calibration_rows
-from agents.transforms.ptq.places import places_of, round_weights, rounded_modules
+from agents.transforms.ptq.places import mapping_modules, places_of, round_weights
 from agents.transforms.subject import Outcome, Subject
 
 FEWEST_BITS, MOST_BITS = 2, 16
@@ -61,7 +61,7 @@ def ptq(
     made = torch.cat([_logits(subject.model, text) for text in texts])
     # The numbers that codes stand for have more digits than 16 bits keep.
     subject.dtype = torch.float32
-    count = sum(module.weight.numel() for module in rounded_modules(subject.model))
+    count = sum(module.weight.numel() for module in mapping_modules(subject.model))
     shares, log_shares = torch.softmax(whole, -1), torch.log_softmax(whole, -1)
     drift = float((shares * (log_shares - torch.log_softmax(made, -1))).sum(-1).mean())
     facts = {"weight_bits": weights, "activation_bits": activations, "map_bytes": count * weights // 8, "drift": drift}
@@ -82,9 +82,7 @@ def check_bits(weights: int, activations: int) -> None:
 
 
 @torch.no_grad()
-def quantise(
-    model: Any, batches: Iterable[Tensor], *, weights: int, activations: int, momentum: float = 0.9
-) -> None:
+def quantise(model: Any, batches: Iterable[Tensor], *, weights: int, activations: int, momentum: float = 0.9) -> None:
     """Round a model in place, and let its config say so.
 
     Args:
