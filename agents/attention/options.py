@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from agents.attention.clipped import clipped
 from agents.attention.combiner import combiner
 from agents.attention.harmonic import harmonic
 from agents.attention.probabilistic import probabilistic
@@ -13,6 +14,7 @@ from agents.registry import load_named
 CACHES: dict[str, Callable[..., Staircase]] = {"staircase": staircase, "uniform": uniform}
 GROUP = "debate.attentions"
 ATTENTIONS: dict[str, Callable[..., RowAttention]] = {
+    "clipped": clipped,
     "combiner": combiner,
     "harmonic": harmonic,
     "probabilistic": probabilistic,

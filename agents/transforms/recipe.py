@@ -17,6 +17,7 @@ from agents.registry import load_named
 from agents.transforms.calibration import OWN, SHIPPED, SUMS, source_file
 from agents.transforms.dsformer.transform import dsformer, svd
 from agents.transforms.optin.transform import optin
+from agents.transforms.ptq.transform import ptq
 from agents.transforms.repquant.transform import repquant
 from agents.transforms.subject import Outcome, Subject
 from agents.transforms.topk.transform import topk
@@ -28,6 +29,7 @@ VERSION = 2
 TRANSFORMS: dict[str, Callable[..., Outcome]] = {
     "dsformer": dsformer,
     "optin": optin,
+    "ptq": ptq,
     "repquant": repquant,
     "svd": svd,
     "topk": topk,

@@ -99,6 +99,28 @@ class MemoryFormer(Design):
         return f"model whose blocks look up in place of multiplying (MemoryFormer, {self.bits} bits), a Llama"
 
 
+class Quantizable(Design):
+    """Heads that can hear nothing, by a clipped softmax or by gates (arXiv:2306.12929; agents/models/quantizable)."""
+
+    module = "agents.models.quantizable.model"
+    word = "Quantizable"
+
+    type: Literal["quantizable"]
+    alpha: float = Field(default=0.0, ge=0)
+    """Of gamma = -alpha / trained_length, by which a softmax is clipped; 0: it is not."""
+    trained_length: int = Field(default=128, ge=1)
+    """Tokens of a text in training."""
+    gate: Literal["none", "linear", "mlp", "all"] = "none"
+    """What a head's gate is made of."""
+    gate_start: float = Field(default=0.25, gt=0, lt=1)
+    post_norm: bool = True
+    """Whether norms stand behind each sum, or before each part."""
+
+    def described(self) -> str:
+        """Return what a card calls it."""
+        return f"model whose heads can hear nothing (softmax clipped by {self.alpha:g}, gates: {self.gate}), a Llama"
+
+
 def _named(value: Any) -> Any:
     return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
 
@@ -107,10 +129,12 @@ Architecture = Annotated[
     Annotated[Llama, Tag("llama")]
     | Annotated[FTP, Tag("ftp")]
     | Annotated[Atlas, Tag("atlas")]
-    | Annotated[MemoryFormer, Tag("memoryformer")],
+    | Annotated[MemoryFormer, Tag("memoryformer")]
+    | Annotated[Quantizable, Tag("quantizable")],
     Discriminator(
         _named,
         custom_error_type="architecture",
-        custom_error_message="an architecture has a type, one of llama, ftp, atlas and memoryformer: say `type: atlas`",
+        custom_error_message="an architecture has a type, one of llama, ftp, atlas, memoryformer and quantizable: say "
+        "`type: atlas`",
     ),
 ]

@@ -16,6 +16,7 @@ CARD = Card(
         ("ftp", "Walker, 2024, arXiv:2410.18160", "agents.models.ftp.training:claims"),
         ("memoryformer", "MemoryFormer, 2024, arXiv:2411.12992", "agents.models.memoryformer.training:claims"),
         ("nar", "Yoshida, 2024, arXiv:2408.16241", "agents.models.nar.training:claims"),
+        ("quantizable", "Bondarenko et al., 2023, arXiv:2306.12929", "agents.models.quantizable.training:claims"),
         ("recurrence", "Yoshida et al., 2020, arXiv:2008.07027", "agents.models.recurrence.training:claims"),
         ("seqpe", "SeqPE, 2025, arXiv:2506.13277", "agents.models.seqpe.training:claims"),
         ("atlas", "ATLAS, 2025, arXiv:2505.23735", "agents.models.atlas.training:claims"),

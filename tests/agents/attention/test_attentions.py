@@ -16,7 +16,7 @@ from agents.errors import ConfigError, UnknownName
 HEADS, WIDTH, SCALE = 3, 8, 8**-0.5
 IDENTITIES = [
     "harmonic(share=1.0)", "probabilistic(block=4, exponent=0.0)", "probabilistic(block=4, scale=100.0)", "combiner(segment=1)",
-    "combiner(segment=64)",
+    "combiner(segment=64)", "clipped(gamma=0.0)",
 ]  # fmt: skip
 
 
@@ -89,6 +89,24 @@ def test_harmonic_is_its_formula():
     torch.testing.assert_close(whole(Harmonic(0.7), q, k, v), expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(harmonic_numbers(4), torch.tensor([0, 1, 1.5, 1.5 + 1 / 3]))
     torch.testing.assert_close(slopes(8), torch.tensor([2.0**-h for h in range(1, 9)]))
+
+
+def test_clipped_is_its_formula_in_pieces_too_and_no_row_is_made_to_add_up():
+    q, k, v = states(12)
+    kind, expected = attention_of("clipped(gamma=-0.1, zeta=1.05)"), torch.zeros_like(q)
+    for head in range(HEADS):
+        for i in range(12):
+            powers = [math.exp(SCALE * float(q[head, i] @ k[head, j])) for j in range(i + 1)]
+            for j, power in enumerate(powers):
+                expected[head, i] += min(1.0, max(0.0, 1.15 * power / sum(powers) - 0.1)) * v[head, j]
+    torch.testing.assert_close(whole(kind, q, k, v), expected, atol=1e-5, rtol=1e-5)
+    piece = kind.attend(q[:, 7:], k, v, scaling=SCALE, layer=0)
+    torch.testing.assert_close(piece, expected[:, 7:], atol=1e-5, rtol=1e-5)
+    weights = weights_of(kind, q, k)
+    seen = torch.ones(12, 12, dtype=torch.bool).tril()
+    assert (weights[:, seen] == 0).float().mean() > 0.1
+    assert (weights[:, ~seen] == 0).all()
+    assert float(weights.sum(-1).min()) < 0.95
 
 
 def test_blocks_are_left_out_as_drawn_and_the_softmax_is_over_the_others():
@@ -183,6 +201,7 @@ def test_the_online_softmax_is_the_softmax_whatever_the_pieces():
     [
         "harmonic(share=0.0)", "harmonic(share=1.5)", "probabilistic(block=0)", "probabilistic(scale=0.0)",
         "probabilistic(exponent=-1.0)", "combiner(segment=0)", "combiner(width=3)",
+        "clipped(gamma=0.1)", "clipped(zeta=0.5)",
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(text):

@@ -25,6 +25,7 @@ LAYER = "model.layers.0.self_attn.v_proj.weight"
 FTP = {"type": "ftp", "horizon": 3, "memory": 2, "chosen": 16}
 ATLAS = {"type": "atlas", "chunk": 8, "rate": 0.125}
 MEMORY = {"type": "memoryformer", "bits": 4, "expanding_bits": 1}
+QUIET = {"type": "quantizable", "alpha": 1.0, "trained_length": 32, "gate": "linear"}
 
 
 def recipe_of(architecture, **changes):
@@ -76,7 +77,9 @@ def test_one_that_looks_up_takes_the_table_alone(llama, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "architecture", [ATLAS, {**ATLAS, "rule": "atlas"}, MEMORY], ids=["omega", "atlas", "memoryformer"]
+    "architecture",
+    [ATLAS, {**ATLAS, "rule": "atlas"}, MEMORY, QUIET],
+    ids=["omega", "atlas", "memoryformer", "quantizable"],
 )
 def test_texts_of_one_row_do_not_see_each_other(architecture):
     torch.manual_seed(0)
@@ -104,7 +107,7 @@ def test_prompts_of_several_lengths_are_answered_as_each_alone():
 
 
 def test_an_architecture_that_is_none_and_keys_of_another_are_refused(llama):
-    with pytest.raises(ValidationError, match="one of llama, ftp, atlas and memoryformer"):
+    with pytest.raises(ValidationError, match="one of llama, ftp, atlas, memoryformer and quantizable"):
         recipe_of({"type": "mamba"})
     with pytest.raises(ValidationError, match=r"architecture\.atlas\.horizon"):
         recipe_of({**ATLAS, "horizon": 3})
