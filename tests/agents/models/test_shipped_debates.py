@@ -97,6 +97,7 @@ def word_vectors(path, *, seed=0):
 
 DATA = {
     "answers": answer_sentences,
+    "digit_strings": digits,
     "word_vectors": answer_sentences,
     "fusion": digits,
     "gaps": tatoeba,
@@ -120,6 +121,7 @@ SETTINGS = {
     "sounds": ["task=sounds", "agents.passt.checkpoint=one", "agents.passt20.checkpoint=two"],
 }
 PREPARED = {
+    "cass_nat": contracts.small_cass_nat,
     "classical_forecasters": forecaster,
     "crossvit": contracts.small_crossvit,
     "discrete_functions": pupil,
