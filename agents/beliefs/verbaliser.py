@@ -250,8 +250,8 @@ def _shares(belief: Belief) -> str:
 
 
 def _behind(tokens: Sequence[int], words: Sequence[int]) -> int:
-    """Return the place behind the last time that some words stand among tokens; 0 where they do not."""
-    for start in range(len(tokens) - len(words), -1, -1):
+    """Return the place behind the last time that some words stand among tokens; 0 where they do not, or are none."""
+    for start in range(len(tokens) - len(words), -1, -1) if words else ():
         if list(tokens[start : start + len(words)]) == list(words):
             return start + len(words)
     return 0

@@ -143,6 +143,7 @@ NEED_DATA = {
     *(
         "answers",
         "digit_strings",
+        "digit_strings_heard",
         "digits",
         "functions_taught",
         "fusion",

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean, median
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +26,7 @@ TESTED, FITTED, TIMED = 150, 150, 20
 """Strings of a test, for a temperature, and timed."""
 TIMED_DIGITS = 8
 PATHS = 16
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -132,17 +135,17 @@ def timed(model: CASSNAT, strings: Sequence[tuple[Audio, DigitString]]) -> tuple
     A string is told in both ways by turns, and each ratio is of medians.
     """
     seconds: dict[str, list[float]] = {"encoder": [], "at once": [], "one by one": []}
-    calls = []
 
-    def clock(name: str, work: Callable[[], None]) -> None:
+    def clock(name: str, work: Callable[[], T]) -> T:
         started = time.perf_counter()
-        work()
+        found = work()
         seconds[name].append(time.perf_counter() - started)
+        return found
 
+    calls = []
     for audio, _ in strings:
-        kept: list[Heard] = []
-        clock("encoder", lambda audio=audio, kept=kept: kept.append(heard_of(model, audio)))  # type: ignore[misc]
-        clock("at once", lambda kept=kept: at_once(model, kept[0]) and None)  # type: ignore[misc]
-        clock("one by one", lambda kept=kept: calls.append(one_by_one(model, kept[0]).calls))  # type: ignore[misc]
-    encoder, whole, slow = (median(seconds[name]) for name in ("encoder", "at once", "one by one"))
-    return fmean(calls), slow / whole, (encoder + slow) / (encoder + whole)
+        heard = clock("encoder", partial(heard_of, model, audio))
+        clock("at once", partial(at_once, model, heard))
+        calls.append(clock("one by one", partial(one_by_one, model, heard)).calls)
+    encoder, fast, slow = (median(seconds[name]) for name in ("encoder", "at once", "one by one"))
+    return fmean(calls), slow / fast, (encoder + slow) / (encoder + fast)

@@ -98,6 +98,7 @@ def word_vectors(path, *, seed=0):
 DATA = {
     "answers": answer_sentences,
     "digit_strings": digits,
+    "digit_strings_heard": digits,
     "word_vectors": answer_sentences,
     "fusion": digits,
     "gaps": tatoeba,
@@ -117,6 +118,7 @@ DATA = {
 SETTINGS = {
     "scenes": ["agents.scenes.options.examples=data/train.zip"],
     "functions_mixed": ["backend=mock", "model=mock"],
+    "digit_strings_heard": ["backend=mock", "model=mock"],
     "pictures": ["backend=mock", "model=mock"],
     "sounds": ["task=sounds", "agents.passt.checkpoint=one", "agents.passt20.checkpoint=two"],
 }
