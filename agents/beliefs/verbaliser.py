@@ -132,7 +132,8 @@ class Verbaliser:
 
     def _read_positions(self, cipher: Cipher, labels: Sequence[str]) -> list[Belief]:
         nearest, (before, _) = cipher.nearest.tolist(), self._around()
-        spellings = [[self._label_ids(label, first=first) for label in labels] for first in (True, False)]
+        # At the beginning of a line a label is another token than after a space.
+        spellings = [[self._spelling(label, spaced=spaced) for label in labels] for spaced in (True, False)]
         found: list[Belief] = []
         at = _behind(nearest, before)
         while at < len(nearest):
@@ -147,7 +148,7 @@ class Verbaliser:
                 continue
             length, label, spelled = max(here, key=lambda each: each[0])
             # What follows a label that has ended is the template's rest behind the last of them, else the space before the next.
-            is_last = not any(nearest[at + length : at + length + len(ids)] == ids for ids in spellings[1] if ids)
+            is_last = not any(nearest[at + length : at + length + len(ids)] == ids for ids in spellings[0] if ids)
             weights = _unmix(cipher, at, self._columns(spelled, length, ends=is_last), label)
             if sum(weights) > 0:
                 found.append(Belief.of(labels, weights))
@@ -183,11 +184,13 @@ class Verbaliser:
         return self._ids(before.removesuffix(" ")), self._ids(after)
 
     def _label_ids(self, label: str, *, first: bool = True) -> list[int]:
+        return self._spelling(label, spaced=not first or self.template.partition(SLOT)[0].endswith(" "))
+
+    def _spelling(self, label: str, *, spaced: bool) -> list[int]:
         # Of thousands of labels, the same at every turn.
-        if (label, first) not in self._known:
-            spaced = not first or self.template.partition(SLOT)[0].endswith(" ")
-            self._known[label, first] = self._ids(f" {label}" if spaced else label)
-        return self._known[label, first]
+        if (label, spaced) not in self._known:
+            self._known[label, spaced] = self._ids(f" {label}" if spaced else label)
+        return self._known[label, spaced]
 
     @cached_property
     def _known(self) -> dict[tuple[str, bool], list[int]]:
