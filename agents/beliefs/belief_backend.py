@@ -50,7 +50,7 @@ class BeliefBackend(ABC):
     def believe(self, cases: Sequence[Question]) -> list[Believed]:
         """Return a belief a case, in order; it abstains, with the reason, where there is nothing to look at.
 
-        A `BeliefSequence` where what is asked for is a sequence of its labels, else a `Belief`.
+        A `BeliefSequence` where what is asked for is a sequence of its labels (its card says so), else a `Belief`.
 
         Raises:
             RequestError: a case without its modality, or of a shape or rate that it does not take.

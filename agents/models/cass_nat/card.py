@@ -10,5 +10,6 @@ CARD = Card(
     checkpoint="none shipped: debate train cass_nat --data FOLDER (fsdd)",
     licence="Apache-2.0 (code); spoken digits CC BY-SA 4.0",
     backend="agents.models.cass_nat.backend:CASSNATBackend",
+    sequence=True,
     training="agents.models.cass_nat.training:claims",
 )
