@@ -76,6 +76,11 @@ class Belief:
         return cls(tuple(labels), (), abstention=reason)
 
     @property
+    def positions(self) -> tuple["Belief", ...]:
+        """Itself, as the one position of a sequence (`BeliefSequence`); none of an abstention."""
+        return () if self.abstention else (self,)
+
+    @property
     def best(self) -> str | None:
         """The most probable label, the first of equals; None of an abstention."""
         if self.abstention:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from agents.beliefs.belief import Belief
+from agents.beliefs.sequence import Believed
 from agents.beliefs.verbaliser import TEMPLATE
 from agents.errors import BeliefError, RequestError
 from agents.observation import Observation
@@ -46,15 +47,17 @@ class BeliefBackend(ABC):
     def name(self) -> str:
         """What its messages say they are from."""
 
-    def believe(self, cases: Sequence[Question]) -> list[Belief]:
+    def believe(self, cases: Sequence[Question]) -> list[Believed]:
         """Return a belief a case, in order; it abstains, with the reason, where there is nothing to look at.
+
+        A `BeliefSequence` where what is asked for is a sequence of its labels (its card says so), else a `Belief`.
 
         Raises:
             RequestError: a case without its modality, or of a shape or rate that it does not take.
         """
         seen = [self._look(case) for case in cases]
         asked = [place for place, observation in enumerate(seen) if not observation.is_empty]
-        beliefs = [Belief.abstain(self.labels(case), f"the {self.modality} is empty") for case in cases]
+        beliefs = [self.nothing(case, f"the {self.modality} is empty") for case in cases]
         if asked:
             found = self._believe([cases[place] for place in asked], [seen[place] for place in asked])
             for place, belief in zip(asked, found, strict=True):
@@ -70,6 +73,10 @@ class BeliefBackend(ABC):
         """
         return case
 
+    def nothing(self, case: Question, reason: str) -> Believed:
+        """Return no belief about a case, and why."""
+        return Belief.abstain(self.labels(case), reason)
+
     def labels(self, case: Question) -> tuple[str, ...]:
         """Return what its beliefs about a case are over: the case's labels, where it has no classes of its own."""
         return case.labels
@@ -79,7 +86,7 @@ class BeliefBackend(ABC):
         """Raise RequestError where an observation of its modality has a shape, rate or size that it does not take."""
 
     @abstractmethod
-    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> Sequence[Believed]:
         """Return a belief a case, of observations that are checked and not empty."""
 
     def _look(self, case: Question) -> Observation:

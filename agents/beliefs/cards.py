@@ -39,6 +39,7 @@ class Card:
         published: dotted path of the recipe as the published code trains it, where that is another one.
         recipes: further recipes, each its name, paper and dotted path: `debate train BACKEND:NAME`.
         note: warning to users, e.g. that it is not for clinical use.
+        sequence: whether it believes something of each position of a sequence (`BeliefSequence`).
     """
 
     name: str
@@ -54,6 +55,7 @@ class Card:
     published: str = ""
     recipes: tuple[tuple[str, str, str], ...] = ()
     note: str = ""
+    sequence: bool = False
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ Labels of several tokens are mixed up to the length of the heaviest one, so that
 text; a label that is shorter stands there with what follows it, the template's next token or a space. What is mixed are
 marginals, from which the belief is read back by least squares: exactly, unless labels are alike up to that length.
 
+A sequence of labels is said label after label, a space before each but the first, every one by the belief of its own position.
+
 T positions, K labels.
 """
 
@@ -21,6 +23,7 @@ from typing import Any, Literal
 import torch
 
 from agents.beliefs.belief import Belief
+from agents.beliefs.sequence import BeliefSequence, Believed
 from agents.control_tokens import control_tokens
 from agents.errors import ConfigError
 from agents.fingerprint import ModelFingerprint
@@ -53,7 +56,7 @@ class Verbaliser:
         if self.template.count(SLOT) != 1:
             raise ConfigError(f"a template of beliefs has {SLOT} once; got {self.template!r}")
 
-    def say(self, belief: Belief, *, sender: str, temperature: float, encoder: str | None, words: Words) -> Message:
+    def say(self, belief: Believed, *, sender: str, temperature: float, encoder: str | None, words: Words) -> Message:
         """Return a belief as a CIPHER message where its agent has an encoder, else in words."""
         if encoder is not None:
             return self.cipher(belief, sender=sender, temperature=temperature)
@@ -62,7 +65,7 @@ class Verbaliser:
             return Message(grounds, self._model(sender), temperature, tuple(self._ids(grounds)))
         return self.text(belief, sender=sender, temperature=temperature, with_shares=words == "shares")
 
-    def cipher(self, belief: Belief, *, sender: str, temperature: float = 1.0) -> Message:
+    def cipher(self, belief: Believed, *, sender: str, temperature: float = 1.0) -> Message:
         """Return a belief as a CIPHER message whose reading is the best label in the template."""
         said = belief.at(temperature)
         best = said.best
@@ -71,11 +74,15 @@ class Verbaliser:
             reading = self._ids(NO_ANSWER)
         else:
             before, after = self._around()
-            tokens = {label: self._label_ids(label) for label in said.labels}
-            columns = self._columns([tokens[label] for label in said.labels], len(tokens[best]))
-            mixed = _mix(columns, said.probabilities)
-            steps = [*({token: 1.0} for token in before), *mixed, *({token: 1.0} for token in after)]
-            reading = [*before, *tokens[best], *after]
+            steps, reading = [{token: 1.0} for token in before], [*before]
+            for place, position in enumerate(said.positions):
+                tokens = [self._label_ids(label, first=place == 0) for label in position.labels]
+                heaviest = tokens[position.labels.index(position.best)] if position.best else []
+                is_last = place == len(said.positions) - 1
+                steps += _mix(self._columns(tokens, len(heaviest), ends=is_last), position.probabilities)
+                reading += heaviest
+            steps += [{token: 1.0} for token in after]
+            reading += after
         return Message(
             text=NO_ANSWER if best is None else self.template.replace(SLOT, best),
             model=self._model(sender),
@@ -85,7 +92,7 @@ class Verbaliser:
             cipher=_beliefs_only(steps, reading),
         )
 
-    def text(self, belief: Belief, *, sender: str, temperature: float = 1.0, with_shares: bool = False) -> Message:
+    def text(self, belief: Believed, *, sender: str, temperature: float = 1.0, with_shares: bool = False) -> Message:
         """Return a belief in words: the best label in the template, with all probabilities in percent before it or not."""
         said = belief.at(temperature)
         if said.best is None:
@@ -93,8 +100,7 @@ class Verbaliser:
         else:
             words = self.template.replace(SLOT, said.best)
             if with_shares:
-                shares = zip(said.labels, said.probabilities, strict=True)
-                words = f"Belief: {', '.join(f'{label} {100 * p:.1f}%' for label, p in shares)}. {words}"
+                words = f"Belief: {'; '.join(map(_shares, said.positions))}. {words}"
         return Message(words, self._model(sender), temperature, tuple(self._ids(words)))
 
     def read(self, message: Message, labels: Sequence[str], *, trust: float = 0.9) -> Belief:
@@ -113,6 +119,42 @@ class Verbaliser:
             return found
         return read_words(message.text, labels, trust=trust)
 
+    def read_sequence(self, message: Message, labels: Sequence[str], *, trust: float = 0.9) -> BeliefSequence:
+        """Return what a message believes about a sequence of labels; it abstains where the message has none of them.
+
+        From vectors: behind the template's words, if there, each label that the nearest tokens spell is a position;
+        the belief there is read as of one label. From words: the stated percentages of every position, else the labels after
+        the last `Answer:`, each believed with probability `trust`.
+        """
+        if message.cipher is not None and (positions := self._read_positions(message.cipher, labels)):
+            return BeliefSequence(tuple(labels), tuple(positions))
+        return read_sequence_words(message.text, labels, trust=trust)
+
+    def _read_positions(self, cipher: Cipher, labels: Sequence[str]) -> list[Belief]:
+        nearest, (before, _) = cipher.nearest.tolist(), self._around()
+        # At the beginning of a line a label is another token than after a space.
+        spellings = [[self._spelling(label, spaced=spaced) for label in labels] for spaced in (True, False)]
+        found: list[Belief] = []
+        at = _behind(nearest, before)
+        while at < len(nearest):
+            here = [
+                (len(ids), label, spelled)
+                for spelled in spellings
+                for label, ids in enumerate(spelled)
+                if ids and nearest[at : at + len(ids)] == ids
+            ]
+            if not here:
+                at += 1
+                continue
+            length, label, spelled = max(here, key=lambda each: each[0])
+            # What follows a label that has ended is the template's rest behind the last of them, else the space before the next.
+            is_last = not any(nearest[at + length : at + length + len(ids)] == ids for ids in spellings[0] if ids)
+            weights = _unmix(cipher, at, self._columns(spelled, length, ends=is_last), label)
+            if sum(weights) > 0:
+                found.append(Belief.of(labels, weights))
+            at += length
+        return found
+
     def _read_cipher(self, cipher: Cipher, labels: Sequence[str]) -> Belief | None:
         # A label at the beginning of a line is another token than after a space.
         for spelled in ([self._label_ids(label) for label in labels], [self._ids(label) for label in labels]):
@@ -125,24 +167,33 @@ class Verbaliser:
                     return Belief.of(labels, weights)
         return None
 
-    def _columns(self, tokens: Sequence[Sequence[int]], length: int) -> list[list[int]]:
-        """Return each label's token at each of so many positions; what follows a label stands where it has ended."""
+    def _columns(self, tokens: Sequence[Sequence[int]], length: int, *, ends: bool = True) -> list[list[int]]:
+        """Return each label's token at each of so many positions; what follows a label stands where it has ended.
+
+        Args:
+            tokens: of each label.
+            length: how many positions.
+            ends: whether the template goes on behind it, or another label.
+        """
         _, after = self._around()
-        filler = (after or self._ids(" "))[0]
+        filler = ((after if ends else []) or self._ids(" "))[0]
         return [[*ids[:length], *[filler] * (length - len(ids))] for ids in tokens]
 
     def _around(self) -> tuple[list[int], list[int]]:
         before, _, after = self.template.partition(SLOT)
         return self._ids(before.removesuffix(" ")), self._ids(after)
 
-    def _label_ids(self, label: str) -> list[int]:
+    def _label_ids(self, label: str, *, first: bool = True) -> list[int]:
+        return self._spelling(label, spaced=not first or self.template.partition(SLOT)[0].endswith(" "))
+
+    def _spelling(self, label: str, *, spaced: bool) -> list[int]:
         # Of thousands of labels, the same at every turn.
-        if label not in self._known:
-            self._known[label] = self._ids(f" {label}" if self.template.partition(SLOT)[0].endswith(" ") else label)
-        return self._known[label]
+        if (label, spaced) not in self._known:
+            self._known[label, spaced] = self._ids(f" {label}" if spaced else label)
+        return self._known[label, spaced]
 
     @cached_property
-    def _known(self) -> dict[str, list[int]]:
+    def _known(self) -> dict[tuple[str, bool], list[int]]:
         return {}
 
     def _ids(self, text: str) -> list[int]:
@@ -175,6 +226,38 @@ def read_words(text: str, labels: Sequence[str], *, trust: float = 0.9) -> Belie
     if len(labels) == 1:
         return Belief.certain(labels, label)
     return Belief.of(labels, [trust if each == label else (1 - trust) / (len(labels) - 1) for each in labels])
+
+
+def read_sequence_words(text: str, labels: Sequence[str], *, trust: float = 0.9) -> BeliefSequence:
+    """Return what words say of a sequence of labels: see `Verbaliser.read_sequence`."""
+    _, cue, rest = text.rpartition("Answer:")
+    names = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
+    said = re.findall(rf"(?<!\w)(?:{names})(?!\w)", rest) if names else []
+    if not said:
+        return BeliefSequence.abstain(labels, "none of the labels is said")
+    stated = [_stated(part, labels) for part in text[: len(text) - len(rest) - len(cue)].split(";")]
+    if len(stated) == len(said) and all(len(each) == len(labels) and sum(each.values()) > 0 for each in stated):
+        return BeliefSequence(
+            tuple(labels), tuple(Belief.of(labels, [each[label] for label in labels]) for each in stated)
+        )
+    other = (1 - trust) / max(len(labels) - 1, 1)
+    return BeliefSequence(
+        tuple(labels),
+        tuple(Belief.of(labels, [trust if each == label else other for each in labels]) for label in said),
+    )
+
+
+def _shares(belief: Belief) -> str:
+    """Return every label with its probability in percent."""
+    return ", ".join(f"{label} {100 * p:.1f}%" for label, p in zip(belief.labels, belief.probabilities, strict=True))
+
+
+def _behind(tokens: Sequence[int], words: Sequence[int]) -> int:
+    """Return the place behind the last time that some words stand among tokens; 0 where they do not, or are none."""
+    for start in range(len(tokens) - len(words), -1, -1) if words else ():
+        if list(tokens[start : start + len(words)]) == list(words):
+            return start + len(words)
+    return 0
 
 
 def _stated(text: str, labels: Sequence[str]) -> dict[str, float]:

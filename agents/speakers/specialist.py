@@ -9,7 +9,8 @@ from agents.backend import Generation, Pending, Sampling, Usage
 from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.beliefs.pooling import Pool, find_pool
-from agents.beliefs.verbaliser import Verbaliser, Words, check_encoder, read_words
+from agents.beliefs.sequence import BeliefSequence, Believed, pooled
+from agents.beliefs.verbaliser import Verbaliser, Words, check_encoder, read_sequence_words, read_words
 from agents.errors import ConfigError
 from agents.message import Message
 from agents.prompts import Heard
@@ -87,7 +88,7 @@ class Specialist(Speaker):
         pending = Pending()
         loop = asyncio.get_running_loop()
 
-        def finish(done: "asyncio.Future[Belief]") -> None:
+        def finish(done: "asyncio.Future[Believed]") -> None:
             try:
                 message = self.say(done.result())
             except (Exception, asyncio.CancelledError) as error:  # whoever waits must be told
@@ -99,12 +100,17 @@ class Specialist(Speaker):
         loop.run_in_executor(None, self.believe, question, others).add_done_callback(finish)
         return pending
 
-    def believe(self, question: Question, others: Sequence[Heard] = ()) -> Belief:
+    def believe(self, question: Question, others: Sequence[Heard] = ()) -> Believed:
         """Return the belief about a question after hearing others."""
         (first,) = self.believer.believe([self.believer.hearing(question, [words_of(each) for each in others])])
         if self.pool is None:
             return first
         labels = first.labels
+        if isinstance(first, BeliefSequence):
+            # Without positions of its own it takes those of the first that has some.
+            sequences = [first, *(self.hear_sequence(message, labels) for message in others)]
+            own, *rest = [each for each in sequences if not each.abstention] or [first]
+            return replace(pooled(self.pool, own, rest), grounds=first.grounds)
         heard = [self.hear(message, labels) for message in others]
         beliefs = [belief for belief in (first, *heard) if not belief.abstention]
         return replace(self.pool(beliefs), grounds=first.grounds) if beliefs else first
@@ -116,7 +122,14 @@ class Specialist(Speaker):
         message = heard[0] if isinstance(heard, tuple) else heard
         return self.verbaliser.read(message, labels, trust=self.trust)
 
-    def say(self, belief: Belief) -> Message:
+    def hear_sequence(self, heard: Heard, labels: Sequence[str]) -> BeliefSequence:
+        """Return what a message says about a sequence of labels."""
+        if isinstance(heard, str):
+            return read_sequence_words(heard, labels, trust=self.trust)
+        message = heard[0] if isinstance(heard, tuple) else heard
+        return self.verbaliser.read_sequence(message, labels, trust=self.trust)
+
+    def say(self, belief: Believed) -> Message:
         """Return the message of a belief."""
         return self.verbaliser.say(
             belief,

@@ -1,7 +1,7 @@
 """The axes of every public operator, declared once: the kernels', the encoders', and what belief backends look at.
 
 b rows of a batch, v tokens of a vocabulary, d width of an embedding, w width of another table, k likeliest tokens, p parts of a
-vocabulary, l labels of a belief; n' is an axis that the operator makes.
+vocabulary, l labels of a belief, u positions of a sequence; n' is an axis that the operator makes.
 """
 
 from dataclasses import dataclass, replace
@@ -78,7 +78,8 @@ def operators() -> dict[str, Declared]:
         signature = Signature.parse(f"{_ENCODE} -> {_ENCODED}")
         found.append(Declared(f"encoder:{name}", f"kernels.encoders:get({name!r}).encode", signature, ("b",)))
     for each in cards():
-        signature = Signature.parse(f"{LOOKED_AT[each.modality]} -> b l'")
+        positions = "u' " if each.sequence else ""
+        signature = Signature.parse(f"{LOOKED_AT[each.modality]} -> b {positions}l'")
         found.append(Declared(f"belief:{each.name}", f"{each.backend}.believe", signature, ("b",), each.modality))
     return {each.name: each for each in found}
 

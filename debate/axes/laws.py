@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.beliefs.belief import Belief
+from agents.beliefs.sequence import Believed
 from agents.errors import RequestError
 from agents.question import Question
 from debate.axes.signature import Signature, carried
@@ -90,10 +90,11 @@ def results(operator: Operator, signature: Signature, inputs: Mapping[str, Tenso
     return {wire.name: getattr(found, wire.name) for wire in signature.outputs}
 
 
-def of_beliefs(believe: Callable[[Sequence[Question]], list[Belief]], cases: Sequence[Question]) -> Differences:
+def of_beliefs(believe: Callable[[Sequence[Question]], Sequence[Believed]], cases: Sequence[Question]) -> Differences:
     """Return the same for beliefs about cases: asked about one by one, and in the opposite order.
 
-    Infinite where a case is abstained from in one way of asking and not in another, or for another reason.
+    Infinite where a case is abstained from in one way of asking and not in another, or for another reason, or where sequences have
+    other lengths.
     """
     together = believe(cases)
     alone = [believe([case])[0] for case in cases]
@@ -101,12 +102,13 @@ def of_beliefs(believe: Callable[[Sequence[Question]], list[Belief]], cases: Seq
     return Differences(_beliefs_apart(alone, together), _beliefs_apart(backwards, together))
 
 
-def _beliefs_apart(found: Sequence[Belief], wanted: Sequence[Belief]) -> float:
+def _beliefs_apart(found: Sequence[Believed], wanted: Sequence[Believed]) -> float:
     apart = 0.0
     for one, other in zip(found, wanted, strict=True):
-        if one.labels != other.labels or one.abstention != other.abstention:
+        if (one.labels, one.abstention, len(one.positions)) != (other.labels, other.abstention, len(other.positions)):
             return math.inf
-        apart = max(apart, *(abs(p - q) for p, q in zip(one.probabilities, other.probabilities, strict=True)), 0.0)
+        for here, there in zip(one.positions, other.positions, strict=True):
+            apart = max(apart, *(abs(p - q) for p, q in zip(here.probabilities, there.probabilities, strict=True)))
     return apart
 
 

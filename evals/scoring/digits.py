@@ -16,3 +16,15 @@ def stated_digit(response: str) -> int | None:
     if cue and found:
         return found[0]
     return found[0] if len(set(found)) == 1 else None
+
+
+def stated_digits(response: str) -> list[int]:
+    """Return the digits after the last `Answer:`, as words or numerals; without it all that are said. "552" is three digits."""
+    _, _, after = said(response).lower().rpartition("answer:")
+    found: list[int] = []
+    for word in _WORD.findall(after):
+        if word in DIGITS:
+            found.append(DIGITS.index(word))
+        elif word.isascii() and word.isdigit():
+            found += [int(each) for each in word]
+    return found

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,23 @@ def test_a_belief_has_the_axes_that_are_declared(name, tmp_path):
         sizes = declared.signature.check({declared.signature.inputs[0].name: shape}, {"": [1, len(belief.labels)]})
         assert sizes["l'"] == len(belief.probabilities)
     assert set(LOOKED_AT) >= {card(each).modality for each in names(GROUP)}
+
+
+def test_a_belief_about_a_sequence_has_its_positions_too(tmp_path):
+    contract = CONTRACTS["cass-nat"]
+    backend, declared = contract.make(tmp_path), operator("belief:cass_nat")
+    cases = contract.cases()
+    for case, belief in zip(cases, backend.believe(cases), strict=True):
+        shape = [1, len(case.observation("audio").samples)]
+        rows = [1, len(belief.positions), len(belief.labels)]
+        assert declared.signature.check({"samples": shape}, {"": rows})["u'"] == len(belief.positions) > 0
+    assert of_beliefs(backend.believe, cases) == NOWHERE
+
+    def shorter(given):
+        found = backend.believe(given)
+        return [replace(one, positions=one.positions[:1]) for one in found] if len(given) == 1 else found
+
+    assert of_beliefs(shorter, cases).alone == math.inf
 
 
 # torch has no rule for attention under vmap yet, and says that the loop in its place is slow.

@@ -84,6 +84,7 @@ class Answers(Target):
         "spelling",
         "trec",
         "spoken_digits",
+        "digit_strings",
         "discrete_functions",
         "in_context",
         "missing_word",

@@ -47,6 +47,26 @@ def small_lmuformer(folder: Path, *, seed: int = 0, spiking: bool = False) -> di
     return {"checkpoint": str(folder)}
 
 
+def small_cass_nat(folder: Path, *, seed: int = 0, **options: Any) -> dict[str, Any]:
+    """Write a random CASS-NAT for sound of 8 kHz."""
+    from agents.models.blocks.config import EncoderConfig
+    from agents.models.cass_nat.backend import CASSNATBackend
+    from agents.models.cass_nat.config import CASSNATConfig
+    from agents.models.cass_nat.model import CASSNAT
+
+    torch.manual_seed(seed)
+    sizes = {"self_blocks": 1, "autoregressive": 1, "encoder": EncoderConfig(16, 2, 2, 8, 16)}
+    model = CASSNAT(CASSNATConfig(("low", "middle", "high"), mels=8, hop=40, **sizes))
+    # So that tokens are heard, and are not all the end, without a training.
+    for name, weights in model.named_parameters():
+        if name in ("ctc.scores.weight", "head.scores.weight"):
+            weights.data *= 8.0
+    for head in (model.ctc, model.head):
+        head.scores.bias.data[0] = -2.0
+    CASSNATBackend(model, temperature=0.7, **options).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
 def small_passt(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write a random PaSST for sound of 8 kHz."""
     from agents.models.passt.backend import PaSSTBackend
@@ -242,6 +262,17 @@ def _lmuformer(**options: Any) -> Contract:
     )
 
 
+def _cass_nat(**options: Any) -> Contract:
+    return Contract(
+        "cass_nat",
+        {},
+        lambda: [Question("case", "?", (_noise(length),)) for length in (900, 3000, 5000)],
+        Audio(torch.zeros(0), 8000),
+        ((Audio(torch.zeros(500_000), 8000), "at most 60 s"),),
+        prepare=partial(small_cass_nat, **options),
+    )
+
+
 CONTRACTS = {
     "fusion-sound": Contract(
         "fusion",
@@ -260,6 +291,8 @@ CONTRACTS = {
         other=Audio(torch.zeros(4), 8000),
         prepare=lambda folder: small_fusion(folder / "voice"),
     ),
+    "cass-nat": _cass_nat(),
+    "cass-nat-sampled": _cass_nat(paths=4, snr_db=5.0, seed=3),
     "lmuformer": _lmuformer(),
     "lmuformer-spiking": _lmuformer(spiking=True),
     "itransformer": Contract(

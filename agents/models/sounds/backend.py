@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from agents.beliefs.belief import Belief
+from agents.beliefs.sequence import Believed
 from agents.beliefs.sound_files import resampled
 from agents.errors import RequestError
 from agents.models.classifier import Classifier, ClassifierConfig
@@ -50,6 +50,6 @@ class SoundBackend(Classifier):
         """Return the scores [K] of one sound, at the model's rate."""
 
     @torch.inference_mode()
-    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> list[Belief]:
+    def _believe(self, cases: Sequence[Question], observations: Sequence[Any]) -> Sequence[Believed]:
         # One sound at a time, so that none is padded to another's length.
         return [self._belief(self.class_scores(self.at_its_rate(audio))) for audio in observations]

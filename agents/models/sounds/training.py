@@ -16,22 +16,24 @@ from agents.pretrained import Progress
 SNR_DB = (0.0, 30.0)
 TEST_SNR_DB = 10.0
 M = TypeVar("M", bound=nn.Module)
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How it is trained."""
+    """How it is trained; gradients longer than `longest` are shortened, where it is above 0."""
 
     epochs: int
     batch: int
     learning_rate: float
     weight_decay: float
+    longest: float = 0.0
 
 
 def train_on_digits(
     model: M,
-    clips: Sequence[Clip],
-    loss_of: Callable[[Sequence[Clip], torch.Generator], Tensor],
+    clips: Sequence[S],
+    loss_of: Callable[[Sequence[S], torch.Generator], Tensor],
     recipe: Recipe,
     *,
     seed: int,
@@ -41,7 +43,7 @@ def train_on_digits(
 
     Args:
         model: to train.
-        clips: each is seen once an epoch, in an order that is drawn.
+        clips: clips, or strings of them; each is seen once an epoch, in an order that is drawn.
         loss_of: clips of a batch → its mean loss; noise and places are drawn from the generator.
         recipe: how.
         seed: of order and noise.
@@ -59,6 +61,8 @@ def train_on_digits(
             loss = loss_of(chosen, generator)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            if recipe.longest > 0:
+                nn.utils.clip_grad_norm_(model.parameters(), recipe.longest)
             optimiser.step()
             schedule.step()
             total += loss.item() * len(chosen)

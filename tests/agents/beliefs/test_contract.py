@@ -41,7 +41,7 @@ def test_its_beliefs_are_over_its_labels_and_differ(contract, backend):
     cases = contract.cases()
     beliefs = backend.believe(cases)
     assert all(belief.labels == backend.labels(case) for belief, case in zip(beliefs, cases, strict=True))
-    assert len({belief.probabilities for belief in beliefs}) > 1
+    assert len({belief.positions for belief in beliefs}) > 1
 
 
 def test_it_abstains_on_nothing_and_only_there(contract, backend):

@@ -19,7 +19,8 @@ from agents.model_folder import read_config
 from agents.models.stored import made_of, typed
 
 NAMES = (
-    "fusion-sound", "lmuformer", "itransformer", "classical_forecasters", "passt", "crossvit", "tnt", "mp3", "mp3_order",
+    "cass-nat-sampled", "fusion-sound", "lmuformer", "itransformer", "classical_forecasters", "passt", "crossvit", "tnt",
+    "mp3", "mp3_order",
     "text_encoder", "glyphs", "kalm", "functions-learner", "in-context-learner",
 )  # fmt: skip
 HUGE, LONGEST_S = 10**9, 2.0

@@ -97,6 +97,8 @@ def word_vectors(path, *, seed=0):
 
 DATA = {
     "answers": answer_sentences,
+    "digit_strings": digits,
+    "digit_strings_heard": digits,
     "word_vectors": answer_sentences,
     "fusion": digits,
     "gaps": tatoeba,
@@ -116,10 +118,12 @@ DATA = {
 SETTINGS = {
     "scenes": ["agents.scenes.options.examples=data/train.zip"],
     "functions_mixed": ["backend=mock", "model=mock"],
+    "digit_strings_heard": ["backend=mock", "model=mock"],
     "pictures": ["backend=mock", "model=mock"],
     "sounds": ["task=sounds", "agents.passt.checkpoint=one", "agents.passt20.checkpoint=two"],
 }
 PREPARED = {
+    "cass_nat": contracts.small_cass_nat,
     "classical_forecasters": forecaster,
     "crossvit": contracts.small_crossvit,
     "discrete_functions": pupil,
