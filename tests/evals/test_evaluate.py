@@ -152,6 +152,7 @@ NEED_DATA = {
         "picture_experts",
         "pictures",
         "questions",
+        "receipts",
         "scenes",
         "sentiment",
         "series",
