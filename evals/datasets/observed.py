@@ -12,7 +12,7 @@ from evals.datasets.rows import DataRow
 
 AUDIO, IMAGE = "audio", "image"
 PAGE = "page"
-"""A sample's metadata: the lines of the page that was looked at, each its text, left, top, right and bottom as shares of the page."""
+"""In a sample's metadata: lines of the page that was looked at, each its text and edges (left, top, right, bottom), as shares."""
 LARGEST = {AUDIO: 2_000_000_000, IMAGE: 50_000_000}
 """Column → bytes that its file may have; of a sound three hours of a CD."""
 

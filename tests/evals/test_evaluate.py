@@ -152,6 +152,7 @@ NEED_DATA = {
         "picture_experts",
         "pictures",
         "questions",
+        "receipt_experts",
         "receipts",
         "scenes",
         "sentiment",

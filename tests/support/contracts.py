@@ -159,7 +159,10 @@ def document_cases() -> list[Question]:
     boxes = torch.cat([edges[:, :2] / 2, 0.5 + edges[:, 2:] / 2], 1)
     page, part = Document(lines, boxes), Document(lines[:3], boxes[:3])
     return [
-        *(Question("case", f"Which line is the {field}?", (page,), lines[:6], lines[:6]) for field in ("total", "date")),
+        *(
+            Question("case", f"Which line is the {field}?", (page,), lines[:6], lines[:6])
+            for field in ("total", "date")
+        ),
         Question("case", "Which line is the company?\n- total", (part,), lines[:3]),
         Question("case", "Which line is the total?", (page,), ("A", "B"), ("total", "TOTAL  3.00")),
     ]

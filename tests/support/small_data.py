@@ -73,7 +73,7 @@ def receipts(folder, count=60, pictures=False):
         for number in range(count):
             value = f"{1 + number}.{number % 10}0"
             lines = [
-                ("SHOP NUMBER %s SDN BHD" % "ABCDEFGHIJ"[number % 10], 20, 10, 80, 14),
+                ("SHOP NUMBER {} SDN BHD".format("ABCDEFGHIJ"[number % 10]), 20, 10, 80, 14),
                 (f"NO {number}, JALAN LONG {number % 7}", 20, 16, 80, 20),
                 (f"DATE: {1 + number % 28:02d}/03/2018 10:{number % 60:02d}", 5, 30, 50, 34),
                 ("TEA, HOT", 5, 44, 40, 48),

@@ -75,4 +75,6 @@ def belief_over_lines(case: Question, page: Document, odds: Tensor, temperatures
         return Belief.abstain(labels, f"the option {strange[:60]!r} is no line of the page")
     number = FIELDS.index(field)
     scaled = odds[:, number].double() / temperatures[number]
-    return Belief.from_log_likelihoods(labels, [float(scaled[torch.tensor(at)].sort().values.logsumexp(0)) for at in own])
+    return Belief.from_log_likelihoods(
+        labels, [float(scaled[torch.tensor(at)].sort().values.logsumexp(0)) for at in own]
+    )

@@ -173,6 +173,8 @@ def _write(out: Path, fared: Mapping[str, Sequence[Fared]]) -> None:
         found = [[100 * each.found[field] for each in seeds] for field in (*FIELDS, ALL)]
         unseen = [100 * each.unseen for each in seeds if each.unseen is not None]
         shares = [shown(values, "{:.1f}") for values in (f1, *found, unseen)]
-        errors = [shown(values, "{:.3f}") for values in ([each.before for each in seeds], [each.after for each in seeds])]
+        errors = [
+            shown(values, "{:.3f}") for values in ([each.before for each in seeds], [each.after for each in seeds])
+        ]
         lines.append(f"| {name} | {' | '.join([*shares, *errors])} |")
     (out / "tables.md").write_text("\n".join(lines) + "\n")

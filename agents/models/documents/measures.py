@@ -59,7 +59,7 @@ class Asked:
 
 
 def asked_of(odds: Odds, receipts: Sequence[Receipt]) -> dict[str, Asked]:
-    """Return field → what is asked for it; of receipts of which no line states it nothing is, and a field that none states is left out.
+    """Return field → what is asked for it, of those receipts of which a line states it; a field that none states is left out.
 
     Raises:
         ModelError: there is no field at all.
@@ -140,7 +140,7 @@ def order_shares(model: DocumentReader, receipts: Sequence[Receipt]) -> tuple[fl
 
 @torch.inference_mode()
 def hidden_words(model: DocumentReader, receipts: Sequence[Receipt], hidden: float) -> float:
-    """Return the mean log-probability of a word of a hidden line, nats; the same lines hidden for every model of one vocabulary."""
+    """Return the mean log-probability of a word of a hidden line, nats; the same lines are hidden for every model."""
     generator, scale = torch.Generator().manual_seed(0), math.log(len(model.config.words))
     found = [
         pretraining_losses(model, batch_of(model, [each], generator), hidden, generator)["words"] for each in receipts
@@ -153,6 +153,7 @@ def common_words(model: DocumentReader, learned: Sequence[Receipt], receipts: Se
 
     Words and the end of a line are counted, one more each; the baseline of `hidden_words`, on all lines.
     """
+
     def said(each: Sequence[Receipt]) -> Tensor:
         rows = padded([model.vocabulary.numbers(line, model.config.longest) for one in each for line in one.lines])
         wanted = model.wanted(rows)

@@ -2,8 +2,8 @@
 
 A word begins as its own vector, that of its place in the line, and that of the line's box; blocks within the line come to the
 line's vector, the mean, and blocks over all lines of the page to its state u. Lines are a set: nothing tells their order but
-boxes. From states come tags (softmax over the fields), categories, the order of two lines, s_ij = u_i^T W u_j for "i is read before
-j", and, by a causal decoder that attends to all states of the page, the words of a line that the encoder was not shown.
+boxes. From states come tags (softmax over the fields), categories, the order of two lines, s_ij = u_i^T W u_j for "i is read
+before j", and, by a causal decoder that attends to all states of the page, the words of a line that the encoder was not shown.
 
 The paper has RoBERTa over the tokens of the whole page, and pictures; blocks in two floors are ours, for pages on a processor.
 
@@ -12,6 +12,7 @@ B pages, N lines, T words of a line, D width, V words that are known, K tags, C 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ from agents.observation import Document
 
 SPREAD = 0.1
 """Deviation of the vectors of words that it begins with."""
+LENGTHS = (4, 8)
+"""Words up to which lines are read together."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,20 @@ class DocumentReader(nn.Module):
 
     def forward(self, pages: Pages) -> Tensor:
         """Return the states u [B, N, D] of lines; those of lines that are not there mean nothing."""
-        words, there = pages.words.flatten(0, 1), pages.there
-        known = words.ne(0)
-        # A line that is not there has one key, so that attention is of something; nobody looks at it.
-        known = known | (~known.any(-1, keepdim=True) & (torch.arange(words.shape[1]) == 0))
-        lines = self.reading(self.inputs(pages).flatten(0, 1), known) * known[..., None]
-        mean = lines.sum(1) / known.sum(1, keepdim=True)
-        states: Tensor = self.page(torch.unflatten(mean, 0, there.shape), there)
+        there = pages.there
+        words, h = pages.words[there], self.inputs(pages)[there]
+        count = words.ne(0).sum(1)
+        means = h.new_zeros(len(words), h.shape[-1])
+        # Most lines are short: those of about one length go together, so that padding is not computed.
+        for shorter, longest in pairwise((0, *(each for each in LENGTHS if each < words.shape[1]), words.shape[1])):
+            own = (count > shorter) & (count <= longest)
+            if own.any():
+                known = words[own, :longest].ne(0)
+                read = self.reading(h[own, :longest], known) * known[..., None]
+                means[own] = read.sum(1) / count[own, None]
+        lines = h.new_zeros(*there.shape, h.shape[-1])
+        lines[there] = means
+        states: Tensor = self.page(lines, there)
         return states
 
     def inputs(self, pages: Pages) -> Tensor:

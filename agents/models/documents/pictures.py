@@ -23,9 +23,7 @@ def picture_names(path: Path) -> dict[str, str]:
     except DAMAGED as error:
         raise ModelError(f"cannot read {path}: {error}") from error
     inside = [(PurePosixPath(name), name) for name in names]
-    return {
-        at.stem: name for at, name in inside if at.parent.name == "img" and at.suffix.lower() in SUFFIXES
-    }
+    return {at.stem: name for at, name in inside if at.parent.name == "img" and at.suffix.lower() in SUFFIXES}
 
 
 def read_page(path: Path, name: str, receipt: Receipt) -> Image:

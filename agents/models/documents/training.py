@@ -38,7 +38,7 @@ class Recipe:
     """
 
     words: int = 2000
-    steps: int = 500
+    steps: int = 200
     batch: int = 6
     rate: float = 2e-3
     hidden: float = 0.15
@@ -122,7 +122,9 @@ def train(
         ModelError: no receipts.
     """
     if not labelled or not every:
-        raise ModelError(f"a reader of documents learns from receipts; got {len(labelled)} with labels and {len(every)}")
+        raise ModelError(
+            f"a reader of documents learns from receipts; got {len(labelled)} with labels and {len(every)}"
+        )
     model = seeded(lambda: DocumentReader(config), seed)
     of_tags, of_tasks = (torch.Generator().manual_seed(2 * seed + place) for place in range(2))
     weights = tag_weights(labelled)

@@ -9,7 +9,19 @@ from functools import partial
 import pytest
 import torch
 from support import contracts
-from support.small_data import SPLITS, answer_sentences, digits, ett, receipts, reviews, tatoeba, things, trec, voices, wav
+from support.small_data import (
+    SPLITS,
+    answer_sentences,
+    digits,
+    ett,
+    receipts,
+    reviews,
+    tatoeba,
+    things,
+    trec,
+    voices,
+    wav,
+)
 
 from agents.beliefs.cards import GROUP
 from agents.models.classical_forecasters.backend import ClassicalForecaster
@@ -109,6 +121,7 @@ DATA = {
     "picture_experts": things,
     "pictures": things,
     "questions": trec,
+    "receipt_experts": receipts,
     "receipts": receipts,
     "scenes": digits,
     "sentiment": reviews,
