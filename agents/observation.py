@@ -1,6 +1,6 @@
 """What a case shows besides its question: typed, checked when made, compared by identity.
 
-L time steps, N variates, C channels, H x W pixels, R rows, M columns.
+L time steps or lines, N variates, C channels, H x W pixels, R rows, M columns.
 """
 
 from collections.abc import Sequence
@@ -145,29 +145,37 @@ class Table(Observation):
 
 @dataclass(frozen=True, eq=False)
 class Document(Observation):
-    """A page: words in reading order, where each stands, and the page's picture if there is one.
+    """A page: pieces of text in any order, where each stands, and the page's picture if there is one.
 
     Attributes:
-        words: words in reading order.
-        boxes: [W, 4] float32, left, top, right, bottom as shares of the page.
+        lines: what was found as one piece, mostly a line.
+        boxes: [L, 4] float32, left, top, right, bottom as shares of the page.
         image: picture of the page.
     """
 
-    words: tuple[str, ...]
+    lines: tuple[str, ...]
     boxes: "Tensor"
     image: Image | None = None
 
     def __post_init__(self) -> None:
-        _check("a document", self.boxes, "[W, 4]")
-        if self.boxes.shape != (len(self.words), 4):
+        _check("a document", self.boxes, "[L, 4]")
+        if self.boxes.shape != (len(self.lines), 4):
             raise ObservationError(
-                f"a document has one box of four numbers a word: {len(self.words)} words and boxes {list(self.boxes.shape)}"
+                f"a document has one box of four numbers a line: {len(self.lines)} lines and boxes {list(self.boxes.shape)}"
+            )
+        inside = ((self.boxes >= 0) & (self.boxes <= 1)).all(1)
+        wrong = ~(inside & (self.boxes[:, :2] <= self.boxes[:, 2:]).all(1))
+        if bool(wrong.any()):
+            place = int(wrong.nonzero()[0])
+            raise ObservationError(
+                "a document's boxes are left, top, right and bottom as shares of the page, from 0 to 1; box "
+                f"{place} is {[round(each, 4) for each in self.boxes[place].tolist()]}"
             )
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no words."""
-        return not self.words
+        """Whether it has no text."""
+        return not any(line.strip() for line in self.lines)
 
 
 MODALITIES: dict[str, type[Observation]] = {

@@ -12,7 +12,7 @@ from typing import Any
 from agents import slots
 from agents.atomic_file import open_atomic
 from agents.errors import PromptError, RunError, TaskError
-from agents.observation import Image, Observation
+from agents.observation import Document, Image, Observation
 from agents.ordinary_file import read_ordinary
 from agents.question import Question
 from evals.identity import Asked, observed_digest
@@ -139,13 +139,17 @@ def read_kept(folder: Path) -> Iterator[Kept]:
 
 
 def _small_copy(observations: Sequence[Observation]) -> str:
-    """Return the small copy of the last picture among what a question shows, a PNG in base64; empty without one."""
-    pictures = [each for each in observations if isinstance(each, Image) and not each.is_empty]
-    if not pictures:
+    """Return the small copy of the last picture or page among what a question shows, a PNG in base64; empty without one."""
+    seen = [each for each in observations if isinstance(each, Image | Document) and not each.is_empty]
+    if not seen:
         return ""
+    from agents.beliefs.page_pictures import page_picture
     from agents.beliefs.picture_files import to_png
 
-    return base64.b64encode(to_png(pictures[-1], longest=PICTURE_SIDE)).decode()
+    last = seen[-1]
+    shown = page_picture(last, longest=PICTURE_SIDE) if isinstance(last, Document) else last
+    assert isinstance(shown, Image)
+    return base64.b64encode(to_png(shown, longest=PICTURE_SIDE)).decode()
 
 
 def _checked(picture: str) -> str:

@@ -13,6 +13,8 @@ from debate.cli.app import app
 if TYPE_CHECKING:
     from debate.run_folder.reader import DebateRecord
 
+LookedAt = Mapping[str, Mapping[str, str | list[str]]]
+
 
 @app.command()
 def show(
@@ -74,15 +76,17 @@ def show(
         options.console.print("no such debate", markup=False)
 
 
-def _print(name: str, record: "DebateRecord", looked_at: Mapping[str, Mapping[str, str]]) -> None:
+def _print(name: str, record: "DebateRecord", looked_at: LookedAt) -> None:
     """Print a debate, turn by turn, below the files that were looked at."""
     from debate.cli.lines import turn_line
 
     transcript, decision = record.transcript, record.decision
     title = f"{name}  {transcript.question.id}  {transcript.question.text}"
     options.console.rule(title, align="left", style="dim")
-    for kind, path in looked_at.get(transcript.question.id, {}).items():
-        options.console.print(f"{kind}: {path}", markup=False, style="dim")
+    for kind, seen in looked_at.get(transcript.question.id, {}).items():
+        # A file's name, or the lines of a page with the left, top, right and bottom of each.
+        text = seen if isinstance(seen, str) else "\n  ".join(["left top right bottom, as shares", *seen])
+        options.console.print(f"{kind}: {text}", markup=False, style="dim", soft_wrap=True)
     for turn in transcript.turns:
         options.console.print(turn_line(turn))
     if record.failure is not None:
@@ -97,7 +101,7 @@ def _print(name: str, record: "DebateRecord", looked_at: Mapping[str, Mapping[st
     options.console.print(f"decision: {answer}{score}: {decision['reason']}", markup=False, style="bold")
 
 
-def _as_json(name: str, record: "DebateRecord", looked_at: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def _as_json(name: str, record: "DebateRecord", looked_at: LookedAt) -> dict[str, Any]:
     """Return a debate as JSON values."""
     from debate.transcript import turn_fields
 
@@ -114,15 +118,17 @@ def _as_json(name: str, record: "DebateRecord", looked_at: Mapping[str, Mapping[
     }
 
 
-def _looked_at(run: Path) -> dict[str, dict[str, str]]:
-    """Return question → kind → file, of what agents looked at besides the words, as far as it has a name."""
-    from evals.datasets.observed import LARGEST
+def _looked_at(run: Path) -> LookedAt:
+    """Return question → kind → file, of what agents looked at besides the words, as far as it has a name; of a page its lines."""
+    from evals.datasets.observed import LARGEST, PAGE, page_lines
     from evals.samples import read_samples
 
-    return {
-        sample.id: {kind: str(sample.metadata[kind]) for kind in LARGEST if sample.metadata.get(kind)}
-        for sample in read_samples(run)
-    }
+    found: dict[str, dict[str, str | list[str]]] = {}
+    for sample in read_samples(run):
+        found[sample.id] = {kind: str(sample.metadata[kind]) for kind in LARGEST if sample.metadata.get(kind)}
+        if lines := page_lines(sample.metadata):
+            found[sample.id][PAGE] = lines
+    return found
 
 
 def _changed_answers(found: Any) -> set[tuple[str, str]]:

@@ -1,15 +1,18 @@
 """Columns of a row that name what is looked at: `image`, a picture, and `audio`, a sound; files beside the row's own."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agents.errors import ObservationError
-from agents.observation import Observation
+from agents.observation import Document, Observation
 from agents.ordinary_file import path_inside, read_ordinary
 from evals.datasets.rows import DataRow
 
 AUDIO, IMAGE = "audio", "image"
+PAGE = "page"
+"""In a sample's metadata: lines of the page that was looked at, each its text and edges (left, top, right, bottom), as shares."""
 LARGEST = {AUDIO: 2_000_000_000, IMAGE: 50_000_000}
 """Column → bytes that its file may have; of a sound three hours of a CD."""
 
@@ -30,6 +33,30 @@ def observations(row: DataRow, folder: Path, *, is_listed: bool = False) -> tupl
         MissingDependency: one that only a library reads.
     """
     return tuple(_read(row, column, folder, is_listed) for column in LARGEST if row.has(column))
+
+
+def page_of(page: Document) -> list[list[Any]]:
+    """Return the lines of a page as `PAGE` keeps them."""
+    return [
+        [line, *(round(edge, 3) for edge in box)] for line, box in zip(page.lines, page.boxes.tolist(), strict=True)
+    ]
+
+
+def page_lines(metadata: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the page that a sample's metadata keep, each behind its box; none where they keep no such page."""
+    kept = metadata.get(PAGE)
+    if not isinstance(kept, list | tuple) or not all(map(_is_line, kept)):
+        return []
+    return [" ".join(f"{edge:.3f}" for edge in box) + f"  {line}" for line, *box in kept]
+
+
+def _is_line(kept: Any) -> bool:
+    return (
+        isinstance(kept, list | tuple)
+        and len(kept) == 5
+        and isinstance(kept[0], str)
+        and all(isinstance(edge, int | float) for edge in kept[1:])
+    )
 
 
 def shown_files(row: DataRow) -> dict[str, str]:

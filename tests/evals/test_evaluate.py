@@ -154,6 +154,8 @@ NEED_DATA = {
         "picture_experts",
         "pictures",
         "questions",
+        "receipt_experts",
+        "receipts",
         "scenes",
         "sentiment",
         "seqpe",

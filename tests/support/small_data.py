@@ -67,6 +67,38 @@ def things(folder, each=3):
     return folder
 
 
+def receipts(folder, count=60, pictures=False):
+    """Write receipts in the layout of SROIE's files: a shop, its street, items, and a total at the right of its word."""
+    with zipfile.ZipFile(folder / "box_and_key.zip", "w") as archive:
+        for number in range(count):
+            value = f"{1 + number}.{number % 10}0"
+            lines = [
+                ("SHOP NUMBER {} SDN BHD".format("ABCDEFGHIJ"[number % 10]), 20, 10, 80, 14),
+                (f"NO {number}, JALAN LONG {number % 7}", 20, 16, 80, 20),
+                (f"DATE: {1 + number % 28:02d}/03/2018 10:{number % 60:02d}", 5, 30, 50, 34),
+                ("TEA, HOT", 5, 44, 40, 48),
+                ("0.50", 80, 44, 95, 48),
+                ("TOTAL", 5, 60, 30, 64),
+                (value, 80, 60, 95, 64),
+                ("CHANGE 0.00", 5, 70, 95, 74),
+                ("THANK YOU", 30, 90, 70, 94),
+            ]
+            rows = [
+                f"{left},{top},{right},{top},{right},{bottom},{left},{bottom},{text}"
+                for text, left, top, right, bottom in lines
+            ]
+            archive.writestr(f"data/box/{number:03d}.csv", "\n".join(rows) + "\n")
+            key = {"company": lines[0][0], "date": lines[2][0][6:16], "address": lines[1][0], "total": value}
+            archive.writestr(f"data/key/{number:03d}.json", json.dumps(key))
+            if pictures:
+                from PIL import Image
+
+                file = io.BytesIO()
+                Image.new("RGB", (100, 100), (250, 240, 230)).save(file, "PNG")
+                archive.writestr(f"data/img/{number:03d}.png", file.getvalue())
+    return folder
+
+
 def answer_sentences(folder):
     """Write questions in the layout of TREC's answer sentences: one without a wrong sentence, one with very many."""
     rows = [("what barks?", 1, "the dog barks"), ("what barks?", 0, "a cat sleeps"), ("what barks?", 1, "a dog")]

@@ -29,7 +29,11 @@ AB = ("a", "b")
         (lambda: Image(torch.zeros(2, 4, 4)), "1 or 3 channels; got 2"),
         (lambda: Series(torch.zeros(4, 2), ("x",)), "2 columns and 1 names"),
         (lambda: Table(torch.zeros(3, 1), ("x",), ("0",)), "3 rows and 1 labels"),
-        (lambda: Document(("word",), torch.zeros(2, 4)), r"1 words and boxes \[2, 4\]"),
+        (lambda: Document(("line",), torch.zeros(2, 4)), r"1 lines and boxes \[2, 4\]"),
+        (
+            lambda: Document(("a", "b"), torch.tensor([[0.0, 0, 1, 1], [0.5, 0, 0.25, 1]])),
+            r"shares of the page, from 0 to 1; box 1 is \[0.5, 0.0, 0.25, 1.0\]",
+        ),
         (
             lambda: Question("case", "?", (Text("a"), Text("b"))),
             "at most one observation of a modality; got text, text",

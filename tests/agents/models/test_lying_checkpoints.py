@@ -21,7 +21,7 @@ from agents.models.stored import made_of, typed
 NAMES = (
     "cass-nat-sampled", "fusion-sound", "lmuformer", "itransformer", "classical_forecasters", "passt", "crossvit", "tnt",
     "mp3", "mp3_order",
-    "text_encoder", "glyphs", "kalm", "functions-learner", "in-context-learner",
+    "text_encoder", "documents", "glyphs", "kalm", "functions-learner", "in-context-learner",
 )  # fmt: skip
 HUGE, LONGEST_S = 10**9, 2.0
 

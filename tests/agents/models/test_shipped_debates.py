@@ -9,7 +9,19 @@ from functools import partial
 import pytest
 import torch
 from support import contracts
-from support.small_data import SPLITS, answer_sentences, digits, ett, reviews, tatoeba, things, trec, voices, wav
+from support.small_data import (
+    SPLITS,
+    answer_sentences,
+    digits,
+    ett,
+    receipts,
+    reviews,
+    tatoeba,
+    things,
+    trec,
+    voices,
+    wav,
+)
 
 from agents.beliefs.cards import GROUP
 from agents.models.classical_forecasters.backend import ClassicalForecaster
@@ -17,6 +29,7 @@ from agents.models.classical_forecasters.model import LinearForecast
 from agents.models.discrete_functions.backend import DiscreteFunctions
 from agents.models.discrete_functions.config import LearnerConfig as PupilConfig
 from agents.models.discrete_functions.model import Learner as Pupil
+from agents.models.documents.rules import DocumentRules
 from agents.models.forecasts import ett as ett_series
 from agents.models.glyphs import training as glyph_training
 from agents.models.glyphs.backend import Glyphs
@@ -43,6 +56,10 @@ def shakespeare(folder, lines=4000):
     text = "".join(f"And then came number {n} to the king,\n" if n % 9 else f"\nKING {n}:\n" for n in range(lines))
     (folder / "input.txt.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     return folder
+
+
+def document_rules(folder, *, seed=0):
+    DocumentRules(temperatures=(1.0, 0.5, 0.5, 0.5 + seed)).save_pretrained(folder)
 
 
 def recordings(folder):
@@ -106,6 +123,8 @@ DATA = {
     "picture_experts": things,
     "pictures": things,
     "questions": trec,
+    "receipt_experts": receipts,
+    "receipts": receipts,
     "scenes": digits,
     "sentiment": reviews,
     "series": ett,
@@ -119,6 +138,7 @@ SETTINGS = {
     "scenes": ["agents.scenes.options.examples=data/train.zip"],
     "functions_mixed": ["backend=mock", "model=mock"],
     "digit_strings_heard": ["backend=mock", "model=mock"],
+    "receipts": ["backend=mock", "model=mock"],
     "pictures": ["backend=mock", "model=mock"],
     "sounds": ["task=sounds", "agents.passt.checkpoint=one", "agents.passt20.checkpoint=two"],
 }
@@ -127,6 +147,8 @@ PREPARED = {
     "classical_forecasters": forecaster,
     "crossvit": contracts.small_crossvit,
     "discrete_functions": pupil,
+    "document_rules": document_rules,
+    "documents": contracts.small_documents,
     "fusion": contracts.small_fusion,
     "glyphs": glyphs,
     "in_context": regression_learner,
