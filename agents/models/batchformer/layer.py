@@ -6,8 +6,6 @@ each sample twice, as the layer made it and as it was, so that it can do without
 N samples of a batch, C width of their features, K labels.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -40,16 +38,21 @@ class BatchFormer(nn.Module):
         self.linear1, self.linear2 = nn.Linear(width, width), nn.Linear(width, width)
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return what samples [N, C] are beside each other, [N, C]."""
-        x = self.norm1(features + self._dropped(self.mixed(features)))
+    def forward(self, features: Tensor, missing: Tensor | None = None) -> Tensor:
+        """Return what samples are beside each other, [N, C].
+
+        Args:
+            features: [N, C]; or of B batches, each a sequence of its own, [N, B, C].
+            missing: [B, N], which samples of them nobody attends to.
+        """
+        x = self.norm1(features + self._dropped(self.mixed(features, missing)))
         inner = self._dropped(functional.relu(self.linear1(x)))
         found: Tensor = self.norm2(x + self._dropped(self.linear2(inner)))
         return found
 
-    def mixed(self, features: Tensor) -> Tensor:
-        """Return what samples [N, C] take from each other, [N, C]: two dimensions, of which the first is the sequence."""
-        found: Tensor = self.self_attn(features, features, features, need_weights=False)[0]
+    def mixed(self, features: Tensor, missing: Tensor | None = None) -> Tensor:
+        """Return what samples take from each other; the first dimension of features is the sequence, of two or of three."""
+        found: Tensor = self.self_attn(features, features, features, key_padding_mask=missing, need_weights=False)[0]
         return found
 
     def _mixing(self, width: int, heads: int) -> nn.Module:
@@ -62,8 +65,9 @@ class BatchFormer(nn.Module):
 class Alone(BatchFormer):
     """The control: two layers of as many weights in place of attention, so that no sample knows of another."""
 
-    def mixed(self, features: Tensor) -> Tensor:
-        """Return [N, C] of samples [N, C], each by itself."""
+    def mixed(self, features: Tensor, missing: Tensor | None = None) -> Tensor:
+        """Return what each sample makes of itself; nobody is missed."""
+        del missing
         found: Tensor = self.self_attn(features)
         return found
 
@@ -73,10 +77,10 @@ class Alone(BatchFormer):
         )
 
 
-RELATIONS: dict[str, Callable[[int], BatchFormer]] = {"batchformer": BatchFormer, "alone": Alone}
+RELATIONS: dict[str, type[BatchFormer]] = {"batchformer": BatchFormer, "alone": Alone}
 
 
-def relation(name: str, width: int) -> BatchFormer:
+def relation(name: str, width: int, *, dropout: float = DROPOUT) -> BatchFormer:
     """Return a layer by name, of features of a width.
 
     Raises:
@@ -85,7 +89,7 @@ def relation(name: str, width: int) -> BatchFormer:
     """
     if name not in RELATIONS:
         raise UnknownName("relation between samples", name, RELATIONS)
-    return RELATIONS[name](width)
+    return RELATIONS[name](width, dropout=dropout)
 
 
 def two_streams(layer: nn.Module, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:

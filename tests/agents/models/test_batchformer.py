@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from support.contracts import THINGS
 from support.random_models import generator, shaken
+from support.small_data import digits
 from torch.nn import functional
 
 from agents.beliefs.cards import card
@@ -19,6 +20,10 @@ from agents.models.crossvit import batchformer as recipe
 from agents.models.crossvit.backend import CrossViTBackend
 from agents.models.crossvit.config import CrossViTConfig
 from agents.models.crossvit.model import CrossViT
+from agents.models.fusion import related_claims
+from agents.models.fusion.log_linear import floored, sureness
+from agents.models.fusion.pool import TrainedPool, attributions, load_pool, save_pool
+from agents.models.seeded import seeded
 from agents.models.tnt.config import TNTConfig
 from agents.models.tnt.model import TNT
 from agents.models.vision import training
@@ -292,3 +297,79 @@ def test_the_sets_of_the_recipe_are_balanced_before_they_are_cut_and_in_the_netw
     assert 4 <= counts[-1] <= counts[0] / 15
     assert sum(counts) % tail.recipe.batch > 1
     assert CrossViT(tail.sizes)(data.test[0][:2]).shape == (2, 10)
+
+
+# --- over agents
+
+
+def table(kind="batchformer", *, moved=True):
+    """A pool of three channels over four labels, its weights not those of the start."""
+    pool = seeded(lambda: TrainedPool(("low", "middle", "high"), "ABCD", relation=kind), 3)
+    if moved:
+        with torch.no_grad():
+            pool.of_beliefs.weigh += torch.randn(16, generator=generator(), dtype=torch.float64)
+            pool.of_beliefs.log_prior.copy_(torch.tensor([0.4, 0.3, 0.2, 0.1]).double().log())
+    return pool.eval()
+
+
+def said(count=5):
+    return torch.softmax(2 * torch.randn(count, 3, 4, generator=generator(), dtype=torch.float64), -1)
+
+
+@torch.inference_mode()
+def test_the_layer_over_agents_is_its_formula():
+    pool, beliefs = table(), said()
+    part, everyone = pool.of_beliefs, torch.ones(5, 3).bool()
+    logs = floored(beliefs).log()
+    for case in range(5):
+        tokens = (logs[case] - part.log_prior) @ part.read.weight.T + part.read.bias + part.own
+        states = part.layer(tokens)
+        plain = part.level + part.sureness * sureness(logs[case].exp()) + part.dissent * 0
+        weights = functional.softplus(plain + states @ part.weigh)
+        silent = torch.sigmoid(part.discount)[:, None]
+        evidence = ((1 - silent) * logs[case].exp() + silent * part.log_prior.exp()).log() - part.log_prior
+        want = torch.log_softmax(part.log_prior + (weights[:, None] * evidence).sum(0), -1)
+        assert torch.allclose(pool(beliefs, everyone)[case], want, atol=1e-12)
+
+
+@torch.inference_mode()
+def test_an_agent_is_weighed_by_what_others_say_and_who_is_missing_says_nothing():
+    beliefs, everyone = said(), torch.ones(5, 3).bool()
+    other = beliefs.clone()
+    other[:, 0] = other[:, 0].flip(-1)
+    for kind, notices in (("batchformer", True), ("alone", False)):
+        # Dissent, by which any pool notices others, starts at 0.
+        part = table(kind).of_beliefs
+        moved = (part.weights(other, everyone) - part.weights(beliefs, everyone)).abs()
+        assert bool((moved[:, 1:] > 1e-6).all()) == notices
+        without = everyone.clone()
+        without[:, 0] = False
+        assert torch.allclose(part(other, without), part(beliefs, without), atol=1e-12)
+        assert bool((part.weights(beliefs, without)[:, 0] == 0).all())
+        nobody = torch.log_softmax(part(beliefs, torch.zeros(5, 3).bool()), -1)
+        assert torch.allclose(nobody.exp(), torch.tensor([0.4, 0.3, 0.2, 0.1]).double().expand(5, -1), atol=1e-12)
+    start, plain = table(moved=False), TrainedPool(("low", "middle", "high"), "ABCD")
+    assert torch.allclose(start(beliefs, everyone), plain(beliefs, everyone), atol=1e-12)
+
+
+def test_it_is_saved_with_its_layer_and_others_are_as_they_were(tmp_path):
+    save_pool(tmp_path / "x", table())
+    kept = load_pool(tmp_path / "x")
+    everyone = torch.ones(5, 3).bool()
+    with torch.inference_mode():
+        assert torch.equal(kept(said(), everyone), table()(said(), everyone))
+        added = attributions(kept.of_beliefs, said()[0], everyone[0], 2)
+        whole, nobody = (kept(said()[:1], everyone[:1] == there)[0, 2] for there in (True, False))
+    assert float(added.sum()) == pytest.approx(float(whole - nobody), abs=1e-9)
+    assert "relation" not in TrainedPool(("a",), "AB").sizes
+    with pytest.raises(UnknownName, match="relation between samples"):
+        TrainedPool(("a",), "AB", relation="friends")
+
+
+def test_the_recipe_of_agents_fits_each_pool_to_the_same_and_claims(tmp_path):
+    digits(tmp_path)
+    found = related_claims.claims(tmp_path / "out", seeds=1, data=tmp_path)
+    assert len(found) == len(related_claims.ASKED)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"digits-0", "batchformer-0", "alone-0"}
+    assert load_pool(tmp_path / "out" / "batchformer-0").relation == "batchformer"
+    assert not torch.equal(load_pool(tmp_path / "out" / "batchformer-0").of_beliefs.weigh, torch.zeros(16))
