@@ -1,6 +1,7 @@
 """A decision by a trained pool: beliefs weigh by how sure they are and how far from the others; who is silent is left out.
 
-The pool is trained beforehand (`debate train fusion`), for agents of the names that it knows (`agents/models/fusion/pool.py`).
+The pool is trained beforehand (`debate train fusion`, or `fusion:related`), for agents of the names that it knows
+(`agents/models/fusion/pool.py`).
 """
 
 import os

@@ -11,4 +11,5 @@ CARD = Card(
     licence="Apache-2.0 (code); CIFAR-10 states none",
     backend="agents.models.crossvit.backend:CrossViTBackend",
     training="agents.models.crossvit.training:claims",
+    recipes=(("batchformer", "Hou, Yu and Tao, 2022, arXiv:2203.01522", "agents.models.crossvit.batchformer:claims"),),
 )

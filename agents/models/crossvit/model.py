@@ -103,9 +103,22 @@ class CrossViT(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return the scores [B, K] of standardised pictures [B, 3, S, S]."""
+        return self.scores(self.features(pixels))
+
+    @property
+    def feature_width(self) -> int:
+        """D + E."""
+        return sum(self.config.widths)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Return what heads see of standardised pictures, the class tokens of both branches beside each other [B, D + E]."""
         branches = self.blocks(self.tokens(pixels))
-        each = [self.head[i](self.norm[i](branches[i][:, 0])) for i in BRANCHES]
-        return torch.stack(each).mean(0)
+        return torch.cat([self.norm[i](branches[i][:, 0]) for i in BRANCHES], -1)
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Return the scores [B, K] of features [B, D + E], averaged over both heads."""
+        parts = torch.split(features, list(self.config.widths), -1)
+        return torch.stack([self.head[i](parts[i]) for i in BRANCHES]).mean(0)
 
     def tokens(self, pixels: Tensor) -> list[Tensor]:
         """Return the tokens [B, 1 + N, D] that each branch begins with; a branch of another side sees a scaled picture."""

@@ -18,6 +18,11 @@ CARD = Card(
             "Tri-Modal Severity Fused Diagnosis, 2025, arXiv:2510.20239",
             "agents.models.fusion.voice_claims:claims",
         ),
+        (
+            "related",
+            "a pool of this project's own, after Hou, Yu and Tao, 2022, arXiv:2203.01522",
+            "agents.models.fusion.related_claims:claims",
+        ),
     ),
     note="Not for clinical use: the channels are stand-ins, and nothing here was validated on patients.",
 )

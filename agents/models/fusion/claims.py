@@ -25,6 +25,7 @@ from agents.models.fusion.digits import (
     TOLD,
     TREES,
     VOTE,
+    WHOLE,
     Fared,
     Measured,
     measured,
@@ -33,7 +34,7 @@ from agents.models.fusion.digits import (
 )  # fmt: skip
 from agents.pretrained import Progress
 
-WHOLE, BROKEN, UNSEEN = "whole", "noise 4", "noise 8"
+BROKEN, UNSEEN = "noise 4", "noise 8"
 
 
 def _accuracy(condition: str, ours: str, baseline: str) -> Callable[[Measured], tuple[float, float]]:

@@ -18,7 +18,8 @@ from torch.nn import functional
 from agents.models.checkpoint import CONFIG as WRITTEN
 from agents.models.fusion.backend import FusionBackend
 from agents.models.fusion.bands import CONFIG, NAMES, band_statistics
-from agents.models.fusion.pool import TrainedPool, attributions, floored
+from agents.models.fusion.log_linear import floored
+from agents.models.fusion.pool import TrainedPool, attributions
 from agents.models.fusion.training import Cases, fit
 from agents.models.fusion.trees import fitted_trees
 from agents.models.sounds.spoken_digits import read_digits
@@ -36,7 +37,7 @@ RULES = (
     "fused: beliefs", "Bayes' rule, told which is broken", "boosted trees on all columns",
 )  # fmt: skip
 SINGLE, OTHER, VOTE, MEAN, PRODUCT, LABELS, FUSED, TOLD, TREES = RULES
-SWAPPED, MISSING = "another clip's", "missing"
+WHOLE, SWAPPED, MISSING = "whole", "another clip's", "missing"
 
 
 @dataclass(frozen=True)
@@ -149,18 +150,31 @@ class Measured:
     calibration: Mapping[str, tuple[float, float]]
 
 
-def measured(made: FusionBackend, learned: Cases, test: Cases, seed: int, progress: Progress) -> Measured:
-    """Return how every rule fares on the test's clips, by what is wrong with the strongest channel."""
-    pool, place = made.model.pool, NAMES.index(STRONGEST)
+def harmed(made: FusionBackend, test: Cases, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return what is wrong with the strongest channel → beliefs of the test's clips [n, M, K] and which channels are there [M].
+
+    Args:
+        made: agents' heads.
+        test: clips.
+        seed: of whose clip the channel hears in place of this one.
+    """
+    place = NAMES.index(STRONGEST)
     all_heard = torch.ones(len(NAMES), dtype=torch.bool)
     without = all_heard.clone()
     without[place] = False
-    whole = beliefs_of(made, test, 0.0)
     conditions = {_name(level): (beliefs_of(made, test, level), all_heard) for level in LEVELS}
+    whole = conditions[WHOLE][0]
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
     swapped = whole.clone()
     swapped[:, place] = whole[order, place]
-    conditions |= {SWAPPED: (swapped, all_heard), MISSING: (whole, without)}
+    return conditions | {SWAPPED: (swapped, all_heard), MISSING: (whole, without)}
+
+
+def measured(made: FusionBackend, learned: Cases, test: Cases, seed: int, progress: Progress) -> Measured:
+    """Return how every rule fares on the test's clips, by what is wrong with the strongest channel."""
+    pool, place = made.model.pool, NAMES.index(STRONGEST)
+    conditions = harmed(made, test, seed)
+    whole = conditions[WHOLE][0]
     found = {name: fared(pool, beliefs, heard, test.right) for name, (beliefs, heard) in conditions.items()}
     if find_spec("sklearn") is not None:
         progress(f"boosted trees of seed {seed}")
@@ -213,4 +227,4 @@ def _calibration(made: FusionBackend, test: Cases, whole: Tensor) -> dict[str, t
 
 
 def _name(level: float) -> str:
-    return f"noise {level:g}" if level else "whole"
+    return f"noise {level:g}" if level else WHOLE

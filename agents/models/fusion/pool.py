@@ -1,18 +1,7 @@
-"""A trained pool of beliefs: how much each channel counts, by how sure it is and how far from the others, missing ones left out.
+"""A trained pool of beliefs and one of labels that are merely said, saved as a folder; and what each channel adds.
 
-With beliefs p_m over labels k and a prior π, what M channels say together is
-
-    z_k = log π_k + Σ_m w_m log( ((1 − ε_m) p_mk + ε_m π_k) / π_k ),    w_m = softplus(a_m + b_m s_m + c_m d_m),
-    p = softmax(z / T),
-
-over the channels that are heard. ε_m is how often channel m says nothing of the case (discounting: Shafer, 1976), so that nobody
-has a veto. All w_m = 1 and ε_m = 0 is Bayes' rule for independent evidence (Bordley, 1982), near which training
-starts; w_m = 0 or ε_m = 1 is not listening; with nobody heard the prior is left. s_m is 1 − entropy / log K, and d_m how far
-channel m is from the mean of the others that are heard: total variation, or for grades the mean distance of cumulative beliefs
-(so that a neighbouring grade is a small disagreement). A broken channel is known by these two alone. The paper concatenates
-features and fuses by boosted trees; a pool of beliefs is what a debate can use, and a missing channel need not be filled in.
-
-Who says only a label is heard as the column of a table: how often each label was right when this channel said that one.
+The pools are those of `log_linear.py`, or of `related.py`. Who says only a label is heard as the column of a table: how often
+each label was right when this channel said that one.
 
 B cases, M channels, K labels.
 """
@@ -25,59 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from agents.models.checkpoint import load_model, save_model
+from agents.models.fusion.log_linear import LogLinear
+from agents.models.fusion.related import Related
 from agents.models.stored import made_of
 
-FLOOR = 1e-3
-"""The least probability that a belief gives a label, so that nobody's certainty is a veto; as of the pool `product`."""
 FOLDER = "pool"
-ONE = math.log(math.e - 1)
-"""What softplus makes 1."""
-HARDLY_EVER = -3.0
-"""ε where training starts, as log odds."""
-
-
-class LogLinear(nn.Module):
-    """The formula above.
-
-    Args:
-        channels: M.
-        labels: K.
-        ordered: whether labels are grades.
-    """
-
-    log_prior: Tensor
-    temperature: Tensor
-
-    def __init__(self, channels: int, labels: int, *, ordered: bool = False) -> None:
-        super().__init__()
-        self.ordered = ordered
-        self.level = nn.Parameter(torch.full((channels,), ONE, dtype=torch.float64))
-        self.sureness = nn.Parameter(torch.zeros(channels, dtype=torch.float64))
-        self.dissent = nn.Parameter(torch.zeros(channels, dtype=torch.float64))
-        self.discount = nn.Parameter(torch.full((channels,), HARDLY_EVER, dtype=torch.float64))
-        self.register_buffer("log_prior", torch.full((labels,), -math.log(labels), dtype=torch.float64))
-        self.register_buffer("temperature", torch.ones((), dtype=torch.float64))
-
-    def weights(self, beliefs: Tensor, heard: Tensor) -> Tensor:
-        """Return w [B, M], 0 of those not heard, of beliefs [B, M, K] and who is heard [B, M]."""
-        found = functional.softplus(
-            self.level
-            + self.sureness * sureness(beliefs)
-            + self.dissent * dissent(beliefs, heard, ordered=self.ordered)
-        )
-        return found * heard
-
-    def forward(self, beliefs: Tensor, heard: Tensor) -> Tensor:
-        """Return z / T [B, K] of beliefs [B, M, K] in float64; what those not heard believe is not looked at."""
-        beliefs = floored(torch.where(heard[..., None], beliefs, torch.full_like(beliefs, 1 / beliefs.shape[-1])))
-        silent, prior = torch.sigmoid(self.discount)[:, None], self.log_prior.exp()
-        evidence = ((1 - silent) * beliefs + silent * prior).log() - self.log_prior
-        z = self.log_prior + (self.weights(beliefs, heard)[..., None] * evidence).sum(1)
-        found: Tensor = z / self.temperature
-        return found
+NONE = "none"
 
 
 class TrainedPool(nn.Module):
@@ -87,16 +31,25 @@ class TrainedPool(nn.Module):
         channels: names, in order.
         labels: what beliefs are over.
         ordered: whether labels are grades.
+        relation: `none`; `batchformer`, a layer over the channels by which they are weighed as well (`related.py`); or `alone`.
+
+    Raises:
+        UnknownName: no such relation.
     """
 
     meant: Tensor
 
-    def __init__(self, channels: Sequence[str], labels: Sequence[str], *, ordered: bool = False) -> None:
+    def __init__(
+        self, channels: Sequence[str], labels: Sequence[str], *, ordered: bool = False, relation: str = NONE
+    ) -> None:
         super().__init__()
+        self.relation = relation
         self.channels, self.labels, self.ordered = tuple(channels), tuple(labels), ordered
         m, k = len(self.channels), len(self.labels)
-        self.of_beliefs = LogLinear(m, k, ordered=ordered)
-        self.of_labels = LogLinear(m, k, ordered=ordered)
+        self.of_beliefs, self.of_labels = (
+            LogLinear(m, k, ordered=ordered) if relation == NONE else Related(m, k, ordered=ordered, relation=relation)
+            for _ in range(2)
+        )
         # [M, K, K]: p(right | said), a row a label that is said.
         self.register_buffer("meant", torch.full((m, k, k), 1 / k, dtype=torch.float64))
 
@@ -115,29 +68,8 @@ class TrainedPool(nn.Module):
     @property
     def sizes(self) -> dict[str, object]:
         """What it is made of, as JSON values."""
-        return {"channels": list(self.channels), "labels": list(self.labels), "ordered": self.ordered}
-
-
-def floored(beliefs: Tensor) -> Tensor:
-    """Return beliefs [..., K] with no probability below `FLOOR`, before they sum to 1 again."""
-    raised = beliefs.clamp_min(FLOOR)
-    return raised / raised.sum(-1, keepdim=True)
-
-
-def sureness(beliefs: Tensor) -> Tensor:
-    """Return 1 − entropy / log K of beliefs [..., K]: 0 of none at all, 1 of certainty."""
-    entropy = -torch.xlogy(beliefs, beliefs).sum(-1)
-    return 1 - entropy / math.log(beliefs.shape[-1])
-
-
-def dissent(beliefs: Tensor, heard: Tensor, *, ordered: bool) -> Tensor:
-    """Return how far each belief [B, M, K] is from the mean of the others heard [B, M]: 0 to 1, and 0 where it is alone."""
-    counted = beliefs * heard[..., None]
-    others = counted.sum(1, keepdim=True) - counted
-    number = heard.sum(1, keepdim=True) - heard.to(beliefs.dtype)
-    gap = beliefs - others / number.clamp_min(1)[..., None]
-    distance = gap.cumsum(-1)[..., :-1].abs().mean(-1) if ordered else gap.abs().sum(-1) / 2
-    return torch.where(number > 0, distance, torch.zeros_like(distance))
+        own: dict[str, object] = {} if self.relation == NONE else {"relation": self.relation}
+        return {"channels": list(self.channels), "labels": list(self.labels), "ordered": self.ordered, **own}
 
 
 def attributions(part: LogLinear, beliefs: Tensor, heard: Tensor, label: int) -> Tensor:

@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from agents.errors import ModelError
 from agents.models.fusion.config import FusionConfig
+from agents.models.fusion.log_linear import LogLinear
 from agents.models.fusion.model import FusionModel, Head, broken
-from agents.models.fusion.pool import LogLinear, TrainedPool
+from agents.models.fusion.pool import TrainedPool
 
 PENALTY = 1e-2
 """Of the squared weights of a head, against its mean log loss."""
@@ -87,9 +88,14 @@ def fit(config: FusionConfig, learned: Cases, held: Cases, last: Cases, *, seed:
         fit_head(head, x[:, place], learned.right)
         with torch.no_grad():
             head.temperature.copy_(fitted_temperature(head(seen[:, place]), held.right))
-    generator = torch.Generator().manual_seed(seed)
-    fit_pool(model.pool, heard_in_training(model, held, generator), heard_in_training(model, last, generator))
+    fit_pool(model.pool, *heard_by_pool(model, held, last, seed))
     return model.eval()
+
+
+def heard_by_pool(model: FusionModel, held: Cases, last: Cases, seed: int) -> tuple[Heard, Heard]:
+    """Return what a pool is fitted on, and what its temperature is; a seed draws what is missing and broken."""
+    generator = torch.Generator().manual_seed(seed)
+    return heard_in_training(model, held, generator), heard_in_training(model, last, generator)
 
 
 def fit_head(head: Head, x: Tensor, right: Tensor) -> None:

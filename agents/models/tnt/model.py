@@ -113,10 +113,24 @@ class TNT(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return the scores [B, K] of standardised pictures [B, 3, S, S]."""
+        return self.scores(self.features(pixels))
+
+    @property
+    def feature_width(self) -> int:
+        """D."""
+        return self.config.width
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Return what the head sees of standardised pictures, the class token [B, D]."""
         words = self.pixel_embed(pixels, self.pixel_pos)
         whole = words.reshape(len(pixels), self.config.sentences, -1)
         sentences = with_class(self.norm2_proj(self.proj(self.norm1_proj(whole))), self.cls_token, self.patch_pos)
         for block in self.blocks:
             words, sentences = block(words, sentences)
-        found: Tensor = self.head(self.norm(sentences[:, 0]))
+        found: Tensor = self.norm(sentences[:, 0])
+        return found
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Return the scores [B, K] of features [B, D]."""
+        found: Tensor = self.head(features)
         return found

@@ -1,12 +1,12 @@
 """The recipe that models of pictures share: CIFAR-10, flipped and shifted, then a temperature from held-out pictures.
 
-B batch, n pictures of 32 x 32.
+B batch, n pictures of 32 x 32, or of S x S.
 """
 
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.beliefs.claims import Claim
+from agents.errors import ConfigError
 from agents.models.checkpoint import CONFIG
 from agents.models.seeded import seeded
 from agents.models.vision.backend import PictureBackend
 from agents.models.vision.cifar10 import divided, read_cifar10, stacked
 from agents.models.vision.measures import accuracy, calibration_error, fitted_temperature, scores_of
+from agents.models.vision.objective import NONE, Learned, Objective
 from agents.models.vision.pixels import standardised
 from agents.models.vision.resumption import Resumption
 from agents.pretrained import Progress
@@ -34,12 +36,20 @@ WARM = 0.1
 
 @dataclass(frozen=True)
 class Recipe:
-    """How it is trained: AdamW, its rate risen and then lowered along a cosine."""
+    """How it is trained: AdamW, its rate risen and then lowered along a cosine.
+
+    Attributes:
+        epochs, batch, learning_rate, weight_decay: of AdamW.
+        is_changed: whether pictures are flipped and shifted.
+        objective: what is learned of a batch.
+    """
 
     epochs: int = 30
     batch: int = 50
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
+    is_changed: bool = True
+    objective: Objective = field(default_factory=Objective)
 
 
 @dataclass(frozen=True)
@@ -73,13 +83,20 @@ def train(
 
     Raises:
         ModelError: the folder holds the beginning of another training.
+        ConfigError: classes or a batch that the recipe's objective does not take.
     """
     config: Any = model.config
+    if recipe.objective.relation != NONE and len(pictures) % recipe.batch == 1:
+        raise ConfigError(
+            f"{len(pictures)} pictures in batches of {recipe.batch} leave one by itself, and samples are to be related: take "
+            "another batch size"
+        )
     generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    learned = Learned(model, recipe.objective, classes, seed=seed)
+    optimiser = torch.optim.AdamW(learned.groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     shown = f"{len(pictures)} pictures {digest(pictures, classes)}"
     resumption = Resumption(folder, f"{type(model).__name__}, seed {seed}, {asdict(recipe)}, {config.sizes}, {shown}")
-    begun = resumption.load(model, optimiser, generator)
+    begun = resumption.load(learned.parts, optimiser, generator)
     each = -(-len(pictures) // recipe.batch)
     model.train()
     for epoch in range(begun, recipe.epochs):
@@ -87,14 +104,14 @@ def train(
         for place, chosen in enumerate(torch.split(torch.randperm(len(pictures), generator=generator), recipe.batch)):
             rate = recipe.learning_rate * shape((epoch * each + place) / (recipe.epochs * each))
             for group in optimiser.param_groups:
-                group["lr"] = rate
-            seen = standardised(changed(pictures[chosen], generator), config)
-            loss = functional.cross_entropy(model(seen), classes[chosen])
+                group["lr"] = rate * group["share"]
+            seen = changed(pictures[chosen], generator) if recipe.is_changed else pictures[chosen]
+            loss = learned.loss(standardised(seen, config), classes[chosen], generator)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             losses.append(loss.item())
-        resumption.save(epoch + 1, model, optimiser, generator)
+        resumption.save(epoch + 1, learned.parts, optimiser, generator)
         progress(f"epoch {epoch + 1} of {recipe.epochs}: loss {fmean(losses):.3f}")
     return model.eval()
 
@@ -135,16 +152,43 @@ def trained(
     data: Path | None,
     progress: Progress,
 ) -> PictureBackend:
-    """Return the backend of a folder; trained and calibrated first where there is none."""
-    if not (folder / CONFIG).is_file():
-        to_train, held = divided(read_cifar10(data, "train"))
-        pictures, classes = stacked(to_train)
+    """Return the backend of a folder; trained and calibrated first, on CIFAR-10, where there is none."""
+    parts = () if is_trained(folder) else tuple(stacked(part) for part in divided(read_cifar10(data, "train")))
+    return trained_on(backend, make, folder, recipe, parts, seed=seed, progress=progress)
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a folder has a model whose training is over."""
+    return (folder / CONFIG).is_file()
+
+
+def trained_on(
+    backend: type[PictureBackend],
+    make: Callable[[], nn.Module],
+    folder: Path,
+    recipe: Recipe,
+    parts: Sequence[tuple[Tensor, Tensor]],
+    *,
+    seed: int,
+    progress: Progress,
+) -> PictureBackend:
+    """Return the backend of a folder; trained and calibrated first where there is none.
+
+    Args:
+        backend: its class.
+        make: makes the model, whose first weights are of the seed.
+        folder: of the backend.
+        recipe: how it is trained.
+        parts: pictures [n, 3, S, S] with their classes [n] to train on, and others to fit a temperature on.
+        seed: training seed.
+        progress: told of each epoch.
+    """
+    if not is_trained(folder):
+        (pictures, classes), held = parts
         progress(f"training {folder.name} on {len(classes)} pictures")
-        model = seeded(make, seed)
-        resumption = train(model, pictures, classes, recipe, seed=seed, folder=folder, progress=progress)
-        pictures, classes = stacked(held)
-        fitted = fitted_temperature(scores_of(resumption, resumption.config, pictures), classes)  # type: ignore[arg-type]
-        backend(resumption, temperature=fitted).save_pretrained(folder)
+        model: Any = train(seeded(make, seed), pictures, classes, recipe, seed=seed, folder=folder, progress=progress)
+        fitted = fitted_temperature(scores_of(model, model.config, held[0]), held[1])
+        backend(model, temperature=fitted).save_pretrained(folder)
         Resumption(folder, "").end()
     return backend.from_pretrained(str(folder))
 

@@ -22,8 +22,9 @@ from agents.models.fusion import digits as spoken
 from agents.models.fusion.backend import FusionBackend, explained
 from agents.models.fusion.claims import claims
 from agents.models.fusion.config import NOT_CLINICAL, FusionConfig
+from agents.models.fusion.log_linear import FLOOR, LogLinear
 from agents.models.fusion.model import WIDEST, Head, broken, grades
-from agents.models.fusion.pool import FLOOR, LogLinear, TrainedPool, attributions, load_pool
+from agents.models.fusion.pool import TrainedPool, attributions, load_pool
 from agents.models.fusion.training import Cases, fit, fitted_temperature, heard_in_training
 from agents.models.fusion.voice import read_voices
 from agents.observation import Audio, Series

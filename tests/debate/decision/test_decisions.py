@@ -10,7 +10,9 @@ from support.messages import cipher, text
 
 from agents.backend import Usage
 from agents.errors import DebateError
+from agents.models.fusion.log_linear import floored
 from agents.models.fusion.pool import TrainedPool, save_pool
+from agents.models.seeded import seeded
 from agents.question import Question
 from debate.config.electorate import Electorate
 from debate.decision.belief_rules import stated
@@ -231,6 +233,34 @@ def test_a_trained_pool_decides_and_says_what_each_added(tmp_path):
     decision_rule(rule, decode, voters=("ada", "ben"))
     with pytest.raises(DebateError, match="and none for cy: name agents as its channels"):
         decision_rule(rule, decode, voters=("ada", "cy"))
+
+
+def test_a_layer_over_agents_decides_as_well(tmp_path):
+    """What ben says changes how much ada counts: the same pool, weights of the channels alone, elects another."""
+    decode = lambda model, token: {10: " A", 11: "B", 12: " C"}.get(token)  # noqa: E731
+    pool = seeded(lambda: TrainedPool(("ada", "ben"), "ABC", relation="batchformer"), 0)
+    rows = torch.tensor([[[0.6, 0.4, 0.0], [0.0, 0.55, 0.45]]], dtype=torch.float64)
+    everyone = torch.ones(1, 2).bool()
+    with torch.no_grad():
+        before = pool(rows, everyone)[0].exp()
+        states = pool.of_beliefs.layer(
+            (pool.of_beliefs.read(floored(rows).log() - pool.of_beliefs.log_prior) + pool.of_beliefs.own).transpose(
+                0, 1
+            )
+        )
+        # Ada counts for more, and ben for less, at these two beliefs.
+        pool.of_beliefs.weigh += 0.5 * (states[0, 0] - states[1, 0])
+        both = pool(rows, everyone)[0].exp()
+    assert int(before.argmax()) == 1
+    assert int(both.argmax()) == 0
+    save_pool(tmp_path, pool)
+    spoken = {
+        "ada": cipher("Answer: A", steps=[{10: 0.6, 11: 0.4}]),
+        "ben": cipher("Answer: B", steps=[{11: 0.55, 12: 0.45}]),
+    }
+    found = decide(f"fused(weights={str(tmp_path)!r})", spoken, decode=decode)
+    assert found.answer == "A"
+    assert found.reason.startswith(f"a belief of {float(both.max()):.3f}; nats added: ada ")
 
 
 def test_a_damaged_pool_is_refused(tmp_path):
