@@ -14,7 +14,7 @@ from torch import Tensor
 
 from agents.errors import RequestError
 from agents.json_text import parse_json
-from agents.ordinary_file import read_ordinary
+from agents.ordinary_file import check_ordinary, read_ordinary
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -82,7 +82,7 @@ def read_adapter(folder: str) -> dict[str, LoraPair]:
     if alpha is not None and (type(alpha) not in (int, float) or not abs(alpha) < LARGEST_ALPHA):
         raise RequestError(f"the adapter {folder!r} sets lora_alpha: {str(alpha)[:60]}; it is a finite number")
     try:
-        tensors = load_file(path / WEIGHTS)
+        tensors = load_file(check_ordinary(path / WEIGHTS))
     except (OSError, SafetensorError) as error:
         raise RequestError(f"cannot read {path / WEIGHTS}: {error}") from error
     found: dict[str, LoraPair] = {}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.errors import ModelError
 from agents.json_text import is_deeper_than, parse_json
+from agents.ordinary_file import read_ordinary_text
 from agents.printable import printable
 from agents.registry import load, names
 
@@ -39,6 +40,8 @@ KINDS = {
     "RewardModel": "a reward model",
 }
 MOST_LEVELS = 64
+# Bytes of a JSON file beside a model's weights; the index of the largest has a few million.
+LARGEST_JSON = 100_000_000
 # Of multiply-accumulates.
 LARGEST_COUNT = 1 << 80
 # What a large file begins with that was not fetched with its repository.
@@ -115,7 +118,7 @@ def _refuse_endless(folder: Path, name: str) -> None:
 def _import_architecture(folder: Path) -> None:
     """Import the architecture that a model's config names, where it is one that an installed package registers."""
     with contextlib.suppress(OSError, ValueError):
-        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json(read_ordinary_text(folder / "config.json", most=LARGEST_JSON))
         kind = config.get("model_type") if isinstance(config, dict) else None
         if isinstance(kind, str) and kind in names(ARCHITECTURES):
             load(kind, "architecture", ARCHITECTURES)
@@ -325,7 +328,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: it cannot be read, or is none.
     """
     try:
-        found = parse_json(path.read_text(encoding="utf-8"))
+        found = parse_json(read_ordinary_text(path, most=LARGEST_JSON))
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path}: {error}") from error
     if not isinstance(found, dict):

@@ -35,6 +35,17 @@ def open_ordinary(path: Path, *, most: int, follow: bool = True) -> Iterator[io.
         os.close(handle)
 
 
+def check_ordinary(path: Path) -> Path:
+    """Return the path of a file that a library is to open by itself; see `open_ordinary`, which it is not to wait in.
+
+    Raises:
+        OSError: it is not there, or a folder, pipe, socket or device.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+    return path
+
+
 def read_ordinary(path: Path, *, most: int, follow: bool = True) -> bytes:
     """Return the bytes of an ordinary file; see `open_ordinary`."""
     with open_ordinary(path, most=most, follow=follow) as file:

@@ -1,5 +1,6 @@
-"""Zip archives that somebody else packed: each file in it, and all of them together, of a bounded size."""
+"""Zip archives and gzipped texts that somebody else packed: each file, and all of an archive together, of a bounded size."""
 
+import gzip
 import lzma
 import struct
 import zipfile
@@ -16,6 +17,8 @@ DAMAGED = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeEr
 """What a damaged archive raises, by what it is packed with."""
 # Bytes of an archive, and of all files of a kind in it, unpacked; a few bytes of a file may become more of a tensor.
 LARGEST, MOST_BYTES, MOST_FILES = 1 << 32, 1 << 29, 200_000
+# Of a text; the corpora that recipes read have some millions.
+MOST_TEXT = 1 << 28
 
 
 class ZipFiles:
@@ -70,5 +73,22 @@ def open_zip(path: Path) -> Iterator[ZipFiles]:
     try:
         with open_ordinary(path, most=LARGEST) as file, zipfile.ZipFile(file) as archive:
             yield ZipFiles(archive, path)
+    except DAMAGED as error:
+        raise ModelError(f"cannot read {path}: {first_line(error)[:200]}") from error
+
+
+def read_unzipped(path: Path, *, most: int = MOST_TEXT) -> str:
+    """Return the text of a file in UTF-8, which is gzipped where its name ends in `.gz`.
+
+    Raises:
+        ModelError: it cannot be read, is damaged, or has more than `most` bytes.
+    """
+    try:
+        with open_ordinary(path, most=LARGEST) as raw:
+            file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise ModelError(f"{path} has more than {most:,} bytes; give a part of it")
+        return content.decode("utf-8-sig")
     except DAMAGED as error:
         raise ModelError(f"cannot read {path}: {first_line(error)[:200]}") from error

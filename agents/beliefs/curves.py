@@ -20,7 +20,7 @@ class Curves:
     Attributes:
         across, up: what the axes mean.
         places: values along the axis across.
-        lines: name of a line → for each place one figure a seed.
+        lines: name of a line → for each place one figure a seed; a line may end before the others.
         is_logarithmic: whether the axis up is.
     """
 
@@ -32,8 +32,11 @@ class Curves:
 
     def __post_init__(self) -> None:
         for name, rows in self.lines.items():
-            if len(rows) != len(self.places) or not all(rows):
-                raise ConfigError(f"the line {name!r} has figures of {len(rows)} places; there are {len(self.places)}")
+            if not 0 < len(rows) <= len(self.places) or not all(rows):
+                raise ConfigError(
+                    f"the line {name!r} has figures of {len(rows)} places; there are {len(self.places)}, and a line has the first"
+                    " of them"
+                )
             if not all(math.isfinite(value) for row in rows for value in row):
                 raise ConfigError(f"the line {name!r} has a figure that is not finite")
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from agents.errors import BeliefError, ConfigError, ModelError, first_line
 from agents.hollow import no_larger_than
 from agents.models.stored import read_stored, typed
+from agents.ordinary_file import check_ordinary
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -56,7 +57,7 @@ def built(make: Callable[[Any], M], sizes: Any, weights: Path) -> M:
     """
     from safetensors.torch import load_file
 
-    found = load_file(weights)
+    found = load_file(check_ordinary(weights))
     if wrong := next((name for name, tensor in found.items() if not bool(tensor.isfinite().all())), None):
         raise ValueError(f"its tensor {wrong} holds what is no number")
     with no_larger_than(len(found), sum(tensor.numel() for tensor in found.values())):
@@ -131,7 +132,7 @@ def official(path: Path, what: str) -> Iterator[Any]:
 
     try:
         if path.suffix == ".safetensors":
-            yield load_file(path)
+            yield load_file(check_ordinary(path))
         else:
             yield _tensors(path)
     except (
@@ -176,7 +177,7 @@ def _tensors(path: Path) -> Any:
         with warnings.catch_warnings():
             # Of an unusual pickle protocol: whether it can be read is seen.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(check_ordinary(path), map_location="cpu", weights_only=True)
     except (struct.error, AssertionError) as error:
         raise ValueError(f"it is damaged: {error}") from error
 

@@ -60,7 +60,8 @@ def typed(kind: Callable[..., object], given: Mapping[str, Any]) -> dict[str, An
             found[name] = _adapter(taken[name]).validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
-            raise ValueError(f"{name} is {str(value)[:60]!r}: {first['msg']}") from None
+            inside = "".join(f", whose {key}" for key in first["loc"] if isinstance(key, str))
+            raise ValueError(f"{name} is {str(value)[:60]!r}{inside}: {first['msg']}") from None
     return found
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from agents.errors import ModelError
 from agents.model_folder import TRANSFORM, unreadable, weight_files, weights_hash
 
 # What goes along: how text becomes tokens, how a prompt is written, when a message ends, and the licence.
@@ -31,15 +33,38 @@ COPIED = (
     "LICENSE*",
     "NOTICE*",
 )
+# Bytes of one of them; the largest tokenizers have some twenty million.
+LARGEST = 1_000_000_000
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 KEPT = (torch.bfloat16, torch.float16)
 
 
 def copied_files(base: Path) -> list[Path]:
-    """Return the files of a model that its copy takes over as they are."""
-    return [
+    """Return the files of a model that its copy takes over as they are.
+
+    Raises:
+        ModelError: one that is a link out of the folder, or larger than any of its kind.
+    """
+    found = [
         file for file in sorted(base.iterdir()) if file.is_file() and any(fnmatch(file.name, each) for each in COPIED)
     ]
+    home = _home(base)
+    for file in found:
+        real = Path(os.path.realpath(file))
+        if home not in real.parents:
+            raise ModelError(
+                f"{file} is a link to {real}, outside the model's folder, and would go along into the copy: put the file itself "
+                "there"
+            )
+        if (size := real.stat().st_size) > LARGEST:
+            raise ModelError(f"{file} has {size:,} bytes, and {LARGEST:,} are copied")
+    return found
+
+
+def _home(base: Path) -> Path:
+    """Return the folder that a model's files lie in: of a snapshot in the hub's cache the repository's, with its blobs."""
+    real = Path(os.path.realpath(base))
+    return real.parents[1] if real.parent.name == "snapshots" and (real.parents[1] / "blobs").is_dir() else real
 
 
 def stored_dtype(base: Path, name: str) -> torch.dtype:

@@ -38,14 +38,15 @@ def curves(drawn: Curves) -> str:
         means = [sum(row) / len(row) for row in rows]
         colour, again = COLOURS[place % len(COLOURS)], place >= len(COLOURS)
         look = {"color": colour, "marker": MARKERS[place % len(MARKERS)], "linestyle": "--" if again else "-"}
-        axes.plot(drawn.places, means, markersize=3, label=name, **look)
+        places = drawn.places[: len(means)]
+        axes.plot(places, means, markersize=3, label=name, **look)
         if min(map(len, rows)) > 1:
             low, high = zip(*map(over_seeds, rows), strict=True)
             # An interval that reaches 0 has no end on a logarithmic axis.
             floor = (
                 [max(value, mean / 2) for value, mean in zip(low, means, strict=True)] if drawn.is_logarithmic else low
             )
-            axes.fill_between(drawn.places, floor, high, color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between(places, floor, high, color=colour, alpha=0.15, linewidth=0)
     if drawn.is_logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")

@@ -12,8 +12,8 @@ from typing import Any
 
 from agents.attention.options import attention_of, cache_of
 from agents.attention.row_attention import full_scores
-from agents.errors import RunError
-from agents.model_folder import TRANSFORM, read_config, read_json, transform_record
+from agents.errors import ModelError, RunError
+from agents.model_folder import TRANSFORM, read_config, transform_record
 from agents.pretrained import Progress, is_transformed, locate
 from agents.transforms.counted import kept_share
 from evals.analysis.run_record import MethodRecord, RunRecord, read_run
@@ -130,8 +130,12 @@ def _copy(
     of_texts = [fmean(values) for values in zip(*(drift.divergences for drift in drifts), strict=True)]
     facts = exchanged_facts(variants[0], length, progress)
     if is_transformed(variants[0].model):
-        record = read_json(locate(variants[0].model, progress=progress) / TRANSFORM)
-        steps = record["steps"]
+        folder = locate(variants[0].model, progress=progress)
+        record = transform_record(folder) or {}
+        if not (steps := record.get("steps")):
+            raise ModelError(
+                f"{folder / TRANSFORM} says nothing of how the copy was made; remove the folder, and it is made again"
+            )
         # Factors and rounded weights stand in a folder as numbers of full size: what is counted of it says nothing of them.
         counted = {} if any("map_bytes" in step for step in steps) else record.get("whole", {})
         facts = {**steps[-1], "of_steps": len(steps), **counted, **facts}

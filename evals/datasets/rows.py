@@ -12,10 +12,12 @@ from typing import Any
 
 from agents.errors import MissingDependency, TaskError
 from agents.json_text import named_once
-from agents.ordinary_file import read_ordinary
+from agents.ordinary_file import open_ordinary, read_ordinary
 
 # A small file can unzip to any size.
 LARGEST_UNZIPPED = 1 << 30
+# Bytes, and rows, of a Parquet file that are unpacked at once.
+LARGEST_BATCH, MOST_AT_ONCE = 1 << 28, 256
 LARGEST_FILE = 1 << 33
 READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
@@ -218,16 +220,26 @@ def _csv_rows(path: Path, text: str, header: bool, delimiter: str) -> Iterator[D
         raise TaskError(f"{path}:{reader.line_num}: not CSV: {error}") from error
 
 
+def _rows_at_once(metadata: Any) -> int:
+    """Return how many rows of a Parquet file fit into memory, each as long as a column: one text may stand in all of them."""
+    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
+    sizes = [group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns)]
+    return min(max(LARGEST_BATCH // max([1, *sizes]), 1), MOST_AT_ONCE)
+
+
 def _parquet_rows(path: Path) -> Iterator[DataRow]:
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
         raise MissingDependency(f"reading {path.name}", "pyarrow", "evals") from error
-    number = 0
+    number = size = 0
     try:
-        with ParquetFile(path) as file:
-            for batch in file.iter_batches():
+        with open_ordinary(path, most=LARGEST_FILE) as raw, ParquetFile(raw) as file:
+            for batch in file.iter_batches(batch_size=_rows_at_once(file.metadata)):
+                size += batch.nbytes
+                if size > LARGEST_UNZIPPED:
+                    raise TaskError(f"{path}: more than {LARGEST_UNZIPPED:,} bytes when unpacked; give fewer rows")
                 for value in batch.to_pylist():
                     number += 1
                     yield DataRow(value, number, f"{path}: row {number}", path.name)

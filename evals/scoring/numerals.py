@@ -1,8 +1,9 @@
 """How numbers are written, and what they are worth: pure, exact, linear in the length of the text.
 
 Digits with thousands separated by commas, spaces, dots or apostrophes; fractions and mixed numbers; powers; powers of ten
-behind an E or a times sign; scale words ("1.2 million", "5k", "3万"). Texts are those of `text.without_markup`, without
-LaTeX or other scripts.
+behind an E or a times sign; scale words ("1.2 million", "5k", "3万"). "5K" and "2mn" are thousands and millions, as a unit stands
+apart from its number ("300 K"); a letter that is a unit's as well is a scale behind a sum of money alone: "$5m", but 5 metres.
+Texts are those of `text.without_markup`, without LaTeX or other scripts.
 """
 
 import math
@@ -36,7 +37,7 @@ _TENS = (
 _WORDS = r"(?:hundred|thousand|million|billion|trillion|lakh|crore)s?"
 _SCALE = (
     rf"(?P<words>(?:[\s-]{_WORDS}\b){{1,3}})"
-    rf"|(?P<suffix>\sk(?=[\s.,;!?)$}}]|$)|[kKMB]|bn|mn)(?![A-Za-z0-9_])|\s?(?P<signs>[十百千万萬亿億]{{1,3}})"
+    rf"|(?P<suffix>\sk(?=[\s.,;!?)$}}]|$)|[kKMB]|bn|mn|(?(currency)(?:mil|tn|[mbtT])|(?!)))(?![A-Za-z0-9_])|\s?(?P<signs>[十百千万萬亿億]{{1,3}})"
 )
 # A sign only where it does not subtract from something before it; no exponent, index, or part of a name.
 NUMBER = re.compile(
@@ -57,7 +58,7 @@ _MINUS = re.compile(
 _NOT = re.compile(r"\bnot\s{1,2}[$€£¥]?-?$", re.IGNORECASE)
 _VALUES = {
     "hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "lakh": 5, "crore": 7,
-    "k": 3, "K": 3, "M": 6, "mn": 6, "B": 9, "bn": 9,
+    "k": 3, "K": 3, "M": 6, "mn": 6, "m": 6, "mil": 6, "B": 9, "bn": 9, "b": 9, "T": 12, "t": 12, "tn": 12,
     "十": 1, "百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8,
 }  # fmt: skip
 _DECIMAL_COMMA = re.compile(r"\d{1,6},\d{1,2}")
@@ -78,10 +79,7 @@ def numbers_in(text: str) -> Iterator[re.Match[str]]:
 
 
 def value(found: re.Match[str]) -> Fraction | None:
-    """Return what a number of a text is worth; None of one that is too long.
-
-    A fraction over 0 is worth what stands above.
-    """
+    """Return what a number of a text is worth; None of one that is too long, and of a fraction over 0."""
     number = own_value(found)
     return -number if number is not None and number > 0 and says_minus(found) else number
 
@@ -136,7 +134,8 @@ def spelled(number: Fraction | None) -> str | None:
 def _magnitude(found: re.Match[str]) -> Fraction | None:
     number = _decimal(found["whole"], found["e"] or "")
     if number is not None and found["over"]:
-        number += _ratio(found["over"], found["below"])
+        part = _ratio(Fraction(found["over"]), int(found["below"]))
+        number = None if part is None else number + part
     if number is not None and found["half"]:
         number += Fraction(1, 2)
     power = found["power"] or found["power_"] or found["power__"]
@@ -149,7 +148,7 @@ def _magnitude(found: re.Match[str]) -> Fraction | None:
         under = found["under"].replace(",", "").lstrip("-0")
         if len(under) > LONGEST:
             return None
-        number = _ratio(number, under or "0") * (-1 if found["under"].startswith("-") else 1)
+        number = _ratio(number, int(under or "0") * (-1 if found["under"].startswith("-") else 1))
     return None if number is None else number * 10 ** _scale(found)
 
 
@@ -183,9 +182,8 @@ def _scale(found: re.Match[str]) -> int:
     return sum(_VALUES[word.removesuffix("s")] for word in words) + sum(_VALUES[sign] for sign in found["signs"] or "")
 
 
-def _ratio(over: str | Fraction, under: str) -> Fraction:
-    above, below = Fraction(over), int(under)
-    return above / below if below else above
+def _ratio(over: Fraction, under: int) -> Fraction | None:
+    return over / under if under else None
 
 
 def _exponent(number: int, factor: int) -> int:

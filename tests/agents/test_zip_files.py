@@ -1,5 +1,6 @@
 """Archives of recordings, pictures and questions: read within bounds, or refused in a sentence before they are unpacked."""
 
+import gzip
 import wave
 import zipfile
 
@@ -11,7 +12,7 @@ from agents.models.sounds.examples import read_examples
 from agents.models.sounds.spoken_digits import read_digits
 from agents.models.transformer_programs.trec import read_trec
 from agents.models.vision.cifar10 import read_cifar10
-from agents.zip_files import open_zip
+from agents.zip_files import open_zip, read_unzipped
 from evals.tasks.spoken_digits import SpokenDigits
 
 READERS = {"train.zip": read_digits, "test.zip": read_digits, "qc.zip": read_trec}
@@ -112,3 +113,16 @@ def test_recordings_of_a_table_lie_beside_it(tmp_path):
         table.write_text(f"audio,answer\n{stray},cat\n")
         with pytest.raises(ModelError, match="lies outside"):
             read_examples(table)
+
+
+def test_a_gzipped_text_is_unzipped_within_a_bound(tmp_path):
+    (tmp_path / "ETTh1.csv.gz").write_bytes(gzip.compress(bytes(3_000_000)))
+    with pytest.raises(ModelError, match=r"has more than 1,000,000 bytes"):
+        read_unzipped(tmp_path / "ETTh1.csv.gz", most=1_000_000)
+    for content in (b"", gzip.compress(b"date,OT\n")[:-9], gzip.compress(b"\xff\xfe"), b"no gzip"):
+        (tmp_path / "input.txt.gz").write_bytes(content)
+        if content:
+            with pytest.raises(ModelError, match="cannot read"):
+                read_unzipped(tmp_path / "input.txt.gz")
+    (tmp_path / "input.txt").write_text("\ufeffwords")
+    assert read_unzipped(tmp_path / "input.txt") == "words"

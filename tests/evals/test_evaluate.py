@@ -192,6 +192,16 @@ def test_every_shipped_config_runs_on_mock(tmp_path, run, path):
     assert run(evaluate(on_mock(path), out=tmp_path / "run", limit=2))
 
 
+@pytest.mark.parametrize("path", sorted(configs_folder().glob("transforms/*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_config_of_copies_runs_on_mock_without_them(tmp_path, run, path):
+    """Rows with copies play on transformers alone (tests/evals/copies/test_copies.py); those beside them play here."""
+    config = on_mock(path)
+    copied = ("transforms", "cache", "attention")
+    plain = [name for name, row in config.methods.items() if not any(word in str(row) for word in copied)]
+    rows = run(evaluate(config, out=tmp_path / "run", methods=plain, limit=1))
+    assert {"single", "text", "cipher"} <= {row.method for row in rows}
+
+
 @pytest.mark.slow
 def test_a_thousand_debates_do_not_grow_the_process(tmp_path, run):
     """Finished debates live on disk: messages alive at the end are those of debates in flight, i.e. none."""

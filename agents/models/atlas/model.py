@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from agents.attention.row_attention import Notes, NotingAttention, refuse_padding
+from agents.attention.dispatch import has_own, heard_in
+from agents.attention.row_attention import Notes, NotingAttention
 from agents.errors import ConfigError
 from agents.models.atlas.features import polynomial_features
 from agents.models.atlas.memory import State, Writes, bounded_steps, empty_state, read_in_chunks, read_step_by_step
@@ -32,8 +32,6 @@ GATES = 4
 KEEPS = 6.0
 # Bytes of the states that are remembered, of all rows of a layer together.
 KEPT_BYTES = 64 << 20
-# Names of attention that a model has where nobody asked for another.
-OWN = (None, "eager", "sdpa")
 
 
 class AtlasConfig(LlamaConfig):  # type: ignore[misc]
@@ -114,15 +112,19 @@ class MemoryMixer(nn.Module, NotingAttention):
         keys, values = torch.cat([key, query], -1), torch.cat([value, gates], -1)
         if past_key_values is not None:
             keys, values = past_key_values.update(keys, values, self.layer_idx)
-        if (name := self.config._attn_implementation) in OWN:
-            if past_key_values is None and (begins := _beginnings(kwargs.get("position_ids"))) is not None:
-                heard = self._read_apart(keys, values, begins).to(query)
-            else:
-                refuse_padding(attention_mask, "a memory")
-                heard = self._read(keys, values, query.shape[2]).to(query).transpose(1, 2)
+        begins = _beginnings(kwargs.get("position_ids")) if past_key_values is None else None
+        if begins is not None and has_own(self.config):
+            heard = self._read_apart(keys, values, begins).to(query)
         else:
-            # Whoever registered this name knows which rows are read, and calls `attend` for each.
-            heard, _ = ALL_ATTENTION_FUNCTIONS[name](self, query, keys, values, attention_mask)
+            heard = heard_in(
+                self,
+                query,
+                keys,
+                values,
+                attention_mask,
+                what="a memory",
+                own=lambda: self._read(keys, values, query.shape[2]).to(query),
+            )
         return self.o_proj(self.norm(heard).flatten(2)), None
 
     def attend(

@@ -3,7 +3,6 @@
 The splits are those of papers on ETTh1: 12, 4 and 4 months of 30 days.
 """
 
-import gzip
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from agents.errors import ModelError
+from agents.zip_files import read_unzipped
 
 MONTH = 30 * 24
 SPLITS = {"train": (0, 12 * MONTH), "validation": (12 * MONTH, 16 * MONTH), "test": (16 * MONTH, 20 * MONTH)}
@@ -78,6 +78,5 @@ def _lines(data: Path | None) -> tuple[Path, str, list[str]]:
     path = next((data / name for name in files if (data / name).is_file()), None) if data is not None else None
     if path is None:
         raise ModelError("ETT is not there: give --data with ETTh1.csv or ETTh1.csv.gz (github zhouhaoyi/ETDataset)")
-    raw = path.read_bytes()
-    heading, *lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode().splitlines()
+    heading, *lines = read_unzipped(path).splitlines() or [""]
     return path, heading, [line for line in lines if "," in line]

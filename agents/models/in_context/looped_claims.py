@@ -6,20 +6,20 @@ both are twelve blocks deep, and the plain transformer repeats none. What they l
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from agents.beliefs.claims import Claim, claims_of
+from agents.beliefs.curves import SUFFIX, Curves, write_curves
 from agents.models.in_context.claims import FRESH, FRESH_SEED, Pairs
 from agents.models.in_context.estimators import ridge
 from agents.models.in_context.families import NOISE, Points, draw
 from agents.models.in_context.looped import LoopedConfig, LoopedLearner
 from agents.models.in_context.looped_training import LoopedRecipe, looped_learner
-from agents.models.in_context.loops_figure import figure
 from agents.models.in_context.messages import FORMS, Regret, Setting, passed, regrets
 from agents.models.in_context.posterior import bayes, gaussian
 from agents.pretrained import Progress
@@ -39,14 +39,14 @@ RECIPE = LoopedRecipe()
 FEW_LOOPS = 2
 SETTING = Setting(NOISE, 5, 5, HARD)
 DEBATED = 300
-Curves = dict[tuple[str, str], list[float]]
+Errors = dict[tuple[str, str], list[float]]
 
 
 def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Progress = lambda _: None) -> list[Claim]:
     """Return what looping brings.
 
-    Learners lie under `out`, with `loops.json` (errors by number of loops, and what messages cost) and, where matplotlib is
-    installed, `loops.svg`, which draws it.
+    Learners lie under `out`, with `loops.json` (errors by number of loops, and what messages cost) and a figure of the errors a
+    family.
 
     Args:
         out: learners that are there are not trained again.
@@ -56,7 +56,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     """
     del data
     figures: Pairs = {}
-    every: list[Curves] = []
+    every: list[Errors] = []
     table: list[dict[str, object]] = []
     for seed in range(seeds):
         made = {
@@ -76,17 +76,27 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         ]
     shown = {f"{family}, {name}": [each[family, name] for each in every] for family, name in every[0]}
     (out / "loops.json").write_text(json.dumps({"errors": shown, "debates": table}, indent=1) + "\n")
-    if find_spec("matplotlib") is not None:
-        trained = {f"{family}, {name}": MODELS[name].loops for family, name in every[0]}
-        (out / "loops.svg").write_text(figure(shown, trained))
-    else:
-        progress("without matplotlib (extra viz) the errors are not drawn")
+    for family, _ in TRAINED:
+        write_curves(out / f"loops-{family}{SUFFIX}", _by_loops(family, every))
     return claims_of(figures, ASKED)
 
 
 def _learner(out: Path, family: str, name: str, seed: int, progress: Progress) -> LoopedLearner:
     config = replace(MODELS[name], families=(family,))
     return looped_learner(out, name, config, RECIPE, seed=seed, progress=progress)
+
+
+def _by_loops(family: str, seeds: Sequence[Errors]) -> Curves:
+    """Return the errors of a family's learners by number of loops; a line ends at twice the loops of its training."""
+    names = [name for of, name in seeds[0] if of == family]
+    lines = {
+        f"{name} ({MODELS[name].loops} loops in training)": list(
+            zip(*(each[family, name] for each in seeds), strict=True)
+        )
+        for name in names
+    }
+    places = tuple(map(float, range(1, 1 + max(map(len, lines.values())))))
+    return Curves(f"loops, {family}", "squared error after ten examples", places, lines, is_logarithmic=True)
 
 
 def _once_and_twice(made: LoopedLearner) -> tuple[int, int]:
@@ -143,7 +153,7 @@ ASKED: dict[str, tuple[float | None, float | None]] = {
 }
 
 
-def _errors(figures: Pairs, curves: Curves, made: dict[tuple[str, str], LoopedLearner], seed: int) -> None:
+def _errors(figures: Pairs, curves: Errors, made: dict[tuple[str, str], LoopedLearner], seed: int) -> None:
     # A curve ends at twice the loops of training.
     hard, looped, plain, easy, easy_looped, without = (
         curves[key][len(curves[key]) // 2 - 1]

@@ -31,6 +31,8 @@ from agents.models.in_context.bins import LETTERS, letter, probabilities
 from agents.models.in_context.claims import FRESH_SEED, Pairs
 from agents.models.in_context.families import draw, kinds_of
 from agents.models.in_context.posterior import bayes
+from agents.models.stored import LARGEST_CONFIG
+from agents.ordinary_file import read_ordinary_text
 from agents.pretrained import Progress
 
 STOP = 1e-14
@@ -235,7 +237,7 @@ def load_head(path: Path) -> tuple[tuple[str, ...], Tensor]:
     """
     file = path / HEAD if path.is_dir() else path
     try:
-        stored = parse_json(file.read_text())
+        stored = parse_json(read_ordinary_text(file, most=LARGEST_CONFIG))
         options = tuple(str(option) for option in stored["options"])
         w = torch.tensor(stored["weights"], dtype=torch.float64)
     except (OSError, ValueError, KeyError, TypeError) as error:

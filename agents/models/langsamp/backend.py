@@ -12,6 +12,7 @@ from agents.errors import ModelError, first_line
 from agents.models.langsamp.model import LANGUAGES, SCRIPTS, MaskedModel
 from agents.models.sentences.encoder import LayerEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
+from agents.ordinary_file import check_ordinary
 from agents.pretrained import locate
 
 STORED = "langsamp.json"
@@ -115,7 +116,7 @@ def _tables(folder: Path) -> dict[str, Tensor]:
     found = {}
     for path in sorted(folder.glob("*.safetensors")):
         try:
-            with safe_open(path, "pt") as weights:
+            with safe_open(check_ordinary(path), "pt") as weights:
                 for key in weights.keys():  # noqa: SIM118 - not a mapping
                     name = key.removesuffix(".weight").rpartition(".")[2]
                     if name in (LANGUAGES, SCRIPTS):

@@ -23,6 +23,7 @@ from agents.models.passt.features import spectrogram
 from agents.models.sounds.examples import read_examples
 from agents.models.stored import read_stored, typed
 from agents.observation import Audio, Observation
+from agents.ordinary_file import check_ordinary
 from agents.question import Question
 
 VECTORS, SCENES = "scenes.safetensors", "scenes.json"
@@ -81,6 +82,11 @@ class PaSSTScenes(BeliefBackend):
             raise BeliefError(f"neighbours lie between 1 and the {len(classes)} recordings known; got {neighbours}")
         if not temperature > 0:
             raise BeliefError(f"temperature must be above 0; got {temperature}")
+        if vectors.shape != (len(classes), embedding.backend.model.config.width) or not bool(vectors.isfinite().all()):
+            raise BeliefError(
+                f"the vectors of the {len(classes)} recordings known have {embedding.backend.model.config.width} finite numbers "
+                f"each; got {list(vectors.shape)}"
+            )
         self.embedding, self.vectors, self.classes = embedding, vectors, tuple(classes)
         self.neighbours, self.temperature = neighbours, temperature
         self._labels = tuple(dict.fromkeys(self.classes))
@@ -118,7 +124,7 @@ class PaSSTScenes(BeliefBackend):
 
         with explained(f"no known recordings in {folder}"):
             stored = typed(cls, read_stored(folder / SCENES))
-            vectors = load_file(folder / VECTORS)["vectors"]
+            vectors = load_file(check_ordinary(folder / VECTORS))["vectors"]
         return cls(embedding, vectors, **(stored | own))
 
     def save_pretrained(self, folder: Path) -> None:

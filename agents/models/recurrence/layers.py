@@ -11,19 +11,17 @@ the window's first position) is our reading.
 B texts, H heads, L positions that are cached or new, Q of them new, d width of a head, D = H d width of the stream.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, rotate_half
 
-from agents.attention.row_attention import Notes, NotingAttention, refuse_padding
+from agents.attention.dispatch import heard_in
+from agents.attention.row_attention import Notes, NotingAttention
 from agents.models.remembered import Remembered, names_of
 
-# Names of attention that a model has where nobody asked for another.
-OWN = (None, "eager", "sdpa")
 # Bytes of the vectors that are remembered, of all rows together.
 KEPT_BYTES = 1 << 20
 
@@ -64,12 +62,8 @@ class WindowAttention(nn.Module, NotingAttention):
             value = torch.cat([value, self._split(stream)], -1)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
-        if (name := self.config._attn_implementation) in OWN:
-            refuse_padding(attention_mask, "attention within windows")
-            heard = self._read(query, key, value).transpose(1, 2)
-        else:
-            # Whoever registered this name knows which rows are read, and calls `attend` for each.
-            heard, _ = ALL_ATTENTION_FUNCTIONS[name](self, query, key, value, attention_mask)
+        what, own = "attention within windows", partial(self._read, query, key, value)
+        heard = heard_in(self, query, key, value, attention_mask, what=what, own=own)
         return self.o_proj(heard.flatten(2)), None
 
     def attend(

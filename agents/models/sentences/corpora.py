@@ -6,7 +6,6 @@ are one of JSON lines. None comes with this package.
 """
 
 import csv
-import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.errors import ModelError
+from agents.zip_files import read_unzipped
 
 SICK = {"train": "SICK_train.txt", "trial": "SICK_trial.txt", "test": "SICK_test_annotated.txt"}
 
@@ -88,8 +88,7 @@ def read_tatoeba(data: Path | None) -> list[Translation]:
 def _read(data: Path | None, folder: str, name: str) -> str:
     for path in _places(data, folder, name):
         if path.is_file():
-            raw = path.read_bytes()
-            return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+            return read_unzipped(path)
     raise ModelError(
         f"{folder}/{name} is not there: give --data with that file (.gz too), in the folder or in {folder}/"
     )

@@ -12,6 +12,7 @@ from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError, RequestError
 from agents.models.blocks.words import UNKNOWN, split
 from agents.models.checkpoint import load_model, save_model
+from agents.models.stored import made_of
 from agents.models.text_encoder.masked import MASK, SPECIAL, MaskedWords, MaskedWordsConfig
 from agents.observation import Observation
 from agents.question import Question
@@ -43,7 +44,10 @@ class TextEncoderCloze(BeliefBackend):
                 "text_encoder_cloze ships no weights: give checkpoint: FOLDER, made by `debate train text_encoder_cloze`"
             )
         model, stored = load_model(
-            checkpoint, "masked model of words", lambda sizes: MaskedWords(MaskedWordsConfig(**sizes))
+            checkpoint,
+            "masked model of words",
+            lambda sizes: MaskedWords(made_of(MaskedWordsConfig, sizes)),
+            options_of=cls,
         )
         return cls(model, **{**stored, **options})
 

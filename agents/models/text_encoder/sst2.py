@@ -1,10 +1,9 @@
 """SST-2 (Socher et al., 2013) in the layout of GLUE's files: a header, then a label and a text a line."""
 
-import gzip
-import zlib
 from pathlib import Path
 
 from agents.errors import ModelError
+from agents.zip_files import read_unzipped
 
 LABELS = ("negative", "positive")
 FILES = {"train": "train.tsv", "test": "dev.tsv"}
@@ -25,13 +24,7 @@ def read_sst2(data: Path | None, split: str) -> list[tuple[str, str]]:
         raise ModelError(
             f"SST-2 is not there: give --data with {name} (.gz too) of GLUE's SST-2, or a folder sst2 with it"
         )
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read(LARGEST + 1).decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
-    if len(content) > LARGEST:
-        raise ModelError(f"{path} has more than {LARGEST:,} bytes, and SST-2 has 4 million")
+    content = read_unzipped(path, most=LARGEST)
     found = []
     # By line feeds alone, since other marks that some call ends of lines may stand in a text.
     for number, line in enumerate(content.replace("\r\n", "\n").removesuffix("\n").split("\n")[1:], start=2):

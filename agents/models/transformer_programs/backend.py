@@ -11,10 +11,12 @@ from agents.beliefs.belief import Belief
 from agents.beliefs.belief_backend import BeliefBackend
 from agents.errors import BeliefError, ModelError
 from agents.json_text import parse_json
+from agents.models.stored import LARGEST_CONFIG
 from agents.models.transformer_programs.config import ProgramConfig
 from agents.models.transformer_programs.emit import python_source
 from agents.models.transformer_programs.program import Head, Layer, Lookup, Program
 from agents.observation import Observation
+from agents.ordinary_file import read_ordinary_text
 from agents.question import Question
 
 STORED, SOURCE = "program.json", "program.py"
@@ -45,7 +47,7 @@ class TransformerPrograms(BeliefBackend):
             raise ModelError("transformer_programs ships no program: give checkpoint: FOLDER, made by `debate train`")
         path = Path(os.path.expanduser(checkpoint)) / STORED
         try:
-            stored = parse_json(path.read_text())
+            stored = parse_json(read_ordinary_text(path, most=LARGEST_CONFIG))
             if stored["format"] != FORMAT:
                 raise ValueError(f"format {stored['format']}, and this version reads {FORMAT}")
             program = _read(stored["program"])

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+# A picture of which less is seen is blown up without bound; published models see 0.875 and more.
+LEAST_CROP = 0.25
+
 
 class PictureConfig(Protocol):
     """What a model of pictures says of those that it takes."""
@@ -61,8 +64,8 @@ def standardised(pictures: Tensor, config: PictureConfig) -> Tensor:
 
 def check_pixels(config: PictureConfig) -> str:
     """Return what is wrong with a config's picture; empty where nothing is."""
-    if config.side < 1 or not 0 < config.crop <= 1:
-        return f"side is at least 1 and crop above 0 and at most 1; got {config.side} and {config.crop}"
+    if config.side < 1 or not LEAST_CROP <= config.crop <= 1:
+        return f"side is at least 1 and crop {LEAST_CROP} to 1; got {config.side} and {config.crop}"
     if len(config.mean) != 3 or len(config.deviation) != 3 or min(config.deviation) <= 0:
         return f"mean and deviation have three numbers, the latter above 0; got {config.mean} and {config.deviation}"
     return ""

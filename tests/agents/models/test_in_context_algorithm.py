@@ -271,8 +271,8 @@ def test_curves_are_drawn_and_what_does_not_fit_is_a_sentence(tmp_path):
     assert drawing == plots.curves(curves)
     assert drawing.startswith("<svg")
     assert "a &amp; b" in drawing
-    with pytest.raises(ConfigError, match="'c' has figures of 1 places; there are 2"):
-        Curves("", "", (1.0, 2.0), {"c": ((1.0,),)})
+    with pytest.raises(ConfigError, match="'c' has figures of 2 places; there are 1"):
+        Curves("", "", (1.0,), {"c": ((1.0,), (2.0,))})
     with pytest.raises(ConfigError, match="not finite"):
         Curves("", "", (1.0,), {"c": ((math.nan,),)})
     (tmp_path / "y.curves.json").write_text("{}")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.beliefs.curves import SUFFIX, Curves, read_curves
 from agents.errors import ConfigError, ModelError
 from agents.models.in_context import looped_claims
 from agents.models.in_context.backend import InContext
@@ -17,7 +18,6 @@ from agents.models.in_context.estimators import ridge, ridge_weights
 from agents.models.in_context.families import HIDDEN, NOISE, SLOPE, draw, kinds_of
 from agents.models.in_context.looped import MOST_LOOPS, LoopedConfig, LoopedLearner
 from agents.models.in_context.looped_training import LoopedRecipe, loops_at
-from agents.models.in_context.loops_figure import figure
 from agents.models.in_context.messages import FORMS, Regret, Setting, regrets
 from agents.models.in_context.model import Learner
 from agents.models.in_context.posterior import bayes
@@ -25,6 +25,7 @@ from agents.observation import Table
 from agents.question import Question
 from debate.config.load import load_config
 from debate.config.shipped import configs_folder
+from evals.analysis import plots
 from evals.evaluation import evaluate
 
 SIZES = LoopedConfig(("linear",), dims=3, points=6, width=16, heads=2, before=1, layers=2, after=1, loops=3)
@@ -315,9 +316,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(looped_claims, "FRESH", 20)
     found = {form: Regret(0.5, 0.25) for form in FORMS}
     monkeypatch.setattr(looped_claims, "regrets", lambda made, setting, **given: found)
-    monkeypatch.setattr(
-        looped_claims, "figure", lambda curves, trained: f"{len(curves)} of {sorted(set(trained.values()))}"
-    )
 
 
 def test_claims_are_made_of_every_seed_and_learners_are_kept(quick, tmp_path):
@@ -328,8 +326,18 @@ def test_claims_are_made_of_every_seed_and_learners_are_kept(quick, tmp_path):
     assert len(kept["errors"]["representation, algoformer"][0]) == 20
     assert [each["loops"] for each in kept["debates"]] == [2, 10, 20]
     assert sum("training" in line for line in said) == 6
-    if (tmp_path / "loops.svg").is_file():
-        assert (tmp_path / "loops.svg").read_text() == "6 of [1, 4, 10]"
+    drawn = read_curves(tmp_path / f"loops-representation{SUFFIX}")
+    assert {name: len(rows) for name, rows in drawn.lines.items()} == {
+        "algoformer (10 loops in training)": 20,
+        "looped (4 loops in training)": 8,
+        "plain (1 loops in training)": 2,
+        "without input (10 loops in training)": 20,
+    }
+    assert [row[0] for row in drawn.lines["algoformer (10 loops in training)"]] == kept["errors"][
+        "representation, algoformer"
+    ][0]
+    assert drawn.places == tuple(range(1, 21))
+    assert len(read_curves(tmp_path / f"loops-linear{SUFFIX}").lines) == 2
     # What is there is not trained again.
     kept = tmp_path / "plain-representation-0" / "model.safetensors"
     before = kept.stat().st_mtime_ns
@@ -339,10 +347,13 @@ def test_claims_are_made_of_every_seed_and_learners_are_kept(quick, tmp_path):
 
 def test_errors_by_loops_are_drawn():
     pytest.importorskip("matplotlib")
-    curves = {"easy, one": [[0.5, 0.2], [0.4, 0.3]], "hard, one": [[0.9, 0.8]] * 2, "hard, two": [[0.9, 0.1]] * 2}
-    drawn = figure(curves, dict.fromkeys(curves, 1))
-    for word in ("easy", "hard", "one", "two", "loops (dot: as in training)"):
+    seeds = [{("easy", "algoformer"): [0.5, 0.2], ("easy", "plain"): [0.4, 0.3, 0.2, 0.1]}] * 2
+    drawn = plots.curves(looped_claims._by_loops("easy", seeds))
+    for word in ("loops, easy", "algoformer (10 loops in training)", "plain (1 loops in training)"):
         assert f">{word}<" in drawn
+    # None is told of places that no line reaches, and none ends before it begins.
+    with pytest.raises(ConfigError, match="there are 1, and a line has the first"):
+        Curves("x", "y", (1.0,), {"a": [[1.0], [2.0]]})
 
 
 def test_regrets_are_by_loops_and_family():

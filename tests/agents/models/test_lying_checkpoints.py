@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import threading
 import time
 from contextlib import suppress
@@ -17,6 +18,8 @@ from agents.errors import DebateError, ModelError
 from agents.hollow import no_larger_than
 from agents.model_folder import read_config
 from agents.models.stored import made_of, typed
+from agents.observation import Audio
+from agents.question import Question
 
 NAMES = (
     "cass-nat-sampled", "fusion-sound", "lmuformer", "itransformer", "classical_forecasters", "passt", "crossvit", "tnt",
@@ -177,3 +180,85 @@ def test_more_layers_than_any_model_has_are_refused_and_a_table_for_each_layer_i
     assert read(num_hidden_layers=2, vocab_size_per_layer_input=262144, layer_types=["full_attention"] * 2)
     with pytest.raises(ModelError, match="num_hidden_layers: 1e\\+09; no model has more"):
         read(num_hidden_layers=HUGE)
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("tnt", ("config.json", "model.safetensors")),
+        ("text_encoder_cloze", ("model.safetensors",)),
+        ("passt_scenes", ("scenes.json", "scenes.safetensors")),
+        ("langsamp", ("model.safetensors", "config.json")),
+        ("programs", ("program.json",)),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path, name, files):
+    contract = CONTRACTS[name]
+    for package in card(contract.backend).packages:
+        pytest.importorskip(package)
+    options = {**contract.options, **contract.prepare(tmp_path / "prepared")}
+    if "checkpoint" not in options:
+        create_belief_backend(contract.backend, **options).save_pretrained(tmp_path / "saved")
+        options = {"checkpoint": str(tmp_path / "saved")}
+    for file in files:
+        path = Path(options["checkpoint"]) / file
+        if path.exists():
+            path.unlink()
+        os.mkfifo(path)
+        said = []
+
+        def ask(said=said):
+            try:
+                create_belief_backend(contract.backend, **options)
+            except DebateError as error:
+                said.append(str(error))
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(10)
+        assert said, f"{file} is waited for"
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("tnt", ("model", "crop"), 1e-300),
+        ("mp3", ("model", "crop"), 0.01),
+        ("text_encoder_cloze", ("model", "encoder", "chosen"), True),
+        ("text_encoder_cloze", ("temperature",), [1.0]),
+    ],
+)
+def test_sizes_that_only_a_belief_would_meet_are_refused_when_it_is_loaded(tmp_path, name, place, value):
+    contract = CONTRACTS[name]
+    options = contract.prepare(tmp_path)
+    path = Path(options["checkpoint"]) / "config.json"
+    path.write_text(json.dumps(changed(json.loads(path.read_text()), place, value)))
+    with pytest.raises(ModelError, match=f"{place[-1]}(:| is| .* to 1)"):
+        create_belief_backend(contract.backend, **options)
+
+
+def test_a_sound_is_as_long_as_a_transform_needs(tmp_path):
+    contract = CONTRACTS["passt"]
+    options = contract.prepare(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(changed(json.loads(path.read_text()), ("model", "hop"), 7)))
+    with pytest.raises(ModelError, match="frames and hop make at least 258 samples"):
+        create_belief_backend("passt", **options)
+    path.write_text(json.dumps(changed(json.loads(path.read_text()), ("model", "hop"), 9)))
+    short = Question("short", "?", (Audio(torch.zeros(100), 8000),))
+    (belief,) = create_belief_backend("passt", **options).believe([short])
+    assert sum(belief.probabilities) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda v: v.reshape(-1), lambda v: v[:1], lambda v: v[:, :4], lambda v: v * torch.nan]
+)
+def test_vectors_of_other_recordings_are_refused(tmp_path, change):
+    contract = CONTRACTS["passt_scenes"]
+    options = {**contract.options, **contract.prepare(tmp_path / "prepared")}
+    create_belief_backend(contract.backend, **options).save_pretrained(tmp_path / "saved")
+    path = tmp_path / "saved/scenes.safetensors"
+    save_file({"vectors": change(load_file(path)["vectors"]).contiguous()}, path)
+    with pytest.raises(DebateError, match="the vectors of the .* recordings known have .* finite numbers each"):
+        create_belief_backend("passt_scenes", checkpoint=str(tmp_path / "saved"))

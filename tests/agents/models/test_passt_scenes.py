@@ -83,7 +83,7 @@ def test_recordings_are_read_from_tables_folders_and_zips(tmp_path):
     for path, sentence in (
         ("none", "FileNotFound"),
         ("empty", "give a table with audio and answer"),
-        ("t.zip", "FileNotFound"),
+        ("t.zip", "No such file"),
     ):
         with pytest.raises(ModelError, match=sentence):
             read_examples(tmp_path / path)

@@ -12,6 +12,7 @@ from agents import pretrained
 from agents.backends.transformers.model import LoadedModel
 from agents.errors import ConfigError, ModelError, UnknownName
 from agents.model_folder import origin_of
+from agents.transforms.base import copied_files
 from agents.transforms.recipe import digest, parse_recipe
 from agents.transforms.subject import Outcome
 
@@ -294,3 +295,19 @@ def test_a_folder_whose_name_has_the_sign_is_a_folder(tiny, tmp_path):
     assert pretrained.locate(str(folder)) == folder
     assert pretrained.base_of(str(folder)) == str(folder)
     assert pretrained.base_of("tiny/dee | optin") == "tiny/dee"
+
+
+def test_a_file_that_is_a_link_out_of_the_folder_does_not_go_along(tiny, tmp_path, home):
+    base = tiny("llama", chat=True)
+    (tmp_path / "secret").write_text("secret")
+    (base / "LICENSE").symlink_to(tmp_path / "secret")
+    with pytest.raises(ModelError, match="LICENSE is a link to .*secret, outside the model's folder"):
+        pretrained.locate(pretrained.transformed(str(base), [SMALL]))
+    # As the hub's cache has it: links of a snapshot to the blobs beside it.
+    repo = tmp_path / "models--a--b"
+    (repo / "blobs").mkdir(parents=True)
+    (base / "LICENSE").unlink()
+    shutil.move(base / "tokenizer.json", repo / "blobs" / "1")
+    shutil.copytree(base, repo / "snapshots" / "main")
+    (repo / "snapshots/main/tokenizer.json").symlink_to("../../blobs/1")
+    assert repo / "snapshots/main/tokenizer.json" in copied_files(repo / "snapshots/main")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 import zlib
 from dataclasses import replace
 
@@ -87,6 +88,17 @@ def rewrite(run, change):
 
 def turns(records, method="text"):
     return [record for record in records if record["kind"] == "turn" and record["method"] == method]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "text/transcript.jsonl"])
+def test_a_file_that_is_all_holes_is_not_read_to_its_end(signed, name):
+    with open(signed / name, "r+b") as file:
+        file.truncate(1 << 40)
+    start = time.thread_time()
+    verdict, checks = found(signed)
+    assert time.thread_time() - start < 10
+    assert verdict == "refused"
+    assert checks["sealed"] == ("refused", f"not as it was signed: {name}")
 
 
 def test_a_signed_run_fits_together(cli, played, keys):

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -283,6 +284,34 @@ def test_parquet(tmp_path):
     assert create_task("gsm8k", data=path).load().samples[0].target == "1"
     path.write_bytes(b"PAR1 no")
     with pytest.raises(TaskError, match=r"t\.parquet"):
+        list(read_rows(path))
+
+
+def test_a_parquet_file_that_unpacks_to_any_size_is_refused_within_a_bound(tmp_path, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import ParquetFile, write_table
+
+    monkeypatch.setattr("evals.datasets.rows.LARGEST_UNZIPPED", 10_000_000)
+    monkeypatch.setattr("evals.datasets.rows.LARGEST_BATCH", 5_000_000)
+    # One text of a megabyte, which stands in every row and once in the file.
+    texts = pyarrow.DictionaryArray.from_arrays(
+        pyarrow.array([0] * 40, pyarrow.int32()), pyarrow.array(["x" * 1_000_000])
+    )
+    path = tmp_path / "t.parquet"
+    write_table(pyarrow.table({"question": texts}), path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < 10_000
+    seen, own = [], ParquetFile.iter_batches
+    monkeypatch.setattr(
+        ParquetFile,
+        "iter_batches",
+        lambda *given, **named: (seen.append(b.num_rows) or b for b in own(*given, **named)),
+    )
+    with pytest.raises(TaskError, match=r"more than 10,000,000 bytes when unpacked"):
+        list(read_rows(path))
+    assert max(seen) <= 5
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(TaskError, match="no ordinary file"):
         list(read_rows(path))
 
 

@@ -198,7 +198,7 @@ def test_final_number(response, answer):
         ("-1 1/4", "-1.25"),
         ("1,5", None),
         ("x", None),
-        ("1/0", "1"),
+        ("1/0", None),
     ],
 )
 def test_normalised(text, spelling):
