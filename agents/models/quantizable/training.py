@@ -40,7 +40,7 @@ class Recipe:
     """Characters of a row, in training and where it is measured."""
     alpha: float = 2.0
     gate_start: float = 0.25
-    steps: int = 1000
+    steps: int = 600
     batch: int = 12
     rate: float = 2e-3
     batches: int = 16
