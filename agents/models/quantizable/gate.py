@@ -50,8 +50,9 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return factors [B, T, H, 1] of what a block's attention reads [B, T, D]."""
         heads = len(self.bias)
-        x = x[..., None, :].expand(*x.shape[:-1], heads, -1) if self.kind == "all" else x.unflatten(-1, (heads, -1))
+        x = x[..., None, :].expand(*x.shape[:-1], heads, -1) if self.kind == "all" else x.view(*x.shape[:-1], heads, -1)
         if self.enter is not None:
+            assert self.enter_bias is not None
             x = torch.relu(torch.einsum("bthd,hnd->bthn", x, self.enter) + self.enter_bias)
         gates = torch.sigmoid((x * self.weight).sum(-1) + self.bias)
         return gates[..., None] / (self.start if self.rescaled else 1.0)

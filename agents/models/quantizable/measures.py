@@ -4,7 +4,7 @@ B texts, T positions, V tokens.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
@@ -100,7 +100,7 @@ def drift(model: Any, copy: Any, ids: Tensor) -> Drift:
 
 
 @contextmanager
-def _hooked(watched: list[tuple[str, nn.Module, Callable[[str, Tensor], None]]]) -> Any:
+def _hooked(watched: list[tuple[str, nn.Module, Callable[[str, Tensor], None]]]) -> Iterator[None]:
     def hook(name: str, told: Callable[[str, Tensor], None]) -> Callable[..., None]:
         return lambda _, inputs, output: told(name, output)
 

@@ -55,7 +55,9 @@ class Rounded(nn.Module):
     def _see(self, x: Tensor, momentum: float) -> None:
         low, high = x.min(), x.max()
         if self.seen:
-            low, high = ((1 - momentum) * now + momentum * old for now, old in ((low, self.low), (high, self.high)))
+            assert self.low is not None
+            assert self.high is not None
+            low, high = (1 - momentum) * low + momentum * self.low, (1 - momentum) * high + momentum * self.high
         self.low, self.high, self.seen = low, high, True
 
 

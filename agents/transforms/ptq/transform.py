@@ -48,9 +48,10 @@ def ptq(
     if not 0 <= momentum < 1:
         raise ConfigError(f"ptq: momentum is from 0 up to 1, without it; got {momentum:g}")
     if not places_of(subject.model):
+        kind = subject.model.config.model_type
         raise ModelError(
-            f"ptq rounds at places that an architecture has to have; {subject.name} is of type "
-            f"{subject.model.config.model_type}, which has none. Take a model of type quantizable, or repquant, which rounds weights"
+            f"ptq rounds at places that an architecture has to have; {subject.name} is of type {kind}, "
+            "which has none. Take a model of type quantizable, or repquant, which rounds weights"
         )
     if subject.model.config.activation_bits is not None:
         raise ModelError(f"{subject.name} is rounded already; take the model that it was made of")

@@ -46,7 +46,7 @@ def test_ranges_run_over_batches_hold_0_and_then_stay():
     for top in (2.0, 12.0):
         place(torch.tensor([1.0, top]))
     place.settle()
-    assert (float(place.low), float(place.high)) == (1.0, pytest.approx(0.9 * 2 + 0.1 * 12))
+    assert (float(place.low), float(place.high)) == pytest.approx((1.0, 0.9 * 2 + 0.1 * 12))
     assert float(place(torch.tensor(0.0))) == 0.0
     assert float(place(torch.tensor(-5.0))) == 0.0
     assert float(place(torch.tensor(50.0))) == pytest.approx(3.0)
