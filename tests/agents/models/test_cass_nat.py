@@ -326,7 +326,10 @@ def test_an_agent_hears_with_noise_of_its_own_and_says_one_path_or_the_likeliest
     def believe(**options):
         return create_belief_backend("cass_nat", checkpoint=str(tmp_path), **options).believe([case])[0]
 
-    assert believe() == believe(paths=5, opinion=0) == believe(seed=9)
+    assert believe() == believe(seed=9)
+    # Of a batch, whose sums may have another order.
+    for one, other in zip(believe().positions, believe(paths=5, opinion=0).positions, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
     assert believe(snr_db=0, seed=1) == believe(snr_db=0, seed=1)
     assert len({believe(snr_db=0, seed=seed).positions for seed in range(3)}) == 3
     said = {believe(paths=5, opinion=place).positions for place in range(5)}
