@@ -354,7 +354,8 @@ def test_a_recording_in_which_nothing_is_heard_is_an_abstention(tmp_path):
         ({"paths": True}, "paths is a whole number"),
         ({"opinion": 1}, "opinion is the number of one of the 1 paths"),
         ({"paths": 4, "opinion": 4}, "Give more paths"),
-        ({"snr_db": float("nan")}, "snr_db is a number of decibels"),
+        ({"snr_db": float("nan")}, "snr_db is a number of decibels from -100 to 100; got nan"),
+        ({"snr_db": 10**9}, "snr_db is a number of decibels"),
         ({"seed": 0.5}, "seed is a whole number"),
     ],
 )
