@@ -93,8 +93,8 @@ def results(operator: Operator, signature: Signature, inputs: Mapping[str, Tenso
 def of_beliefs(believe: Callable[[Sequence[Question]], Sequence[Believed]], cases: Sequence[Question]) -> Differences:
     """Return the same for beliefs about cases: asked about one by one, and in the opposite order.
 
-    Infinite where a case is abstained from in one way of asking and not in another, or for another reason, or where sequences have
-    other lengths.
+    Infinite where a case is abstained from in one way of asking and not in another, or for another reason, or where sequences
+    have other lengths.
     """
     together = believe(cases)
     alone = [believe([case])[0] for case in cases]

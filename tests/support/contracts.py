@@ -62,7 +62,7 @@ def small_cass_nat(folder: Path, *, seed: int = 0, **options: Any) -> dict[str, 
         if name in ("ctc.scores.weight", "head.scores.weight"):
             weights.data *= 8.0
     for head in (model.ctc, model.head):
-        head.scores.bias.data[0] = -2.0
+        head.scores.bias.data[0] = -8.0
     CASSNATBackend(model, temperature=0.7, **options).save_pretrained(folder)
     return {"checkpoint": str(folder)}
 

@@ -1,7 +1,6 @@
 """An agent that hears a whole sequence: a belief at each of its positions, of one pass."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from agents.models.stored import made_of
 from agents.observation import Audio
 from agents.question import Question
 
-MOST_PATHS = 256
+MOST_PATHS, MOST_DB = 256, 100
 
 
 class CASSNATBackend(SoundBackend):
@@ -59,9 +58,9 @@ class CASSNATBackend(SoundBackend):
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise ConfigError(f"seed is a whole number; got {seed!r}")
         if snr_db is not None and (
-            isinstance(snr_db, bool) or not isinstance(snr_db, int | float) or not math.isfinite(snr_db)
+            isinstance(snr_db, bool) or not isinstance(snr_db, int | float) or not abs(snr_db) <= MOST_DB
         ):
-            raise ConfigError(f"snr_db is a number of decibels; got {snr_db!r}")
+            raise ConfigError(f"snr_db is a number of decibels from -{MOST_DB} to {MOST_DB}; got {snr_db!r}")
         super().__init__(model, temperature=temperature)
         self.paths, self.opinion, self.snr_db, self.seed = paths, opinion, snr_db, seed
 

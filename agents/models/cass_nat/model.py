@@ -8,6 +8,7 @@ width hears the same encoder: the baseline, and who judges sampled paths.
 B recordings, L samples, F frames of the spectrogram, T of the encoder (a fourth), U tokens, M bands, K labels, D width.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -100,7 +101,8 @@ class CASSNAT(nn.Module):
             lengths = (lengths + 1) // 2
             x = x * present(lengths, x.shape[1])[..., None]
         there = present(lengths, x.shape[1])
-        x = x + places(x.shape[1], x.shape[2])
+        # What is heard outweighs where, which a convolution knows too.
+        x = math.sqrt(x.shape[2]) * x + places(x.shape[1], x.shape[2])
         middle = x
         for place, block in enumerate(self.blocks):
             x = block(x, there)

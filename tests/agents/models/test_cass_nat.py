@@ -326,7 +326,10 @@ def test_an_agent_hears_with_noise_of_its_own_and_says_one_path_or_the_likeliest
     def believe(**options):
         return create_belief_backend("cass_nat", checkpoint=str(tmp_path), **options).believe([case])[0]
 
-    assert believe() == believe(paths=5, opinion=0) == believe(seed=9)
+    assert believe() == believe(seed=9)
+    # Of a batch, whose sums may have another order.
+    for one, other in zip(believe().positions, believe(paths=5, opinion=0).positions, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
     assert believe(snr_db=0, seed=1) == believe(snr_db=0, seed=1)
     assert len({believe(snr_db=0, seed=seed).positions for seed in range(3)}) == 3
     said = {believe(paths=5, opinion=place).positions for place in range(5)}
@@ -351,7 +354,8 @@ def test_a_recording_in_which_nothing_is_heard_is_an_abstention(tmp_path):
         ({"paths": True}, "paths is a whole number"),
         ({"opinion": 1}, "opinion is the number of one of the 1 paths"),
         ({"paths": 4, "opinion": 4}, "Give more paths"),
-        ({"snr_db": float("nan")}, "snr_db is a number of decibels"),
+        ({"snr_db": float("nan")}, "snr_db is a number of decibels from -100 to 100; got nan"),
+        ({"snr_db": 10**9}, "snr_db is a number of decibels"),
         ({"seed": 0.5}, "seed is a whole number"),
     ],
 )
