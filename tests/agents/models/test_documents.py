@@ -296,6 +296,7 @@ def archive(tmp_path, boxes="0,0,1,0,1,1,0,1,A", key='{"total": "1.00"}', names=
         ({"key": '{"total": 3}'}, "total is a text; got '3'"),
         ({"key": "{"}, "the key of receipt '1': "),
         ({"names": ("box/1.csv", "key/2.json")}, "'1' has a file in box alone; each receipt has one in both"),
+        ({"names": ("box/\x1b1.csv", "key/1.json")}, "a receipt's name has 1 to 100 letters without accents"),
         ({"names": ("box/1.csv", "a/box/1.csv")}, "two files of box are called '1'"),
     ],
 )  # fmt: skip
