@@ -1,6 +1,6 @@
 """What the contract test needs to know of each belief backend: cases that it takes, and observations that it refuses.
 
-Here are pictures and sounds; models of texts and of series, and contracts of tables, have files of their own.
+Here are pictures and sounds; models of texts and of series, and contracts of tables and pages, have files of their own.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from support.contract import Contract
+from support.page_contracts import page_contract, small_documents
 from support.small_series_models import small_itransformer, small_ridge, walk
 from support.small_text_models import (
     gap_cases,
@@ -24,7 +25,7 @@ from support.small_text_models import (
 )  # fmt: skip
 from support.table_contracts import functions_contract, in_context_contract, small_in_context
 
-from agents.observation import Audio, Document, Image, Series, Text
+from agents.observation import Audio, Image, Series, Text
 from agents.question import Question
 
 THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -155,51 +156,6 @@ def small_cloze(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     model = MaskedWords(MaskedWordsConfig((*SPECIAL, *"abcde"), 8, encoder))
     TextEncoderCloze(_shaken(model), temperature=0.7).save_pretrained(folder)  # type: ignore[arg-type]
     return {"checkpoint": str(folder)}
-
-
-def small_documents(folder: Path, *, seed: int = 0) -> dict[str, Any]:
-    """Write a random reader of documents over a few words."""
-    from agents.models.blocks.config import EncoderConfig
-    from agents.models.documents.backend import DocumentBackend
-    from agents.models.documents.config import SPECIAL, DocumentConfig
-    from agents.models.documents.model import DocumentReader
-
-    torch.manual_seed(seed)
-    encoder = EncoderConfig(8, 1, 2, 4, 8)
-    words = (*SPECIAL, *"0123456789.:", "total", "date", "shop", "tea")
-    model = _shaken(DocumentReader(DocumentConfig(words, 6, 10, encoder, encoder)))
-    DocumentBackend(model, temperatures=(0.7, 1.0, 1.3, 2.0)).save_pretrained(folder)  # type: ignore[arg-type]
-    return {"checkpoint": str(folder)}
-
-
-def document_cases() -> list[Question]:
-    """Return pages of several sizes that are asked for their fields: of all lines, of some, and of lines that read alike."""
-    lines = ("Shop of tea", "DATE: 1.2.2018", "tea 3.00", "TOTAL", "3.00", "total 3.00", "3.00")
-    edges = torch.rand(len(lines), 4, generator=torch.Generator().manual_seed(1))
-    boxes = torch.cat([edges[:, :2] / 2, 0.5 + edges[:, 2:] / 2], 1)
-    page, part = Document(lines, boxes), Document(lines[:3], boxes[:3])
-    return [
-        *(
-            Question("case", f"Which line is the {field}?", (page,), lines[:6], lines[:6])
-            for field in ("total", "date")
-        ),
-        Question("case", "Which line is the company?\n- total", (part,), lines[:3]),
-        Question("case", "Which line is the total?", (page,), ("A", "B"), ("total", "TOTAL  3.00")),
-    ]
-
-
-def _pages(name: str, prepare: Callable[..., dict[str, Any]]) -> Contract:
-    return Contract(
-        name,
-        {},
-        document_cases,
-        Document((), torch.zeros(0, 4)),
-        (
-            (Document(("a",) * 401, torch.zeros(401, 4)), "at most 400 lines of a page; this has 401"),
-            (Document(("a" * 2001,), torch.zeros(1, 4)), "lines of at most 2,000 letters; one has 2,001"),
-        ),
-        prepare=prepare,
-    )
 
 
 def order_cases() -> list[Question]:
@@ -378,8 +334,8 @@ CONTRACTS = {
     "crossvit": _pictures("crossvit", small_crossvit),
     "tnt": _pictures("tnt", small_tnt),
     "mp3": _pictures("mp3", small_mp3),
-    "documents": _pages("documents", small_documents),
-    "document_rules": _pages("document_rules", lambda folder: {}),
+    "documents": page_contract("documents", small_documents),
+    "document_rules": page_contract("document_rules", lambda folder: {}),
     "mp3_order": Contract("mp3_order", {}, order_cases, Text(" "), (), prepare=small_order),
     "text_encoder": Contract(
         "text_encoder",

@@ -92,14 +92,14 @@ def fitted_temperatures(asked: Mapping[str, Asked]) -> tuple[float, ...]:
     """
     grid: list[float] = torch.logspace(*TEMPERATURES, dtype=torch.float64).tolist()
 
-    def loss(table: Asked, temperature: float) -> float:
-        sure, right = table.said(temperature)
-        return float(functional.binary_cross_entropy(sure.clamp(0, 1), right.double()))
+    def best(table: Asked) -> float:
+        def loss(temperature: float) -> float:
+            sure, right = table.said(temperature)
+            return float(functional.binary_cross_entropy(sure.clamp(0, 1), right.double()))
 
-    return tuple(
-        min(grid, key=lambda temperature, field=field: loss(asked[field], temperature)) if field in asked else 1.0
-        for field in FIELDS
-    )
+        return min(grid, key=loss)
+
+    return tuple(best(asked[field]) if field in asked else 1.0 for field in FIELDS)
 
 
 def calibration_error(asked: Mapping[str, Asked], temperatures: Sequence[float]) -> float:

@@ -4,6 +4,7 @@ L lines.
 """
 
 import hashlib
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ MOST_RECEIPTS = 20_000
 MOST_LINES = 400
 FURTHEST = 1_000_000
 """Pixels, of a corner."""
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +120,10 @@ def _entries(archive: zipfile.ZipFile, folder: str, suffix: str, path: Path) -> 
     entries = [entry for entry in archive.infolist() if PurePosixPath(entry.filename).parent.name == folder]
     entries = [entry for entry in entries if entry.filename.endswith(suffix)]
     names = [PurePosixPath(entry.filename).stem for entry in entries]
+    if strange := [name for name in names if _NAME.fullmatch(name) is None]:
+        raise ModelError(
+            f"{path}: a receipt's name has 1 to 100 letters without accents, digits, '.', '_' and '-'; got {strange[0][:80]!r}"
+        )
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ModelError(f"{path}: two files of {folder} are called {twice[0][:80]!r}; names stand for receipts")
     return dict(zip(names, entries, strict=True))
@@ -135,7 +141,7 @@ def _text(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> str:
 
 def _receipt(name: str, boxes: str, key: str, path: Path) -> Receipt:
     lines, corners = [], []
-    for number, row in enumerate(boxes.splitlines(), start=1):
+    for number, row in enumerate(boxes.split("\n"), start=1):
         if not row.strip():
             continue
         place = f"{path}: line {number} of receipt {name[:80]!r}"

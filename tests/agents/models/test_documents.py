@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.contracts import document_cases, small_documents
+from support.page_contracts import document_cases, small_documents
 from support.small_data import receipts as write_receipts
 
 from agents.beliefs.page_pictures import page_picture
@@ -176,10 +176,10 @@ def test_the_order_loss_is_that_of_its_pairs():
 
 def test_the_order_of_two_lines_is_bilinear_in_their_states(model):
     states = torch.randn(1, 3, 8, generator=torch.Generator().manual_seed(0))
-    u, w = states[0].double(), model.before.double()
+    u, w, order = states[0].double(), model.before.detach().double(), model.order(states).detach()
     for i in range(3):
         for j in range(3):
-            assert float(model.order(states)[0, i, j]) == pytest.approx(float(u[i] @ w @ u[j]), abs=1e-5)
+            assert float(order[0, i, j]) == pytest.approx(float(u[i] @ w @ u[j]), abs=1e-5)
 
 
 def test_hidden_words_are_told_by_nothing_and_said_one_after_the_other(model):
@@ -293,9 +293,10 @@ def archive(tmp_path, boxes="0,0,1,0,1,1,0,1,A", key='{"total": "1.00"}', names=
         ({"boxes": "\n"}, "receipt '1' has 0 lines, and 1 to 400 are read"),
         ({"boxes": b"\xff"}, "it is not UTF-8"),
         ({"key": "[]"}, "a mapping of company, date, address, total; got a list"),
-        ({"key": '{"total": 3}'}, "total is a text; got 3"),
+        ({"key": '{"total": 3}'}, "total is a text; got '3'"),
         ({"key": "{"}, "the key of receipt '1': "),
         ({"names": ("box/1.csv", "key/2.json")}, "'1' has a file in box alone; each receipt has one in both"),
+        ({"names": ("box/\x1b1.csv", "key/1.json")}, "a receipt's name has 1 to 100 letters without accents"),
         ({"names": ("box/1.csv", "a/box/1.csv")}, "two files of box are called '1'"),
     ],
 )  # fmt: skip
