@@ -35,6 +35,8 @@ from agents.whole_model import whole_model
 GENERATION = "generation_config.json"
 
 
+# Whoever asks, e.g. while beliefs are compared: masks are trained through the weights.
+@torch.inference_mode(False)
 def transform_folder(
     base: Path, name: str, recipe: Sequence[Step], into: Path, *, progress: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
@@ -127,10 +129,12 @@ def _read(base: Path, name: str) -> Subject:
 
 def _card(subject: Subject, record: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
     parameters = sum(parameter.numel() for parameter in subject.model.parameters())
+    trained = any("trained_masks" in outcome.facts for outcome in outcomes)
     lines = [
         f"# {record['base']} | {' | '.join(record['recipe'])}",
         "",
-        f"Made of `{record['base']}` (weights {record['base_weights']}) by this recipe, without training. A "
+        f"Made of `{record['base']}` (weights {record['base_weights']}) by this recipe, "
+        f"{'which trains masks and no weight' if trained else 'without training'}. A "
         f"{type(subject.model).__name__} of {parameters:,} parameters, stored in {str(subject.dtype).removeprefix('torch.')}; "
         "its embedding table and tokenizer are the base's own, so it exchanges vectors with it as they are.",
         "",

@@ -21,6 +21,7 @@ from agents.transforms.ptq.transform import ptq
 from agents.transforms.repquant.transform import repquant
 from agents.transforms.subject import Outcome, Subject
 from agents.transforms.topk.transform import topk
+from agents.transforms.vtrans.transform import vtrans
 from kernels.names import Named
 
 GROUP = "debate.transforms"
@@ -33,6 +34,7 @@ TRANSFORMS: dict[str, Callable[..., Outcome]] = {
     "repquant": repquant,
     "svd": svd,
     "topk": topk,
+    "vtrans": vtrans,
 }
 
 

@@ -75,20 +75,28 @@ def masked(subject: Subject, heads: Tensor, units: Tensor) -> Iterator[None]:
 
     Args:
         subject: the model.
-        heads: [L, G], 1 for what stays.
-        units: [L, F] likewise.
+        heads: [L, G], 1 for what stays, or any other factor; or [L, B, T, G], a factor for each token.
+        units: [L, F] or [L, B, T, F] likewise.
     """
     handles = []
     for layer, kept_heads, kept_units in zip(layers_of(subject, "masking"), heads, units, strict=True):
         attention, feed_forward = layer.self_attn.o_proj, layer.mlp.down_proj
-        each = attention.in_features // len(kept_heads)
-        handles.append(_times(attention, kept_heads.repeat_interleave(each)))
+        each = attention.in_features // kept_heads.shape[-1]
+        handles.append(_times(attention, kept_heads.repeat_interleave(each, -1)))
         handles.append(_times(feed_forward, kept_units))
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def scale(subject: Subject, heads: Tensor, units: Tensor) -> None:
+    """Fold factors of heads [L, G] and units [L, F] into the maps that sum them up, which then need no mask."""
+    for layer, of_heads, of_units in zip(layers_of(subject, "scaling"), heads, units, strict=True):
+        attention, feed_forward = layer.self_attn.o_proj, layer.mlp.down_proj
+        attention.weight.data *= of_heads.repeat_interleave(attention.in_features // len(of_heads))
+        feed_forward.weight.data *= of_units
 
 
 def _times(module: nn.Module, factors: Tensor) -> Any:

@@ -6,25 +6,12 @@ number in every layer. L layers, G heads and F units a layer.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from agents.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class Masks:
-    """What stays.
-
-    Attributes:
-        heads: [L, G] bool.
-        units: [L, F] bool.
-    """
-
-    heads: Tensor
-    units: Tensor
+from agents.transforms.removal import Masks
 
 
 def search(heads: Tensor, units: Tensor, *, head_macs: int, unit_macs: int, budget: int) -> Masks:

@@ -15,9 +15,10 @@ from agents.errors import ConfigError, UnknownName
 from agents.transforms.calibration import OWN, calibration_rows, check_seed
 from agents.transforms.optin.importance import TOKENS, Judge, importances
 from agents.transforms.optin.passes import BLOCK, FEATURES, Passes
-from agents.transforms.optin.search import Masks, search, search_uniform
+from agents.transforms.optin.search import search, search_uniform
+from agents.transforms.removal import Masks, filled_remarks, kept_remark, removed
 from agents.transforms.subject import Outcome, Subject, layers_of, linears
-from agents.transforms.units import Shape, remove, shape_of, stored_sizes
+from agents.transforms.units import Shape, shape_of
 
 TRAJECTORY, MAGNITUDE, RANDOM = "trajectory", "magnitude", "random"
 SCORES = (TRAJECTORY, MAGNITUDE, RANDOM)
@@ -74,21 +75,9 @@ def optin(
     else:
         heads, units = _baseline(subject, shape, score, seed)
         masks = _share(subject, shape, heads, units, macs, uniform)
-    stored_heads, stored_units = stored_sizes(subject, masks.heads, masks.units)
-    before = _parameters(subject)
-    remove(subject, masks.heads, masks.units)
-    kept = int(masks.heads.sum()) * shape.head_macs(positions) + int(masks.units.sum()) * shape.unit_macs(positions)
-    stored = shape.layers * (stored_heads * shape.head_macs(positions) + stored_units * shape.unit_macs(positions))
-    facts = {
-        "macs_kept": kept / shape.macs(positions),
-        "macs_stored": stored / shape.macs(positions),
-        "positions": positions,
-        "heads": masks.heads.sum(1).tolist(),
-        "units": masks.units.sum(1).tolist(),
-        "parameters_before": before,
-        "parameters": _parameters(subject),
-    }
-    return Outcome(facts, _remarks(facts, stored_heads, stored_units))
+    facts = removed(subject, shape, masks, positions)
+    remarks = filled_remarks(subject, facts, "uniform=true keeps the same number in every layer and fills nothing up.")
+    return Outcome(facts, (kept_remark(facts, "the rest was removed, without training."), *remarks))
 
 
 def scored(passes: Passes, shape: Shape, *, group: int, ramp: bool) -> tuple[Tensor, Tensor]:
@@ -198,22 +187,3 @@ def _by_head(squares: dict[str, Tensor], shape: Shape) -> Tensor:
 def _slices(count: int, size: int) -> Iterator[slice]:
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
-
-
-def _parameters(subject: Subject) -> int:
-    return sum(parameter.numel() for parameter in subject.model.parameters())
-
-
-def _remarks(facts: dict[str, Any], heads: int, units: int) -> tuple[str, ...]:
-    said = [
-        f"Heads and units that stay cost {facts['macs_kept']:.1%} of the blocks' multiply-accumulates over "
-        f"{facts['positions']} positions; the rest was removed, without training."
-    ]
-    if facts["macs_stored"] > facts["macs_kept"] + 1e-9:
-        said.append(
-            f"Layers keep different numbers ({facts['heads']} heads, {facts['units']} units), and a config has one for all. "
-            f"Each is stored with {heads} heads and {units} units, filled up with zeros, and computed at "
-            f"{facts['macs_stored']:.1%}. "
-            "uniform=true keeps the same number in every layer and fills nothing up."
-        )
-    return tuple(said)
