@@ -209,6 +209,17 @@ def test_where_it_learns_the_encoder_is_reached():
         assert model.model.rotary_emb.encoder.slot.weight.grad.abs().sum() > 0
 
 
+def test_what_is_heard_has_a_gradient_behind_positions_that_were_kept():
+    model, vectors = small().requires_grad_(False), torch.randn(1, 5, 16, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        kept = model(inputs_embeds=vectors, use_cache=False).logits
+    vectors.requires_grad_()
+    again = model(inputs_embeds=vectors, use_cache=False).logits
+    assert torch.equal(again, kept)
+    again.square().sum().backward()
+    assert (vectors.grad.abs().sum(-1) > 0).all()
+
+
 def test_regularisers_are_their_definitions_and_the_teacher_learns_nothing():
     generator = torch.Generator().manual_seed(0)
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
