@@ -10,7 +10,8 @@ from agents.errors import ConfigError
 def long_tail(classes: Tensor, imbalance: float, generator: torch.Generator) -> Tensor:
     """Return the places of samples of which class k has ⌊most · imbalance^(−k / (K − 1))⌋, in the order in which they stand.
 
-    The profile `exp` of long-tailed CIFAR (Cao et al., 2019, arXiv:1906.07413; github zhihou7/BatchFormer, ImbalanceCIFAR.py).
+    The profile `exp` of long-tailed CIFAR (Cao et al., 2019, arXiv:1906.07413; in github zhihou7/BatchFormer,
+    BalancedSoftmax/data/ImbalanceCIFAR.py).
 
     Args:
         classes: [n], each of 0 to K − 1; `most` is the size of the smallest class, so that all can follow the profile.

@@ -46,4 +46,5 @@ class Related(LogLinear):
         # With nobody heard attention has nobody to attend to; the weights are 0 whatever it says.
         missing = ~heard & heard.any(1, keepdim=True)
         states = self.layer(said.transpose(0, 1), missing).transpose(0, 1)
-        return super().trusted(beliefs, heard) + states @ self.weigh
+        found: Tensor = super().trusted(beliefs, heard) + states @ self.weigh
+        return found
