@@ -61,7 +61,7 @@ KERNELS = {
 """Name → dotted path, signature, and the axes whose laws hold. `merge_partials` takes a list of parts: p is its length."""
 LOOKED_AT = {
     "audio": "samples: b t",
-    "document": "boxes: b l e",
+    "document": "boxes: b n e",
     "image": "pixels: b c y x",
     "series": "values: b t n",
     "table": "values: b r m",

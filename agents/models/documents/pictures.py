@@ -1,14 +1,14 @@
 """Pictures of receipts: what of a scan lies within the rectangle that its lines take up. H x W pixels."""
 
 import io
-import zipfile
 from pathlib import Path, PurePosixPath
 
 from agents.beliefs.picture_files import EXTRA, LARGEST_PICTURE, read_picture
 from agents.errors import MissingDependency, ModelError
 from agents.models.documents.receipts import Receipt
-from agents.models.vision.cifar10 import DAMAGED, SUFFIXES
+from agents.models.vision.cifar10 import SUFFIXES
 from agents.observation import Image
+from agents.zip_files import LARGEST, open_zip
 
 
 def picture_names(path: Path) -> dict[str, str]:
@@ -17,13 +17,10 @@ def picture_names(path: Path) -> dict[str, str]:
     Raises:
         ModelError: it is damaged.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [entry.filename for entry in archive.infolist()]
-    except DAMAGED as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
+    with open_zip(path) as archive:
+        names = archive.names(SUFFIXES, most=LARGEST)
     inside = [(PurePosixPath(name), name) for name in names]
-    return {at.stem: name for at, name in inside if at.parent.name == "img" and at.suffix.lower() in SUFFIXES}
+    return {at.stem: name for at, name in inside if at.parent.name == "img"}
 
 
 def read_page(path: Path, name: str, receipt: Receipt) -> Image:
@@ -35,14 +32,8 @@ def read_page(path: Path, name: str, receipt: Receipt) -> Image:
         MissingDependency: no Pillow.
     """
     place = f"{path}:{name[:80]!r}"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entry = archive.getinfo(name)
-            if entry.file_size > LARGEST_PICTURE:
-                raise ModelError(f"{place}: it has {entry.file_size:,} bytes, and {LARGEST_PICTURE:,} are allowed")
-            blob = archive.read(entry)
-    except (*DAMAGED, KeyError) as error:
-        raise ModelError(f"cannot read {place}: {error}") from error
+    with open_zip(path) as archive:
+        blob = archive.read(name, most=LARGEST_PICTURE)
     picture = read_picture(blob, source=place)
     try:
         from PIL import Image as Pillow

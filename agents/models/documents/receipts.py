@@ -5,7 +5,6 @@ L lines.
 
 import hashlib
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from torch import Tensor
 from agents.errors import ModelError
 from agents.json_text import parse_json
 from agents.models.documents.fields import FIELDS, states, tags_of
-from agents.models.vision.cifar10 import DAMAGED
 from agents.observation import Document
+from agents.zip_files import ZipFiles, open_zip
 
 ARCHIVES = ("box_and_key.zip", "sroie_mini.zip", "sroie_text/box_and_key.zip", "sroie_mini/sroie_mini.zip")
 PARTS = ("train", "validation", "test")
@@ -99,44 +98,38 @@ def read_receipts(data: Path | None, part: str | None = None) -> list[Receipt]:
         ModelError: it is not there, is damaged, or holds something else; with the file and the line.
     """
     path = archive_of(data)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            boxes, keys = _entries(archive, "box", ".csv", path), _entries(archive, "key", ".json", path)
-            if missing := sorted(boxes.keys() ^ keys.keys()):
-                has = "key" if missing[0] in keys else "box"
-                raise ModelError(f"{path}: {missing[0][:80]!r} has a file in {has} alone; each receipt has one in both")
-            if not 1 <= len(boxes) <= MOST_RECEIPTS:
-                raise ModelError(f"{path}: it has {len(boxes):,} receipts, and 1 to {MOST_RECEIPTS:,} are read")
-            found = [
-                _receipt(name, _text(archive, boxes[name], path), _text(archive, keys[name], path), path)
-                for name in sorted(boxes)
-            ]
-    except DAMAGED as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
+    with open_zip(path) as archive:
+        boxes, keys = _names(archive, "box", ".csv", path), _names(archive, "key", ".json", path)
+        if missing := sorted(boxes.keys() ^ keys.keys()):
+            has = "key" if missing[0] in keys else "box"
+            raise ModelError(f"{path}: {missing[0][:80]!r} has a file in {has} alone; each receipt has one in both")
+        if not 1 <= len(boxes) <= MOST_RECEIPTS:
+            raise ModelError(f"{path}: it has {len(boxes):,} receipts, and 1 to {MOST_RECEIPTS:,} are read")
+        found = [
+            _receipt(name, _text(archive, boxes[name], path), _text(archive, keys[name], path), path)
+            for name in sorted(boxes)
+        ]
     return [each for each in found if part in (None, each.part)]
 
 
-def _entries(archive: zipfile.ZipFile, folder: str, suffix: str, path: Path) -> dict[str, zipfile.ZipInfo]:
-    entries = [entry for entry in archive.infolist() if PurePosixPath(entry.filename).parent.name == folder]
-    entries = [entry for entry in entries if entry.filename.endswith(suffix)]
-    names = [PurePosixPath(entry.filename).stem for entry in entries]
+def _names(archive: ZipFiles, folder: str, suffix: str, path: Path) -> dict[str, str]:
+    """Return receipt → its file in a folder of an archive."""
+    files = [name for name in archive.names((suffix,)) if PurePosixPath(name).parent.name == folder]
+    names = [PurePosixPath(file).stem for file in files]
     if strange := [name for name in names if _NAME.fullmatch(name) is None]:
         raise ModelError(
             f"{path}: a receipt's name has 1 to 100 letters without accents, digits, '.', '_' and '-'; got {strange[0][:80]!r}"
         )
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ModelError(f"{path}: two files of {folder} are called {twice[0][:80]!r}; names stand for receipts")
-    return dict(zip(names, entries, strict=True))
+    return dict(zip(names, files, strict=True))
 
 
-def _text(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> str:
-    place = f"{path}:{entry.filename[:80]!r}"
-    if entry.file_size > LARGEST_FILE:
-        raise ModelError(f"{place}: it has {entry.file_size:,} bytes, and {LARGEST_FILE:,} are allowed")
+def _text(archive: ZipFiles, name: str, path: Path) -> str:
     try:
-        return archive.read(entry).decode("utf-8-sig")
+        return archive.read(name, most=LARGEST_FILE).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ModelError(f"{place}: it is not UTF-8 ({error.reason} at byte {error.start})") from error
+        raise ModelError(f"{path}:{name[:80]!r}: it is not UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 def _receipt(name: str, boxes: str, key: str, path: Path) -> Receipt:
