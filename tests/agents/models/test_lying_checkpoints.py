@@ -261,3 +261,28 @@ def test_vectors_of_other_recordings_are_refused(tmp_path, change):
     save_file({"vectors": change(load_file(path)["vectors"]).contiguous()}, path)
     with pytest.raises(DebateError, match="the vectors of the .* recordings known have .* finite numbers each"):
         create_belief_backend("passt_scenes", checkpoint=str(tmp_path / "saved"))
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "place", "value", "said"),
+    [
+        ("glyphs", "glyphs.json", ("temperature",), "x", "temperature is 'x'"),
+        ("kalm", "kalm.json", ("instruction",), 7, "instruction is '7'"),
+        ("matryoshka_2d", "matryoshka_2d.json", ("encoder",), [[]], "mapping|no BERT"),
+        ("langsamp", "langsamp.json", ("longest",), [], "longest is"),
+        ("glyphs", "tokenizer.json", ("model", "vocab", " "), 1 << 31, "has a token 2147483648"),
+        ("glyphs", "tokenizer.json", ("model", "vocab", " "), 5_000_000, "has a token 5000000, and its model"),
+        ("kalm", "tokenizer.json", ("post_processor", "special_tokens"), {}, "the tokenizer"),
+    ],
+)
+def test_settings_and_tokenizers_of_text_models_are_checked_when_they_are_loaded(
+    tmp_path, name, file, place, value, said
+):
+    contract = CONTRACTS[name]
+    options = contract.prepare(tmp_path)
+    path = Path(options["checkpoint"]) / file
+    path.write_text(json.dumps(changed(json.loads(path.read_text()), place, value)))
+    start = time.thread_time()
+    with pytest.raises(DebateError, match=said):
+        create_belief_backend(contract.backend, **options)
+    assert time.thread_time() - start < LONGEST_S
