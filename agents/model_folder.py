@@ -375,7 +375,7 @@ def some(names: list[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-def unreadable(what: str, name: str, folder: Path, error: Exception) -> ModelError:
+def unreadable(what: str, name: str, folder: Path, error: BaseException) -> ModelError:
     """Return the error of something in a model's folder that transformers does not take: its first sentence."""
     if pointers := [path.name for path in sorted(folder.glob("*")) if _is_pointer(path)]:
         return ModelError(

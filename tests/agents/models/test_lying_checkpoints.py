@@ -237,17 +237,14 @@ def test_sizes_that_only_a_belief_would_meet_are_refused_when_it_is_loaded(tmp_p
         create_belief_backend(contract.backend, **options)
 
 
-def test_a_sound_is_as_long_as_a_transform_needs(tmp_path):
+def test_a_sound_may_be_shorter_than_a_transform(tmp_path):
     contract = CONTRACTS["passt"]
     options = contract.prepare(tmp_path)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(changed(json.loads(path.read_text()), ("model", "hop"), 7)))
-    with pytest.raises(ModelError, match="frames and hop make at least 258 samples"):
-        create_belief_backend("passt", **options)
-    path.write_text(json.dumps(changed(json.loads(path.read_text()), ("model", "hop"), 9)))
     short = Question("short", "?", (Audio(torch.zeros(100), 8000),))
-    (belief,) = create_belief_backend("passt", **options).believe([short])
-    assert sum(belief.probabilities) == pytest.approx(1.0)
+    for belief in create_belief_backend("passt", **options).believe([short, contract.cases()[0]]):
+        assert sum(belief.probabilities) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
