@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.errors import ModelError
 from agents.json_text import is_deeper_than, parse_json
-from agents.ordinary_file import read_ordinary_text
+from agents.ordinary_file import read_ordinary, read_ordinary_text
 from agents.printable import printable
 from agents.registry import load, names
 
@@ -49,6 +50,9 @@ POINTER = b"version https://git-lfs.github.com/"
 # Of a model that transforms made: what it was made of, and how.
 TRANSFORM = "transform.json"
 MOST_LAYERS = 10_000
+MOST_TOKENS = 10_000_000
+# A number of so many, as the value of a key.
+_FAR = re.compile(rb":\s*\d{8,}\s*[,}]")
 # Numbers that a scheme of quantisation may have put into one of a file's.
 PACKED = 16
 # Of a config: what changes no result.
@@ -135,16 +139,43 @@ def read_tokenizer(folder: Path, *, name: str = "", trust_remote_code: bool = Fa
     name = name or str(folder)
     if not trust_remote_code:
         _refuse_nested_code(folder, name)
+    _refuse_far_tokens(folder, name)
     try:
         with quiet():
             tokenizer: Any = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=trust_remote_code, local_files_only=True
             )
-            # Some folders make one that fails at its first word.
+            # Some folders make one that fails at its first word, or at what stands around a text.
             tokenizer("a", add_special_tokens=False)
+            tokenizer("a")
     except Exception as error:  # whatever a folder makes transformers raise
         raise unreadable("the tokenizer", name, folder, error) from error
+    except BaseException as error:
+        # What the library's Rust raises where it has not looked is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise unreadable("the tokenizer", name, folder, error) from error
     return tokenizer
+
+
+def _refuse_far_tokens(folder: Path, name: str) -> None:
+    """Raise ModelError for a tokenizer with a token of a number that no model has: the library counts up to it."""
+    for path in (folder / "tokenizer.json", folder / "vocab.json"):
+        if not _is_file(path):
+            continue
+        try:
+            is_far = _FAR.search(read_ordinary(path, most=LARGEST_JSON)) is not None
+        except OSError as error:
+            raise ModelError(f"cannot read {path}: {error}") from error
+        if not is_far:
+            continue
+        found = read_json(path)
+        model, added = found.get("model"), found.get("added_tokens")
+        vocabulary = model.get("vocab") if isinstance(model, dict) else found
+        numbers = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+        numbers += [token.get("id") for token in added if isinstance(token, dict)] if isinstance(added, list) else []
+        if far := next((number for number in numbers if type(number) is int and number >= MOST_TOKENS), None):
+            raise ModelError(f"{name}: {path.name} has a token {far}; no model has more than {MOST_TOKENS:,}")
 
 
 def refuse_other_kinds(config: Any, name: str) -> None:
@@ -344,7 +375,7 @@ def some(names: list[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-def unreadable(what: str, name: str, folder: Path, error: Exception) -> ModelError:
+def unreadable(what: str, name: str, folder: Path, error: BaseException) -> ModelError:
     """Return the error of something in a model's folder that transformers does not take: its first sentence."""
     if pointers := [path.name for path in sorted(folder.glob("*")) if _is_pointer(path)]:
         return ModelError(

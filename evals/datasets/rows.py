@@ -223,10 +223,8 @@ def _csv_rows(path: Path, text: str, header: bool, delimiter: str) -> Iterator[D
 def _rows_at_once(metadata: Any) -> int:
     """Return how many rows of a Parquet file fit into memory, each as long as a column: one text may stand in all of them."""
     groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
-    sizes: list[int] = [
-        group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns)
-    ]
-    return min(max(LARGEST_BATCH // max([1, *sizes]), 1), MOST_AT_ONCE)
+    sizes = [group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns)]
+    return min(max(LARGEST_BATCH // max([1, *map(int, sizes)]), 1), MOST_AT_ONCE)
 
 
 def _parquet_rows(path: Path) -> Iterator[DataRow]:

@@ -14,8 +14,8 @@ from agents.control_tokens import control_tokens
 from agents.errors import BeliefError, ModelError, RequestError, first_line
 from agents.hollow import no_larger_than
 from agents.model_folder import held, read_config, read_tokenizer
-from agents.models.sentences.folder import save_model, write_settings
-from agents.models.stored import read_stored
+from agents.models.sentences.folder import refuse_more_tokens, save_model, write_settings
+from agents.models.stored import read_stored, typed
 from agents.observation import Observation, Text
 from agents.question import Question
 
@@ -47,7 +47,7 @@ class Glyphs(BeliefBackend):
 
         folder = Path(os.path.expanduser(checkpoint))
         try:
-            stored = read_stored(folder / STORED)
+            stored = typed(cls, read_stored(folder / STORED))
             read_config(folder)
             with no_larger_than(*held(folder, str(folder))):
                 model = LlamaForCausalLM.from_pretrained(
@@ -56,6 +56,7 @@ class Glyphs(BeliefBackend):
             tokenizer = read_tokenizer(folder)
         except (OSError, ValueError, RuntimeError, AssertionError) as error:
             raise ModelError(f"no language model on glyphs in {folder}: {first_line(error)}") from error
+        refuse_more_tokens(tokenizer, model.config.vocab_size, folder)
         return cls(model, tokenizer, **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:

@@ -14,6 +14,7 @@ from agents.models.sentences.batch import batch
 from agents.models.sentences.contrastive import prefix
 from agents.models.sentences.embedding import SentenceEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
+from agents.models.stored import made_of, typed
 from agents.pretrained import locate
 
 STORED = "kalm.json"
@@ -88,7 +89,8 @@ class KaLM(Similarity):
             stored = read_settings(folder / STORED)
             given = {each.name: options.pop(each.name) for each in fields(Reading) if each.name in options}
             if stored:
-                reading = Reading(**{**stored.pop("reading", {}), **given})
+                reading = made_of(Reading, {**stored.pop("reading", {}), **given})
+                stored = typed(cls, stored)
             else:
                 reading, stored["instruction"] = published_reading(folder, given)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -12,6 +12,7 @@ from agents.errors import ModelError, first_line
 from agents.models.langsamp.model import LANGUAGES, SCRIPTS, MaskedModel
 from agents.models.sentences.encoder import LayerEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
+from agents.models.stored import typed
 from agents.ordinary_file import check_ordinary
 from agents.pretrained import locate
 
@@ -71,6 +72,8 @@ class LangSAMP(Similarity):
         folder = locate(checkpoint)
         try:
             stored = read_settings(folder / STORED)
+            longest = typed(MaskedModel, {key: stored.pop(key) for key in ("longest",) if key in stored})
+            stored = typed(cls, stored)
             tables = _tables(folder)
         except (OSError, ValueError) as error:
             raise ModelError(f"no XLM-R in {folder}: {first_line(error)}") from error
@@ -87,7 +90,7 @@ class LangSAMP(Similarity):
             languages=sizes.get(LANGUAGES, 0),
             scripts=sizes.get(SCRIPTS, 0),
             # Positions are counted from the one after the padding's number.
-            longest=stored.pop("longest", places - pad - 1),
+            **{"longest": places - pad - 1, **longest},
         )
         for name, rows in tables.items():
             table = model.table(name)

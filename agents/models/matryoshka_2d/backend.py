@@ -8,6 +8,7 @@ from agents.errors import ModelError, first_line
 from agents.models.sentences import published
 from agents.models.sentences.encoder import Encoder, LayerEmbedding
 from agents.models.sentences.folder import load_encoder, read_settings, save_model, write_settings
+from agents.models.stored import typed
 from agents.pretrained import locate
 
 STORED = "matryoshka_2d.json"
@@ -67,12 +68,14 @@ class Matryoshka2D(Similarity):
         folder = locate(checkpoint)
         try:
             stored = read_settings(folder / STORED) or {"encoder": _published(folder)}
-        except (OSError, ValueError, KeyError) as error:
+            reading = typed(Encoder, stored.pop("encoder"))
+            stored = typed(cls, stored)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"no BERT in {folder}: {first_line(error)}") from error
         body, tokenizer = load_encoder(
             folder, BertModel, kind="bert", backend="matryoshka_2d", what="BERT", add_pooling_layer=False
         )
-        return cls(Encoder(body, **stored.pop("encoder")), tokenizer, **{**stored, **options})
+        return cls(Encoder(body, **reading), tokenizer, **{**stored, **options})
 
     def save_pretrained(self, folder: Path) -> None:
         """Write model and tokenizer in transformers' layout, and matryoshka_2d.json."""

@@ -50,10 +50,6 @@ class PaSSTConfig:
             raise ConfigError(wrong)
         if self.longest < 0 or (self.longest and self.longest < self.shortest):
             raise ConfigError(f"longest is 0 or at least a patch, {self.shortest} samples; got {self.longest}")
-        if self.samples < self.shortest:
-            raise ConfigError(
-                f"frames and hop make at least {self.shortest} samples, a patch and half a transform; got {self.samples}"
-            )
         if min(self.rate_hz, self.window, self.hop, self.stride, self.depth, self.heads) < 1 or self.width % self.heads:
             raise ConfigError(f"sizes are at least 1 and width is a multiple of heads; got {self.sizes}")
         if self.window > self.transform or self.top_hz > self.rate_hz / 2:
@@ -77,8 +73,8 @@ class PaSSTConfig:
 
     @property
     def shortest(self) -> int:
-        """How many samples make a patch, and can be reflected at the ends of the first and last transform."""
-        return max((self.patch - 1) * self.hop + 1, self.transform // 2 + 2)
+        """How many samples make a patch."""
+        return (self.patch - 1) * self.hop + 1
 
     @property
     def sizes(self) -> dict[str, object]:

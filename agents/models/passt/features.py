@@ -38,8 +38,17 @@ def spectrogram(samples: Tensor, config: PaSSTConfig) -> Tensor:
     """Return the scaled log power in mel bands [B, M, T] of samples [B, L]; T = 1 + (L - 1) // hop."""
     sharpened = samples[:, 1:] - PRE_EMPHASIS * samples[:, :-1]
     window = torch.hann_window(config.window, periodic=False)
+    # What is shorter than half a transform cannot be reflected at its ends.
+    pads = "reflect" if sharpened.shape[1] > config.transform // 2 else "constant"
     spectrum = torch.stft(
-        sharpened, config.transform, config.hop, config.window, window=window, center=True, return_complex=True
+        sharpened,
+        config.transform,
+        config.hop,
+        config.window,
+        window=window,
+        center=True,
+        pad_mode=pads,
+        return_complex=True,
     )
     filters = kaldi_filters(config.mels, config.transform, config.rate_hz, config.top_hz)
     found: Tensor = ((filters @ spectrum.abs() ** 2 + FLOOR).log() + OFFSET) / SCALE

@@ -10,6 +10,7 @@ from agents.errors import ModelError, RequestError, first_line
 from agents.models.sentences import published
 from agents.models.sentences.embedding import SentenceEmbedding
 from agents.models.sentences.folder import read_settings, write_settings
+from agents.models.stored import typed
 from agents.pretrained import locate
 
 STORED = "belief.json"
@@ -76,7 +77,7 @@ class SentenceTransformers(Similarity):
 
         folder = locate(checkpoint)
         try:
-            stored = read_settings(folder / STORED)
+            stored = typed(cls, read_settings(folder / STORED))
             _refuse_code(folder)
             model = SentenceTransformer(
                 str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}

@@ -61,12 +61,23 @@ def load_encoder(
         tokenizer = read_tokenizer(folder)
     except (OSError, ValueError, TypeError, RuntimeError, AssertionError) as error:
         raise ModelError(f"no {what} in {folder}: {first_line(error)}") from error
+    refuse_more_tokens(tokenizer, body.get_input_embeddings().num_embeddings, folder)
     missing = set(report["missing_keys"])
     for name in missing.intersection(zero):
         body.get_parameter(name).data.zero_()
     if missing.difference(zero):
         raise ModelError(f"{folder} lacks weights, first {min(missing.difference(zero))}")
     return body, tokenizer
+
+
+def refuse_more_tokens(tokenizer: Any, rows: int, folder: Path) -> None:
+    """Raise ModelError where a text may have a token that a model has no row of; those that were added no text has."""
+    known = tokenizer.get_vocab().values()
+    if (most := max(known, default=0)) < rows:
+        return
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    if most := max((token for token in known if token not in added and token >= rows), default=0):
+        raise ModelError(f"{folder}: its tokenizer has a token {most}, and its model {rows} rows of tokens")
 
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
