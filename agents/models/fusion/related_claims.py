@@ -16,7 +16,6 @@ from agents.models.fusion.digits import (
     PRODUCT,
     SWAPPED,
     WHOLE,
-    Cases,
     Fared,
     divided,
     fared,
@@ -25,7 +24,7 @@ from agents.models.fusion.digits import (
     trained,
 )  # fmt: skip
 from agents.models.fusion.pool import NONE, TrainedPool, load_pool, save_pool
-from agents.models.fusion.training import fit_pool, heard_by_pool
+from agents.models.fusion.training import Cases, fit_pool, heard_by_pool
 from agents.models.seeded import seeded
 from agents.pretrained import Progress
 
