@@ -3,7 +3,7 @@
 With them what a CIPHER message believes of the options is read from a finished run, without its engines.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from agents.atomic_file import write_json
@@ -11,7 +11,6 @@ from agents.backend import Backend
 from agents.errors import RunError
 from agents.fingerprint import ModelFingerprint
 from agents.tokenizers import tokenizer_of
-from debate.decision.decision import Decode
 from debate.run_folder.facts import read_facts
 
 FILE = "label_tokens.json"
@@ -38,8 +37,28 @@ def write_label_tokens(folder: Path, labels: Iterable[str], backends: Sequence[B
     write_json(folder / FILE, found)
 
 
-def read_label_tokens(folder: Path) -> Decode:
-    """Return model, token → the label that it spells, or None.
+class LabelTokens:
+    """What tokens of a run's models spell, of the labels of its choices.
+
+    Args:
+        known: hash of a tokenizer → token → label.
+    """
+
+    def __init__(self, known: Mapping[str, Mapping[str, str]]) -> None:
+        self._known = known
+        self._spelled = {tokenizer: set(tokens.values()) for tokenizer, tokens in known.items()}
+
+    def __call__(self, model: ModelFingerprint, token: int) -> str | None:
+        """Return the label that a token of a model spells, or None."""
+        return self._known.get(model.tokenizer, {}).get(str(token))
+
+    def spells(self, model: ModelFingerprint, labels: Iterable[str]) -> bool:
+        """Return whether each label is one token of a model: of a label of several no step holds a belief."""
+        return self._spelled.get(model.tokenizer, set()).issuperset(labels)
+
+
+def read_label_tokens(folder: Path) -> LabelTokens:
+    """Return which tokens spell the labels; none in a run without a choice.
 
     Raises:
         RunError: the file is damaged.
@@ -49,9 +68,4 @@ def read_label_tokens(folder: Path) -> Decode:
     for tokens in known.values():
         if not isinstance(tokens, dict) or not all(isinstance(text, str) for text in tokens.values()):
             raise RunError(f"{path}: a tokenizer's entry is an object of token to text; this is {str(tokens)[:60]!r}")
-
-    def decode(model: ModelFingerprint, token: int) -> str | None:
-        text: str | None = known.get(model.tokenizer, {}).get(str(token))
-        return text
-
-    return decode
+    return LabelTokens(known)

@@ -1,6 +1,7 @@
 """What a CIPHER message holds of the options of a choice."""
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.message import Message
@@ -30,7 +31,10 @@ class OptionReading:
 
 
 def read_options(message: Message, options: Sequence[str], decode: Decode) -> OptionReading | None:
-    """Return the belief over options at the last step whose nearest token is one of them; None where there is no such step.
+    """Return the belief over options at the step that says the last of them; None where no one step does.
+
+    What is said last is looked for in the text, as a whole word: the token `valid` behind `in` says "invalid", and is not read as
+    "valid". An option of several tokens is said by none of them.
 
     Args:
         message: the message; a text holds no beliefs.
@@ -38,8 +42,9 @@ def read_options(message: Message, options: Sequence[str], decode: Decode) -> Op
         decode: token of a model → its text.
     """
     cipher = message.cipher
-    if cipher is None or not options:
+    if cipher is None or (last := _last_said(message.text, options)) is None:
         return None
+    said, end = last
     labels = set(options)
 
     def option(token: int) -> str | None:
@@ -47,16 +52,44 @@ def read_options(message: Message, options: Sequence[str], decode: Decode) -> Op
         return text if text in labels else None
 
     # What a model thought before it answered is no answer.
-    for step in range(len(cipher) - 1, message.thinking_tokens - 1, -1):
-        if option(int(cipher.nearest[step])) is None:
-            continue
-        belief: dict[str, float] = {}
-        kept = zip(cipher.top_ids[step].tolist(), cipher.top_probabilities[step].tolist(), strict=True)
-        for token, weight in kept:
-            if weight > 0 and (name := option(token)) is not None:
-                belief[name] = belief.get(name, 0.0) + weight
-        total = sum(belief.values())
-        if total > 0:
-            shares = {name: weight / total for name, weight in belief.items()}
-            return OptionReading(shares, total, tuple(name for name in options if name not in belief), step)
-    return None
+    nearest = cipher.nearest.tolist()
+    steps = [step for step in range(message.thinking_tokens, len(nearest)) if option(nearest[step]) == said]
+    # Some are within words: which one is the last is known where no later word holds it.
+    within = len(steps) > sum(1 for _ in _whole(message.text, said))
+    if not steps or (within and said in message.text[end:]):
+        return None
+    step = steps[-1]
+    belief: dict[str, float] = {}
+    kept = zip(cipher.top_ids[step].tolist(), cipher.top_probabilities[step].tolist(), strict=True)
+    for token, weight in kept:
+        if weight > 0 and (name := option(token)) is not None:
+            belief[name] = belief.get(name, 0.0) + weight
+    total = sum(belief.values())
+    if total <= 0:
+        return None
+    shares = {name: weight / total for name, weight in belief.items()}
+    return OptionReading(shares, total, tuple(name for name in options if name not in belief), step)
+
+
+def _last_said(text: str, options: Sequence[str]) -> tuple[str, int] | None:
+    """Return the option that a text says last, and where it ends; of two that end together the longer one."""
+    found = [(end, len(option), option) for option in options if option and (end := next(_whole(text, option), 0))]
+    if not found:
+        return None
+    end, _, option = max(found)
+    return option, end
+
+
+def _whole(text: str, word: str) -> Iterator[int]:
+    """Yield where each occurrence of a word ends that is no part of a longer one, from the last to the first."""
+    place = text.rfind(word)
+    while place >= 0:
+        end = place + len(word)
+        if not (_joins(text[place - 1 : place], word[0]) or _joins(word[-1], text[end : end + 1])):
+            yield end
+        place = text.rfind(word, 0, end - 1)
+
+
+def _joins(before: str, after: str) -> bool:
+    """Return whether two neighbouring characters are of one word; the wide ones of Chinese and its neighbours stand alone."""
+    return all(one.isalnum() and unicodedata.east_asian_width(one) not in "WF" for one in (before, after))

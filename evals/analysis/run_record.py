@@ -17,7 +17,7 @@ from agents.json_text import parse_json
 from debate.config.load import load_config
 from debate.config.schema import DebateConfig
 from debate.decision.belief_rules import probability, stated
-from debate.decision.decision import Decode, Poll, Rule
+from debate.decision.decision import Poll, Rule
 from debate.decision.option_reading import OptionReading, read_options
 from debate.decision.rules import decision_rule
 from debate.run_folder.facts import read_facts
@@ -25,7 +25,7 @@ from debate.run_folder.reader import DebateRecord, RunReader
 from debate.transcript import Transcript, Turn
 from evals.analysis.effects import Effects, read_effects
 from evals.energy import Energy, read_energy
-from evals.label_tokens import read_label_tokens
+from evals.label_tokens import LabelTokens, read_label_tokens
 from evals.methods import config_of
 from evals.samples import read_samples
 from evals.scorer import Scorer
@@ -207,7 +207,7 @@ def _own_time(row: Any) -> float | None:
     return None if row.get("seconds") is None else float(row["seconds"])
 
 
-def _read_method(run: RunReader, name: str, config: DebateConfig, scorer: Scorer, decode: Decode) -> MethodRecord:
+def _read_method(run: RunReader, name: str, config: DebateConfig, scorer: Scorer, decode: LabelTokens) -> MethodRecord:
     seconds = _seconds(run.path / name)
     try:
         rule: Rule | None = decision_rule(config.decision)
@@ -230,7 +230,7 @@ def _debate_row(
     scorer: Scorer,
     rule: Rule | None,
     seconds: Mapping[tuple[str, int, str], float],
-    decode: Decode,
+    decode: LabelTokens,
 ) -> DebateRow:
     transcript, decision = record.transcript, record.decision or {}
     question = transcript.question
@@ -261,10 +261,11 @@ def _turn_row(
     deciding: str,
     scorer: Scorer,
     seconds: Mapping[tuple[str, int, str], float],
-    decode: Decode,
+    decode: LabelTokens,
 ) -> TurnRow:
     message = turn.message
     flexible, strict = scorer.score(question, message.text), scorer.score(question, message.text, strict=True)
+    labels = scorer.labels(question)
     confidence = probability(message) if message.is_cipher else stated(message)
     entropy = message.cipher.entropy.numpy() if message.cipher is not None else np.empty(0, dtype=np.float32)
     return TurnRow(
@@ -290,7 +291,7 @@ def _turn_row(
         digest=message.digest,
         text=message.text,
         entropy=np.array(entropy, dtype=np.float32),
-        belief=read_options(message, scorer.labels(question), decode),
+        belief=read_options(message, labels, decode) if decode.spells(message.model, labels) else None,
     )
 
 

@@ -136,9 +136,9 @@ def test_belief_average_is_the_mean_of_whole_distributions():
     assert mixed.answer == "B"
     # A text is a belief of 1 in its answer: (2 · 0.4/0.9 + 1) / 3.
     assert mixed.reason.startswith("a mean belief of 0.630 over 3 agents")
-    thought = cipher("?", steps=[{10: 1.0}, {5: 1.0}])
+    thought = cipher("A ?", steps=[{10: 1.0}, {5: 1.0}])
     assert decide("belief_average", {"a": thought}, decode=decode).answer == "A"
-    thought = replace(thought, thinking="A", thinking_tokens=1)
+    thought = replace(thought, text="?", thinking="A", thinking_tokens=1)
     assert decide("belief_average", {"a": thought}, decode=decode).answer is None
 
 

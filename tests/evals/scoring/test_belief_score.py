@@ -14,7 +14,20 @@ from agents.message import Cipher, Message
 from debate.decision.option_reading import read_options
 from evals.scoring.belief_score import score_belief
 
-WORDS = {0: " A", 1: "B", 2: " C", 3: "the", 4: "A", 5: " Yes", 6: "No"}
+WORDS = {
+    0: " A",
+    1: "B",
+    2: " C",
+    3: " the",
+    4: "A",
+    5: " Yes",
+    6: "No",
+    7: " in",
+    8: "valid",
+    9: " valid",
+    10: "pple",
+    11: "是",
+}
 
 
 def message(fingerprint, *steps):
@@ -28,7 +41,8 @@ def message(fingerprint, *steps):
     nearest = torch.tensor([near for near, _ in steps])
     ones = torch.ones(len(steps))
     cipher = Cipher(torch.zeros(len(steps), fingerprint.width), nearest, ones, ones, ids, weights)
-    return Message("x", fingerprint, 1.0, tuple(nearest.tolist()), "expectation", cipher)
+    text = "".join(WORDS[near] for near, _ in steps)
+    return Message(text, fingerprint, 1.0, tuple(nearest.tolist()), "expectation", cipher)
 
 
 @pytest.fixture
@@ -59,6 +73,30 @@ def test_a_messages_belief_is_that_of_its_last_option(fingerprint):
     assert score_belief(found.probabilities, "Yes").probability == pytest.approx(0.75)
     assert read_options(message(fingerprint, (3, {3: 1.0})), "ABC", lambda _, token: WORDS.get(token)) is None
     assert read_options(Message("A", fingerprint, 1.0), "ABC", lambda _, token: WORDS.get(token)) is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "options", "step"),
+    [
+        # "invalid" is no option of one token, and is not read as "valid".
+        ([7, 8], ("valid", "invalid"), None),
+        ([9, 7, 8], ("valid", "invalid"), None),
+        ([7, 8, 9], ("valid", "invalid"), 2),
+        # The token A begins " Apple", which is no option.
+        ([1, 0, 10], "ABC", 0),
+        ([0, 10, 2], "ABC", 2),
+        ([0, 0, 10], "ABC", None),
+        ([0, 10, 0], "ABC", 2),
+        # Words of Chinese are not set apart by spaces.
+        ([3, 11, 4, 11], "ABC", 2),
+    ],
+)
+def test_an_option_within_a_word_is_not_read(fingerprint, steps, options, step):
+    said = message(fingerprint, *((token, {token: 0.9, 3: 0.1}) for token in steps))
+    found = read_options(said, options, lambda _, token: WORDS.get(token))
+    assert (found.step if found else None) == step
+    if found:
+        assert set(found.probabilities) == {WORDS[steps[step]].strip()}
 
 
 def test_scores_of_a_belief():
