@@ -158,7 +158,7 @@ def test_names_of_classes_are_a_list_or_a_file(tmp_path):
         ({"heads": 3}, "widths are multiples of heads"),
         ({"stages": 0}, "sizes are at least 1"),
         ({"depths": (1,)}, "of two branches"),
-        ({"crop": 0.0}, "crop above 0"),
+        ({"crop": 0.0}, "crop 0.25 to 1"),
         ({"deviation": (0.5, 0.5, 0.0)}, "deviation have three numbers"),
     ],
 )
