@@ -184,7 +184,7 @@ NEED_DATA = {
     + sorted(
         path
         for path in configs_folder().glob("minds/*.yaml")
-        if path.stem not in NEED_DATA and "decoding:" not in path.read_text()
+        if path.stem not in NEED_DATA and not any(key in path.read_text() for key in ("decoding:", "transforms:"))
     ),
     ids=lambda path: path.name,
 )
@@ -192,7 +192,12 @@ def test_every_shipped_config_runs_on_mock(tmp_path, run, path):
     assert run(evaluate(on_mock(path), out=tmp_path / "run", limit=2))
 
 
-@pytest.mark.parametrize("path", sorted(configs_folder().glob("transforms/*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted(configs_folder().glob("transforms/*.yaml"))
+    + [path for path in sorted(configs_folder().glob("minds/*.yaml")) if "transforms:" in path.read_text()],
+    ids=lambda path: path.name,
+)
 def test_every_shipped_config_of_copies_runs_on_mock_without_them(tmp_path, run, path):
     """Rows with copies play on transformers alone (tests/evals/copies/test_copies.py); those beside them play here."""
     config = on_mock(path)

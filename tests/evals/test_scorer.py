@@ -120,7 +120,7 @@ def test_files_of_such_responses_are_scored(tmp_path):
     file.write_text("".join(json.dumps({"id": "²", "target": "2", "response": text}) + "\n" for text in responses))
     verdicts = score_file(create_task(TASK), file)
     assert [verdict.flexible.value for verdict in verdicts] == [
-        "failed", "failed", "correct", "incorrect", "incorrect", "correct",
+        "failed", "failed", "correct", "no answer", "incorrect", "correct",
     ]  # fmt: skip
     write_verdicts(verdicts, tmp_path / "v.jsonl")
     first = json.loads((tmp_path / "v.jsonl").read_text(encoding="utf-8").splitlines()[0])
