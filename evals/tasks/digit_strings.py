@@ -4,20 +4,16 @@ Three to eight clips of one speaker, one after the other with gaps, drawn from (
 signal-to-noise ratio in decibels, `digit_strings:0`. Takes 0 to 4 are the test set; all speakers are in both splits.
 """
 
-import hashlib
 from collections.abc import Sequence
 
-import torch
-
 from agents.beliefs.sound_files import with_noise
-from agents.errors import ModelError, TaskError
 from agents.models.sounds.digit_strings import by_speaker, drawn_string
 from agents.models.sounds.edits import edits
-from agents.models.sounds.spoken_digits import DIGITS, read_digits
+from agents.models.sounds.spoken_digits import DIGITS
 from evals.sample import Loaded, Sample, Score
 from evals.scoring.digits import stated_digits
 from evals.task import Task, TaskInfo
-from evals.tasks.spoken_digits import RATIOS
+from evals.tasks.spoken_digits import RATIOS, clips_of, generator_of
 
 DEFAULT_SIZE = 200
 
@@ -42,19 +38,14 @@ class DigitStrings(Task):
 
     def load(self, at_least: int | None = None) -> Loaded:
         """Return strings of the split's clips: 200, or more where they are asked for."""
-        if self.data is None:
-            raise TaskError("digit_strings has no hub source: give a folder with train.zip and test.zip with --data")
-        try:
-            voices = by_speaker(read_digits(self.data, self.split))
-        except ModelError as error:
-            raise TaskError(str(error)) from error
+        voices = by_speaker(clips_of(self))
         samples = []
         for place in range(max(at_least or 0, DEFAULT_SIZE)):
             name = f"digit_strings-{self.split}-{self.seed}-{place:05d}"
-            said = drawn_string(voices, _generator(name))
+            said = drawn_string(voices, generator_of(name))
             audio = said.audio
             if self.variant is not None:
-                audio = with_noise(audio, float(self.variant), _generator(f"{name}|{self.variant}"))
+                audio = with_noise(audio, float(self.variant), generator_of(f"{name}|{self.variant}"))
             samples.append(
                 Sample(
                     id=name,
@@ -77,7 +68,3 @@ class DigitStrings(Task):
             return plain
         wrong = edits(answer.split(), target.split())
         return Score(plain.value, answer, target, credit=max(0.0, 1 - wrong / max(1, len(target.split()))))
-
-
-def _generator(name: str) -> torch.Generator:
-    return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1)

@@ -12,12 +12,31 @@ import torch
 
 from agents.beliefs.sound_files import with_noise
 from agents.errors import ModelError, ObservationError, TaskError
-from agents.models.sounds.spoken_digits import DIGITS, read_digits
+from agents.models.sounds.spoken_digits import DIGITS, Clip, read_digits
 from evals.sample import Loaded, Sample
 from evals.scoring.digits import stated_digit
 from evals.task import Task, TaskInfo
 
 RATIOS = ("20", "10", "5", "0", "-5", "-10")
+
+
+def clips_of(task: Task) -> list[Clip]:
+    """Return the clips of a task's split.
+
+    Raises:
+        TaskError: they are not there, or damaged.
+    """
+    if task.data is None:
+        raise TaskError(f"{task.name} has no hub source: give a folder with train.zip and test.zip with --data")
+    try:
+        return read_digits(task.data, task.split)
+    except (ModelError, ObservationError) as error:
+        raise TaskError(str(error)) from error
+
+
+def generator_of(name: str) -> torch.Generator:
+    """Return a generator that a name alone seeds."""
+    return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1)
 
 
 class SpokenDigits(Task):
@@ -40,20 +59,14 @@ class SpokenDigits(Task):
 
     def load(self, at_least: int | None = None) -> Loaded:
         """Return every clip of the split, in an order drawn from the seed."""
-        if self.data is None:
-            raise TaskError("spoken_digits has no hub source: give a folder with train.zip and test.zip with --data")
-        try:
-            clips = read_digits(self.data, self.split)
-        except (ModelError, ObservationError) as error:
-            raise TaskError(str(error)) from error
+        clips = clips_of(self)
         samples: list[Sample] = []
         for place in torch.randperm(len(clips), generator=torch.Generator().manual_seed(self.seed)).tolist():
             clip = clips[place]
             audio = clip.audio
             if self.variant is not None:
-                name = f"{self.seed}|{clip.name}|{self.variant}".encode()
-                number = int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1
-                audio = with_noise(audio, float(self.variant), torch.Generator().manual_seed(number))
+                noise = generator_of(f"{self.seed}|{clip.name}|{self.variant}")
+                audio = with_noise(audio, float(self.variant), noise)
             samples.append(
                 Sample(
                     id=f"spoken_digits-{self.split}-{clip.name}",
