@@ -25,7 +25,7 @@ from agents.fingerprint import fingerprint
 from agents.model_folder import weights_hash
 from agents.models.acbs.samples import Sampled, draw_samples, fit, prefixes_of, surprise
 from agents.models.glyphs.table import character_tokenizer
-from agents.models.glyphs.text import HELD_OUT, read_text
+from agents.models.glyphs.text import divided_text
 from agents.models.glyphs.training import surprise as loss_of
 from agents.models.seeded import seeded
 from agents.models.sentences.steps import train_step
@@ -73,10 +73,8 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         progress: told of each step that takes time.
     """
     recipe, tokenizer = Recipe(), character_tokenizer()
-    stream = torch.tensor(tokenizer(read_text(data))["input_ids"])
     end = tokenizer.convert_tokens_to_ids("\n")
-    held = int(2 * HELD_OUT * len(stream))
-    learned, unseen = stream[:-held], stream[-held:]
+    learned, unseen = divided_text(data, tokenizer)
     found: dict[str, list[float]] = {}
     for seed in range(seeds):
         folder = out / f"lines-{seed}"

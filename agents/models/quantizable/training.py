@@ -15,7 +15,7 @@ from torch import Tensor
 
 from agents.beliefs.claims import Claim, claims_of
 from agents.models.glyphs.table import character_tokenizer, glyph_table
-from agents.models.glyphs.text import HELD_OUT, read_text
+from agents.models.glyphs.text import divided_text
 from agents.models.glyphs.training import surprise
 from agents.models.quantizable.measures import drift, outliers
 from agents.models.quantizable.model import QuantizableConfig, QuantizableForCausalLM
@@ -78,9 +78,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         progress: told of each step that takes time.
     """
     recipe, tokenizer = Recipe(), character_tokenizer()
-    stream = torch.tensor(tokenizer(read_text(data))["input_ids"])
-    held = int(HELD_OUT * len(stream))
-    learned, unseen = stream[:-held], stream[-held:]
+    learned, unseen = divided_text(data, tokenizer, shares=1)
     pairs: dict[str, list[tuple[float, float]]] = {text: [] for text in ASKED}
     for seed in range(seeds):
         found: dict[str, dict[str, float]] = {}

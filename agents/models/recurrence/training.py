@@ -17,7 +17,7 @@ from torch import Tensor
 
 from agents.beliefs.claims import Claim
 from agents.models.glyphs.table import character_tokenizer
-from agents.models.glyphs.text import HELD_OUT, read_text
+from agents.models.glyphs.text import divided_text
 from agents.models.glyphs.training import surprise
 from agents.models.recurrence.model import RecurrenceConfig, RecurrenceForCausalLM
 from agents.models.seeded import seeded
@@ -57,9 +57,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         progress: told of each step that takes time.
     """
     recipe, tokenizer = Recipe(), character_tokenizer()
-    stream = torch.tensor(tokenizer(read_text(data))["input_ids"])
-    held = int(2 * HELD_OUT * len(stream))
-    learned, unseen = stream[:-held], stream[-held:]
+    learned, unseen = divided_text(data, tokenizer)
     found: dict[str, list[float]] = {name: [] for name in (*KINDS, "strange", "share", "nothing")}
     for seed in range(seeds):
         for kind in KINDS:

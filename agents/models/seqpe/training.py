@@ -16,7 +16,7 @@ from torch import Tensor
 
 from agents.beliefs.claims import Claim
 from agents.models.glyphs.table import character_tokenizer
-from agents.models.glyphs.text import HELD_OUT, read_text
+from agents.models.glyphs.text import divided_text
 from agents.models.glyphs.training import surprise
 from agents.models.seeded import seeded
 from agents.models.sentences.steps import train_step
@@ -68,9 +68,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         progress: told of each step that takes time.
     """
     recipe, tokenizer = Recipe(), character_tokenizer()
-    stream = torch.tensor(tokenizer(read_text(data))["input_ids"])
-    held = int(2 * HELD_OUT * len(stream))
-    learned, unseen = stream[:-held], stream[-held:]
+    learned, unseen = divided_text(data, tokenizer)
     found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for seed in range(seeds):
         for kind, ratios in found.items():
