@@ -5,13 +5,13 @@ The question tells the ten words and nothing of the picture, which the sample ca
 of its area grey, at a place that is drawn. What is drawn for a picture depends on (seed, picture, variant) alone.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 
 import torch
 
 from agents.errors import ModelError, ObservationError, TaskError
+from agents.models.seeded import generator_of
 from agents.models.vision.cifar10 import CLASSES, read_cifar10
 from agents.observation import Image
 from evals.sample import Loaded, Sample
@@ -85,8 +85,7 @@ class CIFAR10(Task):
         return found[0] if len(set(found)) == 1 else None
 
     def _drawn(self, name: str) -> torch.Generator:
-        key = f"{self.seed}|{name}|{self.variant}".encode()
-        return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1)
+        return generator_of(f"{self.seed}|{name}|{self.variant}")
 
 
 def harmed(image: Image, variant: str, generator: torch.Generator) -> Image:

@@ -7,13 +7,14 @@ signal-to-noise ratio in decibels, `digit_strings:0`. Takes 0 to 4 are the test 
 from collections.abc import Sequence
 
 from agents.beliefs.sound_files import with_noise
+from agents.models.seeded import generator_of
 from agents.models.sounds.digit_strings import by_speaker, drawn_string
 from agents.models.sounds.edits import edits
 from agents.models.sounds.spoken_digits import DIGITS
 from evals.sample import Loaded, Sample, Score
 from evals.scoring.digits import stated_digits
 from evals.task import Task, TaskInfo
-from evals.tasks.spoken_digits import RATIOS, clips_of, generator_of
+from evals.tasks.spoken_digits import RATIOS, clips_of
 
 DEFAULT_SIZE = 200
 

@@ -6,14 +6,12 @@ few to know the function and enough to believe something; who sees only a share 
 `monotone_conjunction` also has the function in words, for a teacher.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 
-import torch
-
 from agents.models.discrete_functions.families import FAMILIES, draw, monotone
 from agents.models.discrete_functions.teacher import write_clause
+from agents.models.seeded import generator_of
 from agents.observation import Table, Text
 from evals.sample import Loaded, Sample
 from evals.scoring.text import said
@@ -64,8 +62,7 @@ class DiscreteFunctions(Task):
     def _sample(self, index: int) -> Sample:
         family = self.variant or "conjunction"
         name = f"{family}|{self.split}|{self.seed}|{index}"
-        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
-        generator = torch.Generator().manual_seed(number)
+        generator = generator_of(name)
         known: tuple[Text, ...] = ()
         if family == "monotone_conjunction":
             clause, points = monotone(1, EXAMPLES + 1, DIMS, generator)

@@ -6,14 +6,12 @@ enough to believe something; who sees only half of them has a reason to listen. 
 number in it; or the function's family.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 
-import torch
-
 from agents.models.in_context.bins import BORDERS, LETTERS, letter
 from agents.models.in_context.families import FAMILIES, MIXTURES, draw, kinds_of
+from agents.models.seeded import generator_of
 from agents.observation import Table
 from evals.sample import Loaded, Sample
 from evals.scoring.text import said
@@ -92,10 +90,9 @@ class InContext(Task):
     def _sample(self, index: int) -> Sample:
         family = self.variant or DEFAULT
         name = f"in_context|{family}|{self.split}|{self.seed}|{index}"
-        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
         dims, examples = SIZES.get(family, (DIMS, EXAMPLES))
         kinds = kinds_of(WHICH.get(family, family), dims)
-        points = draw(kinds, 1, examples + 1, torch.Generator().manual_seed(number))
+        points = draw(kinds, 1, examples + 1, generator_of(name))
         x, y = points.x[0], points.y[0].tolist()
         rows = [", ".join(f"{value:.2f}" for value in row) for row in x.tolist()]
         lines = [f"x = {row}; y = {value:.2f}" for row, value in zip(rows[:-1], y[:-1], strict=True)]

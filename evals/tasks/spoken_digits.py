@@ -5,13 +5,13 @@ decibels, `spoken_digits:0`; the noise of a clip depends on (seed, clip, ratio) 
 dataset's own rule has it; all six speakers are in both splits, so that this says nothing of strangers' voices.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
 
 from agents.beliefs.sound_files import with_noise
 from agents.errors import ModelError, ObservationError, TaskError
+from agents.models.seeded import generator_of
 from agents.models.sounds.spoken_digits import DIGITS, Clip, read_digits
 from evals.sample import Loaded, Sample
 from evals.scoring.digits import stated_digit
@@ -32,11 +32,6 @@ def clips_of(task: Task) -> list[Clip]:
         return read_digits(task.data, task.split)
     except (ModelError, ObservationError) as error:
         raise TaskError(str(error)) from error
-
-
-def generator_of(name: str) -> torch.Generator:
-    """Return a generator that a name alone seeds."""
-    return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1)
 
 
 class SpokenDigits(Task):

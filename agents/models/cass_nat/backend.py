@@ -1,6 +1,5 @@
 """An agent that hears a whole sequence: a belief at each of its positions, of one pass."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from agents.errors import ConfigError
 from agents.models.cass_nat.config import CASSNATConfig
 from agents.models.cass_nat.decoding import at_once, likeliest, opinions
 from agents.models.cass_nat.model import CASSNAT
+from agents.models.seeded import number_of
 from agents.models.sounds.backend import SoundBackend
 from agents.models.stored import made_of
 from agents.observation import Audio
@@ -114,6 +114,4 @@ class CASSNATBackend(SoundBackend):
 
     def _number(self, audio: Audio) -> int:
         """Return the seed of what is drawn for a recording."""
-        sha = hashlib.sha256(f"{self.seed}|{audio.rate_hz}|".encode())
-        sha.update(audio.samples.contiguous().numpy().tobytes())
-        return int.from_bytes(sha.digest()[:8], "big") >> 1
+        return number_of(f"{self.seed}|{audio.rate_hz}|".encode() + audio.samples.contiguous().numpy().tobytes())

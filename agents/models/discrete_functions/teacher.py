@@ -5,7 +5,6 @@ that identify it, or as many random ones. An agent with the option `hears` learn
 `backend: agents.models.discrete_functions.teacher:CARD`, with `words: grounds`.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from agents.beliefs.cards import Card
 from agents.errors import ConfigError, RequestError
 from agents.models.discrete_functions.backend import LABELS, write_examples
 from agents.models.discrete_functions.families import TAUGHT_FORCED, Points, lesson, satisfies, signs
+from agents.models.seeded import number_of
 from agents.observation import Observation, Table, Text
 from agents.question import Question
 
@@ -125,4 +125,4 @@ def random_points(clause: Tensor, count: int, seed: int) -> Points:
 
 def seed_of(case: Question) -> int:
     """Return a seed that follows from a case's question."""
-    return int.from_bytes(hashlib.sha256(case.text.encode()).digest()[:8], "big") >> 1
+    return number_of(case.text)

@@ -1,6 +1,5 @@
 """An agent that looks at several channels, or at one of them; what it says is not for clinical use."""
 
-import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from agents.models.fusion.config import AUDIO, NOT_CLINICAL, FusionConfig
 from agents.models.fusion.model import FusionModel, broken
 from agents.models.fusion.pool import FOLDER as POOL
 from agents.models.fusion.pool import attributions, save_pool
+from agents.models.seeded import generator_of
 from agents.models.stored import made_of
 from agents.observation import Audio, Observation, Series
 from agents.question import Question
@@ -161,7 +161,7 @@ class FusionBackend(BeliefBackend):
 
     def _drawn(self, columns: Tensor, channel: str) -> torch.Generator:
         key = f"{self.seed}|{channel}|".encode() + struct.pack(f"<{len(columns)}d", *columns.tolist())
-        return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1)
+        return generator_of(key)
 
 
 def explained(channels: Sequence[str], heard: Tensor, added: Tensor, label: str) -> str:

@@ -5,7 +5,6 @@ components, and of length 1. Ours are the font (DejaVu Sans for GNU Unifont), si
 augmentation. The vectors say how a character looks, and nothing of what it means.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.errors import ConfigError, MissingDependency
+from agents.models.seeded import generator_of
 
 SIDE = 32
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
@@ -101,8 +101,7 @@ def outwards() -> Tensor:
 
 
 def _from_name(name: str, width: int) -> Tensor:
-    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
-    return torch.randn(width, generator=torch.Generator().manual_seed(number), dtype=torch.float64)
+    return torch.randn(width, generator=generator_of(name), dtype=torch.float64)
 
 
 def _font() -> Any:

@@ -12,12 +12,10 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, apply_rotary_pos_emb
 
 from agents.attention.clipped import clipped_shares
+from agents.attention.dispatch import has_own
 from agents.attention.row_attention import RowAttention, visible
 from agents.models.quantizable.gate import Gate
 from agents.transforms.ptq.places import Rounded, RoundedLayerNorm, RoundedLinear
-
-# Names of attention that a model has where nobody asked for another.
-OWN = (None, "eager", "sdpa")
 
 
 class QuantizableAttention(nn.Module, RowAttention):
@@ -57,12 +55,13 @@ class QuantizableAttention(nn.Module, RowAttention):
         query, key = apply_rotary_pos_emb(query, key, *position_embeddings)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
-        if (name := self.config._attn_implementation) in OWN:
+        if has_own(self.config):
             key, value = (each.repeat_interleave(self.repeats, 1) for each in (key, value))
             seen = _seen(attention_mask, query.shape[2], key.shape[2], query.device)
             heard = self._read(query, key, value, seen, self.scaling).transpose(1, 2)
         else:
             # Whoever registered this name knows which rows are read, and calls `attend` for each.
+            name = self.config._attn_implementation
             heard, _ = ALL_ATTENTION_FUNCTIONS[name](self, query, key, value, attention_mask, scaling=self.scaling)
         if self.gate is not None:
             heard = heard * self.gate(hidden_states)

@@ -15,9 +15,8 @@ from torch import Tensor
 from agents.errors import ConfigError, ModelError
 from agents.transforms.calibration import OWN, calibration_rows
 from agents.transforms.ptq.places import mapping_modules, places_of, round_weights
+from agents.transforms.repquant.quantisers import FEWEST_BITS, MOST_BITS
 from agents.transforms.subject import Outcome, Subject
-
-FEWEST_BITS, MOST_BITS = 2, 16
 
 
 def ptq(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+FEWEST_BITS, MOST_BITS = 2, 16
 # Shares of the range that are tried for the least squared error.
 SHARES = tuple(1 - step / 50 for step in range(26))
 

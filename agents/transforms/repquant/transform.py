@@ -15,7 +15,7 @@ from torch import Tensor
 
 from agents.errors import ConfigError
 from agents.transforms.calibration import OWN, Rows, calibration_rows
-from agents.transforms.repquant.quantisers import Uniform, fitted, symmetric
+from agents.transforms.repquant.quantisers import FEWEST_BITS, MOST_BITS, Uniform, fitted, symmetric
 from agents.transforms.repquant.reparameterise import Map, Norm, reparameterised
 from agents.transforms.subject import Outcome, Subject, layers_of, linears, relative_error
 
@@ -26,7 +26,6 @@ READ = {
 }
 # A channel that is almost 0 would make its weights as much larger.
 LEAST_SHARE = 1e-3
-FEWEST_BITS, MOST_BITS = 2, 16
 
 
 def repquant(

@@ -1,11 +1,11 @@
 """Clipped softmax and gates: the model against its definition, in the engine as any other, rounded, and its recipe."""
 
 import copy
-import math
 
 import pytest
 import torch
 from support.minds import assert_hears_alone_as_in_company, assert_says_what_a_plain_loop_says
+from support.rotary import rotated
 
 from agents.backends.transformers import TransformersBackend
 from agents.backends.transformers.model import LoadedModel
@@ -46,15 +46,6 @@ def mapped(x, linear):
     return linear.weight @ x + linear.bias
 
 
-def turned(x, place):
-    out, half = x.clone(), len(x) // 2
-    for i in range(half):
-        angle = place * 10000.0 ** (-i / half)
-        out[i] = x[i] * math.cos(angle) - x[i + half] * math.sin(angle)
-        out[i + half] = x[i + half] * math.cos(angle) + x[i] * math.sin(angle)
-    return out
-
-
 def gate_of(gate, x, head):
     """Return the gate of one head by the definition, of what the block reads [D]."""
     if gate is None:
@@ -78,8 +69,8 @@ def defined(model, ids):
             heads = []
             for head in range(2):
                 of = slice(8 * head, 8 * head + 8)
-                query = turned(mapped(read[at], part.q_proj)[of], at)
-                keys = [turned(mapped(read[i], part.k_proj)[of], i) for i in range(at + 1)]
+                query = rotated(mapped(read[at], part.q_proj)[of], at)
+                keys = [rotated(mapped(read[i], part.k_proj)[of], i) for i in range(at + 1)]
                 powers = torch.stack([torch.exp(query @ key / 8**0.5) for key in keys])
                 shares = [min(1.0, max(0.0, float((zeta - gamma) * p / powers.sum() + gamma))) for p in powers]
                 heard = sum(share * mapped(read[i], part.v_proj)[of] for i, share in enumerate(shares))

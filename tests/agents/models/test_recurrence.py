@@ -1,10 +1,9 @@
 """Recurrence beyond the window: against its definition, in pieces and in the engine as any other model, and its recipe."""
 
-import math
-
 import pytest
 import torch
 from support.minds import assert_hears_alone_as_in_company, assert_says_what_a_plain_loop_says
+from support.rotary import rotated
 
 from agents.backends.transformers import TransformersBackend
 from agents.backends.transformers.model import LoadedModel
@@ -29,16 +28,6 @@ def small(inserted=1, pooled=1, *, recurrent=True, window=8, truncated=4, layers
         for weight in model.parameters():
             weight.mul_(1 if weight.dim() == 1 else 4)
     return model
-
-
-def rotated(x, place):
-    """Return a head's vector [d] turned to a place, pair by pair."""
-    out, half = x.clone(), len(x) // 2
-    for i in range(half):
-        angle = place * 10000.0 ** (-i / half)
-        out[i] = x[i] * math.cos(angle) - x[i + half] * math.sin(angle)
-        out[i + half] = x[i + half] * math.cos(angle) + x[i] * math.sin(angle)
-    return out
 
 
 def defined(model, ids):

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from support.minds import assert_hears_alone_as_in_company, assert_says_what_a_plain_loop_says
+from support.rotary import rotated
 
 from agents.backends.transformers.model import LoadedModel
 from agents.errors import ConfigError, ModelError
@@ -74,15 +75,6 @@ def vector(encoder, position):
         z = 0.5 * z * (1 + torch.tanh((2 / math.pi) ** 0.5 * (z + 0.044715 * z**3)))
         x = x + z @ block.down.weight.T + block.down.bias
     return normed(x[-1], encoder.norm) @ encoder.out.weight.T + encoder.out.bias
-
-
-def rotated(x, place):
-    out, half = x.clone(), len(x) // 2
-    for i in range(half):
-        angle = place * 10000.0 ** (-i / half)
-        out[i] = x[i] * math.cos(angle) - x[i + half] * math.sin(angle)
-        out[i + half] = x[i + half] * math.cos(angle) + x[i] * math.sin(angle)
-    return out
 
 
 def defined(model, ids):
