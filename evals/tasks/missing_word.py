@@ -3,17 +3,22 @@
 Four words are offered: the one that stood there, one of another sentence of its language, and two of sentences of other languages
 in the same script, all drawn by the sentence alone. Languages take turns. The sample carries the sentence with its gap, its
 language and its script. Test and validation sentences have English translations that no model of LangSAMP's recipe learns.
+
+`missing_word:reviews` asks of English film reviews (SST-2's sentences; the development sentences are `test`): the four words
+are among the commonest of the training texts, the wrong ones as often as words of training texts are.
 """
 
 import random
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
 
 from agents.errors import ModelError, TaskError
 from agents.models.langsamp.cloze import GAP
 from agents.models.langsamp.corpus import FIT, TEST, read_corpus
+from agents.models.text_encoder.sst2 import read_sst2
 from agents.observation import Text
 from evals.datasets.dataset_task import ChoiceTask
 from evals.datasets.rows import DataRow
@@ -27,6 +32,11 @@ LONGEST = 60
 """Of a sentence, in characters."""
 SHORTEST = 3
 """Of a word, in letters and their marks."""
+REVIEWS = "reviews"
+KNOWN = 2000
+"""Of reviews, the commonest words of training texts, which alone are asked for and offered."""
+LEAST = 6
+"""Words of a review that is asked of."""
 _PARTS = {"test": TEST, "validation": FIT}
 
 
@@ -44,6 +54,11 @@ class MissingWord(ChoiceTask):
     )
     most_options = OPTIONS
 
+    @classmethod
+    def variants(cls) -> tuple[str, ...]:
+        """Return what other texts can be asked of."""
+        return (REVIEWS,)
+
     def parse(self, row: DataRow) -> Sample:
         """Return the sample of a sentence."""
         sentence, word, options = row.text("sentence"), row.text("word"), list(row.get("options"))
@@ -52,6 +67,8 @@ class MissingWord(ChoiceTask):
         return replace(sample, metadata={"language": observation.language}, observations=(observation,))
 
     def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
+        if self.variant == REVIEWS:
+            return self._reviews(split)
         if self.data is None:
             raise TaskError("missing_word has no hub source: give a folder with tatoeba_v1.jsonl (.gz too) with --data")
         try:
@@ -79,6 +96,46 @@ class MissingWord(ChoiceTask):
             values = {**asked, "language": language, "script": corpus.script[language]}
             rows.append(DataRow(values, number, f"{self.data} ({split}): sentence {number}"))
         return str(self.data), rows
+
+    def _reviews(self, split: str) -> tuple[str, Iterable[DataRow]]:
+        if split != "test":
+            raise TaskError(f"missing_word:{REVIEWS} has the split test; got {split!r}")
+        try:
+            learned, asked = ([text for _, text in read_sst2(self.data, part)] for part in ("train", "test"))
+        except ModelError as error:
+            raise TaskError(str(error)) from error
+        counts = Counter(text[start:end].lower() for text in learned for start, end in _words(text))
+        # The commonest, ties by the alphabet, so that no order of lines tells.
+        common = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:KNOWN])
+        rows = []
+        for number, text in enumerate(asked, start=1):
+            values = _of_review(text, common)
+            if values is not None:
+                rows.append(DataRow(values, number, f"{self.data} ({split}): sentence {number}"))
+        return str(self.data), rows
+
+
+def _of_review(text: str, common: Mapping[str, int]) -> dict[str, object] | None:
+    """Return a review with a gap, its word and the options; None of a review that is short or has no common word."""
+    places = _words(text)
+    known = [(start, end) for start, end in places if text[start:end].lower() in common]
+    if len(places) < LEAST or not known:
+        return None
+    drawn = random.Random(f"missing_word|{text}")
+    start, end = drawn.choice(known)
+    said = {text[first:last].lower() for first, last in places}
+    options = [text[start:end].lower()]
+    words, weights = list(common), list(common.values())
+    for _ in range(1000):
+        (other,) = drawn.choices(words, weights)
+        if other not in said and other not in options:
+            options.append(other)
+        if len(options) == OPTIONS:
+            word = options[0]
+            drawn.shuffle(options)
+            sentence = f"{text[:start]}{GAP}{text[end:]}"
+            return {"sentence": sentence, "word": word, "options": options, "language": "eng", "script": "LATIN"}
+    return None
 
 
 def _asked(text: str, own: list[str], others: list[str]) -> dict[str, object] | None:

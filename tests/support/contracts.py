@@ -150,10 +150,11 @@ def small_cloze(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     from agents.models.blocks.config import EncoderConfig
     from agents.models.text_encoder.cloze import TextEncoderCloze
     from agents.models.text_encoder.masked import SPECIAL, MaskedWords, MaskedWordsConfig
+    from support.small_data import FILM_WORDS
 
     torch.manual_seed(seed)
     encoder = EncoderConfig(8, 2, 2, 4, 8, experts=4, chosen=2, shared=True)
-    model = MaskedWords(MaskedWordsConfig((*SPECIAL, *"abcde"), 8, encoder))
+    model = MaskedWords(MaskedWordsConfig((*SPECIAL, *"abcde", *FILM_WORDS), 8, encoder))
     TextEncoderCloze(_shaken(model), temperature=0.7).save_pretrained(folder)  # type: ignore[arg-type]
     return {"checkpoint": str(folder)}
 

@@ -138,6 +138,19 @@ def reviews(folder):
     return folder
 
 
+FILM_WORDS = ("the", "film", "was", "very", "good", "and", "long", "its", "end", "sad")
+
+
+def film_reviews(folder):
+    """Write sentences of six to eight words, each twice or more in training, in the layout of GLUE's SST-2."""
+    turned = [FILM_WORDS[n:] + FILM_WORDS[:n] for n in range(len(FILM_WORDS))]
+    lines = {"dev": [" ".join(words[:6]) for words in turned], "train": [" ".join(words[:8]) for words in turned] * 2}
+    for name, texts in lines.items():
+        rows = [f"{number % 2}\t{text} ." for number, text in enumerate(texts)]
+        (folder / f"{name}.tsv").write_text("\n".join(["label\tsentence", *rows]) + "\n")
+    return folder
+
+
 def trec(folder):
     """Write questions in the layout of nltk_data's qc.zip."""
     kinds = {"HUM:ind": "Who is he ?", "LOC:city": "Where is it ?", "NUM:date": "When was it ?", "ABBR:exp": "What is NASA ?",

@@ -5,14 +5,17 @@ import itertools
 import pytest
 import torch
 from support.contracts import small_cloze
+from support.small_data import FILM_WORDS, film_reviews
 
 from agents.beliefs.cards import create_belief_backend
-from agents.errors import BeliefError, ConfigError, ModelError, RequestError
+from agents.errors import BeliefError, ConfigError, ModelError, RequestError, TaskError
 from agents.models.blocks.config import EncoderConfig
 from agents.models.text_encoder import cloze_training, training
 from agents.models.text_encoder.masked import SPECIAL, MaskedWordsConfig
 from agents.observation import Text
 from agents.question import Question
+from evals.task import create_task
+from evals.tasks import missing_word
 
 
 @pytest.fixture
@@ -101,3 +104,36 @@ def test_gaps_offer_the_word_that_stood_there_first(tiny, backend):
         assert text.replace("___", words[0]) in texts
         assert len(set(words)) == 2
         assert min(numbers) >= len(SPECIAL)
+
+
+def test_gaps_of_reviews_are_asked_about(tmp_path, backend):
+    task = create_task("missing_word:reviews", data=film_reviews(tmp_path))
+    samples = task.samples()
+    assert len(samples) == 10
+    for sample in samples:
+        (text,) = sample.observations
+        right = sample.options["ABCD".index(sample.target)]
+        filled = text.text.replace("___", right)
+        assert len(set(sample.options)) == 4
+        assert filled in (tmp_path / "dev.tsv").read_text()
+        assert not set(sample.options) - {right} & set(filled.split())
+        assert set(sample.options) <= set(FILM_WORDS)
+    assert task.samples() == samples
+    (belief,) = backend.believe(
+        [Question("case", "?", samples[0].observations, ("A", "B", "C", "D"), samples[0].options)]
+    )
+    assert belief.options == ("A", "B", "C", "D") and not belief.abstention
+    with pytest.raises(TaskError, match="missing_word:reviews has the split test; got 'validation'"):
+        create_task("missing_word:reviews", data=tmp_path, split="validation").samples()
+    with pytest.raises(TaskError, match="SST-2 is not there"):
+        create_task("missing_word:reviews").samples()
+
+
+def test_rare_words_of_reviews_are_not_offered(tmp_path, monkeypatch):
+    monkeypatch.setattr(missing_word, "KNOWN", 8)
+    film_reviews(tmp_path)
+    offered = {
+        word for sample in create_task("missing_word:reviews", data=tmp_path).samples() for word in sample.options
+    }
+    # Ten words are equally common: the first eight of the alphabet.
+    assert offered == set(sorted(FILM_WORDS)[:8])
