@@ -147,10 +147,11 @@ def small_text_encoder(folder: Path, *, seed: int = 0) -> dict[str, Any]:
 
 def small_cloze(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write a random masked WideNet over a few words."""
+    from support.small_data import FILM_WORDS
+
     from agents.models.blocks.config import EncoderConfig
     from agents.models.text_encoder.cloze import TextEncoderCloze
     from agents.models.text_encoder.masked import SPECIAL, MaskedWords, MaskedWordsConfig
-    from support.small_data import FILM_WORDS
 
     torch.manual_seed(seed)
     encoder = EncoderConfig(8, 2, 2, 4, 8, experts=4, chosen=2, shared=True)

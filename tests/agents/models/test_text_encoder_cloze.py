@@ -122,7 +122,8 @@ def test_gaps_of_reviews_are_asked_about(tmp_path, backend):
     (belief,) = backend.believe(
         [Question("case", "?", samples[0].observations, ("A", "B", "C", "D"), samples[0].options)]
     )
-    assert belief.options == ("A", "B", "C", "D") and not belief.abstention
+    assert belief.labels == ("A", "B", "C", "D")
+    assert not belief.abstention
     with pytest.raises(TaskError, match="missing_word:reviews has the split test; got 'validation'"):
         create_task("missing_word:reviews", data=tmp_path, split="validation").samples()
     with pytest.raises(TaskError, match="SST-2 is not there"):
