@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 SPREAD = 0.1
-"""Deviation of the vectors of places that it begins with."""
+"""Deviation of the vectors of places, and gain of their norm, that it begins with: as large as vectors of words."""
 
 
 class Layout(nn.Module):
@@ -23,6 +23,7 @@ class Layout(nn.Module):
         for table in (self.across, self.down, self.wide, self.high):
             nn.init.normal_(table.weight, std=SPREAD)
         self.norm = nn.LayerNorm(width)
+        nn.init.constant_(self.norm.weight, SPREAD)
 
     def forward(self, boxes: Tensor) -> Tensor:
         """Return vectors [B, N, D] of boxes [B, N, 4], shares of the page."""

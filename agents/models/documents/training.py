@@ -38,7 +38,7 @@ class Recipe:
     """
 
     words: int = 2000
-    steps: int = 120
+    steps: int = 240
     batch: int = 6
     rate: float = 2e-3
     hidden: float = 0.15

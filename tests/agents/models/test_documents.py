@@ -408,3 +408,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         DocumentBackend.from_pretrained()
     with pytest.raises(ModelError, match="no rules of documents in"):
         DocumentRules.from_pretrained(str(tmp_path / "nothing"))
+
+
+def test_places_begin_as_large_as_words():
+    torch.manual_seed(0)
+    reader = DocumentReader(DocumentConfig((*SPECIAL, *(f"w{n}" for n in range(500)))))
+    places = reader.layout(torch.rand(1, 300, 4).sort(-1).values).std()
+    assert 0.8 < float(places / reader.words.weight[1:].std()) < 1.25
