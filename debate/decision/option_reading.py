@@ -1,10 +1,10 @@
 """What a CIPHER message holds of the options of a choice."""
 
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.message import Message
+from agents.whole_words import whole_words
 from debate.decision.decision import Decode
 
 
@@ -55,7 +55,7 @@ def read_options(message: Message, options: Sequence[str], decode: Decode) -> Op
     nearest = cipher.nearest.tolist()
     steps = [step for step in range(message.thinking_tokens, len(nearest)) if option(nearest[step]) == said]
     # Some are within words: which one is the last is known where no later word holds it.
-    within = len(steps) > sum(1 for _ in _whole(message.text, said))
+    within = len(steps) > sum(1 for _ in whole_words(message.text, said))
     if not steps or (within and said in message.text[end:]):
         return None
     step = steps[-1]
@@ -73,23 +73,8 @@ def read_options(message: Message, options: Sequence[str], decode: Decode) -> Op
 
 def _last_said(text: str, options: Sequence[str]) -> tuple[str, int] | None:
     """Return the option that a text says last, and where it ends; of two that end together the longer one."""
-    found = [(end, len(option), option) for option in options if option and (end := next(_whole(text, option), 0))]
+    found = [(end, len(option), option) for option in options if option and (end := next(whole_words(text, option), 0))]
     if not found:
         return None
     end, _, option = max(found)
     return option, end
-
-
-def _whole(text: str, word: str) -> Iterator[int]:
-    """Yield where each occurrence of a word ends that is no part of a longer one, from the last to the first."""
-    place = text.rfind(word)
-    while place >= 0:
-        end = place + len(word)
-        if not (_joins(text[place - 1 : place], word[0]) or _joins(word[-1], text[end : end + 1])):
-            yield end
-        place = text.rfind(word, 0, end - 1)
-
-
-def _joins(before: str, after: str) -> bool:
-    """Return whether two neighbouring characters are of one word; the wide ones of Chinese and its neighbours stand alone."""
-    return all(one.isalnum() and unicodedata.east_asian_width(one) not in "WF" for one in (before, after))

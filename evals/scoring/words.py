@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from agents.whole_words import whole_words
 from evals.scoring.text import after_cues, answer_tags, boxed, first_sentence, last_line, said, without_markup
 
 YES_NO: Mapping[str, Sequence[str]] = {"Yes": ("yes", "true"), "No": ("no", "false")}
@@ -72,14 +73,7 @@ def final_text(response: str) -> str | None:
 def mentions(response: str, name: str) -> bool:
     """Return whether a text has another in it, whatever case and spacing, and not as a part of a longer word or number."""
     text, wanted = (" ".join(unicodedata.normalize("NFKC", given).casefold().split()) for given in (response, name))
-    before = r"(?<!\w)(?<!\d[.,])" if _has_spaces_around(wanted[:1]) else ""
-    after = r"(?!\w)(?![.,]\d)" if _has_spaces_around(wanted[-1:]) else ""
-    return re.search(f"{before}{re.escape(wanted)}{after}", text) is not None
-
-
-def _has_spaces_around(letter: str) -> bool:
-    """Whether a letter is of a script that puts spaces between words; those from U+2E80 on (Chinese, Japanese, …) do not."""
-    return letter.isalnum() and ord(letter) < 0x2E80
+    return next(whole_words(text, wanted), None) is not None
 
 
 def comparable(text: str) -> str:
