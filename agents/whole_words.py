@@ -11,8 +11,9 @@ _AFTER = re.compile(r"[.,/]\d")
 def whole_words(text: str, word: str) -> Iterator[int]:
     """Yield where each occurrence of a word ends that is no part of a longer one, from the last to the first.
 
-    Letters, digits, underscores and marks that stand side by side are of one word, but wide ones (Chinese and its neighbours) stand
-    alone, since no spaces part them. Of one number are digits with a point, a comma or a stroke between them, and a sign before them.
+    Letters, digits, underscores and marks that stand side by side are of one word, but wide ones (Chinese and its neighbours)
+    stand alone, since no spaces part them. Of one number are digits with a point, a comma or a stroke between them, and a sign
+    before them.
     """
     place = text.rfind(word) if word else -1
     while place >= 0:

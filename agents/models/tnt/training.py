@@ -11,7 +11,7 @@ from agents.models.vision.cifar10 import CLASSES
 from agents.models.vision.training import Recipe, ablated
 from agents.pretrained import Progress
 
-RECIPE = Recipe()
+RECIPE = Recipe(epochs=8)
 SIZES = TNTConfig(CLASSES)
 
 
