@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from agents.backend import Backend
-from agents.errors import ConfigError, DebateError, MissingDependency, UnknownName
+from agents.errors import ConfigError, DebateError, MissingDependency, UnknownName, first_line
 from agents.moved import moved, new_paths
 from kernels import errors as kernels_errors
 from kernels.names import Named, keywords, stray
@@ -43,7 +43,8 @@ def load(name: str, kind: str, group: str, shipped: Mapping[str, Any] | None = N
 
     Raises:
         UnknownName: neither; the message lists what is known.
-        ConfigError: a path that does not lead where it should; of a module that has moved the message has the new place.
+        ConfigError: a path that does not lead where it should, or a module that fails; of one that has moved the message has the
+            new place.
         MissingDependency: its module needs a package that is not installed.
     """
     try:
@@ -65,6 +66,10 @@ def load(name: str, kind: str, group: str, shipped: Mapping[str, Any] | None = N
             extra = None if is_path(name) else EXTRAS.get(name, name)
             raise MissingDependency(f"the {kind} {name!r}", str(error.name), extra) from error
         raise ConfigError(f"{kind} {name!r} cannot be imported: {error}") from error
+    except DebateError:
+        raise
+    except (Exception, SystemExit) as error:  # anybody's module
+        raise ConfigError(f"{kind} {name!r} cannot be imported: {type(error).__name__}: {first_line(error)}") from error
 
 
 def load_class(name: str, kind: str, group: str, base: type, shipped: Mapping[str, Any] | None = None) -> Any:

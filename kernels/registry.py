@@ -27,7 +27,8 @@ def registered(group: str) -> dict[str, str]:
     """
     found: dict[str, set[str]] = defaultdict(set)
     for point in entry_points(group=group):
-        found[point.name].add(point.value)
+        # What stands behind in brackets, the extras that it needs, is no part of the path.
+        found[point.name].add(point.value.partition("[")[0].strip())
     for name, paths in found.items():
         if len(paths) > 1:
             raise BadPath(f"{group}: the name {name!r} has several owners: {', '.join(sorted(paths))}")

@@ -190,3 +190,20 @@ def test_a_missing_package_of_a_path_is_named_without_an_extra(monkeypatch, tmp_
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MissingDependency, match="needs the package 'package_that_is_not_there'. Install it.$"):
         load("needy_topology:ring", "topology", "debate.topologies")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("def broken(:", "SyntaxError: invalid syntax"),
+        ("raise SystemExit('bye')", "SystemExit: bye"),
+        ("raise ValueError('no GPU\\nhere')", "ValueError: no GPU$"),
+        ("def __getattr__(name):\n    raise RuntimeError('lazy')", "RuntimeError: lazy"),
+    ],
+)
+def test_a_module_that_fails_is_a_sentence(monkeypatch, tmp_path, source, reason):
+    monkeypatch.delitem(sys.modules, "failing_topology", raising=False)
+    (tmp_path / "failing_topology.py").write_text(f"{source}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=f"^topology 'failing_topology:ring' cannot be imported: {reason}"):
+        load("failing_topology:ring", "topology", "debate.topologies")

@@ -29,3 +29,10 @@ def test_a_name_of_two_owners_is_refused_and_one_said_twice_is_not(monkeypatch):
 def test_what_can_name_no_module_is_an_unknown_name(name):
     with pytest.raises(registry.UnknownName):
         registry.find(name, "encoder", group="debate.encoders")
+
+
+def test_extras_that_an_entry_point_needs_are_no_part_of_its_path(monkeypatch):
+    points = [SimpleNamespace(name="ours", value="a.b:C [vision, sound]")]
+    monkeypatch.setattr(registry, "entry_points", lambda *, group: points)
+    registry.registered.cache_clear()
+    assert registry.registered("debate.encoders") == {"ours": "a.b:C"}
