@@ -1,5 +1,6 @@
 """The same promises of every belief backend, by its registered name."""
 
+import asyncio
 import subprocess
 import sys
 
@@ -79,17 +80,25 @@ def test_an_option_that_it_does_not_take_is_a_sentence(contract, tmp_path):
         create_belief_backend(contract.backend, **options, colour="red")
 
 
-@pytest.mark.parametrize("engine", ["mock", "transformers"])
-def test_its_message_is_heard_by_a_language_model(contract, backend, engine, tiny, run):
+@pytest.fixture(scope="module", params=["mock", "transformers"])
+def language_model(request, tiny):
+    """Return an engine, one for all contracts, and what runs its coroutines."""
+    options = {"model": str(tiny()), "dtype": "float32"} if request.param == "transformers" else {}
+    with asyncio.Runner() as runner:
+        model = create_backend(request.param, **options)
+        yield model, runner.run
+        runner.run(model.close())
+
+
+def test_its_message_is_heard_by_a_language_model(contract, backend, language_model):
+    model, run = language_model
+
     async def play():
-        options = {"model": str(tiny()), "dtype": "float32"} if engine == "transformers" else {}
-        model = create_backend(engine, **options)
         verbaliser = Verbaliser(model.tokenizer, model.fingerprint)
         for belief in backend.believe(contract.cases()):
             message = verbaliser.cipher(belief, sender=backend.name)
             heard = await model.submit(Request(Prompt.of("He said: ", message), Sampling(max_tokens=2)))
             assert heard.usage.prompt_tokens >= len(message.cipher)
-        await model.close()
 
     run(play())
 
