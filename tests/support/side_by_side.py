@@ -1,6 +1,6 @@
 """Runs the tests in parts, two pytest processes at a time: `python tests/support/side_by_side.py [PYTEST ARGUMENTS…]`.
 
-Each room named here is a part; the last part is all the others, so that no test is in none. Whichever process is done takes the
+Each line of rooms here is a part; the last part is all the others, so that no test is in none. Whichever process is done takes the
 next part. Each line is passed on as it comes with the number of its part; the exit code is that of the first part that failed.
 """
 
@@ -10,15 +10,22 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 AT_ONCE = 2
-# Those that take longest first, so that both end at about the same time. The first starts vLLM's engines, the second most of Ray;
-# what tests of one room share is started once.
-ROOMS = ("tests/agents", "tests/debate", "tests/evals", "tests/kernels")
+# Those that take longest first, so that both end at about the same time. The first starts vLLM's engines, the second Ray; what
+# tests of one part share is started once.
+PARTS = (
+    ("tests/agents",),
+    ("tests/debate",),
+    ("tests/evals",),
+    ("tests/kernels",),
+    ("tests/chaos", "tests/regression", "tests/weights"),
+)
 
 
 def commands(arguments: list[str]) -> list[list[str]]:
     """Return the command of each part."""
     pytest = [sys.executable, "-m", "pytest", *arguments]
-    return [*([*pytest, room] for room in ROOMS), [*pytest, *(f"--ignore={room}" for room in ROOMS)]]
+    others = [f"--ignore={room}" for rooms in PARTS for room in rooms]
+    return [*([*pytest, *rooms] for rooms in PARTS), [*pytest, *others]]
 
 
 def play(part: int, command: list[str]) -> int:
