@@ -1,7 +1,8 @@
 """Runs the tests in parts, two pytest processes at a time: `python tests/support/side_by_side.py [PYTEST ARGUMENTS…]`.
 
-Each line of rooms here is a part; the last part is all the others, so that no test is in none. Whichever process is done takes the
-next part. Each line is passed on as it comes with the number of its part; the exit code is that of the first part that failed.
+Each line of rooms here is a part; the last part is all the others, so that no test is in none. Whichever process is done takes
+the next part. Each line is passed on as it comes with the number of its part; the exit code is that of the first part that
+failed.
 """
 
 import os
