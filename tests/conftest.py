@@ -35,13 +35,12 @@ def _configs() -> dict[str, Any]:
     from transformers import Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, MistralConfig, Qwen3Config
 
     gpt2 = {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 256}
-    wide = {**COMMON, "hidden_size": 128, "intermediate_size": 192, "head_dim": 32, "max_position_embeddings": 1024}
     return {
         "llama": LlamaConfig(**COMMON, tie_word_embeddings=True),
         # Wide enough for vLLM's attention, and with a head of its own.
-        "llama-wide": LlamaConfig(**wide),
-        # The same, for what is compiled: that takes its time for each layer.
-        "llama-wide-shallow": LlamaConfig(**{**wide, "num_hidden_layers": 1}),
+        "llama-wide": LlamaConfig(
+            **{**COMMON, "hidden_size": 128, "intermediate_size": 192, "head_dim": 32, "max_position_embeddings": 1024}
+        ),
         "qwen3": Qwen3Config(**COMMON, tie_word_embeddings=False),
         "mistral-window": MistralConfig(**COMMON, sliding_window=16),
         "gemma3-scaled-sliding": Gemma3TextConfig(

@@ -278,9 +278,9 @@ def test_adapters_side_by_side_over_one_model(expected, tiny, tmp_path):
 
 
 def test_without_prefix_cache_and_compiled(tiny, expected):
-    requests, folder = [asked(i) for i in range(32)], tiny("llama-wide-shallow")
-    with engine(folder, is_within=True, enable_prefix_caching=False, **CRAMPED) as backend:
-        assert_same(say(backend, requests), expected(requests, folder))
+    requests = [asked(i) for i in range(32)]
+    with engine(tiny("llama-wide"), is_within=True, enable_prefix_caching=False, **CRAMPED) as backend:
+        assert_same(say(backend, requests), expected(requests))
         assert backend.state()["resumed"] > 0
 
 
