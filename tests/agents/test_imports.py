@@ -6,7 +6,11 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("package", ["agents", "debate", "evals", "kernels", "debate.cli"])
+# The last two are what each process on Ray, and each of vLLM's, would otherwise import an engine for.
+@pytest.mark.parametrize(
+    "package",
+    ["agents", "debate", "evals", "kernels", "debate.cli", "agents.backends.vllm", "debate.runtime.ray.packages"],
+)
 def test_importing_a_package_is_light(package):
     code = f"import sys, {package}; sys.exit(bool({{'torch', 'triton', 'transformers'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

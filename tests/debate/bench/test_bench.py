@@ -2,11 +2,7 @@
 
 import json
 
-import pytest
-import torch
-
 from debate.bench.engine import Arm, Plan, Rates, arms
-from debate.bench.sharded import on_ray
 
 
 def test_ratios_are_taken_within_a_round():
@@ -105,21 +101,3 @@ def test_bench_sharded_compares_counts_and_reckons(cli, tmp_path):
     code, _, said = cli("bench", "sharded", "--length", 10, "--ranks", 6)
     assert code == 2
     assert "take fewer ranks" in said
-
-
-@pytest.mark.slow
-def test_shares_in_ray_actors_come_to_what_one_process_computes():
-    pytest.importorskip("ray")
-    from debate.config.execution import ExecutionConfig
-    from debate.runtime.ray.session import RaySession
-
-    q, k, v = torch.randn(3, 2, 11, 4, generator=torch.Generator().manual_seed(0)).unbind()
-    session = RaySession(ExecutionConfig(runtime="ray"))
-    try:
-        found, scores = on_ray(q, k, v, 3, scaling=0.5, causal=True)
-    finally:
-        session.close()
-    right = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-    torch.testing.assert_close(found, right, atol=1e-5, rtol=1e-5)
-    # The first rank hears itself alone, the last all three.
-    assert scores == [16, 32, 33]

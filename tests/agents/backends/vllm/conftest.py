@@ -17,16 +17,22 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def expected(tiny):
-    """Return what the transformers backend says to requests."""
+    """Return what the transformers backend says to requests: one engine for all that are asked of a model."""
     from agents.registry import create_backend
 
-    def say(requests, folder=None):
-        async def play():
-            backend = create_backend("transformers", model=str(folder or tiny("llama-wide")), dtype="float32")
-            found = [await pending for pending in [backend.submit(request) for request in requests]]
-            await backend.close()
-            return found
+    started = {}
 
-        return asyncio.run(play())
+    async def play(backend, requests):
+        return [await pending for pending in [backend.submit(request) for request in requests]]
 
-    return say
+    with asyncio.Runner() as runner:
+
+        def say(requests, folder=None):
+            folder = str(folder or tiny("llama-wide"))
+            if folder not in started:
+                started[folder] = create_backend("transformers", model=folder, dtype="float32")
+            return runner.run(play(started[folder], requests))
+
+        yield say
+        for backend in started.values():
+            runner.run(backend.close())

@@ -18,6 +18,7 @@ from support.vllm_engine import CRAMPED, engine
 
 from agents.backend import Prompt, Request, Sampling
 from agents.backends.vllm.options import SOCKETS
+from agents.backends.vllm.survey import OPTIONS
 from agents.errors import BackendFailed, ConfigError, RequestError
 from agents.registry import create_backend
 from kernels.encoders import names
@@ -258,8 +259,8 @@ def test_adapters_side_by_side_over_one_model(expected, tiny, tmp_path):
     pairs = [save_adapter(tmp_path, tiny("llama-wide"), seed) for seed in (1, 2)]
     plain = [asked(i, max_tokens=6) for i in range(4)]
     requests = [replace(request, adapter=str(pairs[i % 2][0])) for i, request in enumerate(plain)]
-    options = {"enforce_eager": True, "enable_lora": True, "max_lora_rank": 8, "max_loras": 2, "max_model_len": 512}
-    with engine(tiny("llama-wide"), **options) as backend:
+    options = {"enable_lora": True, "max_lora_rank": 8, "max_loras": 2, "max_model_len": 512, **OPTIONS}
+    with engine(tiny("llama-wide"), is_within=True, **options) as backend:
         found = say(backend, requests)
         with pytest.raises(RequestError, match="adapter_config.json"):
             say(backend, [replace(plain[0], adapter=str(tmp_path / "nowhere"))])
@@ -278,7 +279,7 @@ def test_adapters_side_by_side_over_one_model(expected, tiny, tmp_path):
 
 def test_without_prefix_cache_and_compiled(tiny, expected):
     requests = [asked(i) for i in range(32)]
-    with engine(tiny("llama-wide"), enable_prefix_caching=False, **CRAMPED) as backend:
+    with engine(tiny("llama-wide"), is_within=True, enable_prefix_caching=False, **CRAMPED) as backend:
         assert_same(say(backend, requests), expected(requests))
         assert backend.state()["resumed"] > 0
 

@@ -102,7 +102,7 @@ def test_messages_are_heard_as_transformers_hears_them(v2, expected):
     assert any(generation.usage.cached_tokens for generation in again)
 
 
-@pytest.mark.parametrize("late_s", [0.0, 0.5])
+@pytest.mark.parametrize("late_s", [pytest.param(0.0, marks=pytest.mark.long), 0.5])
 def test_stop_strings_and_an_abort_that_comes_late(v2, expected, monkeypatch, late_s):
     from vllm.v1.engine.async_llm import AsyncLLM
 

@@ -5,6 +5,7 @@ import os
 import pickle
 import stat
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ from evals.evaluation import evaluate
 ray = pytest.importorskip("ray")
 SECONDS = 5.0
 pytestmark = pytest.mark.usefixtures("session")
-PLAYED = pytest.mark.parametrize("configured", [config_of, with_runners], ids=["by the driver", "by runners"])
+PLAYED = pytest.mark.parametrize(
+    "configured", [config_of, partial(with_runners, runners=1)], ids=["by the driver", "by a runner"]
+)
 
 
 def played(*, long):

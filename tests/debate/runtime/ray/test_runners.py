@@ -110,7 +110,9 @@ def test_an_engine_that_is_killed_under_runners_is_started_again_and_nothing_is_
 
 
 def test_a_prompt_that_a_runner_finds_too_long_fails_its_question_with_its_sentence(tmp_path, run):
-    (row,) = run(evaluate(with_runners(context=200, replicas=1), out=tmp_path / "run", limit=1, methods=["text"]))
+    (row,) = run(
+        evaluate(with_runners(context=200, replicas=1, runners=1), out=tmp_path / "run", limit=1, methods=["text"])
+    )
     (failed,) = records(tmp_path / "run", "failed")
     assert (row.failed, row.total) == (1, 1)
     assert "agent 'ada'" in failed["reason"]

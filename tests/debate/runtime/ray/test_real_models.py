@@ -8,7 +8,7 @@ from debate.config.shipped import configs_folder
 from evals.evaluation import evaluate
 
 pytest.importorskip("ray")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("session")]
 
 
 @pytest.mark.parametrize("model", ["tiny/ada", pytest.param("smollm2", marks=[pytest.mark.weights, pytest.mark.long])])
