@@ -1,0 +1,77 @@
+"""What each text costs a decoder of which some parts are switched off. B rows, T positions, V vocabulary."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from agents.transforms.axformer.search import Switches
+from agents.transforms.subject import Subject, layers_of
+from agents.transforms.units import masked
+
+AT_ONCE = 16
+"""Rows of one forward pass."""
+
+
+class Passes:
+    """The losses of a model over some texts.
+
+    Args:
+        subject: the model.
+        ids: [B, T] int64.
+        counted: [B, T] bool, the tokens that are to be foretold, at least one a row and none in the first place.
+        slices: the units of each group.
+        keys: K of hard attention.
+    """
+
+    def __init__(self, subject: Subject, ids: Tensor, counted: Tensor, slices: list[slice], keys: int) -> None:
+        self._subject, self._ids, self._counted = subject, ids, counted
+        self._slices, self._keys = slices, keys
+
+    @torch.no_grad()
+    def losses(self, switches: Switches) -> Tensor:
+        """Return the mean nats of the counted tokens of each text [B] in float64, by the model with some switches."""
+        found = []
+        with switched(self._subject, switches, self._slices, self._keys):
+            for ids, counted in zip(self._ids.split(AT_ONCE), self._counted.split(AT_ONCE), strict=True):
+                length = int(counted.any(0).nonzero().max()) + 1
+                logits = self._subject.model(ids[:, : length - 1], use_cache=False).logits
+                nats = functional.cross_entropy(logits.float().mT, ids[:, 1:length], reduction="none")
+                there = counted[:, 1:length]
+                found.append((nats.double() * there).sum(1) / there.sum(1))
+        return torch.cat(found)
+
+
+def units_of(groups: Tensor, slices: list[slice]) -> Tensor:
+    """Return which units stay [L, F], of which groups do [L, M]."""
+    sizes = torch.tensor([each.stop - each.start for each in slices])
+    return groups.repeat_interleave(sizes, 1)
+
+
+@contextmanager
+def switched(subject: Subject, switches: Switches, slices: list[slice], keys: int) -> Iterator[None]:
+    """Within it a model computes with some switches."""
+    from agents.transforms.axformer.model import harden
+
+    layers = layers_of(subject, "axformer")
+    with ExitStack() as stack:
+        stack.enter_context(masked(subject, switches.kept_heads, units_of(switches.kept_units, slices)))
+        # With a block its bias goes too, which a mask in front of the last map leaves.
+        for layer, stays, feeds in zip(layers, switches.attention, switches.feed_forward, strict=True):
+            for last, there in ((layer.self_attn.o_proj, stays), (layer.mlp.down_proj, feeds)):
+                if last.bias is not None and not there:
+                    stack.callback(last.register_forward_hook(_nothing).remove)
+        try:
+            for place in switches.hard_layers:
+                harden(layers[place].self_attn, keys)
+            yield
+        finally:
+            for place in switches.hard_layers:
+                harden(layers[place].self_attn, 0)
+
+
+def _nothing(module: Any, inputs: Any, output: Tensor) -> Tensor:
+    return torch.zeros_like(output)
