@@ -12,7 +12,7 @@ from agents.transforms.axformer.search import Switches
 from agents.transforms.subject import Subject, layers_of
 from agents.transforms.units import masked
 
-AT_ONCE = 16
+AT_ONCE = 8
 """Rows of one forward pass."""
 
 
@@ -28,21 +28,28 @@ class Passes:
     """
 
     def __init__(self, subject: Subject, ids: Tensor, counted: Tensor, slices: list[slice], keys: int) -> None:
-        self._subject, self._ids, self._counted = subject, ids, counted
-        self._slices, self._keys = slices, keys
+        self._subject, self._slices, self._keys = subject, slices, keys
+        # Rows of about one length together: what follows the last token that counts is not read.
+        ends = (counted * torch.arange(1, counted.shape[1] + 1)).amax(1)
+        order = ends.argsort(stable=True)
+        self._places = order.argsort()
+        self._rows = [
+            (ids[rows, :end], counted[rows, :end])
+            for rows in order.split(AT_ONCE)
+            for end in [int(ends[rows].max())]
+        ]
 
     @torch.no_grad()
     def losses(self, switches: Switches) -> Tensor:
         """Return the mean nats of the counted tokens of each text [B] in float64, by the model with some switches."""
         found = []
         with switched(self._subject, switches, self._slices, self._keys):
-            for ids, counted in zip(self._ids.split(AT_ONCE), self._counted.split(AT_ONCE), strict=True):
-                length = int(counted.any(0).nonzero().max()) + 1
-                logits = self._subject.model(ids[:, : length - 1], use_cache=False).logits
-                nats = functional.cross_entropy(logits.float().mT, ids[:, 1:length], reduction="none")
-                there = counted[:, 1:length]
+            for ids, counted in self._rows:
+                logits = self._subject.model(ids[:, :-1], use_cache=False).logits
+                nats = functional.cross_entropy(logits.float().mT, ids[:, 1:], reduction="none")
+                there = counted[:, 1:]
                 found.append((nats.double() * there).sum(1) / there.sum(1))
-        return torch.cat(found)
+        return torch.cat(found)[self._places]
 
 
 def units_of(groups: Tensor, slices: list[slice]) -> Tensor:
