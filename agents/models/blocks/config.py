@@ -107,9 +107,8 @@ def check_layers(config: EncoderConfig, layers: tuple[LayerSize, ...]) -> None:
         raise ConfigError(
             "layers have sizes of their own where none is shared and each has one feed-forward layer: shared: false, experts: 1"
         )
-    if len(layers) != config.layers or any(
-        each.heads > config.heads or each.hidden > config.hidden for each in layers
-    ):
+    if len(layers) != config.layers or any(each.heads > config.heads or each.hidden > config.hidden for each in layers):
         raise ConfigError(
-            f"there are sizes of each of {config.layers} layers, at most {config.heads} heads and {config.hidden} units; got {layers}"
+            f"there are sizes of each of {config.layers} layers, at most {config.heads} heads and {config.hidden} units; got "
+            f"{layers}"
         )

@@ -1,18 +1,17 @@
 """The recipe of AxFormer: a classifier of SST-2 that learnt its phrases too well, and what held-out sentences take from it.
 
-Changes are accepted by whole sentences of the training file, no phrase of which is trained on; what is claimed is of the development
-sentences, which no step sees. A model that is only less sure of itself has a lower loss too, so the claim that matters is made
-again after a temperature was fitted to each model on the held-out sentences.
+Changes are accepted by whole sentences of the training file, no phrase of which is trained on; what is claimed is of the
+development sentences, which no step sees. A model that is only less sure of itself has a lower loss too, so the claim that
+matters is made again after a temperature was fitted to each model on the held-out sentences.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from agents.atomic_file import write_json
@@ -43,7 +42,7 @@ class AxFormerRecipe:
     """
 
     phrases: int = 20_000
-    training: Recipe = Recipe(steps=1000)
+    training: Recipe = field(default_factory=lambda: Recipe(steps=1000))
     groups: int = GROUPS
     draws: int = 5
     margin: float = 0.005
@@ -123,7 +122,8 @@ def measured(
     )
     progress(
         f"seed {seed}: held-out loss {search.before:.4f} to {search.after:.4f}, untouched {before:.4f} to {after:.4f}, "
-        f"{without:.4f} without hard attention, {by_chance:.4f} by chance; right {right(base, test):.4f} to {right(ours, test):.4f}"
+        f"{without:.4f} without hard attention, {by_chance:.4f} by chance; right {right(base, test):.4f} to "
+        f"{right(ours, test):.4f}"
     )
     pairs = [
         (-search.after, -search.before),

@@ -44,4 +44,9 @@ class TextEncoderConfig:
     @property
     def sizes(self) -> dict[str, Any]:
         """The fields as JSON values."""
-        return {**asdict(self), "labels": list(self.labels), "words": list(self.words), "layers": [asdict(each) for each in self.layers]}
+        return {
+            **asdict(self),
+            "labels": list(self.labels),
+            "words": list(self.words),
+            "layers": [asdict(each) for each in self.layers],
+        }

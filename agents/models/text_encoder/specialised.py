@@ -35,8 +35,8 @@ class Specialiser:
         encoder = model.config.encoder
         if encoder.shared or encoder.experts > 1 or model.config.layers:
             raise ConfigError(
-                "axformer takes parts of layers that share no block and have one feed-forward layer, of a model from which nothing "
-                "was taken yet: shared: false, experts: 1, layers: []"
+                "axformer takes parts of layers that share no block and have one feed-forward layer, of a model from which "
+                "nothing was taken yet: shared: false, experts: 1, layers: []"
             )
         if not 1 <= groups <= encoder.hidden:
             raise ConfigError(f"axformer: groups is from 1 to the {encoder.hidden} units of a layer; got {groups}")

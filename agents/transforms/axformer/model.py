@@ -123,7 +123,8 @@ def check_keys(config: Any) -> None:
     keys = config.hard_keys
     if not isinstance(keys, list | tuple) or len(keys) != config.num_hidden_layers or any(each < 0 for each in keys):
         raise ConfigError(
-            f"hard_keys says for each of {config.num_hidden_layers} layers how many positions a query hears, 0 for all; got {keys}"
+            f"hard_keys says for each of {config.num_hidden_layers} layers how many positions a query hears, 0 for all; got "
+            f"{keys}"
         )
 
 

@@ -1,10 +1,10 @@
 """Which parts of a model go: one after the other, each for good if held-out losses say so.
 
 Nagarajan, Sen, Stevens and Raghunathan (2020, arXiv:2010.03688), the rule and the order as in their code (github
-amrnag/Specialized-Transformers, fa673a9). A change is accepted where the mean loss is below the lowest so far and more than half of
-the samples lose no more than they did in the model as it was. First the attention of layers, from the first, is made hard; then,
-from the last layer down, the feed-forward block is tried as a whole, and in groups of units where that costs less than a tenth,
-and the attention block likewise, in heads.
+amrnag/Specialized-Transformers, fa673a9). A change is accepted where the mean loss is below the lowest so far and more than half
+of the samples lose no more than they did in the model as it was. First the attention of layers, from the first, is made hard;
+then, from the last layer down, the feed-forward block is tried as a whole, and in groups of units where that costs less than a
+tenth, and the attention block likewise, in heads.
 
 Other than there: the mean is over samples, and not over batches of which the last may be shorter; and `slack`, which is ours.
 L layers, G heads and M groups of units a layer, n samples.
@@ -94,8 +94,8 @@ class Accept:
     Args:
         base: [n], losses of the model as it was.
         share: of the samples, of which more have to lose no more than in the model as it was.
-        slack: 0 is the paper's rule. Above it a change stays while the mean loss is below (1 + slack) times that of the model as it
-            was, and a sample may lose (1 + slack) times as much: a model that has nothing to gain can so be made smaller.
+        slack: 0 is the paper's rule. Above it a change stays while the mean loss is below (1 + slack) times that of the model as
+            it was, and a sample may lose (1 + slack) times as much: a model that has nothing to gain can so be made smaller.
     """
 
     def __init__(self, base: Tensor, *, share: float = 0.5, slack: float = 0.0) -> None:

@@ -46,9 +46,7 @@ def split_texts(
         ConfigError: texts that cannot be had, in which nothing counts, or of which none is left untouched.
     """
     if untouched < 1:
-        raise ConfigError(
-            f"axformer: untouched is how many texts tell what a search fits, at least 1; got {untouched}"
-        )
+        raise ConfigError(f"axformer: untouched is how many texts tell what a search fits, at least 1; got {untouched}")
     made = _texts(subject, source, rows + untouched, length, seed, after)
     if bool((empty := ~made.counted.any(1)).any()):
         raise ConfigError(
@@ -67,7 +65,9 @@ def _texts(subject: Subject, source: str, rows: int, length: int, seed: int, aft
         found = calibration_rows(subject, source, rows=rows, length=length, seed=seed)
         return _counting(found, torch.ones(rows, dtype=torch.long))
     if source == OWN:
-        raise ConfigError(f"axformer: after is of given texts; a model's own have no {after!r}. Leave it out, or name other texts")
+        raise ConfigError(
+            f"axformer: after is of given texts; a model's own have no {after!r}. Leave it out, or name other texts"
+        )
     # What a source, its size and a seed may be is said there.
     calibration_rows(subject, source, rows=rows, length=length, seed=seed)
     encoded, first = [], []
@@ -92,6 +92,8 @@ def _counting(rows: Rows, first: Tensor) -> Texts:
 def _with_places(tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
     """Return a text's tokens, and where in it each begins."""
     if not tokenizer.is_fast:
-        raise ConfigError("axformer: after needs a tokenizer that says where its tokens stand (tokenizer.json); leave it out")
+        raise ConfigError(
+            "axformer: after needs a tokenizer that says where its tokens stand (tokenizer.json); leave it out"
+        )
     found = tokenizer(text, return_offsets_mapping=True)
     return list(found.input_ids), [start for start, _ in found.offset_mapping]

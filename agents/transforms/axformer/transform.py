@@ -1,17 +1,17 @@
 """`axformer`: what held-out texts say a model does better without is taken away, one part after the other.
 
 Nagarajan, Sen, Stevens and Raghunathan (2020, arXiv:2010.03688); the search and its rule are in a file of their own. What goes is
-really removed, where the published code masks it. Nothing is trained: the paper's further fine-tuning of what is left is not here.
+really removed, where the published code masks it. Nothing is trained: the paper's fine-tuning of what is left is not here.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from agents.errors import ConfigError
 from agents.transforms.axformer.passes import Passes, units_of
-from agents.transforms.axformer.search import NEAR, Specialised, Switches, check, drawn, specialise
+from agents.transforms.axformer.search import NEAR, Switches, check, drawn, specialise
 from agents.transforms.axformer.texts import Texts, split_texts
 from agents.transforms.calibration import OWN, check_seed
 from agents.transforms.recast import recast
@@ -109,8 +109,8 @@ def _keys(subject: Subject, keys: int, texts: Texts, mean: int) -> int:
     found, longest = keys or max(1, mean // 2), int(texts.is_text.sum(1).max())
     if not 1 <= found < longest:
         raise ConfigError(
-            f"axformer: keys is from 1 to {longest - 1}, since the longest text has {longest} tokens and hard attention of more keeps "
-            f"all; got {found}. Set keys, longer texts, or hard=false"
+            f"axformer: keys is from 1 to {longest - 1}, since the longest text has {longest} tokens and hard attention of more "
+            f"keeps all; got {found}. Set keys, longer texts, or hard=false"
         )
     return found
 
@@ -118,7 +118,7 @@ def _keys(subject: Subject, keys: int, texts: Texts, mean: int) -> int:
 def _slices(units: int, groups: int) -> list[slice]:
     """Return the units of each group; they differ by one unit at most."""
     bounds = [units * place // groups for place in range(groups + 1)]
-    return [slice(start, end) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [slice(start, end) for start, end in pairwise(bounds)]
 
 
 def _carried_out(
@@ -162,8 +162,8 @@ def _told(facts: dict[str, Any], random: bool) -> str:
         else f"Of {facts['trials']} changes that were tried {len(facts['accepted'])} were accepted"
     )
     return (
-        f"{how}: the mean loss of the {facts['texts'][0]} texts that decided is {after:.4f} nats a token where it was {before:.4f}, "
-        f"that of {facts['texts'][1]} others {untouched_after:.4f} where it was {untouched_before:.4f}."
+        f"{how}: the mean loss of the {facts['texts'][0]} texts that decided is {after:.4f} nats a token where it was "
+        f"{before:.4f}, that of {facts['texts'][1]} others {untouched_after:.4f} where it was {untouched_before:.4f}."
     )
 
 

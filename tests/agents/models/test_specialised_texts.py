@@ -49,7 +49,7 @@ def test_what_is_left_is_the_model_with_parts_switched_off():
                 q, k, v = (each(h).unflatten(-1, (2, 3)).transpose(0, 1) for each in (part.q, part.k, part.v))
                 shares = (q @ k.mT / 3**0.5).softmax(-1)
                 # The two largest of the whole softmax, as they are.
-                least = shares.sort(-1, descending=True).values[..., : keys][..., -1:]
+                least = shares.sort(-1, descending=True).values[..., :keys][..., -1:]
                 heard = (shares * (shares >= least)) @ v
                 if layer == 2:
                     heard[0] = 0
@@ -132,7 +132,7 @@ def test_what_cannot_be_specialised_is_refused():
         Specialiser(TextEncoder(replace(SMALL, layers=(LayerSize(1, 1),) * 3)), keys=2)
     for keys in (0, 8):
         with pytest.raises(ConfigError, match=f"keys is from 1 to 7, since 8 words are read .*; got {keys}"):
-            Specialiser(small(), keys=keys)
+            Specialiser(small(), keys=keys, groups=4)
     with pytest.raises(ConfigError, match="groups is from 1 to the 10 units of a layer; got 12"):
         Specialiser(small(), keys=2)
 

@@ -17,7 +17,7 @@ from agents.tokenizers import byte_tokenizer
 from agents.transforms.axformer import transform
 from agents.transforms.axformer.model import MODELS, HardLlamaConfig, HardLlamaForCausalLM, harden
 from agents.transforms.axformer.passes import Passes, units_of
-from agents.transforms.axformer.search import Accept, Switches, drawn, specialise
+from agents.transforms.axformer.search import Accept, Specialised, Switches, drawn, specialise
 from agents.transforms.axformer.texts import split_texts
 from agents.transforms.axformer.transform import axformer
 from agents.transforms.counted import kept_share
@@ -175,8 +175,9 @@ def test_what_is_removed_computes_as_what_was_switched_off(family):
     switched = Passes(one, given.ids, given.counted, SLICES, keys).losses(switches)
     # What was switched off is on again.
     assert torch.equal(logits(one, IDS), expected)
-    transform._carried_out(one, transform.shape_of(one, "axformer"), switches, SLICES, keys, 30,
-                           {"loss": [1, 1], "loss_untouched": [1, 1], "texts": [3, 1], "trials": 1, "accepted": []}, False)  # fmt: skip
+    facts = {"loss": [1, 1], "loss_untouched": [1, 1], "texts": [3, 1], "trials": 1, "accepted": []}
+    shape = transform.shape_of(one, "axformer")
+    transform._carried_out(one, shape, switches, SLICES, keys, 30, facts, random=False)
     found = one.model(given.ids, use_cache=False).logits
     for row, want in enumerate(switched):
         places = given.counted[row].nonzero().flatten()
@@ -196,14 +197,14 @@ def test_hard_attention_in_a_model_is_its_definition_and_comes_off_again():
     torch.testing.assert_close(hardened[:, :3], expected[:, :3])
     assert (hardened[:, 3:] - expected[:, 3:]).abs().amax(-1).min() > 1e-3
     # By hand: the first layer's shares with zeros in place of all but three.
-    attention = other.model.model.layers[0].self_attn
+    attention, ids = other.model.model.layers[0].self_attn, IDS[:1]
     seen = []
     attention.o_proj.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     one.model.model.layers[0].self_attn.o_proj.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    shares = other.model(IDS, use_cache=False, output_attentions=True).attentions[0].double()
-    logits(one, IDS)
-    value = attention.v_proj(other.model.model.layers[0].input_layernorm(other.model.model.embed_tokens(IDS)))
-    value = value.view(2, 8, 2, 6).transpose(1, 2).repeat_interleave(2, 1).double()
+    shares = other.model(ids, use_cache=False, output_attentions=True).attentions[0].double()
+    logits(one, ids)
+    value = attention.v_proj(other.model.model.layers[0].input_layernorm(other.model.model.embed_tokens(ids)))
+    value = value.view(1, 8, 2, 6).transpose(1, 2).repeat_interleave(2, 1).double()
     shares = shares * (shares >= shares.topk(3).values[..., -1:])
     torch.testing.assert_close(seen[1].double(), (shares @ value).transpose(1, 2).flatten(2), atol=1e-5, rtol=0)
     for layer in one.model.model.layers:
@@ -229,8 +230,8 @@ def test_losses_are_of_the_tokens_behind_the_last_of_some_words():
 
 
 def test_texts_that_decide_and_others_do_not_overlap(tmp_path):
-    (tmp_path / "texts.txt").write_text("abcd\n" * 4 + "efgh\nijkl\n")
-    given, others = split_texts(subject(), str(tmp_path / "texts.txt"), rows=3, untouched=3, length=9, seed=0, after="")
+    (tmp_path / "texts.txt").write_text("abcd\n" * 3 + "efgh\nijkl\nmnop\nqrst\nuvwx\n")
+    given, others = split_texts(subject(), str(tmp_path / "texts.txt"), rows=4, untouched=4, length=9, seed=0, after="")
     assert not {tuple(row) for row in given.ids.tolist()} & {tuple(row) for row in others.ids.tolist()}
     (tmp_path / "texts.txt").write_text("abcd\n" * 4)
     with pytest.raises(ConfigError, match="every untouched text .* is among those that changes are accepted by"):
@@ -268,7 +269,10 @@ def test_where_nothing_is_gained_it_is_the_model_itself(monkeypatch):
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ({"keys": 40}, "keys is from 1 to 39, since the longest text has 40 tokens and hard attention of more keeps all; got 40"),
+        (
+            {"keys": 40},
+            "keys is from 1 to 39, since the longest text has 40 tokens and hard attention of more keeps all; got 40",
+        ),
         ({"keys": -1}, "keys is from 1 to 39"),
         ({"groups": 11}, "groups is from 1 to the 10 units of a layer; got 11"),
         ({"rows": 0}, "rows must be at least 1; got 0"),
@@ -307,7 +311,7 @@ def test_a_hard_copy_plays_alone_as_in_company_and_nothing_follows_it(tiny, tmp_
     def some(losses, whole, **_):
         last = len(whole.hard) - 1
         chosen["switches"] = whole.turned("hard", last).turned("heads", 0, 0)
-        return transform.Specialised(chosen["switches"], (), 1.0, 1.0)
+        return Specialised(chosen["switches"], (), 1.0, 1.0)
 
     monkeypatch.setattr(transform, "specialise", some)
     step = "axformer(rows=2, untouched=2, length=24, groups=2, keys=3)"
