@@ -13,10 +13,12 @@ from torch.nn import functional
 from agents.errors import ConfigError
 from agents.models.blocks.config import LayerSize
 from agents.models.text_encoder.model import TextEncoder
-from agents.models.text_encoder.training import Sentences, scores_of
+from agents.models.text_encoder.training import Sentences
 from agents.transforms.axformer.search import Specialised, Switches, specialise
 
 GROUPS = 12
+AT_ONCE = 50
+"""Texts of one forward pass."""
 
 
 class Specialiser:
@@ -64,18 +66,39 @@ class Specialiser:
         made.load_state_dict(kept)
         return made.eval()
 
-    def losses(self, switches: Switches, sentences: Sentences) -> Tensor:
-        """Return the nats [n] that right labels cost the model with some switches."""
-        return nats(self.made(switches), sentences)
-
     def specialised(self, sentences: Sentences, *, slack: float = 0.0, hard: bool = True) -> Specialised:
         """Return what sentences that are held out leave of the model; see `specialise`."""
-        return specialise(lambda switches: self.losses(switches, sentences), self.whole, slack=slack, hard=hard)
+        read = _Read(self.model, sentences)
+        return specialise(lambda switches: read.nats(self.made(switches)), self.whole, slack=slack, hard=hard)
+
+
+class _Read:
+    """Texts as word numbers, those of about one length together, so that little is padding.
+
+    Args:
+        model: whose words they are.
+        sentences: texts and labels [n].
+    """
+
+    def __init__(self, model: TextEncoder, sentences: Sentences) -> None:
+        words = model.encode(sentences.texts)
+        lengths = words.ne(0).sum(1)
+        order = lengths.argsort(stable=True)
+        self._places = order.argsort()
+        self._batches = [
+            (words[rows, : int(lengths[rows].max())], sentences.labels[rows]) for rows in order.split(AT_ONCE)
+        ]
+
+    @torch.inference_mode()
+    def nats(self, model: TextEncoder) -> Tensor:
+        """Return what the right label of each text [n] costs a model that knows the same words, in nats."""
+        found = [functional.cross_entropy(model(words), labels, reduction="none") for words, labels in self._batches]
+        return torch.cat(found)[self._places]
 
 
 def nats(model: TextEncoder, sentences: Sentences) -> Tensor:
     """Return what the right label of each text [n] costs a model, in nats."""
-    return functional.cross_entropy(scores_of(model, sentences.texts), sentences.labels, reduction="none")
+    return _Read(model, sentences).nats(model)
 
 
 def parameters(model: TextEncoder) -> int:
