@@ -83,8 +83,10 @@ def axformer(
     whole = Switches.whole(shape.layers, shape.heads, groups)
     told = [float(untold.losses(each).mean()) for each in (whole, switches)]
     facts = {
-        "loss": [found.before, after_loss],
-        "loss_untouched": told,
+        "loss_before": found.before,
+        "loss": after_loss,
+        "loss_untouched_before": told[0],
+        "loss_untouched": told[1],
         "texts": [len(given.ids), len(others.ids)],
         "trials": len(found.trials),
         "accepted": found.accepted,
@@ -155,15 +157,15 @@ def _carried_out(
 
 
 def _told(facts: dict[str, Any], random: bool) -> str:
-    (before, after), (untouched_before, untouched_after) = facts["loss"], facts["loss_untouched"]
     how = (
         "As many parts as the search would have taken went at random places"
         if random
         else f"Of {facts['trials']} changes that were tried {len(facts['accepted'])} were accepted"
     )
     return (
-        f"{how}: the mean loss of the {facts['texts'][0]} texts that decided is {after:.4f} nats a token where it was "
-        f"{before:.4f}, that of {facts['texts'][1]} others {untouched_after:.4f} where it was {untouched_before:.4f}."
+        f"{how}: the mean loss of the {facts['texts'][0]} texts that decided is {facts['loss']:.4f} nats a token where it was "
+        f"{facts['loss_before']:.4f}, that of {facts['texts'][1]} others {facts['loss_untouched']:.4f} where it was "
+        f"{facts['loss_untouched_before']:.4f}."
     )
 
 
@@ -180,7 +182,7 @@ def _blocks(switches: Switches) -> list[str]:
         return []
     return [
         f"As a whole went {' and '.join(gone)}. A config has no layer without them, so they are stored as zeros, which an engine "
-        "computes; the folder is an ordinary one."
+        "computes, and the folder is laid out as its base's."
     ]
 
 
