@@ -32,8 +32,7 @@ class TextEncoderConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if isinstance(self.encoder, Mapping):
             object.__setattr__(self, "encoder", EncoderConfig(**self.encoder))
-        made = (LayerSize(**each) if isinstance(each, Mapping) else each for each in self.layers)
-        object.__setattr__(self, "layers", tuple(made))
+        object.__setattr__(self, "layers", tuple(self.layers))
         check_layers(self.encoder, self.layers)
         if not self.labels or self.longest < 1 or self.words[:2] != (PAD, UNKNOWN):
             raise ConfigError(

@@ -66,10 +66,10 @@ class Specialiser:
         made.load_state_dict(kept)
         return made.eval()
 
-    def specialised(self, sentences: Sentences, *, slack: float = 0.0, hard: bool = True) -> Specialised:
+    def specialised(self, sentences: Sentences, *, share: float = 0.5) -> Specialised:
         """Return what sentences that are held out leave of the model; see `specialise`."""
         read = _Read(self.model, sentences)
-        return specialise(lambda switches: read.nats(self.made(switches)), self.whole, slack=slack, hard=hard)
+        return specialise(lambda switches: read.nats(self.made(switches)), self.whole, share=share)
 
 
 class _Read:
@@ -86,7 +86,7 @@ class _Read:
         order = lengths.argsort(stable=True)
         self._places = order.argsort()
         self._batches = [
-            (words[rows, : int(lengths[rows].max())], sentences.labels[rows]) for rows in order.split(AT_ONCE)
+            (words[rows, : int(lengths[rows].max())], sentences.labels[rows]) for rows in torch.split(order, AT_ONCE)
         ]
 
     @torch.inference_mode()

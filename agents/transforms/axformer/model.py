@@ -78,13 +78,14 @@ KINDS: dict[type[nn.Module], type[nn.Module]] = {
     Qwen2Attention: HardQwen2Attention,
     Qwen3Attention: HardQwen3Attention,
 }
+PLAIN = {hard: plain for plain, hard in KINDS.items()}
 
 
 def harden(attention: Any, keys: int) -> None:
     """Make the attention of a layer hard, its maps staying as they are; 0 makes it what it was."""
-    if isinstance(attention, HardAttention):
+    if type(attention) in PLAIN:
         attention.config = attention.asked
-        attention.__class__ = next(own for own, made in KINDS.items() if made is type(attention))
+        attention.__class__ = PLAIN[type(attention)]
     if keys:
         attention.asked, attention.kept_keys = attention.config, keys
         attention.__class__ = KINDS[type(attention)]

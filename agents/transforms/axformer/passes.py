@@ -34,7 +34,9 @@ class Passes:
         order = ends.argsort(stable=True)
         self._places = order.argsort()
         self._rows = [
-            (ids[rows, :end], counted[rows, :end]) for rows in order.split(AT_ONCE) for end in [int(ends[rows].max())]
+            (ids[rows, :end], counted[rows, :end])
+            for rows in torch.split(order, AT_ONCE)
+            for end in [int(ends[rows].max())]
         ]
 
     @torch.no_grad()

@@ -144,7 +144,7 @@ def test_the_recipe_at_its_smallest(tmp_path, monkeypatch):
     monkeypatch.setattr(axformer, "AxFormerRecipe", lambda: tiny)
     said = []
     found = axformer.claims(tmp_path / "out", seeds=1, data=reviews(tmp_path), progress=said.append)
-    assert len(found) == 9
+    assert len(found) == 15
     assert any("changes accepted" in line for line in said)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"base-0", "specialised-0"}
     assert axformer.claims(tmp_path / "out", seeds=1, data=tmp_path) == found
