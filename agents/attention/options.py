@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from agents.attention.clipped import clipped
 from agents.attention.combiner import combiner
+from agents.attention.hard import hard
 from agents.attention.harmonic import harmonic
 from agents.attention.probabilistic import probabilistic
 from agents.attention.row_attention import RowAttention
@@ -16,6 +17,7 @@ GROUP = "debate.attentions"
 ATTENTIONS: dict[str, Callable[..., RowAttention]] = {
     "clipped": clipped,
     "combiner": combiner,
+    "hard": hard,
     "harmonic": harmonic,
     "probabilistic": probabilistic,
 }

@@ -87,3 +87,11 @@ def visible(num_queries: int, length: int, device: Any = None) -> torch.Tensor:
     """Return the causal mask [Q, L] of the last positions: True where a query sees a key."""
     places = torch.arange(length - num_queries, length, device=device)
     return torch.arange(length, device=device) <= places[:, None]
+
+
+def seen_by(mask: torch.Tensor | None, num_queries: int, length: int, device: Any = None) -> torch.Tensor:
+    """Return which keys are seen, broadcast to [B, H, Q, L], of a mask that is bool or added to scores; None: all before."""
+    if mask is None:
+        return visible(num_queries, length, device)
+    mask = mask[..., :length]
+    return mask if mask.dtype == torch.bool else mask == 0

@@ -6,6 +6,7 @@ B rows, T positions.
 import json
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,12 +57,29 @@ def calibration_rows(subject: Subject, source: str, *, rows: int, length: int, s
     check_seed(seed)
     if source == OWN:
         return Rows(*_sampled(subject, rows, length, seed))
+    encoded = [_ids(subject.tokenizer, text)[:length] for text in drawn_texts(source, rows=rows, seed=seed)]
+    return filled(subject, encoded, source)
+
+
+def drawn_texts(source: str, *, rows: int, seed: int) -> list[str]:
+    """Return texts of a source that is not the model itself, in the order in which they are drawn.
+
+    Raises:
+        ConfigError: a file that is not there or cannot be read, or one with fewer texts than rows.
+    """
     texts = _texts(SHIPPED if source == SUMS else source_file(source))
     if len(texts) < rows:
         raise ConfigError(f"calibration: {source} has {len(texts)} texts, and {rows} rows were asked for; set rows")
-    chosen = random.Random(f"{seed}|calibration").sample(texts, rows)
-    encoded = [_ids(subject.tokenizer, text)[:length] for text in chosen]
-    ids = torch.zeros(rows, max(map(len, encoded)), dtype=torch.long)
+    return random.Random(f"{seed}|calibration").sample(texts, rows)
+
+
+def filled(subject: Subject, encoded: Sequence[Sequence[int]], source: str) -> Rows:
+    """Return token numbers of texts as rows, filled up on the right.
+
+    Raises:
+        ConfigError: tokens that the model does not have.
+    """
+    ids = torch.zeros(len(encoded), max(map(len, encoded)), dtype=torch.long)
     is_text = torch.zeros_like(ids, dtype=torch.bool)
     for row, found in enumerate(encoded):
         ids[row, : len(found)] = torch.tensor(found)

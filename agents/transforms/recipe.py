@@ -14,6 +14,7 @@ from typing import Any
 
 from agents.errors import ConfigError
 from agents.registry import load_named
+from agents.transforms.axformer.transform import axformer
 from agents.transforms.calibration import OWN, SHIPPED, SUMS, source_file
 from agents.transforms.dsformer.transform import dsformer, svd
 from agents.transforms.optin.transform import optin
@@ -28,6 +29,7 @@ GROUP = "debate.transforms"
 # Of files in the cache: what an earlier version made is not used any more.
 VERSION = 2
 TRANSFORMS: dict[str, Callable[..., Outcome]] = {
+    "axformer": axformer,
     "dsformer": dsformer,
     "optin": optin,
     "ptq": ptq,

@@ -60,6 +60,11 @@ def layers_of(subject: Subject, transform: str) -> list[Any]:
             f"{subject.name} keeps the largest activations of its feed-forward layers (topk), and {transform} knows layers that "
             "keep all; name topk last"
         )
+    if any(getattr(subject.model.config, "hard_keys", ())):
+        raise ModelError(
+            f"the attention of {subject.name} is hard in some layers (axformer), and {transform} knows layers that hear all "
+            "positions; name axformer last"
+        )
     if family not in FAMILIES:
         raise ModelError(
             f"{transform} knows the blocks of {', '.join(FAMILIES[:-1])} and {FAMILIES[-1]} models; {subject.name} is of type "

@@ -134,12 +134,15 @@ class Check:
 
 
 def refuse_masked(config: Any, name: str) -> None:
-    """Raise ModelError for a model whose feed-forward layers keep their largest activations alone (the transform `topk`)."""
+    """Raise ModelError for a model whose layers keep what is largest alone (the transforms `topk` and `axformer`)."""
     if kept := getattr(config, "kept_units", 0):
         units = config.intermediate_size
         reason = (
             f"it keeps the {kept} largest of a feed-forward layer's {units} activations, and vLLM's layers keep all"
         )
+        raise versions.does_not_run(f"{name} ({config.model_type})", reason)
+    if any(hard := getattr(config, "hard_keys", ())):
+        reason = f"its queries hear the {max(hard)} positions of largest share in some layers, and vLLM's hear all"
         raise versions.does_not_run(f"{name} ({config.model_type})", reason)
 
 

@@ -72,3 +72,43 @@ def aspect_ratio(total_heads: int, layers: int, *, width: int, head_width: int, 
     if layers < 1 or total_heads < layers or total_heads % layers:
         raise ConfigError(f"heads are shared out evenly among layers; got {total_heads} heads and {layers} layers")
     return EncoderConfig(width, layers, total_heads // layers, head_width, hidden)
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """Sizes of one layer of an encoder whose layers are not alike, as something was taken away from them.
+
+    Attributes:
+        heads: of its attention; 0: it has none, nor the norm before it.
+        hidden: units of its feed-forward layer; 0: it has none, nor the norm before it.
+        keys: K, tokens that a query hears at most (hard attention, AxFormer, arXiv:2010.03688); 0: all.
+
+    Raises:
+        ConfigError: a size below 0, or keys where there is no attention.
+    """
+
+    heads: int
+    hidden: int
+    keys: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.heads, self.hidden, self.keys) < 0 or (self.keys and not self.heads):
+            raise ConfigError(
+                "a layer has 0 heads and units or more, and keys where it has heads; got "
+                f"{self.heads} heads, {self.hidden} units and {self.keys} keys"
+            )
+
+
+def check_layers(config: EncoderConfig, layers: tuple[LayerSize, ...]) -> None:
+    """Raise ConfigError for sizes that are not one a layer, or of an encoder whose layers share a block or have experts."""
+    if not layers:
+        return
+    if config.shared or config.experts > 1:
+        raise ConfigError(
+            "layers have sizes of their own where none is shared and each has one feed-forward layer: shared: false, experts: 1"
+        )
+    if len(layers) != config.layers or any(each.heads > config.heads or each.hidden > config.hidden for each in layers):
+        raise ConfigError(
+            f"there are sizes of each of {config.layers} layers, at most {config.heads} heads and {config.hidden} units; got "
+            f"{layers}"
+        )

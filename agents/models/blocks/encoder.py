@@ -1,10 +1,12 @@
 """An encoder of the family: blocks of their own, or one that serves every layer. B batch, N tokens, D width."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from agents.models.blocks.config import EncoderConfig
-from agents.models.blocks.layers import Attention, Experts, FeedForward, Route
+from agents.models.blocks.config import EncoderConfig, LayerSize, check_layers
+from agents.models.blocks.layers import Attention, Experts, FeedForward, Removed, Route
 
 EPSILON = 1e-6
 
@@ -13,11 +15,16 @@ class Encoder(nn.Module):
     """x ← x + Attention(norm(x)), x ← x + FeedForward(norm(x)), layer after layer, and a norm at the end.
 
     Where the block is shared its maps are the same in every layer; norms then are each layer's own, or the same too.
+
+    Args:
+        config: of all layers.
+        sizes: of each layer, where something was taken away from them; empty: as the config says.
     """
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, sizes: tuple[LayerSize, ...] = ()) -> None:
         super().__init__()
         self.config = config
+        check_layers(config, sizes)
         blocks = 1 if config.shared else config.layers
         norms = config.layers if config.own_norms else 1
         self.attention = nn.ModuleList(Attention(config) for _ in range(blocks))
@@ -27,6 +34,20 @@ class Encoder(nn.Module):
             nn.ModuleList(nn.LayerNorm(config.width, eps=EPSILON) for _ in range(norms)) for _ in range(2)
         )
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
+        for layer, size in enumerate(sizes):
+            self._resize(layer, size)
+
+    def _resize(self, layer: int, size: LayerSize) -> None:
+        """Give a layer sizes of its own; what it has not goes with the norm before it."""
+        if size.heads:
+            config = replace(self.config, heads=size.heads)
+            self.attention[layer] = Attention(config, keys=size.keys)
+        else:
+            self.attention[layer], self.before_attention[layer] = Removed(), nn.Identity()
+        if size.hidden:
+            self.feed_forward[layer] = FeedForward(replace(self.config, hidden=size.hidden))
+        else:
+            self.feed_forward[layer], self.before_feed_forward[layer] = Removed(), nn.Identity()
 
     def forward(
         self,

@@ -10,16 +10,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.attention.hard import hard_shares
 from agents.models.blocks.config import EncoderConfig
 
 
 class Attention(nn.Module):
-    """Every token asks; those tokens answer that are keys. The heads together may be wider or narrower than a token."""
+    """Every token asks; those tokens answer that are keys. The heads together may be wider or narrower than a token.
 
-    def __init__(self, config: EncoderConfig) -> None:
+    Args:
+        config: sizes.
+        keys: K, the tokens that a query hears at most, those of largest share, which are not made to add up to 1; 0: all.
+    """
+
+    def __init__(self, config: EncoderConfig, keys: int = 0) -> None:
         super().__init__()
         inner = config.heads * config.head_width
-        self.heads = config.heads
+        self.heads, self.kept = config.heads, keys
         self.q, self.k, self.v = (nn.Linear(config.width, inner) for _ in range(3))
         self.out = nn.Linear(inner, config.width)
 
@@ -32,8 +38,25 @@ class Attention(nn.Module):
         """
         q, k, v = (each(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (self.q, self.k, self.v))
         mask = None if keys is None else keys[:, None, None, :]
-        found: Tensor = self.out(functional.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2))
+        found: Tensor = self.out(self._heard(q, k, v, mask).transpose(1, 2).flatten(2))
         return found
+
+    def _heard(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what queries hear [B, H, N, D_h]."""
+        if not self.kept:
+            return functional.scaled_dot_product_attention(q, k, v, mask)
+        scores = q @ k.mT * q.shape[-1] ** -0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -math.inf)
+        return hard_shares(scores, self.kept) @ v
+
+
+class Removed(nn.Module):
+    """Attention or a feed-forward layer that was taken away: it adds nothing."""
+
+    def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
+        """Return zeros of the shape of x."""
+        return torch.zeros_like(x)
 
 
 class FeedForward(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.errors import ConfigError
-from agents.transforms.topk.layer import keep_largest
+from agents.largest import keep_largest
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, apply_ro
 
 from agents.attention.clipped import clipped_shares
 from agents.attention.dispatch import has_own
-from agents.attention.row_attention import RowAttention, visible
+from agents.attention.row_attention import RowAttention, seen_by, visible
 from agents.models.quantizable.gate import Gate
 from agents.transforms.ptq.places import Rounded, RoundedLayerNorm, RoundedLinear
 
@@ -57,7 +57,7 @@ class QuantizableAttention(nn.Module, RowAttention):
             key, value = past_key_values.update(key, value, self.layer_idx)
         if has_own(self.config):
             key, value = (each.repeat_interleave(self.repeats, 1) for each in (key, value))
-            seen = _seen(attention_mask, query.shape[2], key.shape[2], query.device)
+            seen = seen_by(attention_mask, query.shape[2], key.shape[2], query.device)
             heard = self._read(query, key, value, seen, self.scaling).transpose(1, 2)
         else:
             # Whoever registered this name knows which rows are read, and calls `attend` for each.
@@ -137,11 +137,3 @@ class QuantizableBlock(LlamaDecoderLayer):  # type: ignore[misc]
             x = self.heard_sum_at(x + self.self_attn(first(x), **kwargs)[0])
             x = self.sum_at(x + self.mlp(second(x)))
         return x
-
-
-def _seen(mask: Tensor | None, count: int, length: int, device: Any) -> Tensor:
-    """Return which keys are seen, broadcast to [B, H, Q, L], of a mask that is bool or added to scores; None: all before."""
-    if mask is None:
-        return visible(count, length, device)
-    mask = mask[..., :length]
-    return mask if mask.dtype == torch.bool else mask == 0

@@ -11,7 +11,10 @@ CARD = Card(
     licence="Apache-2.0 (code); SST-2 states none",
     backend="agents.models.text_encoder.backend:TextEncoderBackend",
     training="agents.models.text_encoder.widenet:claims",
-    recipes=(("wide", "Brown et al., 2022, arXiv:2210.00640", "agents.models.text_encoder.wide:claims"),),
+    recipes=(
+        ("axformer", "Nagarajan et al., 2020, arXiv:2010.03688", "agents.models.text_encoder.axformer:claims"),
+        ("wide", "Brown et al., 2022, arXiv:2210.00640", "agents.models.text_encoder.wide:claims"),
+    ),
 )
 
 CLOZE = Card(

@@ -24,7 +24,7 @@ class TextEncoder(nn.Module):
         self.words, self.positions = nn.Embedding(len(config.words), width), nn.Embedding(config.longest, width)
         for table in (self.words, self.positions):
             nn.init.normal_(table.weight, std=SPREAD)
-        self.encoder = Encoder(config.encoder)
+        self.encoder = Encoder(config.encoder, config.layers)
         self.head = nn.Linear(width, len(config.labels))
 
     def forward(self, words: Tensor, routes: list[Route] | None = None) -> Tensor:

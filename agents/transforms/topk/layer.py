@@ -2,32 +2,12 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from agents.largest import keep_largest
 
 PRODUCT, GATE = "product", "gate"
 PLACES = (PRODUCT, GATE)
-
-
-def keep_largest(activations: Tensor, k: int) -> Tensor:
-    """Return activations with the k of largest magnitude in each row as they are, and zeros in place of the others.
-
-    Top-k thresholding (Li et al., ICLR 2023, arXiv:2210.06313), whose activations are those of a ReLU, so that the largest
-    magnitude is the largest value. Of equals the unit with the lowest number stays: what stays depends on its own row alone.
-    Gradients pass through what stays.
-
-    Args:
-        activations: [..., F].
-        k: at least 1; F and above keep all.
-
-    Returns:
-        [..., F], the same dtype; the argument itself where all stay.
-    """
-    if k >= activations.shape[-1]:
-        return activations
-    order = activations.detach().abs().sort(dim=-1, descending=True, stable=True).indices
-    left = torch.ones_like(activations, dtype=torch.bool).scatter(-1, order[..., :k], False)
-    return activations.masked_fill(left, 0)
 
 
 class TopKFeedForward(nn.Module):

@@ -4,9 +4,8 @@ The weights stay as they are, to the byte; what changes is the architecture, whi
 is the model itself, of its own architecture.
 """
 
-from typing import Any
-
 from agents.errors import ConfigError
+from agents.transforms.recast import recast
 from agents.transforms.subject import Outcome, Subject, layers_of, linears
 from agents.transforms.topk.layer import PLACES, PRODUCT
 
@@ -34,7 +33,10 @@ def topk(subject: Subject, *, k: int = 64, at: str = PRODUCT) -> Outcome:
         raise ConfigError(f"topk: at is one of {', '.join(PLACES)}; got {at!r}")
     whole = sum(linear.weight.numel() for layer in layers for linear in linears(layer).values())
     if k < units:
-        subject.model = _thresholded(subject.model, k, at)
+        from agents.transforms.topk.model import KINDS
+
+        kind = KINDS[subject.model.config.model_type]
+        subject.model = recast(subject.model, kind, kept_units=k, kept_at=at)
     spared = [
         linear.weight.numel() - min(rows, linear.out_features) * min(columns, linear.in_features)
         for layer in subject.model.model.layers
@@ -49,22 +51,3 @@ def topk(subject: Subject, *, k: int = 64, at: str = PRODUCT) -> Outcome:
             "multiply-accumulates of the blocks' maps. They are masked and not left out: it takes no less time here.",
         ),
     )
-
-
-def _thresholded(model: Any, k: int, at: str) -> Any:
-    """Return a model of the same weights that keeps k units."""
-    from transformers.initialization import no_init_weights
-
-    from agents.transforms.topk.model import KINDS
-
-    config = model.config
-    kind = KINDS[config.model_type]
-    given = {key: value for key, value in config.to_dict().items() if key not in ("model_type", "architectures")}
-    made = kind.config_class(**given, kept_units=k, kept_at=at)
-    made._attn_implementation = config._attn_implementation
-    with no_init_weights():
-        found = kind(made)
-    found.load_state_dict(model.state_dict())
-    # Not tied while nothing is initialised.
-    found.tie_weights()
-    return found.eval().requires_grad_(False)

@@ -16,7 +16,7 @@ from agents.errors import ConfigError, UnknownName
 HEADS, WIDTH, SCALE = 3, 8, 8**-0.5
 IDENTITIES = [
     "harmonic(share=1.0)", "probabilistic(block=4, exponent=0.0)", "probabilistic(block=4, scale=100.0)", "combiner(segment=1)",
-    "combiner(segment=64)", "clipped(gamma=0.0)",
+    "combiner(segment=64)", "clipped(gamma=0.0)", "hard(keys=32)", "hard(keys=1, layers=(1, 2))",
 ]  # fmt: skip
 
 
@@ -107,6 +107,29 @@ def test_clipped_is_its_formula_in_pieces_too_and_no_row_is_made_to_add_up():
     assert (weights[:, seen] == 0).float().mean() > 0.1
     assert (weights[:, ~seen] == 0).all()
     assert float(weights.sum(-1).min()) < 0.95
+
+
+def test_hard_attention_is_the_largest_shares_of_the_whole_softmax_and_no_row_is_made_to_add_up():
+    q, k, v = states(12)
+    kind, expected = attention_of("hard(keys=3)"), torch.zeros_like(q)
+    heard = torch.zeros(HEADS, 12, dtype=torch.float64)
+    for head in range(HEADS):
+        for i in range(12):
+            powers = [math.exp(SCALE * float(q[head, i] @ k[head, j])) for j in range(i + 1)]
+            for j in sorted(range(i + 1), key=lambda j: (-powers[j], j))[:3]:
+                expected[head, i] += powers[j] / sum(powers) * v[head, j]
+                heard[head, i] += powers[j] / sum(powers)
+    torch.testing.assert_close(whole(kind, q, k, v), expected, atol=1e-5, rtol=1e-5)
+    piece = kind.attend(q[:, 7:], k, v, scaling=SCALE, layer=0)
+    torch.testing.assert_close(piece, expected[:, 7:], atol=1e-5, rtol=1e-5)
+    weights = weights_of(kind, q, k)
+    torch.testing.assert_close(weights.sum(-1), heard, atol=1e-5, rtol=0)
+    # Renormalised all of these would be 1.
+    assert float(heard[:, 3:].mean()) < 0.95
+    # K positions or fewer are heard as they were, and of equal shares the earlier.
+    torch.testing.assert_close(whole(kind, q, k, v)[:, :3], plain(q, k, v)[:, :3], atol=1e-5, rtol=1e-5)
+    weights = weights_of(kind, torch.zeros_like(q), k)
+    assert (weights[:, -1] > 0).nonzero()[:, 1].tolist() == [0, 1, 2] * HEADS
 
 
 def test_blocks_are_left_out_as_drawn_and_the_softmax_is_over_the_others():
@@ -201,7 +224,7 @@ def test_the_online_softmax_is_the_softmax_whatever_the_pieces():
     [
         "harmonic(share=0.0)", "harmonic(share=1.5)", "probabilistic(block=0)", "probabilistic(scale=0.0)",
         "probabilistic(exponent=-1.0)", "combiner(segment=0)", "combiner(width=3)",
-        "clipped(gamma=0.1)", "clipped(zeta=0.5)",
+        "clipped(gamma=0.1)", "clipped(zeta=0.5)", "hard(keys=0)", "hard(layers=())", "hard(layers=(-1,))",
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(text):

@@ -128,6 +128,7 @@ DATA = {
     "receipts": receipts,
     "scenes": digits,
     "sentiment": reviews,
+    "sentiment_specialised": reviews,
     "series": ett,
     "sounds": recordings,
     "spoken_digits": digits,

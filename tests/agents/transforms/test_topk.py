@@ -12,9 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from agents import pretrained
 from agents.backends.transformers.model import LoadedModel
 from agents.errors import ConfigError, ModelError
+from agents.largest import keep_largest
 from agents.model_folder import read_config
 from agents.transforms.counted import counted_maps, kept_share
-from agents.transforms.topk.layer import GATE, PLACES, PRODUCT, TopKFeedForward, keep_largest
+from agents.transforms.topk.layer import GATE, PLACES, PRODUCT, TopKFeedForward
 from agents.transforms.topk.model import TopKLlamaConfig, TopKLlamaForCausalLM
 from agents.transforms.topk.transform import topk
 
