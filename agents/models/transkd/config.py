@@ -53,8 +53,8 @@ class SegmenterConfig:
                 count = -(-side // (4 << stage))
                 if count % reduction:
                     raise ConfigError(
-                        f"stage {stage + 1} has {count} positions of {side} pixels, which reductions[{stage}], {reduction}, does not "
-                        "divide"
+                        f"stage {stage + 1} has {count} positions of {side} pixels, which reductions[{stage}], {reduction}, does "
+                        "not divide"
                     )
         if len(self.mean) != 3 or len(self.deviation) != 3 or min(self.deviation) <= 0:
             raise ConfigError(

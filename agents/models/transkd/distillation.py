@@ -35,7 +35,8 @@ class Method:
     Attributes:
         scores: softened scores (Hinton et al., 2015), pixel by pixel.
         features: by cross selective fusion (CSF).
-        embeddings: patches: `aligned` (PEA), with a global and local mixer (`mixed`, GL-Mixer) or with an assistant (`assisted`, EA).
+        embeddings: patches: `aligned` (PEA), with a global and local mixer (`mixed`, GL-Mixer), or with an assistant (`assisted`,
+            EA).
     """
 
     scores: bool = False
@@ -73,9 +74,7 @@ class Fusion(nn.Module):
         self.exit = _normed(FUSED, taught, 3)
         self.fuses = fuses
         if fuses:
-            self.squeeze = nn.Sequential(
-                nn.Conv2d(FUSED, SQUEEZED, 1, bias=False), nn.BatchNorm2d(SQUEEZED), nn.ReLU()
-            )
+            self.squeeze = nn.Sequential(nn.Conv2d(FUSED, SQUEEZED, 1, bias=False), nn.BatchNorm2d(SQUEEZED), nn.ReLU())
             self.shares = nn.ModuleList(nn.Conv2d(SQUEEZED, FUSED, 1) for _ in range(2))
 
     def forward(self, features: Tensor, after: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -32,7 +32,7 @@ def confusion(said: Tensor, classes: Tensor, labels: int) -> Tensor:
 
 
 def mean_iou(counts: Tensor) -> float:
-    """Return the mean over classes of intersection over union, in percent, of a confusion [K, K]; classes of no pixel left out."""
+    """Return the mean over classes of intersection over union, in percent, of a confusion [K, K]; of no pixel none."""
     both = counts.diagonal().double()
     either = counts.sum(0) + counts.sum(1) - both
     return float(100 * (both / either)[either > 0].mean())

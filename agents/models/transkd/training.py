@@ -1,8 +1,8 @@
 """The recipe: a teacher, and students of the same sizes, first weights, pictures and steps that are taught different things.
 
-CamVid in 48 x 64, frames and their mirror images, whole. The teacher is trained, then stays as it is, in eval mode; what it makes of
-each picture is found once. Scores are held against classes at a quarter of the size, as in the published code, and nothing is
-weighed by class: its weights are those of Cityscapes.
+CamVid in 48 x 64, frames and their mirror images, whole. The teacher is trained, then stays as it is, in eval mode; what it
+makes of each picture is found once. Scores are held against classes at a quarter of the size, as in the published code, and
+nothing is weighed by class: its weights are those of Cityscapes.
 
 n pictures of H x W pixels.
 """
@@ -107,7 +107,13 @@ def check_teacher(scores: Tensor, classes: Tensor) -> None:
 
 
 def train(
-    model: Segmenter, data: Streets, recipe: Recipe, *, seed: int, method: Method | None = None, taught: Looked | None = None
+    model: Segmenter,
+    data: Streets,
+    recipe: Recipe,
+    *,
+    seed: int,
+    method: Method | None = None,
+    taught: Looked | None = None,
 ) -> Segmenter:
     """Return the trained model, in eval mode.
 
@@ -227,7 +233,9 @@ def commonest_right(learned: Asked, test: Asked) -> float:
     """Return the share of regions that is right of whoever says what is commonest in the region in the pictures learned from."""
     said = {
         region: int(
-            torch.bincount(learned.classes[[each == region for each in learned.regions]], minlength=len(CLASSES)).argmax()
+            torch.bincount(
+                learned.classes[[each == region for each in learned.regions]], minlength=len(CLASSES)
+            ).argmax()
         )
         for region in set(test.regions)
     }

@@ -94,7 +94,9 @@ def stacked(frames: Sequence[Frame], size: tuple[int, int]) -> tuple[Tensor, Ten
     """
     if len({each.classes.shape for each in frames}) > 1:
         raise ModelError("frames are of several sizes; a recipe takes frames of one")
-    return torch.stack([scaled(each.image.pixels, size) for each in frames]), torch.stack([each.classes for each in frames])
+    return torch.stack([scaled(each.image.pixels, size) for each in frames]), torch.stack(
+        [each.classes for each in frames]
+    )
 
 
 def thinned(classes: Tensor, size: tuple[int, int]) -> Tensor:
