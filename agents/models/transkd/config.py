@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from agents.errors import ConfigError
-from agents.models.checkpoint import json_fields
+from agents.models.checkpoint import MOST_BLOCKS, json_fields
 
 Four = tuple[int, int, int, int]
 Colours = tuple[float, float, float]
+LONGEST = 2048
+"""Side of a picture that is seen, in pixels: the published crops of Cityscapes are shorter."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class SegmenterConfig:
             or min(self.height, self.width, self.decoder) < 1
         ):
             raise ConfigError(f"there are labels, and sizes are at least 1 and of four stages; got {self.sizes}")
+        if max(self.depths) > MOST_BLOCKS or max(self.size) > LONGEST:
+            raise ConfigError(
+                f"a stage has at most {MOST_BLOCKS} blocks and a picture {LONGEST} pixels a side; got {self.depths}, "
+                f"{self.height} and {self.width}"
+            )
         if any(width % heads for width, heads in zip(self.widths, self.heads, strict=True)):
             raise ConfigError(f"widths are multiples of heads; got {self.widths} and {self.heads}")
         for side in self.size:

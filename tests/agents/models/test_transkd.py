@@ -250,6 +250,7 @@ def test_students_of_all_methods_take_the_same_steps_and_differ_by_what_they_are
     assert len({tuple(each.tolist()) for each in found.values()}) == len(METHODS)
 
 
+@torch.no_grad()
 def test_what_stands_beside_a_student_is_what_its_method_says():
     made, pixels = looked()
     other, _ = looked(LARGE)
@@ -376,6 +377,8 @@ def test_a_folder_is_read_as_it_was_written(tmp_path, data):
         ({"widths": (4, 4, 8)}, "of four stages"),
         ({"depths": (1, 1, 0, 1)}, "at least 1"),
         ({"heads": (1, 3, 2, 2)}, "widths are multiples of heads"),
+        ({"depths": (1, 1, 33, 1)}, "at most 32 blocks"),
+        ({"width": 4096}, "2048 pixels a side"),
         ({"height": 36}, r"stage 1 has 9 positions of 36 pixels, which reductions\[0\], 4, does not divide"),
         ({"deviation": (0.5, 0.5, 0.0)}, "the latter above 0"),
     ],
