@@ -44,7 +44,7 @@ class Recipe:
     decay: float = 0.01
 
 
-TEACHERS, STUDENTS = Recipe(epochs=25, rate=1e-3), Recipe()
+TEACHERS, STUDENTS = Recipe(epochs=50), Recipe()
 
 
 @dataclass(frozen=True)
