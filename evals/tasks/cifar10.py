@@ -92,7 +92,7 @@ def word_of(response: str, words: Sequence[str], also: Mapping[str, str]) -> str
         also: what else one may be called → it.
     """
     _, cue, after = said(response).lower().rpartition("answer:")
-    found = [word for each in _WORD.findall(after) if (word := also.get(each, each)) in words]
+    found: list[str] = [word for each in _WORD.findall(after) if (word := also.get(each, each)) in words]
     if cue and found:
         return found[0]
     return found[0] if len(set(found)) == 1 else None

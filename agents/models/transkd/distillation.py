@@ -219,8 +219,8 @@ def hierarchical_loss(features: Sequence[Tensor], taught: Sequence[Tensor]) -> T
         loss, weight, total = functional.mse_loss(own, wanted), 1.0, 1.0
         for side in (each for each in POOLED if each < own.shape[-2]):
             weight /= 2
-            pooled = (functional.adaptive_avg_pool2d(each, side) for each in (own, wanted))
-            loss, total = loss + weight * functional.mse_loss(*pooled), total + weight
+            coarse, taught_coarse = (functional.adaptive_avg_pool2d(each, side) for each in (own, wanted))
+            loss, total = loss + weight * functional.mse_loss(coarse, taught_coarse), total + weight
         found = found + loss / total
     return found
 

@@ -52,8 +52,11 @@ def asked_of(classes: Tensor, labels: int) -> Asked:
         for region in REGIONS
         if (right := right_of(each, region, labels)) is not None
     ]
-    pictures, regions, right = zip(*found, strict=True)
-    return Asked(pictures, regions, torch.tensor(right))
+    return Asked(
+        tuple(place for place, _, _ in found),
+        tuple(region for _, region, _ in found),
+        torch.tensor([right for *_, right in found]),
+    )
 
 
 def region_scores(model: Segmenter, pictures: Tensor, asked: Asked) -> Tensor:

@@ -31,7 +31,7 @@ from agents.models.vision.training import is_trained, shape
 from agents.pretrained import Progress
 
 SIZES = SegmenterConfig(CLASSES)
-TEACHER = SegmenterConfig(CLASSES, widths=(32, 64, 160, 256), decoder=64)
+TEACHER = SegmenterConfig(CLASSES, widths=(16, 32, 80, 128), decoder=64)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Recipe:
     decay: float = 0.01
 
 
-TEACHERS, STUDENTS = Recipe(epochs=50), Recipe()
+TEACHERS, STUDENTS = Recipe(epochs=50, rate=3e-3), Recipe()
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate * shape(done / steps)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             done += 1
     return model.eval()
