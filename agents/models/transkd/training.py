@@ -38,13 +38,13 @@ TEACHER = SegmenterConfig(CLASSES, widths=(16, 32, 80, 128), decoder=64)
 class Recipe:
     """How it is trained: AdamW, its rate risen and then lowered along a cosine."""
 
-    epochs: int = 20
+    epochs: int = 40
     batch: int = 6
-    rate: float = 2e-3
+    rate: float = 3e-3
     decay: float = 0.01
 
 
-TEACHERS, STUDENTS = Recipe(epochs=50, rate=3e-3), Recipe()
+TEACHERS, STUDENTS = Recipe(epochs=50), Recipe()
 
 
 @dataclass(frozen=True)
