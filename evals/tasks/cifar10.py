@@ -6,7 +6,7 @@ of its area grey, at a place that is drawn. What is drawn for a picture depends 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -77,15 +77,25 @@ class CIFAR10(Task):
 
     def extract(self, response: str, options: Sequence[str] = ()) -> str | None:
         """Return the first of the ten words after the last `Answer:`; else the only one that is said."""
-        _, cue, after = said(response).lower().rpartition("answer:")
-        words: list[str] = [_ALSO.get(word, word) for word in _WORD.findall(after)]
-        found = [word for word in words if word in CLASSES]
-        if cue and found:
-            return found[0]
-        return found[0] if len(set(found)) == 1 else None
+        return word_of(response, CLASSES, _ALSO)
 
     def _drawn(self, name: str) -> torch.Generator:
         return generator_of(f"{self.seed}|{name}|{self.variant}")
+
+
+def word_of(response: str, words: Sequence[str], also: Mapping[str, str]) -> str | None:
+    """Return the first of some words after the last `Answer:` of a response; else the only one that is said.
+
+    Args:
+        response: the response.
+        words: in lower case.
+        also: what else one may be called → it.
+    """
+    _, cue, after = said(response).lower().rpartition("answer:")
+    found: list[str] = [word for each in _WORD.findall(after) if (word := also.get(each, each)) in words]
+    if cue and found:
+        return found[0]
+    return found[0] if len(set(found)) == 1 else None
 
 
 def harmed(image: Image, variant: str, generator: torch.Generator) -> Image:

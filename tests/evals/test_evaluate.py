@@ -165,6 +165,7 @@ NEED_DATA = {
         "spoken_digits",
         "step_order",
         "stream",
+        "street_scenes",
         "voice",
     ),
     "word_vectors",

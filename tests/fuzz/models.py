@@ -94,6 +94,7 @@ class Answers(Target):
         "svamp",
         "cifar10",
         "receipts",
+        "street_scenes",
     )
     options = ("one", "-3", "1,200", "a b c")
 

@@ -118,6 +118,19 @@ def small_mp3(folder: Path, *, seed: int = 0, labels: tuple[str, ...] = THINGS) 
     return {"checkpoint": str(folder)}
 
 
+def small_transkd(folder: Path, *, seed: int = 0, labels: tuple[str, ...] = THINGS) -> dict[str, Any]:
+    """Write a random segmenter of pictures of 32 x 32."""
+    from agents.models.transkd.backend import TransKDBackend
+    from agents.models.transkd.config import SegmenterConfig
+    from agents.models.transkd.model import Segmenter
+
+    torch.manual_seed(seed)
+    sizes = {"widths": (4, 4, 8, 8), "heads": (1, 1, 2, 2), "decoder": 8}
+    model = Segmenter(SegmenterConfig(labels, 32, 32, **sizes))
+    TransKDBackend(_shaken(model), temperature=0.7).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
 def small_order(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write a random judge of order over a few words."""
     from agents.models.blocks.config import EncoderConfig
@@ -336,6 +349,7 @@ CONTRACTS = {
     "crossvit": _pictures("crossvit", small_crossvit),
     "tnt": _pictures("tnt", small_tnt),
     "mp3": _pictures("mp3", small_mp3),
+    "transkd": _pictures("transkd", small_transkd),
     "documents": page_contract("documents", small_documents),
     "document_rules": page_contract("document_rules", lambda folder: {}),
     "mp3_order": Contract("mp3_order", {}, order_cases, Text(" "), (), prepare=small_order),

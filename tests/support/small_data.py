@@ -67,6 +67,28 @@ def things(folder, each=3):
     return folder
 
 
+def streets(folder, each=2, size=(36, 48)):
+    """Write frames in the layout of CamVid's: sky over a building over road, and a car at the right of the road."""
+    from PIL import Image
+
+    height, width = size
+    with zipfile.ZipFile(folder / "camvid_mini.zip", "w") as archive:
+        for split, count in (("train", each), ("val", each), ("test", 1)):
+            for number in range(count):
+                classes = torch.full(size, 1)
+                classes[: height // 3], classes[2 * height // 3 :] = 0, 3
+                classes[2 * height // 3 :, 2 * width // 3 :] = 8
+                classes[: height // 3, : width // 3] = 11
+                classes[height // 3 : height // 2, : width // 3] = 5
+                grey = (20 * classes + number + torch.arange(width) % 5).to(torch.uint8)
+                pictures = {split: torch.stack([grey, 255 - grey, grey], 2), f"{split}annot": classes.to(torch.uint8)}
+                for folded, pixels in pictures.items():
+                    file = io.BytesIO()
+                    Image.fromarray(pixels.contiguous().numpy()).save(file, "PNG")
+                    archive.writestr(f"{folded}/{number:04d}.png", file.getvalue())
+    return folder
+
+
 def receipts(folder, count=60, pictures=False):
     """Write receipts in the layout of SROIE's files: a shop, its street, items, and a total at the right of its word."""
     with zipfile.ZipFile(folder / "box_and_key.zip", "w") as archive:

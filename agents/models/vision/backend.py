@@ -67,8 +67,12 @@ class PictureBackend(Classifier):
         found = []
         for case, image in zip(cases, observations, strict=True):
             labels, places = self._asked(case)
-            found.append(Belief.of(labels, self.weights(self.class_scores(image)[places])))
+            found.append(Belief.of(labels, self.weights(self.case_scores(case, image)[places])))
         return found
+
+    def case_scores(self, case: Question, image: Image) -> Tensor:
+        """Return the scores [K] of what a question asks about a picture: of the whole, whatever it asks."""
+        return self.class_scores(image)
 
     def _asked(self, case: Question) -> tuple[tuple[str, ...], list[int]]:
         """Return the labels of a belief about a case, and which classes they are."""

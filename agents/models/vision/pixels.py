@@ -11,7 +11,19 @@ from torch.nn import functional
 LEAST_CROP = 0.25
 
 
-class PictureConfig(Protocol):
+class Standard(Protocol):
+    """By what the colours of pictures are standardised."""
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """What is taken off each colour."""
+
+    @property
+    def deviation(self) -> tuple[float, float, float]:
+        """What each colour is then divided by."""
+
+
+class PictureConfig(Standard, Protocol):
     """What a model of pictures says of those that it takes."""
 
     @property
@@ -29,14 +41,6 @@ class PictureConfig(Protocol):
     @property
     def crop(self) -> float:
         """How much of the shorter side the square is; the rest is cut off evenly."""
-
-    @property
-    def mean(self) -> tuple[float, float, float]:
-        """What is taken off each colour."""
-
-    @property
-    def deviation(self) -> tuple[float, float, float]:
-        """What each colour is then divided by."""
 
 
 def prepared(pixels: Tensor, config: PictureConfig) -> Tensor:
@@ -56,7 +60,7 @@ def prepared(pixels: Tensor, config: PictureConfig) -> Tensor:
     return standardised(square, config)
 
 
-def standardised(pictures: Tensor, config: PictureConfig) -> Tensor:
+def standardised(pictures: Tensor, config: Standard) -> Tensor:
     """Return (x − mean) / deviation of pictures [..., 3, H, W], colour by colour."""
     mean, deviation = (torch.tensor(each)[:, None, None] for each in (config.mean, config.deviation))
     return (pictures - mean) / deviation

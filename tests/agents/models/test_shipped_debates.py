@@ -17,6 +17,7 @@ from support.small_data import (
     film_reviews,
     receipts,
     reviews,
+    streets,
     tatoeba,
     things,
     trec,
@@ -41,6 +42,7 @@ from agents.models.in_context.model import Learner
 from agents.models.itransformer.backend import ITransformerBackend
 from agents.models.itransformer.config import ITransformerConfig
 from agents.models.itransformer.model import ITransformer
+from agents.models.vision.camvid import CLASSES as STREETS
 from agents.registry import names
 from debate.config.load import load_config
 from debate.config.shipped import configs_folder
@@ -133,6 +135,7 @@ DATA = {
     "sounds": recordings,
     "spoken_digits": digits,
     "stream": digits,
+    "street_scenes": streets,
     "voice": voices,
     "words": tatoeba,
 }
@@ -170,6 +173,7 @@ PREPARED = {
     "text_encoder_cloze": contracts.small_cloze,
     "tnt": contracts.small_tnt,
     "transformer_programs": contracts.small_program,
+    "transkd": partial(contracts.small_transkd, labels=STREETS),
 }
 
 
@@ -185,7 +189,7 @@ def test_a_shipped_debate_is_played(tmp_path, monkeypatch, path):
         pytest.importorskip("sentence_transformers")
     if path.stem == "digits":
         pytest.importorskip("sklearn")
-    if path.stem in ("pictures", "picture_experts"):
+    if path.stem in ("pictures", "picture_experts", "street_scenes"):
         pytest.importorskip("PIL")
     if path.stem == "glyphs":
         pytest.importorskip("matplotlib")

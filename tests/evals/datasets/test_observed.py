@@ -7,15 +7,18 @@ import io
 import json
 import os
 import struct
+import zipfile
 
 import pytest
 import torch
-from support.contracts import THINGS, small_crossvit, small_tnt
-from support.small_data import things, wav
+from support.contracts import THINGS, small_crossvit, small_tnt, small_transkd
+from support.small_data import streets, things, wav
 from support.viewer_runs import config_of
 from typer.testing import CliRunner
 
 from agents.errors import RunError, TaskError
+from agents.models.vision.camvid import CLASSES
+from agents.models.vision.regions import REGIONS, region_of
 from agents.observation import Audio, Image
 from debate.cli.app import app
 from debate.config.load import validate
@@ -249,6 +252,87 @@ def test_pictures_are_harmed_the_same_in_every_run(tmp_path):
                 assert int(columns.max() - columns.min()) < side
                 assert (once[name][:, where] == 0.5).all()
             assert len({tuple(where.nonzero()[0].tolist()) for where in changed.values()}) > 3
+
+
+def test_street_scenes_ask_what_takes_up_most_of_a_region(tmp_path):
+    """The street of `streets`: sky over a building over road; a car at the right of the road, and no label at the top left."""
+    task = create_task("street_scenes", data=streets(tmp_path))
+    loaded = task.load()
+    right = {sample.metadata["region"]: sample.target for sample in loaded.samples}
+    assert right == {
+        "top middle": "sky", "top right": "sky", "middle": "building", "middle right": "building", "bottom left": "road",
+        "bottom middle": "road", "bottom right": "car", "bottom": "road",
+    }  # fmt: skip
+    # A tie of tree and building, of three classes, or of which a third has no label.
+    assert (loaded.rows_in, loaded.removed) == (len(REGIONS), {"no plain answer": 5})
+    for number, sample in enumerate(loaded.samples):
+        region = sample.metadata["region"]
+        assert (
+            sample.question
+            == f"Picture {number + 1}: which of these takes up most of the {region}? {', '.join(CLASSES)}"
+        )
+        assert region_of(sample.question) == region
+        assert sample.metadata["image"] == f"test/0000, {region}"
+        assert sample.observations[0].pixels.shape == (3, 36, 48)
+    assert {
+        len(create_task("street_scenes", data=tmp_path, split=split).load().samples)
+        for split in ("train", "validation")
+    } == {16}
+    noisy = create_task("street_scenes:noise-0.2", data=tmp_path).samples()
+    assert [sample.id for sample in noisy] == [sample.id for sample in loaded.samples]
+    # All questions about a frame show it with the same harm.
+    assert len({sample.observations[0].pixels.sum().item() for sample in noisy}) == 1
+    assert not torch.equal(noisy[0].observations[0].pixels, loaded.samples[0].observations[0].pixels)
+    for said, want in (("Answer: Sky.", "sky"), ("a sidewalk", "pavement"), ("road or tree", None)):
+        assert task.extract(said) == want
+    with pytest.raises(TaskError, match=r"give a folder with camvid_mini\.zip"):
+        create_task("street_scenes").samples()
+    with pytest.raises(TaskError, match="the frames are not there"):
+        create_task("street_scenes", data=tmp_path / "none").samples()
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"train/a.png": (3, 8)}, r"no test/\*\.png in it"),
+        ({"test/a.png": (3, 8)}, r"there is no testannot/a\.png in it"),
+        ({"test/a.png": (3, 8), "testannot/a.png": (3, 9)}, "it has 9 x 9 pixels, and its frame has 8 x 8"),
+        ({"test/a.png": (3, 8), "testannot/a.png": (12, 8)}, "its pixels are classes, grey from 0 to 11"),
+    ],
+)
+def test_frames_that_cannot_be_used_are_sentences(tmp_path, files, sentence):
+    with zipfile.ZipFile(tmp_path / "camvid_mini.zip", "w") as archive:
+        for name, (grey, side) in files.items():
+            archive.writestr(name, png((grey, grey, grey), (side, side)))
+    with pytest.raises(TaskError, match=sentence):
+        create_task("street_scenes", data=tmp_path).samples()
+
+
+def test_a_region_that_is_debated_is_named_beside_its_picture(tmp_path):
+    streets(tmp_path)
+    for seed, name in enumerate(("one", "other")):
+        small_transkd(tmp_path / name, seed=seed, labels=CLASSES)
+    agents = {
+        name: {"backend": "transkd", "checkpoint": str(tmp_path / name), "pool": "linear"} for name in ("one", "other")
+    }
+    given = {"backend": "mock", "model": "mock", "task": "street_scenes", "rounds": 2, "agents": agents}
+    config = validate(given, source="test")
+    asyncio.run(evaluate(config, out=tmp_path / "run", methods=["cipher"], data=tmp_path, limit=2))
+    view = RunView(tmp_path / "run")
+    shown = CliRunner().invoke(app, ["show", str(tmp_path / "run")]).output
+    for question in view.index.questions():
+        debate = view.debate("cipher", question)
+        assert debate["question"]["picture"].startswith("data:image/png;base64")
+        region = region_of(debate["question"]["text"])
+        assert f"image: test/0000, {region}" in shown
+        assert {turn["answer"] for turn in debate["turns"]} <= set(CLASSES)
+
+
+def test_the_real_streets_are_read(benchmark):
+    folder = benchmark("camvid_mini/camvid_mini.zip").parent
+    loaded = create_task("street_scenes", data=folder).load()
+    assert loaded.rows_in == 20 * len(REGIONS)
+    assert {"sky", "building", "road", "tree"} <= {sample.target for sample in loaded.samples}
 
 
 def test_the_real_pictures_are_read(benchmark):
