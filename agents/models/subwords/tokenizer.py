@@ -70,6 +70,8 @@ def trained_baseline(kind: str, texts: Iterable[str], size: int) -> Any:
     asked: dict[str, Any] = {
         "vocab_size": size, "initial_alphabet": symbols(), "special_tokens": [END], "show_progress": False,
     }  # fmt: skip
+    made: Any
+    trainer: Any
     if kind == "bpe":
         made, trainer = Tokenizer(models.BPE()), trainers.BpeTrainer(**asked)
     elif kind == "wordpiece":

@@ -128,8 +128,8 @@ def _grown(cuts: Cuts, words: Mapping[str, int], tokens: Iterable[str], size: in
         found = merging.best()
         if found is None:
             raise ConfigError(
-                f"{size - begun} more sub-words were asked for, and the text has {len(whole) - begun}, with which every word is a "
-                "token; give more text, or a lower size"
+                f"{size - begun} more sub-words were asked for, and the text has {len(whole) - begun}, with which every word is "
+                "a token; give more text, or a lower size"
             )
         merging.merge(found[0])
         whole.add("".join(found[0]))
