@@ -4,10 +4,10 @@ Models read the same pieces of text in the same order for as many steps, so as m
 less. Predictions and what came of them are in docs/minds.md.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.atomic_file import write_json
 from agents.beliefs.claims import Claim, claims_of
 from agents.errors import ModelError
+from agents.models.figures import kept_figures
 from agents.models.glyphs.text import read_text
 from agents.models.seeded import seeded
 from agents.models.sentences.corpora import read_prose
@@ -35,7 +35,6 @@ from agents.models.subwords.tokenizer import (
 from agents.models.subwords.vocabulary import fitted
 from agents.pretrained import Progress
 
-FIGURES = "figures.json"
 TEXTS = ("Shakespeare", "Wikipedia")
 # BPE's sub-words, words cut into the likeliest of them: what of a difference is the vocabulary's and what the cuts'.
 CUT_ANEW = "bpe cut anew"
@@ -101,7 +100,10 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
     """
     recipe = Recipe()
     texts = {name: pieces(text[: recipe.characters], recipe.piece) for name, text in _texts(data).items()}
-    measured = [_figures(out, recipe, texts, seed, progress) for seed in range(seeds)]
+    measured = [
+        kept_figures(out / f"seed-{seed}", recipe, partial(figures, out, recipe, texts, seed, progress))
+        for seed in range(seeds)
+    ]
     pairs = {text: [_compared(each, text) for each in measured] for text in ASKED}
     return claims_of(pairs, ASKED)
 
@@ -228,19 +230,3 @@ def _tokenizers(recipe: Recipe, learned: Sequence[str]) -> dict[str, Any]:
 
 def _texts(data: Path | None) -> dict[str, str]:
     return dict(zip(TEXTS, (read_text(data), "\n".join(read_prose(data))), strict=True))
-
-
-def _figures(
-    out: Path, recipe: Recipe, texts: Mapping[str, Sequence[str]], seed: int, progress: Progress
-) -> dict[str, float]:
-    path = out / f"seed-{seed}" / FIGURES
-    made_by = json.loads(json.dumps(asdict(recipe)))
-    if path.is_file():
-        kept = json.loads(path.read_text())
-        if kept["recipe"] == made_by:
-            found: dict[str, float] = kept["figures"]
-            return found
-    made = figures(out, recipe, texts, seed, progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"recipe": made_by, "figures": made})
-    return made
