@@ -6,7 +6,7 @@ B rows, T positions.
 import json
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,6 +87,17 @@ def filled(subject: Subject, encoded: Sequence[Sequence[int]], source: str) -> R
     if int(ids.max()) >= subject.model.config.vocab_size:
         raise ConfigError(f"calibration: {source} has tokens beyond the embedding table of {subject.name}")
     return Rows(ids, is_text)
+
+
+def in_batches(rows: Rows, size: int, generator: torch.Generator) -> Iterator[Rows]:
+    """Yield batches without end, every row once before any is read again; each is cut at its longest row."""
+    while True:
+        order = torch.randperm(len(rows.ids), generator=generator)
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            is_text = rows.is_text[chosen]
+            longest = int(is_text.sum(1).max())
+            yield Rows(rows.ids[chosen, :longest], is_text[:, :longest])
 
 
 def check_seed(seed: int) -> None:

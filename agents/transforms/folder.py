@@ -129,12 +129,13 @@ def _read(base: Path, name: str) -> Subject:
 
 def _card(subject: Subject, record: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
     parameters = sum(parameter.numel() for parameter in subject.model.parameters())
-    trained = any("trained_masks" in outcome.facts for outcome in outcomes)
+    trained = [what for what in ("masks", "factors") if any(f"trained_{what}" in outcome.facts for outcome in outcomes)]
+    how = f"which trains {' and '.join(trained)} and no weight" if trained else "without training"
     lines = [
         f"# {record['base']} | {' | '.join(record['recipe'])}",
         "",
         f"Made of `{record['base']}` (weights {record['base_weights']}) by this recipe, "
-        f"{'which trains masks and no weight' if trained else 'without training'}. A "
+        f"{how}. A "
         f"{type(subject.model).__name__} of {parameters:,} parameters, stored in {str(subject.dtype).removeprefix('torch.')}; "
         "its embedding table and tokenizer are the base's own, so it exchanges vectors with it as they are.",
         "",

@@ -16,7 +16,7 @@ from agents.errors import ConfigError
 from agents.registry import load_named
 from agents.transforms.axformer.transform import axformer
 from agents.transforms.calibration import OWN, SHIPPED, SUMS, source_file
-from agents.transforms.dsformer.transform import dsformer, svd
+from agents.transforms.dsformer.transform import dsformer, dsformer_stf, svd
 from agents.transforms.optin.transform import optin
 from agents.transforms.ptq.transform import ptq
 from agents.transforms.repquant.transform import repquant
@@ -31,6 +31,7 @@ VERSION = 2
 TRANSFORMS: dict[str, Callable[..., Outcome]] = {
     "axformer": axformer,
     "dsformer": dsformer,
+    "dsformer_stf": dsformer_stf,
     "optin": optin,
     "ptq": ptq,
     "repquant": repquant,

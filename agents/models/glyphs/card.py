@@ -18,6 +18,7 @@ CARD = Card(
         ("nar", "Yoshida, 2024, arXiv:2408.16241", "agents.models.nar.training:claims"),
         ("quantizable", "Bondarenko et al., 2023, arXiv:2306.12929", "agents.models.quantizable.training:claims"),
         ("recurrence", "Yoshida et al., 2020, arXiv:2008.07027", "agents.models.recurrence.training:claims"),
+        ("swe", "Li, 2024, arXiv:2410.18441", "agents.models.subwords.training:claims"),
         ("seqpe", "SeqPE, 2025, arXiv:2506.13277", "agents.models.seqpe.training:claims"),
         ("atlas", "ATLAS, 2025, arXiv:2505.23735", "agents.models.atlas.training:claims"),
         ("atlas_recall", "ATLAS, 2025, arXiv:2505.23735", "agents.models.atlas.training:capacity_claims"),

@@ -3,25 +3,24 @@
 n pictures of 8 x 8.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.atomic_file import write_json
 from agents.beliefs.claims import Claim, claims_of
 from agents.beliefs.curves import Curves, by_place, write_curves
+from agents.models.figures import kept_figures
 from agents.models.lazy.network import LazyConfig, LazyNetwork
 from agents.models.seeded import seeded
 from agents.models.vision.digits import read_digits
 from agents.models.vision.measures import calibration_error
 from agents.pretrained import Progress
 
-FIGURES = "figures.json"
 CURVES = "non_zero.curves.json"
 WRONG = 0.4
 """Share of the labels that are another digit."""
@@ -76,7 +75,9 @@ def claims(out: Path, *, seeds: int = 5, data: Path | None = None, progress: Pro
     """
     del data
     recipe = Recipe()
-    measured = [_figures(out / f"seed-{seed}" / FIGURES, recipe, seed, progress) for seed in range(seeds)]
+    measured = [
+        kept_figures(out / f"seed-{seed}", recipe, partial(figures, recipe, seed, progress)) for seed in range(seeds)
+    ]
     write_curves(
         out / CURVES,
         Curves(
@@ -155,19 +156,6 @@ def trained(
         if epoch in recipe.looks:
             looks.append(model.non_zero(test))
     return model.eval(), looks
-
-
-def _figures(path: Path, recipe: Recipe, seed: int, progress: Progress) -> dict[str, dict[str, list[float]]]:
-    made_by = json.loads(json.dumps(asdict(recipe)))
-    if path.is_file():
-        kept = json.loads(path.read_text())
-        if kept["recipe"] == made_by:
-            found: dict[str, dict[str, list[float]]] = kept["figures"]
-            return found
-    made = figures(recipe, seed, progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"recipe": made_by, "figures": made})
-    return made
 
 
 def _pictures(split: str) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ multiply-accumulates whose target falls from the whole model to the budget. Its 
 When it is decided what stays, the factors of that are trained further by the first two terms alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.transforms.calibration import Rows
+from agents.transforms.calibration import Rows, in_batches
 from agents.transforms.removal import Masks
 from agents.transforms.subject import Subject
 from agents.transforms.units import Shape, masked
@@ -111,7 +111,7 @@ def train(
         )
         up = torch.optim.Adam(lagrangian.parameters(), lr=MULTIPLIER_RATE, maximize=True)
         falling = torch.optim.lr_scheduler.LambdaLR(down, lambda step: 1 - step / schedule.steps)
-        batches = _batches(rows, schedule.batch, generator)
+        batches = in_batches(rows, schedule.batch, generator)
         for step in range(schedule.steps):
             batch = next(batches)
             num_rows, num_positions = batch.ids.shape
@@ -141,7 +141,7 @@ def tune(subject: Subject, rows: Rows, means: Factors, kept: Masks, schedule: Sc
     heads, units = (nn.Parameter(each.clone()) for each in means)
     with torch.enable_grad():
         down = torch.optim.Adam([heads, units], lr=schedule.rate * MU_RATE)
-        batches = _batches(rows, schedule.batch, generator)
+        batches = in_batches(rows, schedule.batch, generator)
         for step in range(schedule.tuning):
             down.param_groups[0]["lr"] = schedule.rate * MU_RATE * (1 - step / schedule.tuning)
             beliefs, states = _distance(subject, next(batches), Factors(heads * kept.heads, units * kept.units))
@@ -149,17 +149,6 @@ def tune(subject: Subject, rows: Rows, means: Factors, kept: Masks, schedule: Sc
             (beliefs + schedule.hidden * states).backward()  # type: ignore[no-untyped-call]
             down.step()
     return Factors(heads.detach() * kept.heads, units.detach() * kept.units)
-
-
-def _batches(rows: Rows, size: int, generator: torch.Generator) -> Iterator[Rows]:
-    """Yield batches without end, every row once before any is read again; each is cut at its longest row."""
-    while True:
-        order = torch.randperm(len(rows.ids), generator=generator)
-        for start in range(0, len(order), size):
-            chosen = order[start : start + size]
-            is_text = rows.is_text[chosen]
-            longest = int(is_text.sum(1).max())
-            yield Rows(rows.ids[chosen, :longest], is_text[:, :longest])
 
 
 def _distance(subject: Subject, batch: Rows, factors: Factors) -> tuple[Tensor, Tensor]:
