@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from agents.errors import ConfigError
-from agents.transforms.dsformer.factors import VALUE_BITS, factorise, truncated
+from agents.transforms.dsformer.factors import VALUE_BITS, factorise, nearest_sizes, truncated
 from agents.transforms.subject import Outcome, Subject, layers_of, linears, relative_error
 
 
-def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: int = 8) -> Outcome:
+def dsformer(
+    subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: int = 8, sampled: int = 0
+) -> Outcome:
     """Replace the blocks' linear maps by dense-sparse factors.
 
     Args:
@@ -24,16 +26,24 @@ def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: i
         ratio: bits of the maps in 16 each, over those of the factors with their indices.
         block: n, adjacent columns that share a basis; where that is nearer, of the transposed matrix.
         rounds: turns of pursuit and least squares.
+        sampled: blocks of a map, evenly spaced, on which sizes and the way (the matrix or its transpose) are tried for all of
+            its blocks; 0 tries them on every block, which takes some ten times as long.
 
     Raises:
-        ConfigError: a ratio not above 1, or so high that no factors fit; a block or rounds below 1.
+        ConfigError: a ratio not above 1, or so high that no factors fit; a block or rounds below 1; sampled below 0.
         ModelError: a family whose blocks are not known.
     """
-    for name, given in (("block", block), ("rounds", rounds)):
-        if given < 1:
-            raise ConfigError(f"dsformer: {name} must be at least 1; got {given}")
+    for name, given, least in (("block", block, 1), ("rounds", rounds, 1), ("sampled", sampled, 0)):
+        if given < least:
+            raise ConfigError(f"dsformer: {name} must be at least {least}; got {given}")
 
     def replaced(matrix: Tensor) -> tuple[Tensor, int, int]:
+        if sampled:
+            across, along = (_tried(each, ratio, block, sampled) for each in (matrix, matrix.T))
+            if across[0] <= along[0]:
+                return _in_blocks(matrix, ratio, block, rounds, across[1])
+            made, bits, macs = _in_blocks(matrix.T, ratio, block, rounds, along[1])
+            return made.T, bits, macs
         across, along = (_in_blocks(each, ratio, block, rounds) for each in (matrix, matrix.T))
         return min((across, (along[0].T, *along[1:])), key=lambda one: float((one[0] - matrix).norm()))
 
@@ -60,11 +70,26 @@ def svd(subject: Subject, *, ratio: float = 2.0) -> Outcome:
     return _each(subject, "svd", ratio, replaced)
 
 
-def _in_blocks(matrix: Tensor, ratio: float, columns: int, rounds: int) -> tuple[Tensor, int, int]:
-    """Return what factors of a matrix stand for, their bits, and their multiply-accumulates of one token."""
+def _tried(matrix: Tensor, ratio: float, columns: int, sampled: int) -> tuple[float, tuple[int, int]]:
+    """Return the relative error and the sizes that are best for some blocks of a matrix, evenly spaced."""
+    # The last one may be narrower.
+    blocks = [part for part in torch.split(matrix, columns, 1) if part.shape[1] == min(columns, matrix.shape[1])]
+    chosen = blocks[:: max(1, len(blocks) // sampled)][:sampled]
+    error, sizes = nearest_sizes(chosen, int(chosen[0].numel() * VALUE_BITS / ratio))
+    return error / float(torch.cat(chosen, 1).norm().clamp_min(torch.finfo(matrix.dtype).tiny)), sizes
+
+
+def _in_blocks(
+    matrix: Tensor, ratio: float, columns: int, rounds: int, sizes: tuple[int, int] | None = None
+) -> tuple[Tensor, int, int]:
+    """Return what factors of a matrix stand for, their bits, and their multiply-accumulates of one token.
+
+    Sizes are of whole blocks; without them, and of a narrower last one, each block takes its own.
+    """
     made, bits, macs = [], 0, 0
     for part in torch.split(matrix, columns, 1):
-        factors = factorise(part, int(part.numel() * VALUE_BITS / ratio), rounds=rounds)
+        own = sizes if part.shape[1] == min(columns, matrix.shape[1]) else None
+        factors = factorise(part, int(part.numel() * VALUE_BITS / ratio), rounds=rounds, sizes=own)
         made.append(factors.product)
         bits += factors.bits
         macs += factors.basis.numel() + factors.values.numel()
