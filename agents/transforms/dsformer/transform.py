@@ -16,9 +16,7 @@ from agents.transforms.dsformer.factors import VALUE_BITS, factorise, nearest_si
 from agents.transforms.subject import Outcome, Subject, layers_of, linears, relative_error
 
 
-def dsformer(
-    subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: int = 8, sampled: int = 0
-) -> Outcome:
+def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: int = 8, sampled: int = 0) -> Outcome:
     """Replace the blocks' linear maps by dense-sparse factors.
 
     Args:
