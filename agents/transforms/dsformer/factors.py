@@ -80,7 +80,7 @@ def nearest_sizes(blocks: Sequence[Tensor], bits: int) -> tuple[float, tuple[int
     Raises:
         ValueError: nothing fits.
     """
-    fitting = sizes_within(*blocks[0].shape, bits)
+    fitting = sizes_within(blocks[0].shape[0], blocks[0].shape[1], bits)
     if not fitting:
         raise ValueError("no factors fit into so few bits")
     return min(

@@ -37,10 +37,10 @@ def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: i
 
     def replaced(matrix: Tensor) -> tuple[Tensor, int, int]:
         if sampled:
-            across, along = (_tried(each, ratio, block, sampled) for each in (matrix, matrix.T))
-            if across[0] <= along[0]:
-                return _in_blocks(matrix, ratio, block, rounds, across[1])
-            made, bits, macs = _in_blocks(matrix.T, ratio, block, rounds, along[1])
+            of_rows, of_columns = (_tried(each, ratio, block, sampled) for each in (matrix, matrix.T))
+            if of_rows[0] <= of_columns[0]:
+                return _in_blocks(matrix, ratio, block, rounds, of_rows[1])
+            made, bits, macs = _in_blocks(matrix.T, ratio, block, rounds, of_columns[1])
             return made.T, bits, macs
         across, along = (_in_blocks(each, ratio, block, rounds) for each in (matrix, matrix.T))
         return min((across, (along[0].T, *along[1:])), key=lambda one: float((one[0] - matrix).norm()))
