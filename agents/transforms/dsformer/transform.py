@@ -25,7 +25,7 @@ def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: i
         block: n, adjacent columns that share a basis; where that is nearer, of the transposed matrix.
         rounds: turns of pursuit and least squares.
         sampled: blocks of a map, evenly spaced, on which sizes and the way (the matrix or its transpose) are tried for all of
-            its blocks; 0 tries them on every block, which takes some ten times as long.
+            its blocks; 0 tries them on every block, which takes several times as long.
 
     Raises:
         ConfigError: a ratio not above 1, or so high that no factors fit; a block or rounds below 1; sampled below 0.
