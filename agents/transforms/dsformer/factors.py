@@ -5,6 +5,7 @@ columns. Its bits are a n values of D, and for S M k values and M k indices of â
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,17 +65,28 @@ def sizes_within(rows: int, columns: int, bits: int) -> list[tuple[int, int]]:
     return found[::step]
 
 
-def factorise(block: Tensor, bits: int, *, rounds: int) -> Factors:
-    """Return the factors of a block [M, n] that fit into so many bits, of the sizes that come nearest to it.
+def factorise(block: Tensor, bits: int, *, rounds: int, sizes: tuple[int, int] | None = None) -> Factors:
+    """Return the factors of a block [M, n] that fit into so many bits, of the sizes that come nearest to it or of given ones.
 
     Raises:
         ValueError: nothing fits.
     """
-    sizes = sizes_within(block.shape[0], block.shape[1], bits)
-    if not sizes:
+    return rounded(learned(block, *(sizes or nearest_sizes([block], bits)[1]), rounds=rounds))
+
+
+def nearest_sizes(blocks: Sequence[Tensor], bits: int) -> tuple[float, tuple[int, int]]:
+    """Return the error and the sizes (a, k) by which blocks of one shape are best stood for, each within so many bits.
+
+    Raises:
+        ValueError: nothing fits.
+    """
+    fitting = sizes_within(blocks[0].shape[0], blocks[0].shape[1], bits)
+    if not fitting:
         raise ValueError("no factors fit into so few bits")
-    trials = [(_error(block, learned(block, *size, rounds=TRIAL_ROUNDS)), size) for size in sizes]
-    return rounded(learned(block, *min(trials)[1], rounds=rounds))
+    return min(
+        (math.hypot(*(_error(block, learned(block, *sizes, rounds=TRIAL_ROUNDS)) for block in blocks)), sizes)
+        for sizes in fitting
+    )
 
 
 def learned(block: Tensor, atoms: int, nonzeros: int, *, rounds: int) -> Factors:

@@ -50,7 +50,7 @@ class LowRank:
     macs: int
 
 
-def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: int = 8) -> Outcome:
+def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: int = 8, sampled: int = 0) -> Outcome:
     """Replace the blocks' linear maps by dense-sparse factors.
 
     Args:
@@ -58,13 +58,15 @@ def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: i
         ratio: bits of the maps in 16 each, over those of the factors with their indices.
         block: n, adjacent columns that share a basis; where that is nearer, of the transposed matrix.
         rounds: turns of pursuit and least squares.
+        sampled: blocks of a map, evenly spaced, on which sizes and the way (the matrix or its transpose) are tried for all of
+            its blocks; 0 tries them on every block, which takes several times as long.
 
     Raises:
-        ConfigError: a ratio not above 1, or so high that no factors fit; a block or rounds below 1.
+        ConfigError: a ratio not above 1, or so high that no factors fit; a block or rounds below 1; sampled below 0.
         ModelError: a family whose blocks are not known.
     """
-    _check_blocks("dsformer", block, rounds)
-    return _each(subject, "dsformer", ratio, lambda matrix: nearest_blocks(matrix, ratio, block, rounds))
+    _check_blocks("dsformer", block, rounds, sampled)
+    return _each(subject, "dsformer", ratio, lambda matrix: nearest_blocks(matrix, ratio, block, rounds, sampled=sampled))
 
 
 def dsformer_stf(
@@ -177,10 +179,10 @@ def _check_ratio(name: str, ratio: float) -> None:
         raise ConfigError(f"{name}: ratio is how many times fewer bits are stored, above 1; got {ratio:g}")
 
 
-def _check_blocks(name: str, block: int, rounds: int) -> None:
-    for what, given in (("block", block), ("rounds", rounds)):
-        if given < 1:
-            raise ConfigError(f"{name}: {what} must be at least 1; got {given}")
+def _check_blocks(name: str, block: int, rounds: int, sampled: int = 0) -> None:
+    for what, given, least in (("block", block, 1), ("rounds", rounds, 1), ("sampled", sampled, 0)):
+        if given < least:
+            raise ConfigError(f"{name}: {what} must be at least {least}; got {given}")
 
 
 def _check(schedule: Schedule) -> None:

@@ -12,6 +12,7 @@ from agents.transforms.dsformer.factors import (
     block_bits,
     factorise,
     learned,
+    nearest_sizes,
     pursuit,
     rounded,
     sizes_within,
@@ -106,11 +107,32 @@ def test_maps_become_products_and_nothing_else_changes(transform):
     assert 0 < facts["error"] <= facts["worst_error"] < 1
 
 
+@pytest.mark.parametrize("block", [8, 7])
+def test_sizes_tried_on_some_blocks_hold_for_all_of_a_map(monkeypatch, block):
+    """Two trials a map instead of one a block; a narrower last block (of 7 columns in 24) has sizes of its own."""
+    whole = dsformer(subject(), ratio=1.8, block=block, rounds=2).facts
+    tried = []
+
+    def counting(blocks, bits):
+        tried.append(len(blocks))
+        return nearest_sizes(blocks, bits)
+
+    monkeypatch.setattr("agents.transforms.dsformer.blocks.nearest_sizes", counting)
+    one = subject()
+    facts = dsformer(one, ratio=1.8, block=block, rounds=2, sampled=2).facts
+    assert len(tried) == 2 * 7 * len(one.model.model.layers)
+    # The maps of 10 rows have one block in one of the two ways.
+    assert set(tried) == {1, 2}
+    assert facts["ratio_stored"] >= 1.8
+    assert whole["error"] <= facts["error"] < 1.15 * whole["error"]
+
+
 def test_what_cannot_be_is_refused():
     for keys, sentence in (
         ({"ratio": 1.0}, "above 1; got 1"),
         ({"ratio": 1000.0}, "ratio 1000 is too high for a map of"),
         ({"block": 0}, "block must be at least 1"),
+        ({"sampled": -1}, "sampled must be at least 0"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             dsformer(subject(), **keys)
