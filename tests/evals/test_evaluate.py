@@ -158,6 +158,7 @@ NEED_DATA = {
         "receipts",
         "scenes",
         "sentiment",
+        "sentiment_codes",
         "seqpe",
         "series",
         "sounds",

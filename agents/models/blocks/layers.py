@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.errors import ConfigError
 from agents.models.blocks.config import EncoderConfig
 
 
@@ -18,6 +19,10 @@ class Attention(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
+        if config.attention is not None:
+            raise ConfigError(
+                f"this layer's attention is a softmax: {config.attention} is for a plain encoder's own layers"
+            )
         inner = config.heads * config.head_width
         self.heads = config.heads
         self.q, self.k, self.v = (nn.Linear(config.width, inner) for _ in range(3))

@@ -11,7 +11,10 @@ CARD = Card(
     licence="Apache-2.0 (code); SST-2 states none",
     backend="agents.models.text_encoder.backend:TextEncoderBackend",
     training="agents.models.text_encoder.widenet:claims",
-    recipes=(("wide", "Brown et al., 2022, arXiv:2210.00640", "agents.models.text_encoder.wide:claims"),),
+    recipes=(
+        ("ecoformer", "Liu et al., 2022, arXiv:2209.09004", "agents.models.text_encoder.ecoformer:claims"),
+        ("wide", "Brown et al., 2022, arXiv:2210.00640", "agents.models.text_encoder.wide:claims"),
+    ),
 )
 
 CLOZE = Card(

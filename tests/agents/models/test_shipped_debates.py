@@ -127,6 +127,7 @@ DATA = {
     "receipts": receipts,
     "scenes": digits,
     "sentiment": reviews,
+    "sentiment_codes": reviews,
     "series": ett,
     "sounds": recordings,
     "spoken_digits": digits,
