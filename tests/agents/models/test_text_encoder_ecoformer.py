@@ -131,7 +131,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(recipe, "FINE_TUNED", tiny)
     monkeypatch.setattr(recipe, "TEACHER", replace(ENCODER, attention=None))
     monkeypatch.setattr(recipe, "ATTENTION", ENCODER.attention)
-    monkeypatch.setattr(recipe, "Learning", lambda: Learning(similar=1, steps=2))
+    monkeypatch.setattr(recipe, "LEARNING", Learning(similar=1, steps=2))
     monkeypatch.setattr(recipe, "EcoFormer", lambda: EcoFormer(3, 4))
     return reviews(tmp_path)
 
