@@ -185,9 +185,10 @@ class _Sign(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return gradient * (x.abs() < 1)
+        found: Tensor = gradient * (x.abs() < 1)
+        return found
 
 
 def _signs(x: Tensor) -> Tensor:
-    found: Tensor = _Sign.apply(x)
+    found: Tensor = _Sign.apply(x)  # type: ignore[no-untyped-call]
     return found

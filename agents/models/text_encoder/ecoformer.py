@@ -137,7 +137,9 @@ def keys_of(model: TextEncoder, texts: list[str]) -> tuple[list[Tensor], Tensor]
     """Return the keys of each layer [B, H, N, d] of texts, and which tokens are there [B, N]."""
     words, found = model.encode(texts), []
     handles = [
-        layer.k.register_forward_hook(lambda _, given, k: found.append(k.unflatten(-1, (TEACHER.heads, -1))))
+        layer.get_submodule("k").register_forward_hook(
+            lambda _, given, k: found.append(k.unflatten(-1, (TEACHER.heads, -1)))
+        )
         for layer in model.encoder.attention
     ]
     try:
