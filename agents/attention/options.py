@@ -10,17 +10,19 @@ from agents.attention.probabilistic import probabilistic
 from agents.attention.row_attention import RowAttention
 from agents.attention.staircase import Staircase, staircase, uniform
 from agents.errors import ConfigError
-from agents.registry import load_named
+from agents.registry import check_parameters, load_named, parse_named
 
 CACHES: dict[str, Callable[..., Staircase]] = {"staircase": staircase, "uniform": uniform}
 GROUP = "debate.attentions"
 ATTENTIONS: dict[str, Callable[..., RowAttention | EcoFormer]] = {
     "clipped": clipped,
     "combiner": combiner,
+    # Known by name, and refused in a sentence.
     "ecoformer": ecoformer,
     "harmonic": harmonic,
     "probabilistic": probabilistic,
 }
+ENCODER_ATTENTIONS: dict[str, Callable[..., EcoFormer]] = {"ecoformer": ecoformer}
 
 
 def cache_of(text: str) -> Staircase:
@@ -57,16 +59,19 @@ def attention_of(text: str) -> RowAttention:
 
 
 def encoder_attention_of(text: str) -> EcoFormer:
-    """Return the attention of an encoder that an option names, e.g. `ecoformer(bits=16)`.
+    """Return the attention of an encoder that an option or a checkpoint names, e.g. `ecoformer(bits=16)`.
+
+    A checkpoint is anybody's, so that nothing is imported by the name that it holds.
 
     Raises:
-        UnknownName: there is no such attention.
-        ConfigError: a causal model's attention, a parameter that it does not take, or of another type or size.
+        ConfigError: there is no such attention of an encoder, a parameter that it does not take, or of another type or size.
     """
-    function, named = load_named(text, "attention", GROUP, ATTENTIONS)
-    found = function(**named.parameters)
-    if not isinstance(found, EcoFormer):
+    named = parse_named(text, "attention")
+    if named.name not in ENCODER_ATTENTIONS:
         raise ConfigError(
-            f"attention {named.name!r} is none of an encoder's layers: write ecoformer, or leave it out for a softmax"
+            f"attention {named.name[:60]!r} is none of an encoder's layers: write {', '.join(ENCODER_ATTENTIONS)}, or leave it "
+            "out for a softmax"
         )
-    return found
+    function = ENCODER_ATTENTIONS[named.name]
+    check_parameters(named, "attention", function)
+    return function(**named.parameters)

@@ -1,5 +1,6 @@
 """Classifiers of texts that attend by EcoFormer's codes: layers against their definition, hashes learned, and the recipe."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from support.small_data import reviews
 from agents.attention.ecoformer import EcoFormer
 from agents.attention.hashing import Learning, similarities
 from agents.beliefs.cards import create_belief_backend
-from agents.errors import ConfigError
+from agents.errors import ConfigError, ModelError
 from agents.models.blocks.config import EncoderConfig
 from agents.models.blocks.cost import cost_of
 from agents.models.blocks.encoder import Encoder
@@ -94,6 +95,27 @@ def test_hashes_lie_in_the_folder_and_the_numerator_is_an_option(tmp_path):
     small_text_encoder(tmp_path / "softmax")
     with pytest.raises(ConfigError, match="needs hashes, and this checkpoint has a softmax"):
         create_belief_backend("text_encoder", checkpoint=str(tmp_path / "softmax"), attention="ecoformer")
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [
+        "ecoformer(bits=1000000000)",
+        "ecoformer(anchors=1000000000)",
+        "ecoformer(bits=4)",
+        "os:getpid",
+        "combiner",
+        "f" * 999,
+    ],
+)
+def test_a_checkpoint_that_names_another_attention_is_refused_and_nothing_is_imported(tmp_path, attention):
+    small_hashed(tmp_path)
+    path = tmp_path / "config.json"
+    stored = json.loads(path.read_text())
+    stored["model"]["encoder"]["attention"] = attention
+    path.write_text(json.dumps(stored))
+    with pytest.raises(ModelError, match="no Text_encoder in"):
+        create_belief_backend("text_encoder", checkpoint=str(tmp_path))
 
 
 def test_where_it_has_no_place_it_is_refused():
