@@ -2,7 +2,7 @@
 
 Maps before and behind a head are left out. A difference counts as an addition, a product with ±1 as an addition or none, and what
 is neither a multiplication nor an addition (roots, divisions, exponentials, signs, the larger of two) by itself. The published
-count (get_energy.py) leaves the squares of distances out, and lengths and bandwidths; here they are in.
+count (pvt/get_energy.py) leaves the squares of distances out, and lengths and bandwidths; here they are in.
 """
 
 from dataclasses import dataclass
