@@ -159,6 +159,7 @@ NEED_DATA = {
         "scenes",
         "sentiment",
         "sentiment_specialised",
+        "sentiment_codes",
         "seqpe",
         "series",
         "sounds",

@@ -158,6 +158,20 @@ def small_text_encoder(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     return {"checkpoint": str(folder)}
 
 
+def small_hashed(folder: Path, *, seed: int = 0, **options: Any) -> dict[str, Any]:
+    """Write a random classifier of texts that attends by EcoFormer's codes."""
+    from agents.models.blocks.config import EncoderConfig
+    from agents.models.text_encoder.backend import TextEncoderBackend
+    from agents.models.text_encoder.config import TextEncoderConfig
+    from agents.models.text_encoder.model import TextEncoder
+
+    torch.manual_seed(seed)
+    encoder = EncoderConfig(8, 2, 2, 4, 8, attention="ecoformer(bits=3, anchors=4)")
+    config = TextEncoderConfig(("negative", "positive"), ("<pad>", "<unk>", *"abcde"), 8, encoder)
+    TextEncoderBackend(_shaken(TextEncoder(config)), temperature=0.7).save_pretrained(folder)
+    return {"checkpoint": str(folder), **options}
+
+
 def small_cloze(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     """Write a random masked WideNet over a few words."""
     from support.small_data import FILM_WORDS
@@ -360,6 +374,14 @@ CONTRACTS = {
         Text(" "),
         (),
         prepare=small_text_encoder,
+    ),
+    "text_encoder-ecoformer": Contract(
+        "text_encoder",
+        {},
+        lambda: [Question("case", text) for text in ("a b c?", "c", "e d c b a b c d e", "z a", "d d d")],
+        Text(" "),
+        (),
+        prepare=partial(small_hashed, attention="ecoformer(bits=3, anchors=4, official_numerator=true)"),
     ),
     "text_encoder_cloze": Contract(
         "text_encoder_cloze",

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
+from agents.attention.options import encoder_attention_of
 from agents.errors import ConfigError
 
 
@@ -21,6 +22,7 @@ class EncoderConfig:
         own_norms: whether each layer of a shared block has norms of its own (WideNet); without, they are shared as well (ALBERT).
         twice: whether GELU stands behind both maps of a feed-forward layer, as in WideNet's published code, or the first alone.
         capacity: share of the tokens that an expert has room for in training, over K / E; without, it serves all that choose it.
+        attention: in place of a softmax, e.g. `ecoformer(bits=16, anchors=25)` (docs/attention.md).
 
     Raises:
         ConfigError: sizes that do not fit together.
@@ -37,6 +39,7 @@ class EncoderConfig:
     own_norms: bool = True
     twice: bool = False
     capacity: float | None = None
+    attention: str | None = None
 
     def __post_init__(self) -> None:
         sizes = (self.width, self.layers, self.heads, self.head_width, self.hidden, self.experts, self.chosen)
@@ -48,6 +51,12 @@ class EncoderConfig:
             raise ConfigError("norms are shared where the block is: own_norms: false goes with shared: true")
         if self.capacity is not None and not (self.experts > 1 and self.capacity > 0):
             raise ConfigError(f"a capacity is above 0, and of several experts; got {self.capacity} of {self.experts}")
+        if self.attention is not None:
+            encoder_attention_of(self.attention)
+            if self.shared:
+                raise ConfigError(
+                    f"{self.attention} has hashes of each layer's own keys, which a shared block has not: give shared: false"
+                )
 
     @property
     def sizes(self) -> dict[str, object]:

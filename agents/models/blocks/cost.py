@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agents.errors import ConfigError
 from agents.models.blocks.config import EncoderConfig
 
 
@@ -30,7 +31,14 @@ def cost_of(config: EncoderConfig, tokens: int) -> Cost:
 
     Attention: L (4 N d h d_h + 2 N² h d_h), the same wherever L · h is; feed-forward: L N (2 K d d_ff + d E), the router where
     there are several experts.
+
+    Raises:
+        ConfigError: an attention other than a softmax.
     """
+    if config.attention is not None:
+        raise ConfigError(
+            f"multiply-adds are a softmax attention's; what {config.attention} costs is counted by agents.attention.operations"
+        )
     d, inner, hidden, experts = config.width, config.heads * config.head_width, config.hidden, config.experts
     several = experts > 1
     attention = 4 * tokens * d * inner + 2 * tokens**2 * inner

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.models.blocks.config import EncoderConfig, LayerSize, check_layers
+from agents.models.blocks.hashed import HashedAttention
 from agents.models.blocks.layers import Attention, Experts, FeedForward, Removed, Route
 
 EPSILON = 1e-6
@@ -27,7 +28,8 @@ class Encoder(nn.Module):
         check_layers(config, sizes)
         blocks = 1 if config.shared else config.layers
         norms = config.layers if config.own_norms else 1
-        self.attention = nn.ModuleList(Attention(config) for _ in range(blocks))
+        attends = Attention if config.attention is None else HashedAttention
+        self.attention = nn.ModuleList(attends(config) for _ in range(blocks))
         kind = Experts if config.experts > 1 else FeedForward
         self.feed_forward = nn.ModuleList(kind(config) for _ in range(blocks))
         self.before_attention, self.before_feed_forward = (

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.attention.hard import hard_shares
+from agents.errors import ConfigError
 from agents.models.blocks.config import EncoderConfig
 
 
@@ -24,6 +25,10 @@ class Attention(nn.Module):
 
     def __init__(self, config: EncoderConfig, keys: int = 0) -> None:
         super().__init__()
+        if config.attention is not None:
+            raise ConfigError(
+                f"this layer's attention is a softmax: {config.attention} is for a plain encoder's own layers"
+            )
         inner = config.heads * config.head_width
         self.heads, self.kept = config.heads, keys
         self.q, self.k, self.v = (nn.Linear(config.width, inner) for _ in range(3))

@@ -15,12 +15,24 @@ from agents.question import Question
 
 
 class TextEncoderBackend(Classifier):
-    """A belief over the model's labels; of a text that is longer than it reads its first words are read."""
+    """A belief over the model's labels; of a text that is longer than it reads its first words are read.
+
+    Args:
+        model, temperature, scores: see `Classifier`.
+        attention: over the checkpoint's hashes, in place of its own, e.g. `ecoformer(official_numerator=true)`.
+    """
 
     model: TextEncoder
     modality = "text"
     what = "Text_encoder"
     suffixes = ()
+
+    def __init__(
+        self, model: TextEncoder, *, temperature: float = 1.0, scores: str = "softmax", attention: str | None = None
+    ) -> None:
+        super().__init__(model, temperature=temperature, scores=scores)
+        if attention is not None:
+            self.model.exchange(attention)
 
     @classmethod
     def made(cls, sizes: dict[str, Any]) -> TextEncoder:

@@ -13,6 +13,7 @@ CARD = Card(
     training="agents.models.text_encoder.widenet:claims",
     recipes=(
         ("axformer", "Nagarajan et al., 2020, arXiv:2010.03688", "agents.models.text_encoder.axformer:claims"),
+        ("ecoformer", "Liu et al., 2022, arXiv:2209.09004", "agents.models.text_encoder.ecoformer:claims"),
         ("wide", "Brown et al., 2022, arXiv:2210.00640", "agents.models.text_encoder.wide:claims"),
     ),
 )

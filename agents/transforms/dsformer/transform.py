@@ -66,7 +66,9 @@ def dsformer(subject: Subject, *, ratio: float = 2.0, block: int = 64, rounds: i
         ModelError: a family whose blocks are not known.
     """
     _check_blocks("dsformer", block, rounds, sampled)
-    return _each(subject, "dsformer", ratio, lambda matrix: nearest_blocks(matrix, ratio, block, rounds, sampled=sampled))
+    return _each(
+        subject, "dsformer", ratio, lambda matrix: nearest_blocks(matrix, ratio, block, rounds, sampled=sampled)
+    )
 
 
 def dsformer_stf(

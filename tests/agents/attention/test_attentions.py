@@ -225,6 +225,7 @@ def test_the_online_softmax_is_the_softmax_whatever_the_pieces():
         "harmonic(share=0.0)", "harmonic(share=1.5)", "probabilistic(block=0)", "probabilistic(scale=0.0)",
         "probabilistic(exponent=-1.0)", "combiner(segment=0)", "combiner(width=3)",
         "clipped(gamma=0.1)", "clipped(zeta=0.5)", "hard(keys=0)", "hard(layers=())", "hard(layers=(-1,))",
+        "ecoformer",
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(text):

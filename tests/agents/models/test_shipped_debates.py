@@ -131,6 +131,7 @@ DATA = {
     "scenes": digits,
     "sentiment": reviews,
     "sentiment_specialised": reviews,
+    "sentiment_codes": reviews,
     "series": ett,
     "sounds": recordings,
     "spoken_digits": digits,
