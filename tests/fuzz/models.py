@@ -93,6 +93,7 @@ class Answers(Target):
         "biographies",
         "svamp",
         "cifar10",
+        "completions",
         "receipts",
     )
     options = ("one", "-3", "1,200", "a b c")

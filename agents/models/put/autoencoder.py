@@ -6,6 +6,8 @@ decoder sees all vectors, and at each resolution takes in the place of what is k
 B batch, S side in pixels, N patches, C width of a code, F width of encoder and decoder.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -71,7 +73,7 @@ class Reference(nn.Module):
         # Coarsest first as in the decoder, so that this goes backwards.
         finest_first = channels[::-1]
         self.layers = nn.ModuleList([nn.Conv2d(3, finest_first[0], 3, padding=1)])
-        for before, after in zip(finest_first, finest_first[1:], strict=False):
+        for before, after in pairwise(finest_first):
             self.layers.append(nn.Conv2d(before, after, 4, 2, 1))
 
     def forward(self, masked: Tensor) -> list[Tensor]:
@@ -95,9 +97,7 @@ class Decoder(nn.Module):
         self.enter = nn.Linear(config.code_width, config.code_width)
         self.first = nn.Conv2d(config.code_width, config.features, 3, padding=1)
         self.blocks = nn.ModuleList(ConvBlock(config.features) for _ in range(config.decoder_blocks))
-        self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(before, after, 4, 2, 1) for before, after in zip(channels, channels[1:], strict=False)
-        )
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(before, after, 4, 2, 1) for before, after in pairwise(channels))
         self.reference = Reference(channels)
         self.last = nn.Conv2d(channels[-1], 3, 3, padding=1)
 

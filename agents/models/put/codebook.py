@@ -1,7 +1,8 @@
 """The dual codebook (Liu et al., 2022, section 3.2): vectors for patches that are known, and others for those with a hidden part.
 
 Vectors follow the features that fall to them by an exponential moving average (van den Oord et al., 2017, arXiv:1711.00937,
-appendix A.1). To that is added what small sets of pictures need: a vector to which next to nothing falls begins anew at a feature of the batch.
+appendix A.1). To that is added what small sets of pictures need: a vector to which next to nothing falls begins anew at a
+feature of the batch.
 
 n features, K + M vectors of C numbers: K for known patches, M for others.
 """
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 DECAY, EPSILON = 0.99, 1e-5
-DEAD = 0.01
+DEAD = 0.05
 """A vector begins anew below this share of what would fall to each if all were used alike."""
 
 
@@ -72,11 +73,11 @@ class Codebook(nn.Module):
         return Quantised(features + (nearest - features).detach(), places, commitment)
 
     @torch.no_grad()
-    def follow(self, features: Tensor, places: Tensor) -> None:
+    def follow(self, features: Tensor, places: Tensor, *, decay: float = DECAY) -> None:
         """Move the vectors towards the features [n, C] that fell to them [n], by one step of the moving average."""
         chosen = functional.one_hot(places, len(self.vectors)).to(features.dtype)
-        self.counts.mul_(DECAY).add_(chosen.sum(0), alpha=1 - DECAY)
-        self.sums.mul_(DECAY).add_(chosen.T @ features, alpha=1 - DECAY)
+        self.counts.mul_(decay).add_(chosen.sum(0), alpha=1 - decay)
+        self.sums.mul_(decay).add_(chosen.T @ features, alpha=1 - decay)
         total = self.counts.sum()
         smoothed = (self.counts + EPSILON) / (total + len(self.counts) * EPSILON) * total
         self.vectors.copy_(self.sums / smoothed[:, None])

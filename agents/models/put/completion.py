@@ -1,4 +1,4 @@
-"""What PUT makes of a hole: one code after the other, or what is expected; and how likely a filling is (Liu et al., 2022, section 3.3).
+"""What PUT makes of a hole: one code after the other, or what is expected; and how likely a filling is (Liu et al., 2022, 3.3).
 
 Of all patches that are still hidden those are filled next of which the model is surest, the highest of their scores; what was
 put there is read as if it had been known. One picture has one hole; its completions are drawn side by side.

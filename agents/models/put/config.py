@@ -1,4 +1,4 @@
-"""Sizes of a PUT. The defaults are for pictures of 32 x 32; published models have patches of 8, 512 and 512 codes and 30 blocks."""
+"""Sizes of a PUT. The defaults are for pictures of 32 x 32; published ones have patches of 8, 512 and 512 codes and 30 blocks."""
 
 from dataclasses import asdict, dataclass
 
@@ -43,9 +43,7 @@ class PUTConfig:
     def __post_init__(self) -> None:
         given = {name: value for name, value in asdict(self).items() if name not in ("quantised", "hidden_codes")}
         if min(given.values()) < 1 or self.hidden_codes < 0 or self.codes < 2:
-            raise ConfigError(
-                f"sizes are at least 1, codes at least 2 and hidden_codes at least 0; got {self.sizes}"
-            )
+            raise ConfigError(f"sizes are at least 1, codes at least 2 and hidden_codes at least 0; got {self.sizes}")
         if wrong := [name for name in given if given[name] > MOST.get(name, WIDEST)] or (
             self.hidden_codes > MOST["hidden_codes"] and ["hidden_codes"]
         ):

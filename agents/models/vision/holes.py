@@ -1,7 +1,9 @@
-"""Holes in pictures: squares of which one is drawn, and what plainly fills one: a mean colour, or the nearest patch that is known.
+"""Holes in pictures: squares at places that are drawn, and what plainly fills one: a mean colour, or the nearest known patch.
 
 H x W pixels.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -55,3 +57,24 @@ def border_jump(pixels: Tensor, hidden: Tensor) -> float:
         across.append(jump[is_border])
     found = torch.cat(across)
     return float(found.mean()) if len(found) else 0.0
+
+
+def fillings_of(
+    pictures: Sequence[Tensor], place: int, hidden: Tensor, count: int, generator: torch.Generator
+) -> tuple[Tensor, list[int]]:
+    """Return completions [count, C, H, W] of one picture, and in their order which picture each filling is of.
+
+    One is the picture itself; the others have in its hole what stands there in other pictures, which are drawn, as is the order.
+
+    Args:
+        pictures: [C, H, W] each, at least `count`.
+        place: which of them it is.
+        hidden: [H, W] bool.
+        count: completions.
+        generator: draws.
+    """
+    others = torch.randperm(len(pictures) - 1, generator=generator)[: count - 1].tolist()
+    # All but the picture itself.
+    sources = [place, *(other + (other >= place) for other in others)]
+    ordered = [sources[each] for each in torch.randperm(count, generator=generator).tolist()]
+    return torch.stack([torch.where(hidden, pictures[each], pictures[place]) for each in ordered]), ordered
