@@ -1,4 +1,4 @@
-"""How a PUT fares on pictures that it was not trained on: codes decoded, beliefs about what is hidden, completions, which is true.
+"""How a PUT fares on pictures that it was not trained on: codes decoded, beliefs about holes, completions, and which is true.
 
 n pictures of S x S, N patches.
 """
@@ -96,7 +96,7 @@ def judged(model: PUT, pictures: Tensor, count: int, *, seed: int) -> tuple[dict
     rows: dict[str, list[Tensor]] = {name: [] for name in MEASURES}
     right = []
     for place in chosen:
-        hidden = drawn_square(*pictures.shape[2:], SHARE, generator)
+        hidden = drawn_square(model.config.side, model.config.side, SHARE, generator)
         panels, sources = fillings_of(list(pictures), place, hidden, OPTIONS, generator)
         right.append(sources.index(place))
         for name, measure in MEASURES.items():

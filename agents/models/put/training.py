@@ -103,7 +103,8 @@ def reconstruct(
         flat, known = features.detach().flatten(0, 1), is_known.flatten()
         model.codebook.follow(flat, found.places.flatten(), decay=recipe.decay)
         model.codebook.revive(flat, known, generator)
-        return functional.l1_loss(said, wanted) + found.commitment
+        difference: Tensor = functional.l1_loss(said, wanted)
+        return difference + found.commitment
 
     _descend(list(model.parameters()), loss, _drawn(len(pictures), recipe.batch, recipe.steps, generator), recipe,
              recipe.steps, progress)  # fmt: skip
