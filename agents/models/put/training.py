@@ -52,6 +52,7 @@ class Recipe:
     Attributes:
         steps, batch: of the autoencoder.
         told: steps of the transformer, of `batch` pictures.
+        learning_rate, told_rate: highest, of the autoencoder and of the transformer.
         decay: of the codebook's moving average; the published 0.99 is for hundreds of times as many steps.
         erased: share of pictures of which a part is erased first, so that the vectors for hidden patches learn.
         bare: share of pictures of which the decoder is shown nothing beside the vectors.
@@ -59,10 +60,11 @@ class Recipe:
             paper's random quantisation), since what is put into a hole is a vector; a model that reads vectors is not changed.
     """
 
-    steps: int = 200
-    told: int = 250
+    steps: int = 400
+    told: int = 300
     batch: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
+    told_rate: float = 2e-3
     weight_decay: float = 0.01
     erased: float = 0.3
     bare: float = 0.3
@@ -106,8 +108,8 @@ def reconstruct(
         difference: Tensor = functional.l1_loss(said, wanted)
         return difference + found.commitment
 
-    _descend(list(model.parameters()), loss, _drawn(len(pictures), recipe.batch, recipe.steps, generator), recipe,
-             recipe.steps, progress)  # fmt: skip
+    drawn = _drawn(len(pictures), recipe.batch, recipe.steps, generator)
+    _descend(list(model.parameters()), loss, drawn, recipe, recipe.steps, progress)
     return model.eval()
 
 
@@ -130,9 +132,11 @@ def tell(model: PUT, pictures: Tensor, recipe: Recipe, *, seed: int, progress: P
             seen = requantised(model, seen, is_known, recipe.requantised, generator)
         return belief_loss(model(seen), codes[chosen], is_known)
 
-    _descend(
-        model.trained, loss, _drawn(len(pictures), recipe.batch, recipe.told, generator), recipe, recipe.told, progress
+    drawn, own = (
+        _drawn(len(pictures), recipe.batch, recipe.told, generator),
+        replace(recipe, learning_rate=recipe.told_rate),
     )
+    _descend(model.trained, loss, drawn, own, recipe.told, progress)
     return model.eval()
 
 
