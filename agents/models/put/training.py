@@ -105,8 +105,8 @@ def reconstruct(
         flat, known = features.detach().flatten(0, 1), is_known.flatten()
         model.codebook.follow(flat, found.places.flatten(), decay=recipe.decay)
         model.codebook.revive(flat, known, generator)
-        difference: Tensor = functional.l1_loss(said, wanted)
-        return difference + found.commitment
+        total: Tensor = functional.l1_loss(said, wanted) + found.commitment
+        return total
 
     drawn = _drawn(len(pictures), recipe.batch, recipe.steps, generator)
     _descend(list(model.parameters()), loss, drawn, recipe, recipe.steps, progress)
