@@ -96,5 +96,6 @@ def harmed(image: Image, variant: str, generator: torch.Generator) -> Image:
     if kind == NOISE:
         noise = float(amount) * torch.randn(pixels.shape, generator=generator)
         return Image((pixels + noise).clamp(0, 1))
-    hidden = drawn_square(*pixels.shape[1:], float(amount), generator)
+    height, width = pixels.shape[1:]
+    hidden = drawn_square(height, width, float(amount), generator)
     return PartlyHidden(pixels.masked_fill(hidden, GREY), hidden)
