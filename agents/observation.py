@@ -68,6 +68,27 @@ class Image(Observation):
 
 
 @dataclass(frozen=True, eq=False)
+class PartlyHidden(Image):
+    """A picture of which a part is hidden, and which: hidden [H, W] bool. What stands there is nothing of the picture."""
+
+    hidden: "Tensor"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shape, dtype = list(self.hidden.shape), str(self.hidden.dtype).removeprefix("torch.")
+        if dtype != "bool" or shape != list(self.pixels.shape[1:]):
+            raise ObservationError(
+                f"what is hidden of a picture is [H, W] in bool, as the picture's {list(self.pixels.shape[1:])}; got {shape} in "
+                f"{dtype}"
+            )
+
+    @property
+    def modality(self) -> str:
+        """The kind's name: that of a picture, which others look at as it is."""
+        return "image"
+
+
+@dataclass(frozen=True, eq=False)
 class Audio(Observation):
     """Sound: samples [L] float32, one channel, and how many there are in a second."""
 

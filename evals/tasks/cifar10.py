@@ -13,7 +13,8 @@ import torch
 from agents.errors import ModelError, ObservationError, TaskError
 from agents.models.seeded import generator_of
 from agents.models.vision.cifar10 import CLASSES, read_cifar10
-from agents.observation import Image
+from agents.models.vision.holes import drawn_square
+from agents.observation import Image, PartlyHidden
 from evals.sample import Loaded, Sample
 from evals.scoring.text import said
 from evals.task import Task, TaskInfo
@@ -99,16 +100,12 @@ def word_of(response: str, words: Sequence[str], also: Mapping[str, str]) -> str
 
 
 def harmed(image: Image, variant: str, generator: torch.Generator) -> Image:
-    """Return a picture with noise, or with a part of it hidden, as a variant says."""
+    """Return a picture with noise, or with a part of it hidden, and which, as a variant says."""
     kind, _, amount = variant.partition("-")
     pixels = image.pixels
     if kind == NOISE:
         noise = float(amount) * torch.randn(pixels.shape, generator=generator)
         return Image((pixels + noise).clamp(0, 1))
     height, width = pixels.shape[1:]
-    side = round((float(amount) * height * width) ** 0.5)
-    top = int(torch.randint(height - side + 1, (1,), generator=generator))
-    left = int(torch.randint(width - side + 1, (1,), generator=generator))
-    hidden = pixels.clone()
-    hidden[:, top : top + side, left : left + side] = GREY
-    return Image(hidden)
+    hidden = drawn_square(height, width, float(amount), generator)
+    return PartlyHidden(pixels.masked_fill(hidden, GREY), hidden)

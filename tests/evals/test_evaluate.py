@@ -142,6 +142,7 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
 NEED_DATA = {
     *(
         "answers",
+        "completions",
         "digit_strings",
         "digit_strings_heard",
         "digits",
@@ -149,6 +150,7 @@ NEED_DATA = {
         "fusion",
         "gaps",
         "glyphs",
+        "hidden_pictures",
         "in_context_mixture",
         "instruct",
         "picture_experts",

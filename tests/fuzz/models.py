@@ -93,6 +93,7 @@ class Answers(Target):
         "biographies",
         "svamp",
         "cifar10",
+        "completions",
         "receipts",
         "street_scenes",
     )

@@ -25,7 +25,7 @@ from support.small_text_models import (
 )  # fmt: skip
 from support.table_contracts import functions_contract, in_context_contract, small_in_context
 
-from agents.observation import Audio, Image, Series, Text
+from agents.observation import Audio, Image, PartlyHidden, Series, Text
 from agents.question import Question
 
 THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -129,6 +129,86 @@ def small_transkd(folder: Path, *, seed: int = 0, labels: tuple[str, ...] = THIN
     model = Segmenter(SegmenterConfig(labels, 32, 32, **sizes))
     TransKDBackend(_shaken(model), temperature=0.7).save_pretrained(folder)
     return {"checkpoint": str(folder)}
+
+
+def small_put(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a random PUT for pictures of 16 x 16, and an expert beside it."""
+    from agents.models.checkpoint import save_model
+
+    model = random_put(seed)
+    save_model(folder, model, model.config.sizes)
+    return {
+        "checkpoint": str(folder),
+        "expert": "crossvit",
+        "expert_checkpoint": small_crossvit(folder / "seen", seed=seed)["checkpoint"],
+    }
+
+
+def small_put_completions(folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write the same random PUT, which tells completions apart."""
+    from agents.models.put.choosing import PUTCompletions
+
+    PUTCompletions(random_put(seed), temperatures={"likelihood": 5.0, "border": 0.1}).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def random_put(seed: int = 0, **sizes: Any) -> Any:
+    """Return a random PUT for pictures of 16 x 16, whose codebook's vectors lie where features do."""
+    from agents.models.put.config import PUTConfig
+    from agents.models.put.model import PUT
+
+    torch.manual_seed(seed)
+    small = {
+        "codes": 12,
+        "hidden_codes": 4,
+        "code_width": 6,
+        "features": 8,
+        "blocks": 1,
+        "decoder_blocks": 1,
+        "base": 4,
+    }
+    model = _shaken(PUT(PUTConfig(**{"side": 16, **small, "width": 8, "depth": 1, "heads": 2, **sizes}))).eval()
+    own: Any = model.autoencoder
+    with torch.no_grad():
+        pictures = torch.rand(8, 3, own.config.side, own.config.side)
+        own.codebook.vectors.copy_(
+            own.features(pictures, pictures[:, 0] > 1).flatten(0, 1)[: len(own.codebook.vectors)]
+        )
+    return model
+
+
+def hidden_cases() -> list[Question]:
+    """Return pictures of several sizes of which a part is hidden, one that is whole, and a question that names some classes."""
+
+    def of(shape: tuple[int, int, int], *hole: slice, **words: Any) -> Question:
+        pixels = torch.rand(shape, generator=torch.Generator().manual_seed(shape[1]))
+        hidden = torch.zeros(shape[1:], dtype=torch.bool)
+        hidden[hole] = True
+        return Question("case", "?", (PartlyHidden(pixels, hidden),), **words)
+
+    return [
+        of((3, 16, 16), slice(3, 10), slice(2, 9)),
+        of((1, 20, 33), slice(0, 9), slice(10, 20)),
+        of((3, 7, 5), slice(0, 7), slice(0, 5)),
+        Question("case", "?", (Image(torch.full((3, 16, 16), 0.3)),)),
+        of((3, 16, 16), slice(0, 8), slice(0, 16), labels=("A", "B", "C"), options=("horse", "airplane", "cat")),
+    ]
+
+
+def completion_cases() -> list[Question]:
+    """Return completions that stand side by side: four, two of another size, and four of which nothing is hidden."""
+
+    def of(side: int, count: int, depth: int) -> Question:
+        generator = torch.Generator().manual_seed(side)
+        hidden = torch.zeros(side, side, dtype=torch.bool)
+        hidden[2 : 2 + depth, 3:9] = True
+        own = torch.rand(3, side, side, generator=generator)
+        panels = [torch.where(hidden, torch.rand(3, side, side, generator=generator), own) for _ in range(count)]
+        return Question(
+            "case", "?", (PartlyHidden(torch.cat(panels, 2), hidden.repeat(1, count)),), tuple("ABCD"[:count])
+        )
+
+    return [of(16, 4, 8), of(16, 2, 3), of(32, 4, 12)]
 
 
 def small_order(folder: Path, *, seed: int = 0) -> dict[str, Any]:
@@ -364,6 +444,28 @@ CONTRACTS = {
     "tnt": _pictures("tnt", small_tnt),
     "mp3": _pictures("mp3", small_mp3),
     "transkd": _pictures("transkd", small_transkd),
+    "put": Contract(
+        "put",
+        {},
+        hidden_cases,
+        Image(torch.zeros(3, 0, 0)),
+        (
+            (Image(torch.zeros(3, 8, 4097)), "put takes pictures of at most 4096 pixels a side; this has 4097 x 8"),
+            (Image(torch.zeros(3, 100, 6)), "one side is at most 16 times the other; this has 6 x 100"),
+        ),
+        prepare=small_put,
+    ),
+    "put_completions": Contract(
+        "put_completions",
+        {},
+        completion_cases,
+        Image(torch.zeros(3, 0, 0)),
+        (
+            (Image(torch.zeros(3, 100, 6)), "one side is at most 16 times the other; this has 6 x 100"),
+            (Image(torch.zeros(3, 16, 64)), "is told what was hidden"),
+        ),
+        prepare=small_put_completions,
+    ),
     "documents": page_contract("documents", small_documents),
     "document_rules": page_contract("document_rules", lambda folder: {}),
     "mp3_order": Contract("mp3_order", {}, order_cases, Text(" "), (), prepare=small_order),

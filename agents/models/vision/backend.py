@@ -45,16 +45,7 @@ class PictureBackend(Classifier):
 
     def check(self, observation: Observation) -> None:
         """Refuse what is too large, or a strip."""
-        assert isinstance(observation, Image)
-        height, width = observation.pixels.shape[1:]
-        if max(height, width) > LARGEST_SIDE:
-            raise RequestError(
-                f"{self.name} takes pictures of at most {LARGEST_SIDE} pixels a side; this has {width} x {height}: scale it down"
-            )
-        if max(height, width) > WIDEST * min(height, width):
-            raise RequestError(
-                f"{self.name} takes pictures of which one side is at most {WIDEST} times the other; this has {width} x {height}"
-            )
+        check_picture(self.name, observation)
 
     def class_scores(self, image: Image) -> Tensor:
         """Return the scores [K] of one picture."""
@@ -115,6 +106,24 @@ class PictureBackend(Classifier):
             case.id,
             reason,
             len(self.config.labels),
+        )
+
+
+def check_picture(name: str, observation: Observation) -> None:
+    """Refuse, in a backend's name, a picture that is too large, or a strip.
+
+    Raises:
+        RequestError: it is.
+    """
+    assert isinstance(observation, Image)
+    height, width = observation.pixels.shape[1:]
+    if max(height, width) > LARGEST_SIDE:
+        raise RequestError(
+            f"{name} takes pictures of at most {LARGEST_SIDE} pixels a side; this has {width} x {height}: scale it down"
+        )
+    if max(height, width) > WIDEST * min(height, width):
+        raise RequestError(
+            f"{name} takes pictures of which one side is at most {WIDEST} times the other; this has {width} x {height}"
         )
 
 

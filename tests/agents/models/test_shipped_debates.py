@@ -123,6 +123,8 @@ DATA = {
     "fusion": digits,
     "gaps": film_reviews,
     "glyphs": shakespeare,
+    "completions": things,
+    "hidden_pictures": things,
     "picture_experts": things,
     "pictures": things,
     "questions": trec,
@@ -168,6 +170,8 @@ PREPARED = {
     "mp3_order": contracts.small_order,
     "passt": contracts.small_passt,
     "passt_scenes": contracts.small_passt,
+    "put": contracts.small_put,
+    "put_completions": contracts.small_put_completions,
     "sentence_transformers": contracts.small_sentence_transformer,
     "static_vectors": word_vectors,
     "text_encoder": contracts.small_text_encoder,
@@ -190,7 +194,7 @@ def test_a_shipped_debate_is_played(tmp_path, monkeypatch, path):
         pytest.importorskip("sentence_transformers")
     if path.stem == "digits":
         pytest.importorskip("sklearn")
-    if path.stem in ("pictures", "picture_experts", "street_scenes"):
+    if path.stem in ("completions", "hidden_pictures", "pictures", "picture_experts", "street_scenes"):
         pytest.importorskip("PIL")
     if path.stem == "glyphs":
         pytest.importorskip("matplotlib")
