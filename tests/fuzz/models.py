@@ -94,6 +94,7 @@ class Answers(Target):
         "svamp",
         "cifar10",
         "receipts",
+        "blood_cells",
     )
     options = ("one", "-3", "1,200", "a b c")
 

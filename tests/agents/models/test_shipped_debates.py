@@ -16,6 +16,7 @@ from support.small_data import (
     ett,
     receipts,
     reviews,
+    smears,
     tatoeba,
     things,
     trec,
@@ -114,6 +115,8 @@ def word_vectors(path, *, seed=0):
 
 DATA = {
     "answers": answer_sentences,
+    "blood_cells": smears,
+    "blood_smears": smears,
     "digit_strings": digits,
     "digit_strings_heard": digits,
     "word_vectors": answer_sentences,
@@ -162,6 +165,7 @@ PREPARED = {
     "mp3_order": contracts.small_order,
     "passt": contracts.small_passt,
     "passt_scenes": contracts.small_passt,
+    "pluto": partial(contracts.small_pluto, labels=("red cell", "white cell", "platelet")),
     "sentence_transformers": contracts.small_sentence_transformer,
     "static_vectors": word_vectors,
     "text_encoder": contracts.small_text_encoder,
@@ -183,7 +187,7 @@ def test_a_shipped_debate_is_played(tmp_path, monkeypatch, path):
         pytest.importorskip("sentence_transformers")
     if path.stem == "digits":
         pytest.importorskip("sklearn")
-    if path.stem in ("pictures", "picture_experts"):
+    if path.stem in ("blood_cells", "blood_smears", "pictures", "picture_experts"):
         pytest.importorskip("PIL")
     if path.stem == "glyphs":
         pytest.importorskip("matplotlib")
