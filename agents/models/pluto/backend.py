@@ -72,7 +72,7 @@ class PLUTOBackend(PictureBackend):
             )
         self.about, self.share = about, (share[0], share[1])
         self.patch = patch or (model.config.kernel if model.config.kernel in known else known[0])
-        self.temperatures = dict(temperatures or {})
+        self.own_temperature, self.temperatures = temperature, dict(temperatures or {})
         fitted = self.temperatures.get(f"{about}/{self.patch}", 1.0)
         super().__init__(model, temperature=fitted if temperature is None else temperature, scores=scores)
 
@@ -89,8 +89,15 @@ class PLUTOBackend(PictureBackend):
 
     @property
     def stored(self) -> dict[str, object]:
-        """The options that lie beside the weights: those of the model, whatever this agent is about."""
-        return {"temperatures": self.temperatures, "scores": self.kind}
+        """The options that lie beside the weights, as JSON values."""
+        return {
+            "about": self.about,
+            "patch": self.patch,
+            "share": list(self.share),
+            "temperature": self.own_temperature,
+            "temperatures": self.temperatures,
+            "scores": self.kind,
+        }
 
     def save_pretrained(self, folder: Path) -> None:
         """Write model.safetensors and config.json."""

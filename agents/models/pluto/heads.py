@@ -68,14 +68,14 @@ def fit_slide(
     return head.eval()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def features_of(encoder: Encoder, pictures: Tensor, patch: int) -> Tensor:
     """Return the features [n, F] of tiles [n, 3, S, S] between 0 and 1."""
     config = encoder.config
     return torch.cat([pooled(encoder(standardised(part, config), patch)) for part in torch.split(pictures, BATCH)])
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def tokens_of(encoder: Encoder, pictures: Tensor, patch: int) -> Tensor:
     """Return the class token and patches [n, 1 + N, D] of tiles [n, 3, S, S] between 0 and 1."""
     config = encoder.config

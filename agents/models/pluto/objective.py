@@ -63,45 +63,55 @@ class Decoder(nn.Module):
         return (large @ resize_matrix(self.largest, patch).to(large).T).flatten(-2)
 
 
-def dino_loss(
-    student: Sequence[Tensor], teacher: Sequence[Tensor], centre: Tensor, temperatures: tuple[float, float]
-) -> Tensor:
-    """Return the mean cross-entropy between what the teacher says of one view and the student of another (DINO, equation 3).
+def centred_targets(scores: Tensor, centre: Tensor, temperature: float) -> Tensor:
+    """Return what a teacher's scores [..., K] ask for: softmax((scores − centre) / temperature) (DINO, section 3.1)."""
+    return torch.softmax((scores.detach() - centre) / temperature, -1)
+
+
+def balanced_targets(scores: Tensor, temperature: float, *, rounds: int = 3) -> Tensor:
+    """Return what a teacher's scores [n, K] ask for, all prototypes about equally often (Sinkhorn and Knopp, as in SwAV).
+
+    exp(scores / temperature), columns and rows in turn brought to equal sums; rows last, each a distribution (Caron et al., 2020,
+    arXiv:2006.09882, section 3.1; DINOv2: Oquab et al., 2023, arXiv:2304.07193, section 4). So not all rows can ask for one.
+    """
+    # A common factor, so that the largest is 1; scores are cosines, and none vanishes.
+    highest = scores.detach().amax() if scores.numel() else 0.0
+    found = torch.exp((scores.detach() - highest) / temperature)
+    for _ in range(rounds):
+        found = found / found.sum(0, keepdim=True).clamp(min=LEAST)
+        found = found / found.sum(1, keepdim=True).clamp(min=LEAST)
+    return found
+
+
+def dino_loss(student: Sequence[Tensor], targets: Sequence[Tensor], temperature: float) -> Tensor:
+    """Return the mean cross-entropy between what the teacher asks of one view and the student says of another (equation 3).
 
     Args:
         student: scores [B, K] of each view, the teacher's views first.
-        teacher: scores [B, K] of each large view.
-        centre: [K], taken off the teacher's scores.
-        temperatures: the student's and the teacher's.
+        targets: distributions [B, K] of each large view.
+        temperature: the student's.
     """
-    warm, cold = temperatures
-    losses = []
-    for place, meant in enumerate(teacher):
-        target = torch.softmax((meant - centre) / cold, -1).detach()
-        losses += [
-            -(target * torch.log_softmax(said / warm, -1)).sum(-1).mean()
-            for other, said in enumerate(student)
-            if other != place
-        ]
+    losses = [
+        -(target * torch.log_softmax(said / temperature, -1)).sum(-1).mean()
+        for place, target in enumerate(targets)
+        for other, said in enumerate(student)
+        if other != place
+    ]
     return torch.stack(losses).mean()
 
 
-def ibot_loss(
-    student: Tensor, teacher: Tensor, hidden: Tensor, centre: Tensor, temperatures: tuple[float, float]
-) -> Tensor:
+def ibot_loss(student: Tensor, targets: Tensor, hidden: Tensor, temperature: float) -> Tensor:
     """Return the cross-entropy of hidden patches: of a picture their mean, then of all pictures (iBOT, equation 2).
 
     A picture without hidden patches counts with 0, as in iBOT's code.
 
     Args:
-        student, teacher: scores [B, N, K] of the same view, of which the student did not see the hidden patches.
+        student: scores [B, N, K] of views of which the hidden patches were not seen.
+        targets: distributions [B, N, K] of the same views, whole.
         hidden: [B, N], bool.
-        centre: [K]; of patches.
-        temperatures: the student's and the teacher's.
+        temperature: the student's.
     """
-    warm, cold = temperatures
-    target = torch.softmax((teacher - centre) / cold, -1).detach()
-    each = -(target * torch.log_softmax(student / warm, -1)).sum(-1)
+    each = -(targets * torch.log_softmax(student / temperature, -1)).sum(-1)
     return ((each * hidden).sum(1) / hidden.sum(1).clamp(min=1)).mean()
 
 
@@ -122,9 +132,9 @@ def pictures_of(patches: Tensor, patch: int) -> Tensor:
 
 
 def mae_loss(said: Tensor, pixels: Tensor, hidden: Tensor) -> Tensor:
-    """Return the mean squared error of the pixels [B, N, 3 p²] of hidden patches [B, N]."""
+    """Return the mean squared error of the pixels [B, N, 3 p²] of hidden patches [B, N]; 0 where none is hidden."""
     each = (said - pixels).square().mean(-1)
-    return (each * hidden).sum() / hidden.sum()
+    return (each * hidden).sum() / hidden.sum().clamp(min=1)
 
 
 def fourier_loss(said: Tensor, pictures: Tensor) -> Tensor:
@@ -143,5 +153,7 @@ def fourier_loss(said: Tensor, pictures: Tensor) -> Tensor:
     return torch.stack(bands).mean()
 
 
+LEAST = 1e-30
+"""What a sum that is divided by is at least."""
 LOW = 0.25
 """Cycles a pixel up to which a frequency is low."""

@@ -16,6 +16,8 @@ from agents.models.pluto.model import Encoder
 from agents.models.pluto.objective import (
     Decoder,
     Prototypes,
+    balanced_targets,
+    centred_targets,
     dino_loss,
     fourier_loss,
     ibot_loss,
@@ -47,6 +49,8 @@ class Recipe:
         kept: share of the patches that MAE's encoder sees.
         prototypes, head: of the scores, and width of the head before them.
         temperatures: the student's and the teacher's.
+        balanced: targets by Sinkhorn and Knopp (DINOv2); else by a centre (DINO), which a training as short as this
+            one does not leave: all pictures then ask for all prototypes alike.
         centring: momentum of centres.
         following: momentum of the teacher at first; it rises to 1 along a cosine.
         weights: of DINO, iBOT, MAE and Fourier.
@@ -63,6 +67,7 @@ class Recipe:
     prototypes: int = 96
     head: int = 128
     temperatures: tuple[float, float] = (0.1, 0.04)
+    balanced: bool = True
     centring: float = 0.9
     following: float = 0.95
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
@@ -105,7 +110,7 @@ class Pretraining:
         return patches[int(torch.randint(len(patches), (1,), generator=self.generator))]
 
     def losses(self, tiles: Tensor, patch: int) -> Tensor:
-        """Return the four losses of tiles [B, 3, 64, 64], and move the centres."""
+        """Return the four losses of tiles [B, 3, 64, 64], and move the centres, if there are any."""
         recipe, generator = self.recipe, self.generator
         large = [standardised(view(tiles, recipe.large, generator), self.config) for _ in range(2)]
         small = [standardised(view(tiles, recipe.small, generator), self.config) for _ in range(2)]
@@ -117,10 +122,19 @@ class Pretraining:
         said = self.student.prototypes(self.student.encoder(both, patch, hidden=hidden))
         near = self.student.prototypes(self.student.encoder(few, patch)[:, 0])
         views = [*said[:, 0].split(count), *near.split(count)]
-        dino = dino_loss(views, meant[:, 0].split(count), self.centres[0], recipe.temperatures)
-        ibot = ibot_loss(said[:, 1:], meant[:, 1:], hidden, self.centres[1], recipe.temperatures)
-        for place, scores in enumerate((meant[:, 0], meant[:, 1:])):
-            self.centres[place] = moved_centre(self.centres[place], scores, recipe.centring)
+        warm, cold = recipe.temperatures
+        if recipe.balanced:
+            whole, parts = balanced_targets(meant[:, 0], cold), torch.zeros_like(meant[:, 1:])
+            parts[hidden] = balanced_targets(meant[:, 1:][hidden], cold)
+        else:
+            whole, parts = (
+                centred_targets(scores, centre, cold)
+                for scores, centre in zip((meant[:, 0], meant[:, 1:]), self.centres, strict=True)
+            )
+            for place, scores in enumerate((meant[:, 0], meant[:, 1:])):
+                self.centres[place] = moved_centre(self.centres[place], scores, recipe.centring)
+        dino = dino_loss(views, whole.split(count), warm)
+        ibot = ibot_loss(said[:, 1:], parts, hidden, warm)
         return torch.stack([dino, ibot, *self._painted(large[0], patch, places)])
 
     def _painted(self, pictures: Tensor, patch: int, places: int) -> tuple[Tensor, Tensor]:

@@ -320,5 +320,5 @@ def _resizing(encoder: Encoder, kind: str) -> Encoder:
 
 
 def balanced(scores: Tensor, classes: Tensor) -> float:
-    """Return the mean over classes of the share of each that has its highest score [n, K] there."""
-    return float(right_by_class(scores, classes).mean())
+    """Return the mean, over the classes that occur in [n], of the share of each that has its highest score [n, K] there."""
+    return float(right_by_class(scores, classes)[classes.unique()].mean())

@@ -20,6 +20,8 @@ from agents.models.pluto.heads import NOTHING, fit_linear, fit_slide, patch_clas
 from agents.models.pluto.model import PLUTO, Encoder, SlideHead
 from agents.models.pluto.objective import (
     Decoder,
+    balanced_targets,
+    centred_targets,
     dino_loss,
     fourier_loss,
     ibot_loss,
@@ -115,7 +117,7 @@ def test_dino_is_the_equation():
     each = [
         crossed(teacher[i, b].tolist(), student[j, b].tolist(), centre.tolist()) for i, j in pairs for b in range(3)
     ]
-    found = dino_loss(list(student), list(teacher), centre, TEMPERATURES)
+    found = dino_loss(list(student), list(centred_targets(teacher, centre, TEMPERATURES[1])), TEMPERATURES[0])
     assert float(found) == pytest.approx(sum(each) / len(each), rel=1e-9)
 
 
@@ -128,7 +130,8 @@ def test_ibot_is_the_equation_and_a_whole_picture_counts_nothing():
             crossed(teacher[b, n].tolist(), student[b, n].tolist(), centre.tolist()) for n in range(4) if hidden[b, n]
         ]
         total += sum(lost) / len(lost)
-    assert float(ibot_loss(student, teacher, hidden, centre, TEMPERATURES)) == pytest.approx(total / 3, rel=1e-9)
+    found = ibot_loss(student, centred_targets(teacher, centre, TEMPERATURES[1]), hidden, TEMPERATURES[0])
+    assert float(found) == pytest.approx(total / 3, rel=1e-9)
 
 
 def test_a_centre_moves_to_what_the_teacher_says_on_average():
@@ -146,6 +149,8 @@ def test_patches_are_pixels_and_back_and_hidden_ones_are_judged_alone():
     said[:, 0] += 0.5
     said[:, 1] += 9.0
     assert float(mae_loss(said, patches, hidden)) == pytest.approx(0.25)
+    # A picture that is one patch has none to hide.
+    assert float(mae_loss(said, patches, torch.zeros_like(hidden))) == 0.0
 
 
 def test_low_and_high_frequencies_count_alike():
@@ -242,8 +247,25 @@ def test_a_collapsed_teacher_is_told_by_its_centre():
     """A teacher that says the same of every picture says nothing at all once that is its centre."""
     same = scores(5).expand(4, 5)
     centre = moved_centre(torch.zeros(5).double(), same, 0.0)
-    found = dino_loss([torch.zeros(4, 5).double()] * 2, [same, same], centre, TEMPERATURES)
+    target = centred_targets(same, centre, TEMPERATURES[1])
+    found = dino_loss([torch.zeros(4, 5).double()] * 2, [target, target], TEMPERATURES[0])
     assert float(found) == pytest.approx(math.log(5))
+
+
+def test_balanced_targets_are_the_steps_written_out_and_no_prototype_has_all():
+    teacher = scores(6, 4)
+    # All pictures ask for the first prototype, of which there is not enough for all.
+    teacher[:, 0] += 2.0
+    table = [[math.exp(value / 0.1) for value in row] for row in teacher.tolist()]
+    for _ in range(3):
+        columns = [sum(row[k] for row in table) for k in range(4)]
+        table = [[value / total for value, total in zip(row, columns, strict=True)] for row in table]
+        table = [[value / sum(row) for value in row] for row in table]
+    found = balanced_targets(teacher, 0.1)
+    assert found.flatten().tolist() == pytest.approx([value for row in table for value in row], rel=1e-9)
+    assert found.sum(1).tolist() == pytest.approx([1.0] * 6)
+    assert float(found.sum(0).max()) < 3 < 5 < float(torch.softmax(teacher / 0.1, 1).sum(0).max())
+    assert balanced_targets(torch.zeros(0, 4), 0.1).shape == (0, 4)
 
 
 def test_a_linear_head_is_the_same_of_features_of_any_scale():
