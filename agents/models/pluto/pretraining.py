@@ -57,7 +57,7 @@ class Recipe:
         learning_rate, weight_decay: of AdamW.
     """
 
-    steps: int = 160
+    steps: int = 220
     tokens: int = 1200
     windows: tuple[int, ...] = (96, 128, 192)
     large: Crop = field(default_factory=lambda: Crop(48, 0.6, 1.0))
