@@ -1,12 +1,21 @@
 """The task of blood cells: as many questions of each kind, slides by their lists, harm, and answers in words."""
 
+import asyncio
+
 import pytest
 import torch
+from support.contracts import small_pluto
 from support.small_data import smears
+from typer.testing import CliRunner
 
 from agents.errors import TaskError
+from agents.models.fusion.config import NOT_CLINICAL
 from agents.models.pluto.bccd import LABELS
+from debate.cli.app import app
+from debate.config.load import validate
+from evals.evaluation import evaluate
 from evals.task import create_task
+from evals.viewer.run_view import RunView
 
 pytest.importorskip("PIL")
 
@@ -69,6 +78,32 @@ def test_pictures_are_harmed_the_same_in_every_run(folder):
 )
 def test_an_answer_is_one_of_the_words(name, said, want, folder):
     assert create_task(name, data=folder).extract(said) == want
+
+
+def test_a_smear_is_debated_and_shown(folder, tmp_path):
+    """Two agents with half of the tiles each; the debate is shown with its picture, and every answer with its warning."""
+    checkpoint = small_pluto(tmp_path / "pluto", labels=LABELS)["checkpoint"]
+    agents = {
+        name: {
+            "backend": "pluto",
+            "checkpoint": checkpoint,
+            "pool": "linear",
+            "options": {"about": "slide", "share": share},
+        }
+        for name, share in (("even", [0, 2]), ("odd", [1, 2]))
+    }
+    config = validate(
+        {"backend": "mock", "model": "mock", "task": "blood_cells:slide", "rounds": 2, "agents": agents}, source="test"
+    )
+    asyncio.run(evaluate(config, out=tmp_path / "run", methods=["cipher"], data=folder, limit=1))
+    view = RunView(tmp_path / "run")
+    (question,) = view.index.questions()
+    debate = view.debate("cipher", question)
+    assert debate["question"]["picture"].startswith("data:image/png;base64,")
+    assert all(NOT_CLINICAL in turn["text"] for turn in debate["turns"])
+    shown = CliRunner().invoke(app, ["show", str(tmp_path / "run")]).output
+    assert "image: BloodImage_" in shown
+    assert NOT_CLINICAL in shown
 
 
 def test_other_files_are_sentences(tmp_path):
