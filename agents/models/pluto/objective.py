@@ -57,7 +57,8 @@ class Decoder(nn.Module):
         whole = self.masked.expand(len(tokens), places**2, -1)
         whole = whole.scatter(1, kept[..., None].expand(-1, -1, tokens.shape[-1]), tokens[:, 1:])
         whole = torch.cat([tokens[:, :1], whole + resized_positions(self.positions, places)], 1)
-        large = self.pixels(self.norm(self.block(whole))[:, 1:]).unflatten(-1, (3, -1))
+        said: Tensor = self.pixels(self.norm(self.block(whole))[:, 1:])
+        large = said.reshape(*said.shape[:2], 3, -1)
         if patch == self.largest:
             return large.flatten(-2)
         return (large @ resize_matrix(self.largest, patch).to(large).T).flatten(-2)

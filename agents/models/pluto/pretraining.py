@@ -133,7 +133,7 @@ class Pretraining:
             )
             for place, scores in enumerate((meant[:, 0], meant[:, 1:])):
                 self.centres[place] = moved_centre(self.centres[place], scores, recipe.centring)
-        dino = dino_loss(views, whole.split(count), warm)
+        dino = dino_loss(views, torch.split(whole, count), warm)
         ibot = ibot_loss(said[:, 1:], parts, hidden, warm)
         return torch.stack([dino, ibot, *self._painted(large[0], patch, places)])
 

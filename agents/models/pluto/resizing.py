@@ -45,7 +45,7 @@ def resized_kernel(kernel: Tensor, patch: int, kind: str = PSEUDO_INVERSE) -> Te
     if kernel.shape[-1] == patch:
         return kernel
     matrix = kernel_matrix(kernel.shape[-1], patch, kind).to(kernel)
-    return (kernel.flatten(2) @ matrix.T).unflatten(2, (patch, patch))
+    return (kernel.flatten(2) @ matrix.T).reshape(*kernel.shape[:2], patch, patch)
 
 
 def resized_positions(positions: Tensor, places: int) -> Tensor:

@@ -285,7 +285,7 @@ class _Seed:
     def _tiles(self, name: str, patch: int) -> dict[str, Tensor]:
         """Return the features [n, T, F] of all slides' tiles, by split."""
         return {
-            split: features_of(self.encoders[name], tiles.flatten(0, 1), patch).unflatten(0, tiles.shape[:2])
+            split: features_of(self.encoders[name], tiles.flatten(0, 1), patch).reshape(*tiles.shape[:2], -1)
             for split, tiles in self.smears.tiles.items()
         }
 
@@ -321,4 +321,4 @@ def _resizing(encoder: Encoder, kind: str) -> Encoder:
 
 def balanced(scores: Tensor, classes: Tensor) -> float:
     """Return the mean, over the classes that occur in [n], of the share of each that has its highest score [n, K] there."""
-    return float(right_by_class(scores, classes)[classes.unique()].mean())
+    return float(right_by_class(scores, classes)[torch.unique(classes)].mean())
