@@ -142,6 +142,8 @@ def test_a_mistake_in_any_method_is_found_before_the_first_runs(tmp_path, run):
 NEED_DATA = {
     *(
         "answers",
+        "blood_cells",
+        "blood_smears",
         "completions",
         "digit_strings",
         "digit_strings_heard",

@@ -95,6 +95,7 @@ class Answers(Target):
         "cifar10",
         "completions",
         "receipts",
+        "blood_cells",
         "street_scenes",
     )
     options = ("one", "-3", "1,200", "a b c")

@@ -4,6 +4,7 @@ Here are pictures and sounds; models of texts and of series, and contracts of ta
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,19 @@ def small_tnt(folder: Path, *, seed: int = 0, labels: tuple[str, ...] = THINGS) 
     torch.manual_seed(seed)
     model = TNT(TNTConfig(labels, side=16, width=16, depth=1, heads=2, inner_width=8, inner_heads=2))
     TNTBackend(_shaken(model), temperature=0.7).save_pretrained(folder)
+    return {"checkpoint": str(folder)}
+
+
+def small_pluto(folder: Path, *, seed: int = 0, labels: tuple[str, ...] = THINGS) -> dict[str, Any]:
+    """Write a random PLUTO for tiles of 16 x 16, of windows of 32."""
+    from agents.models.pluto.backend import PLUTOBackend
+    from agents.models.pluto.config import PLUTOConfig
+    from agents.models.pluto.model import PLUTO
+
+    torch.manual_seed(seed)
+    sizes = {"side": 16, "width": 16, "depth": 1, "heads": 2, "hidden": 16, "attention": 8, "window": 32}
+    model = PLUTO(PLUTOConfig(labels, **sizes))
+    PLUTOBackend(_shaken(model), temperatures={"cell/8": 0.7, "slide/8": 0.5}).save_pretrained(folder)
     return {"checkpoint": str(folder)}
 
 
@@ -443,6 +457,8 @@ CONTRACTS = {
     "crossvit": _pictures("crossvit", small_crossvit),
     "tnt": _pictures("tnt", small_tnt),
     "mp3": _pictures("mp3", small_mp3),
+    "pluto": _pictures("pluto", small_pluto),
+    "pluto-slide": replace(_pictures("pluto", small_pluto), options={"about": "slide", "patch": 4, "share": [1, 2]}),
     "transkd": _pictures("transkd", small_transkd),
     "put": Contract(
         "put",

@@ -67,6 +67,37 @@ def things(folder, each=3):
     return folder
 
 
+def smears(folder, each=3):
+    """Write blood smears in the layout of BCCD: a large and a small disc on grey ground, and a tiny one in every other."""
+    from PIL import Image
+
+    across, down = torch.meshgrid(torch.arange(200), torch.arange(192), indexing="xy")
+    with (
+        zipfile.ZipFile(folder / "images.zip", "w") as images,
+        zipfile.ZipFile(folder / "annotations.zip", "w") as annotations,
+    ):
+        for place, split in enumerate(("train", "val", "test")):
+            names = [f"BloodImage_{10 * place + number:05d}" for number in range(each)]
+            (folder / f"{split}.txt").write_text("\n".join(names) + "\n")
+            for number, name in enumerate(names):
+                pixels = torch.full((192, 200, 3), 210, dtype=torch.uint8)
+                cells = [("WBC", 70, 70, 40, (90, 60, 150)), ("RBC", 150, 60, 20, (220, 120, 120))]
+                cells += [("Platelets", 40 + 9 * number, 160, 9, (130, 90, 170))] if number % 2 == 0 else []
+                written = ""
+                for kind, x, y, radius, colour in cells:
+                    pixels[(across - x) ** 2 + (down - y) ** 2 < radius**2] = torch.tensor(colour, dtype=torch.uint8)
+                    edges = (x - radius, y - radius, x + radius, y + radius)
+                    box = "".join(
+                        f"<{e}>{v}</{e}>" for e, v in zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True)
+                    )
+                    written += f"<object><name>{kind}</name><bndbox>{box}</bndbox></object>"
+                file = io.BytesIO()
+                Image.fromarray(pixels.numpy()).save(file, "JPEG", quality=95)
+                images.writestr(f"{name}.jpg", file.getvalue())
+                annotations.writestr(f"{name}.xml", f"<annotation>{written}</annotation>")
+    return folder
+
+
 def streets(folder, each=2, size=(36, 48)):
     """Write frames in the layout of CamVid's: sky over a building over road, and a car at the right of the road."""
     from PIL import Image

@@ -39,6 +39,12 @@ class PictureBackend(Classifier):
     suffixes: ClassVar[tuple[str, ...]] = FILES
     _is_noticed = False
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What scores are of, in their order: the model's labels."""
+        found: tuple[str, ...] = self.config.labels
+        return found
+
     def labels(self, case: Question) -> tuple[str, ...]:
         """Return the question's, where its options are classes of the model; else the model's."""
         return self._asked(case)[0]
@@ -67,7 +73,7 @@ class PictureBackend(Classifier):
 
     def _asked(self, case: Question) -> tuple[tuple[str, ...], list[int]]:
         """Return the labels of a belief about a case, and which classes they are."""
-        known: tuple[str, ...] = self.config.labels
+        known = self.classes
         labels, texts = case.alternatives
         exact, alike = self._places
         if texts and all(text in exact for text in texts):
@@ -84,7 +90,7 @@ class PictureBackend(Classifier):
     @cached_property
     def _places(self) -> tuple[dict[str, int], dict[str, int]]:
         """Which class a name is; and a name in another case or with other white space, where it is that of one class alone."""
-        known: tuple[str, ...] = self.config.labels
+        known = self.classes
         plainly = [plain(name) for name in known]
         count = Counter(plainly)
         return (
@@ -105,7 +111,7 @@ class PictureBackend(Classifier):
             self.name,
             case.id,
             reason,
-            len(self.config.labels),
+            len(self.classes),
         )
 
 

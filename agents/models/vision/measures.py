@@ -45,3 +45,16 @@ def calibration_error(scores: Tensor, classes: Tensor, temperature: float = 1.0)
     places = (sure * BINS).long().clamp_max(BINS - 1)
     gaps = torch.zeros(BINS, dtype=torch.float64).index_add(0, places, right - sure)
     return float(gaps.abs().sum() / len(classes))
+
+
+def ranked_right(scores: Tensor, happened: Tensor) -> float:
+    """Return the area under the ROC curve: how often a case [n] of which it is true has the higher score [n], ties by half.
+
+    0.5 where it is true of all, or of none: nothing is ranked then.
+    """
+    happened = happened.bool()
+    true, false = scores[happened], scores[~happened]
+    if not len(true) or not len(false):
+        return 0.5
+    differences = true[:, None] - false[None]
+    return float(((differences > 0).double() + 0.5 * (differences == 0).double()).mean())

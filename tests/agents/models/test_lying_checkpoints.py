@@ -23,7 +23,7 @@ from agents.question import Question
 
 NAMES = (
     "cass-nat-sampled", "fusion-sound", "lmuformer", "itransformer", "classical_forecasters", "passt", "crossvit", "tnt",
-    "mp3", "mp3_order", "put", "put_completions", "transkd",
+    "mp3", "mp3_order", "pluto", "put", "put_completions", "transkd",
     "text_encoder", "documents", "glyphs", "kalm", "functions-learner", "in-context-learner",
 )  # fmt: skip
 HUGE, LONGEST_S = 10**9, 2.0

@@ -17,6 +17,7 @@ from support.small_data import (
     film_reviews,
     receipts,
     reviews,
+    smears,
     streets,
     tatoeba,
     things,
@@ -117,6 +118,8 @@ def word_vectors(path, *, seed=0):
 
 DATA = {
     "answers": answer_sentences,
+    "blood_cells": smears,
+    "blood_smears": smears,
     "digit_strings": digits,
     "digit_strings_heard": digits,
     "word_vectors": answer_sentences,
@@ -170,6 +173,7 @@ PREPARED = {
     "mp3_order": contracts.small_order,
     "passt": contracts.small_passt,
     "passt_scenes": contracts.small_passt,
+    "pluto": partial(contracts.small_pluto, labels=("red cell", "white cell", "platelet")),
     "put": contracts.small_put,
     "put_completions": contracts.small_put_completions,
     "sentence_transformers": contracts.small_sentence_transformer,
@@ -180,6 +184,18 @@ PREPARED = {
     "transformer_programs": contracts.small_program,
     "transkd": partial(contracts.small_transkd, labels=STREETS),
 }
+
+
+PICTURES = (
+    "blood_cells",
+    "blood_smears",
+    "completions",
+    "hidden_pictures",
+    "pictures",
+    "picture_experts",
+    "street_scenes",
+)
+"""Debates about picture files, which a library reads."""
 
 
 def agents_of(config):
@@ -194,7 +210,7 @@ def test_a_shipped_debate_is_played(tmp_path, monkeypatch, path):
         pytest.importorskip("sentence_transformers")
     if path.stem == "digits":
         pytest.importorskip("sklearn")
-    if path.stem in ("completions", "hidden_pictures", "pictures", "picture_experts", "street_scenes"):
+    if path.stem in PICTURES:
         pytest.importorskip("PIL")
     if path.stem == "glyphs":
         pytest.importorskip("matplotlib")
