@@ -1,4 +1,4 @@
-"""The patch-based autoencoder P-VQVAE (Liu et al., 2022, section 3.2; github liuqk3/PUT, patch_vqgan.py).
+"""The patch-based autoencoder P-VQVAE (Liu et al., 2022, section 3.2; github liuqk3/PUT, patch_vqgan).
 
 The encoder sees each patch by itself, so that nothing of a hidden pixel, nor of where the hole is, reaches another patch. The
 decoder sees all vectors, and at each resolution takes in the place of what is known the features of the masked picture.

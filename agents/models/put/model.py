@@ -1,4 +1,4 @@
-"""The un-quantised transformer (Liu et al., 2022, section 3.3; github liuqk3/PUT, `…_transformer_in_feature.py`).
+"""The un-quantised transformer (Liu et al., 2022, section 3.3; github liuqk3/PUT, `…_transformer_in_feature`).
 
 It reads features of patches as the encoder made them, and not the codebook's vectors nearest to them, so that no information is
 lost on the way in; what it believes of a hidden patch is over the codebook.
