@@ -9,8 +9,8 @@ import wave
 import zipfile
 
 import torch
-from support.contracts import THINGS
 from support.random_models import generator
+from support.small_picture_models import THINGS
 
 
 def ett(folder, rows=700):

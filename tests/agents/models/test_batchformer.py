@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.contracts import THINGS
 from support.random_models import generator, shaken
 from support.small_data import digits
+from support.small_picture_models import THINGS
 from torch.nn import functional
 
 from agents.beliefs.cards import card

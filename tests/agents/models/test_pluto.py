@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.contracts import THINGS, small_pluto
 from support.random_models import generator, shaken
 from support.small_data import smears
+from support.small_picture_models import THINGS, small_pluto
 
 from agents.beliefs.cards import card, create_belief_backend
 from agents.errors import ConfigError, ModelError, UnknownName

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.contracts import completion_cases, hidden_cases, random_put, small_put, small_put_completions
 from support.random_models import generator
 from support.small_data import things
+from support.small_picture_models import completion_cases, hidden_cases, random_put, small_put, small_put_completions
 
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import ConfigError, DebateError, ModelError, ObservationError, RequestError, UnknownName

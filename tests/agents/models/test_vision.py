@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.contracts import THINGS, small_crossvit, small_tnt
 from support.official_passt import official as passt
 from support.official_pictures import crossvit, tnt
 from support.random_models import generator
 from support.small_data import things
+from support.small_picture_models import THINGS, small_crossvit, small_tnt
 
 from agents.beliefs.cards import create_belief_backend
 from agents.errors import ModelError, ObservationError

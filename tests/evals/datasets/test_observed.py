@@ -11,8 +11,8 @@ import zipfile
 
 import pytest
 import torch
-from support.contracts import THINGS, small_crossvit, small_tnt, small_transkd
 from support.small_data import streets, things, wav
+from support.small_picture_models import THINGS, small_crossvit, small_tnt, small_transkd
 from support.viewer_runs import config_of
 from typer.testing import CliRunner
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 import torch
-from support.contracts import small_pluto
 from support.small_data import smears
+from support.small_picture_models import small_pluto
 from typer.testing import CliRunner
 
 from agents.errors import TaskError

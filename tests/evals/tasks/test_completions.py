@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from support.contracts import THINGS
 from support.small_data import things
+from support.small_picture_models import THINGS
 
 from agents.errors import TaskError, UnknownName
 from agents.models.vision.cifar10 import read_cifar10
