@@ -133,7 +133,7 @@ def test_an_engine_whose_process_is_killed_is_started_again_and_nothing_is_lost(
 @played(long="by the driver")
 def test_an_engine_that_hangs_is_ended_and_its_turn_taken_again(tmp_path, run, undisturbed, configured):
     options = {"folder": str(tmp_path), "hangs": 1}
-    config = configured("support.mortal_backend:MortalBackend", execution={"turn_timeout_s": 3}, replicas=1, **options)
+    config = configured("support.mortal_backend:MortalBackend", execution={"turn_timeout_s": 8}, replicas=1, **options)
     run(evaluate(config, out=tmp_path / "run", limit=8))
     assert outcome(tmp_path / "run") == undisturbed
     assert "TurnTimedOut" in records(tmp_path / "run", "fault")[0]["error"]
