@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from agents.attention.row_attention import RowAttention, visible
+from agents.attention.row_attention import RowAttention, visible_scores
 from agents.errors import ConfigError
 
 
@@ -57,8 +57,7 @@ class Clipped(RowAttention):
         queries: Tensor | None = None,
     ) -> Tensor:
         """See RowAttention."""
-        scores = scaling * (query.float() @ key.float().mT)
-        scores = scores.masked_fill(~visible(query.shape[1], key.shape[1], query.device), -math.inf)
+        scores = visible_scores(query, key, scaling)
         return (clipped_shares(scores, self.gamma, self.zeta) @ value.float()).to(value.dtype)
 
 

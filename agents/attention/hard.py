@@ -4,12 +4,11 @@ Shares are those of the softmax over all that a query sees, and are not made to 
 more it hears from nobody. A query that sees K positions or fewer hears what it heard before.
 """
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from agents.attention.row_attention import RowAttention, visible
+from agents.attention.row_attention import RowAttention, visible_scores
 from agents.errors import ConfigError
 from agents.largest import keep_largest
 
@@ -24,9 +23,7 @@ def hard_shares(scores: Tensor, keys: int) -> Tensor:
 
 def hard_heard(query: Tensor, key: Tensor, value: Tensor, *, scaling: float, keys: int) -> Tensor:
     """Return what the last positions of one row hear [H, Q, D], of queries [H, Q, D] and all keys and values [H, L, D]."""
-    scores = scaling * (query.float() @ key.float().mT)
-    scores = scores.masked_fill(~visible(query.shape[1], key.shape[1], query.device), -math.inf)
-    return (hard_shares(scores, keys) @ value.float()).to(value.dtype)
+    return (hard_shares(visible_scores(query, key, scaling), keys) @ value.float()).to(value.dtype)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 H heads, Q new positions, L positions in all, D width of a head.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -87,6 +88,12 @@ def visible(num_queries: int, length: int, device: Any = None) -> torch.Tensor:
     """Return the causal mask [Q, L] of the last positions: True where a query sees a key."""
     places = torch.arange(length - num_queries, length, device=device)
     return torch.arange(length, device=device) <= places[:, None]
+
+
+def visible_scores(query: torch.Tensor, key: torch.Tensor, scaling: float) -> torch.Tensor:
+    """Return the scores [H, Q, L], in float32, of the last positions [H, Q, D] with all keys [H, L, D]: −∞ for those unseen."""
+    scores = scaling * (query.float() @ key.float().mT)
+    return scores.masked_fill(~visible(query.shape[1], key.shape[1], query.device), -math.inf)
 
 
 def seen_by(mask: torch.Tensor | None, num_queries: int, length: int, device: Any = None) -> torch.Tensor:
