@@ -4,6 +4,7 @@ What is read may come from anybody: a few kilobytes of FLAC may unpack to any si
 """
 
 import io
+import struct
 import wave
 from typing import Any
 
@@ -17,7 +18,11 @@ EXTRA = "sound"
 MOST_SAMPLES = 1_000_000_000
 """Of all channels: of a CD three hours."""
 LONGEST_S = 10_800
+LOUDEST = 8.0
+"""Largest sample; full volume is 1, and what is louder by more than 18 decibels was not scaled."""
 _BLOCK = 1 << 16
+_UNKNOWN = 0x7FFF0000
+"""A WAV that was written into a pipe gives its size as this or more, or as 0: its writer did not know it."""
 
 
 class NotWav(ObservationError):
@@ -28,8 +33,12 @@ def read_wav(blob: bytes, *, source: str) -> Audio:
     """Return the sound in a WAV file of one channel of 16-bit samples, between -1 and 1.
 
     Raises:
-        ObservationError: anything else, or more samples or hours than are read; the text names the source.
+        NotWav: anything else that is whole.
+        ObservationError: a sound that lacks a part that it says it has, or has more samples or hours than are read; the text
+            names the source.
     """
+    if lacks := missing_samples(blob):
+        raise ObservationError(f"{source}: {lacks}; take the whole file")
     try:
         with wave.open(io.BytesIO(blob)) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
@@ -48,7 +57,8 @@ def read_sound(blob: bytes, *, source: str) -> Audio:
     """Return the sound in a file: WAV, FLAC, OGG, MP3 and what else libsndfile reads; several channels are averaged.
 
     Raises:
-        ObservationError: the file is not a sound, or one of too many samples or hours; the text names the source.
+        ObservationError: the file is not a sound, lacks samples that it says it has, has samples that are no share of full
+            volume, or too many of them; the text names the source.
         MissingDependency: not a WAV of one channel of 16 bits, and no soundfile.
     """
     try:
@@ -60,7 +70,7 @@ def read_sound(blob: bytes, *, source: str) -> Audio:
             raise MissingDependency(f"reading {source}", "soundfile", EXTRA) from error
         try:
             with soundfile.SoundFile(io.BytesIO(blob)) as file:
-                return _unpacked(file, source)
+                return _unpacked(file, source, is_riff=blob.startswith(b"RIFF"))
         except (
             RuntimeError,
             ValueError,
@@ -69,17 +79,54 @@ def read_sound(blob: bytes, *, source: str) -> Audio:
             raise ObservationError(f"{source}: not a sound file that can be read (WAV, FLAC, OGG, MP3)") from error
 
 
-def _unpacked(file: Any, source: str) -> Audio:
+def _unpacked(file: Any, source: str, *, is_riff: bool) -> Audio:
     """Return the sound in a file of the library, read block by block: what its head says of its length is not relied on."""
     mixed: list[Tensor] = []
-    length = 0
+    length, loudest = 0, 0.0
     while True:
         block = file.read(_BLOCK, dtype="float32", always_2d=True)
         length += len(block)
         _check_length(length, file.channels, file.samplerate, source)
         mixed.append(torch.from_numpy(block).mean(1))
+        loudest = max(loudest, float(abs(block).max(initial=0)))
         if len(block) < _BLOCK:
-            return Audio(torch.cat(mixed), file.samplerate)
+            break
+    # The library reads what is there of a file that was cut off, and notes beside it what its head says; of a WAV, also where
+    # its writer did not know.
+    if length < 0.99 * file.frames or (not is_riff and "should be" in file.extra_info):
+        raise ObservationError(f"{source}: its head says that it is longer than the file is; take the whole file")
+    if loudest > LOUDEST:
+        raise ObservationError(
+            f"{source}: a sound's samples lie between -1 and 1; here one is {loudest:.6g}. Divide by the largest number of their "
+            "type"
+        )
+    return Audio(torch.cat(mixed), file.samplerate)
+
+
+def missing_samples(blob: bytes) -> str:
+    """Return what a WAV or OGG file lacks of the sound that it says it has; nothing where it is whole, or is neither."""
+    if blob[:4] == b"OggS":
+        last = blob[blob.rfind(b"OggS") :]
+        # A page: 27 bytes, of which the sixth says whether it is the last, then the lengths of its parts.
+        is_whole = len(last) > 26 and len(last) >= 27 + last[26] + sum(last[27 : 27 + last[26]])
+        return "" if is_whole and last[5] & 4 else "it ends before its last page"
+    if blob[:4] != b"RIFF" or blob[8:12] != b"WAVE":
+        return ""
+    (whole,) = struct.unpack("<I", blob[4:8])
+    place = 12
+    while place + 8 <= len(blob):
+        kind, (size,) = blob[place : place + 4], struct.unpack("<I", blob[place + 4 : place + 8])
+        place += 8
+        if kind == b"data" and size < _UNKNOWN:
+            there = len(blob) - place
+            if size > there:
+                return f"its head says that {size:,} bytes of sound follow, and {there:,} do"
+            if not size and there:
+                return f"its head says that no sound follows, and {there:,} bytes do"
+            if whole < _UNKNOWN and place + size > whole + 8:
+                return f"its sound of {size:,} bytes does not fit into the {whole:,} that it says it has"
+        place += size + size % 2
+    return ""
 
 
 def _check_length(frames: int, channels: int, rate_hz: int, source: str) -> None:

@@ -81,7 +81,52 @@ def wav_that_says(count, pcm, rate=8000):
 
 
 def test_half_a_sample_at_the_end_of_a_wav_is_cut():
-    assert read_sound(wav_that_says(1000, b"\1\0" * 16 + b"\1"), source="x").samples.shape == (16,)
+    blob = bytearray(wav_that_says(16, b"\1\0" * 16 + b"\1"))
+    blob[40:44] = struct.pack("<I", 33)
+    assert read_sound(bytes(blob), source="x").samples.shape == (16,)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("x.wav", {"subtype": "PCM_16"}),
+        ("x.wav", {"subtype": "FLOAT"}),
+        ("x.wav", {"format": "WAVEX", "subtype": "PCM_16"}),
+        ("x.flac", {}),
+        ("x.ogg", {}),
+        ("x.mp3", {}),
+        ("x.aiff", {}),
+        ("x.w64", {}),
+        ("x.rf64", {}),
+        ("x.au", {}),
+    ],
+)
+def test_a_sound_that_was_cut_off_is_no_shorter_sound(tmp_path, name, options):
+    blob = written(tmp_path / name, 0.5 * tone(16_000), 16_000, **options).read_bytes()
+    assert len(read_sound(blob, source="x").samples) == 16_000
+    for share in (0.5, 0.9):
+        with pytest.raises(ObservationError, match=r"take the whole file|not a sound file"):
+            read_sound(blob[: int(share * len(blob))], source="x")
+
+
+def test_a_wav_out_of_a_pipe_is_read_to_its_end_and_one_that_says_less_is_refused():
+    blob = bytearray(wav_that_says(16, b"\1\0" * 16))
+    # As ffmpeg and sox write where they cannot go back to say how much it was.
+    for whole, sound in ((0xFFFFFFFF, 0xFFFFFFFF), (0x7FFFFFFF, 0x7FFFFFDB)):
+        blob[4:8], blob[40:44] = struct.pack("<I", whole), struct.pack("<I", sound)
+        assert read_sound(bytes(blob), source="x").samples.shape == (16,)
+    for whole, sound, sentence in ((68, 0, "no sound follows, and 32 bytes do"), (37, 32, "32 bytes does not fit")):
+        blob[4:8], blob[40:44] = struct.pack("<I", whole), struct.pack("<I", sound)
+        with pytest.raises(ObservationError, match=f"x: its .*{sentence}.*; take the whole file"):
+            read_sound(bytes(blob), source="x")
+
+
+def test_samples_that_are_no_share_of_full_volume_are_refused(tmp_path):
+    loud = written(tmp_path / "x.wav", 4 * tone(8000), 8000, subtype="FLOAT").read_bytes()
+    assert float(read_sound(loud, source="x").samples.max()) == pytest.approx(4, abs=0.01)
+    whole = written(tmp_path / "x.wav", 32_767 * tone(8000), 8000, subtype="FLOAT").read_bytes()
+    with pytest.raises(ObservationError, match="x: a sound's samples lie between -1 and 1; here one is 327"):
+        read_sound(whole, source="x")
 
 
 def test_a_part_of_a_wav_that_says_that_it_is_longer_than_the_file_is_a_sentence():
