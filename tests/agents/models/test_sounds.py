@@ -223,6 +223,19 @@ def test_own_recordings_are_a_task(tmp_path):
     assert len(create_task("sounds", data=tmp_path / "s" / "b.flac").samples()) == 1
 
 
+def test_answers_of_a_table_in_another_case_are_one_class(tmp_path):
+    """A class that one row spells otherwise could never be answered there."""
+    written(tmp_path / "a.wav", 0.3 * tone(16_000), 16_000)
+    answers = ("Dog", "cat", "dog", "Dog bark", " CAT ")
+    (tmp_path / "t.csv").write_text("audio,answer\n" + "".join(f"a.wav,{answer}\n" for answer in answers))
+    task = create_task("sounds", data=tmp_path / "t.csv")
+    samples = task.samples()
+    assert task.labels(samples[0]) == ("Dog", "cat", "Dog bark")
+    assert [sample.target for sample in samples] == ["Dog", "cat", "Dog", "Dog bark", "cat"]
+    for sample, answer in zip(samples, answers, strict=True):
+        assert task.score(task.extract(f"Answer: {answer}"), sample.target).value == "correct"
+
+
 def test_what_is_wrong_with_recordings_is_a_sentence(tmp_path):
     def load(text, name="sounds"):
         (tmp_path / "t.csv").write_text(text)
