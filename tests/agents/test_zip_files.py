@@ -72,6 +72,19 @@ def test_an_archive_of_something_else_is_a_sentence(tmp_path, files, said):
         SpokenDigits(data=tmp_path).load()
 
 
+def test_what_macos_keeps_beside_each_file_is_none_of_them(tmp_path):
+    clip, kept = sound(tmp_path / "a.wav"), b"\0\5\x16\7"
+    packed(tmp_path / "test.zip", {"t/1_ada_0.wav": clip, "__MACOSX/t/._1_ada_0.wav": kept})
+    assert [each.name for each in read_digits(tmp_path, "test")] == ["1_ada_0"]
+
+
+def test_two_clips_of_one_name_are_a_sentence(tmp_path):
+    clip = sound(tmp_path / "a.wav")
+    packed(tmp_path / "test.zip", {"1_ada_0.wav": clip, "more/1_ada_0.wav": clip})
+    with pytest.raises(TaskError, match=r"two clips are called 1_ada_0\.wav; keep one"):
+        SpokenDigits(data=tmp_path).load()
+
+
 def test_a_damaged_archive_is_a_sentence(tmp_path):
     for content in (b"", b"PK", bytes(100)):
         for name in READERS:
