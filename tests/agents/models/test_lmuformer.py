@@ -399,6 +399,11 @@ def test_the_official_network_is_the_plain_one_with_neighbours_on_both_sides(tmp
         (lambda w: w.update({"module.block.1.mlp.fc1_conv.weight": torch.zeros(1)}), "of one block has block.1.mlp"),
         (lambda w: w["module.block.0.attn.lmu.A"].mul_(1.1), "not the Legendre memory of a window of 20 frames"),
         (lambda w: w.update({"module.head.weight": torch.zeros(3, 7)}), "size mismatch|RuntimeError"),
+        (lambda w: w["module.head.bias"].fill_(torch.nan), "its tensor head.bias holds what is no number"),
+        (
+            lambda w: w.update({"module.head.bias": torch.ones(3, dtype=torch.int8)}),
+            "head.bias is of int8, and the model's",
+        ),
     ],
 )
 def test_another_file_is_refused(tmp_path, change, said):
