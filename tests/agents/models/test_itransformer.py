@@ -266,6 +266,7 @@ def test_the_real_series_is_read():
         (lambda folder: ITransformerBackend.from_pretrained(), ModelError, "ships no weights: give checkpoint"),
         (lambda folder: ITransformerBackend.from_pretrained(str(folder)), ModelError, "no iTransformer in "),
         (lambda folder: ITransformerBackend(small(), step=5), BeliefError, "between 1 and the horizon of 4; got 5"),
+        (lambda folder: ITransformerBackend(small(), step=1.5), BeliefError, "a whole number between 1 .*; got 1.5"),
         (
             lambda folder: ITransformerBackend(small(), step=1, borders=(1.0, 0.0, 2.0)),
             BeliefError,

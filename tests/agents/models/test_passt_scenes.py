@@ -123,6 +123,8 @@ def test_mistakes_are_sentences(tmp_path):
         create_belief_backend("passt_scenes")
     with pytest.raises(BeliefError, match="between 1 and the 6 recordings known; got 7"):
         create_belief_backend("passt_scenes", **small_scenes(tmp_path / "s"), neighbours=7)
+    with pytest.raises(BeliefError, match="a whole number between 1 and the 6 recordings known; got 1.5"):
+        create_belief_backend("passt_scenes", checkpoint=str(tmp_path / "s"), neighbours=1.5)
     backend = create_belief_backend("passt_scenes", checkpoint=str(tmp_path / "s"))
     assert isinstance(backend, PaSSTScenes)
     with pytest.raises(RequestError, match="hears audio; got text"):
