@@ -109,6 +109,19 @@ def test_a_sound_that_was_cut_off_is_no_shorter_sound(tmp_path, name, options):
             read_sound(blob[: int(share * len(blob))], source="x")
 
 
+def test_an_ogg_whose_end_is_not_marked_is_refused_with_what_marks_it(tmp_path):
+    """As Android writes voice messages; what was cut off between two pages looks alike."""
+    blob = bytearray(written(tmp_path / "x.ogg", 0.5 * tone(16_000), 16_000).read_bytes())
+    last = blob.rfind(b"OggS")
+    assert blob[last + 5] & 4
+    blob[last + 5] &= ~4
+    for unmarked in (bytes(blob), bytes(blob[:last])):
+        with pytest.raises(
+            ObservationError, match=r"x: its last page is not marked as the last \(`ffmpeg -i IN -c copy OUT"
+        ):
+            read_sound(unmarked, source="x")
+
+
 def test_a_wav_out_of_a_pipe_is_read_to_its_end_and_one_that_says_less_is_refused():
     blob = bytearray(wav_that_says(16, b"\1\0" * 16))
     # As ffmpeg and sox write where they cannot go back to say how much it was.
