@@ -17,6 +17,8 @@ DAMAGED = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeEr
 """What a damaged archive raises, by what it is packed with."""
 # Bytes of an archive, and of all files of a kind in it, unpacked; a few bytes of a file may become more of a tensor.
 LARGEST, MOST_BYTES, MOST_FILES = 1 << 32, 1 << 29, 200_000
+BESIDE = "__MACOSX/"
+"""Folder of an archive of macOS, of what its file system keeps beside each file, under the file's own name."""
 # Of a text; the corpora that recipes read have some millions.
 MOST_TEXT = 1 << 28
 
@@ -33,13 +35,15 @@ class ZipFiles:
         self._archive, self._path = archive, path
 
     def names(self, suffixes: Sequence[str], *, most: int = MOST_BYTES) -> list[str]:
-        """Return the names of the files with one of some suffixes, in their order.
+        """Return the names of the files with one of some suffixes, in their order; those that macOS adds are none of them.
 
         Raises:
             ModelError: too many of them, or more bytes than `most` when they are unpacked.
         """
         found = [
-            entry for entry in self._archive.infolist() if PurePosixPath(entry.filename).suffix.lower() in suffixes
+            entry
+            for entry in self._archive.infolist()
+            if PurePosixPath(entry.filename).suffix.lower() in suffixes and not entry.filename.startswith(BESIDE)
         ]
         if len(found) > MOST_FILES:
             raise ModelError(f"{self._path}: it has {len(found):,} files, and {MOST_FILES:,} are read; divide it")

@@ -31,12 +31,19 @@ STEPS = {"L;2": 85, "L;4": 17}
 """Pillow's names of grey in 2 and 4 bits → by how much its shades are apart in 8."""
 DEEP_COLOURS = "RGB;16B"
 """Its name of colours in 16 bits, of which it reads 8."""
+ORIENTATION, UPRIGHT, TURNED = 0x0112, 1, range(2, 9)
+"""EXIF's tag, and its values of a picture that is shown as it is stored, and of others."""
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError,
           struct.error, zlib.error)  # fmt: skip
 
 
-def read_picture(blob: bytes, *, source: str) -> Image:
+def read_picture(blob: bytes, *, source: str, is_scaled: bool = True) -> Image:
     """Return the picture in a PNG or JPEG file, three colours, turned as its EXIF says; what is transparent is white.
+
+    Args:
+        blob: the file.
+        source: of it, for errors.
+        is_scaled: whether a picture is scaled down whose shorter side is longer than `SHORTER_SIDE`.
 
     Raises:
         ObservationError: the file is neither, is broken, lacks pixels or their colours, has too many, is a strip, or has a
@@ -58,7 +65,8 @@ def read_picture(blob: bytes, *, source: str) -> Image:
                 layout = file.tile[0][3] if file.tile else None
                 file.load()
                 _check_whole(blob, file, source=source)
-                return Image(_pixels(_colours(ImageOps.exif_transpose(file), layout, source=source)))
+                colours = _colours(ImageOps.exif_transpose(file), layout, source=source)
+                return Image(_pixels(_scaled(colours) if is_scaled else colours))
         except Pillow.DecompressionBombError as error:
             raise ObservationError(
                 f"{source}: more than {MOST_PIXELS:,} pixels are not unpacked; scale it down"
@@ -70,6 +78,27 @@ def read_picture(blob: bytes, *, source: str) -> Image:
         except BROKEN as error:
             reason = first_line(error)
             raise ObservationError(f"{source}: not a picture that can be read (PNG, JPEG): {reason[:200]}") from error
+
+
+def size_as_stored(blob: bytes, *, source: str) -> tuple[int, int]:
+    """Return width and height of a PNG or JPEG file that is read already, in whose pixels something else says what is where.
+
+    Raises:
+        ObservationError: its EXIF turns it, so that nobody can tell of which side up that is said; the text names the source.
+    """
+    from PIL import Image as Pillow
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Pillow.open(io.BytesIO(blob), formats=FORMATS) as file:
+            turned = file.getexif().get(ORIENTATION, UPRIGHT)
+            width, height = file.size
+    if turned in TURNED:
+        raise ObservationError(
+            f"{source}: its EXIF says that it is shown turned (orientation {turned}), and the places that are given of it may be "
+            "of either; store it as it is shown, without EXIF, and its places with it"
+        )
+    return width, height
 
 
 def _check_size(width: int, height: int, *, source: str) -> None:
@@ -90,7 +119,7 @@ def _check_whole(blob: bytes, file: Any, *, source: str) -> None:
 
 
 def _colours(file: Any, layout: object, *, source: str) -> Any:
-    """Return a picture of Pillow in red, green and blue, 8 bits each, at most so large as it is kept."""
+    """Return a picture of Pillow in red, green and blue, 8 bits each."""
     from PIL import Image as Pillow
 
     clear = file.info.get("transparency")
@@ -115,12 +144,18 @@ def _colours(file: Any, layout: object, *, source: str) -> Any:
         seen = file.convert("RGBA")
         paper = Pillow.new("RGBA", seen.size, "white")
         file = Pillow.alpha_composite(paper, seen)
-    file = file.convert("RGB")
+    return file.convert("RGB")
+
+
+def _scaled(file: Any) -> Any:
+    """Return a picture of Pillow, at most so large as it is kept."""
+    from PIL import Image as Pillow
+
     shorter = min(file.size)
-    if shorter > SHORTER_SIDE:
-        width, height = (max(round(side * SHORTER_SIDE / shorter), 1) for side in file.size)
-        file = file.resize((width, height), Pillow.Resampling.BICUBIC)
-    return file
+    if shorter <= SHORTER_SIDE:
+        return file
+    width, height = (max(round(side * SHORTER_SIDE / shorter), 1) for side in file.size)
+    return file.resize((width, height), Pillow.Resampling.BICUBIC)
 
 
 def _pixels(file: Any) -> Tensor:

@@ -58,10 +58,10 @@ def built(make: Callable[[Any], M], sizes: Any, weights: Path) -> M:
     from safetensors.torch import load_file
 
     found = load_file(check_ordinary(weights))
-    if wrong := next((name for name, tensor in found.items() if not bool(tensor.isfinite().all())), None):
-        raise ValueError(f"its tensor {wrong} holds what is no number")
+    check_finite(found)
     with no_larger_than(len(found), sum(tensor.numel() for tensor in found.values())):
         model = make(sizes)
+    check_kinds(found, model.state_dict())
     model.load_state_dict(found)
     return model
 
@@ -202,7 +202,7 @@ def filled(make: Callable[[], M], weights: Mapping[str, Tensor]) -> M:
     """Return a model with the weights of a published file, in eval mode; it takes no memory before they are known to fit.
 
     Raises:
-        ValueError: a tensor is missing, is one too many, or has another shape.
+        ValueError: a tensor is missing, is one too many, has another shape, or is not of numbers.
     """
     with torch.device("meta"):
         wanted = make().state_dict()
@@ -213,6 +213,30 @@ def filled(make: Callable[[], M], weights: Mapping[str, Tensor]) -> M:
     for name, tensor in wanted.items():
         if weights[name].shape != tensor.shape:
             raise ValueError(f"{name} is {tuple(weights[name].shape)}, and {tuple(tensor.shape)} by its other tensors")
+    check_finite(weights)
+    check_kinds(weights, wanted)
     model = make()
     model.load_state_dict(weights)
     return model.eval()
+
+
+def check_finite(weights: Mapping[str, Tensor]) -> None:
+    """Refuse tensors with NaN or an infinite number.
+
+    Raises:
+        ValueError: one has it.
+    """
+    if wrong := next((name for name, tensor in weights.items() if not bool(tensor.isfinite().all())), None):
+        raise ValueError(f"its tensor {wrong} holds what is no number")
+
+
+def check_kinds(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Refuse tensors of integers, truth values or complex numbers where a model's are real: a quantised file's, without scales.
+
+    Raises:
+        ValueError: one is.
+    """
+    for name, tensor in weights.items():
+        if name in wanted and wanted[name].is_floating_point() and not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ValueError(f"its tensor {name} is of {kind}, and the model's is of real numbers; give it unquantised")

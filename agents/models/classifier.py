@@ -1,5 +1,6 @@
 """What agents that recognise a class have in common: a model of a folder or of a published file, scores to a belief."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -48,8 +49,8 @@ class Classifier(BeliefBackend):
     """Options that only a published file needs."""
 
     def __init__(self, model: Any, *, temperature: float = 1.0, scores: str = "softmax") -> None:
-        if not temperature > 0:
-            raise BeliefError(f"temperature must be above 0; got {temperature}")
+        if not (temperature > 0 and math.isfinite(temperature)):
+            raise BeliefError(f"temperature must be finite and above 0; got {temperature}")
         if scores not in SCORES:
             raise UnknownName("kind of scores", scores, SCORES)
         self.model, self.temperature, self.kind = model.eval(), temperature, scores

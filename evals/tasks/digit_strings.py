@@ -7,6 +7,7 @@ signal-to-noise ratio in decibels, `digit_strings:0`. Takes 0 to 4 are the test 
 from collections.abc import Sequence
 
 from agents.beliefs.sound_files import with_noise
+from agents.errors import ModelError, TaskError
 from agents.models.seeded import generator_of
 from agents.models.sounds.digit_strings import by_speaker, drawn_string
 from agents.models.sounds.edits import edits
@@ -39,7 +40,10 @@ class DigitStrings(Task):
 
     def load(self, at_least: int | None = None) -> Loaded:
         """Return strings of the split's clips: 200, or more where they are asked for."""
-        voices = by_speaker(clips_of(self))
+        try:
+            voices = by_speaker(clips_of(self))
+        except ModelError as error:
+            raise TaskError(str(error)) from error
         samples = []
         for place in range(max(at_least or 0, DEFAULT_SIZE)):
             name = f"digit_strings-{self.split}-{self.seed}-{place:05d}"

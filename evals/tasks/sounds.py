@@ -101,11 +101,10 @@ class Sounds(DatasetTask):
         return whole.pop() if len(whole) == 1 else None
 
     def read_target(self, given: Any, options: Sequence[str] = ()) -> str:
-        """Return the class as the list spells it."""
+        """Return the class as the list spells it, or the first row of the table that has it."""
+        found = self._spelled.get(comparable(str(given)))
         if self.variant is None:
-            return super().read_target(given)
-        said = comparable(str(given))
-        found = next((label for label in label_names(self.variant) if comparable(label) == said), None)
+            return found or super().read_target(given)
         if found is None:
             raise TaskError(f"{str(given)[:80]!r} is none of the {NAMED[self.variant]} classes of {self.variant}")
         return found
@@ -116,16 +115,25 @@ class Sounds(DatasetTask):
             return Score("failed", answer, target, reason="the recording has no answer to compare with")
         return super().score(answer, target)
 
-    @cached_property
+    @property
     def _classes(self) -> tuple[str, ...]:
         """The list's, or the answers of the table."""
+        return tuple(self._spelled.values())
+
+    @cached_property
+    def _spelled(self) -> dict[str, str]:
+        """What a class is compared by → its name, as the list or the first row that has it spells it."""
         if self.variant is not None:
-            return label_names(self.variant)
-        if self.data is None:
-            return ()
-        _, rows = self._rows(self.split)
-        answers = (str(row.get("answer") or "").strip() for row in rows if row.has("answer"))
-        return tuple(dict.fromkeys(answer for answer in answers if answer))
+            names: Iterable[str] = label_names(self.variant)
+        elif self.data is None:
+            names = ()
+        else:
+            _, rows = self._rows(self.split)
+            names = (str(row.get("answer") or "").strip() for row in rows if row.has("answer"))
+        found: dict[str, str] = {}
+        for name in filter(None, names):
+            found.setdefault(comparable(name), name)
+        return found
 
     def _rows(self, split: str) -> tuple[str, Iterable[DataRow]]:
         if self.data is None:

@@ -72,6 +72,27 @@ def test_an_archive_of_something_else_is_a_sentence(tmp_path, files, said):
         SpokenDigits(data=tmp_path).load()
 
 
+def test_what_macos_keeps_beside_each_file_is_none_of_them(tmp_path):
+    clip, kept = sound(tmp_path / "a.wav"), b"\0\5\x16\7"
+    packed(tmp_path / "test.zip", {"t/1_ada_0.wav": clip, "__MACOSX/t/._1_ada_0.wav": kept})
+    assert [each.name for each in read_digits(tmp_path, "test")] == ["1_ada_0"]
+
+
+def test_clips_of_another_rate_than_a_model_takes_are_not_learned_from(tmp_path):
+    """Read as if they had its rate they would be slower than what it is asked about."""
+    packed(tmp_path / "train.zip", {"1_ada_0.wav": sound(tmp_path / "a.wav")})
+    assert len(read_digits(tmp_path, "train", rate_hz=8000)) == 1
+    with pytest.raises(ModelError, match=r"clips of 16000 Hz are learned from, and 1_ada_0\.wav has 8000: resample it"):
+        read_digits(tmp_path, "train", rate_hz=16_000)
+
+
+def test_two_clips_of_one_name_are_a_sentence(tmp_path):
+    clip = sound(tmp_path / "a.wav")
+    packed(tmp_path / "test.zip", {"1_ada_0.wav": clip, "more/1_ada_0.wav": clip})
+    with pytest.raises(TaskError, match=r"two clips are called 1_ada_0\.wav; keep one"):
+        SpokenDigits(data=tmp_path).load()
+
+
 def test_a_damaged_archive_is_a_sentence(tmp_path):
     for content in (b"", b"PK", bytes(100)):
         for name in READERS:

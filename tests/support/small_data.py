@@ -7,6 +7,7 @@ import json
 import math
 import wave
 import zipfile
+from datetime import datetime, timedelta
 
 import torch
 from support.random_models import generator
@@ -19,7 +20,8 @@ def ett(folder, rows=700):
     values = torch.sin(2 * math.pi * (t / 24 + torch.arange(7) / 7)) * torch.arange(1, 8) + 10
     values += 0.2 * torch.randn(rows, 7, generator=generator(), dtype=torch.float64)
     lines = [
-        f"2016-07-01 {n % 24:02d}:00:00," + ",".join(f"{v:.4f}" for v in row) for n, row in enumerate(values.tolist())
+        f"{datetime(2016, 7, 1) + timedelta(hours=n)}," + ",".join(f"{v:.4f}" for v in row)
+        for n, row in enumerate(values.tolist())
     ]
     text = "\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *lines])
     (folder / "ETTh1.csv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))

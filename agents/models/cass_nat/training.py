@@ -91,7 +91,7 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         data: folder of the spoken digits.
         progress: told of each step that takes time.
     """
-    clips, test = read_digits(data, "train"), read_digits(data, "test")
+    clips, test = (read_digits(data, split, rate_hz=CONFIGURED.rate_hz) for split in ("train", "test"))
     held_out = [clip for clip in clips if clip.name.split("_")[2] in HELD_OUT_TAKES]
     learnt = [clip for clip in clips if clip.name.split("_")[2] not in HELD_OUT_TAKES]
     found = []

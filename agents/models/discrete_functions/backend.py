@@ -95,8 +95,8 @@ class DiscreteFunctions(BeliefBackend):
             raise ConfigError(f"the rule {rule!r} {'needs' if learner is None else 'has no use for'} a network")
         if len(share) != 2 or not 0 <= share[0] < share[1]:
             raise ConfigError(f"share is [i, n] with 0 <= i < n; got {list(share)}")
-        if neighbours < 1:
-            raise ConfigError(f"neighbours must be at least 1; got {neighbours}")
+        if not isinstance(neighbours, int) or neighbours < 1:
+            raise ConfigError(f"neighbours are a whole number of at least 1; got {neighbours}")
         self.rule, self.learner, self.share, self.neighbours = rule, learner, (share[0], share[1]), neighbours
         self.hears, self.monotone = hears, monotone
 

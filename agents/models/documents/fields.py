@@ -10,8 +10,9 @@ CLOSE = 0.75
 """How much of a line must be in a value where neither is in the other: transcripts and keys are spelled apart."""
 SHORTEST = 5
 """Letters and digits of a part of a value: "MY" is in many addresses."""
-_AMOUNT = re.compile(r"(?<![\d.,])(\d[\d,]{0,12})\.(\d{2})(?![\d])")
-_WHOLE = re.compile(r"\d{1,12}")
+_AMOUNT = re.compile(r"(?<![\d.,])(?:\d[\d,]{0,12}\.\d{2}(?!\d)|\d[\d.]{0,12},\d{2}(?![.,]?\d))")
+_NUMBER = re.compile(r"\d(?:[\d.,]*\d)?")
+_WHOLE = re.compile(r"\d{1,12}|\d{1,3}(?:,\d{3}){1,3}")
 
 
 def asked_field(question: str) -> str | None:
@@ -36,14 +37,14 @@ def different(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def amounts(text: str) -> tuple[int, ...]:
-    """Return the amounts of money in a text, in cents: numbers with two decimals."""
-    return tuple(int(whole.replace(",", "")) * 100 + int(cents) for whole, cents in _AMOUNT.findall(text))
+    """Return the amounts of money in a text, in cents: numbers with two decimals, behind a point or a comma."""
+    return tuple(int(re.sub("[.,]", "", found[0])) for found in _AMOUNT.finditer(text))
 
 
 def states(field: str, value: str, line: str) -> bool:
     """Return whether a line states a field's value, or of an address or company a part of it."""
     if field == "total":
-        wanted = amounts(value) or tuple(100 * int(each) for each in _WHOLE.findall(value)[:1])
+        wanted = amounts(value) or _whole(value)
         return bool(wanted) and wanted[-1] in amounts(line)
     if field == "date":
         return bool(key := _without_spaces(value)) and key in _without_spaces(line)
@@ -61,6 +62,12 @@ def states(field: str, value: str, line: str) -> bool:
 def tags_of(stated: Mapping[str, Sequence[bool]], count: int) -> tuple[str, ...]:
     """Return the tag of each of so many lines: the first field, in the order of `FIELDS`, that it states."""
     return tuple(next((field for field in FIELDS if stated[field][place]), OTHER) for place in range(count))
+
+
+def _whole(text: str) -> tuple[int, ...]:
+    """Return the first number of a text in cents where it is a whole one; nothing of one with other decimals than two."""
+    found = _NUMBER.search(text)
+    return (100 * int(found[0].replace(",", "")),) if found and _WHOLE.fullmatch(found[0]) else ()
 
 
 def _alike(said: str, key: str) -> float:

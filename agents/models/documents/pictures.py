@@ -1,10 +1,9 @@
 """Pictures of receipts: what of a scan lies within the rectangle that its lines take up. H x W pixels."""
 
-import io
 from pathlib import Path, PurePosixPath
 
-from agents.beliefs.picture_files import EXTRA, LARGEST_PICTURE, read_picture
-from agents.errors import MissingDependency, ModelError
+from agents.beliefs.picture_files import LARGEST_PICTURE, read_picture, size_as_stored
+from agents.errors import ModelError
 from agents.models.documents.receipts import Receipt
 from agents.models.vision.cifar10 import SUFFIXES
 from agents.observation import Image
@@ -28,19 +27,14 @@ def read_page(path: Path, name: str, receipt: Receipt) -> Image:
 
     Raises:
         ModelError: it is damaged, too large, or the lines do not lie on it.
-        ObservationError: it is no picture.
+        ObservationError: it is no picture, or its EXIF turns it.
         MissingDependency: no Pillow.
     """
     place = f"{path}:{name[:80]!r}"
     with open_zip(path) as archive:
         blob = archive.read(name, most=LARGEST_PICTURE)
     picture = read_picture(blob, source=place)
-    try:
-        from PIL import Image as Pillow
-    except ModuleNotFoundError as error:
-        raise MissingDependency(f"reading {place}", "pillow", EXTRA) from error
-    with Pillow.open(io.BytesIO(blob)) as file:
-        wide = file.size[0]
+    wide, _ = size_as_stored(blob, source=place)
     _, height, width = picture.pixels.shape
     left, top, right, bottom = (round(edge * width / wide) for edge in receipt.edges)
     if not (0 <= left < right <= width + 1 and 0 <= top < bottom <= height + 1):

@@ -37,8 +37,8 @@ class ForecastBackend(BeliefBackend):
         labels: Sequence[str] = LABELS,
         borders: Sequence[float] = BORDERS,
     ) -> None:
-        if not 1 <= step <= model.horizon:
-            raise BeliefError(f"step lies between 1 and the horizon of {model.horizon}; got {step}")
+        if not isinstance(step, int) or not 1 <= step <= model.horizon:
+            raise BeliefError(f"step is a whole number between 1 and the horizon of {model.horizon}; got {step}")
         self.model, self.variate, self.step = model.eval(), variate, step
         self.intervals, self.borders = tuple(labels), tuple(float(border) for border in borders)
         # Refused now, not in the middle of a debate.

@@ -60,7 +60,7 @@ class Fared:
 
 def read_cases(data: Path | None, split: str) -> Cases:
     """Return the statistics and digits of a split's clips, in the order of their names."""
-    clips = read_digits(data, split)
+    clips = read_digits(data, split, rate_hz=CONFIG.rate_hz)
     columns = torch.stack([band_statistics(clip.audio) for clip in clips])
     return Cases(columns, torch.tensor([clip.digit for clip in clips]))
 

@@ -57,7 +57,8 @@ def read_voices(data: Path | None) -> Voices:
     """Return the recordings of a folder with the file, or with such a folder `parkinsons_telemonitoring`, or of the file itself.
 
     Raises:
-        ModelError: it is not there, cannot be read, or lacks a column or has a value that is no number.
+        ModelError: it is not there, cannot be read, or lacks a column or has one twice, has a row of other
+            length, or a value that is no number.
     """
     tried = [] if data is None else [data / FILE, data / "parkinsons_telemonitoring" / FILE, data]
     path = next((each for each in tried if each.is_file()), None)
@@ -67,16 +68,28 @@ def read_voices(data: Path | None) -> Voices:
         )
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            heading, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ModelError(f"cannot read {path}: {error}") from error
     wanted = (*CONFIG.columns, UPDRS, PERSON)
+    heading = [name.strip() for name in heading]
+    if odd := next((name for name in wanted if heading.count(name) != 1), None):
+        raise ModelError(
+            f"{path}: not the columns of Parkinson's telemonitoring: {odd} is there {heading.count(odd)} times, and once is right"
+        )
+    if longer := next((row for row in rows if len(row) != len(heading)), None):
+        raise ModelError(
+            f"{path}: a row has {len(longer)} values, between commas, for {len(heading)} columns: {','.join(longer)[:60]!r}"
+        )
+    places = [heading.index(name) for name in wanted]
     try:
-        values = torch.tensor([[float(row[name]) for name in wanted] for row in rows], dtype=torch.float64)
-    except (KeyError, TypeError, ValueError) as error:
+        values = torch.tensor([[float(row[place]) for place in places] for row in rows], dtype=torch.float64)
+    except ValueError as error:
         raise ModelError(f"{path}: not the columns of Parkinson's telemonitoring: {error}") from error
     if not len(values) or not bool(torch.isfinite(values).all()):
         raise ModelError(f"{path}: it has no rows, or a value that is not finite")
+    if bool((values[:, -1] != values[:, -1].long()).any()):
+        raise ModelError(f"{path}: {PERSON} is a whole number, by which people are divided; one is not")
     return Voices(values[:, :-2], torch.bucketize(values[:, -2].contiguous(), torch.tensor(BORDERS).double(), right=True),
                   values[:, -1].long())  # fmt: skip
 

@@ -13,7 +13,7 @@ from agents.beliefs.belief_backend import BeliefBackend
 from agents.control_tokens import control_tokens
 from agents.errors import BeliefError, ModelError, RequestError, first_line
 from agents.hollow import no_larger_than
-from agents.model_folder import held, read_config, read_tokenizer
+from agents.model_folder import held, read_config, read_tokenizer, refuse_incomplete
 from agents.models.sentences.folder import refuse_more_tokens, save_model, write_settings
 from agents.models.stored import read_stored, typed
 from agents.observation import Observation, Text
@@ -50,9 +50,10 @@ class Glyphs(BeliefBackend):
             stored = typed(cls, read_stored(folder / STORED))
             read_config(folder)
             with no_larger_than(*held(folder, str(folder))):
-                model = LlamaForCausalLM.from_pretrained(
-                    folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+                model, report = LlamaForCausalLM.from_pretrained(
+                    folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
                 )
+            refuse_incomplete(str(folder), report)
             tokenizer = read_tokenizer(folder)
         except (OSError, ValueError, RuntimeError, AssertionError) as error:
             raise ModelError(f"no language model on glyphs in {folder}: {first_line(error)}") from error

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from agents.beliefs.belief import Belief
-from agents.errors import BeliefError
+from agents.errors import BeliefError, RequestError
 from agents.models.lmuformer.config import LMUFormerConfig
-from agents.models.lmuformer.features import spectrogram
+from agents.models.lmuformer.features import longest_s, spectrogram
 from agents.models.lmuformer.network import network
 from agents.models.lmuformer.official import from_official
 from agents.models.lmuformer.stream import State, Streamed
 from agents.models.sounds.backend import SoundBackend
 from agents.models.stored import made_of
-from agents.observation import Audio
+from agents.observation import Audio, Observation
 from agents.question import Question
 
 
@@ -57,6 +57,17 @@ class LMUFormerBackend(SoundBackend):
     def published(cls, path: Path, labels: Sequence[str] | str | None, **options: Any) -> Streamed:
         """Return the model of an official file."""
         return from_official(path, labels)
+
+    def check(self, observation: Observation) -> None:
+        """Refuse what is too long, also for a model that hears so many frames and no more."""
+        super().check(observation)
+        assert isinstance(observation, Audio)
+        most, length_s = longest_s(self.config), len(observation.samples) / observation.rate_hz
+        if length_s > most:
+            raise RequestError(
+                f"{self.name} hears {self.config.frames} frames, {most:.2f} s of a sound, and this has {length_s:.2f}; cut it "
+                "into pieces"
+            )
 
     @property
     def stored(self) -> dict[str, object]:

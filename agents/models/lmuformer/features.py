@@ -28,6 +28,15 @@ def spectrogram(samples: Tensor, config: LMUFormerConfig) -> Tensor:
     return (found - config.mean) / (2 * config.deviation) if config.kaldi else found
 
 
+def longest_s(config: LMUFormerConfig) -> float:
+    """Return how many seconds of a sound are in the frames that a model hears; infinitely many where it hears all."""
+    if not config.frames:
+        return math.inf
+    window, hop = (KALDI_WINDOW, KALDI_HOP) if config.kaldi else (config.window, config.hop)
+    # What is short of one more frame is in none of a sound of any length.
+    return (window + config.frames * hop - 1) / config.rate_hz
+
+
 def kaldi_log_mel(samples: Tensor, bands: int) -> Tensor:
     """Return Kaldi's log power in mel bands [T, M], not scaled: frames of 25 ms, without their mean, sharpened, in a Hann window.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.models.checkpoint import official
+from agents.models.checkpoint import check_finite, check_kinds, official
 from agents.models.lmuformer.config import KALDI_HZ, LMUFormerConfig
 from agents.models.lmuformer.memory import discrete
 from agents.models.lmuformer.network import network
@@ -76,7 +76,10 @@ def from_official(path: Path, labels: Sequence[str] | str | None = None) -> Stre
             raise ValueError(f"neither lmu_rnn_conv1d nor slmu_rnn_ms_conv1d of one block has {min(unknown)}")
         ours = model.state_dict()
         # Linear maps of single frames are convolutions of one tap in the spiking network.
-        model.load_state_dict({name: _shaped(weights[theirs], ours[name]) for name, theirs in names.items()})
+        found = {name: _shaped(weights[theirs], ours[name]) for name, theirs in names.items()}
+        check_finite(found)
+        check_kinds(found, ours)
+        model.load_state_dict(found)
     return model.eval()
 
 

@@ -74,8 +74,8 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         data: folder of the spoken digits.
         progress: told of each step that takes time.
     """
-    clips, test = read_digits(data, "train"), read_digits(data, "test")
     config = LMUFormerConfig(DIGITS)
+    clips, test = (read_digits(data, split, rate_hz=config.rate_hz) for split in ("train", "test"))
     whole, early, spiking, bare = [], [], [], []
     for seed in range(seeds):
         model = _kept(out / f"fsdd-{seed}", config, clips, seed, progress)

@@ -5,6 +5,7 @@ arXiv:2211.13956: representations for tasks that the model was not trained on); 
 """
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,10 +79,12 @@ class PaSSTScenes(BeliefBackend):
         neighbours: int = 5,
         temperature: float = 0.05,
     ) -> None:
-        if not 1 <= neighbours <= len(classes):
-            raise BeliefError(f"neighbours lie between 1 and the {len(classes)} recordings known; got {neighbours}")
-        if not temperature > 0:
-            raise BeliefError(f"temperature must be above 0; got {temperature}")
+        if not isinstance(neighbours, int) or not 1 <= neighbours <= len(classes):
+            raise BeliefError(
+                f"neighbours are a whole number between 1 and the {len(classes)} recordings known; got {neighbours}"
+            )
+        if not (temperature > 0 and math.isfinite(temperature)):
+            raise BeliefError(f"temperature must be finite and above 0; got {temperature}")
         if vectors.shape != (len(classes), embedding.backend.model.config.width) or not bool(vectors.isfinite().all()):
             raise BeliefError(
                 f"the vectors of the {len(classes)} recordings known have {embedding.backend.model.config.width} finite numbers "

@@ -110,8 +110,8 @@ def claims(out: Path, *, seeds: int = 3, data: Path | None = None, progress: Pro
         data: folder of the spoken digits.
         progress: told of each step that takes time.
     """
-    clips, test = read_digits(data, "train"), read_digits(data, "test")
     config = PaSSTConfig(DIGITS)
+    clips, test = (read_digits(data, split, rate_hz=config.rate_hz) for split in ("train", "test"))
     names = sorted({clip.speaker for clip in clips})
     voices, test_voices = (torch.tensor([names.index(clip.speaker) for clip in split]) for split in (clips, test))
     frames, asked = (heard_frames(split, config) for split in (clips, test))

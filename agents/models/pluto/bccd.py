@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from agents.beliefs.picture_files import LARGEST_PICTURE, read_picture
+from agents.beliefs.picture_files import LARGEST_PICTURE, read_picture, size_as_stored
 from agents.errors import ModelError
 from agents.observation import Image
 from agents.ordinary_file import read_ordinary_text
@@ -43,6 +43,11 @@ class Cell:
         left, top, right, bottom = self.box
         return (left + right) / 2, (top + bottom) / 2
 
+    def scaled(self, times: float) -> "Cell":
+        """Return the same cell in a picture so many times as large."""
+        left, top, right, bottom = (round(edge * times) for edge in self.box)
+        return Cell(self.label, (left, top, right, bottom))
+
 
 @dataclass(frozen=True, eq=False)
 class Slide:
@@ -63,7 +68,7 @@ def read_slides(data: Path | None, split: str) -> list[Slide]:
 
     Raises:
         ModelError: it is not there, is damaged, or holds something else.
-        ObservationError: a file that is no picture.
+        ObservationError: a file that is no picture, or that its EXIF turns.
         MissingDependency: no Pillow.
     """
     places = [] if data is None else [data, data / FOLDER]
@@ -110,26 +115,42 @@ def _listed(folder: Path, split: str) -> list[str]:
 
 def _slide(name: str, images: ZipFiles, annotations: ZipFiles, folder: Path) -> Slide:
     place = f"{folder / 'images.zip'}:{name}.jpg"
-    image = read_picture(images.read(f"{name}.jpg", most=LARGEST_PICTURE), source=place)
+    blob = images.read(f"{name}.jpg", most=LARGEST_PICTURE)
+    image = read_picture(blob, source=place)
+    size = size_as_stored(blob, source=place)
     text = annotations.read(f"{name}.xml", most=LARGEST_ANNOTATION)
-    return Slide(name, image, _cells(text, f"{folder / 'annotations.zip'}:{name}.xml"))
+    cells = _cells(text, size, f"{folder / 'annotations.zip'}:{name}.xml")
+    return Slide(name, image, tuple(cell.scaled(image.pixels.shape[2] / size[0]) for cell in cells))
 
 
-def _cells(text: bytes, place: str) -> tuple[Cell, ...]:
-    """Return the cells of an annotation in Pascal VOC's layout.
+def _cells(text: bytes, size: tuple[int, int], place: str) -> tuple[Cell, ...]:
+    """Return the cells of an annotation in Pascal VOC's layout, of a picture of some width and height.
 
     Raises:
-        ModelError: another layout, or a cell of another name.
+        ModelError: another layout, a cell of another name, or boxes that are none of this picture.
     """
     if b"<!" in text:
         # Entities can make much of little; annotations have none. Without them the parser does no harm.
         raise ModelError(f"{place}: it declares a document type or has comments; an annotation has elements alone")
     try:
-        cells = [_cell(each) for each in ElementTree.fromstring(text).iter("object")]  # noqa: S314
+        found = ElementTree.fromstring(text)  # noqa: S314
+        cells = [_cell(each) for each in found.iter("object")]
+        said = tuple(int(found.findtext(f"size/{side}") or 0) for side in ("width", "height"))
     except (ElementTree.ParseError, KeyError, ValueError, TypeError) as error:
         raise ModelError(
             f"{place}: not an annotation of cells ({', '.join(NAMES)}) in boxes xmin, ymin, xmax, ymax: {error}"
         ) from error
+    if all(said) and said != size:
+        raise ModelError(
+            f"{place}: its boxes are of a picture of {said[0]} x {said[1]} pixels, and the picture has {size[0]} x {size[1]}"
+        )
+    for cell in cells:
+        left, top, right, bottom = cell.box
+        across, down = cell.middle
+        if left > right or top > bottom or not (0 <= across <= size[0] and 0 <= down <= size[1]):
+            raise ModelError(
+                f"{place}: a box is xmin, ymin, xmax, ymax in the picture's {size[0]} x {size[1]} pixels; got {cell.box}"
+            )
     return tuple(cell for cell in cells if is_large(cell.box))
 
 

@@ -1,5 +1,6 @@
 """An agent that tells which of several completions of one picture is the true one."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -92,8 +93,8 @@ class PUTCompletions(BeliefBackend):
         self.model, self.measure, self.at_once = model.eval(), measure, at_once
         self.temperatures = dict(temperatures or {})
         self.temperature = self.temperatures.get(measure, 1.0) if temperature is None else temperature
-        if not self.temperature > 0:
-            raise BeliefError(f"temperature must be above 0; got {self.temperature}")
+        if not (self.temperature > 0 and math.isfinite(self.temperature)):
+            raise BeliefError(f"temperature must be finite and above 0; got {self.temperature}")
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | None = None, **options: Any) -> Self:

@@ -1,5 +1,6 @@
 """An agent that compares texts by whatever model sentence-transformers has: modules, pooling, prompts as it says."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from agents.beliefs.belief_backend import Similarity
 from agents.errors import ModelError, RequestError, first_line
+from agents.model_folder import quiet, refuse_incomplete
 from agents.models.sentences import published
 from agents.models.sentences.embedding import SentenceEmbedding
 from agents.models.sentences.folder import read_settings, write_settings
@@ -82,6 +84,7 @@ class SentenceTransformers(Similarity):
             model = SentenceTransformer(
                 str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
             )
+            _refuse_random(model, checkpoint)
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"no model of sentence-transformers in {folder}: {first_line(error)}") from error
         return cls(model.eval(), **{**stored, **options})
@@ -107,3 +110,28 @@ def _refuse_code(folder: Path) -> None:
     for module in published.modules(folder):
         if not module["type"].startswith("sentence_transformers."):
             raise ModelError(f"{folder} has a module {module['type']}: code that comes with a model is not run")
+
+
+def _refuse_random(model: Any, name: str) -> None:
+    """Raise ModelError for a body that lacks weights in its files, which transformers draws at random and only logs.
+
+    Raises:
+        OSError, ValueError, RuntimeError: the files cannot be read again.
+    """
+    from transformers import PreTrainedModel
+
+    # On the device without memory names are looked at alone.
+    options = {"device_map": "meta"} if find_spec("accelerate") else {}
+    seen = {""}
+    for body in model.modules():
+        if not isinstance(body, PreTrainedModel) or (folder := str(body.config._name_or_path)) in seen:
+            continue
+        # Parts of a body come from its folder.
+        seen.add(folder)
+        with quiet():
+            _, report = type(body).from_pretrained(
+                folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
+            )
+        # Poolings of sentence-transformers look at the last states, never at what BERT makes of the first.
+        missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
+        refuse_incomplete(name, {**report, "missing_keys": missing, "unexpected_keys": []})

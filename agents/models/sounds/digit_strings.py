@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from agents.errors import ModelError
 from agents.models.sounds.spoken_digits import DIGITS, Clip
 from agents.observation import Audio
 
@@ -30,10 +31,21 @@ class DigitString:
 
 
 def by_speaker(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
-    """Return the clips of each speaker, speakers by name."""
+    """Return the clips of each speaker, speakers by name.
+
+    Raises:
+        ModelError: clips of one speaker have several rates.
+    """
     found: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         found[clip.speaker].append(clip)
+    for own in found.values():
+        first = own[0]
+        if other := next((clip for clip in own if clip.audio.rate_hz != first.audio.rate_hz), None):
+            raise ModelError(
+                f"clips of one speaker are strung together at one rate; {first.name} has {first.audio.rate_hz} Hz and "
+                f"{other.name} {other.audio.rate_hz}: resample them"
+            )
     return dict(sorted(found.items()))
 
 

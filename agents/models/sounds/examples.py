@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from agents.beliefs.sound_files import read_sound
 from agents.errors import ModelError
@@ -35,8 +36,11 @@ def read_examples(path: Path, *, each: int = 0) -> list[tuple[str, Audio]]:
     """
     taken: Counter[str] = Counter()
     found = []
+    # A class is called as it is spelled first, whatever its case.
+    spelled: dict[str, str] = {}
     try:
-        for name, place, read in _recordings(path):
+        for given, place, read in _recordings(path):
+            name = spelled.setdefault(" ".join(given.casefold().split()), given)
             if not each or taken[name] < each:
                 taken[name] += 1
                 found.append((name, read_sound(read(), source=place)))
@@ -52,10 +56,9 @@ def read_examples(path: Path, *, each: int = 0) -> list[tuple[str, Audio]]:
 def _recordings(path: Path) -> Iterator[Recording]:
     if path.suffix in (".csv", ".jsonl"):
         text = read_ordinary_text(path, most=LARGEST_TABLE).removeprefix("\ufeff")
-        rows = csv.DictReader(text.splitlines()) if path.suffix == ".csv" else map(parse_json, text.splitlines())
-        for row in rows:
-            file = path_inside(str(row["audio"]), path.parent)
-            yield str(row["answer"]), str(file), partial(read_ordinary, file, most=LARGEST_SOUND, follow=False)
+        for number, row in _rows(text, is_csv=path.suffix == ".csv"):
+            file = path_inside(str(row["audio"]).strip(), path.parent)
+            yield _answer(row, number), str(file), partial(read_ordinary, file, most=LARGEST_SOUND, follow=False)
     elif path.suffix == ".zip":
         with open_zip(path) as archive:
             for inside in archive.names(SOUNDS, most=LARGEST_SOUND):
@@ -64,6 +67,33 @@ def _recordings(path: Path) -> Iterator[Recording]:
         for file in sorted(path.iterdir()):
             if file.suffix.lower() in SOUNDS:
                 yield _class(file.name), str(file), partial(read_ordinary, file, most=LARGEST_SOUND)
+
+
+def _rows(text: str, *, is_csv: bool) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of a table, each with the number of its line."""
+    if not is_csv:
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                yield number, parse_json(line)
+        return
+    reader = csv.DictReader(text.splitlines(), strict=True)
+    columns = list(reader.fieldnames or [])
+    if twice := next((column for column in columns if columns.count(column) > 1), None):
+        raise ValueError(f"two columns are called {twice!r}; rename one of them")
+    for row in reader:
+        # What csv calls the values beyond the columns, and the value of a column beyond the values.
+        if None in row or None in row.values():
+            raise ValueError(f"line {reader.line_num} has not {len(columns)} values, one a column")
+        yield reader.line_num, row
+
+
+def _answer(row: dict[str, Any], number: int) -> str:
+    """Return the class of a row."""
+    value = row["answer"]
+    said = str(value).strip() if isinstance(value, str | int) else ""
+    if not said:
+        raise ValueError(f"line {number}: the answer is the name of a class; got {value!r}")
+    return said
 
 
 def _class(name: str) -> str:

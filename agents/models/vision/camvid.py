@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.beliefs.picture_files import LARGEST_PICTURE, read_picture
+from agents.beliefs.picture_files import LARGEST_PICTURE, read_picture, size_as_stored
 from agents.errors import ModelError
 from agents.observation import Image
 from agents.zip_files import ZipFiles, open_zip
@@ -22,6 +22,8 @@ SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """Split → its folder."""
 FOLDER = "camvid_mini"
 FILE = f"{FOLDER}.zip"
+DEPTH_AT, BITS = 24, 8
+"""Where a PNG says how many bits a pixel has of a colour, and how many those of classes have at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Frame:
     Attributes:
         name: of its file, without the suffix.
         image: [3, H, W].
-        classes: place in `CLASSES` of each pixel, or `VOID`, [H, W].
+        classes: place in `CLASSES` of each pixel, or `VOID`, [H, W]; of a larger frame those of the nearest pixels.
     """
 
     name: str
@@ -44,7 +46,7 @@ def read_camvid(data: Path | None, split: str) -> list[Frame]:
 
     Raises:
         ModelError: it is not there, is damaged, holds no such split, a frame without classes, or classes that there are not.
-        ObservationError: a file that is no picture.
+        ObservationError: a file that is no picture, or that its EXIF turns.
         MissingDependency: no Pillow.
     """
     tried = [] if data is None else [data / FILE, data / FOLDER / FILE]
@@ -63,18 +65,21 @@ def read_camvid(data: Path | None, split: str) -> list[Frame]:
 
 
 def _frame(archive: ZipFiles, file: PurePosixPath, path: Path) -> Frame:
-    image = read_picture(archive.read(str(file), most=LARGEST_PICTURE), source=f"{path}:{file}")
+    blob, place = archive.read(str(file), most=LARGEST_PICTURE), f"{path}:{file}"
+    image = read_picture(blob, source=place)
     labelled = file.parent.with_name(f"{file.parent.name}annot") / file.name
-    grey = read_picture(archive.read(str(labelled), most=LARGEST_PICTURE), source=f"{path}:{labelled}").pixels
+    marks, labels = archive.read(str(labelled), most=LARGEST_PICTURE), f"{path}:{labelled}"
+    # As they are: between two classes lie others.
+    grey = read_picture(marks, source=labels, is_scaled=False).pixels
+    (width, height), given = size_as_stored(marks, source=labels), size_as_stored(blob, source=place)
+    if (width, height) != given:
+        raise ModelError(f"{labels}: it has {width} x {height} pixels, and its frame has {given[0]} x {given[1]}")
     classes = (255 * grey[0]).round().long()
-    if grey.shape != image.pixels.shape:
+    if marks[DEPTH_AT] > BITS or bool((grey != grey[0]).any()) or int(classes.max()) > VOID:
         raise ModelError(
-            f"{path}:{labelled}: it has {grey.shape[2]} x {grey.shape[1]} pixels, and its frame has "
-            f"{image.pixels.shape[2]} x {image.pixels.shape[1]}"
+            f"{labels}: its pixels are classes, grey from 0 to {VOID} in {BITS} bits; {VOID} is none of them"
         )
-    if bool((grey != grey[0]).any()) or int(classes.max()) > VOID:
-        raise ModelError(f"{path}:{labelled}: its pixels are classes, grey from 0 to {VOID}; {VOID} is none of them")
-    return Frame(file.stem, image, classes)
+    return Frame(file.stem, image, thinned(classes[None], (image.pixels.shape[1], image.pixels.shape[2]))[0])
 
 
 def scaled(pictures: Tensor, size: tuple[int, int]) -> Tensor:

@@ -380,7 +380,8 @@ def test_a_learner_of_other_sizes_is_not_taken_for_the_one_that_is_asked_for(tmp
         (lambda: DiscreteFunctions("bays"), UnknownName, "unknown rule 'bays'.*Did you mean 'bayes'"),
         (lambda: DiscreteFunctions("learner"), ConfigError, "the rule 'learner' needs a network"),
         (lambda: DiscreteFunctions("bayes", share=(3, 3)), ConfigError, r"share is \[i, n\] with 0 <= i < n"),
-        (lambda: DiscreteFunctions("neighbours", neighbours=0), ConfigError, "neighbours must be at least 1"),
+        (lambda: DiscreteFunctions("neighbours", neighbours=0), ConfigError, "a whole number of at least 1; got 0"),
+        (lambda: DiscreteFunctions("neighbours", neighbours=1.5), ConfigError, "a whole number of at least 1; got 1.5"),
         (
             lambda: DiscreteFunctions.from_pretrained("nowhere"),
             ModelError,

@@ -249,7 +249,10 @@ def test_it_abstains_where_it_cannot_tell_what_is_meant(model):
     ("field", "value", "line", "is_stated"),
     [
         ("total", "RM31.60", "TOTAL: 31.60", True), ("total", "1,031.60", "1031.60", True), ("total", "9.00", "19.00", False),
-        ("total", "43.7", "TOTAL 43.70", False), ("date", "12 JAN 2018", "12Jan2018 10:00", True),
+        ("total", "43.7", "TOTAL 43.70", False), ("total", "43.7", "43.00", False), ("total", "RM 43", "43.00", True),
+        ("total", "12,50", "12.00", False), ("total", "12,50", "SUMME 12,50 EUR", True), ("total", "1.234,50", "1.00", False),
+        ("total", "1.234,50", "1.234,50", True), ("total", "1,234", "1,234.00", True), ("total", "1,234", "1.00", False),
+        ("date", "12 JAN 2018", "12Jan2018 10:00", True),
         ("date", "12/01/18", "2/01/18", False),
         ("company", "BOOK TA .K (TAMAN DAYA) SDN BHD", "BOOK TA .K(TAMAN DAYA) SDN BND", True),
         ("company", "BOOK TA .K (TAMAN DAYA) SDN BHD", "TAMAN DAYA", False),
@@ -263,6 +266,7 @@ def test_a_line_states_a_value(field, value, line, is_stated):
 
 def test_amounts_and_categories_are_read():
     assert amounts("RM1,234.50, 0.05 and 3.141") == (123450, 5)
+    assert amounts("EUR 1.234,50, 0,05 and 3,141 or 1,00,000") == (123450, 5)
     lines, heights = ("RM 3.00", "TOTAL: 3.00", "SHOP", "TEA", "THANK YOU"), (0.5, 0.5, 0.1, 0.5, 0.9)
     boxes = torch.tensor([[0.0, height, 1.0, height] for height in heights])
     assert [CATEGORIES[each] for each in categories_of(lines, boxes)] == list(CATEGORIES)

@@ -504,3 +504,25 @@ def test_the_prior_of_voices_is_of_everybody_who_is_not_tested(tmp_path):
     prior = voice_claims._of_fold(recordings, tested, 0)["prior"]
     assert prior.shape == (len(recordings.of(tested)), 4)
     assert torch.allclose(prior[0].exp(), counts / counts.sum())
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "sentence"),
+    [
+        # A decimal comma moves the columns behind it.
+        (3, 5, "0,5", "a row has 19 values, between commas, for 18 columns"),
+        (0, 3, "Jitter(%)", r"Jitter\(%\) is there 2 times, and once is right"),
+        (0, 2, "jitter", r"Jitter\(%\) is there 0 times, and once is right"),
+        (2, 0, "1.5", "subject# is a whole number, by which people are divided; one is not"),
+    ],
+)
+def test_columns_that_are_moved_or_there_twice_are_refused(row, column, value, sentence, tmp_path):
+    path = voices(tmp_path) / "parkinsons_updrs.csv"
+    want = read_voices(tmp_path).columns
+    rows = list(csv.reader(path.read_text().splitlines()))
+    path.write_text("\n".join(", ".join(each) for each in rows))
+    assert torch.equal(read_voices(tmp_path).columns, want)
+    rows[row][column] = value
+    path.write_text("\n".join(",".join(each) for each in rows))
+    with pytest.raises(ModelError, match=sentence):
+        read_voices(tmp_path)

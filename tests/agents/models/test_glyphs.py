@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from support.small_text_models import small_glyphs
 
 from agents.backend import Prompt, Request, Sampling
@@ -151,6 +152,20 @@ def test_mistakes_are_sentences(tmp_path):
         )
     with pytest.raises(ModelError, match="the text is not there: give --data"):
         training.read_text(tmp_path)
+
+
+def test_a_model_that_lacks_weights_is_refused(tmp_path):
+    """They would be drawn at random, others in each load."""
+    options = small_glyphs(tmp_path)
+    path = tmp_path / "model.safetensors"
+    weights = load_file(path)
+    lost = weights.pop("model.layers.0.mlp.down_proj.weight")
+    assert lost.numel()
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(
+        ModelError, match=r"lacks weights \(model\.layers\.0\.mlp\.down_proj\.weight\), which would be random"
+    ):
+        create_belief_backend("glyphs", **options)
 
 
 def test_the_recipe_trains_the_same_twice_and_prints_its_table(cli, tmp_path, monkeypatch):

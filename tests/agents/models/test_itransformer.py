@@ -1,5 +1,6 @@
 """The network against a plain one, what variates may do, what is forecast as a belief, the splits, the recipe."""
 
+import gzip
 import math
 import os
 from dataclasses import replace
@@ -265,6 +266,7 @@ def test_the_real_series_is_read():
         (lambda folder: ITransformerBackend.from_pretrained(), ModelError, "ships no weights: give checkpoint"),
         (lambda folder: ITransformerBackend.from_pretrained(str(folder)), ModelError, "no iTransformer in "),
         (lambda folder: ITransformerBackend(small(), step=5), BeliefError, "between 1 and the horizon of 4; got 5"),
+        (lambda folder: ITransformerBackend(small(), step=1.5), BeliefError, "a whole number between 1 .*; got 1.5"),
         (
             lambda folder: ITransformerBackend(small(), step=1, borders=(1.0, 0.0, 2.0)),
             BeliefError,
@@ -278,3 +280,33 @@ def test_the_real_series_is_read():
 def test_mistakes_are_sentences(make, error, sentence, tmp_path):
     with pytest.raises(error, match=sentence):
         make(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda rows: rows[:9] + rows[10:], ":10: rows are an hour apart, oldest first; .* 09:00:00 comes after .* 07:00"),
+        (lambda rows: [rows[0], *rows[:0:-1]], ":3: rows are an hour apart, oldest first; "),
+        (lambda rows: rows[:9] + rows[8:], ":10: rows are an hour apart, oldest first; "),
+        (lambda rows: [row.replace(":00:00", ":15:00") if n == 9 else row for n, row in enumerate(rows)], ":10: rows are"),
+        (lambda rows: [*rows[:9], "a remark", *rows[9:]], ":10: 1 values, between commas, for 8 columns"),
+        (lambda rows: [row.replace(",", ";") for row in rows], "a time and series between commas; its first line is 'date;HUFL;"),
+        (lambda rows: [*rows[:9], rows[9].rpartition(",")[0] + ",nan", *rows[10:]], ":10: OT is no finite number: 'nan'"),
+        (lambda rows: [*rows[:9], rows[9].rpartition(",")[0] + ",", *rows[10:]], ":10: OT is no finite number: ''"),
+        (lambda rows: [rows[0].replace("HUFL", "OT"), *rows[1:]], "two series are called 'OT'; rename one"),
+    ],
+)  # fmt: skip
+def test_a_series_has_no_gaps_and_no_other_steps_than_hours(change, sentence, tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.models.forecasts.ett.SPLITS", SPLITS)
+    path = ett(tmp_path, rows=720) / "ETTh1.csv.gz"
+    rows = gzip.decompress(path.read_bytes()).decode().split("\n")
+    want, names = read_ett(tmp_path)
+    path.write_bytes(gzip.compress("\n".join(change(rows)).encode()))
+    with pytest.raises(ModelError, match=sentence):
+        read_ett(tmp_path)
+    # As other programs write it: a mark at the beginning, quotes, and lines that end as on Windows.
+    written = "\r\n".join('"' + row.replace(",", '","') + '"' for row in rows)
+    path.write_bytes(gzip.compress(b"\xef\xbb\xbf" + written.encode()))
+    found, again = read_ett(tmp_path)
+    assert torch.equal(found, want)
+    assert again == names

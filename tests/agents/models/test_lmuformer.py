@@ -13,7 +13,7 @@ from support.small_data import digits, wav
 
 from agents.beliefs.cards import create_belief_backend
 from agents.beliefs.sound_files import read_wav, with_noise
-from agents.errors import BeliefError, ConfigError, ModelError, ObservationError, TaskError
+from agents.errors import BeliefError, ConfigError, ModelError, ObservationError, RequestError, TaskError
 from agents.models.lmuformer.backend import LMUFormerBackend
 from agents.models.lmuformer.config import LMUFormerConfig
 from agents.models.lmuformer.features import log_mel, mel_filters, spectrogram
@@ -399,6 +399,11 @@ def test_the_official_network_is_the_plain_one_with_neighbours_on_both_sides(tmp
         (lambda w: w.update({"module.block.1.mlp.fc1_conv.weight": torch.zeros(1)}), "of one block has block.1.mlp"),
         (lambda w: w["module.block.0.attn.lmu.A"].mul_(1.1), "not the Legendre memory of a window of 20 frames"),
         (lambda w: w.update({"module.head.weight": torch.zeros(3, 7)}), "size mismatch|RuntimeError"),
+        (lambda w: w["module.head.bias"].fill_(torch.nan), "its tensor head.bias holds what is no number"),
+        (
+            lambda w: w.update({"module.head.bias": torch.ones(3, dtype=torch.int8)}),
+            "head.bias is of int8, and the model's",
+        ),
     ],
 )
 def test_another_file_is_refused(tmp_path, change, said):
@@ -407,6 +412,23 @@ def test_another_file_is_refused(tmp_path, change, said):
     torch.save(weights, tmp_path / "x.pth")
     with pytest.raises(ModelError, match=said):
         from_official(tmp_path / "x.pth")
+
+
+def test_a_sound_of_more_frames_than_are_heard_is_refused(tmp_path):
+    """Its beginning alone would be heard."""
+    torch.save(official(width=16, mels=6, classes=3, frames=20, wide=64), tmp_path / "x.pth")
+    backend = create_belief_backend("lmuformer", checkpoint=str(tmp_path / "x.pth"))
+
+    def asked(count, rate=16_000):
+        return [Question("case", "?", (Audio(torch.randn(count, generator=generator()), rate),))]
+
+    longest = 400 + 20 * 160 - 1
+    every = replace(backend.config, frames=0)
+    assert [len(spectrogram(torch.zeros(count), every)) for count in (longest, longest + 1)] == [20, 21]
+    assert backend.believe(asked(longest))[0].probabilities
+    for count, rate in ((longest + 1, 16_000), (3 * longest, 44_100)):
+        with pytest.raises(RequestError, match=r"hears 20 frames, 0\.22 s of a sound, and this has 0\.2\d; cut it"):
+            backend.believe(asked(count, rate))
 
 
 def test_files_that_hold_code_or_nothing_are_refused(tmp_path):

@@ -107,7 +107,7 @@ def test_options_beside_the_weights_are_checked(tmp_path):
 def test_an_option_of_another_kind_is_a_sentence(tmp_path):
     CONTRACTS["itransformer"].prepare(tmp_path)
     with pytest.raises(ModelError, match=r"belief backend 'itransformer' cannot be made of .* TypeError"):
-        create_belief_backend("itransformer", checkpoint=str(tmp_path), step="x")
+        create_belief_backend("itransformer", checkpoint=str(tmp_path), borders=5)
 
 
 def test_an_infinite_weight_is_refused(tmp_path):

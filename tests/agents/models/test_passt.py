@@ -294,7 +294,12 @@ def test_the_claim_table_is_made_of_trained_models(tmp_path, monkeypatch):
             r"/none\.pt is no official PaSST: FileNot",
         ),
         (lambda folder: PaSSTBackend.from_pretrained(str(folder), labels=["a"]), ModelError, "labels are for official"),
-        (lambda folder: PaSSTBackend(small(), temperature=0.0), BeliefError, "temperature must be above 0"),
+        (lambda folder: PaSSTBackend(small(), temperature=0.0), BeliefError, "temperature must be finite and above 0"),
+        (
+            lambda folder: PaSSTBackend(small(), temperature=math.inf),
+            BeliefError,
+            "must be finite and above 0; got inf",
+        ),
         (lambda folder: PaSSTConfig(("a",), drop_bands=5), ConfigError, "patchout leaves at least one of 5 x 9"),
         (lambda folder: PaSSTConfig(("a",), patch=64), ConfigError, "a patch fits into mels and frames"),
         (lambda folder: PaSSTConfig(("a",), top_hz=5000.0), ConfigError, "top_hz under half"),

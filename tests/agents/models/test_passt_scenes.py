@@ -92,6 +92,30 @@ def test_recordings_are_read_from_tables_folders_and_zips(tmp_path):
         read_examples(tmp_path / "bad.csv")
 
 
+def test_a_class_of_known_recordings_is_a_name_in_any_case(tmp_path):
+    """A missing answer is no class of its own, nor are the same word's other spellings."""
+    tone = wav((1000 * torch.ones(50)).short().numpy().tobytes())
+    for name in ("a.wav", "b.wav", "c.wav"):
+        (tmp_path / name).write_bytes(tone)
+    table = tmp_path / "t.csv"
+    table.write_text("audio,answer\na.wav,Dog\nb.wav, dog\nc.wav,DOG \n")
+    assert [name for name, _ in read_examples(table)] == ["Dog"] * 3
+    assert len(read_examples(table, each=2)) == 2
+    for text, sentence in (
+        ("audio,answer\na.wav,dog\nb.wav\n", "line 3 has not 2 values, one a column"),
+        ("audio,answer\na.wav,dog,cat\n", "line 2 has not 2 values, one a column"),
+        ("audio,answer\na.wav,dog\nb.wav,\n", "line 3: the answer is the name of a class; got ''"),
+        ("audio,answer,answer\na.wav,dog,cat\n", "two columns are called 'answer'; rename one"),
+    ):
+        table.write_text(text)
+        with pytest.raises(ModelError, match=sentence):
+            read_examples(table)
+    for value, said in ((None, "None"), (["dog"], r"\['dog'\]")):
+        (tmp_path / "t.jsonl").write_text("\n" + json.dumps({"audio": "a.wav", "answer": value}) + "\n")
+        with pytest.raises(ModelError, match=f"line 2: the answer is the name of a class; got {said}"):
+            read_examples(tmp_path / "t.jsonl")
+
+
 def test_mistakes_are_sentences(tmp_path):
     with pytest.raises(ModelError, match=r"give options: \{examples: …\}"):
         create_belief_backend("passt_scenes", **small_passt(tmp_path / "p"))
@@ -99,6 +123,8 @@ def test_mistakes_are_sentences(tmp_path):
         create_belief_backend("passt_scenes")
     with pytest.raises(BeliefError, match="between 1 and the 6 recordings known; got 7"):
         create_belief_backend("passt_scenes", **small_scenes(tmp_path / "s"), neighbours=7)
+    with pytest.raises(BeliefError, match="a whole number between 1 and the 6 recordings known; got 1.5"):
+        create_belief_backend("passt_scenes", checkpoint=str(tmp_path / "s"), neighbours=1.5)
     backend = create_belief_backend("passt_scenes", checkpoint=str(tmp_path / "s"))
     assert isinstance(backend, PaSSTScenes)
     with pytest.raises(RequestError, match="hears audio; got text"):

@@ -439,13 +439,13 @@ def test_slides_are_read_with_their_cells(slides):
 )
 def test_another_annotation_is_a_sentence(text, sentence):
     with pytest.raises(ModelError, match=sentence):
-        bccd._cells(text, "x.xml")
+        bccd._cells(text, (200, 192), "x.xml")
 
 
 def test_a_box_without_pixels_is_no_cell():
     box = "".join(f"<{edge}>{value}</{edge}>" for edge, value in zip(bccd.EDGES, (5, 5, 5, 90), strict=True))
     text = f"<annotation><object><name>RBC</name><bndbox>{box}</bndbox></object></annotation>"
-    assert bccd._cells(text.encode(), "x.xml") == ()
+    assert bccd._cells(text.encode(), (200, 192), "x.xml") == ()
 
 
 def test_a_slide_is_in_one_split(slides, tmp_path):

@@ -385,7 +385,7 @@ def test_completions_that_are_none_are_refused_or_abstained_from(tmp_path):
     for options, sentence in (
         ({"measure": "borders"}, "unknown measure of completions 'borders'"),
         ({"at_once": 0}, "at_once is a whole number of at least 1; got 0"),
-        ({"temperature": 0.0}, "temperature must be above 0"),
+        ({"temperature": 0.0}, "temperature must be finite and above 0"),
     ):
         with pytest.raises(DebateError, match=sentence):
             PUTCompletions(random_put(), **options)

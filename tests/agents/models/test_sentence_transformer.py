@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from support.small_text_models import small_sentence_transformer
 
 from agents.beliefs.cards import create_belief_backend
@@ -49,4 +50,23 @@ def test_mistakes_are_sentences(tmp_path):
         backend.texts.embed([Audio(torch.zeros(3), 8000)])
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError, match="no model of sentence-transformers in"):
+        create_belief_backend("sentence_transformers", **options)
+
+
+@pytest.mark.parametrize("is_accelerated", [True, False])
+def test_weights_that_are_missing_are_not_drawn_at_random(tmp_path, monkeypatch, is_accelerated):
+    """The library logs them, and each load believes something else."""
+    if not is_accelerated:
+        monkeypatch.setattr("agents.models.sentence_transformer.backend.find_spec", lambda _: None)
+    options = small_sentence_transformer(tmp_path)
+    path = tmp_path / "model.safetensors"
+    weights = load_file(path)
+    assert not any("pooler" in name for name in weights)
+    assert create_belief_backend("sentence_transformers", **options).believe([CASE])[0].probabilities
+    lost = "encoder.layer.0.attention.output.dense.weight"
+    save_file({name: tensor for name, tensor in weights.items() if name != lost}, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"lacks weights \({lost}\), which would be random"):
+        create_belief_backend("sentence_transformers", **options)
+    save_file({f"other.{name}": tensor for name, tensor in weights.items()}, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks weights \(embeddings\."):
         create_belief_backend("sentence_transformers", **options)

@@ -109,6 +109,19 @@ def test_a_sound_that_was_cut_off_is_no_shorter_sound(tmp_path, name, options):
             read_sound(blob[: int(share * len(blob))], source="x")
 
 
+def test_an_ogg_whose_end_is_not_marked_is_refused_with_what_marks_it(tmp_path):
+    """As Android writes voice messages; what was cut off between two pages looks alike."""
+    blob = bytearray(written(tmp_path / "x.ogg", 0.5 * tone(16_000), 16_000).read_bytes())
+    last = blob.rfind(b"OggS")
+    assert blob[last + 5] & 4
+    blob[last + 5] &= ~4
+    for unmarked in (bytes(blob), bytes(blob[:last])):
+        with pytest.raises(
+            ObservationError, match=r"x: its last page is not marked as the last \(`ffmpeg -i IN -c copy OUT"
+        ):
+            read_sound(unmarked, source="x")
+
+
 def test_a_wav_out_of_a_pipe_is_read_to_its_end_and_one_that_says_less_is_refused():
     blob = bytearray(wav_that_says(16, b"\1\0" * 16))
     # As ffmpeg and sox write where they cannot go back to say how much it was.
@@ -221,6 +234,19 @@ def test_own_recordings_are_a_task(tmp_path):
     score = bare.score("Speech", "")
     assert (score.value, score.reason) == ("failed", "the recording has no answer to compare with")
     assert len(create_task("sounds", data=tmp_path / "s" / "b.flac").samples()) == 1
+
+
+def test_answers_of_a_table_in_another_case_are_one_class(tmp_path):
+    """A class that one row spells otherwise could never be answered there."""
+    written(tmp_path / "a.wav", 0.3 * tone(16_000), 16_000)
+    answers = ("Dog", "cat", "dog", "Dog bark", " CAT ")
+    (tmp_path / "t.csv").write_text("audio,answer\n" + "".join(f"a.wav,{answer}\n" for answer in answers))
+    task = create_task("sounds", data=tmp_path / "t.csv")
+    samples = task.samples()
+    assert task.labels(samples[0]) == ("Dog", "cat", "Dog bark")
+    assert [sample.target for sample in samples] == ["Dog", "cat", "Dog", "Dog bark", "cat"]
+    for sample, answer in zip(samples, answers, strict=True):
+        assert task.score(task.extract(f"Answer: {answer}"), sample.target).value == "correct"
 
 
 def test_what_is_wrong_with_recordings_is_a_sentence(tmp_path):

@@ -1,13 +1,14 @@
 """What agents that see share: a picture as a model takes it, questions about some classes, the recipe and its calibration."""
 
 import io
+import re
 import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from support.official_passt import official as passt
 from support.official_pictures import crossvit, tnt
 from support.random_models import generator
@@ -188,6 +189,39 @@ def test_a_tensor_of_another_shape_makes_no_model(tmp_path, monkeypatch, name):
     torch.save(weights, tmp_path / "x.pt")
     with pytest.raises(ModelError, match=rf"{last} is \(7,\), and \(\d+,\) by its other tensors"):
         read(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda tensor: tensor.index_fill(0, torch.tensor([0]), torch.nan), "holds what is no number"),
+        (lambda tensor: tensor.index_fill(0, torch.tensor([0]), -torch.inf), "holds what is no number"),
+        (lambda tensor: (50 * tensor).to(torch.int8), "is of int8, and the model's is of real numbers; give it unquantised"),
+        (lambda tensor: tensor.to(torch.complex64), "is of complex64, and the model's is of real numbers"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_weights_that_are_no_real_numbers_are_refused(tmp_path, name, change, sentence):
+    """Integers without their scales are other weights; a bias of minus infinity takes a class away."""
+    read, made = OFFICIAL[name]
+    weights = made()
+    last = max(key for key in weights if re.fullmatch(r"head(\.\d)?\.bias", key))
+    torch.save(weights | {last: change(weights[last])}, tmp_path / "x.pt")
+    with pytest.raises(ModelError, match=f"its tensor {last} {sentence}"):
+        read(tmp_path / "x.pt")
+    # Half precision is a number all the same.
+    torch.save({key: value.half() for key, value in weights.items()}, tmp_path / "x.pt")
+    found = read(tmp_path / "x.pt").state_dict()[last]
+    assert torch.allclose(found, weights[last], atol=1e-2)
+    assert found.dtype == torch.float32
+
+
+def test_integers_in_a_folder_are_no_weights(tmp_path):
+    folder = Path(small_tnt(tmp_path)["checkpoint"])
+    weights = load_file(folder / WEIGHTS)
+    save_file({name: (50 * tensor).to(torch.int8) for name, tensor in weights.items()}, folder / WEIGHTS)
+    with pytest.raises(ModelError, match=r"no TNT in .* is of int8, and the model's is of real numbers"):
+        create_belief_backend("tnt", checkpoint=str(folder))
 
 
 def test_scores_of_classes_that_are_true_at_once(tmp_path):

@@ -1,8 +1,10 @@
 """Strings of spoken digits as questions: the same noise again, answers in words and numerals, parts of the mark."""
 
+import zipfile
+
 import pytest
 import torch
-from support.small_data import digits
+from support.small_data import digits, wav
 
 from agents.errors import TaskError
 from agents.models.sounds.spoken_digits import DIGITS
@@ -52,4 +54,16 @@ def test_without_recordings_there_is_a_sentence(tmp_path):
     with pytest.raises(TaskError, match="digit_strings has no hub source"):
         create_task("digit_strings").samples()
     with pytest.raises(TaskError, match="the spoken digits are not there"):
+        create_task("digit_strings", data=tmp_path).samples()
+
+
+def test_clips_of_several_rates_are_not_strung_together(tmp_path):
+    """At the first clip's rate the others would be heard at another pitch."""
+    with zipfile.ZipFile(tmp_path / "test.zip", "w") as archive:
+        for name, rate in (("0_ada_0", 8000), ("1_bob_0", 16_000), ("1_bob_1", 16_000)):
+            archive.writestr(f"{name}.wav", wav(bytes(800), rate=rate))
+    assert len(create_task("digit_strings", data=tmp_path).samples()) == 200
+    with zipfile.ZipFile(tmp_path / "test.zip", "a") as archive:
+        archive.writestr("2_bob_0.wav", wav(bytes(800)))
+    with pytest.raises(TaskError, match="at one rate; 1_bob_0 has 16000 Hz and 2_bob_0 8000: resample them"):
         create_task("digit_strings", data=tmp_path).samples()
