@@ -1,7 +1,6 @@
 """Fusion: heads, the pool and attributions against their formulas in other code; splits and damage; the agent."""
 
 import asyncio
-import csv
 import itertools
 import math
 import random
@@ -26,7 +25,6 @@ from agents.models.fusion.log_linear import FLOOR, LogLinear
 from agents.models.fusion.model import WIDEST, Head, broken, grades
 from agents.models.fusion.pool import TrainedPool, attributions, load_pool
 from agents.models.fusion.training import Cases, fit, fitted_temperature, heard_in_training
-from agents.models.fusion.voice import read_voices
 from agents.observation import Audio, Series
 from agents.question import Question
 from debate.config.load import load_config
@@ -276,12 +274,6 @@ def test_a_part_without_cases_or_with_columns_that_are_no_numbers_is_refused():
         fit(SMALL, *parts, seed=0)
 
 
-def test_a_file_in_another_encoding_is_a_sentence(tmp_path):
-    (tmp_path / "parkinsons_updrs.csv").write_bytes(b"subject#,caf\xe9\n1,2\n")
-    with pytest.raises(ModelError, match="cannot read .*parkinsons_updrs.csv: 'utf-8' codec"):
-        read_voices(tmp_path)
-
-
 def test_trees_learn_of_every_level_that_the_pool_learns_of(fitted, monkeypatch):
     ensemble = pytest.importorskip("sklearn.ensemble")
     seen = []
@@ -322,32 +314,6 @@ def test_a_temperature_is_the_likeliest_of_its_grid():
     right = torch.distributions.Categorical(logits=logs / 3)
     torch.manual_seed(0)
     assert float(fitted_temperature(logs, right.sample())) == pytest.approx(3, rel=0.25)
-
-
-def test_nobody_is_on_two_sides(tmp_path):
-    found = voice.read_voices(voices(tmp_path))
-    tested = voice.folds(found, 3)
-    assert sorted(torch.cat(tested).tolist()) == list(range(1, 21))
-    for seed in range(3):
-        parts = voice.divided(found, tested[0], seed)
-        people = [set(part.people.tolist()) for part in parts]
-        assert sum(map(len, people)) == len(set().union(*people)) == 20
-        assert people[3] == set(tested[0].tolist())
-        assert sum(map(len, parts)) == len(found)
-    assert voice.asked_about(found).tolist() == [5, 10, 15, 20]
-    # UPDRS of 16, 24, 32 and 40.
-    assert found.grades.tolist() == [person % 4 for person in found.people.tolist()]
-
-
-def test_a_file_of_other_columns_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="give --data with parkinsons_updrs.csv"):
-        voice.read_voices(tmp_path)
-    path = voices(tmp_path) / "parkinsons_updrs.csv"
-    rows = list(csv.reader(path.read_text().splitlines()))
-    path.write_text("\n".join(",".join("x" if (i, j) == (2, 4) else cell for j, cell in enumerate(row))
-                              for i, row in enumerate(rows)))  # fmt: skip
-    with pytest.raises(ModelError, match="not the columns of Parkinson's telemonitoring"):
-        voice.read_voices(tmp_path)
 
 
 def test_columns_of_a_sound_are_statistics_of_its_bands():
@@ -495,34 +461,3 @@ def test_the_recipe_makes_agents_and_weighs_claims(tmp_path, monkeypatch):
 def test_grounds_leave_names_with_hyphens_as_they_are():
     said = explained(["low-band", "high"], torch.tensor([True, False]), torch.tensor([-0.5, 0.0]), "non-target")
     assert said == "for non-target, nats: low-band −0.50, high missing"
-
-
-def test_the_prior_of_voices_is_of_everybody_who_is_not_tested(tmp_path):
-    recordings = read_voices(voices(tmp_path))
-    tested = torch.unique(recordings.people)[:4]
-    counts = torch.bincount(recordings.grades[~torch.isin(recordings.people, tested)], minlength=4).double() + 1
-    prior = voice_claims._of_fold(recordings, tested, 0)["prior"]
-    assert prior.shape == (len(recordings.of(tested)), 4)
-    assert torch.allclose(prior[0].exp(), counts / counts.sum())
-
-
-@pytest.mark.parametrize(
-    ("row", "column", "value", "sentence"),
-    [
-        # A decimal comma moves the columns behind it.
-        (3, 5, "0,5", "a row has 19 values, between commas, for 18 columns"),
-        (0, 3, "Jitter(%)", r"Jitter\(%\) is there 2 times, and once is right"),
-        (0, 2, "jitter", r"Jitter\(%\) is there 0 times, and once is right"),
-        (2, 0, "1.5", "subject# is a whole number, by which people are divided; one is not"),
-    ],
-)
-def test_columns_that_are_moved_or_there_twice_are_refused(row, column, value, sentence, tmp_path):
-    path = voices(tmp_path) / "parkinsons_updrs.csv"
-    want = read_voices(tmp_path).columns
-    rows = list(csv.reader(path.read_text().splitlines()))
-    path.write_text("\n".join(", ".join(each) for each in rows))
-    assert torch.equal(read_voices(tmp_path).columns, want)
-    rows[row][column] = value
-    path.write_text("\n".join(",".join(each) for each in rows))
-    with pytest.raises(ModelError, match=sentence):
-        read_voices(tmp_path)
