@@ -78,6 +78,8 @@ A, B = "Answer: 4", "Answer: 7"
         ("approval", [{"a": f"Approve: 4, 7\n{A}", "b": f"Approve: 7\n{B}"}], "7", "2 approvals"),
         ("approval", [{"a": A, "b": B}, {"a": B, "b": B}], "7", "2 approvals"),
         ("cumulative", [{"a": f"Points: 4=9, 7=1\n{A}", "b": f"Points: 7=6, 4=4\n{B}"}], "4", "13.0 points"),
+        # One agent is one approval, whatever it writes beside an answer; what it gives nothing it does not approve of.
+        ("approval", [{"a": f"Approve: 4=100\n{A}", "b": "Approve: 7=2, 4=0", "c": "Approve: 7"}], "7", "2 approvals"),
         # Thousands are written with commas too, and nobody has endless points.
         ("approval", [{"a": f"Approve: 1,200, 7\n{A}", "b": "Approve: 1,200", "c": "Approve: 200"}], "1,200", "2 app"),
         ("cumulative", [{"a": f"Points: 4=inf, 7=1\n{A}", "b": "Points: 7=1"}], "7", "20.0 points"),
@@ -370,6 +372,8 @@ def test_a_verifier_gives_a_finite_number(monkeypatch, score):
         ("verifier", "score"),
         ("belief_average", "tokenizers"),
         ("judge(who='a')", "It takes: agent"),
+        ("cumulative(points=0)", "at least 1 point to share out; got points=0"),
+        ("cumulative(points=-5)", "at least 1 point"),
     ],
 )
 def test_mistakes_are_sentences(rule, said):
