@@ -313,6 +313,13 @@ def test_without_tokenizers_no_head_is_asked():
         ("Confidence is 100", 1.0),
         ("Confidence: 0.2. No, confidence = 60 %", 0.6),
         ("Confidence: 150%", None),
+        ("Confidence: 8/10", 0.8),
+        ("Confidence: 8.5 out of 10.", 0.85),
+        ("My confidence is 90/100", 0.9),
+        ("Confidence: 9/8", None),
+        ("Confidence: 9/0", None),
+        ("Confidence: 0,8", 0.8),
+        ("Confidence: 80, as I said", 0.8),
         ("I am confident.", None),
     ],
 )
