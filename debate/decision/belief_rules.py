@@ -113,6 +113,8 @@ def deepest(*, embeddings: str = MEANS, checkpoint: str = "", threshold: float =
 
     def rule(poll: Poll) -> Decision:
         voters = poll.voters
+        if not voters:
+            return poll.decide(None, "nobody whose answer counts spoke")
         values = depths(points([poll.last_message(name) for name in voters]))
         far = [voters[place] for place in outliers(values, threshold=threshold)]
         scores: dict[str, float] = {}

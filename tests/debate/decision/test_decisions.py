@@ -402,6 +402,15 @@ def test_every_rule_is_pure_and_blind_to_names(rule):
     assert outcome(["a", "b", "c", "d"]) == outcome(["z", "Y", "m", "b"])
 
 
+@pytest.mark.parametrize("rule", sorted(set(rules()) - {"verifier", "attended", "fused"}))
+def test_where_nobody_spoke_whose_answer_counts_there_is_a_sentence(rule):
+    found = decision_rule(rule, lambda model, token: None)
+    temperatures = {"a": 0.1, "b": 0.2, "host": 0.3}
+    decision = found(Poll(transcript({"host": A}), Electorate(("a", "b"), temperatures), extract))
+    assert decision.reason
+    assert decision.answers == {"host": "4"}
+
+
 def test_the_likeliest_text_is_so_by_its_own_model():
     def turn(agent, said, nats, tokens):
         return Turn(TurnKey(1, agent), text(said), (), 0, Usage(0, 0, tokens), "stop", log_likelihood=nats)
