@@ -148,6 +148,8 @@ def test_blocks_are_left_out_as_drawn_and_the_softmax_is_over_the_others():
     assert drawn[0] != drawn[1]
     assert sum(map(sum, drawn)) / 794 == pytest.approx(kind.probability(3), abs=0.06)
     assert all(kind.takes_part(0, row, row) and not kind.takes_part(0, row, row + 1) for row in range(9))
+    # However steep it falls.
+    assert Probabilistic(4, 1.0, 1000.0, 3).probability(2) == 0
     assert kind.scores(18) == int((weights_of(kind, q, k)[0] > 0).sum())
 
 
