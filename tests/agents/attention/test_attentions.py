@@ -225,8 +225,9 @@ def test_the_online_softmax_is_the_softmax_whatever_the_pieces():
     "text",
     [
         "harmonic(share=0.0)", "harmonic(share=1.5)", "probabilistic(block=0)", "probabilistic(scale=0.0)",
-        "probabilistic(exponent=-1.0)", "combiner(segment=0)", "combiner(width=3)",
+        "probabilistic(exponent=-1.0)", "probabilistic(scale=1e999)", "combiner(segment=0)", "combiner(width=3)",
         "clipped(gamma=0.1)", "clipped(zeta=0.5)", "hard(keys=0)", "hard(layers=())", "hard(layers=(-1,))",
+        "hard(layers=1)", "hard(layers=(0.5,))", "hard(layers=none_of_them)",
         "ecoformer",
     ],
 )  # fmt: skip
