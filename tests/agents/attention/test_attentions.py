@@ -16,7 +16,8 @@ from agents.errors import ConfigError, UnknownName
 HEADS, WIDTH, SCALE = 3, 8, 8**-0.5
 IDENTITIES = [
     "harmonic(share=1.0)", "probabilistic(block=4, exponent=0.0)", "probabilistic(block=4, scale=100.0)", "combiner(segment=1)",
-    "combiner(segment=64)", "clipped(gamma=0.0)", "hard(keys=32)", "hard(keys=1, layers=(1, 2))",
+    "combiner(segment=64)", "combiner(segment=1000000000000)", "clipped(gamma=0.0)", "hard(keys=32)",
+    "hard(keys=1, layers=(1, 2))",
 ]  # fmt: skip
 
 
