@@ -32,20 +32,26 @@ def parse_named(text: str, kind: str, *, words: Collection[str] = ()) -> Named:
         words: values that may be written without quotes.
 
     Raises:
-        ValueError: neither a name nor name(parameter=value, …).
+        ValueError: neither a name nor name(parameter=value, …), or a parameter twice.
     """
     name, opened, rest = text.strip().partition("(")
     if not opened:
         return Named(name.strip())
     try:
         call = ast.parse(f"f({rest}", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            raise SyntaxError
+        given = [keyword.arg for keyword in call.keywords]
+        if None in given:
             raise SyntaxError
         parameters = {str(keyword.arg): _value(keyword.value, words) for keyword in call.keywords}
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(
             f"cannot read the {kind} {text!r}: write a name, or name(parameter=value, …) with texts in quotes"
         ) from None
+    if len(parameters) < len(given):
+        twice = next(key for key in parameters if given.count(key) > 1)
+        raise ValueError(f"the {kind} {text!r} says {twice} twice: write it once")
     return Named(name.strip(), parameters)
 
 

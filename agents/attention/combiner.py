@@ -50,7 +50,9 @@ class Combiner(RowAttention):
     ) -> torch.Tensor:
         """See RowAttention."""
         assert queries is not None
-        count, length, size = query.shape[1], key.shape[1], self.segment
+        count, length = query.shape[1], key.shape[1]
+        # One that is longer than the text is the text, and is not filled up.
+        size = min(self.segment, length)
         first, wide = length - count, torch.promote_types(query.dtype, torch.float32)
         q, k, v = query.to(wide), key.to(wide), value.to(wide)
         # Segments that end before the last query's own begins: nothing of a segment is seen before it is whole.
@@ -104,6 +106,7 @@ def bidirectional(
         scaling: of the scores.
     """
     length, wide = key.shape[1], torch.promote_types(query.dtype, torch.float32)
+    segment = min(segment, length)
     q, k, v = query.to(wide), key.to(wide), value.to(wide)
     whole = length // segment * segment
     summary, heard = summaries(q[:, :whole], k, v, segment, scaling)

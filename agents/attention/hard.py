@@ -4,6 +4,7 @@ Shares are those of the softmax over all that a query sees, and are not made to 
 more it hears from nobody. A query that sees K positions or fewer hears what it heard before.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -39,10 +40,18 @@ class Hard(RowAttention):
     layers: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.keys < 1 or (self.layers is not None and (not self.layers or min(self.layers) < 0)):
+        layers = (0,) if self.layers is None else self.layers
+        if self.keys < 1 or not layers or not all(type(layer) is int and layer >= 0 for layer in layers):
             raise ConfigError(
                 "hard attention hears 1 position at least, in all layers or in those of a list, the first being 0; got keys "
                 f"{self.keys} and layers {self.layers}"
+            )
+
+    def check_layers(self, layers: Collection[int]) -> None:
+        """See RowAttention."""
+        if strange := sorted(set(self.layers or ()) - set(layers)):
+            raise ConfigError(
+                f"hard attention is asked for in layer {strange[0]}, and the model has the layers {min(layers)} to {max(layers)}"
             )
 
     def attend(
@@ -62,4 +71,6 @@ class Hard(RowAttention):
 
 def hard(*, keys: int = 16, layers: tuple[int, ...] | None = None) -> Hard:
     """Hear the `keys` positions of largest share alone, without renormalising; `layers` says where, everywhere by default."""
+    if not isinstance(layers, tuple | list | None):
+        raise ConfigError(f"hard attention: layers is a list of numbers, e.g. layers=(0, 3); got {layers!r}")
     return Hard(keys, None if layers is None else tuple(layers))

@@ -112,7 +112,8 @@ def packed_attention(
             scale=scaling, enable_gqa=query.shape[1] != key.shape[1],
         )  # fmt: skip
         found.append(heard)
-    return torch.cat(found, 2).transpose(1, 2)
+    # As transformers' own attention returns it: JetMoe takes a view of it.
+    return torch.cat(found, 2).transpose(1, 2).contiguous()
 
 
 def encode_packed(body: Any, sequences: Sequence[Sequence[int]]) -> list[torch.Tensor]:

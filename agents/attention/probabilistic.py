@@ -34,15 +34,15 @@ class Probabilistic(RowAttention):
     seed: int
 
     def __post_init__(self) -> None:
-        if self.block < 1 or self.scale <= 0 or self.exponent < 0:
+        if self.block < 1 or not 0 < self.scale < math.inf or not 0 <= self.exponent < math.inf:
             raise ConfigError(
-                "probabilistic: block is at least 1, scale over 0 and exponent at least 0; "
+                "probabilistic: block is at least 1, scale over 0 and exponent at least 0, both finite; "
                 f"got block={self.block}, scale={self.scale}, exponent={self.exponent}"
             )
 
     def probability(self, distance: int) -> float:
         """Return the probability of a block so many blocks below the diagonal."""
-        return 1.0 if distance == 0 else min(1.0, self.scale / (1 + distance) ** self.exponent)
+        return 1.0 if distance == 0 else min(1.0, self.scale * (1 + distance) ** -self.exponent)
 
     def takes_part(self, layer: int, row: int, column: int) -> bool:
         """Whether a block takes part."""

@@ -5,6 +5,7 @@ H heads, Q new positions, L positions in all, D width of a head.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -42,6 +43,9 @@ class RowAttention(ABC):
             layer: number of the layer.
             queries: [H, L, D] of all positions, where they are needed.
         """
+
+    def check_layers(self, layers: Collection[int]) -> None:  # noqa: B027
+        """Raise ConfigError where it is said of a layer that a model with these numbers of layers has not."""
 
     def scores(self, length: int) -> int:
         """Return how many scores a head of the first layer needs for a text of so many tokens: full attention's, if not said."""

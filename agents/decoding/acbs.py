@@ -164,6 +164,8 @@ def beam_steps(
 
     Whoever drives it may stop after any step.
     """
+    # A model's settings may name an end that it cannot say: -1, or a token behind its vocabulary.
+    ends = [end for end in ends if 0 <= end < len(first)]
     most = min(limit, settings.most or limit)
     wide = max(considered or settings.wide, settings.width)
     kept, likely = [_Prefix()], first[None].double()

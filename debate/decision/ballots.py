@@ -8,6 +8,7 @@ the task reads answers.
 import re
 from collections.abc import Callable
 
+from agents.errors import ConfigError
 from debate.decision.decision import Decision, Poll, Rule
 
 _LINE = re.compile(r"^[ \t]*(approve|points|ranking)[ \t]*:[ \t]*(.+)$", re.IGNORECASE | re.MULTILINE)
@@ -23,6 +24,8 @@ def approval() -> Rule:
 
 def cumulative(*, points: int = 10) -> Rule:
     """The answer with most points; each agent shares out the same number, a later answer twice the one before."""
+    if points < 1:
+        raise ConfigError(f"decision cumulative: each agent has at least 1 point to share out; got points={points}")
 
     def share(ranked: list[str]) -> Ballot:
         halves = [0.5**place for place in range(len(ranked))]
@@ -72,6 +75,9 @@ def _rule(line: str, derive: Callable[[list[str]], Ballot], describe: str, total
         votes: Ballot = {}
         for name in poll.voters:
             ballot = _written(poll, name, line) or derive(_own_answers(poll, name))
+            if total is None:
+                # Of an answer one agent has one approval, whatever it wrote beside it, as in "Approve: 4=100"; or none, for 0.
+                ballot = {answer: 1.0 for answer, weight in ballot.items() if weight > 0}
             scale = total / sum(ballot.values()) if total and sum(ballot.values()) > 0 else 1.0
             for answer, weight in ballot.items():
                 votes[answer] = votes.get(answer, 0.0) + weight * scale

@@ -18,7 +18,10 @@ from debate.decision.option_reading import read_options
 if TYPE_CHECKING:
     from debate.transcript import Transcript
 
-_STATED = re.compile(r"confidence\s*(?:is|:|=)?\s*(\d{1,3}(?:\.\d{1,6})?)\s*(%)?", re.IGNORECASE)
+# Parts of a hundred, `8/10` or `8 out of 10`, or a share; with a point or a comma.
+_STATED = re.compile(
+    r"confidence\s*(?:is|:|=)?\s*(\d{1,3}(?:[.,]\d{1,6})?)\s*(?:(%)|(?:/|out\s+of)\s*(\d{1,3})(?!\d))?", re.IGNORECASE
+)
 NEUTRAL = 0.5
 ENOUGH_FOR_A_TEST = 10
 
@@ -110,6 +113,8 @@ def deepest(*, embeddings: str = MEANS, checkpoint: str = "", threshold: float =
 
     def rule(poll: Poll) -> Decision:
         voters = poll.voters
+        if not voters:
+            return poll.decide(None, "nobody whose answer counts spoke")
         values = depths(points([poll.last_message(name) for name in voters]))
         far = [voters[place] for place in outliers(values, threshold=threshold)]
         scores: dict[str, float] = {}
@@ -156,10 +161,11 @@ def certainty(message: Message) -> float | None:
 
 
 def stated(message: Message) -> float | None:
-    """Return the last stated confidence, `Confidence: 80%` or `confidence 0.8`, between 0 and 1; None without one."""
+    """Return the last stated confidence, `Confidence: 80%`, `8/10` or `0.8`, between 0 and 1; None without one."""
     found = _STATED.findall(message.text)
     if not found:
         return None
-    number, percent = found[-1]
-    value = float(number) / (100 if percent or float(number) > 1 else 1)
-    return value if 0 <= value <= 1 else None
+    number, percent, most = found[-1]
+    said = float(number.replace(",", "."))
+    whole = float(most) if most else 100.0 if percent or said > 1 else 1.0
+    return said / whole if said <= whole > 0 else None

@@ -392,7 +392,7 @@ class Mixture(Encoder):
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self.name, self.beta >= 0, "beta must not be negative", self.beta)
+        _check(self.name, 0 <= self.beta <= 1e6, "beta must not be negative, and at most 1e+06", self.beta)
 
     @property
     def draws(self) -> bool:
@@ -449,7 +449,7 @@ class MixturePublished(Encoder):
     k: int = 20
 
     def __post_init__(self) -> None:
-        _check(self.name, self.beta >= 0, "beta must not be negative", self.beta)
+        _check(self.name, 0 <= self.beta <= 1e6, "beta must not be negative, and at most 1e+06", self.beta)
         _check(self.name, self.k >= 2, "k must be at least 2", self.k)
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support import zoo
 from support.adapter_files import save_adapter
 from support.plain_loops import generate
 
@@ -48,6 +49,23 @@ def test_an_adapter_is_the_merged_model(tiny, pairs):
         assert [one.message.token_ids for one in found] != [one.message.token_ids for one in plain]
         vectors, expected = (one[0].message.cipher.vectors for one in (found, wanted))
         assert (vectors - expected).norm() <= 1e-4 * expected.norm()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "of", "rows"), [("opt", "fc1", 4), ("qwen2_moe", "shared_expert.up_proj", None)]
+)
+def test_an_adapter_of_a_layer_that_reads_all_rows_as_one_is_the_merged_model(tmp_path, architecture, of, rows):
+    """Prompts, of which every position counts, and rows of other adapters beside them."""
+    folder = zoo.save(architecture, tmp_path / architecture)
+    saved = [save_adapter(tmp_path, folder, seed, of=of) for seed in (1, 2)]
+    model = load(folder, rows=rows)
+    given = [asked(i, str(saved[i % 2][0])) for i in range(4)]
+    found = generate(Engine(model, max_num_seqs=4), given)
+    for place, (_, merged) in enumerate(saved):
+        wanted = generate(
+            Engine(load(merged, rows=rows)), [replace(request, adapter=None) for request in given[place::2]]
+        )
+        assert [one.message.token_ids for one in found[place::2]] == [one.message.token_ids for one in wanted]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -382,6 +382,10 @@ def test_empty_batches_and_bad_rows(impl):
         ("dirichlet(gamma=-1)", "gamma must be positive"),
         ("dirichlet(gamma=1e308)", "gamma must be positive, from 1e-06"),
         ("mixture(beta=-1)", "beta must not be negative"),
+        ("mixture(beta=1e39)", "beta must not be negative, and at most 1e"),
+        ("mixture-published(beta=1e999)", "and at most 1e"),
+        ("topk(k=5, k=6)", "says k twice: write it once"),
+        ("topk(k=5)(k=6)", "cannot read"),
     ],
 )
 def test_misspelt_encoders_say_what_would_do(spelling, message):

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 
-def save_adapter(folder, model_folder, seed, *, rank=4, alpha=8, **config):
-    """Return the folders of an adapter of a tiny Llama's query projections, and of the merged model."""
+def save_adapter(folder, model_folder, seed, *, rank=4, alpha=8, of="self_attn.q_proj", **config):
+    """Return the folders of an adapter of a tiny model's maps of one name (a Llama's of queries), and of the merged model."""
     generator = torch.Generator().manual_seed(seed)
     adapter, merged = folder / f"adapter{seed}", folder / f"merged{seed}"
     shutil.copytree(model_folder, merged)
@@ -17,7 +17,7 @@ def save_adapter(folder, model_folder, seed, *, rank=4, alpha=8, **config):
     lora = {}
     for name, weight in list(weights.items()):
         layer = name.removesuffix(".weight")
-        if not layer.endswith("self_attn.q_proj"):
+        if not layer.endswith(of):
             continue
         a = torch.randn(rank, weight.shape[1], generator=generator) * 0.3
         b = torch.randn(weight.shape[0], rank, generator=generator) * 0.3
@@ -29,7 +29,7 @@ def save_adapter(folder, model_folder, seed, *, rank=4, alpha=8, **config):
         "peft_type": "LORA",
         "r": rank,
         "lora_alpha": alpha,
-        "target_modules": ["q_proj"],
+        "target_modules": [of.rpartition(".")[2]],
         "bias": "none",
         **config,
     }

@@ -23,12 +23,14 @@ class Adapters:
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
-        self._layers = dict(model.named_modules())
+        self._model, self._layers = model, dict(model.named_modules())
         # A model may say that it takes none.
         self.are_taken = bool(getattr(model, "takes_adapters", True))
         self._loaded: dict[str, dict[str, LoraPair]] = {}
         self._hooked: set[str] = set()
         self._active: Sequence[str | None] = ()
+        # Rows and positions of the forward pass.
+        self._shape = (0, 0)
 
     def load(self, folder: str) -> None:
         """Make an adapter ready.
@@ -52,6 +54,8 @@ class Adapters:
             weight = layer.weight
             ready[name] = LoraPair(low.a.to(weight), low.b.to(weight), low.scale)
         self._loaded[folder] = ready
+        if not self._hooked:
+            self._model.register_forward_pre_hook(self._note, with_kwargs=True)
         for name in ready.keys() - self._hooked:
             self._layers[name].register_forward_hook(partial(self._add, name))
             self._hooked.add(name)
@@ -60,9 +64,17 @@ class Adapters:
         """Say which adapter each row of the next batch has."""
         self._active = rows
 
+    def _note(self, model: torch.nn.Module, inputs: tuple[Any, ...], given: dict[str, Any]) -> None:
+        vectors = given.get("inputs_embeds")
+        self._shape = (0, 0) if vectors is None else (len(vectors), vectors.shape[1])
+
     def _add(self, name: str, layer: torch.nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        read, by_row = inputs[0], output
+        if read.dim() == 2 and len(read) == self._shape[0] * self._shape[1]:
+            # Some layers read the positions of all rows one behind the other (OPT, the shared expert of Qwen2-MoE).
+            read, by_row = torch.unflatten(read, 0, self._shape), torch.unflatten(output, 0, self._shape)
         for row, folder in enumerate(self._active):
             low = self._loaded[folder].get(name) if folder is not None else None
             if low is not None:
-                output[row] += low.scale * ((inputs[0][row] @ low.a.T) @ low.b.T)
+                by_row[row] += low.scale * ((read[row] @ low.a.T) @ low.b.T)
         return output

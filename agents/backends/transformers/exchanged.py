@@ -95,8 +95,10 @@ def exchange(model: Any, kind: RowAttention, name: str) -> None:
         name: of the model, for errors.
 
     Raises:
-        ConfigError: its attention is its own, and cannot be exchanged.
+        ConfigError: its attention is its own, and cannot be exchanged, or is asked for in a layer that it has not.
     """
+    numbers = (getattr(module, "layer_idx", None) for module in model.modules())
+    kind.check_layers({number for number in numbers if isinstance(number, int)} or {0})
     registered = f"by_row_{hashlib.sha256(repr(kind).encode()).hexdigest()[:16]}"
     AttentionInterface.register(registered, partial(_attention, kind))
     AttentionMaskInterface.register(registered, _no_mask)

@@ -16,7 +16,8 @@ from agents.errors import ConfigError, UnknownName
 HEADS, WIDTH, SCALE = 3, 8, 8**-0.5
 IDENTITIES = [
     "harmonic(share=1.0)", "probabilistic(block=4, exponent=0.0)", "probabilistic(block=4, scale=100.0)", "combiner(segment=1)",
-    "combiner(segment=64)", "clipped(gamma=0.0)", "hard(keys=32)", "hard(keys=1, layers=(1, 2))",
+    "combiner(segment=64)", "combiner(segment=1000000000000)", "clipped(gamma=0.0)", "hard(keys=32)",
+    "hard(keys=1, layers=(1, 2))",
 ]  # fmt: skip
 
 
@@ -148,6 +149,8 @@ def test_blocks_are_left_out_as_drawn_and_the_softmax_is_over_the_others():
     assert drawn[0] != drawn[1]
     assert sum(map(sum, drawn)) / 794 == pytest.approx(kind.probability(3), abs=0.06)
     assert all(kind.takes_part(0, row, row) and not kind.takes_part(0, row, row + 1) for row in range(9))
+    # However steep it falls.
+    assert Probabilistic(4, 1.0, 1000.0, 3).probability(2) == 0
     assert kind.scores(18) == int((weights_of(kind, q, k)[0] > 0).sum())
 
 
@@ -223,8 +226,9 @@ def test_the_online_softmax_is_the_softmax_whatever_the_pieces():
     "text",
     [
         "harmonic(share=0.0)", "harmonic(share=1.5)", "probabilistic(block=0)", "probabilistic(scale=0.0)",
-        "probabilistic(exponent=-1.0)", "combiner(segment=0)", "combiner(width=3)",
+        "probabilistic(exponent=-1.0)", "probabilistic(scale=1e999)", "combiner(segment=0)", "combiner(width=3)",
         "clipped(gamma=0.1)", "clipped(zeta=0.5)", "hard(keys=0)", "hard(layers=())", "hard(layers=(-1,))",
+        "hard(layers=1)", "hard(layers=(0.5,))", "hard(layers=none_of_them)",
         "ecoformer",
     ],
 )  # fmt: skip

@@ -78,6 +78,8 @@ A, B = "Answer: 4", "Answer: 7"
         ("approval", [{"a": f"Approve: 4, 7\n{A}", "b": f"Approve: 7\n{B}"}], "7", "2 approvals"),
         ("approval", [{"a": A, "b": B}, {"a": B, "b": B}], "7", "2 approvals"),
         ("cumulative", [{"a": f"Points: 4=9, 7=1\n{A}", "b": f"Points: 7=6, 4=4\n{B}"}], "4", "13.0 points"),
+        # One agent is one approval, whatever it writes beside an answer; what it gives nothing it does not approve of.
+        ("approval", [{"a": f"Approve: 4=100\n{A}", "b": "Approve: 7=2, 4=0", "c": "Approve: 7"}], "7", "2 approvals"),
         # Thousands are written with commas too, and nobody has endless points.
         ("approval", [{"a": f"Approve: 1,200, 7\n{A}", "b": "Approve: 1,200", "c": "Approve: 200"}], "1,200", "2 app"),
         ("cumulative", [{"a": f"Points: 4=inf, 7=1\n{A}", "b": "Points: 7=1"}], "7", "20.0 points"),
@@ -311,6 +313,13 @@ def test_without_tokenizers_no_head_is_asked():
         ("Confidence is 100", 1.0),
         ("Confidence: 0.2. No, confidence = 60 %", 0.6),
         ("Confidence: 150%", None),
+        ("Confidence: 8/10", 0.8),
+        ("Confidence: 8.5 out of 10.", 0.85),
+        ("My confidence is 90/100", 0.9),
+        ("Confidence: 9/8", None),
+        ("Confidence: 9/0", None),
+        ("Confidence: 0,8", 0.8),
+        ("Confidence: 80, as I said", 0.8),
         ("I am confident.", None),
     ],
 )
@@ -370,6 +379,8 @@ def test_a_verifier_gives_a_finite_number(monkeypatch, score):
         ("verifier", "score"),
         ("belief_average", "tokenizers"),
         ("judge(who='a')", "It takes: agent"),
+        ("cumulative(points=0)", "at least 1 point to share out; got points=0"),
+        ("cumulative(points=-5)", "at least 1 point"),
     ],
 )
 def test_mistakes_are_sentences(rule, said):
@@ -389,6 +400,15 @@ def test_every_rule_is_pure_and_blind_to_names(rule):
         return first.answer
 
     assert outcome(["a", "b", "c", "d"]) == outcome(["z", "Y", "m", "b"])
+
+
+@pytest.mark.parametrize("rule", sorted(set(rules()) - {"verifier", "attended", "fused"}))
+def test_where_nobody_spoke_whose_answer_counts_there_is_a_sentence(rule):
+    found = decision_rule(rule, lambda model, token: None)
+    temperatures = {"a": 0.1, "b": 0.2, "host": 0.3}
+    decision = found(Poll(transcript({"host": A}), Electorate(("a", "b"), temperatures), extract))
+    assert decision.reason
+    assert decision.answers == {"host": "4"}
 
 
 def test_the_likeliest_text_is_so_by_its_own_model():

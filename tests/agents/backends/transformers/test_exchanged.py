@@ -103,6 +103,12 @@ def test_a_slot_holds_what_the_cache_of_codes_stands_for(load):
     assert off.max() < 0.01
 
 
+def test_hard_attention_in_a_layer_that_the_model_has_not_is_refused(load):
+    load("hard(keys=4, layers=[1])")
+    with pytest.raises(ConfigError, match="in layer 9, and the model has the layers 0 to"):
+        load("hard(keys=4, layers=(1, 9))")
+
+
 def test_what_reads_a_text_again_is_refused(load):
     weighed = Request(Prompt.of("a"), choices=("b", "c"))
     with pytest.raises(RequestError, match="leave the option `cache` out"):

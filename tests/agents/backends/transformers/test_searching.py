@@ -72,6 +72,22 @@ def test_it_is_the_search_over_uncached_passes(tiny, architecture, decoding):
     assert ours.log_likelihood == pytest.approx(plain.log_probability, abs=1e-4)
 
 
+def test_an_end_that_a_model_cannot_say_ends_nothing():
+    """A config may have −1 for "none", and a tokenizer an end of its own, for which the model has no row."""
+    draw = torch.Generator().manual_seed(0)
+    likely = torch.log_softmax(torch.randn(6, 9, 9, generator=draw, dtype=torch.float64), dim=-1)
+
+    def search(ends):
+        steps = iter(likely[1:])
+        return conditional_beam(
+            likely[0, 0], lambda parents, tokens: (next(steps)[list(tokens)], None), parse_decoding("acbs(width=3)"),
+            ends=ends, limit=5,
+        )  # fmt: skip
+
+    assert search({-1, 2, 99}) == search({2})
+    assert search({-1, 99}) == search(())
+
+
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
     """Return what writes a classifier of random weights for a model, of whose texts nothing it says is true."""
