@@ -23,7 +23,7 @@ LOUDEST = 8.0
 MARKED = "`ffmpeg -i IN -c copy OUT.ogg` marks it"
 _BLOCK = 1 << 16
 _UNKNOWN = 0x7FFF0000
-"""A WAV that was written into a pipe gives its size as this or more, or as 0: its writer did not know it."""
+"""A WAV that was written into a pipe gives its size as this or more: its writer did not know it."""
 
 
 class NotWav(ObservationError):
